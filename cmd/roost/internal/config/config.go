@@ -1,0 +1,87 @@
+package config
+
+import (
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+)
+
+// Config is every variable that roost reads. Each field carries its variable's name (envconfig), its default, what it
+// does (desc), what a right value looks like (want; durations and booleans need none), and whether it is to be masked
+// (secret).
+//
+// A variable's meaning is said once, in its desc: `roost config` and the documentation print that text.
+type Config struct {
+	WSHost             string        `envconfig:"WS_HOST" default:"0.0.0.0" desc:"Address on which WebSocket connections are accepted. Empty: all addresses." want:"an IP address or a host name without a port"`
+	WSPort             int           `envconfig:"WS_PORT" default:"8081" desc:"Port on which WebSocket connections are accepted. 0: any free one, printed at the start." want:"a port number from 1 to 65535, or 0 for any free one"`
+	WSMode             string        `envconfig:"WS_MODE" default:"release" desc:"release, or debug: logs at debug level whatever LOGGER_LEVEL says, which includes what clients send (its kind and size)." want:"release or debug"`
+	WSAllowedOrigins   []string      `envconfig:"WS_ALLOWED_ORIGINS" default:"*" desc:"Origins that browsers may connect from, separated by commas: https://app.example.com, https://*.example.com for sub-domains, * for all. Clients that send no Origin always pass." want:"a list such as https://app.example.com,https://*.example.com, or * for all"`
+	WSHandshakeTimeout time.Duration `envconfig:"WS_HANDSHAKE_TIMEOUT" default:"10s" desc:"Time from accept in which a client has to send its complete request, however slowly bytes come."`
+	WSPingInterval     time.Duration `envconfig:"WS_PING_INTERVAL" default:"30s" desc:"Time between two pings to a client. Shorter than WS_PONG_WAIT."`
+	WSPongWait         time.Duration `envconfig:"WS_PONG_WAIT" default:"60s" desc:"A client from which nothing, not even a pong, came for this long is disconnected."`
+	WSWriteWait        time.Duration `envconfig:"WS_WRITE_WAIT" default:"10s" desc:"A client that takes nothing for this long while data waits for it is disconnected."`
+	WSMaxMessageSize   int           `envconfig:"WS_MAX_MESSAGE_SIZE" default:"512" desc:"Bytes that one message from a client may have; a longer one ends the connection with close code 1009." want:"a number of bytes from 1 to 1048576"`
+	WSReadBufferSize   int           `envconfig:"WS_READ_BUFFER_SIZE" default:"1024" desc:"Bytes that one connection may be read per turn of its event loop (connections have no buffer of their own); raised to 4096 at least." want:"a number of bytes from 1 to 1048576"`
+	WSWriteBufferSize  int           `envconfig:"WS_WRITE_BUFFER_SIZE" default:"1024" desc:"Bytes of send buffer (SO_SNDBUF) asked of the kernel for each connection; raised to 16384 at least. More lets a slow client fall further behind before it is noticed." want:"a number of bytes from 1 to 16777216"`
+	WSMaxConnections   int           `envconfig:"WS_MAX_CONNECTIONS" default:"10000" desc:"Connections open at once; more are refused with 503 and Retry-After. The limit on open files (ulimit -n) bounds them too." want:"a number of connections of at least 1"`
+	WSReusePort        bool          `envconfig:"WS_REUSE_PORT" default:"false" desc:"Lets several processes share WS_PORT (SO_REUSEPORT). When true, a second process that starts by mistake is not noticed."`
+
+	RedisHost            string        `envconfig:"REDIS_HOST" default:"localhost" desc:"Host of the Redis that backends publish to." want:"a host name or an IP address without a port"`
+	RedisPort            int           `envconfig:"REDIS_PORT" default:"6379" desc:"Port of Redis." want:"a port number from 1 to 65535"`
+	RedisUsername        string        `envconfig:"REDIS_USERNAME" desc:"Redis ACL user. Empty: the default user." want:"a Redis ACL user name"`
+	RedisPassword        string        `envconfig:"REDIS_PASSWORD" secret:"true" desc:"Password of Redis. Empty: none." want:"the password of Redis"`
+	RedisDB              int           `envconfig:"REDIS_DB" default:"0" desc:"Number of the Redis database. Pub/sub does not depend on it: channels are the same in all." want:"a database number of at least 0"`
+	RedisUseTLS          bool          `envconfig:"REDIS_USE_TLS" default:"false" desc:"Connects to Redis with TLS and checks its certificate against REDIS_HOST."`
+	RedisMaxRetries      int           `envconfig:"REDIS_MAX_RETRIES" default:"3" desc:"Times that a Redis command is tried again after a network error; 0: never." want:"a number from 0 to 100"`
+	RedisMinIdleConns    int           `envconfig:"REDIS_MIN_IDLE_CONNS" default:"10" desc:"Connections to Redis that are kept open for commands (publishing, health). Not above REDIS_POOL_SIZE." want:"a number of connections of at least 0"`
+	RedisPoolSize        int           `envconfig:"REDIS_POOL_SIZE" default:"100" desc:"Connections to Redis at most, for commands. The subscription has one of its own." want:"a number of connections of at least 1"`
+	RedisPoolTimeout     time.Duration `envconfig:"REDIS_POOL_TIMEOUT" default:"4s" desc:"Time that a command waits for a connection of the pool."`
+	RedisConnMaxIdleTime time.Duration `envconfig:"REDIS_CONN_MAX_IDLE_TIME" default:"5m" desc:"A pooled connection unused for this long is closed."`
+	RedisConnMaxLifetime time.Duration `envconfig:"REDIS_CONN_MAX_LIFETIME" default:"30m" desc:"A pooled connection older than this is replaced."`
+	RedisFeedMaxAttempts int           `envconfig:"REDIS_FEED_MAX_ATTEMPTS" default:"10" desc:"Attempts to reach Redis, in a row, before roost closes its connections with 1012 and exits non-zero. 0: for ever, which a site with many clients wants: they stay connected through a long outage of Redis instead of all coming back at once." want:"a number of attempts, or 0 for ever"`
+	RedisFeedRetryDelay  time.Duration `envconfig:"REDIS_FEED_RETRY_DELAY" default:"5s" desc:"Time between two attempts to reach Redis."`
+
+	JWTSecretKey string `envconfig:"JWT_SECRET_KEY" secret:"true" desc:"Secret that tokens are signed with (HS256). Required; at least 32 random bytes, for example from: openssl rand -hex 32" want:"the secret that your backend signs tokens with, at least 32 bytes (make one with: openssl rand -hex 32)"`
+
+	LoggerLevel    string `envconfig:"LOGGER_LEVEL" default:"info" desc:"Least severe lines that are logged: debug, info, warn or error." want:"debug, info, warn or error"`
+	LoggerMode     string `envconfig:"LOGGER_MODE" default:"production" desc:"production, or development: adds to each line where in the source it comes from." want:"production or development"`
+	LoggerEncoding string `envconfig:"LOGGER_ENCODING" default:"json" desc:"Form of log lines: json, or console for reading by eye." want:"json or console"`
+
+	DiscordWebhookID    string `envconfig:"DISCORD_WEBHOOK_ID" desc:"Discord webhook to which critical errors, service up and service down are posted: the number in its address. Empty: none." want:"the number in the webhook's address, https://discord.com/api/webhooks/<id>/<token>; set it together with DISCORD_WEBHOOK_TOKEN"`
+	DiscordWebhookToken string `envconfig:"DISCORD_WEBHOOK_TOKEN" secret:"true" desc:"Token of that webhook: the last part of its address." want:"the last part of the webhook's address, https://discord.com/api/webhooks/<id>/<token>; set it together with DISCORD_WEBHOOK_ID"`
+
+	HTTPHost string `envconfig:"HTTP_HOST" default:"0.0.0.0" desc:"Address of the side server with /health and /metrics. Empty: all addresses." want:"an IP address or a host name without a port"`
+	HTTPPort int    `envconfig:"HTTP_PORT" default:"8082" desc:"Port of the side server. 0: any free one, printed at the start." want:"a port number from 1 to 65535, or 0 for any free one"`
+}
+
+// WSAddr is the host:port to accept WebSocket connections on.
+func (c Config) WSAddr() string { return net.JoinHostPort(c.WSHost, strconv.Itoa(c.WSPort)) }
+
+// HTTPAddr is the host:port of the side server.
+func (c Config) HTTPAddr() string { return net.JoinHostPort(c.HTTPHost, strconv.Itoa(c.HTTPPort)) }
+
+// RedisAddr is the host:port of Redis.
+func (c Config) RedisAddr() string { return net.JoinHostPort(c.RedisHost, strconv.Itoa(c.RedisPort)) }
+
+// Debug says whether WS_MODE asks for debugging.
+func (c Config) Debug() bool { return c.WSMode == "debug" }
+
+// Development says whether LOGGER_MODE asks for a developer's log.
+func (c Config) Development() bool { return c.LoggerMode == "development" }
+
+// LogLevel is the least severe level to log: LOGGER_LEVEL, or debug when WS_MODE is debug.
+func (c Config) LogLevel() slog.Level {
+	if c.Debug() {
+		return slog.LevelDebug
+	}
+	switch c.LoggerLevel {
+	case "debug":
+		return slog.LevelDebug
+	case "warn":
+		return slog.LevelWarn
+	case "error":
+		return slog.LevelError
+	}
+	return slog.LevelInfo
+}

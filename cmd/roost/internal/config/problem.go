@@ -1,0 +1,57 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Problem is one variable with a value that roost cannot run with.
+type Problem struct {
+	Name  string // the variable
+	Value string // what it is, masked when it is a secret
+	Want  string // what would be right
+}
+
+// Error is one line: WS_PORT="abc": a port number from 1 to 65535 …
+func (p Problem) Error() string {
+	return fmt.Sprintf("%s=%q: want %s", p.Name, p.Value, p.Want)
+}
+
+// Problems is everything that is wrong, in the order of the Config's fields. It is never empty when returned as an
+// error.
+type Problems []Problem
+
+// Error is one line a problem.
+func (ps Problems) Error() string {
+	lines := make([]string, len(ps))
+	for i, p := range ps {
+		lines[i] = p.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap lets errors.As find the single problems.
+func (ps Problems) Unwrap() []error {
+	errs := make([]error, len(ps))
+	for i, p := range ps {
+		errs[i] = p
+	}
+	return errs
+}
+
+// err is ps as an error, nil when there are none.
+func (ps Problems) err() error {
+	if len(ps) == 0 {
+		return nil
+	}
+	return ps
+}
+
+func (ps Problems) names(name string) bool {
+	for _, p := range ps {
+		if p.Name == name {
+			return true
+		}
+	}
+	return false
+}

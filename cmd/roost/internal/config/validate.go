@@ -1,0 +1,126 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Limits of what makes sense, wide enough never to stand in anybody's way.
+const (
+	maxPort          = 65535
+	maxClientMessage = 1 << 20
+	maxReadBuffer    = 1 << 20
+	maxWriteBuffer   = 16 << 20
+	maxRetries       = 100
+)
+
+// Validate checks what the values mean. Its error, when not nil, is Problems.
+func (c Config) Validate() error { return c.check().err() }
+
+// check finds all problems, in the order of the fields.
+func (c Config) check() Problems {
+	var bad Problems
+	ok := c.valid()
+	for _, v := range variables() {
+		if d, is := reflect.ValueOf(c).Field(v.index).Interface().(time.Duration); is && d <= 0 {
+			bad = append(bad, v.problem(v.current(c)))
+			continue
+		}
+		if fine, checked := ok[v.name]; checked && !fine {
+			bad = append(bad, v.problem(v.current(c)))
+		}
+	}
+	bad = append(bad, c.conflicts(bad)...)
+	order := map[string]int{}
+	for _, v := range variables() {
+		order[v.name] = v.index
+	}
+	slices.SortStableFunc(bad, func(a, b Problem) int { return cmp.Compare(order[a.Name], order[b.Name]) })
+	return bad
+}
+
+// valid says of each variable that can be wrong by itself, durations apart, whether it is right.
+func (c Config) valid() map[string]bool {
+	return map[string]bool{
+		"WS_HOST":                 host(c.WSHost),
+		"WS_PORT":                 within(c.WSPort, 0, maxPort),
+		"WS_MODE":                 oneOf(c.WSMode, "release", "debug"),
+		"WS_ALLOWED_ORIGINS":      len(c.WSAllowedOrigins) > 0,
+		"WS_MAX_MESSAGE_SIZE":     within(c.WSMaxMessageSize, 1, maxClientMessage),
+		"WS_READ_BUFFER_SIZE":     within(c.WSReadBufferSize, 1, maxReadBuffer),
+		"WS_WRITE_BUFFER_SIZE":    within(c.WSWriteBufferSize, 1, maxWriteBuffer),
+		"WS_MAX_CONNECTIONS":      c.WSMaxConnections >= 1,
+		"REDIS_HOST":              c.RedisHost != "" && host(c.RedisHost),
+		"REDIS_PORT":              within(c.RedisPort, 1, maxPort),
+		"REDIS_DB":                c.RedisDB >= 0,
+		"REDIS_MAX_RETRIES":       within(c.RedisMaxRetries, 0, maxRetries),
+		"REDIS_MIN_IDLE_CONNS":    c.RedisMinIdleConns >= 0,
+		"REDIS_POOL_SIZE":         c.RedisPoolSize >= 1,
+		"REDIS_FEED_MAX_ATTEMPTS": c.RedisFeedMaxAttempts >= 0,
+		"JWT_SECRET_KEY":          c.JWTSecretKey != "",
+		"LOGGER_LEVEL":            oneOf(c.LoggerLevel, "debug", "info", "warn", "error"),
+		"LOGGER_MODE":             oneOf(c.LoggerMode, "production", "development"),
+		"LOGGER_ENCODING":         oneOf(c.LoggerEncoding, "json", "console"),
+		"DISCORD_WEBHOOK_ID":      c.DiscordWebhookToken == "" || onlyDigits(c.DiscordWebhookID),
+		"DISCORD_WEBHOOK_TOKEN":   c.DiscordWebhookID == "" || pathSegment(c.DiscordWebhookToken),
+		"HTTP_HOST":               host(c.HTTPHost),
+		"HTTP_PORT":               within(c.HTTPPort, 0, maxPort),
+	}
+}
+
+// conflicts finds values that are right alone and wrong together, leaving out those that are wrong already.
+func (c Config) conflicts(already Problems) Problems {
+	var bad Problems
+	add := func(wrong bool, name, other, value, want string) {
+		if wrong && !already.names(name) && !already.names(other) {
+			bad = append(bad, Problem{Name: name, Value: value, Want: want})
+		}
+	}
+	add(c.WSPingInterval >= c.WSPongWait, "WS_PING_INTERVAL", "WS_PONG_WAIT", shortDuration(c.WSPingInterval),
+		fmt.Sprintf("less than WS_PONG_WAIT, which is %s: else clients are disconnected before their pong can come",
+			shortDuration(c.WSPongWait)))
+	add(c.RedisMinIdleConns > c.RedisPoolSize, "REDIS_MIN_IDLE_CONNS", "REDIS_POOL_SIZE", fmt.Sprint(c.RedisMinIdleConns),
+		fmt.Sprintf("no more than REDIS_POOL_SIZE, which is %d", c.RedisPoolSize))
+	add(c.HTTPPort != 0 && c.HTTPPort == c.WSPort && overlap(c.HTTPHost, c.WSHost), "HTTP_PORT", "WS_PORT",
+		fmt.Sprint(c.HTTPPort), "a port that WS_PORT does not have already")
+	return bad
+}
+
+func within(n, low, high int) bool { return n >= low && n <= high }
+
+func oneOf(s string, right ...string) bool { return slices.Contains(right, s) }
+
+// host takes names and addresses, and refuses what is clearly something else: an URL, or an address with its port.
+func host(s string) bool {
+	if _, err := netip.ParseAddr(s); err == nil {
+		return true
+	}
+	return !strings.ContainsAny(s, ":/ \t\r\n[]@")
+}
+
+// overlap says whether listening on one host leaves no room for the other on the same port.
+func overlap(a, b string) bool { return a == b || everyAddress(a) || everyAddress(b) }
+
+func everyAddress(s string) bool {
+	if s == "" {
+		return true
+	}
+	ip, err := netip.ParseAddr(s)
+	return err == nil && ip.IsUnspecified()
+}
+
+func onlyDigits(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// pathSegment says whether s can stand in the path of an URL as it is.
+func pathSegment(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune("/?#%\\", r)
+	})
+}

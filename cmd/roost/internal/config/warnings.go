@@ -1,0 +1,95 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// minSecret is the length from which a HS256 secret is as strong as its hash: RFC 7518 section 3.2.
+const minSecret = 32
+
+// Warnings lists what is suspicious and yet no reason not to start: one line each. environ is the environment as
+// os.Environ gives it, in which names that nothing reads are looked for: envconfig passes over them silently.
+func (c Config) Warnings(environ []string) []string {
+	var ws []string
+	if n := len(c.JWTSecretKey); n > 0 && n < minSecret {
+		ws = append(ws, fmt.Sprintf("JWT_SECRET_KEY is %d bytes long; shorter than %d it can be guessed from one token"+
+			" (make one with: openssl rand -hex 32)", n, minSecret))
+	}
+	return append(ws, unknown(environ)...)
+}
+
+// unknown names the variables that look as if they were meant for roost but are read by nothing.
+func unknown(environ []string) []string {
+	var known []string
+	for _, v := range variables() {
+		known = append(known, v.name)
+	}
+	var ws []string
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if !ours(name) || slices.Contains(known, name) || others(name) {
+			continue
+		}
+		w := name + " is not a variable of roost and has no effect"
+		if near := nearest(name, known); near != "" {
+			w += "; did you mean " + near + "?"
+		}
+		ws = append(ws, w)
+	}
+	slices.Sort(ws)
+	return ws
+}
+
+func ours(name string) bool {
+	for _, prefix := range []string{"WS_", "REDIS_", "HTTP_", "JWT_", "LOGGER_", "DISCORD_"} {
+		if strings.HasPrefix(strings.ToUpper(name), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// others says whether the name has an owner: the proxy that HTTP clients use, or what Docker links and Kubernetes set
+// for a service called redis or ws (REDIS_SERVICE_HOST, REDIS_PORT_6379_TCP_ADDR, REDIS_ENV_…).
+func others(name string) bool {
+	if strings.EqualFold(name, "HTTP_PROXY") {
+		return true
+	}
+	_, rest, _ := strings.Cut(name, "_")
+	return rest == "NAME" || strings.HasPrefix(rest, "SERVICE_") || strings.HasPrefix(rest, "ENV_") ||
+		(strings.HasPrefix(rest, "PORT_") && strings.ContainsAny(rest, "0123456789"))
+}
+
+// nearest is the known name that was probably meant, or nothing when none is near.
+func nearest(name string, known []string) string {
+	best, least := "", 1+len(name)/4
+	for _, k := range known {
+		if d := distance(strings.ToUpper(name), k); d < least || (d == least && best == "") {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// distance is the number of bytes to insert, delete or change to make b of a (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
