@@ -1,0 +1,76 @@
+package redisfeed
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// Defaults for the zero values in Config. Three heartbeats fit in the timeout after the last one that arrived,
+// so one that is late or lost condemns nobody, and a hang is noticed within 10 s.
+const (
+	DefaultHeartbeatInterval = 2 * time.Second
+	DefaultHeartbeatTimeout  = 8 * time.Second
+)
+
+// Config says which Redis to use and how patiently. Only Addr is required.
+type Config struct {
+	Addr     string // host:port, or the path of a Unix socket
+	Username string // of the Redis ACL; empty is the default user
+	Password string
+	DB       int         // selected on every connection; pub/sub does not depend on it
+	TLS      *tls.Config // nil: no TLS. An empty ServerName is taken from Addr
+
+	// The pool of ordinary connections, which publish. The subscription is not in it.
+
+	MaxRetries      int           // of a failed command; 0 is none. A retried PUBLISH may arrive twice
+	MinIdleConns    int           // opened ahead of need; 0 is none
+	PoolSize        int           // 0 is go-redis's own default, ten for each CPU
+	PoolTimeout     time.Duration // wait for a free connection; 0 is go-redis's own default, 6 s
+	ConnMaxIdleTime time.Duration // 0 is go-redis's own default, 30 min
+	ConnMaxLifetime time.Duration // 0 is no limit
+
+	// MaxAttempts failed attempts in a row to connect and subscribe end Run; 0 tries for ever.
+	MaxAttempts int
+	// RetryDelay passes between a failed attempt and the next. It is also the least time between two
+	// connections, so that a link that breaks as soon as it is up does not spin.
+	RetryDelay time.Duration
+
+	HeartbeatInterval time.Duration // 0 is DefaultHeartbeatInterval
+	HeartbeatTimeout  time.Duration // silence that ends a link, also while connecting; 0 is DefaultHeartbeatTimeout
+
+	Logger *slog.Logger // nil: no logging
+}
+
+// withDefaults returns c with its zero values filled in, or says which value cannot be.
+func (c Config) withDefaults() (Config, error) {
+	if c.HeartbeatInterval == 0 {
+		c.HeartbeatInterval = DefaultHeartbeatInterval
+	}
+	if c.HeartbeatTimeout == 0 {
+		c.HeartbeatTimeout = DefaultHeartbeatTimeout
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, c.check()
+}
+
+func (c Config) check() error {
+	switch {
+	case c.Addr == "":
+		return errors.New("redisfeed: Addr is empty")
+	case c.MaxAttempts < 0:
+		return fmt.Errorf("redisfeed: MaxAttempts %d is negative", c.MaxAttempts)
+	case c.RetryDelay < 0:
+		return fmt.Errorf("redisfeed: RetryDelay %s is negative", c.RetryDelay)
+	case c.HeartbeatInterval < 0:
+		return fmt.Errorf("redisfeed: HeartbeatInterval %s is negative", c.HeartbeatInterval)
+	case c.HeartbeatTimeout <= c.HeartbeatInterval:
+		return fmt.Errorf("redisfeed: HeartbeatTimeout %s is not longer than HeartbeatInterval %s",
+			c.HeartbeatTimeout, c.HeartbeatInterval)
+	}
+	return nil
+}

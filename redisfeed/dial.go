@@ -1,0 +1,101 @@
+package redisfeed
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// dialer opens sockets to Redis. It is static after construction and may be used by any goroutine.
+type dialer struct {
+	tls     *tls.Config
+	timeout time.Duration // for connecting, and for data that Redis's host does not acknowledge
+	silence time.Duration // a read that gets nothing for so long fails with errSilent; 0 is no limit
+}
+
+// dial has the signature of redis.Options.Dialer.
+func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	nd := net.Dialer{
+		Timeout: d.timeout,
+		// Probes are for ordinary connections that lie idle; the subscription hears heartbeats.
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+		ControlContext:  d.control,
+	}
+	conn, err := nd.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	if d.silence > 0 {
+		conn = &watchedConn{Conn: conn, limit: d.silence}
+	}
+	if d.tls == nil {
+		return conn, nil
+	}
+	return d.secure(ctx, conn, addr)
+}
+
+// control sets TCP_USER_TIMEOUT before the socket connects: what a vanished host never acknowledges ends the
+// connection after the timeout, and not after the quarter of an hour that the kernel would go on sending.
+func (d *dialer) control(_ context.Context, network, _ string, raw syscall.RawConn) error {
+	if !strings.HasPrefix(network, "tcp") {
+		return nil
+	}
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.timeout.Milliseconds()))
+	})
+	return errors.Join(err, os.NewSyscallError("setsockopt TCP_USER_TIMEOUT", failed))
+}
+
+func (d *dialer) secure(ctx context.Context, conn net.Conn, addr string) (net.Conn, error) {
+	cfg := d.tls
+	if host, _, err := net.SplitHostPort(addr); err == nil && cfg.ServerName == "" {
+		cfg = cfg.Clone()
+		cfg.ServerName = host
+	}
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	secured := tls.Client(conn, cfg)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("TLS handshake with %s: %w", addr, err)
+	}
+	return secured, nil
+}
+
+// watchedConn ends a read during which not one byte came for the limit. Its clock runs only inside Read, so a reader
+// that is busy elsewhere never loses its link, and it starts again with every piece of a long message. It belongs to
+// one reader and ignores read deadlines set from outside.
+type watchedConn struct {
+	net.Conn
+	limit time.Duration
+}
+
+// SetReadDeadline does nothing: Read sets its own.
+func (c *watchedConn) SetReadDeadline(time.Time) error { return nil }
+
+// Read reads, for no longer than the limit.
+func (c *watchedConn) Read(b []byte) (int, error) {
+	for {
+		start := time.Now()
+		if err := c.Conn.SetReadDeadline(start.Add(c.limit)); err != nil {
+			return 0, err
+		}
+		n, err := c.Conn.Read(b)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		// A deadline noticed far too late means that this process was stopped, and published no heartbeats.
+		if late := time.Since(start) - c.limit; late < c.limit/4 {
+			return 0, fmt.Errorf("%w for %s", errSilent, c.limit)
+		}
+	}
+}

@@ -1,0 +1,20 @@
+// Package redisfeed carries notifications from Redis pub/sub to a [Sink].
+//
+// A [Feed] keeps one connection subscribed to the pattern user_noti:* and hands every message to the sink
+// from the goroutine that called [Feed.Run], in the order in which Redis sent them. A sink that blocks holds
+// that goroutine and so, through TCP, Redis: the feed has no queue and drops nothing. What Redis itself drops
+// (its client-output-buffer-limit for pubsub: by default 32 MB, or 8 MB for a minute) ends the connection and
+// counts as a gap.
+//
+// A second goroutine, also under Run, publishes a heartbeat on a channel that only this feed reads. It proves
+// the whole way through Redis and measures it. A connection on which nothing at all arrives for
+// Config.HeartbeatTimeout is lost, as is one that breaks, or that carries a reply that go-redis cannot bear.
+// Lost connections are replaced after the policy in Config; pub/sub keeps nothing for absent subscribers, so
+// each replacement is a gap, counted and logged.
+//
+// The user of the Redis ACL needs +psubscribe, +subscribe and +publish on the channels user_noti:* and
+// roost:heartbeat:*.
+//
+// The package does not look into payloads, knows neither connections nor users, does not follow Sentinel or
+// Cluster, and reads no environment. Apart from cmd it is the only one that imports go-redis.
+package redisfeed

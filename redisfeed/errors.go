@@ -1,0 +1,41 @@
+package redisfeed
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+var (
+	// ErrGaveUp ends Run after Config.MaxAttempts failed attempts in a row; it comes wrapped with the last cause.
+	ErrGaveUp = errors.New("redis feed gave up")
+	// ErrAuth marks an attempt or a publish that Redis refused because of the user name, the password or the
+	// user's permissions. Waiting does not mend it, but a rotated password does, so it is retried like the rest.
+	ErrAuth = errors.New("redis refuses us")
+
+	errSilent    = errors.New("nothing came from redis")
+	errSlow      = errors.New("redis did not confirm the subscription in time")
+	errSpent     = errors.New("link is used up")
+	errBadReply  = errors.New("redis sent a reply that cannot be understood")
+	errNotYet    = errors.New("not connected yet")
+	errStopped   = errors.New("feed has stopped")
+	errUnwanted  = errors.New("redis ended the subscription")
+	errNoSink    = errors.New("redisfeed: sink is nil")
+	errRunBefore = errors.New("redisfeed: Run was called before")
+)
+
+// explain puts what an operator can do about it in front of Redis's own words for a refusal.
+func explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case redis.HasErrorPrefix(err, "NOAUTH"):
+		return fmt.Errorf("%w: it wants a password and none is configured: %w", ErrAuth, err)
+	case redis.IsAuthError(err):
+		return fmt.Errorf("%w: wrong user name or password: %w", ErrAuth, err)
+	case redis.IsPermissionError(err):
+		return fmt.Errorf("%w: the user lacks a permission: %w", ErrAuth, err)
+	}
+	return err
+}

@@ -1,0 +1,91 @@
+package redisfeed
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Sink takes the notifications. Deliver is called by one goroutine, in the order in which Redis sent them; while it
+// blocks, nothing is read from Redis, and Run cannot end. The strings are the sink's to keep.
+type Sink interface {
+	Deliver(user, payload string)
+}
+
+// Feed is a subscription to all users' notifications that mends itself.
+type Feed struct {
+	// Static after construction.
+
+	cfg       Config
+	sink      Sink
+	publisher *Publisher
+	beat      *heartbeat
+	monitor   *monitor
+
+	ran atomic.Bool // Run was called
+
+	// Owned by Run's goroutine.
+
+	retry retry
+	again bool // a link was up before
+
+	// Owned by the heartbeat's goroutine.
+
+	beatFailing bool
+}
+
+// New returns a feed that does nothing until Run, apart from Publish. The error names the value in cfg that cannot be.
+func New(cfg Config, sink Sink) (*Feed, error) {
+	if sink == nil {
+		return nil, errNoSink
+	}
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	publisher, err := NewPublisher(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Feed{
+		cfg:       cfg,
+		sink:      sink,
+		publisher: publisher,
+		beat:      newHeartbeat(cfg.HeartbeatInterval),
+		monitor:   newMonitor(time.Now()),
+		retry:     retry{max: cfg.MaxAttempts, delay: cfg.RetryDelay},
+	}, nil
+}
+
+// Run connects, reads and delivers until ctx ends, and then returns nil; or until Config.MaxAttempts attempts in a row
+// have failed, and then returns ErrGaveUp wrapped with the last cause. When it returns, its goroutines have ended and
+// the feed is closed. It can be called once.
+func (f *Feed) Run(ctx context.Context) error {
+	if f.ran.Swap(true) {
+		return errRunBefore
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { f.beat.run(ctx, f.sendBeat) })
+	wg.Go(func() {
+		<-ctx.Done()
+		_ = f.publisher.Close()
+	})
+	err := f.runLinks(ctx)
+	cancel()
+	wg.Wait()
+	return err
+}
+
+// Publish publishes a payload for a user, as [Publisher.Publish] does. Any goroutine, until Run returns.
+func (f *Feed) Publish(ctx context.Context, user, payload string) (receivers int64, err error) {
+	return f.publisher.Publish(ctx, user, payload)
+}
+
+// Status says how the feed is. Any goroutine; it never waits for Redis or the sink.
+func (f *Feed) Status() Status { return f.monitor.status() }
+
+// Close closes the connections of a feed that was never run. Run does it itself when it returns, and is not ended by
+// Close. Further calls do nothing.
+func (f *Feed) Close() error { return f.publisher.Close() }

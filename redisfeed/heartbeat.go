@@ -1,0 +1,63 @@
+package redisfeed
+
+import (
+	"context"
+	"crypto/rand"
+	"strconv"
+	"time"
+)
+
+// heartbeat publishes stamps on a channel of its own and measures how long they take to come back to the reader.
+type heartbeat struct {
+	channel   string // static
+	interval  time.Duration
+	start     time.Time     // static; stamps are nanoseconds since then, on the monotonic clock
+	connected chan struct{} // capacity 1: the reader asks for a beat now
+}
+
+func newHeartbeat(interval time.Duration) *heartbeat {
+	return &heartbeat{
+		channel:   "roost:heartbeat:" + rand.Text(), // 128 random bits: no other instance listens here
+		interval:  interval,
+		start:     time.Now(),
+		connected: make(chan struct{}, 1),
+	}
+}
+
+// soon asks for a beat without waiting for the interval, so that a new link has its ping at once.
+func (h *heartbeat) soon() {
+	select {
+	case h.connected <- struct{}{}:
+	default:
+	}
+}
+
+// run calls beat every interval, and when soon asks for it, until ctx ends.
+func (h *heartbeat) run(ctx context.Context, beat func(context.Context)) {
+	tick := time.NewTicker(h.interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-h.connected:
+		}
+		beat(ctx)
+	}
+}
+
+// stamp is the payload of a beat sent at now.
+func (h *heartbeat) stamp(now time.Time) string {
+	return strconv.FormatInt(int64(now.Sub(h.start)), 10)
+}
+
+// roundTrip reads a stamp that came back at now. It is false for what cannot be a stamp of ours.
+func (h *heartbeat) roundTrip(payload string, now time.Time) (time.Duration, bool) {
+	sent, err := strconv.ParseInt(payload, 10, 64)
+	if err != nil || sent < 0 {
+		return 0, false
+	}
+	took := now.Sub(h.start) - time.Duration(sent)
+	return took, took >= 0
+}

@@ -1,0 +1,120 @@
+package redisfeed
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const pattern = ChannelPrefix + "*"
+
+// link is one connection to Redis with both subscriptions on it. It is used once and by one goroutine: go-redis
+// would reconnect and resubscribe inside a call to Receive without a word, so each link has a client of its own, whose
+// dialer gives out one connection and then refuses.
+type link struct {
+	client *redis.Client
+	pubsub *redis.PubSub
+	dialer *dialer
+	ctx    context.Context // ends with the link; its end closes the socket, which ends every wait in go-redis
+	cancel context.CancelCauseFunc
+	timer  *time.Timer // ends ctx if the subscriptions are not confirmed in time
+	dialed bool
+
+	channelOK, patternOK bool // confirmed by Redis
+}
+
+// newLink prepares a link that ends with ctx. Nothing is sent before subscribe.
+func newLink(ctx context.Context, cfg Config) *link {
+	l := &link{dialer: &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout, silence: cfg.HeartbeatTimeout}}
+	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	l.timer = time.AfterFunc(cfg.HeartbeatTimeout, func() { l.cancel(errSlow) })
+	o := baseOptions(cfg)
+	o.Dialer = l.dialOnce
+	o.MaxRetries = orNone(0)
+	o.PoolSize = 1
+	// -2 keeps go-redis from setting deadlines: watchedConn has its own.
+	o.ReadTimeout, o.WriteTimeout = -2, -2
+	l.client = redis.NewClient(o)
+	l.pubsub = l.client.Subscribe(l.ctx) // no channels yet: this sends nothing
+	return l
+}
+
+func (l *link) dialOnce(_ context.Context, network, addr string) (net.Conn, error) {
+	if l.dialed {
+		return nil, errSpent
+	}
+	l.dialed = true
+	conn, err := l.dialer.dial(l.ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	context.AfterFunc(l.ctx, func() { conn.Close() })
+	return conn, nil
+}
+
+// subscribe connects and asks for both subscriptions. The confirmations come through receive.
+func (l *link) subscribe(heartbeat string) error {
+	return l.guard(func() error {
+		if err := l.pubsub.Subscribe(l.ctx, heartbeat); err != nil {
+			return err
+		}
+		return l.pubsub.PSubscribe(l.ctx, pattern)
+	})
+}
+
+// receive waits for what Redis sends next: *redis.Message, *redis.Subscription or *redis.Pong. After an error the link
+// can only be closed.
+func (l *link) receive() (msg any, err error) {
+	err = l.guard(func() error {
+		// A negative timeout leaves the deadline to watchedConn.
+		msg, err = l.pubsub.ReceiveTimeout(l.ctx, -1)
+		return err
+	})
+	return msg, err
+}
+
+// guard calls into go-redis, which panics on replies of types that it does not expect, and puts the reason for which
+// the link was ended in place of "use of closed connection". It covers nothing but the library: a panic in a sink is a
+// bug and ends the process.
+func (l *link) guard(call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errBadReply, p)
+		}
+	}()
+	err = call()
+	if err != nil && l.ctx.Err() != nil {
+		return context.Cause(l.ctx)
+	}
+	return explain(err)
+}
+
+// confirm notes Redis's confirmation of a subscription. It is an error that Redis ended one.
+func (l *link) confirm(s *redis.Subscription) error {
+	switch s.Kind {
+	case "subscribe":
+		l.channelOK = true
+	case "psubscribe":
+		l.patternOK = true
+	default:
+		return fmt.Errorf("%w: %s %q", errUnwanted, s.Kind, s.Channel)
+	}
+	if l.confirmed() {
+		l.timer.Stop()
+	}
+	return nil
+}
+
+// confirmed says whether both subscriptions are.
+func (l *link) confirmed() bool { return l.channelOK && l.patternOK }
+
+// close ends the link. It leaves the PubSub alone, whose lock is still held after some of its panics; it owns nothing
+// but the socket.
+func (l *link) close() {
+	l.timer.Stop()
+	l.cancel(errSpent)
+	_ = l.client.Close()
+}

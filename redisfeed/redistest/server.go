@@ -1,0 +1,170 @@
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+const (
+	host       = "127.0.0.1"
+	startLimit = 20 * time.Second // for a machine that is busy with other tests
+	portTries  = 20
+)
+
+var errPortTaken = errors.New("port is taken")
+
+// Server is a redis-server process.
+type Server struct {
+	t      testing.TB
+	binary string
+	args   []string // of the caller
+	port   int
+	proc   *process // nil while killed
+	client *redis.Client
+}
+
+// Start starts a server and waits until it answers. args are given to redis-server after our own, so that they can
+// override them: "--requirepass", "secret". The test fails, and does not skip, where redis-server is missing.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	binary, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Fatalf("redistest: these tests need a real redis-server (apt-get install redis-server): %v", err)
+	}
+	s := &Server{t: t, binary: binary, args: args}
+	t.Cleanup(s.cleanup)
+	for range portTries {
+		// Below the ephemeral range, from which a client's socket could take the port while the server is down,
+		// or a client that dials it even connect to itself.
+		s.port = 10000 + rand.IntN(20000)
+		if err = s.start(); !errors.Is(err, errPortTaken) {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatalf("redistest: %v", err)
+	}
+	return s
+}
+
+// Addr is the host and port.
+func (s *Server) Addr() string { return net.JoinHostPort(host, strconv.Itoa(s.port)) }
+
+// Host is an IP address.
+func (s *Server) Host() string { return host }
+
+// Port is the same for the life of the Server.
+func (s *Server) Port() int { return s.port }
+
+// Kill ends the server as a crash would, and waits until it is gone. A server that is not running stays so.
+func (s *Server) Kill() {
+	s.t.Helper()
+	if s.proc == nil {
+		return
+	}
+	s.proc.kill()
+	s.proc = nil
+}
+
+// Restart starts the server again on the same port, after a Kill if it runs.
+func (s *Server) Restart() {
+	s.t.Helper()
+	s.Kill()
+	deadline := time.Now().Add(startLimit)
+	err := s.start()
+	for errors.Is(err, errPortTaken) && time.Now().Before(deadline) {
+		err = s.start()
+	}
+	if err != nil {
+		s.t.Fatalf("redistest: restart: %v", err)
+	}
+}
+
+// Pause stops the process: its sockets stay open and the kernel goes on accepting for it, but nothing answers.
+func (s *Server) Pause() {
+	s.t.Helper()
+	s.signal(syscall.SIGSTOP)
+}
+
+// Resume ends a Pause.
+func (s *Server) Resume() {
+	s.t.Helper()
+	s.signal(syscall.SIGCONT)
+}
+
+func (s *Server) signal(sig syscall.Signal) {
+	s.t.Helper()
+	if s.proc == nil {
+		s.t.Fatalf("redistest: %s to a server that is not running", sig)
+	}
+	if err := s.proc.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatalf("redistest: %s: %v", sig, err)
+	}
+}
+
+// Client returns a client of the server, the same each time; the Server closes it. It has no password: tests that
+// start a server with one make their own.
+func (s *Server) Client() *redis.Client {
+	if s.client == nil {
+		s.client = redis.NewClient(&redis.Options{
+			Addr:                     s.Addr(),
+			Protocol:                 2,
+			DisableIdentity:          true,
+			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		})
+	}
+	return s.client
+}
+
+// Publish publishes on a channel and returns how many subscriptions got it.
+func (s *Server) Publish(channel, payload string) int64 {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	n, err := s.Client().Publish(ctx, channel, payload).Result()
+	if err != nil {
+		s.t.Fatalf("redistest: publish on %q: %v", channel, err)
+	}
+	return n
+}
+
+func (s *Server) start() error {
+	args := append([]string{
+		"--bind", host, "--port", strconv.Itoa(s.port), "--save", "", "--appendonly", "no",
+		"--dir", s.t.TempDir(), "--daemonize", "no",
+	}, s.args...)
+	p, err := startProcess(s.binary, args)
+	if err != nil {
+		return err
+	}
+	if err := p.awaitReady(s.Addr(), startLimit); err != nil {
+		p.kill()
+		return fmt.Errorf("%w; redis-server said:\n%s", err, p.log.tail())
+	}
+	s.proc = p
+	return nil
+}
+
+func (s *Server) cleanup() {
+	if s.client != nil {
+		_ = s.client.Close()
+	}
+	if s.proc == nil {
+		return
+	}
+	s.proc.kill()
+	if s.t.Failed() {
+		s.t.Logf("redis-server on port %d said:\n%s", s.port, s.proc.log.tail())
+	}
+}

@@ -1,0 +1,160 @@
+package redisfeed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// runLinks runs one link after the other. It returns nil when ctx ends.
+func (f *Feed) runLinks(ctx context.Context) error {
+	for {
+		wasUp, cause := f.runLink(ctx)
+		if ctx.Err() != nil {
+			break
+		}
+		wait, err := f.linkEnded(wasUp, cause)
+		if err != nil {
+			return err
+		}
+		if !pause(ctx, wait) {
+			break
+		}
+	}
+	f.monitor.down(time.Now(), errStopped, 0)
+	return nil
+}
+
+// runLink runs a link until it ends, which it always does with an error. wasUp is false when it never was confirmed.
+func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
+	l := newLink(ctx, f.cfg)
+	defer l.close()
+	if err := l.subscribe(f.beat.channel); err != nil {
+		return false, err
+	}
+	for {
+		got, err := l.receive()
+		if err != nil {
+			return l.confirmed(), err
+		}
+		switch got := got.(type) {
+		case *redis.Message:
+			f.message(got)
+		case *redis.Subscription:
+			if err := f.confirmation(l, got); err != nil {
+				return l.confirmed(), err
+			}
+		}
+	}
+}
+
+// message hands a notification to the sink, or notes a heartbeat.
+func (f *Feed) message(m *redis.Message) {
+	now := time.Now()
+	if m.Channel == f.beat.channel {
+		if took, ok := f.beat.roundTrip(m.Payload, now); ok {
+			f.monitor.ping.Store(int64(took))
+		}
+		return
+	}
+	// The pattern lets nothing else through; the first colon is the prefix's last byte.
+	user := strings.TrimPrefix(m.Channel, ChannelPrefix)
+	f.monitor.message(now)
+	f.sink.Deliver(user, m.Payload)
+}
+
+// confirmation counts Redis's answers to our subscriptions.
+func (f *Feed) confirmation(l *link, s *redis.Subscription) error {
+	wasUp := l.confirmed()
+	if err := l.confirm(s); err != nil {
+		return err
+	}
+	switch {
+	case wasUp:
+		f.monitor.gap()
+		f.cfg.Logger.Warn("redis confirmed a subscription again, notifications may be lost", "kind", s.Kind)
+	case l.confirmed():
+		f.linkUp()
+	}
+	return nil
+}
+
+// linkUp notes that the feed is subscribed.
+func (f *Feed) linkUp() {
+	now := time.Now()
+	gone := f.retry.connected(now)
+	f.monitor.up(now, f.again)
+	f.beat.soon()
+	if f.again {
+		f.cfg.Logger.Warn("redis feed is subscribed again, what was published meanwhile is lost",
+			"addr", f.cfg.Addr, "gone", gone.Round(time.Millisecond), "gaps", f.monitor.status().Gaps)
+	} else {
+		f.cfg.Logger.Info("redis feed is subscribed", "addr", f.cfg.Addr)
+	}
+	f.again = true
+}
+
+// linkEnded notes that there is no link. It returns how long to wait before the next attempt, or ErrGaveUp with the
+// cause.
+func (f *Feed) linkEnded(wasUp bool, cause error) (wait time.Duration, err error) {
+	now := time.Now()
+	if errors.Is(cause, errBadReply) {
+		f.monitor.badReply()
+	}
+	if wasUp {
+		wait = f.retry.lost(now)
+		f.monitor.down(now, cause, 0)
+		f.cfg.Logger.Warn("redis link lost", "addr", f.cfg.Addr, "error", cause, "next_in", wait.Round(time.Millisecond))
+		return wait, nil
+	}
+	wait, more := f.retry.failed()
+	f.monitor.down(now, cause, f.retry.failures)
+	attempt := slog.Group("", "addr", f.cfg.Addr, "attempt", f.retry.failures, "of", limit(f.retry.max), "error", cause)
+	if !more {
+		f.cfg.Logger.Error("redis cannot be reached, giving up", attempt)
+		return 0, fmt.Errorf("%w after %d attempts: %w", ErrGaveUp, f.retry.failures, cause)
+	}
+	f.cfg.Logger.Warn("redis cannot be reached", attempt, "next_in", wait)
+	return wait, nil
+}
+
+// limit is how a log line says MaxAttempts.
+func limit(attempts int) any {
+	if attempts == 0 {
+		return "unlimited"
+	}
+	return attempts
+}
+
+// sendBeat publishes one heartbeat if there is a link to hear it. Failing is the link's affair only through silence,
+// but the reason is worth a line: a user who may not publish, for one.
+func (f *Feed) sendBeat(ctx context.Context) {
+	if !f.Status().Connected {
+		return
+	}
+	// No longer than until the next beat, so that one stuck connection of the pool does not condemn the link.
+	ctx, cancel := context.WithTimeout(ctx, f.beat.interval)
+	defer cancel()
+	_, err := f.publisher.publish(ctx, f.beat.channel, f.beat.stamp(time.Now()))
+	if err != nil && !f.beatFailing && !errors.Is(err, redis.ErrClosed) {
+		f.cfg.Logger.Warn("redis heartbeat cannot be published", "addr", f.cfg.Addr, "error", err)
+	}
+	f.beatFailing = err != nil
+}
+
+// pause waits. It returns false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

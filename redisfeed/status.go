@@ -1,0 +1,94 @@
+package redisfeed
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Status is what a feed says about itself at one moment.
+type Status struct {
+	Connected bool      // subscribed: Redis has confirmed both subscriptions and the link is not lost
+	Since     time.Time // when Connected last changed; the start before that
+	Err       string    // why it is not connected; empty while it is
+
+	// Ping is the last heartbeat's way to Redis and back to the reader, 0 before the first on this link. It
+	// contains the time for which the sink held the reader up.
+	Ping time.Duration
+
+	Attempts   int    // failed attempts in a row since the link was last up
+	Reconnects uint64 // links after the first
+	Gaps       uint64 // times at which notifications may have been missed: subscriptions confirmed after the first
+	BadReplies uint64 // links lost because go-redis panicked on what Redis sent
+
+	Messages    uint64    // notifications handed to the sink; heartbeats are not counted
+	LastMessage time.Time // when the latest was read; zero before the first
+}
+
+// monitor collects what Status shows. Any goroutine reads it; Run's goroutine writes it.
+type monitor struct {
+	// Touched for every message, so atomics, each written by the reader alone.
+
+	ping        atomic.Int64 // nanoseconds
+	messages    atomic.Uint64
+	lastMessage atomic.Int64 // Unix nanoseconds, 0 before the first
+
+	mu   sync.Mutex // guards rest; held for assignments only
+	rest Status     // all but the three above
+}
+
+func newMonitor(now time.Time) *monitor {
+	return &monitor{rest: Status{Since: now, Err: errNotYet.Error()}}
+}
+
+func (m *monitor) status() Status {
+	m.mu.Lock()
+	s := m.rest
+	m.mu.Unlock()
+	s.Ping = time.Duration(m.ping.Load())
+	s.Messages = m.messages.Load()
+	if ns := m.lastMessage.Load(); ns != 0 {
+		s.LastMessage = time.Unix(0, ns)
+	}
+	return s
+}
+
+func (m *monitor) message(now time.Time) {
+	m.messages.Add(1)
+	m.lastMessage.Store(now.UnixNano())
+}
+
+// up notes a link that has been confirmed, again saying that it is not the first.
+func (m *monitor) up(now time.Time, again bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rest.Connected, m.rest.Since, m.rest.Err, m.rest.Attempts = true, now, "", 0
+	if again {
+		m.rest.Reconnects++
+		m.rest.Gaps++
+	}
+}
+
+// gap notes a confirmation that nobody asked for, on a link that is up.
+func (m *monitor) gap() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rest.Gaps++
+}
+
+// down notes that there is no link and why. attempts is how many have failed since there was one.
+func (m *monitor) down(now time.Time, cause error, attempts int) {
+	m.ping.Store(0)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.rest.Connected {
+		m.rest.Connected, m.rest.Since = false, now
+	}
+	m.rest.Err, m.rest.Attempts = cause.Error(), attempts
+}
+
+func (m *monitor) badReply() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rest.BadReplies++
+}
