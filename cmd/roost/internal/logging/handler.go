@@ -1,0 +1,71 @@
+package logging
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"path"
+	"strconv"
+)
+
+// handler stands before the formatting handler to spare its work while the buffer is full.
+type handler struct {
+	queue *queue
+	next  slog.Handler
+}
+
+func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.next.Enabled(ctx, level)
+}
+
+func (h *handler) Handle(ctx context.Context, r slog.Record) error {
+	if h.queue.dropIfFull() {
+		return nil
+	}
+	return h.next.Handle(ctx, r)
+}
+
+func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &handler{queue: h.queue, next: h.next.WithAttrs(attrs)}
+}
+
+func (h *handler) WithGroup(name string) slog.Handler {
+	return &handler{queue: h.queue, next: h.next.WithGroup(name)}
+}
+
+// format is the handler that makes lines, one Write each.
+func format(cfg Config, w io.Writer, level slog.Leveler) slog.Handler {
+	if cfg.Console {
+		return newConsole(w, level, cfg.Development)
+	}
+	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, AddSource: cfg.Development, ReplaceAttr: replace})
+}
+
+// replace names LevelCritical and shortens the source to dir/file.go:line.
+func replace(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) > 0 {
+		return a
+	}
+	switch v := a.Value.Any().(type) {
+	case slog.Level:
+		if a.Key == slog.LevelKey {
+			a.Value = slog.StringValue(levelName(v))
+		}
+	case *slog.Source:
+		if a.Key == slog.SourceKey && v != nil {
+			a.Value = slog.StringValue(place(v))
+		}
+	}
+	return a
+}
+
+func levelName(l slog.Level) string {
+	if l == LevelCritical {
+		return "CRITICAL"
+	}
+	return l.String()
+}
+
+func place(s *slog.Source) string {
+	return path.Join(path.Base(path.Dir(s.File)), path.Base(s.File)) + ":" + strconv.Itoa(s.Line)
+}
