@@ -1,0 +1,40 @@
+package wsproto
+
+import "strconv"
+
+// CloseCode is a status code of a close frame (RFC 6455 section 7.4 and IANA's
+// WebSocket Close Code Number Registry). 0 stands for a close frame without one.
+type CloseCode uint16
+
+// Codes that Roost sends or is sent.
+const (
+	CloseNormal         CloseCode = 1000
+	CloseGoingAway      CloseCode = 1001 // this instance leaves, or the page does
+	CloseProtocolError  CloseCode = 1002
+	CloseUnsupported    CloseCode = 1003
+	CloseInvalidPayload CloseCode = 1007 // text that is not UTF-8
+	ClosePolicy         CloseCode = 1008
+	CloseTooBig         CloseCode = 1009
+	CloseExtension      CloseCode = 1010 // sent by clients only
+	CloseInternal       CloseCode = 1011
+	CloseRestart        CloseCode = 1012 // the service restarts
+	CloseTryAgain       CloseCode = 1013 // overloaded
+	CloseBadGateway     CloseCode = 1014
+)
+
+// String returns the number.
+func (c CloseCode) String() string { return strconv.Itoa(int(c)) }
+
+// Valid reports whether the code may appear on the wire. 1004 has no meaning,
+// 1005, 1006 and 1015 MUST NOT be sent (section 7.4.1), the others below 3000 are
+// not assigned, those from 5000 on not defined (section 7.4.2).
+func (c CloseCode) Valid() bool {
+	switch {
+	case c >= 3000:
+		return c <= 4999
+	case c >= CloseInvalidPayload:
+		return c <= CloseBadGateway
+	default:
+		return c >= CloseNormal && c <= CloseUnsupported
+	}
+}

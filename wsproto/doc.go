@@ -1,0 +1,46 @@
+// Package wsproto is WebSocket on bytes: it reads request heads and client
+// frames out of buffers that others filled, and appends answers and server
+// frames to buffers that others will write. It implements the server's side of
+// RFC 6455 on top of RFC 9112 and RFC 7519.
+//
+// The event loops of netpoll call it with what they read, the hub calls it to
+// build frames. Nothing here does I/O, starts a goroutine, looks at a clock or
+// keeps a buffer: time and limits are arguments, and "not complete yet" is an
+// ordinary answer ([HeadEnd] returns 0, [Decoder.Next] returns an event of kind
+// [EventNone]).
+//
+// # The handshake
+//
+// The caller collects bytes until [HeadEnd] finds the end of the head or
+// [MaxHead] is passed, then asks its [Gate] once. [Gate.Read] parses in place and
+// checks in this order: the syntax of the head, the path, the method, the
+// upgrade headers, the origin, the token. It answers with a [Request], which
+// aliases nothing, or with a [Refusal], which holds its whole HTTP response.
+//
+// The parser is strict on purpose; where HTTP leaves a choice, these are made:
+//
+//   - A path is compared byte for byte with /ws and /health. A percent-encoded
+//     spelling such as /%77s is another path (404), so that a rule in a proxy
+//     and Roost can't disagree about what a request is for.
+//   - A target in absolute form (http://host/ws) is accepted, as RFC 9112
+//     section 3.2.2 and RFC 6455 section 4.1 ask; its authority then counts
+//     instead of Host, user information in it is refused.
+//   - Lines end with CRLF. A bare LF, a bare CR, NUL and other control
+//     characters, folded lines, white space before a colon, a second Host,
+//     any Transfer-Encoding and any body are answered with 400.
+//   - An HTTP minor version above 1 counts as 1 (RFC 9110 section 2.5),
+//     another major version is answered with 505.
+//
+// # Frames
+//
+// A [Decoder] takes client bytes split anywhere. It unmasks in place, so the
+// input is overwritten, and keeps no payload but that of a control frame which
+// arrives in pieces. Encoders append to a destination. Frames that were built
+// are not modified afterwards: one frame is shared by many connections.
+//
+// # What it does not do
+//
+// It does not decide about limits, addresses or pace, does not answer pings or
+// close frames by itself, and knows neither gnet nor the hub. No sub-protocol
+// and no extension is spoken, so none is ever answered.
+package wsproto

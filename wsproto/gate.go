@@ -1,0 +1,180 @@
+package wsproto
+
+import (
+	"encoding/base64"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// DefaultLeeway is how far the clocks of Roost and of who issues the tokens may
+// be apart when [GateConfig] doesn't say.
+const DefaultLeeway = 5 * time.Second
+
+// ErrNoSecret is returned by [NewGate] when there is nothing to check tokens with.
+var ErrNoSecret = errors.New("wsproto: no secret to check tokens with")
+
+// GateConfig says who may come in.
+type GateConfig struct {
+	// Secret is the HS256 key of the tokens. Required; copied.
+	Secret []byte
+	// Leeway is what exp, nbf and iat may be off. 0 is DefaultLeeway.
+	Leeway time.Duration
+	// AllowedOrigins lists the pages that browsers may connect from: "*" (as an
+	// empty list: all), "https://a.example", "https://a.example:8443",
+	// "https://*.example.com" (sub-domains of any depth, not example.com
+	// itself), "a.example" (any scheme), "null".
+	AllowedOrigins []string
+	// Ticket checks the value of ?ticket= and returns the identity that it stands
+	// for. It is how this process connects to itself for the deep health check.
+	// Optional; without it the parameter has no meaning. It is called from many
+	// goroutines, must not block, and must not keep the slice.
+	Ticket func(ticket []byte) (user string, ok bool)
+}
+
+// Gate decides about requests. Static after construction; any goroutine.
+type Gate struct {
+	origins origins
+	ticket  func(ticket []byte) (user string, ok bool)
+	key     jwt.Keyfunc
+	leeway  time.Duration
+}
+
+// NewGate checks and compiles a configuration. The error is [ErrNoSecret], or
+// wraps [ErrOriginPattern] and names the pattern and what would be right.
+func NewGate(config GateConfig) (*Gate, error) {
+	if len(config.Secret) == 0 {
+		return nil, ErrNoSecret
+	}
+	origins, err := compileOrigins(config.AllowedOrigins)
+	if err != nil {
+		return nil, err
+	}
+	gate := &Gate{
+		origins: origins,
+		ticket:  config.Ticket,
+		key:     keyfunc(slices.Clone(config.Secret)),
+		leeway:  config.Leeway,
+	}
+	if gate.leeway == 0 {
+		gate.leeway = DefaultLeeway
+	}
+	return gate, nil
+}
+
+// Read decides what a head (as [HeadEnd] measured it) asks for. Exactly one of the
+// results is meaningful: the request may go on when the refusal is nil. Neither
+// aliases b. now is the time to check the token against.
+func (g *Gate) Read(b []byte, now time.Time) (Request, *Refusal) {
+	if len(b) > MaxHead {
+		return Request{}, RefuseHeadTooLarge()
+	}
+	var h head
+	refusal := h.parse(b)
+	var request Request
+	if refusal == nil {
+		request, refusal = g.route(&h, now)
+	}
+	if refusal != nil && string(h.method) == "HEAD" {
+		refusal = refusal.withoutBody()
+	}
+	return request, refusal
+}
+
+func (g *Gate) route(h *head, now time.Time) (Request, *Refusal) {
+	switch string(h.path) {
+	case "/ws":
+		return g.readUpgrade(h, now)
+	case "/health":
+		return readHealth(h)
+	}
+	return Request{}, refuseNotFound
+}
+
+func readHealth(h *head) (Request, *Refusal) {
+	switch string(h.method) {
+	case "GET":
+		return Request{Kind: Health}, nil
+	case "HEAD":
+		return Request{Kind: Health, method: methodHead}, nil
+	case "OPTIONS":
+		return Request{Kind: Health, method: methodOptions}, nil
+	}
+	return Request{}, refuseHealthMethod
+}
+
+func (g *Gate) readUpgrade(h *head, now time.Time) (Request, *Refusal) {
+	if string(h.method) != "GET" {
+		return Request{}, refuseUpgradeMethod
+	}
+	if refusal := h.checkUpgrade(); refusal != nil {
+		return Request{}, refusal
+	}
+	// RFC 6455 section 4.2.2, 1: an origin that is not wanted gets a 403.
+	// Clients other than browsers send none.
+	if h.origin.count > 0 && !g.origins.allow(h.origin.value) {
+		return Request{}, refuseOrigin
+	}
+	request := Request{Kind: Upgrade}
+	copy(request.key[:], h.key.value)
+	var refusal *Refusal
+	request.User, request.Probe, refusal = g.identify(h.query, now)
+	if refusal != nil {
+		return Request{}, refusal
+	}
+	return request, nil
+}
+
+// checkUpgrade follows the list of RFC 6455 section 4.2.1.
+func (h *head) checkUpgrade() *Refusal {
+	switch {
+	// 1. "An HTTP/1.1 or higher GET request". RFC 9110 section 7.8: a server
+	// MUST ignore an Upgrade that comes with HTTP/1.0.
+	// 3. and 4. Upgrade and Connection, without case.
+	case h.minor == 0 || !h.upgradeWebSocket || !h.connectUpgrade:
+		return refuseNoUpgrade
+	// 2. "A |Host| header field containing the server's authority."
+	case len(h.host) == 0:
+		return refuseBadHost
+	// 6. "with a value of 13." Section 4.4 gives the answer to others.
+	case h.version.count != 1 || string(h.version.value) != "13":
+		return refuseWebSocketVersion
+	// 5. "a base64-encoded value that, when decoded, is 16 bytes in length".
+	case h.key.count != 1 || !validKey(h.key.value):
+		return refuseWebSocketKey
+	}
+	return nil
+}
+
+func validKey(key []byte) bool {
+	var nonce [18]byte // DecodedLen of keySize
+	if len(key) != keySize {
+		return false
+	}
+	n, err := base64.StdEncoding.Decode(nonce[:], key)
+	return err == nil && n == 16
+}
+
+// identify finds out who asks: by ticket where one is given and understood,
+// otherwise by token.
+func (g *Gate) identify(query []byte, now time.Time) (user string, probe bool, refusal *Refusal) {
+	if g.ticket != nil {
+		if ticket, count, ok := queryValue(query, "ticket"); count > 0 {
+			if user, ok = g.admit(ticket, ok && count == 1); !ok {
+				return "", false, refuseTicket
+			}
+			return user, true, nil
+		}
+	}
+	user, refusal = g.readToken(query, now)
+	return user, false, refusal
+}
+
+func (g *Gate) admit(ticket []byte, wellFormed bool) (user string, ok bool) {
+	if !wellFormed {
+		return "", false
+	}
+	return g.ticket(ticket)
+}

@@ -1,0 +1,72 @@
+package wsproto
+
+// RefusalReason is why a connection got an HTTP answer instead of an upgrade. Its
+// text is a metric label and a log field. It also indexes counters: values go from
+// 0 to [RefusalReasonCount]-1.
+type RefusalReason uint8
+
+// The reasons, in the order in which a request can meet them.
+const (
+	ReasonHeadTooLarge        RefusalReason = iota // 431, no end within MaxHead
+	ReasonHandshakeTimeout                         // 408, no end in time
+	ReasonBadRequest                               // 400, not HTTP as Roost reads it
+	ReasonHTTPVersion                              // 505
+	ReasonNotFound                                 // 404
+	ReasonMethod                                   // 405
+	ReasonUpgradeRequired                          // 426, no WebSocket asked for
+	ReasonWebSocketVersion                         // 426, not version 13
+	ReasonWebSocketKey                             // 400
+	ReasonOrigin                                   // 403
+	ReasonTicket                                   // 401, a ticket that isn't ours
+	ReasonTokenMissing                             // 401, like all that follow…
+	ReasonTokenDuplicate                           // … except this, 400
+	ReasonTokenMalformed                           // not a JWT, or longer than MaxToken
+	ReasonTokenAlgorithm                           // none, or another than HS256
+	ReasonTokenSignature                           //
+	ReasonTokenNoExpiry                            //
+	ReasonTokenExpired                             //
+	ReasonTokenNotYetValid                         // nbf in the future
+	ReasonTokenIssuedInFuture                      // iat in the future
+	ReasonTokenNoSubject                           //
+	ReasonTokenBadSubject                          // not 1 to 255 bytes of UTF-8 without control characters
+	ReasonFull                                     // 503, a limit is reached
+	ReasonDraining                                 // 503, leaving service
+
+	// RefusalReasonCount is how many reasons there are.
+	RefusalReasonCount = int(iota)
+)
+
+var reasonNames = [RefusalReasonCount]string{
+	ReasonHeadTooLarge:        "head_too_large",
+	ReasonHandshakeTimeout:    "handshake_timeout",
+	ReasonBadRequest:          "bad_request",
+	ReasonHTTPVersion:         "http_version",
+	ReasonNotFound:            "not_found",
+	ReasonMethod:              "method",
+	ReasonUpgradeRequired:     "upgrade_required",
+	ReasonWebSocketVersion:    "websocket_version",
+	ReasonWebSocketKey:        "websocket_key",
+	ReasonOrigin:              "origin",
+	ReasonTicket:              "ticket",
+	ReasonTokenMissing:        "token_missing",
+	ReasonTokenDuplicate:      "token_duplicate",
+	ReasonTokenMalformed:      "token_malformed",
+	ReasonTokenAlgorithm:      "token_algorithm",
+	ReasonTokenSignature:      "token_signature",
+	ReasonTokenNoExpiry:       "token_no_expiry",
+	ReasonTokenExpired:        "token_expired",
+	ReasonTokenNotYetValid:    "token_not_yet_valid",
+	ReasonTokenIssuedInFuture: "token_issued_in_future",
+	ReasonTokenNoSubject:      "token_no_subject",
+	ReasonTokenBadSubject:     "token_bad_subject",
+	ReasonFull:                "full",
+	ReasonDraining:            "draining",
+}
+
+// String returns the label.
+func (r RefusalReason) String() string {
+	if int(r) < len(reasonNames) {
+		return reasonNames[r]
+	}
+	return "unknown"
+}

@@ -1,0 +1,74 @@
+package wsproto
+
+import (
+	"strconv"
+	"time"
+)
+
+// Refusal is an HTTP answer that ends the connection, and it already holds all of
+// it. Many are shared: don't modify one. Any goroutine.
+type Refusal struct {
+	Status int           // HTTP status
+	Reason RefusalReason // for counters and logs
+	fields string        // header lines beyond the usual ones, each with its CRLF
+	text   string        // one line that tells the client why
+	bare   bool          // without the body: the answer to a HEAD
+}
+
+// Text is the line that tells the client why. It never holds anything that the
+// client sent.
+func (r *Refusal) Text() string { return r.text }
+
+// Append appends the whole response: status line, headers with Connection: close
+// and Content-Length, and the body, unless the request was a HEAD.
+func (r *Refusal) Append(dst []byte) []byte {
+	dst = appendStatus(dst, r.Status)
+	if r.Status == 426 {
+		// RFC 9110 section 7.8: who sends Upgrade also names it in Connection.
+		dst = append(dst, "Connection: upgrade, close\r\nUpgrade: websocket\r\n"...)
+	} else {
+		dst = append(dst, "Connection: close\r\n"...)
+	}
+	dst = append(dst, r.fields...)
+	dst = append(dst, "Cache-Control: no-store\r\nContent-Type: text/plain; charset=utf-8\r\n"...)
+	dst = appendLength(dst, len(r.text)+1)
+	if r.bare {
+		return dst
+	}
+	dst = append(dst, r.text...)
+	return append(dst, '\n')
+}
+
+func (r *Refusal) withoutBody() *Refusal {
+	bare := *r
+	bare.bare = true
+	return &bare
+}
+
+// RefuseHeadTooLarge is the answer to a head that doesn't end within [MaxHead].
+func RefuseHeadTooLarge() *Refusal { return refuseHeadTooLarge }
+
+// RefuseTimeout is the answer when the head did not arrive in time.
+func RefuseTimeout() *Refusal { return refuseTimeout }
+
+// RefuseFull is the answer when a limit is reached. retryAfter is told in whole
+// seconds, rounded up, at least 1.
+func RefuseFull(retryAfter time.Duration) *Refusal {
+	return refuseForNow(ReasonFull, "no room for another connection", retryAfter)
+}
+
+// RefuseDraining is the answer while this instance leaves service. retryAfter is
+// as in [RefuseFull].
+func RefuseDraining(retryAfter time.Duration) *Refusal {
+	return refuseForNow(ReasonDraining, "leaving service", retryAfter)
+}
+
+func refuseForNow(reason RefusalReason, text string, retryAfter time.Duration) *Refusal {
+	seconds := max(1, int64((retryAfter+time.Second-1)/time.Second))
+	return &Refusal{
+		Status: 503,
+		Reason: reason,
+		fields: "Retry-After: " + strconv.FormatInt(seconds, 10) + "\r\n",
+		text:   text,
+	}
+}

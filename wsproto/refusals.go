@@ -1,0 +1,73 @@
+package wsproto
+
+// The refusals that never change. Shared, never written.
+var (
+	refuseHeadTooLarge = refuse(431, ReasonHeadTooLarge, "request head longer than 16 KiB")
+	refuseTimeout      = refuse(408, ReasonHandshakeTimeout, "request head not complete in time")
+
+	refuseUnfinished  = badRequest("request head without an end")
+	refuseTrailing    = badRequest("bytes behind the request head")
+	refuseBareLF      = badRequest("a line must end with CR LF")
+	refuseRequestLine = badRequest("bad request line")
+	refuseTarget      = badRequest("bad request target")
+	refuseFolded      = badRequest("folded header line")
+	refuseHeaderLine  = badRequest("header line without a name or a colon")
+	refuseHeaderName  = badRequest("bad character in a header name or white space around it")
+	refuseHeaderValue = badRequest("control character in a header")
+	refuseNoHost      = badRequest("Host missing")
+	refuseTwoHosts    = badRequest("more than one Host")
+	refuseBadHost     = badRequest("bad Host")
+	refuseBody        = badRequest("a body is not accepted here")
+	refuseTwoOrigins  = badRequest("more than one Origin")
+
+	refuseHTTPVersion   = refuse(505, ReasonHTTPVersion, "only HTTP/1 is spoken here")
+	refuseNotFound      = refuse(404, ReasonNotFound, "not found: only /ws and /health are here")
+	refuseUpgradeMethod = refuse(405, ReasonMethod, "method not allowed: use GET", "Allow: GET\r\n")
+	refuseHealthMethod  = refuse(405, ReasonMethod, "method not allowed: use GET, HEAD or OPTIONS", "Allow: "+healthMethods+"\r\n")
+
+	refuseNoUpgrade        = refuse(426, ReasonUpgradeRequired, "this is a WebSocket endpoint: Connection: Upgrade and Upgrade: websocket required")
+	refuseWebSocketVersion = refuse(426, ReasonWebSocketVersion, "Sec-WebSocket-Version must be 13, once", "Sec-WebSocket-Version: 13\r\n")
+	refuseWebSocketKey     = refuse(400, ReasonWebSocketKey, "Sec-WebSocket-Key must be 16 bytes in base64, once")
+	refuseOrigin           = refuse(403, ReasonOrigin, "origin not allowed")
+
+	refuseTicket           = badToken(ReasonTicket, "ticket not valid")
+	refuseTokenMissing     = refuse(401, ReasonTokenMissing, "token missing", challenge("", ""))
+	refuseTokenTwice       = refuse(400, ReasonTokenDuplicate, "more than one token", challenge("invalid_request", "more than one token"))
+	refuseTokenTooLong     = badToken(ReasonTokenMalformed, "token malformed: longer than 8 KiB")
+	refuseTokenMalformed   = badToken(ReasonTokenMalformed, "token malformed")
+	refuseTokenCritical    = badToken(ReasonTokenMalformed, "token malformed: critical headers are not understood")
+	refuseTokenAlgorithm   = badToken(ReasonTokenAlgorithm, "token algorithm not allowed")
+	refuseTokenSignature   = badToken(ReasonTokenSignature, "token signature wrong")
+	refuseTokenNoExpiry    = badToken(ReasonTokenNoExpiry, "token without exp")
+	refuseTokenExpired     = badToken(ReasonTokenExpired, "token expired")
+	refuseTokenNotYetValid = badToken(ReasonTokenNotYetValid, "token not valid yet")
+	refuseTokenFuture      = badToken(ReasonTokenIssuedInFuture, "token issued in the future")
+	refuseTokenNoSubject   = badToken(ReasonTokenNoSubject, "token without sub")
+	refuseTokenBadSubject  = badToken(ReasonTokenBadSubject, "token with a bad sub: 1 to 255 bytes of UTF-8 without control characters")
+)
+
+func refuse(status int, reason RefusalReason, text string, fields ...string) *Refusal {
+	r := &Refusal{Status: status, Reason: reason, text: text}
+	for _, field := range fields {
+		r.fields += field
+	}
+	return r
+}
+
+func badRequest(text string) *Refusal {
+	return refuse(400, ReasonBadRequest, "bad request: "+text)
+}
+
+func badToken(reason RefusalReason, text string) *Refusal {
+	return refuse(401, reason, text, challenge("invalid_token", text))
+}
+
+// challenge builds the WWW-Authenticate header of RFC 6750 section 3. The scheme
+// MUST be followed by at least one parameter; a request without any token gets no
+// error code.
+func challenge(code, description string) string {
+	if code == "" {
+		return "WWW-Authenticate: Bearer realm=\"roost\"\r\n"
+	}
+	return "WWW-Authenticate: Bearer realm=\"roost\", error=\"" + code + "\", error_description=\"" + description + "\"\r\n"
+}

@@ -1,0 +1,200 @@
+package wsproto
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// MaxToken bounds a token in bytes.
+const MaxToken = 8 << 10
+
+// MaxUser bounds a user id, the token's sub, in bytes.
+const MaxUser = 255
+
+var (
+	errNoSubject  = errors.New("sub is missing")
+	errBadSubject = errors.New("sub is not a user id")
+	errCritical   = errors.New("token has critical headers")
+)
+
+// readToken finds the token in a raw query and checks it.
+func (g *Gate) readToken(query []byte, now time.Time) (user string, refusal *Refusal) {
+	token, count, ok := queryValue(query, "token")
+	switch {
+	case count == 0 || count == 1 && ok && len(token) == 0:
+		return "", refuseTokenMissing
+	case count > 1:
+		return "", refuseTokenTwice
+	case len(token) > MaxToken:
+		return "", refuseTokenTooLong
+	case !ok || !jwtChars.holds(token):
+		return "", refuseTokenMalformed
+	}
+	return g.checkToken(string(token), now)
+}
+
+// checkToken verifies signature and claims. The library requires nothing by
+// itself, so everything that must be there is said here.
+func (g *Gate) checkToken(token string, now time.Time) (user string, refusal *Refusal) {
+	parser := jwt.NewParser(
+		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Name}),
+		jwt.WithStrictDecoding(),
+		jwt.WithExpirationRequired(),
+		jwt.WithIssuedAt(),
+		jwt.WithLeeway(g.leeway),
+		jwt.WithTimeFunc(func() time.Time { return now }),
+	)
+	var c claims
+	if _, err := parser.ParseWithClaims(token, &c, g.key); err != nil {
+		return "", refuseToken(err)
+	}
+	return c.user, nil
+}
+
+// keyfunc hands the key to the library, whose parser has checked the algorithm
+// before it asks.
+func keyfunc(secret []byte) jwt.Keyfunc {
+	return func(token *jwt.Token) (any, error) {
+		// RFC 7515 section 4.1.11: extensions listed in crit that are not
+		// understood make the token invalid. None is understood here.
+		if _, ok := token.Header["crit"]; ok {
+			return nil, errCritical
+		}
+		return secret, nil
+	}
+}
+
+// refuseToken says which of several faults counts. The library's errors nest:
+// the order of the cases matters.
+func refuseToken(err error) *Refusal {
+	switch {
+	case errors.Is(err, jwt.ErrTokenMalformed):
+		return refuseTokenMalformed
+	case errors.Is(err, errCritical):
+		return refuseTokenCritical
+	case errors.Is(err, jwt.ErrSignatureInvalid):
+		return refuseTokenSignature
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenUnverifiable):
+		return refuseTokenAlgorithm
+	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
+		return refuseTokenNoExpiry
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return refuseTokenExpired
+	case errors.Is(err, jwt.ErrTokenNotValidYet):
+		return refuseTokenNotYetValid
+	case errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
+		return refuseTokenFuture
+	case errors.Is(err, errNoSubject):
+		return refuseTokenNoSubject
+	case errors.Is(err, errBadSubject):
+		return refuseTokenBadSubject
+	}
+	return refuseTokenMalformed
+}
+
+// claims is what Roost reads of a token. It implements [jwt.ClaimsValidator]; the
+// library calls Validate once the signature is known to be good.
+type claims struct {
+	subject  json.RawMessage // as it came, nil without one
+	user     string          // set by Validate
+	expires  *jwt.NumericDate
+	earliest *jwt.NumericDate
+	issued   *jwt.NumericDate
+}
+
+// UnmarshalJSON matches claim names exactly (struct tags would ignore their
+// case) and takes the last of equal names, as RFC 7519 section 4 allows.
+func (c *claims) UnmarshalJSON(data []byte) error {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(data, &all); err != nil {
+		return err
+	}
+	c.subject = all["sub"]
+	var errs [3]error
+	c.expires, errs[0] = numericDate(all["exp"])
+	c.earliest, errs[1] = numericDate(all["nbf"])
+	c.issued, errs[2] = numericDate(all["iat"])
+	return errors.Join(errs[:]...)
+}
+
+// numericDate reads a JSON number of seconds; nil when it is missing or null.
+// The library's own type also takes strings, and sends a number beyond the
+// range of int64 into the past.
+func numericDate(raw json.RawMessage) (*jwt.NumericDate, error) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, nil
+	}
+	if raw[0] != '-' && !isDigit(raw[0]) {
+		return nil, jwt.ErrInvalidType
+	}
+	// The only error is that of the range, and then f is infinite.
+	f, _ := strconv.ParseFloat(string(raw), 64)
+	const end = 253402300799 // the last second of the year 9999
+	seconds := int64(math.Max(0, math.Min(f, end)))
+	return &jwt.NumericDate{Time: time.Unix(seconds, 0)}, nil
+}
+
+// Validate turns the subject into a user id. It implements [jwt.ClaimsValidator].
+func (c *claims) Validate() error {
+	if c.subject == nil {
+		return errNoSubject
+	}
+	// encoding/json would put U+FFFD where the UTF-8 or a surrogate pair is
+	// broken, and so make one user of many different subjects.
+	if c.subject[0] != '"' || !utf8.Valid(c.subject) {
+		return errBadSubject
+	}
+	if err := json.Unmarshal(c.subject, &c.user); err != nil {
+		return errBadSubject
+	}
+	if brokenSurrogates(c.subject, c.user) || !validUser(c.user) {
+		return errBadSubject
+	}
+	return nil
+}
+
+func brokenSurrogates(raw []byte, decoded string) bool {
+	if !bytes.ContainsRune([]byte(decoded), utf8.RuneError) {
+		return false
+	}
+	raw = bytes.ToLower(raw)
+	return bytes.Contains(raw, []byte(`\ud`))
+}
+
+func validUser(user string) bool {
+	if len(user) == 0 || len(user) > MaxUser {
+		return false
+	}
+	for _, r := range user {
+		if unicode.IsControl(r) {
+			return false
+		}
+	}
+	return true
+}
+
+// GetExpirationTime implements [jwt.Claims].
+func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) { return c.expires, nil }
+
+// GetIssuedAt implements [jwt.Claims].
+func (c *claims) GetIssuedAt() (*jwt.NumericDate, error) { return c.issued, nil }
+
+// GetNotBefore implements [jwt.Claims].
+func (c *claims) GetNotBefore() (*jwt.NumericDate, error) { return c.earliest, nil }
+
+// GetIssuer implements [jwt.Claims]; the issuer is not looked at.
+func (c *claims) GetIssuer() (string, error) { return "", nil }
+
+// GetSubject implements [jwt.Claims].
+func (c *claims) GetSubject() (string, error) { return c.user, nil }
+
+// GetAudience implements [jwt.Claims]; the audience is not looked at.
+func (c *claims) GetAudience() (jwt.ClaimStrings, error) { return nil, nil }

@@ -1,0 +1,69 @@
+package wsproto
+
+import (
+	"crypto/sha1"
+	"encoding/base64"
+)
+
+// Kind is what a request asks for.
+type Kind uint8
+
+// The kinds of request.
+const (
+	Upgrade Kind = iota // a WebSocket on /ws
+	Health              // the health of this instance, on /health
+)
+
+type method uint8
+
+const (
+	methodGet method = iota
+	methodHead
+	methodOptions
+)
+
+const healthMethods = "GET, HEAD, OPTIONS"
+
+// keySize is the length of a Sec-WebSocket-Key: 16 bytes in base64.
+const keySize = 24
+
+// Request is what [Gate.Read] let pass. It aliases nothing.
+type Request struct {
+	Kind  Kind
+	User  string // Upgrade: the token's sub, or the identity of a ticket
+	Probe bool   // Upgrade: admitted by an in-process ticket
+
+	method method        // Health
+	key    [keySize]byte // Upgrade: Sec-WebSocket-Key
+}
+
+// AppendUpgrade appends the 101 (RFC 6455 section 4.2.2). No sub-protocol and no
+// extension is answered, because none is spoken.
+func (r Request) AppendUpgrade(dst []byte) []byte {
+	const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+	var challenge [keySize + len(guid)]byte
+	copy(challenge[:], r.key[:])
+	copy(challenge[keySize:], guid)
+	sum := sha1.Sum(challenge[:])
+
+	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	dst = base64.StdEncoding.AppendEncode(dst, sum[:])
+	return append(dst, "\r\n\r\n"...)
+}
+
+// AppendHealth appends the answer to a health request: body is JSON and comes
+// with a GET only; HEAD gets the same headers, OPTIONS a 204 that lists the
+// methods. The connection ends after it.
+func (r Request) AppendHealth(dst []byte, status int, body []byte) []byte {
+	if r.method == methodOptions {
+		dst = appendStatus(dst, 204)
+		return append(dst, "Connection: close\r\nAllow: "+healthMethods+"\r\n\r\n"...)
+	}
+	dst = appendStatus(dst, status)
+	dst = append(dst, "Connection: close\r\nCache-Control: no-store\r\nContent-Type: application/json\r\n"...)
+	dst = appendLength(dst, len(body))
+	if r.method == methodHead {
+		return dst
+	}
+	return append(dst, body...)
+}
