@@ -1,0 +1,15 @@
+// Package hub knows which users are here, on which connections, and hands each
+// notification to every connection of its user.
+//
+// It is called from two sides. The event loops call Admit and Remove, for the
+// connections that they own. The feed's one goroutine calls Deliver. Everything
+// else (counts, look-ups) may be called from any goroutine.
+//
+// The registry is cut into shards, each behind a lock of its own. Nothing is
+// pushed, written or called out while a lock is held: Deliver collects the
+// connections of a user, lets go of the lock, and only then hands over. A
+// connection that closes in between is not an error; whoever owns it counts
+// the notification as failed.
+//
+// The hub does no I/O, starts no goroutine and knows no network.
+package hub

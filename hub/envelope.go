@@ -1,0 +1,74 @@
+package hub
+
+import (
+	"encoding/json"
+	"time"
+	"unicode/utf8"
+	"unsafe"
+
+	"roost/wsproto"
+)
+
+// timestampLayout is RFC 3339 in UTC with milliseconds.
+const timestampLayout = "2006-01-02T15:04:05.000Z"
+
+// envelope is a notification's two members as they were published: raw JSON,
+// byte for byte, so that number precision, key order and escapes survive.
+type envelope struct {
+	kind    string // the value of "type", quotes included
+	payload string // the value of "payload"
+}
+
+// parseEnvelope finds "type" and "payload" in what a backend published and
+// checks that all of it is JSON in valid UTF-8 (a browser drops a connection
+// that brings it a text frame with anything else). Other members are left out;
+// a missing payload is null; of members with the same name the last one counts.
+func parseEnvelope(published string) (envelope, Invalid) {
+	if !utf8.ValidString(published) {
+		return envelope{}, InvalidUTF8
+	}
+	// json.Valid only reads, and a string's bytes may be read.
+	if !json.Valid(unsafe.Slice(unsafe.StringData(published), len(published))) {
+		return envelope{}, InvalidJSON
+	}
+	e := envelope{payload: "null"}
+	isObject := eachMember(published, func(name, value string) {
+		switch name {
+		case "type":
+			e.kind = value
+		case "payload":
+			e.payload = value
+		}
+	})
+	switch {
+	case !isObject:
+		return envelope{}, InvalidShape
+	case e.kind == "":
+		return envelope{}, InvalidTypeMissing
+	case e.kind[0] != '"':
+		return envelope{}, InvalidTypeNotString
+	}
+	return e, invalidNone
+}
+
+// frame builds the WebSocket frame of the envelope that clients get, in one
+// piece of memory.
+func (e envelope) frame(now time.Time) []byte {
+	const (
+		beforeType    = `{"type":`
+		beforePayload = `,"payload":`
+		beforeTime    = `,"timestamp":"`
+		end           = `"}`
+	)
+	size := len(beforeType) + len(e.kind) + len(beforePayload) + len(e.payload) +
+		len(beforeTime) + len(timestampLayout) + len(end)
+	frame := make([]byte, 0, wsproto.TextHeaderSize(size)+size)
+	frame = wsproto.AppendTextHeader(frame, size)
+	frame = append(frame, beforeType...)
+	frame = append(frame, e.kind...)
+	frame = append(frame, beforePayload...)
+	frame = append(frame, e.payload...)
+	frame = append(frame, beforeTime...)
+	frame = now.UTC().AppendFormat(frame, timestampLayout)
+	return append(frame, end...)
+}

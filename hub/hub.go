@@ -1,0 +1,137 @@
+package hub
+
+import (
+	"errors"
+	"hash/maphash"
+	"log/slog"
+	"sync/atomic"
+	"time"
+)
+
+// ErrFull is returned by Admit when Config.MaxConnections are admitted already.
+var ErrFull = errors.New("hub: the limit of connections is reached")
+
+// Conn is one open connection, as far as the hub is concerned.
+type Conn interface {
+	// HubLink returns the hub's own part of the connection. It must always
+	// return the same pointer, and only the hub looks inside.
+	HubLink() *Link
+
+	// Deliver puts a notification on the queue of the connection's loop. It is
+	// called without locks, from the goroutine that called Hub.Deliver, and may
+	// wait for room in that queue. The connection may be closed by then: it
+	// counts what it can't send.
+	Deliver(n *Notification)
+}
+
+// Notification is one message on its way to the connections of a user. It is
+// built once and shared by all of them; nobody changes it afterwards.
+type Notification struct {
+	// Frame is a complete WebSocket text frame that carries the envelope.
+	Frame []byte
+}
+
+// Config is what a Hub can be told. Its zero value is a hub without a limit.
+type Config struct {
+	// MaxConnections bounds the connections of all users together; 0 is no bound.
+	MaxConnections int
+
+	// TrackPresence keeps a mark for each user whose first connection came or
+	// whose last one went, for TakeChanged. Leave it off where nobody takes
+	// the marks: they'd pile up, one for each user ever seen.
+	TrackPresence bool
+
+	// Logger gets a line, at a bounded rate, about notifications that can't be
+	// used. Nil is slog.Default().
+	Logger *slog.Logger
+
+	// Now is the clock of envelopes' timestamps. Nil is time.Now.
+	Now func() time.Time
+}
+
+// Hub is the registry of users and the way to their connections.
+type Hub struct {
+	cfg    Config
+	seed   maphash.Seed
+	shards [shardCount]shard
+
+	connections atomic.Int64
+	users       atomic.Int64
+	stats       counters
+	invalidLog  invalidLog
+	changed     chan struct{} // holds one token while marks wait to be taken
+}
+
+// New returns an empty hub.
+func New(cfg Config) *Hub {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), changed: make(chan struct{}, 1)}
+	h.invalidLog = newInvalidLog(cfg.Logger)
+	for i := range h.shards {
+		h.shards[i].init(cfg.TrackPresence)
+	}
+	return h
+}
+
+// Admit registers a connection of user, or refuses it with ErrFull. The checks
+// and the entry are one step: of two connections that want the last place, one
+// gets it. On success it returns how many connections there are now, in all and
+// of this user. The caller admits a connection once, on its own loop, and hands
+// a string that it does not change afterwards.
+func (h *Hub) Admit(c Conn, user string) (total, ofUser int, err error) {
+	if IsProbe(user) {
+		_, _ = h.shard(user).add(c, user)
+		return h.Connections(), 1, nil
+	}
+	total = int(h.connections.Add(1))
+	if h.cfg.MaxConnections > 0 && total > h.cfg.MaxConnections {
+		h.connections.Add(-1)
+		return 0, 0, ErrFull
+	}
+	ofUser, marked := h.shard(user).add(c, user)
+	if ofUser == 1 {
+		h.users.Add(1)
+	}
+	h.announce(marked)
+	return total, ofUser, nil
+}
+
+// Remove takes an admitted connection out again, and returns how many are left,
+// in all and of its user. Removing one that is not admitted does nothing. The
+// connection's own loop calls it.
+func (h *Hub) Remove(c Conn) (total, ofUser int) {
+	user := c.HubLink().user
+	ofUser, marked, was := h.shard(user).remove(c.HubLink())
+	if !was || IsProbe(user) {
+		return h.Connections(), ofUser
+	}
+	total = int(h.connections.Add(-1))
+	if ofUser == 0 {
+		h.users.Add(-1)
+	}
+	h.announce(marked)
+	return total, ofUser
+}
+
+// Connections returns how many connections are admitted. Any goroutine.
+func (h *Hub) Connections() int { return int(h.connections.Load()) }
+
+// Users returns how many users have at least one connection. Any goroutine.
+func (h *Hub) Users() int { return int(h.users.Load()) }
+
+// ConnectionsOf returns how many connections user has. Any goroutine.
+func (h *Hub) ConnectionsOf(user string) int { return h.shard(user).count(user) }
+
+// IsProbe reports whether user is an identity that no token can carry: those
+// of the server's own health checks begin with a control character, which a
+// token's subject can't contain. They are outside limits, counts and logs.
+func IsProbe(user string) bool { return len(user) > 0 && user[0] < ' ' }
+
+func (h *Hub) shard(user string) *shard {
+	return &h.shards[maphash.String(h.seed, user)%shardCount]
+}

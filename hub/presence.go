@@ -1,0 +1,49 @@
+package hub
+
+// A user's first connection and last disconnection only leave a mark, under the
+// shard's lock. Whoever takes the marks asks the hub for the present state, so
+// that late or repeated marks do no harm, and no loop ever waits for a hook.
+
+// mark notes that user came or went. The caller holds s.mu.
+func (s *shard) mark(user string) bool {
+	if s.dirty == nil || IsProbe(user) {
+		return false
+	}
+	s.dirty[user] = struct{}{}
+	return true
+}
+
+// announce tells the taker of marks that there is one.
+func (h *Hub) announce(marked bool) {
+	if !marked {
+		return
+	}
+	select {
+	case h.changed <- struct{}{}:
+	default: // told already
+	}
+}
+
+// Changed returns a channel that holds a token while there may be marks to
+// take. It stays silent unless Config.TrackPresence is set.
+func (h *Hub) Changed() <-chan struct{} { return h.changed }
+
+// TakeChanged appends to dst each user whose first connection came or whose
+// last one went since the last call, and forgets these marks. What is true now
+// ConnectionsOf says. One goroutine may call it.
+func (h *Hub) TakeChanged(dst []string) []string {
+	for i := range h.shards {
+		dst = h.shards[i].takeDirty(dst)
+	}
+	return dst
+}
+
+func (s *shard) takeDirty(dst []string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for user := range s.dirty {
+		dst = append(dst, user)
+	}
+	clear(s.dirty)
+	return dst
+}

@@ -1,0 +1,62 @@
+package hub
+
+import "sync/atomic"
+
+// Invalid says why a notification could not be used.
+type Invalid uint8
+
+// The reasons for which a published payload is counted and left out.
+const (
+	invalidNone          Invalid = iota
+	InvalidUTF8                  // bytes that are not UTF-8
+	InvalidJSON                  // not JSON
+	InvalidShape                 // JSON, but not an object
+	InvalidTypeMissing           // no member "type"
+	InvalidTypeNotString         // "type" is not a string
+	invalidCount
+)
+
+var invalidNames = [invalidCount]string{
+	InvalidUTF8:          "invalid_utf8",
+	InvalidJSON:          "invalid_json",
+	InvalidShape:         "not_an_object",
+	InvalidTypeMissing:   "type_missing",
+	InvalidTypeNotString: "type_not_a_string",
+}
+
+// String returns the reason as metrics and logs name it.
+func (i Invalid) String() string { return invalidNames[i] }
+
+// counters are written by the feed's goroutine and read by any.
+type counters struct {
+	received atomic.Uint64
+	offline  atomic.Uint64
+	invalid  [invalidCount]atomic.Uint64
+}
+
+// Stats is what the hub has counted since it was made. The numbers are read one
+// after another, each exact.
+type Stats struct {
+	Connections int    // admitted now
+	Users       int    // with at least one connection now
+	Received    uint64 // notifications handed to Deliver
+	Offline     uint64 // of these: the user was not here
+	// Invalid is how many of these could not be used, by reason. Only those for
+	// users who are here are looked at.
+	Invalid map[string]uint64
+}
+
+// Stats returns the hub's numbers. Any goroutine.
+func (h *Hub) Stats() Stats {
+	s := Stats{
+		Connections: h.Connections(),
+		Users:       h.Users(),
+		Received:    h.stats.received.Load(),
+		Offline:     h.stats.offline.Load(),
+		Invalid:     make(map[string]uint64, invalidCount-1),
+	}
+	for i := InvalidUTF8; i < invalidCount; i++ {
+		s.Invalid[i.String()] = h.stats.invalid[i].Load()
+	}
+	return s
+}

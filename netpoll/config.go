@@ -1,0 +1,85 @@
+package netpoll
+
+import (
+	"log/slog"
+	"time"
+
+	"roost/hub"
+	"roost/wsproto"
+)
+
+// Config is what a Server is told. Zero values get the defaults named here.
+type Config struct {
+	Gate *wsproto.Gate // decides about handshakes; required
+	Hub  *hub.Hub      // the registry; required
+
+	// Health gives the answer to /health on the WebSocket port. Loops call it,
+	// so it must not wait for anything. Nil answers 200 with an empty object.
+	Health func() (status int, body []byte)
+
+	Logger *slog.Logger // must not block: loops log; nil is slog.Default()
+
+	Loops     int // event loops; 0 is GOMAXPROCS
+	Acceptors int // goroutines in accept; 0 is twice the loops, 4 at least
+
+	HandshakeTimeout time.Duration // from accept to the complete request head; 10 s
+	PingInterval     time.Duration // 30 s
+	PongWait         time.Duration // silence after which a connection is dead; 60 s
+	WriteWait        time.Duration // 10 s
+	LingerTimeout    time.Duration // from the last words to the end at the latest; 2 s
+	RetryAfter       time.Duration // what a refused client is told to wait; 5 s
+
+	MaxMessage       int // bytes of a client's message; 0 is no bound
+	QueueMessages    int // notifications that wait for one connection; 256
+	QueueBytes       int // bytes of these; 1 MiB
+	ReadBuffer       int // bytes that one connection is read in a turn of its loop; 4096 at least
+	MailboxItems     int // notifications that wait for one loop before the feed does; 16384
+	LingeringSockets int // sockets of one loop that may linger at a time; 1024
+
+	// MaxSockets bounds sockets in every state together; what comes beyond is
+	// closed without an answer. 0 is no bound. See Budget.
+	MaxSockets int
+}
+
+// withDefaults fills in what was left at zero.
+func (c Config) withDefaults(procs int) Config {
+	fill := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	fill(&c.HandshakeTimeout, 10*time.Second)
+	fill(&c.PingInterval, 30*time.Second)
+	fill(&c.PongWait, 60*time.Second)
+	fill(&c.WriteWait, 10*time.Second)
+	fill(&c.LingerTimeout, 2*time.Second)
+	fill(&c.RetryAfter, 5*time.Second)
+	fillInt := func(n *int, v int) {
+		if *n <= 0 {
+			*n = v
+		}
+	}
+	fillInt(&c.Loops, procs)
+	fillInt(&c.Acceptors, max(4, 2*c.Loops))
+	fillInt(&c.QueueMessages, 256)
+	fillInt(&c.QueueBytes, 1<<20)
+	fillInt(&c.MailboxItems, 16384)
+	fillInt(&c.LingeringSockets, 1024)
+	c.ReadBuffer = max(c.ReadBuffer, 4096)
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Health == nil {
+		c.Health = func() (int, []byte) { return 200, []byte("{}") }
+	}
+	return c
+}
+
+// tickLength returns how long a tick of the loops' wheels is: a quarter of the
+// shortest time that the wheel has to keep, so that none is off by more, and at
+// most half a second, so that pings leave in batches and not one by one (a
+// core's 1.3% instead of 4.3% with 18,000 connections).
+func (c Config) tickLength() time.Duration {
+	shortest := min(c.HandshakeTimeout, c.PingInterval, c.PongWait, c.WriteWait, c.LingerTimeout)
+	return min(max(shortest/4, time.Millisecond), 500*time.Millisecond)
+}

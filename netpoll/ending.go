@@ -1,0 +1,107 @@
+package netpoll
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+)
+
+// discardLimit is how many bytes a client whose connection has ended may still
+// send before it is cut off: whoever is in the middle of a large request shall
+// get to read the answer to it.
+const discardLimit = 256 << 10
+
+// end leaves the connection with last words: a close frame or an HTTP answer.
+// They go behind what waits already. Then the sending side is shut, what still
+// comes is thrown away, and the socket is closed when the client closes its
+// side, or after LingerTimeout. To close at once with unread bytes in the socket
+// would send a reset, and the client would lose the answer.
+func (l *loop) end(c *conn, why Reason, lastWords []byte) {
+	if c.state >= stateClosing {
+		return
+	}
+	l.unregister(c, why)
+	c.state = stateClosing
+	c.leftover = discardLimit
+	c.pingAt = l.server.now() + l.server.cfg.LingerTimeout
+	l.at(c, c.pingAt)
+	if c.out == nil {
+		l.sendNow(c, lastWords)
+	} else {
+		c.out.lastWords = bytes.Clone(lastWords)
+		if c.stalled == 0 {
+			l.flush(c)
+		}
+	}
+	if c.state == stateClosing && c.out == nil {
+		l.linger(c)
+	}
+}
+
+// linger shuts the sending side, once the last words are with the kernel.
+func (l *loop) linger(c *conn) {
+	c.state = stateLingering
+	if l.stats.lingering.Add(1) > int64(l.server.cfg.LingeringSockets) {
+		l.stats.lingerCut.Add(1)
+		l.drop(c, c.reason)
+		return
+	}
+	if err := unix.Shutdown(int(c.fd), unix.SHUT_WR); err != nil {
+		l.drop(c, c.reason) // the client is gone already
+	}
+}
+
+// discard throws away what comes after the last words, within a bound.
+func (l *loop) discard(c *conn, n int) {
+	c.leftover -= int32(min(n, discardLimit+1))
+	if c.leftover < 0 {
+		l.drop(c, c.reason)
+	}
+}
+
+// drop closes the socket at once.
+func (l *loop) drop(c *conn, why Reason) {
+	if c.state == stateClosed {
+		return
+	}
+	if c.reason == reasonNone {
+		c.reason = why
+	}
+	// gnet calls OnClose from inside, which calls closed below.
+	_ = l.engine.Close(c.sock)
+}
+
+// closed is called once the socket is about to be closed, by whoever: from here
+// on its descriptor's number may be another client's.
+func (l *loop) closed(c *conn) {
+	if c.state == stateClosed {
+		return
+	}
+	l.unregister(c, ReasonGone)
+	if c.state == stateLingering {
+		l.stats.lingering.Add(-1)
+	}
+	l.abandonQueue(c)
+	c.state = stateClosed
+	l.wheel.disarm(&c.timer)
+	c.head, c.decoder = nil, nil
+	l.server.socketGone()
+}
+
+// unregister takes an open connection out of the hub, once, and says why it
+// ended. From then on nothing is delivered to it.
+func (l *loop) unregister(c *conn, why Reason) {
+	if c.reason == reasonNone {
+		c.reason = why
+	}
+	if c.state != stateOpen {
+		return
+	}
+	total, ofUser := l.server.cfg.Hub.Remove(c)
+	if c.probe {
+		return
+	}
+	l.stats.ended[c.reason].Add(1)
+	l.server.log.Info("disconnected", "user_id", c.link.User(), "reason", c.reason.String(),
+		"total_connections", total, "user_connections", ofUser)
+}

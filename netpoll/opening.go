@@ -1,0 +1,103 @@
+package netpoll
+
+import (
+	"errors"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"roost/hub"
+	"roost/wsproto"
+)
+
+// open begins the life of a connection on its loop.
+func (l *loop) open(c *conn, sock gnet.Conn) {
+	c.sock, c.loop, c.fd = sock, l, int32(sock.Fd())
+	c.timer.owner = c
+	c.opened = true
+	l.at(c, c.heard+l.server.cfg.HandshakeTimeout)
+}
+
+// readHead takes bytes of a request head. Until it is complete nothing is
+// parsed, and what came is copied only if it did not come in one piece.
+func (l *loop) readHead(c *conn, b []byte) {
+	scanned := 0
+	if c.head != nil {
+		scanned = c.head.scanned
+		b = append(c.head.bytes, b...)
+	}
+	end := wsproto.HeadEnd(b, scanned)
+	switch {
+	case end > wsproto.MaxHead || (end == 0 && len(b) >= wsproto.MaxHead):
+		l.refuse(c, wsproto.RefuseHeadTooLarge(), ReasonAnswered)
+	case end == 0:
+		l.keepHead(c, b)
+	default:
+		c.head = nil
+		l.decide(c, b[:end], b[end:])
+	}
+}
+
+// keepHead keeps the beginning of a head until more of it comes.
+func (l *loop) keepHead(c *conn, b []byte) {
+	if c.head == nil {
+		c.head = &partialHead{bytes: append([]byte(nil), b...)}
+	} else {
+		c.head.bytes = b
+	}
+	c.head.scanned = len(b)
+}
+
+// decide does what a complete head asks for. more is what came behind it.
+func (l *loop) decide(c *conn, head, more []byte) {
+	req, refusal := l.server.cfg.Gate.Read(head, time.Now())
+	switch {
+	case refusal != nil:
+		l.refuse(c, refusal, ReasonAnswered)
+	case req.Kind == wsproto.Health:
+		status, body := l.server.cfg.Health()
+		l.stats.health.Add(1)
+		l.end(c, ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
+	case l.server.draining.Load() && !req.Probe:
+		l.refuse(c, wsproto.RefuseDraining(l.server.cfg.RetryAfter), ReasonAnswered)
+	default:
+		l.admit(c, req, more)
+	}
+}
+
+// admit registers the connection first and answers second: a notification that
+// the client's own onopen causes must find it, and since deliveries are items of
+// the loop's queue they can't overtake the 101.
+func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
+	total, ofUser, err := l.server.cfg.Hub.Admit(c, req.User)
+	if errors.Is(err, hub.ErrFull) {
+		l.refuse(c, wsproto.RefuseFull(l.server.cfg.RetryAfter), ReasonAnswered)
+		return
+	}
+	now := l.server.now()
+	c.probe = req.Probe
+	c.state = stateOpen
+	c.heard, c.pingAt = now, l.firstPing(now)
+	if !c.probe {
+		l.stats.opened.Add(1)
+		l.server.log.Info("connected", "user_id", req.User,
+			"total_connections", total, "user_connections", ofUser, "remote", c.sock.RemoteAddr())
+	}
+	l.schedule(c)
+	l.sendNow(c, req.AppendUpgrade(l.scratch[:0]))
+	if len(more) > 0 {
+		l.readFrames(c, more)
+	}
+}
+
+// refuse answers a handshake with something other than a 101, and ends.
+func (l *loop) refuse(c *conn, refusal *wsproto.Refusal, why Reason) {
+	l.stats.refused[refusal.Reason].Add(1)
+	if why == ReasonHandshake && c.head == nil {
+		// Nothing ever came: an answer would be to nobody's question.
+		l.drop(c, why)
+		return
+	}
+	c.head = nil
+	l.end(c, why, refusal.Append(l.scratch[:0]))
+}

@@ -1,0 +1,158 @@
+package netpoll
+
+import "roost/hub"
+
+// outQueue is what waits to be written to one connection. An idle connection
+// has none: a loop lends one out when there is something to write and takes it
+// back when all of it is written.
+//
+// Bytes leave in this order: the rest of what the kernel took a part of (after
+// a partial frame nothing may come but its rest), the latest unanswered pong,
+// the notifications, and the last words (a close frame).
+type outQueue struct {
+	partial   []byte            // never empty: nil or what is left
+	partialOf *hub.Notification // what partial is the rest of; nil for control bytes
+	pong      []byte            // RFC 6455 section 5.5.3: the latest is enough
+	frames    []*hub.Notification
+	head      int // frames before it have left
+	lastWords []byte
+
+	bytes int // of the notifications that wait, the partial one's rest included
+}
+
+// empty reports whether nothing waits.
+func (q *outQueue) empty() bool {
+	return q.partial == nil && len(q.pong) == 0 && q.head == len(q.frames) && q.lastWords == nil
+}
+
+// notifications returns how many wait, one that has partly left included.
+func (q *outQueue) notifications() int {
+	n := len(q.frames) - q.head
+	if q.partialOf != nil {
+		n++
+	}
+	return n
+}
+
+// push appends a notification.
+func (q *outQueue) push(n *hub.Notification) {
+	if q.head > 0 && len(q.frames) == cap(q.frames) {
+		q.frames = q.frames[:copy(q.frames, q.frames[q.head:])]
+		q.head = 0
+	}
+	q.frames = append(q.frames, n)
+	q.bytes += len(n.Frame)
+}
+
+// gather returns the bytes that leave next: as many whole pieces as fit into
+// scratch, or the first one itself where a copy is not needed or not possible.
+func (q *outQueue) gather(scratch []byte) []byte {
+	if q.onlyOneFrame() {
+		return q.frames[q.head].Frame
+	}
+	buf := scratch[:0]
+	for _, piece := range [2][]byte{q.partial, q.pong} {
+		if len(buf) == 0 && len(piece) > cap(buf) {
+			return piece
+		}
+		if len(piece) > cap(buf)-len(buf) {
+			return buf
+		}
+		buf = append(buf, piece...)
+	}
+	for _, n := range q.frames[q.head:] {
+		if len(buf) == 0 && len(n.Frame) > cap(buf) {
+			return n.Frame
+		}
+		if len(n.Frame) > cap(buf)-len(buf) {
+			return buf
+		}
+		buf = append(buf, n.Frame...)
+	}
+	if len(q.lastWords) <= cap(buf)-len(buf) {
+		buf = append(buf, q.lastWords...)
+	}
+	return buf
+}
+
+func (q *outQueue) onlyOneFrame() bool {
+	return q.partial == nil && len(q.pong) == 0 && len(q.frames)-q.head == 1 && q.lastWords == nil
+}
+
+// took notes that the kernel took the first n bytes of what gather returned,
+// and returns how many notifications have left with their last byte.
+func (q *outQueue) took(n int) (sent int) {
+	n, done := q.tookPartial(n)
+	if done {
+		sent++
+	}
+	if n == 0 {
+		return sent
+	}
+	if len(q.pong) > 0 {
+		if n < len(q.pong) {
+			// A pong on its way can't be replaced by a later one any more.
+			q.partial = append([]byte(nil), q.pong[n:]...)
+			n = len(q.pong)
+		}
+		n -= len(q.pong)
+		q.pong = q.pong[:0]
+	}
+	for n > 0 && q.head < len(q.frames) {
+		frame := q.frames[q.head]
+		q.frames[q.head] = nil
+		q.head++
+		if n < len(frame.Frame) {
+			q.partial, q.partialOf = frame.Frame[n:], frame
+			q.bytes -= n
+			return sent
+		}
+		n -= len(frame.Frame)
+		q.bytes -= len(frame.Frame)
+		sent++
+	}
+	if n > 0 {
+		q.lastWords = rest(q.lastWords, n)
+	}
+	return sent
+}
+
+// tookPartial lets the partial piece go first. It returns what is left of n,
+// and whether a notification's last byte has left.
+func (q *outQueue) tookPartial(n int) (left int, done bool) {
+	if q.partial == nil {
+		return n, false
+	}
+	gone := min(n, len(q.partial))
+	if q.partialOf != nil {
+		q.bytes -= gone
+	}
+	q.partial = rest(q.partial, gone)
+	if q.partial == nil {
+		done = q.partialOf != nil
+		q.partialOf = nil
+	}
+	return n - gone, done
+}
+
+// rest returns b without its first n bytes, nil if none are left.
+func rest(b []byte, n int) []byte {
+	if n >= len(b) {
+		return nil
+	}
+	return b[n:]
+}
+
+// keptFrames bounds the memory that a queue keeps when a loop takes it back:
+// after a burst the buffers must go.
+const keptFrames = 32
+
+// reset empties the queue for its next borrower.
+func (q *outQueue) reset() {
+	frames, pong := q.frames, q.pong
+	clear(frames)
+	if cap(frames) > keptFrames {
+		frames = nil
+	}
+	*q = outQueue{frames: frames[:0], pong: pong[:0]}
+}

@@ -1,0 +1,74 @@
+package netpoll
+
+// Reason says why a connection ended. It is the log's field, the metric's label
+// and, where one is sent, the origin of the close frame.
+type Reason uint8
+
+// Why connections end.
+const (
+	reasonNone       Reason = iota
+	ReasonClient            // the client sent a close frame
+	ReasonGone              // the client closed or reset TCP without a close frame
+	ReasonPongWait          // nothing came from the client for WS_PONG_WAIT
+	ReasonWriteWait         // the client took nothing for WS_WRITE_WAIT while data waited
+	ReasonProtocol          // the client broke RFC 6455
+	ReasonInvalid           // the client sent text that is not UTF-8
+	ReasonTooBig            // the client sent more than WS_MAX_MESSAGE_SIZE
+	ReasonShutdown          // the server stops
+	ReasonRestart           // the server ends because it can't do its work
+	ReasonWriteError        // the socket failed while being written to
+	ReasonPanic             // the server failed while serving this connection
+	ReasonHandshake         // no complete request head within WS_HANDSHAKE_TIMEOUT
+	ReasonAnswered          // an HTTP answer was sent and that was all: refusals, /health
+	reasonCount
+)
+
+var reasonNames = [reasonCount]string{
+	reasonNone:       "none",
+	ReasonClient:     "client_closed",
+	ReasonGone:       "client_gone",
+	ReasonPongWait:   "pong_timeout",
+	ReasonWriteWait:  "write_timeout",
+	ReasonProtocol:   "protocol_error",
+	ReasonInvalid:    "invalid_text",
+	ReasonTooBig:     "message_too_big",
+	ReasonShutdown:   "shutdown",
+	ReasonRestart:    "restart",
+	ReasonWriteError: "write_error",
+	ReasonPanic:      "panic",
+	ReasonHandshake:  "handshake_timeout",
+	ReasonAnswered:   "answered",
+}
+
+// String returns the reason as logs and metrics name it.
+func (r Reason) String() string { return reasonNames[r] }
+
+// failure says why an accepted notification was not sent.
+type failure uint8
+
+const (
+	failedFull   failure = iota // the connection's write queue was full: a slow consumer
+	failedClosed                // the connection ended before it was its turn
+	failureCount
+)
+
+var failureNames = [failureCount]string{
+	failedFull:   "queue_full",
+	failedClosed: "connection_closed",
+}
+
+// turnedAway says why a socket was closed before it could say anything.
+type turnedAway uint8
+
+const (
+	awayDescriptors turnedAway = iota // no descriptors left, by our own count
+	awayEnroll                        // the loops could not take it
+	awayClosing                       // accepted while the server was stopping
+	awayCount
+)
+
+var awayNames = [awayCount]string{
+	awayDescriptors: "descriptors",
+	awayEnroll:      "enroll_failed",
+	awayClosing:     "stopping",
+}

@@ -1,0 +1,135 @@
+package netpoll
+
+import (
+	"sync/atomic"
+
+	"roost/wsproto"
+)
+
+// loopStats is what one loop counts. The loop writes, anybody reads.
+type loopStats struct {
+	sent        atomic.Uint64 // notifications whose last byte the kernel has taken
+	failed      [failureCount]atomic.Uint64
+	queued      atomic.Int64 // notifications in the write queues of connections
+	queuedBytes atomic.Int64
+	bytesOut    atomic.Uint64 // everything written: frames, control frames, HTTP answers
+	bytesIn     atomic.Uint64
+	writes      atomic.Uint64 // system calls that wrote
+	opened      atomic.Uint64 // connections that got their 101
+	refused     [wsproto.RefusalReasonCount]atomic.Uint64
+	ended       [reasonCount]atomic.Uint64 // connections that had got their 101
+	health      atomic.Uint64              // /health answers
+	pings       atomic.Uint64
+	messages    atomic.Uint64 // from clients
+	stalled     atomic.Int64  // connections that the kernel takes nothing for
+	lingering   atomic.Int64
+	lingerCut   atomic.Uint64 // closed at once because too many lingered
+	panics      atomic.Uint64
+}
+
+// acceptStats is what the acceptors count.
+type acceptStats struct {
+	accepted   atomic.Uint64
+	errors     atomic.Uint64 // accept failed; each is retried
+	turnedAway [awayCount]atomic.Uint64
+	sockets    atomic.Int64 // client sockets in every state
+}
+
+// Stats is what the server has counted since it was made, summed over the loops.
+// At every instant Accepted = Sent + the sum of Failed + Waiting.
+type Stats struct {
+	Loops         int
+	Sockets       int    // client sockets now, in every state
+	SocketsOpened uint64 // sockets accepted
+	AcceptErrors  uint64
+	TurnedAway    map[string]uint64 // sockets closed without an answer, by reason
+
+	Opened  uint64            // handshakes that ended with a 101
+	Refused map[string]uint64 // handshakes refused, by reason
+	Ended   map[string]uint64 // connections that ended, by reason
+	Health  uint64            // /health answered on the WebSocket port
+
+	Accepted uint64            // notification × connection: taken for delivery
+	Sent     uint64            // the kernel has taken the last byte
+	Failed   map[string]uint64 // will never be sent, by reason
+	Waiting  uint64            // in a loop's mailbox or a connection's write queue
+
+	Mailbox     []int // items that wait for each loop
+	Queued      int   // notifications in write queues
+	QueuedBytes int
+	Stalled     int // connections that the kernel takes nothing for now
+	Lingering   int
+	LingerCut   uint64 // closed without waiting for the client, because too many lingered
+
+	BytesIn, BytesOut, Writes uint64
+	Pings, ClientMessages     uint64
+	Panics                    uint64
+}
+
+// FailedTotal returns the sum of Failed.
+func (s Stats) FailedTotal() uint64 {
+	var sum uint64
+	for _, n := range s.Failed {
+		sum += n
+	}
+	return sum
+}
+
+// Stats sums what the loops and acceptors have counted. Any goroutine; it takes
+// the lock of each mailbox for a moment and never waits for a loop.
+func (s *Server) Stats() Stats {
+	sum := Stats{
+		Loops:         len(s.loops),
+		Sockets:       int(s.accepts.sockets.Load()),
+		SocketsOpened: s.accepts.accepted.Load(),
+		AcceptErrors:  s.accepts.errors.Load(),
+		TurnedAway:    make(map[string]uint64, awayCount),
+		Refused:       make(map[string]uint64),
+		Ended:         make(map[string]uint64, reasonCount),
+		Failed:        make(map[string]uint64, failureCount),
+	}
+	for i := range s.accepts.turnedAway {
+		sum.TurnedAway[awayNames[i]] = s.accepts.turnedAway[i].Load()
+	}
+	for _, l := range s.loops {
+		l.addTo(&sum)
+	}
+	return sum
+}
+
+// addTo adds one loop's numbers. What was sent and failed is read before what
+// was accepted, so that the difference, what waits, is never below zero.
+func (l *loop) addTo(sum *Stats) {
+	st := &l.stats
+	out := st.sent.Load()
+	sum.Sent += out
+	for i := range st.failed {
+		n := st.failed[i].Load()
+		sum.Failed[failureNames[i]] += n
+		out += n
+	}
+	depth, pushed := l.mail.depth()
+	sum.Accepted += pushed
+	sum.Waiting += pushed - out
+	sum.Mailbox = append(sum.Mailbox, depth)
+
+	for i := range st.refused {
+		sum.Refused[wsproto.RefusalReason(i).String()] += st.refused[i].Load()
+	}
+	for i := ReasonClient; i < reasonCount; i++ {
+		sum.Ended[i.String()] += st.ended[i].Load()
+	}
+	sum.Opened += st.opened.Load()
+	sum.Health += st.health.Load()
+	sum.Queued += int(st.queued.Load())
+	sum.QueuedBytes += int(st.queuedBytes.Load())
+	sum.Stalled += int(st.stalled.Load())
+	sum.Lingering += int(st.lingering.Load())
+	sum.LingerCut += st.lingerCut.Load()
+	sum.BytesIn += st.bytesIn.Load()
+	sum.BytesOut += st.bytesOut.Load()
+	sum.Writes += st.writes.Load()
+	sum.Pings += st.pings.Load()
+	sum.ClientMessages += st.messages.Load()
+	sum.Panics += st.panics.Load()
+}

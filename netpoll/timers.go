@@ -1,0 +1,106 @@
+package netpoll
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"roost/wsproto"
+)
+
+// timerTask is the loop as gnet runs it when the runtime's timer has fired.
+type timerTask struct{ loop *loop }
+
+// Run implements gnet.Runnable.
+func (t *timerTask) Run(context.Context) error {
+	t.loop.runTimers()
+	return nil
+}
+
+// timerFired runs on a goroutine of the runtime's.
+func (l *loop) timerFired() { _ = l.engine.Execute(context.Background(), &l.tickTimer) }
+
+// runTimers does what is due and sets the runtime's one timer of this loop to
+// what comes next. With an empty wheel there is none.
+func (l *loop) runTimers() {
+	now := l.server.now()
+	l.armed = 0
+	l.wheel.advance(tick(now/l.server.tickLength), func(c *conn) { l.due(c, now) })
+	if next, any := l.wheel.next(); any {
+		l.arm(next)
+	}
+}
+
+// at sets the connection's one timer.
+func (l *loop) at(c *conn, when time.Duration) {
+	// The wheel stands still while it is empty, and must not start in the past.
+	if l.wheel.armed == 0 {
+		l.wheel.now = max(l.wheel.now, tick(l.server.now()/l.server.tickLength))
+	}
+	l.wheel.arm(&c.timer, l.server.tick(when))
+	if l.armed == 0 || c.timer.at < l.armed {
+		l.arm(c.timer.at)
+	}
+}
+
+func (l *loop) arm(at tick) {
+	l.armed = at
+	l.timer.Reset(time.Duration(at)*l.server.tickLength - l.server.now())
+}
+
+// firstPing spreads the first pings of connections over the interval, so that a
+// storm of connects does not become a storm of pings.
+func (l *loop) firstPing(now time.Duration) time.Duration {
+	return now + time.Duration(rand.Int64N(int64(l.server.cfg.PingInterval)))
+}
+
+// due is called when a connection's timer has fired: it does what is due by
+// now, or finds that the time was moved on since, and sets the next one.
+func (l *loop) due(c *conn, now time.Duration) {
+	defer l.guard(c)
+	cfg := &l.server.cfg
+	switch {
+	case c.state == stateOpening:
+		l.refuse(c, wsproto.RefuseTimeout(), ReasonHandshake)
+		return
+	case c.state == stateClosing || c.state == stateLingering:
+		l.drop(c, c.reason)
+		return
+	case now-c.heard >= cfg.PongWait:
+		l.drop(c, ReasonPongWait)
+		return
+	case c.stalled != 0 && now-c.stalled >= cfg.WriteWait:
+		l.drop(c, ReasonWriteWait)
+		return
+	}
+	if now >= c.pingAt {
+		l.ping(c)
+		// From now, not from when it was due: after a pause of the machine one
+		// ping is enough.
+		c.pingAt = now + cfg.PingInterval
+	}
+	l.schedule(c)
+}
+
+// schedule sets an open connection's timer to the nearest thing to do. Whatever
+// only moves a deadline away (a frame that was heard) leaves the timer as it is.
+func (l *loop) schedule(c *conn) {
+	if c.state != stateOpen {
+		return
+	}
+	when := min(c.pingAt, c.heard+l.server.cfg.PongWait)
+	if c.stalled != 0 {
+		when = min(when, c.stalled+l.server.cfg.WriteWait)
+	}
+	l.at(c, when)
+}
+
+// ping sends a ping. While other bytes wait to be written there is no use in
+// one: WriteWait rules then.
+func (l *loop) ping(c *conn) {
+	if c.out != nil {
+		return
+	}
+	l.sendNow(c, wsproto.Ping())
+	l.stats.pings.Add(1)
+}

@@ -1,0 +1,139 @@
+package netpoll
+
+import (
+	"math/rand/v2"
+	"strconv"
+	"testing"
+)
+
+// The model is a map from timer to the tick at which it must fire.
+func TestWheelAgainstModel(t *testing.T) {
+	t.Parallel()
+	rng := rand.New(rand.NewPCG(1, 2))
+	var w wheel
+	w.init()
+	conns := make([]*conn, 300)
+	for i := range conns {
+		conns[i] = new(conn)
+		conns[i].timer.owner = conns[i]
+	}
+	want := map[*conn]tick{}
+	now := tick(0)
+	for range 20_000 {
+		c := conns[rng.IntN(len(conns))]
+		switch rng.IntN(10) {
+		case 0:
+			w.disarm(&c.timer)
+			delete(want, c)
+		case 1, 2, 3, 4, 5, 6:
+			at := now + tick(rng.IntN(3*wheelSlots)) - 5
+			w.arm(&c.timer, at)
+			want[c] = max(at, now+1)
+		default:
+			from := now
+			now += tick(rng.IntN(40))
+			if rng.IntN(50) == 0 {
+				now += 2 * wheelSlots
+			}
+			w.advance(now, func(c *conn) {
+				at, armed := want[c]
+				if !armed || at > now || at <= from {
+					t.Fatalf("fired for tick %d (armed %v) while going from %d to %d", at, armed, from, now)
+				}
+				delete(want, c)
+			})
+			for _, at := range want {
+				if at <= now {
+					t.Fatalf("a timer for tick %d is left at %d", at, now)
+				}
+			}
+		}
+		checkWheel(t, &w, want)
+	}
+}
+
+func checkWheel(t *testing.T, w *wheel, want map[*conn]tick) {
+	t.Helper()
+	if w.armed != len(want) {
+		t.Fatalf("armed = %d, want %d", w.armed, len(want))
+	}
+	next, any := w.next()
+	if any != (len(want) > 0) {
+		t.Fatalf("next says %v with %d timers", any, len(want))
+	}
+	for _, at := range want {
+		if any && (next > at || next <= w.now) {
+			t.Fatalf("next = %d at %d, but a timer is due at %d", next, w.now, at)
+		}
+	}
+}
+
+func TestWheelFireMayRearmIntoItsOwnSlot(t *testing.T) {
+	t.Parallel()
+	var w wheel
+	w.init()
+	c := new(conn)
+	c.timer.owner = c
+	w.arm(&c.timer, 3)
+	fired := 0
+	fire := func(c *conn) {
+		fired++
+		w.arm(&c.timer, c.timer.at+wheelSlots) // the same slot, one round on
+	}
+	w.advance(3, fire)
+	if fired != 1 {
+		t.Fatalf("fired %d times, want 1", fired)
+	}
+	w.advance(3+wheelSlots-1, fire)
+	if fired != 1 {
+		t.Fatalf("fired %d times before the second round, want 1", fired)
+	}
+	w.advance(3+wheelSlots, fire)
+	if fired != 2 {
+		t.Fatalf("fired %d times after the second round, want 2", fired)
+	}
+}
+
+func TestWheelFireMayDisarmAnother(t *testing.T) {
+	t.Parallel()
+	var w wheel
+	w.init()
+	a, b := new(conn), new(conn)
+	a.timer.owner, b.timer.owner = a, b
+	w.arm(&a.timer, 7)
+	w.arm(&b.timer, 7)
+	var fired []*conn
+	w.advance(7, func(c *conn) {
+		fired = append(fired, c)
+		w.disarm(&a.timer)
+		w.disarm(&b.timer)
+	})
+	if len(fired) != 1 || w.armed != 0 {
+		t.Fatalf("fired %d, %d left armed; want 1 and 0", len(fired), w.armed)
+	}
+}
+
+func BenchmarkWheel(b *testing.B) {
+	for _, n := range []int{1_000, 100_000, 1_000_000} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			var w wheel
+			w.init()
+			conns := make([]conn, n)
+			for i := range conns {
+				conns[i].timer.owner = &conns[i]
+				w.arm(&conns[i].timer, tick(1+i%60))
+			}
+			b.ReportAllocs()
+			now := tick(0)
+			fired := 0
+			for b.Loop() {
+				now++
+				w.advance(now, func(c *conn) {
+					fired++
+					w.arm(&c.timer, now+60)
+				})
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(max(fired, 1)), "ns/timer")
+		})
+	}
+}

@@ -1,0 +1,180 @@
+package netpoll
+
+import (
+	"bytes"
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"roost/hub"
+	"roost/wsproto"
+)
+
+// deliver takes one item of the mailbox.
+func (l *loop) deliver(item delivery) {
+	switch {
+	case item.n == nil:
+		l.flush(item.c)
+	case item.c.state != stateOpen:
+		l.fail(item.c, failedClosed, 1)
+	default:
+		l.enqueue(item.c, item.n)
+	}
+}
+
+// enqueue puts a notification into the connection's write queue, or drops it
+// where that is full.
+func (l *loop) enqueue(c *conn, n *hub.Notification) {
+	if c.out != nil && c.stalled == 0 && l.full(c.out, n) {
+		// Full of what came in this batch: the kernel may well take all of it.
+		l.flush(c)
+		if c.state != stateOpen {
+			l.fail(c, failedClosed, 1)
+			return
+		}
+	}
+	if c.out == nil {
+		l.borrowQueue(c)
+		l.dirty = append(l.dirty, c)
+	}
+	if l.full(c.out, n) {
+		l.fail(c, failedFull, 1)
+		l.server.slowLog.warn(c.link.User(), c.out.notifications())
+		return
+	}
+	c.out.push(n)
+	l.queued(c, 1, len(n.Frame))
+}
+
+// full reports whether q has no room for n. One notification always has.
+func (l *loop) full(q *outQueue, n *hub.Notification) bool {
+	waiting := q.notifications()
+	cfg := &l.server.cfg
+	return waiting >= cfg.QueueMessages || (waiting > 0 && q.bytes+len(n.Frame) > cfg.QueueBytes)
+}
+
+// flushDirty writes to each connection that got something since the last time.
+func (l *loop) flushDirty() {
+	for i, c := range l.dirty {
+		l.dirty[i] = nil
+		if c.stalled == 0 {
+			l.flush(c)
+		}
+	}
+	l.dirty = l.dirty[:0]
+}
+
+// flush writes what waits for a connection until all of it is with the kernel
+// or the kernel takes no more. It may end the connection.
+func (l *loop) flush(c *conn) {
+	defer l.guard(c)
+	for c.state != stateClosed && c.out != nil {
+		if c.out.empty() {
+			l.flushed(c)
+			return
+		}
+		buf := c.out.gather(l.scratch)
+		n, err := l.write(c, buf)
+		if n > 0 {
+			l.account(c, n)
+			c.stalled = 0
+		}
+		switch {
+		case err == nil && n == len(buf):
+		case err == nil || errors.Is(err, unix.EAGAIN):
+			l.stall(c)
+			return
+		default:
+			l.drop(c, ReasonWriteError)
+			return
+		}
+	}
+}
+
+// flushed gives the queue back and, if these were the last words, shuts the
+// sending side.
+func (l *loop) flushed(c *conn) {
+	l.returnQueue(c)
+	if c.state == stateClosing {
+		l.linger(c)
+	}
+}
+
+// account notes that the kernel took n bytes of what gather returned.
+func (l *loop) account(c *conn, n int) {
+	before := c.out.bytes
+	sent := c.out.took(n)
+	if !c.probe {
+		l.stats.sent.Add(uint64(sent))
+	}
+	l.queued(c, -sent, c.out.bytes-before)
+}
+
+// stall has the loop told when the kernel takes bytes for c again.
+func (l *loop) stall(c *conn) {
+	if c.stalled == 0 {
+		c.stalled = l.server.now()
+		l.schedule(c)
+	}
+	if !c.watched {
+		c.watched = true
+		l.stats.stalled.Add(1)
+	}
+	if err := l.server.stalls.watch(c); err != nil {
+		l.server.log.Error("a stalled connection can't be watched; it is closed", "error", err, "user_id", c.link.User())
+		l.drop(c, ReasonWriteError)
+	}
+}
+
+// unwatch ends what stall began.
+func (l *loop) unwatch(c *conn) {
+	if c.watched {
+		c.watched = false
+		l.stats.stalled.Add(-1)
+		l.server.stalls.forget(c)
+	}
+	c.stalled = 0
+}
+
+// write is the one place where bytes leave: a closed connection's descriptor
+// number may already be another client's.
+func (l *loop) write(c *conn, b []byte) (int, error) {
+	if c.state == stateClosed {
+		return 0, unix.EBADF
+	}
+	for {
+		n, err := unix.Write(int(c.fd), b)
+		l.stats.writes.Add(1)
+		if n > 0 {
+			l.stats.bytesOut.Add(uint64(n))
+		}
+		if err != unix.EINTR {
+			return max(n, 0), err
+		}
+	}
+}
+
+// sendNow writes b to a connection for which nothing waits. What the kernel does
+// not take is copied and waits in a queue.
+func (l *loop) sendNow(c *conn, b []byte) {
+	n, err := l.write(c, b)
+	switch {
+	case err != nil && !errors.Is(err, unix.EAGAIN):
+		l.drop(c, ReasonWriteError)
+	case n < len(b):
+		l.borrowQueue(c)
+		c.out.partial = bytes.Clone(b[n:])
+		l.stall(c)
+	}
+}
+
+// sendPong answers a ping. Where it can't leave at once it takes the place of
+// an earlier one that could not either (RFC 6455 section 5.5.3), so that a flood
+// of pings costs no memory.
+func (l *loop) sendPong(c *conn, payload []byte) {
+	if c.out != nil {
+		c.out.pong = wsproto.AppendPong(c.out.pong[:0], payload)
+		return
+	}
+	l.sendNow(c, wsproto.AppendPong(l.scratch[:0], payload))
+}
