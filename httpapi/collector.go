@@ -1,0 +1,82 @@
+package httpapi
+
+import (
+	"net/http"
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// maxScrapes bounds the scrapes under way: one that is refused costs a gap in a graph, many at once cost the service.
+const maxScrapes = 4
+
+// collector gives Prometheus one reading of Stats a scrape, so that the numbers of a scrape agree with each other.
+// Static after construction.
+type collector struct {
+	stats   func() Stats
+	metrics []metric
+	descs   []*prometheus.Desc // of metrics, by index
+}
+
+func newCollector(stats func() Stats) *collector {
+	c := &collector{stats: stats, metrics: table()}
+	for _, m := range c.metrics {
+		var labels []string
+		if m.label != "" {
+			labels = []string{m.label}
+		}
+		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.help, labels, nil))
+	}
+	return c
+}
+
+// Describe is prometheus.Collector's.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range c.descs {
+		ch <- d
+	}
+}
+
+// Collect is prometheus.Collector's.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	stats := c.stats()
+	for i, m := range c.metrics {
+		if m.label == "" {
+			ch <- prometheus.MustNewConstMetric(c.descs[i], m.kind, m.value(&stats))
+			continue
+		}
+		for reason, n := range m.values(&stats) {
+			ch <- prometheus.MustNewConstMetric(c.descs[i], m.kind, float64(n), reason)
+		}
+	}
+}
+
+// newRegistry holds all that /metrics exports.
+func newRegistry(cfg Config) *prometheus.Registry {
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name:        "roost_build_info",
+		Help:        "Always 1; the labels say what runs.",
+		ConstLabels: prometheus.Labels{"version": cfg.Version, "goversion": runtime.Version()},
+	})
+	build.Set(1)
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		newCollector(cfg.Stats),
+		build,
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return r
+}
+
+// scrapes serves the registry as Prometheus text.
+func scrapes(cfg Config) http.Handler {
+	return promhttp.HandlerFor(newRegistry(cfg), promhttp.HandlerOpts{
+		ErrorLog:            errorLog(cfg.Logger),
+		ErrorHandling:       promhttp.ContinueOnError, // a broken process collector must not hide the rest
+		MaxRequestsInFlight: maxScrapes,
+		EnableOpenMetrics:   true,
+	})
+}

@@ -1,0 +1,67 @@
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// Config is what the side server needs. All functions may be called on any goroutine, at any time between New and the
+// end of Run. Only Addr and Stats must be set.
+type Config struct {
+	Addr    string    // host:port to listen on; port 0: any free one
+	Version string    // of roost, for the build info; empty: dev
+	Started time.Time // of the process, for the uptime; zero: when New is called
+
+	// Stats reads all counters. It may take locks for a moment; it is not called on event loops.
+	Stats func() Stats
+	// Counts is the number of open connections and of users that have any. It is called on event loops: atomics only.
+	// nil: taken from Stats.
+	Counts func() (connections, users int)
+	// Redis is the state of the link to Redis. It is called on event loops: atomics only. nil: connected.
+	Redis func() RedisState
+	// Draining says whether the server is leaving. It is called on event loops: atomics only. nil: never.
+	Draining func() bool
+	// Probe proves that the service works from end to end, for /health?deep=1. It must return when ctx ends, at the
+	// latest after 5 s. One is run at a time. nil: 501 is answered.
+	Probe func(ctx context.Context) []ProbeStep
+	// Logger gets what net/http complains about and failed deep checks. nil: nowhere.
+	Logger *slog.Logger
+}
+
+// RedisState is the link to Redis as it was seen last.
+type RedisState struct {
+	Connected bool
+	Ping      time.Duration // last round trip; 0: not measured yet
+	Err       string        // why it is not connected
+}
+
+// ProbeStep is a part of a deep check.
+type ProbeStep struct {
+	Name string        // its key in the answer: redis_pubsub
+	Took time.Duration // from its own start
+	Err  error         // nil: it worked
+}
+
+func (c Config) withDefaults() Config {
+	if c.Version == "" {
+		c.Version = "dev"
+	}
+	if c.Started.IsZero() {
+		c.Started = time.Now()
+	}
+	if c.Counts == nil {
+		stats := c.Stats
+		c.Counts = func() (int, int) { s := stats(); return s.Connections, s.Users }
+	}
+	if c.Redis == nil {
+		c.Redis = func() RedisState { return RedisState{Connected: true} }
+	}
+	if c.Draining == nil {
+		c.Draining = func() bool { return false }
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}

@@ -1,0 +1,10 @@
+// Package httpapi is the side server that load balancers, supervisors, Prometheus and operators ask: /health and
+// /metrics, with net/http, on a port of its own.
+//
+// It is started by cmd/roost, which also hands it functions to read the other rooms' state through; it imports none of
+// them. Requests are served on net/http's goroutines. Server.Health alone is called on event loops as well, for /health
+// on the WebSocket port, and for that reads nothing but what Config.Counts, Config.Redis and Config.Draining give, which
+// must be atomics.
+//
+// It keeps no counters of its own and changes nothing in the process.
+package httpapi

@@ -1,0 +1,117 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+)
+
+// Bounds on what one client of the side server may hold, in time and bytes.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	writeTimeout      = 15 * time.Second // a deep check's 5 s included
+	idleTimeout       = time.Minute
+	maxHeaderBytes    = 16 << 10
+	// shutdownTimeout is for the requests under way when Run's context ends.
+	shutdownTimeout = 5 * time.Second
+)
+
+// Server is the side server.
+type Server struct {
+	cfg      Config             // Static.
+	http     *http.Server       // Static.
+	scrapes  http.Handler       // Static.
+	deep     *deepCheck         // Any goroutine.
+	stop     context.CancelFunc // Any goroutine. Ends deep checks.
+	listener net.Listener       // Set by Listen, before Run and Addr are called.
+}
+
+// New makes a server that does not listen yet.
+func New(cfg Config) *Server {
+	cfg = cfg.withDefaults()
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Server{
+		cfg:     cfg,
+		scrapes: scrapes(cfg),
+		deep:    &deepCheck{probe: cfg.Probe, ctx: ctx, logger: cfg.Logger},
+		stop:    stop,
+	}
+	s.http = &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          errorLog(cfg.Logger),
+	}
+	return s
+}
+
+// Listen opens the port, so that main learns whether it may before it starts anything. Its error names the address,
+// and wraps syscall.EADDRINUSE when another process has it.
+func (s *Server) Listen() error {
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(context.Background(), "tcp", s.cfg.Addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("httpapi: %s is in use already: %w", s.cfg.Addr, err)
+	case err != nil:
+		return fmt.Errorf("httpapi: cannot listen on %s: %w", s.cfg.Addr, err)
+	}
+	s.listener = l
+	return nil
+}
+
+// Addr is the address that Listen opened, with the real port. It is nil before.
+func (s *Server) Addr() net.Addr {
+	if s.listener == nil {
+		return nil
+	}
+	return s.listener.Addr()
+}
+
+// Run serves until ctx ends, and then gives the requests under way 5 s. It listens first when Listen was not called.
+// It is called once, and returns nil unless the server failed.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.stop()
+	if s.listener == nil {
+		if err := s.Listen(); err != nil {
+			return err
+		}
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(s.listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("httpapi: %w", err)
+	case <-ctx.Done():
+	}
+	s.shutdown()
+	<-served
+	return nil
+}
+
+// shutdown waits for requests under way, and cuts those that take too long.
+func (s *Server) shutdown() {
+	s.stop()
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		s.cfg.Logger.Warn("requests cut off at shutdown", slog.String("error", err.Error()))
+		_ = s.http.Close() // its error is one of closing sockets that are of no use any more
+	}
+}
+
+// errorLog is what net/http and promhttp write to.
+func errorLog(logger *slog.Logger) *log.Logger {
+	return slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
+}
