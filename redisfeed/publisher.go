@@ -27,7 +27,7 @@ func NewPublisher(cfg Config) (*Publisher, error) {
 		return nil, err
 	}
 	life, cancel := context.WithCancel(context.Background())
-	return &Publisher{client: redis.NewClient(poolOptions(cfg, life)), cancel: cancel}, nil
+	return &Publisher{client: redis.NewClient(poolOptions(life, cfg)), cancel: cancel}, nil
 }
 
 // Publish publishes a payload for a user and returns how many subscribers Redis handed it to: the number of Roost
@@ -55,7 +55,7 @@ func (p *Publisher) Close() error {
 }
 
 // poolOptions are the options of the ordinary client. Dials end with life.
-func poolOptions(cfg Config, life context.Context) *redis.Options {
+func poolOptions(life context.Context, cfg Config) *redis.Options {
 	o := baseOptions(cfg)
 	d := &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout}
 	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -1,0 +1,59 @@
+package redisfeed
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestHeartbeatStamps(t *testing.T) {
+	t.Parallel()
+	h := newHeartbeat(time.Second)
+	sent := h.start.Add(time.Minute)
+	took, ok := h.roundTrip(h.stamp(sent), sent.Add(3*time.Millisecond))
+	if !ok || took != 3*time.Millisecond {
+		t.Errorf("round trip %s, %t, want 3ms", took, ok)
+	}
+	for _, odd := range []string{"", "x", "-1", "1.5", "99999999999999999999", h.stamp(sent.Add(time.Hour))} {
+		if took, ok := h.roundTrip(odd, sent); ok {
+			t.Errorf("stamp %q was taken for %s", odd, took)
+		}
+	}
+}
+
+func TestHeartbeatChannelsDiffer(t *testing.T) {
+	t.Parallel()
+	if a, b := newHeartbeat(1), newHeartbeat(1); a.channel == b.channel {
+		t.Errorf("two instances share %s", a.channel)
+	}
+}
+
+func TestHeartbeatBeatsEveryIntervalAndWhenAsked(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHeartbeat(2 * time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
+		var beats atomic.Int64
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			h.run(ctx, func(context.Context) { beats.Add(1) })
+		}()
+		h.soon()
+		h.soon() // does not block
+		synctest.Wait()
+		asked := beats.Load()
+		if asked < 1 {
+			t.Fatal("no beat when asked")
+		}
+		time.Sleep(time.Minute + time.Millisecond)
+		synctest.Wait()
+		if got := beats.Load() - asked; got != 30 {
+			t.Errorf("%d beats in a minute, want 30", got)
+		}
+		cancel()
+		<-done
+	})
+}

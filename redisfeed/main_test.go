@@ -1,0 +1,153 @@
+package redisfeed
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	RouteLibraryLog(slog.New(slog.DiscardHandler))
+	goleak.VerifyTestMain(m)
+}
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+// waitFor waits until cond holds.
+func waitFor(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("waited %s for: %s", patience, what)
+		}
+	}
+}
+
+type notification struct{ user, payload string }
+
+// collector is a Sink that keeps what it gets.
+type collector struct {
+	mu  sync.Mutex
+	got []notification
+}
+
+func (c *collector) Deliver(user, payload string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.got = append(c.got, notification{user, payload})
+}
+
+func (c *collector) all() []notification {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]notification(nil), c.got...)
+}
+
+func (c *collector) has(n notification) bool {
+	for _, g := range c.all() {
+		if g == n {
+			return true
+		}
+	}
+	return false
+}
+
+// sinkFunc is a Sink made of a function.
+type sinkFunc func(user, payload string)
+
+func (f sinkFunc) Deliver(user, payload string) { f(user, payload) }
+
+// quick is a Config with short waits.
+func quick(addr string) Config {
+	return Config{
+		Addr:              addr,
+		PoolSize:          5,
+		RetryDelay:        20 * time.Millisecond,
+		HeartbeatInterval: 50 * time.Millisecond,
+		HeartbeatTimeout:  time.Second,
+	}
+}
+
+// running is a feed under test.
+type running struct {
+	*Feed
+	cancel context.CancelFunc
+	done   chan struct{} // closed when Run has returned
+	err    error         // what it returned; after done
+}
+
+// run runs a feed until the test ends.
+func run(t testing.TB, cfg Config, sink Sink) *running {
+	t.Helper()
+	f, err := New(cfg, sink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &running{Feed: f, cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(r.done)
+		r.err = f.Run(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		r.wait(t)
+	})
+	return r
+}
+
+// connected runs a feed and waits until it is subscribed.
+func connected(t testing.TB, cfg Config, sink Sink) *running {
+	t.Helper()
+	r := run(t, cfg, sink)
+	r.waitConnected(t)
+	return r
+}
+
+func (r *running) waitConnected(t testing.TB) {
+	t.Helper()
+	waitFor(t, "the feed to be connected", func() bool { return r.Status().Connected })
+}
+
+func (r *running) wait(t testing.TB) error {
+	t.Helper()
+	select {
+	case <-r.done:
+		return r.err
+	case <-time.After(patience):
+		t.Fatal("Run does not return")
+		return nil
+	}
+}
+
+// logLines is a slog handler's writer that can be searched.
+type logLines struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (l *logLines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf = append(l.buf, b...)
+	return len(b), nil
+}
+
+func (l *logLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.buf)
+}
+
+func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }

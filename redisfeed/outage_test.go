@@ -1,0 +1,196 @@
+package redisfeed
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"roost/redisfeed/redistest"
+)
+
+func TestKilledAndRestartedMidTraffic(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	var sink collector
+	var log logLines
+	cfg := quick(server.Addr())
+	cfg.Logger = log.logger()
+	feed := connected(t, cfg, &sink)
+	publisher, err := NewPublisher(quick(server.Addr()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer publisher.Close()
+
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			_, _ = publisher.Publish(ctx, "alice", strconv.Itoa(i)) // fails while Redis is away
+		}
+	})
+	waitFor(t, "traffic", func() bool { return len(sink.all()) > 100 })
+	server.Kill()
+	waitFor(t, "the loss to be noticed", func() bool { return !feed.Status().Connected })
+	waitFor(t, "the reason", func() bool { return strings.Contains(feed.Status().Err, "refused") })
+	server.Restart()
+	feed.waitConnected(t)
+	before := len(sink.all())
+	waitFor(t, "traffic again", func() bool { return len(sink.all()) > before+100 })
+	stop()
+	wg.Wait()
+
+	var numbers []int
+	for _, n := range sink.all() {
+		i, err := strconv.Atoi(n.payload)
+		if err != nil || n.user != "alice" {
+			t.Fatalf("got %q for %q", n.payload, n.user)
+		}
+		numbers = append(numbers, i)
+	}
+	if !slices.IsSorted(numbers) || len(slices.Compact(slices.Clone(numbers))) != len(numbers) {
+		t.Error("out of order, or twice")
+	}
+	if s := feed.Status(); s.Gaps != 1 || s.Reconnects != 1 || s.Attempts != 0 || s.Err != "" {
+		t.Errorf("status %+v", s)
+	}
+	for _, line := range []string{"redis link lost", "attempt=1 of=unlimited", "next_in=20ms", "subscribed again", "gone=", "gaps=1"} {
+		if !strings.Contains(log.String(), line) {
+			t.Errorf("the log does not say %q:\n%s", line, log.String())
+		}
+	}
+}
+
+func TestGoneForGood(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	var log logLines
+	cfg := quick(server.Addr())
+	cfg.MaxAttempts = 3
+	cfg.Logger = log.logger()
+	feed := connected(t, cfg, &collector{})
+	server.Kill()
+	err := feed.wait(t)
+	if !errors.Is(err, ErrGaveUp) || !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Fatalf("Run: %v, want ErrGaveUp and the cause", err)
+	}
+	if s := feed.Status(); s.Connected || s.Attempts != 3 || !strings.Contains(s.Err, "refused") {
+		t.Errorf("status %+v", s)
+	}
+	if n := strings.Count(log.String(), "redis cannot be reached"); n != 3 {
+		t.Errorf("%d lines for 3 attempts:\n%s", n, log.String())
+	}
+	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "attempt=3 of=3") {
+		t.Errorf("the last attempt is not said:\n%s", log.String())
+	}
+}
+
+func TestAbsentAtTheStart(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Kill()
+	var sink collector
+	feed := run(t, quick(server.Addr()), &sink)
+	waitFor(t, "some attempts", func() bool { return feed.Status().Attempts > 2 })
+	server.Restart()
+	feed.waitConnected(t)
+	server.Publish("user_noti:a", "x")
+	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	if s := feed.Status(); s.Gaps != 0 || s.Reconnects != 0 {
+		t.Errorf("the first subscription is no gap: %+v", s)
+	}
+}
+
+func TestHangIsNoticedAndMended(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	var sink collector
+	var log logLines
+	cfg := quick(server.Addr())
+	cfg.Logger = log.logger()
+	feed := connected(t, cfg, &sink)
+	waitFor(t, "a heartbeat", func() bool { return feed.Status().Ping > 0 })
+	server.Pause()
+	paused := time.Now()
+	waitFor(t, "the hang to be noticed", func() bool { return !feed.Status().Connected })
+	if took := time.Since(paused); took > 2*cfg.HeartbeatTimeout {
+		t.Errorf("noticed after %s, with a timeout of %s", took, cfg.HeartbeatTimeout)
+	}
+	if e := feed.Status().Err; !strings.Contains(e, "nothing came from redis for 1s") {
+		t.Errorf("the reason is %q", e)
+	}
+	// The kernel still accepts for a stopped process, so attempts hang too, and have to end.
+	waitFor(t, "an attempt to fail", func() bool { return feed.Status().Attempts > 0 })
+	server.Resume()
+	feed.waitConnected(t)
+	server.Publish("user_noti:a", "x")
+	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	if s := feed.Status(); s.Gaps != 1 {
+		t.Errorf("status %+v", s)
+	}
+	if !strings.Contains(log.String(), "heartbeat cannot be published") {
+		t.Errorf("the failing heartbeat is not said:\n%s", log.String())
+	}
+}
+
+func TestCutByRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	feed := connected(t, quick(server.Addr()), &collector{})
+	for n := uint64(1); n <= 3; n++ {
+		if err := server.Client().Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "a new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == n })
+	}
+	if s := feed.Status(); s.Reconnects != 3 {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestSilenceBetweenNotificationsIsNoLoss(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	cfg := quick(server.Addr())
+	cfg.HeartbeatTimeout = 500 * time.Millisecond
+	feed := connected(t, cfg, &collector{})
+	start := time.Now()
+	waitFor(t, "four timeouts", func() bool { return time.Since(start) > 4*cfg.HeartbeatTimeout })
+	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
+		t.Errorf("an idle link was lost: %+v", s)
+	}
+}
+
+func TestTrafficProvesTheLinkWithoutHeartbeats(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	cfg := quick(server.Addr())
+	cfg.HeartbeatInterval, cfg.HeartbeatTimeout = time.Hour-1, time.Hour
+	f, err := New(cfg, &collector{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.cfg.HeartbeatTimeout = time.Second // for the link; the heartbeat stays an hour away
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- f.Run(ctx) }()
+	start := time.Now()
+	waitFor(t, "three timeouts with traffic", func() bool {
+		server.Publish("user_noti:a", "x")
+		return time.Since(start) > 3*time.Second
+	})
+	if s := f.Status(); !s.Connected || s.Gaps != 0 {
+		t.Errorf("a busy link was lost: %+v", s)
+	}
+	waitFor(t, "silence to be noticed", func() bool { return !f.Status().Connected || f.Status().Gaps > 0 })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

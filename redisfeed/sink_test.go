@@ -1,0 +1,72 @@
+package redisfeed
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"roost/redisfeed/redistest"
+)
+
+// A sink that stands still for longer than the heartbeat's timeout holds Redis up, loses nothing, and is not taken for
+// a dead link.
+func TestSlowSinkPushesBack(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	const messages = 1000 // of 16 KiB: more than sockets hold, less than Redis's limit for a subscriber
+	gate := make(chan struct{})
+	entered := make(chan struct{}, messages)
+	var sink collector
+	cfg := quick(server.Addr())
+	cfg.HeartbeatTimeout = 500 * time.Millisecond
+	feed := connected(t, cfg, sinkFunc(func(user, payload string) {
+		entered <- struct{}{}
+		<-gate
+		sink.Deliver(user, payload)
+	}))
+	filler := strings.Repeat("x", 16<<10)
+	for i := range messages {
+		server.Publish("user_noti:a", strconv.Itoa(i)+" "+filler)
+	}
+	<-entered
+	since := time.Now()
+	waitFor(t, "Redis to hold the rest back", func() bool {
+		clients, err := server.Client().Do(t.Context(), "CLIENT", "LIST", "TYPE", "pubsub").Text()
+		return err == nil && !strings.Contains(clients, " omem=0 ")
+	})
+	waitFor(t, "the timeout to pass thrice", func() bool { return time.Since(since) > 3*cfg.HeartbeatTimeout })
+	if len(entered) != 0 || len(sink.all()) != 0 {
+		t.Error("the feed delivered past a sink that blocks")
+	}
+	close(gate)
+	waitFor(t, "all notifications", func() bool { return len(sink.all()) >= messages })
+	for i, n := range sink.all() {
+		if number, _, _ := strings.Cut(n.payload, " "); number != strconv.Itoa(i) {
+			t.Fatalf("notification %d is number %s", i, number)
+		}
+	}
+	if s := feed.Status(); !s.Connected || s.Gaps != 0 || s.Messages != messages {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// What Redis's own limit for a subscriber costs is a gap, and the feed mends itself.
+func TestRedisCutsASubscriberThatIsTooSlow(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--client-output-buffer-limit", "pubsub 1mb 1mb 0")
+	gate := make(chan struct{})
+	var sink collector
+	feed := connected(t, quick(server.Addr()), sinkFunc(func(user, payload string) {
+		<-gate
+		sink.Deliver(user, payload)
+	}))
+	filler := strings.Repeat("x", 64<<10)
+	for range 400 {
+		server.Publish("user_noti:a", filler)
+	}
+	close(gate)
+	waitFor(t, "a new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	server.Publish("user_noti:a", "last")
+	waitFor(t, "the next notification", func() bool { return sink.has(notification{"a", "last"}) })
+}
