@@ -39,11 +39,11 @@ type Decoder struct {
 	control *[ws.MaxControlFramePayloadSize]byte // payload of a control frame in pieces, nil until needed
 	head    frameHead
 	text    utf8Check // of the open message, if it is text
-	pos     uint8 // payload bytes of this frame so far modulo 4; for control frames their number
-	payload bool  // the head is complete, payload follows
-	open    bool  // a message has begun and not ended
-	isText  bool  // the open message is text
-	ended   bool  // after a close frame or an error
+	pos     uint8     // payload bytes of this frame so far modulo 4; for control frames their number
+	payload bool      // the head is complete, payload follows
+	open    bool      // a message has begun and not ended
+	isText  bool      // the open message is text
+	ended   bool      // after a close frame or an error
 }
 
 // Idle reports whether the decoder stands between frames with no message open, so

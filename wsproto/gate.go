@@ -20,7 +20,7 @@ var ErrNoSecret = errors.New("wsproto: no secret to check tokens with")
 type GateConfig struct {
 	// Secret is the HS256 key of the tokens. Required; copied.
 	Secret []byte
-	// Leeway is what exp, nbf and iat may be off. 0 is DefaultLeeway.
+	// Leeway is what exp, nbf and iat may be off. 0 is DefaultLeeway, less is none.
 	Leeway time.Duration
 	// AllowedOrigins lists the pages that browsers may connect from: "*" (as an
 	// empty list: all), "https://a.example", "https://a.example:8443",
@@ -56,9 +56,9 @@ func NewGate(config GateConfig) (*Gate, error) {
 		origins: origins,
 		ticket:  config.Ticket,
 		key:     keyfunc(slices.Clone(config.Secret)),
-		leeway:  config.Leeway,
+		leeway:  max(0, config.Leeway),
 	}
-	if gate.leeway == 0 {
+	if config.Leeway == 0 {
 		gate.leeway = DefaultLeeway
 	}
 	return gate, nil

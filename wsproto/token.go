@@ -16,6 +16,10 @@ import (
 // MaxToken bounds a token in bytes.
 const MaxToken = 8 << 10
 
+// maxTokenHeader bounds the first part of a token, in bytes as sent. It is parsed before
+// anything can be verified, and holds alg, typ, and perhaps a key's name.
+const maxTokenHeader = 1 << 10
+
 // MaxUser bounds a user id, the token's sub, in bytes.
 const MaxUser = 255
 
@@ -35,7 +39,7 @@ func (g *Gate) readToken(query []byte, now time.Time) (user string, refusal *Ref
 		return "", refuseTokenTwice
 	case len(token) > MaxToken:
 		return "", refuseTokenTooLong
-	case !ok || !jwtChars.holds(token):
+	case !ok || !jwtChars.holds(token) || bytes.IndexByte(token, '.') > maxTokenHeader:
 		return "", refuseTokenMalformed
 	}
 	return g.checkToken(string(token), now)
@@ -100,21 +104,31 @@ func refuseToken(err error) *Refusal {
 	return refuseTokenMalformed
 }
 
-// claims is what Roost reads of a token. It implements [jwt.ClaimsValidator]; the
-// library calls Validate once the signature is known to be good.
+// claims is what Roost reads of a token. It implements [jwt.ClaimsValidator].
+//
+// The library decodes claims before it knows that the signature is good; only then
+// does it call the methods. Reading waits for them, so that a stranger can't make
+// the loop work on claims of his own making.
 type claims struct {
-	subject  json.RawMessage // as it came, nil without one
-	user     string          // set by Validate
+	raw      []byte
+	subject  json.RawMessage
+	user     string // set by Validate
 	expires  *jwt.NumericDate
 	earliest *jwt.NumericDate
 	issued   *jwt.NumericDate
 }
 
-// UnmarshalJSON matches claim names exactly (struct tags would ignore their
-// case) and takes the last of equal names, as RFC 7519 section 4 allows.
+// UnmarshalJSON keeps the claims for later. It implements [json.Unmarshaler].
 func (c *claims) UnmarshalJSON(data []byte) error {
+	c.raw = bytes.Clone(data)
+	return nil
+}
+
+// read decodes the claims. It matches their names exactly (struct tags would
+// ignore case) and takes the last of equal names, as RFC 7519 section 4 allows.
+func (c *claims) read() error {
 	var all map[string]json.RawMessage
-	if err := json.Unmarshal(data, &all); err != nil {
+	if err := json.Unmarshal(c.raw, &all); err != nil {
 		return err
 	}
 	c.subject = all["sub"]
@@ -142,7 +156,8 @@ func numericDate(raw json.RawMessage) (*jwt.NumericDate, error) {
 	return &jwt.NumericDate{Time: time.Unix(seconds, 0)}, nil
 }
 
-// Validate turns the subject into a user id. It implements [jwt.ClaimsValidator].
+// Validate turns the subject into a user id. It implements [jwt.ClaimsValidator]; the
+// library calls it last.
 func (c *claims) Validate() error {
 	if c.subject == nil {
 		return errNoSubject
@@ -181,8 +196,14 @@ func validUser(user string) bool {
 	return true
 }
 
-// GetExpirationTime implements [jwt.Claims].
-func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) { return c.expires, nil }
+// GetExpirationTime implements [jwt.Claims]. The validator calls it first, so
+// here is where the claims are read.
+func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) {
+	if err := c.read(); err != nil {
+		return nil, errors.Join(jwt.ErrTokenMalformed, err)
+	}
+	return c.expires, nil
+}
 
 // GetIssuedAt implements [jwt.Claims].
 func (c *claims) GetIssuedAt() (*jwt.NumericDate, error) { return c.issued, nil }
