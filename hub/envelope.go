@@ -2,6 +2,7 @@ package hub
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 	"unicode/utf8"
 	"unsafe"
@@ -71,4 +72,14 @@ func (e envelope) frame(now time.Time) []byte {
 	frame = append(frame, beforeTime...)
 	frame = now.UTC().AppendFormat(frame, timestampLayout)
 	return append(frame, end...)
+}
+
+// Check says what is wrong with a notification that is about to be published,
+// or nil: for tools that publish, so that whoever types one hears at once.
+func Check(published string) error {
+	_, problem := parseEnvelope(published)
+	if problem == invalidNone {
+		return nil
+	}
+	return fmt.Errorf(`not a notification (%s): it has to be JSON like {"type":"greeting","payload":{"text":"hello"}}`, problem)
 }

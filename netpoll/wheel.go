@@ -17,8 +17,9 @@ const wheelSlots = 512
 type wheel struct {
 	slots    [wheelSlots]timer // each the sentinel of a circular list
 	occupied [wheelSlots / 64]uint64
-	now      tick // everything up to and including it has fired
-	armed    int  // timers in the wheel
+	due      timer // sentinel of the list that is being fired
+	now      tick  // everything up to and including it has fired
+	armed    int   // timers in the wheel
 }
 
 // timer is a wheel's entry, embedded in what it belongs to.
@@ -72,10 +73,10 @@ func (w *wheel) visit(t, now tick, fire func(*conn)) {
 	}
 	// The list moves to a sentinel of its own first: what fire arms may land in
 	// this very slot, a round later.
-	var due timer
+	due := &w.due
 	due.takeAll(&w.slots[i])
 	w.occupied[i/64] &^= 1 << (i % 64)
-	for due.next != &due {
+	for due.next != due {
 		entry := due.next
 		unlink(entry)
 		if entry.at > now {

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"roost/cmd/roost/internal/config"
+)
+
+type demoCmd struct {
+	User string `default:"alice" help:"The user who listens."`
+}
+
+// Run serves with an embedded Redis on a real port, a random secret, and a user
+// who listens, so that one line in another terminal makes a notification arrive.
+func (c *demoCmd) Run(env *environment) error {
+	redis := miniredis.NewMiniRedis()
+	if err := redis.StartAddr("127.0.0.1:0"); err != nil {
+		return fmt.Errorf("starting the embedded Redis: %w", err)
+	}
+	defer redis.Close()
+
+	cfg, err := config.Read()
+	if err != nil {
+		return err
+	}
+	if err := demoConfig(&cfg, redis); err != nil {
+		return err
+	}
+	token, err := signToken(cfg.JWTSecretKey, c.User, "", 24*time.Hour)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(env.ctx)
+	defer cancel()
+	return serve(env, cfg, func(s *service) {
+		url := "ws://" + s.localURL() + "/ws?token=" + token
+		c.greet(env, url, redis.Addr())
+		go c.listen(ctx, env.stdout, url, s.log)
+	})
+}
+
+// demoConfig fills in what a demo should not ask for. What the environment says
+// wins, but for Redis, which is our own.
+func demoConfig(cfg *config.Config, redis *miniredis.Miniredis) error {
+	port, err := strconv.Atoi(redis.Port())
+	if err != nil {
+		return fmt.Errorf("the embedded Redis's port: %w", err)
+	}
+	cfg.RedisHost, cfg.RedisPort = redis.Host(), port
+	cfg.RedisUsername, cfg.RedisPassword, cfg.RedisUseTLS, cfg.RedisDB = "", "", false, 0
+	cfg.RedisMinIdleConns = 0
+	if cfg.JWTSecretKey == "" {
+		cfg.JWTSecretKey = rand.Text() + rand.Text()
+	}
+	unlessSet := func(name string, value *string, demo string) {
+		if _, set := os.LookupEnv(name); !set {
+			*value = demo
+		}
+	}
+	unlessSet("WS_HOST", &cfg.WSHost, "127.0.0.1")
+	unlessSet("HTTP_HOST", &cfg.HTTPHost, "127.0.0.1")
+	unlessSet("LOGGER_ENCODING", &cfg.LoggerEncoding, "console")
+	return cfg.Validate()
+}
+
+// greet prints what to do next, ready to paste.
+func (c *demoCmd) greet(env *environment, url, redis string) {
+	const notification = `'{"type":"greeting","payload":{"text":"hello"}}'`
+	_, _ = fmt.Fprintf(env.stdout, `
+Roost is running, with a Redis of its own on %[1]s, and %[2]s is listening here.
+
+Make a notification arrive, from another terminal:
+
+  %[3]s publish --redis %[1]s %[2]s %[4]s
+
+or, as a backend would:
+
+  redis-cli -p %[5]s PUBLISH user_noti:%[2]s %[4]s
+
+Connect as %[2]s too (a token for a day):
+
+  %[3]s listen --url '%[6]s'
+
+or in a browser's console:
+
+  new WebSocket('%[6]s').onmessage = e => console.log(e.data)
+
+Ctrl-C ends the demo. What follows is the server's log, and what %[2]s gets.
+
+`, redis, c.User, env.program, notification, portOf(redis), url)
+}
+
+// listen is the demo's own client.
+func (c *demoCmd) listen(ctx context.Context, out io.Writer, url string, log *slog.Logger) {
+	conn, err := dial(ctx, url)
+	if err != nil {
+		log.Warn("the demo's listener can't connect", "error", err)
+		return
+	}
+	defer func() { _ = conn.CloseNow() }()
+	err = printMessages(ctx, conn, func(message []byte) {
+		_, _ = fmt.Fprintf(out, "\n  %s got: %s\n\n", c.User, message)
+	})
+	if err != nil {
+		log.Info("the demo's listener is disconnected", "cause", err)
+	}
+}

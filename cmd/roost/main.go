@@ -1,0 +1,90 @@
+// Command roost is a WebSocket notification server: clients connect with
+// GET /ws?token=JWT, backends PUBLISH user_noti:<user> on Redis, and roost
+// delivers to every open connection of that user.
+//
+// This package reads the command line and the environment, wires the rooms
+// together, and ends them in order. Each subcommand is a file.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// commandLine is what kong parses. Settings come from the environment (see
+// `roost config`); flags are for what a person says to one command.
+type commandLine struct {
+	Serve   serveCmd   `cmd:"" default:"1" help:"Run the server (the default). Settings come from the environment, see 'roost config'."`
+	Demo    demoCmd    `cmd:"" help:"Run the server with an embedded Redis and a listening user, to try it without anything else."`
+	Token   tokenCmd   `cmd:"" help:"Print a token that a client can connect with, signed with JWT_SECRET_KEY."`
+	Publish publishCmd `cmd:"" help:"Publish a notification for a user, as a backend does."`
+	Listen  listenCmd  `cmd:"" help:"Connect as a user and print each notification."`
+	Config  configCmd  `cmd:"" help:"Print every environment variable, its default, its value and what it does."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// environment is what commands get from the process around them.
+type environment struct {
+	ctx     context.Context // ends at the first SIGINT or SIGTERM
+	stdout  io.Writer
+	stderr  io.Writer
+	program string // how this program was called, for lines to paste
+}
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	// From the first signal on, the next one has its usual effect: the end, at once.
+	context.AfterFunc(ctx, cancel)
+	env := &environment{ctx: ctx, stdout: os.Stdout, stderr: os.Stderr, program: os.Args[0]}
+	os.Exit(run(env, os.Args[1:]))
+}
+
+// run is main without the process: it returns the exit code.
+func run(env *environment, args []string) int {
+	var cli commandLine
+	exit := -1
+	parser, err := kong.New(&cli,
+		kong.Name("roost"),
+		kong.Description("WebSocket notifications from Redis to the browser."),
+		kong.Writers(env.stdout, env.stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		return complain(env, fmt.Errorf("setting up the command line: %w", err))
+	}
+	command, err := parser.Parse(args)
+	if exit >= 0 { // --help
+		return exit
+	}
+	if err != nil {
+		return complain(env, fmt.Errorf("%w (see roost --help)", err))
+	}
+	if err := command.Run(env); err != nil {
+		return complain(env, err)
+	}
+	return 0
+}
+
+// errSaid ends with exit code 1 when everything has been said already.
+var errSaid = errors.New("said already")
+
+// complain prints an error, a line for each of its lines, and returns 1.
+func complain(env *environment, err error) int {
+	if errors.Is(err, errSaid) {
+		return 1
+	}
+	for line := range strings.Lines(err.Error()) {
+		_, _ = fmt.Fprintf(env.stderr, "roost: %s\n", strings.TrimRight(line, "\n"))
+	}
+	return 1
+}

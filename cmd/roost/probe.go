@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"roost/httpapi"
+	"roost/hub"
+)
+
+// probePayload is what the deep health check sends through Redis to itself.
+const probePayload = `{"type":"_probe","payload":null}`
+
+// prober is the deep health check: a WebSocket connection to our own port, and
+// a notification to it through Redis. It is also the feed's sink, since it wants
+// to know when its own notification has come back.
+//
+// The connection's identity begins with NUL, which no token's sub may contain,
+// and a ticket that only this process knows takes the place of a token: it works
+// with any key, and is outside limits, counts and logs.
+type prober struct {
+	service *service
+	tickets tickets
+
+	mu      sync.Mutex
+	waiting map[string]chan time.Time // guarded by mu: by identity, when it came back
+}
+
+func newProber(s *service) *prober {
+	return &prober{service: s, waiting: make(map[string]chan time.Time)}
+}
+
+// Deliver implements redisfeed.Sink.
+func (p *prober) Deliver(user, payload string) {
+	if hub.IsProbe(user) {
+		p.cameBack(user)
+	}
+	p.service.hub.Deliver(user, payload)
+}
+
+// run is httpapi's Config.Probe.
+func (p *prober) run(ctx context.Context) []httpapi.ProbeStep {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	secret := rand.Text()
+	identity := "\x00probe:" + secret
+	back := p.expect(identity)
+	defer p.forget(identity)
+	p.tickets.add(secret, identity)
+	defer p.tickets.remove(secret)
+
+	start := time.Now()
+	conn, dialErr := p.connect(ctx, secret)
+	connected := time.Since(start)
+	if dialErr == nil {
+		defer func() { _ = conn.CloseNow() }()
+	}
+	pubsub := p.throughRedis(ctx, identity, back)
+	if pubsub.Err != nil {
+		// The connection is judged by itself.
+		p.service.hub.Deliver(identity, probePayload)
+	}
+	return []httpapi.ProbeStep{pubsub, receive(ctx, conn, dialErr, connected)}
+}
+
+// connect opens a WebSocket on our own port.
+func (p *prober) connect(ctx context.Context, ticket string) (*websocket.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	conn, err := dial(ctx, "ws://"+p.service.localURL()+"/ws?ticket="+ticket)
+	if err != nil {
+		return nil, fmt.Errorf("our own WebSocket port: %w", err)
+	}
+	return conn, nil
+}
+
+// throughRedis publishes and waits until the feed brings it.
+func (p *prober) throughRedis(ctx context.Context, identity string, back <-chan time.Time) httpapi.ProbeStep {
+	step := httpapi.ProbeStep{Name: "redis_pubsub"}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	start := time.Now()
+	if _, err := p.service.feed.Publish(ctx, identity, probePayload); err != nil {
+		step.Err, step.Took = fmt.Errorf("publishing: %w", err), time.Since(start)
+		return step
+	}
+	select {
+	case at := <-back:
+		step.Took = at.Sub(start)
+	case <-ctx.Done():
+		step.Took = time.Since(start)
+		step.Err = errors.New("Redis took the message and did not bring it back within 2 s")
+	}
+	return step
+}
+
+// receive waits for the notification. connected is what connecting took.
+func receive(ctx context.Context, conn *websocket.Conn, dialErr error, connected time.Duration) httpapi.ProbeStep {
+	step := httpapi.ProbeStep{Name: "websocket", Took: connected, Err: dialErr}
+	if dialErr != nil {
+		return step
+	}
+	start := time.Now()
+	_, _, err := conn.Read(ctx)
+	step.Took += time.Since(start)
+	if err != nil {
+		step.Err = fmt.Errorf("the notification did not arrive: %w", err)
+	}
+	return step
+}
+
+func (p *prober) expect(identity string) <-chan time.Time {
+	back := make(chan time.Time, 1)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting[identity] = back
+	return back
+}
+
+func (p *prober) forget(identity string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.waiting, identity)
+}
+
+// cameBack runs on the feed's goroutine. Other instances' probes are nobody's
+// here.
+func (p *prober) cameBack(identity string) {
+	p.mu.Lock()
+	back := p.waiting[identity]
+	p.mu.Unlock()
+	if back == nil {
+		return
+	}
+	select {
+	case back <- time.Now():
+	default:
+	}
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"roost/httpapi"
+)
+
+// httpConfig gives the side server its views of the rooms.
+func (s *service) httpConfig() httpapi.Config {
+	return httpapi.Config{
+		Addr: s.cfg.HTTPAddr(), Version: version(), Started: s.started,
+		Stats:    s.stats,
+		Counts:   func() (connections, users int) { return s.hub.Connections(), s.hub.Users() },
+		Redis:    s.redisState,
+		Draining: s.draining.Load,
+		Probe:    s.probe.run,
+		Logger:   s.log,
+	}
+}
+
+func (s *service) redisState() httpapi.RedisState {
+	status := s.feed.Status()
+	return httpapi.RedisState{Connected: status.Connected, Ping: status.Ping, Err: status.Err}
+}
+
+// stats is one reading of every room's counters.
+func (s *service) stats() httpapi.Stats {
+	users, sockets, redis := s.hub.Stats(), s.ws.Stats(), s.feed.Status()
+	for reason, n := range sockets.TurnedAway {
+		sockets.Refused[reason] = n
+	}
+	return httpapi.Stats{
+		Connections: users.Connections,
+		Users:       users.Users,
+
+		ConnectionsAccepted: sockets.Opened,
+		ConnectionsRefused:  sockets.Refused,
+		ConnectionsClosed:   sockets.Ended,
+
+		NotificationsReceived: users.Received,
+		NotificationsOffline:  users.Offline,
+		NotificationsInvalid:  users.Invalid,
+
+		DeliveriesAccepted: sockets.Accepted,
+		DeliveriesSent:     sockets.Sent,
+		DeliveriesFailed:   sockets.Failed,
+		DeliveriesWaiting:  int(sockets.Waiting),
+
+		BytesReceived: sockets.BytesIn,
+		BytesSent:     sockets.BytesOut,
+		PingsSent:     sockets.Pings,
+
+		RedisConnected:  redis.Connected,
+		RedisPing:       redis.Ping,
+		RedisReconnects: redis.Reconnects,
+
+		LogLinesDropped: s.droppedLines(),
+		AlertsDropped:   s.droppedAlerts(),
+	}
+}

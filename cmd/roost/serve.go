@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"roost/cmd/roost/internal/alert"
+	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/logging"
+	"roost/redisfeed"
+)
+
+type serveCmd struct{}
+
+// Run serves until a signal comes, or until the server can't go on.
+func (serveCmd) Run(env *environment) error {
+	cfg, err := config.Load()
+	if err != nil {
+		return err
+	}
+	return serve(env, cfg, nil)
+}
+
+// serve runs the service with its log and its alerts around it. ready, where it
+// is given, is called once clients can connect.
+func serve(env *environment, cfg config.Config, ready func(*service)) error {
+	log := logging.New(logging.Config{
+		Writer: env.stdout, Level: cfg.LogLevel(),
+		Console: cfg.LoggerEncoding == "console", Development: cfg.Development(),
+	})
+	defer func() { _ = log.Close(2 * time.Second) }()
+	// Its own failures go to the log directly: an alert about a failed alert
+	// would not help.
+	alerts := alert.New(alert.Config{
+		ID: cfg.DiscordWebhookID, Token: cfg.DiscordWebhookToken, Name: "roost on " + hostName(), Logger: log.Logger(),
+	})
+	defer func() { _ = alerts.Close(3 * time.Second) }()
+	logger := slog.New(alerts.Handler(log.Handler()))
+	redisfeed.RouteLibraryLog(logger)
+	for _, warning := range cfg.Warnings(os.Environ()) {
+		logger.Warn(warning)
+	}
+
+	s, err := newService(env.ctx, cfg, logger)
+	if err != nil {
+		return err
+	}
+	s.droppedLines, s.droppedAlerts = log.Dropped, alerts.Dropped
+	s.start()
+	alerts.Up(fmt.Sprintf("version %s, WebSocket on %s", version(), s.listener.Addr()))
+	if ready != nil {
+		ready(s)
+	}
+	err = s.wait(env.ctx)
+	if err != nil {
+		logger.LogAttrs(context.Background(), logging.LevelCritical, "the service can't go on", slog.Any("error", err))
+		alerts.Down(err.Error())
+		s.stop(restarting)
+		return errSaid
+	}
+	logger.Info("stopping", "connections", s.hub.Connections())
+	alerts.Down("asked to stop")
+	s.stop(goingAway)
+	logger.Info("stopped")
+	return nil
+}
+
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown host"
+	}
+	return name
+}

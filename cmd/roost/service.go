@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"roost/cmd/roost/internal/config"
+	"roost/httpapi"
+	"roost/hub"
+	"roost/netpoll"
+	"roost/redisfeed"
+	"roost/wsproto"
+)
+
+// shutdownLimit is how long stopping may take in all.
+const shutdownLimit = 30 * time.Second
+
+// otherDescriptors is what the process opens besides clients and the pool of
+// Redis connections: loops, log, side server and its clients.
+const otherDescriptors = 96
+
+// How connections are told that the server ends.
+var (
+	goingAway  = netpoll.GoingAway
+	restarting = netpoll.Restarting
+)
+
+// service is the rooms, wired together.
+type service struct {
+	cfg      config.Config
+	log      *slog.Logger
+	started  time.Time
+	hub      *hub.Hub
+	ws       *netpoll.Server
+	listener *net.TCPListener
+	feed     *redisfeed.Feed
+	http     *httpapi.Server
+	probe    *prober
+
+	droppedLines  func() uint64 // static once started, as the next
+	droppedAlerts func() uint64
+
+	draining atomic.Bool
+	failed   chan error // one for each long-running part
+	stopFeed context.CancelFunc
+	stopHTTP context.CancelFunc
+	feedDone chan struct{} // closed when the feed has ended
+	parts    sync.WaitGroup
+}
+
+// newService builds the rooms and opens both ports, so that a wrong setting or
+// a port in use is heard of before anything runs.
+func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*service, error) {
+	none := func() uint64 { return 0 }
+	s := &service{
+		cfg: cfg, log: log, started: time.Now(), failed: make(chan error, 3), feedDone: make(chan struct{}),
+		droppedLines: none, droppedAlerts: none,
+	}
+	descriptors, err := netpoll.Descriptors()
+	if err != nil {
+		return nil, err
+	}
+	budget := netpoll.NewBudget(descriptors, otherDescriptors+cfg.RedisPoolSize, cfg.WSMaxConnections)
+	if budget.Connections < cfg.WSMaxConnections {
+		log.Warn("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
+			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)
+	}
+	s.hub = hub.New(hub.Config{MaxConnections: budget.Connections, Logger: log})
+	s.probe = newProber(s)
+	if s.feed, err = redisfeed.New(feedConfig(cfg, log), s.probe); err != nil {
+		return nil, err
+	}
+	s.http = httpapi.New(s.httpConfig())
+	if err := s.openPorts(ctx, budget); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// openPorts opens the two ports and makes what answers on them.
+func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
+	gate, err := wsproto.NewGate(wsproto.GateConfig{
+		Secret:         []byte(s.cfg.JWTSecretKey),
+		AllowedOrigins: s.cfg.WSAllowedOrigins,
+		Ticket:         s.probe.tickets.redeem,
+	})
+	if errors.Is(err, wsproto.ErrOriginPattern) {
+		return fmt.Errorf("WS_ALLOWED_ORIGINS: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	s.listener, err = netpoll.Listen(ctx, netpoll.ListenConfig{
+		Address: s.cfg.WSAddr(), SendBuffer: s.cfg.WSWriteBufferSize, ReusePort: s.cfg.WSReusePort,
+	})
+	if err != nil {
+		return portError("WS_HOST, WS_PORT", s.cfg.WSAddr(), err)
+	}
+	if err := s.http.Listen(); err != nil {
+		_ = s.listener.Close()
+		return portError("HTTP_HOST, HTTP_PORT", s.cfg.HTTPAddr(), err)
+	}
+	s.ws, err = netpoll.New(s.socketConfig(gate, budget))
+	return err
+}
+
+// portError names the variables that say which port to open.
+func portError(variables, address string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s: %s is in use: stop the process that has it, or choose another port", variables, address)
+	}
+	return fmt.Errorf("%s: can't listen on %s: %w", variables, address, err)
+}
+
+// socketConfig is netpoll's part of the configuration.
+func (s *service) socketConfig(gate *wsproto.Gate, budget netpoll.Budget) netpoll.Config {
+	return netpoll.Config{
+		Gate: gate, Hub: s.hub, Logger: s.log, Health: s.http.Health,
+		HandshakeTimeout: s.cfg.WSHandshakeTimeout,
+		PingInterval:     s.cfg.WSPingInterval,
+		PongWait:         s.cfg.WSPongWait,
+		WriteWait:        s.cfg.WSWriteWait,
+		MaxMessage:       s.cfg.WSMaxMessageSize,
+		ReadBuffer:       s.cfg.WSReadBufferSize,
+		MaxSockets:       budget.Sockets,
+	}
+}
+
+// feedConfig is redisfeed's part of the configuration.
+func feedConfig(cfg config.Config, log *slog.Logger) redisfeed.Config {
+	feed := redisfeed.Config{
+		Addr: cfg.RedisAddr(), Username: cfg.RedisUsername, Password: cfg.RedisPassword, DB: cfg.RedisDB,
+		MaxRetries: cfg.RedisMaxRetries, MinIdleConns: cfg.RedisMinIdleConns,
+		PoolSize: cfg.RedisPoolSize, PoolTimeout: cfg.RedisPoolTimeout,
+		ConnMaxIdleTime: cfg.RedisConnMaxIdleTime, ConnMaxLifetime: cfg.RedisConnMaxLifetime,
+		MaxAttempts: cfg.RedisFeedMaxAttempts, RetryDelay: cfg.RedisFeedRetryDelay,
+		Logger: log,
+	}
+	if cfg.RedisUseTLS {
+		feed.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.RedisHost}
+	}
+	return feed
+}
+
+// start sets the long-running parts going: one line each.
+func (s *service) start() {
+	feedCtx, stopFeed := context.WithCancel(context.Background())
+	httpCtx, stopHTTP := context.WithCancel(context.Background())
+	s.stopFeed, s.stopHTTP = stopFeed, stopHTTP
+	s.parts.Go(func() { defer close(s.feedDone); s.ended("the Redis feed", s.feed.Run(feedCtx)) })
+	s.parts.Go(func() { s.ended("the WebSocket server", s.ws.Serve(s.listener)) })
+	s.parts.Go(func() { s.ended("the side server", s.http.Run(httpCtx)) })
+	s.log.Info("listening", "websocket", s.listener.Addr().String(), "http", s.http.Addr().String(),
+		"redis", s.cfg.RedisAddr(), "version", version())
+}
+
+// ended is called with what a long-running part returned.
+func (s *service) ended(part string, err error) {
+	if err != nil && !errors.Is(err, netpoll.ErrClosed) {
+		s.failed <- fmt.Errorf("%s: %w", part, err)
+	}
+}
+
+// wait returns nil when ctx ends, or why the service can't go on.
+func (s *service) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.failed:
+		return err
+	}
+}
+
+// stop ends the parts in the order in which notifications pass through them:
+// the feed, the connections (each with a close frame behind what it still has
+// to get), the side server.
+func (s *service) stop(farewell func() netpoll.Farewell) {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownLimit)
+	defer cancel()
+	s.draining.Store(true)
+	s.stopFeed()
+	select {
+	case <-s.feedDone:
+	case <-time.After(shutdownLimit / 3):
+		s.log.Error("the Redis feed does not end; going on without it")
+	}
+	if err := s.ws.Shutdown(ctx, farewell()); err != nil {
+		s.log.Error("closing the connections", "error", err)
+	}
+	s.stopHTTP()
+	s.parts.Wait()
+	left := s.ws.Stats()
+	s.log.Info("delivered", "sent", left.Sent, "failed", left.FailedTotal(), "accepted", left.Accepted)
+}
+
+// localAddress is where this machine reaches a server that listens on host.
+func localAddress(host string, port int) string {
+	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// localURL is host:port of the WebSocket port as this machine reaches it.
+func (s *service) localURL() string {
+	return localAddress(s.cfg.WSHost, s.listener.Addr().(*net.TCPAddr).Port)
+}
+
+func portOf(address string) string {
+	_, port, _ := net.SplitHostPort(address)
+	return port
+}
