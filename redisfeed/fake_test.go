@@ -1,0 +1,134 @@
+package redisfeed
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// fakeRedis is a server that confirms subscriptions and then says what no Redis should.
+type fakeRedis struct {
+	addr string
+
+	hello string                   // answers HELLO; empty: properly
+	after func(n int) (odd string) // sent after the n-th link's subscriptions, counted from 1
+	links int                      // guarded by mu
+
+	mu sync.Mutex
+	wg sync.WaitGroup
+}
+
+// start starts the server; the test's end stops it.
+func (f *fakeRedis) start(t *testing.T) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.addr = ln.Addr().String()
+	f.wg.Go(func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { conn.Close() })
+			f.wg.Go(func() { f.serve(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		ln.Close()
+		f.wg.Wait()
+	})
+}
+
+func (f *fakeRedis) serve(conn net.Conn) {
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	for {
+		args, err := readCommand(in)
+		if err != nil {
+			return
+		}
+		fmt.Fprint(conn, f.answer(args))
+	}
+}
+
+func (f *fakeRedis) answer(args []string) string {
+	switch strings.ToLower(args[0]) {
+	case "hello":
+		if f.hello != "" {
+			return f.hello
+		}
+		return "*2\r\n$5\r\nproto\r\n:2\r\n"
+	case "subscribe":
+		return confirmed("subscribe", args[1])
+	case "psubscribe":
+		f.mu.Lock()
+		f.links++
+		n := f.links
+		f.mu.Unlock()
+		return confirmed("psubscribe", args[1]) + f.after(n)
+	}
+	return ":0\r\n"
+}
+
+func confirmed(kind, channel string) string {
+	return fmt.Sprintf("*3\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n:1\r\n", len(kind), kind, len(channel), channel)
+}
+
+// readCommand reads an array of bulk strings without line breaks.
+func readCommand(in *bufio.Reader) ([]string, error) {
+	var count int
+	if _, err := fmt.Fscanf(in, "*%d\r\n", &count); err != nil {
+		return nil, err
+	}
+	args := make([]string, count)
+	for i := range args {
+		var size int
+		if _, err := fmt.Fscanf(in, "$%d\r\n", &size); err != nil {
+			return nil, err
+		}
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return nil, err
+		}
+		args[i] = strings.TrimSuffix(line, "\r\n")
+	}
+	return args, nil
+}
+
+// chatter is a server that answers everything with notifications, every few milliseconds, and confirms nothing.
+func chatter(t *testing.T) (addr string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for reply := "*0\r\n"; ; reply = goodMessage {
+			if _, err := fmt.Fprint(conn, reply); err != nil {
+				return
+			}
+			<-tick.C
+		}
+	}()
+	t.Cleanup(func() {
+		ln.Close()
+		<-done
+	})
+	return ln.Addr().String()
+}

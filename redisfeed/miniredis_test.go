@@ -1,0 +1,44 @@
+package redisfeed
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+)
+
+// The demo runs on miniredis.
+func TestFeedOnMiniredis(t *testing.T) {
+	t.Parallel()
+	server := miniredis.NewMiniRedis()
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	var sink collector
+	cfg := quick(server.Addr())
+	feed := connected(t, cfg, &sink)
+	waitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
+	for _, user := range []string{"alice", "a:b", "\x01probe"} {
+		if n, err := feed.Publish(t.Context(), user, "x"); err != nil || n != 1 {
+			t.Fatalf("publish for %q: %d receivers, %v", user, n, err)
+		}
+		waitFor(t, "the notification", func() bool { return sink.has(notification{user, "x"}) })
+	}
+
+	server.Close()
+	waitFor(t, "the loss to be noticed", func() bool { return !feed.Status().Connected })
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	feed.waitConnected(t)
+	if s := feed.Status(); s.Gaps != 1 {
+		t.Errorf("status %+v", s)
+	}
+
+	server.RequireAuth("secret")
+	cfg.MaxAttempts = 1
+	if err := run(t, cfg, &sink).wait(t); !errors.Is(err, ErrAuth) {
+		t.Errorf("without a password: %v", err)
+	}
+}

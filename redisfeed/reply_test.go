@@ -1,0 +1,113 @@
+package redisfeed
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+const goodMessage = "*4\r\n$8\r\npmessage\r\n$11\r\nuser_noti:*\r\n$11\r\nuser_noti:a\r\n$1\r\nx\r\n"
+
+func TestOddRepliesLoseTheLinkAndNothingElse(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, reply string
+		panics      bool // inside go-redis
+	}{
+		{"kind is a number", "*3\r\n:1\r\n:2\r\n:3\r\n", true},
+		{"empty array", "*0\r\n", true},
+		{"array too short", "*1\r\n$8\r\npmessage\r\n", true},
+		{"payload is a number", "*4\r\n$8\r\npmessage\r\n$11\r\nuser_noti:*\r\n$11\r\nuser_noti:a\r\n:7\r\n", true},
+		{"payload is null", "*4\r\n$8\r\npmessage\r\n$11\r\nuser_noti:*\r\n$11\r\nuser_noti:a\r\n$-1\r\n", true},
+		{"absurd length", "*3\r\n$999999999999999\r\n", true},
+		{"a number", ":1\r\n", false},
+		{"no RESP at all", "HTTP/1.1 200 OK\r\n\r\n", false},
+		{"an error", "-ERR go away\r\n", false},
+		{"unknown kind", "*3\r\n$5\r\nhello\r\n$1\r\na\r\n$1\r\nb\r\n", false},
+		{"unsubscribed", confirmed("punsubscribe", pattern), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			fake := fakeRedis{after: func(n int) string {
+				if n == 1 {
+					return goodMessage + tt.reply
+				}
+				return goodMessage
+			}}
+			fake.start(t)
+			var sink collector
+			feed := run(t, quick(fake.addr), &sink)
+			waitFor(t, "the notification on a second link", func() bool { return len(sink.all()) >= 2 })
+			s := feed.Status()
+			if want := map[bool]uint64{true: 1}[tt.panics]; s.BadReplies != want || s.Gaps < 1 {
+				t.Errorf("status %+v, want %d bad replies and a gap", s, want)
+			}
+			for _, n := range sink.all() {
+				if n != (notification{"a", "x"}) {
+					t.Errorf("the sink got %q", n)
+				}
+			}
+		})
+	}
+}
+
+func TestOddReplyToTheFirstWords(t *testing.T) {
+	t.Parallel()
+	for _, hello := range []string{"*1\r\n:1\r\n", "$999999999999999\r\n", ":1\r\n", "garbage\r\n", "\r\n"} {
+		fake := fakeRedis{hello: hello, after: func(int) string { return "" }}
+		fake.start(t)
+		cfg := quick(fake.addr)
+		cfg.MaxAttempts = 2
+		feed := run(t, cfg, &collector{})
+		if err := feed.wait(t); !errors.Is(err, ErrGaveUp) {
+			t.Errorf("HELLO answered with %q: Run: %v", hello, err)
+		}
+	}
+}
+
+func TestConfirmedAgainIsAGap(t *testing.T) {
+	t.Parallel()
+	var log logLines
+	fake := fakeRedis{after: func(int) string { return confirmed("psubscribe", pattern) + goodMessage }}
+	fake.start(t)
+	cfg := quick(fake.addr)
+	cfg.Logger = log.logger()
+	var sink collector
+	feed := run(t, cfg, &sink)
+	waitFor(t, "the notification", func() bool { return len(sink.all()) > 0 })
+	if s := feed.Status(); s.Gaps < 1 || !strings.Contains(log.String(), "confirmed a subscription again") {
+		t.Errorf("status %+v, log:\n%s", s, log.String())
+	}
+}
+
+func TestUnconfirmedIsNotConnected(t *testing.T) {
+	t.Parallel()
+	cfg := quick(listen(t)) // accepts and says nothing
+	cfg.HeartbeatInterval, cfg.HeartbeatTimeout = 50*time.Millisecond, 200*time.Millisecond
+	cfg.MaxAttempts = 2
+	feed := run(t, cfg, &collector{})
+	if err := feed.wait(t); !errors.Is(err, ErrGaveUp) {
+		t.Errorf("Run: %v", err)
+	}
+	if s := feed.Status(); s.Connected || s.Messages != 0 {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestHalfConfirmedEnds(t *testing.T) {
+	t.Parallel()
+	// Notifications flow and so the socket is never silent, but the channel's confirmation never comes.
+	cfg := quick(chatter(t))
+	cfg.HeartbeatTimeout = 300 * time.Millisecond
+	cfg.MaxAttempts = 1
+	var sink collector
+	err := run(t, cfg, &sink).wait(t)
+	if !errors.Is(err, ErrGaveUp) || !errors.Is(err, errSlow) {
+		t.Errorf("Run: %v, want ErrGaveUp and errSlow", err)
+	}
+	if len(sink.all()) == 0 {
+		t.Error("what arrived before the confirmation was not delivered")
+	}
+}
