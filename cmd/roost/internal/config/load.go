@@ -13,12 +13,7 @@ import (
 // one line each; the Config then has defaults in place of what could not be read, good for showing only.
 func Load() (Config, error) {
 	c, bad := read()
-	for _, p := range c.check() {
-		if !bad.names(p.Name) {
-			bad = append(bad, p)
-		}
-	}
-	return c, bad.err()
+	return c, append(bad, c.check(bad)...).err()
 }
 
 // Read is Load without the checks that look at the meaning of values: for commands that need a few variables only, or

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -39,14 +41,20 @@ func (ps Problems) Unwrap() []error {
 	return errs
 }
 
-// err is ps as an error, nil when there are none.
+// err is ps as an error, in the order of the fields; nil when there are none.
 func (ps Problems) err() error {
 	if len(ps) == 0 {
 		return nil
 	}
+	order := map[string]int{}
+	for _, v := range variables() {
+		order[v.name] = v.index
+	}
+	slices.SortStableFunc(ps, func(a, b Problem) int { return cmp.Compare(order[a.Name], order[b.Name]) })
 	return ps
 }
 
+// names says whether one of ps is about the variable.
 func (ps Problems) names(name string) bool {
 	for _, p := range ps {
 		if p.Name == name {

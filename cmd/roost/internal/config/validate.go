@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -20,13 +19,16 @@ const (
 )
 
 // Validate checks what the values mean. Its error, when not nil, is Problems.
-func (c Config) Validate() error { return c.check().err() }
+func (c Config) Validate() error { return c.check(nil).err() }
 
-// check finds all problems, in the order of the fields.
-func (c Config) check() Problems {
+// check finds all problems with what could be read.
+func (c Config) check(unread Problems) Problems {
 	var bad Problems
 	ok := c.valid()
 	for _, v := range variables() {
+		if unread.names(v.name) {
+			continue
+		}
 		if d, is := reflect.ValueOf(c).Field(v.index).Interface().(time.Duration); is && d <= 0 {
 			bad = append(bad, v.problem(v.current(c)))
 			continue
@@ -35,13 +37,7 @@ func (c Config) check() Problems {
 			bad = append(bad, v.problem(v.current(c)))
 		}
 	}
-	bad = append(bad, c.conflicts(bad)...)
-	order := map[string]int{}
-	for _, v := range variables() {
-		order[v.name] = v.index
-	}
-	slices.SortStableFunc(bad, func(a, b Problem) int { return cmp.Compare(order[a.Name], order[b.Name]) })
-	return bad
+	return append(bad, c.conflicts(slices.Concat(unread, bad))...)
 }
 
 // valid says of each variable that can be wrong by itself, durations apart, whether it is right.

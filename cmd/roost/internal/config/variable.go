@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -79,8 +80,11 @@ func (v variable) problem(value string) Problem {
 	return Problem{Name: v.name, Value: v.shown(value), Want: v.want}
 }
 
-// shortDuration is 5m for what time.Duration prints as 5m0s.
+// shortDuration is 60s for what time.Duration prints as 1m0s, and 5m for 5m0s.
 func shortDuration(d time.Duration) string {
+	if d < 2*time.Minute && d%time.Second == 0 {
+		return strconv.FormatInt(int64(d/time.Second), 10) + "s"
+	}
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

@@ -62,15 +62,25 @@ func others(name string) bool {
 		(strings.HasPrefix(rest, "PORT_") && strings.ContainsAny(rest, "0123456789"))
 }
 
-// nearest is the known name that was probably meant, or nothing when none is near.
+// nearest is the known name that was probably meant, or nothing when none is near: a quarter of the letters may be
+// wrong, or its end may be missing.
 func nearest(name string, known []string) string {
-	best, least := "", 1+len(name)/4
+	name = strings.ToUpper(name)
+	best, least := "", 2+len(name)/4
 	for _, k := range known {
-		if d := distance(strings.ToUpper(name), k); d < least || (d == least && best == "") {
+		if d := distance(name, k); d < least {
 			best, least = k, d
 		}
 	}
-	return best
+	if best != "" {
+		return best
+	}
+	for _, k := range known {
+		if strings.HasPrefix(k, name) {
+			return k
+		}
+	}
+	return ""
 }
 
 // distance is the number of bytes to insert, delete or change to make b of a (Levenshtein).

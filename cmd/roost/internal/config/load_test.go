@@ -1,0 +1,130 @@
+package config
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestProblems(t *testing.T) {
+	const port = "want a port number from 1 to 65535"
+	tests := []struct {
+		name string
+		env  map[string]string
+		want []string // beginnings of the lines of the error, in order
+	}{
+		{"not a number", map[string]string{"WS_PORT": "abc"}, []string{`WS_PORT="abc": ` + port + ", or 0 for any free one"}},
+		{"port too high", map[string]string{"WS_PORT": "65536"}, []string{`WS_PORT="65536": ` + port}},
+		{"port negative", map[string]string{"HTTP_PORT": "-1"}, []string{`HTTP_PORT="-1": ` + port}},
+		{"redis has no port 0", map[string]string{"REDIS_PORT": "0"}, []string{`REDIS_PORT="0": ` + port}},
+		{"set but empty", map[string]string{"WS_PORT": ""},
+			[]string{`WS_PORT="": ` + port + ", or 0 for any free one; unset it for the default 8081"}},
+		{"container link", map[string]string{"REDIS_PORT": "tcp://172.17.0.2:6379"},
+			[]string{`REDIS_PORT="tcp://172.17.0.2:6379": ` + port + " (this looks like what a container link or Kubernetes" +
+				" sets for a service called redis: rename the service, or set REDIS_PORT yourself)"}},
+		{"duration without unit", map[string]string{"WS_WRITE_WAIT": "10"},
+			[]string{`WS_WRITE_WAIT="10": want a duration above 0 with its unit, such as 10s`}},
+		{"duration of nothing", map[string]string{"WS_HANDSHAKE_TIMEOUT": "0s"},
+			[]string{`WS_HANDSHAKE_TIMEOUT="0s": want a duration above 0`}},
+		{"duration negative", map[string]string{"REDIS_POOL_TIMEOUT": "-4s"}, []string{`REDIS_POOL_TIMEOUT="-4s": want a duration`}},
+		{"not a boolean", map[string]string{"REDIS_USE_TLS": "ja"}, []string{`REDIS_USE_TLS="ja": want true or false`}},
+		{"ping is pong", map[string]string{"WS_PING_INTERVAL": "60s"},
+			[]string{`WS_PING_INTERVAL="60s": want less than WS_PONG_WAIT, which is 60s:`}},
+		{"ping above pong", map[string]string{"WS_PONG_WAIT": "20s"},
+			[]string{`WS_PING_INTERVAL="30s": want less than WS_PONG_WAIT, which is 20s:`}},
+		{"a wrong ping is told of once", map[string]string{"WS_PING_INTERVAL": "x", "WS_PONG_WAIT": "20s"},
+			[]string{`WS_PING_INTERVAL="x": want a duration`}},
+		{"a wrong pong is told of once", map[string]string{"WS_PONG_WAIT": "0s"}, []string{`WS_PONG_WAIT="0s": want a duration`}},
+		{"mode", map[string]string{"WS_MODE": "Release"}, []string{`WS_MODE="Release": want release or debug`}},
+		{"logger", map[string]string{"LOGGER_LEVEL": "verbose", "LOGGER_MODE": "dev", "LOGGER_ENCODING": "text"}, []string{
+			`LOGGER_LEVEL="verbose": want debug, info, warn or error`,
+			`LOGGER_MODE="dev": want production or development`,
+			`LOGGER_ENCODING="text": want json or console`,
+		}},
+		{"no secret", map[string]string{"JWT_SECRET_KEY": ""}, []string{`JWT_SECRET_KEY="": want the secret that your backend`}},
+		{"no origin", map[string]string{"WS_ALLOWED_ORIGINS": " , "}, []string{`WS_ALLOWED_ORIGINS="": want a list such as`}},
+		{"sizes", map[string]string{"WS_MAX_MESSAGE_SIZE": "0", "WS_READ_BUFFER_SIZE": "-1", "WS_WRITE_BUFFER_SIZE": "99999999",
+			"WS_MAX_CONNECTIONS": "0"}, []string{
+			`WS_MAX_MESSAGE_SIZE="0": want a number of bytes`,
+			`WS_READ_BUFFER_SIZE="-1": want a number of bytes`,
+			`WS_WRITE_BUFFER_SIZE="99999999": want a number of bytes`,
+			`WS_MAX_CONNECTIONS="0": want a number of connections`,
+		}},
+		{"redis", map[string]string{"REDIS_HOST": "redis://h", "REDIS_DB": "-1", "REDIS_MAX_RETRIES": "-1",
+			"REDIS_MIN_IDLE_CONNS": "-1", "REDIS_POOL_SIZE": "0", "REDIS_FEED_MAX_ATTEMPTS": "-1"}, []string{
+			`REDIS_HOST="redis://h": want a host name or an IP address without a port`,
+			`REDIS_DB="-1": want`, `REDIS_MAX_RETRIES="-1": want`, `REDIS_MIN_IDLE_CONNS="-1": want`,
+			`REDIS_POOL_SIZE="0": want`, `REDIS_FEED_MAX_ATTEMPTS="-1": want a number of attempts, or 0 for ever`,
+		}},
+		{"redis nowhere", map[string]string{"REDIS_HOST": ""}, []string{`REDIS_HOST="": want`}},
+		{"idle above pool", map[string]string{"REDIS_POOL_SIZE": "5"},
+			[]string{`REDIS_MIN_IDLE_CONNS="10": want no more than REDIS_POOL_SIZE, which is 5`}},
+		{"host with a port", map[string]string{"WS_HOST": "0.0.0.0:8081"}, []string{`WS_HOST="0.0.0.0:8081": want an IP address`}},
+		{"discord without token", map[string]string{"DISCORD_WEBHOOK_ID": "1"}, []string{`DISCORD_WEBHOOK_TOKEN="": want`}},
+		{"discord without id", map[string]string{"DISCORD_WEBHOOK_TOKEN": "tkn"}, []string{`DISCORD_WEBHOOK_ID="": want`}},
+		{"discord address", map[string]string{"DISCORD_WEBHOOK_ID": "1", "DISCORD_WEBHOOK_TOKEN": "https://d/1/tkn"},
+			[]string{`DISCORD_WEBHOOK_TOKEN="********": want the last part`}},
+		{"same port", map[string]string{"HTTP_PORT": "8081"}, []string{`HTTP_PORT="8081": want a port that WS_PORT does not have`}},
+		{"same port, all addresses", map[string]string{"HTTP_PORT": "8081", "HTTP_HOST": "127.0.0.1"}, []string{`HTTP_PORT="8081"`}},
+		{"same port, other addresses",
+			map[string]string{"HTTP_PORT": "8081", "HTTP_HOST": "127.0.0.1", "WS_HOST": "127.0.0.2"}, nil},
+		{"any ports", map[string]string{"HTTP_PORT": "0", "WS_PORT": "0"}, nil},
+		{"all at once, in the order of the fields",
+			map[string]string{"HTTP_PORT": "x", "WS_MODE": "y", "LOGGER_LEVEL": "z", "WS_PORT": "70000"},
+			[]string{`WS_PORT=`, `WS_MODE=`, `LOGGER_LEVEL=`, `HTTP_PORT=`}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			setenv(t, tt.env)
+			_, err := Load()
+			checkLines(t, err, tt.want)
+		})
+	}
+}
+
+func checkLines(t *testing.T, err error, want []string) {
+	t.Helper()
+	var got []string
+	if err != nil {
+		got = strings.Split(err.Error(), "\n")
+	}
+	if len(got) != len(want) {
+		t.Fatalf("got %d lines, want %d:\n%s", len(got), len(want), strings.Join(got, "\n"))
+	}
+	for i := range got {
+		if !strings.HasPrefix(got[i], want[i]) {
+			t.Errorf("line %d:\ngot  %s\nwant %s", i, got[i], want[i])
+		}
+	}
+}
+
+func TestProblemIsFoundByErrorsAs(t *testing.T) {
+	setenv(t, map[string]string{"WS_MODE": "x", "WS_PORT": "y"})
+	_, err := Load()
+	var p Problem
+	if !errors.As(err, &p) || p.Name != "WS_PORT" {
+		t.Errorf("got %+v of %v", p, err)
+	}
+}
+
+// A demo makes its own secret: it reads, fills in, and validates.
+func TestReadThenValidate(t *testing.T) {
+	setenv(t, map[string]string{"JWT_SECRET_KEY": "", "WS_MODE": "odd"})
+	c, err := Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.JWTSecretKey = goodSecret
+	checkLines(t, c.Validate(), []string{`WS_MODE="odd"`})
+	c.WSMode = "release"
+	checkLines(t, c.Validate(), nil)
+}
+
+func TestUnreadableValuesAreShownAsDefaults(t *testing.T) {
+	setenv(t, map[string]string{"WS_PORT": "x", "WS_PING_INTERVAL": "y", "REDIS_USE_TLS": "z"})
+	c, err := Read()
+	checkLines(t, err, []string{"WS_PORT", "WS_PING_INTERVAL", "REDIS_USE_TLS"})
+	if c.WSPort != 8081 || shortDuration(c.WSPingInterval) != "30s" || c.RedisUseTLS {
+		t.Errorf("got %d %s %t", c.WSPort, c.WSPingInterval, c.RedisUseTLS)
+	}
+}

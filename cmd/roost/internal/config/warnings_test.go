@@ -1,0 +1,67 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	const none = " is not a variable of roost and has no effect"
+	for _, tt := range []struct {
+		name    string
+		secret  string
+		environ []string
+		want    []string
+	}{
+		{"nothing to warn of", goodSecret, []string{"WS_PORT=1", "PATH=/bin", "HOME=/", "WSPORT=1", "=odd", ""}, nil},
+		{"mistyped", goodSecret, []string{"WS_PROT=1"}, []string{"WS_PROT" + none + "; did you mean WS_PORT?"}},
+		{"plural", goodSecret, []string{"WS_MAX_CONNECTION=5"},
+			[]string{"WS_MAX_CONNECTION" + none + "; did you mean WS_MAX_CONNECTIONS?"}},
+		{"lower case", goodSecret, []string{"ws_port=1"}, []string{"ws_port" + none + "; did you mean WS_PORT?"}},
+		{"end missing", goodSecret, []string{"JWT_SECRET=x"},
+			[]string{"JWT_SECRET" + none + "; did you mean JWT_SECRET_KEY?"}},
+		{"far from all", goodSecret, []string{"REDIS_SENTINEL_MASTER=x"}, []string{"REDIS_SENTINEL_MASTER" + none}},
+		{"sorted", goodSecret, []string{"LOGGER_ZZZZZZZZ=", "DISCORD_AAAAAAAA="},
+			[]string{"DISCORD_AAAAAAAA" + none, "LOGGER_ZZZZZZZZ" + none}},
+		{"others' variables", goodSecret, []string{
+			"HTTP_PROXY=http://p", "REDIS_PORT_6379_TCP=tcp://1", "REDIS_PORT_6379_TCP_ADDR=1", "REDIS_SERVICE_HOST=1",
+			"REDIS_SERVICE_PORT_REDIS=1", "REDIS_NAME=/a/redis", "REDIS_ENV_VERSION=8", "WS_SERVICE_PORT=1",
+		}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := Config{JWTSecretKey: tt.secret}.Warnings(tt.environ)
+			if !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("got  %q\nwant %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestShortSecretIsWarnedOfAndNotShown(t *testing.T) {
+	t.Parallel()
+	got := Config{JWTSecretKey: goodSecret[:31]}.Warnings(nil)
+	if len(got) != 1 || !strings.HasPrefix(got[0], "JWT_SECRET_KEY is 31 bytes long") || strings.Contains(got[0], "0123") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestDistance(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0}, {"a", "", 1}, {"", "abc", 3}, {"abc", "abc", 0}, {"abc", "abd", 1}, {"abc", "bc", 1},
+		{"kitten", "sitting", 3}, {"flaw", "lawn", 2},
+	} {
+		if got := distance(tt.a, tt.b); got != tt.want {
+			t.Errorf("%q to %q: %d, want %d", tt.a, tt.b, got, tt.want)
+		}
+		if got := distance(tt.b, tt.a); got != tt.want {
+			t.Errorf("%q to %q: %d, want %d", tt.b, tt.a, got, tt.want)
+		}
+	}
+}
