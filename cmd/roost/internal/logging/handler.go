@@ -41,19 +41,19 @@ func format(cfg Config, w io.Writer, level slog.Leveler) slog.Handler {
 	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, AddSource: cfg.Development, ReplaceAttr: replace})
 }
 
-// replace names LevelCritical and shortens the source to dir/file.go:line.
+// replace names LevelCritical, and shortens the source to dir/file.go:line.
 func replace(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) > 0 {
 		return a
 	}
-	switch v := a.Value.Any().(type) {
-	case slog.Level:
-		if a.Key == slog.LevelKey {
-			a.Value = slog.StringValue(levelName(v))
+	switch a.Key {
+	case slog.LevelKey:
+		if level, ok := a.Value.Any().(slog.Level); ok {
+			a.Value = slog.StringValue(levelName(level))
 		}
-	case *slog.Source:
-		if a.Key == slog.SourceKey && v != nil {
-			a.Value = slog.StringValue(place(v))
+	case slog.SourceKey:
+		if source, ok := a.Value.Any().(*slog.Source); ok && source != nil {
+			a.Value = slog.StringValue(place(source))
 		}
 	}
 	return a
