@@ -74,13 +74,17 @@ func (s *Server) loopOf(engine gnet.EventLoop) *loop {
 }
 
 // stopLoops ends everything that New started. Sockets that are left are cut.
+// Whatever could still wake a loop ends before it: gnet would write to an
+// eventfd whose number may be another file's by then.
 func (s *Server) stopLoops() {
+	s.probing.Wait()
+	s.stalls.end()
+	s.watching.Wait()
 	for _, l := range s.loops {
 		l.mail.close()
+		l.timer.Stop()
 	}
 	s.stopEngine()
-	s.stalls.end()
-	s.helpers.Wait()
 	s.stalls.close()
 }
 
@@ -91,7 +95,6 @@ func (s *Server) stopEngine() {
 		s.log.Error("stopping the event loops", "error", err)
 	}
 	for _, l := range s.loops {
-		l.timer.Stop()
 		_ = unix.Close(l.bell)
 	}
 }

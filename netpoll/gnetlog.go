@@ -5,13 +5,14 @@ import (
 	"log/slog"
 )
 
-// gnetLog lets gnet's own lines go where all others go. gnet says little, and
-// nothing on the way of a message.
+// gnetLog lets gnet's own lines go where all others go. Its one warning on the
+// way of a message, about an event of a socket that was closed earlier in the
+// same round, is no news to us: we closed it.
 type gnetLog struct{ logger *slog.Logger }
 
 func (l gnetLog) Debugf(format string, args ...any) { l.logger.Debug(l.text(format, args)) }
 func (l gnetLog) Infof(format string, args ...any)  { l.logger.Debug(l.text(format, args)) }
-func (l gnetLog) Warnf(format string, args ...any)  { l.logger.Warn(l.text(format, args)) }
+func (l gnetLog) Warnf(format string, args ...any)  { l.logger.Debug(l.text(format, args)) }
 func (l gnetLog) Errorf(format string, args ...any) { l.logger.Error(l.text(format, args)) }
 
 // Fatalf does not end the process: whether a lost engine does is the server's

@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,6 +25,9 @@ var ErrClosed = errors.New("netpoll: server closed")
 // be started again.
 var ErrLoopStuck = errors.New("an event loop does not answer")
 
+// errStillThere is for sockets that outlived every timeout of theirs.
+var errStillThere = errors.New("they did not end in time")
+
 // Server holds the connections of one listener. Make it with New, then Serve,
 // then Shutdown.
 type Server struct {
@@ -43,7 +47,8 @@ type Server struct {
 	stopping atomic.Bool // sockets are closed as they are accepted
 
 	acceptors sync.WaitGroup
-	helpers   sync.WaitGroup // stall watch and prober
+	watching  sync.WaitGroup // the stall watch
+	probing   sync.WaitGroup // the prober
 	busy      chan struct{}  // a token: the first socket has come
 	empty     chan struct{}  // a token: the last socket has gone
 	done      chan struct{}  // closed when Shutdown begins
@@ -76,12 +81,12 @@ func New(cfg Config) (*Server, error) {
 		s.stalls.close()
 		return nil, err
 	}
-	s.helpers.Go(func() {
+	s.watching.Go(func() {
 		if err := s.stalls.run(); err != nil {
 			s.fail(err)
 		}
 	})
-	s.helpers.Go(s.probeLoops)
+	s.probing.Go(s.probeLoops)
 	return s, nil
 }
 
@@ -136,32 +141,67 @@ func Restarting() Farewell {
 	return Farewell{wsproto.CloseRestart, "the server is restarting", ReasonRestart}
 }
 
-// Shutdown stops accepting, sends every connection a close frame behind what it
-// still has to get, waits until the last socket is gone, and stops the loops.
-// When ctx ends first the rest is cut, and its error returned. Whoever delivers
-// should have stopped before: what comes later is counted as failed.
+// Shutdown sends every connection a close frame behind what it still has to
+// get, waits until they are gone, stops accepting, and stops the loops. Until
+// the listener closes, /health is answered and handshakes are refused with 503.
+// When ctx ends first the rest is cut, and an error that wraps ctx's returned.
+// Whoever delivers should have stopped before: what comes later is counted as
+// failed.
 func (s *Server) Shutdown(ctx context.Context, bye Farewell) error {
+	listener, err := s.beginShutdown()
+	if err != nil {
+		return err
+	}
+	s.endConnections(bye)
+	s.waitEmpty(ctx, s.cfg.LingerTimeout+s.tickLength)
+
+	s.stopping.Store(true)
+	if listener != nil {
+		_ = listener.Close()
+	}
+	if err := s.joinAcceptors(ctx); err != nil {
+		return err
+	}
+	s.endConnections(bye) // those that were enrolled in between
+	s.waitEmpty(ctx, 2*s.cfg.LingerTimeout)
+	left := s.accepts.sockets.Load()
+	s.stopLoops()
+	if left > 0 {
+		return fmt.Errorf("netpoll: %d sockets were cut: %w", left, cmp.Or(ctx.Err(), errStillThere))
+	}
+	return nil
+}
+
+// beginShutdown makes Serve return, and Shutdown run once.
+func (s *Server) beginShutdown() (net.Listener, error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closed {
-		s.mu.Unlock()
-		return ErrClosed
+		return nil, ErrClosed
 	}
 	s.closed = true
 	s.draining.Store(true)
-	s.stopping.Store(true)
 	close(s.done)
-	if s.listener != nil {
-		_ = s.listener.Close()
-	}
-	s.mu.Unlock()
-	s.acceptors.Wait()
+	return s.listener, nil
+}
 
+// joinAcceptors waits for the acceptors. One may be stuck in a loop that died,
+// and then the loops can't be stopped in order either.
+func (s *Server) joinAcceptors(ctx context.Context) error {
+	joined := make(chan struct{})
+	go func() { s.acceptors.Wait(); close(joined) }()
+	select {
+	case <-joined:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("netpoll: the acceptors did not end: %w", ctx.Err())
+	}
+}
+
+func (s *Server) endConnections(bye Farewell) {
 	for _, l := range s.loops {
 		_ = l.do(func() { l.endAll(bye) })
 	}
-	err := s.waitEmpty(ctx)
-	s.stopLoops()
-	return err
 }
 
 // endAll ends every connection of the loop. All of them are in its wheel.
@@ -179,16 +219,17 @@ func (l *loop) endAll(bye Farewell) {
 	})
 }
 
-// waitEmpty waits until no socket is left.
-func (s *Server) waitEmpty(ctx context.Context) error {
+// waitEmpty waits until no socket is left, or limit has passed, or ctx ended.
+func (s *Server) waitEmpty(ctx context.Context, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	for s.accepts.sockets.Load() > 0 {
 		select {
 		case <-s.empty:
 		case <-ctx.Done():
-			return fmt.Errorf("netpoll: %d sockets were cut: %w", s.accepts.sockets.Load(), ctx.Err())
+			return
 		}
 	}
-	return nil
 }
 
 // socketGone gives a socket's place back.

@@ -12,6 +12,7 @@ import (
 
 // deliver takes one item of the mailbox.
 func (l *loop) deliver(item delivery) {
+	defer l.guard(item.c)
 	switch {
 	case item.n == nil:
 		l.flush(item.c)

@@ -95,7 +95,7 @@ func (p *prober) throughRedis(ctx context.Context, identity string, back <-chan 
 		step.Took = at.Sub(start)
 	case <-ctx.Done():
 		step.Took = time.Since(start)
-		step.Err = errors.New("Redis took the message and did not bring it back within 2 s")
+		step.Err = errors.New("redis took the message and did not bring it back within 2 s")
 	}
 	return step
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"strconv"
 	"time"
@@ -32,6 +33,7 @@ func (c *publishCmd) Run(env *environment) error {
 			return err
 		}
 	}
+	redisfeed.RouteLibraryLog(slog.New(slog.DiscardHandler)) // the error says it all
 	publisher, err := redisfeed.NewPublisher(oneShot(cfg))
 	if err != nil {
 		return err

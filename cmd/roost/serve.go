@@ -58,12 +58,12 @@ func serve(env *environment, cfg config.Config, ready func(*service)) error {
 	if err != nil {
 		logger.LogAttrs(context.Background(), logging.LevelCritical, "the service can't go on", slog.Any("error", err))
 		alerts.Down(err.Error())
-		s.stop(restarting)
+		s.stopWithin(shutdownLimit, restarting)
 		return errSaid
 	}
 	logger.Info("stopping", "connections", s.hub.Connections())
 	alerts.Down("asked to stop")
-	s.stop(goingAway)
+	s.stopWithin(shutdownLimit, goingAway)
 	logger.Info("stopped")
 	return nil
 }

@@ -21,8 +21,9 @@ import (
 	"roost/wsproto"
 )
 
-// shutdownLimit is how long stopping may take in all.
-const shutdownLimit = 30 * time.Second
+// shutdownLimit is how long stopping may take. Supervisors give 30 s, and the
+// last alert and the log want some of it.
+const shutdownLimit = 25 * time.Second
 
 // otherDescriptors is what the process opens besides clients and the pool of
 // Redis connections: loops, log, side server and its clients.
@@ -180,17 +181,29 @@ func (s *service) wait(ctx context.Context) error {
 	}
 }
 
+// stopWithin is stop, given up after limit: a loop that hangs must not keep the
+// process from ending.
+func (s *service) stopWithin(limit time.Duration, farewell func() netpoll.Farewell) {
+	stopped := make(chan struct{})
+	go func() { s.stop(limit, farewell); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-time.After(limit + time.Second):
+		s.log.Error("stopping takes too long; the rest is cut", "limit", limit.String())
+	}
+}
+
 // stop ends the parts in the order in which notifications pass through them:
 // the feed, the connections (each with a close frame behind what it still has
 // to get), the side server.
-func (s *service) stop(farewell func() netpoll.Farewell) {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownLimit)
+func (s *service) stop(limit time.Duration, farewell func() netpoll.Farewell) {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	s.draining.Store(true)
 	s.stopFeed()
 	select {
 	case <-s.feedDone:
-	case <-time.After(shutdownLimit / 3):
+	case <-time.After(limit / 3):
 		s.log.Error("the Redis feed does not end; going on without it")
 	}
 	if err := s.ws.Shutdown(ctx, farewell()); err != nil {
