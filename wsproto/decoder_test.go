@@ -31,31 +31,37 @@ func closing(code CloseCode, reason string) string {
 }
 
 // decode feeds in, cut by next (which says how long the next piece is), and writes
-// down what comes out.
+// down what comes out. An error is in the log with its whole text.
 func decode(in string, maxMessage int, next func() int) string {
+	log, err := decodeAll(in, maxMessage, next)
+	if err != nil {
+		log = append(log, "error "+err.Error())
+	}
+	return strings.Join(log, "; ")
+}
+
+func decodeAll(in string, maxMessage int, next func() int) (log []string, failure *ProtocolError) {
 	var d Decoder
-	var log []string
 	for len(in) > 0 {
 		n := min(max(1, next()), len(in))
-		piece := []byte(in[:n])
+		rest := []byte(in[:n])
 		in = in[n:]
 		for {
-			event, rest, err := d.Next(piece, maxMessage)
-			if err != nil {
-				log = append(log, "error "+err.Error())
-				break
+			var event Event
+			var err *ProtocolError
+			if event, rest, err = d.Next(rest, maxMessage); err != nil {
+				failure = err
 			}
 			if event.Kind == EventNone {
 				break
 			}
 			log = append(log, describe(event))
-			piece = rest
 		}
 	}
 	if d.Idle() {
 		log = append(log, "idle")
 	}
-	return strings.Join(log, "; ")
+	return log, failure
 }
 
 func describe(event Event) string {
