@@ -20,11 +20,12 @@ const (
 	maxReason = ws.MaxControlFramePayloadSize - 2
 )
 
+// Full to its capacity, so that appending to it copies.
 var pingFrame = []byte{finBit | byte(ws.OpPing), 0}
 
 // Ping returns the ping that Roost sends: without a payload. It is shared and
 // must not be modified.
-func Ping() []byte { return pingFrame[:2:2] }
+func Ping() []byte { return pingFrame }
 
 // AppendPong appends a pong with the payload of the ping that it answers, at most
 // 125 bytes, as a [Decoder] gives it.

@@ -25,6 +25,8 @@ func TestReadAccepts(t *testing.T) {
 			"SEC-WEBSOCKET-KEY: "+testKey, "sec-websocket-version:13", "uPGRADE:\t WebSocket \t", "connection: UPGRADE", "hOST:h"),
 		"lists": lines("GET /ws?token="+token+" HTTP/1.1", "Host: h", "Upgrade: h2c", "Upgrade: foo/1 , websocket,,",
 			"Connection: keep-alive", "Connection: foo,upgrade ,bar", "Sec-WebSocket-Key: "+testKey, "Sec-WebSocket-Version: 13"),
+		"lists, wanted first": lines("GET /ws?token="+token+" HTTP/1.1", "Host: h", "Upgrade: websocket, h2c", "Upgrade: foo",
+			"Connection: upgrade, foo", "Connection: keep-alive", "Sec-WebSocket-Key: "+testKey, "Sec-WebSocket-Version: 13"),
 		"offers that are not spoken": upgradeHead("/ws?token="+token,
 			"Sec-WebSocket-Protocol: chat, superchat", "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"),
 	}
@@ -233,6 +235,25 @@ func TestReadRefusesSyntax(t *testing.T) {
 			t.Parallel()
 			checkRefusal(t, gate, []byte(head), 400, ReasonBadRequest, "")
 		})
+	}
+}
+
+// TestSyntaxIsNamed: who debugs a client learns which rule it broke.
+func TestSyntaxIsNamed(t *testing.T) {
+	t.Parallel()
+	gate := newTestGate(t, GateConfig{})
+	for head, want := range map[string]string{
+		"GET / HTTP/1.1\n\n":                             "CR LF",
+		"GET / HTTP/1.1\r\n\tX: y\r\n\r\n":               "folded",
+		"GET / HTTP/1.1\r\nHost : h\r\n\r\n":             "white space",
+		"GET / HTTP/1.1\r\nX: \x00\r\n\r\n":              "control character",
+		"GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n":   "more than one Host",
+		"GET / HTTP/1.0\r\nTransfer-Encoding: x\r\n\r\n": "body",
+	} {
+		_, refusal := gate.Read([]byte(head), testNow)
+		if refusal == nil || !strings.Contains(refusal.Text(), want) {
+			t.Errorf("%q: %+v, want one about %q", head, refusal, want)
+		}
 	}
 }
 

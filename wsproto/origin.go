@@ -33,7 +33,8 @@ func compileOrigins(list []string) (origins, error) {
 	}
 	var o origins
 	for _, text := range list {
-		switch text = strings.ToLower(strings.TrimSpace(text)); text {
+		text = strings.TrimSpace(text)
+		switch strings.ToLower(text) {
 		case "*":
 			o.all = true
 		case "null":
@@ -50,9 +51,9 @@ func compileOrigins(list []string) (origins, error) {
 }
 
 func compileOrigin(text string) (originPattern, error) {
-	scheme, rest, found := strings.Cut(text, "://")
+	scheme, rest, found := strings.Cut(strings.ToLower(text), "://")
 	if !found {
-		scheme, rest = "", text
+		scheme, rest = "", scheme
 	}
 	host, port, ported := cutPort([]byte(rest))
 	pattern := originPattern{scheme: scheme, host: string(host), port: string(port)}

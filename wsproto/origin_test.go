@@ -63,7 +63,7 @@ func TestOrigins(t *testing.T) {
 
 func TestBadOriginPatterns(t *testing.T) {
 	t.Parallel()
-	for _, pattern := range []string{"", " ", "https://", "https://a.example/", "https://a.example/path", "a/b", "https://*",
+	for _, pattern := range []string{"", " ", "https://", "https://A.example/", "https://a.example/path", "a/b", "https://*",
 		"https://a.*.example", "https://*a.example", "https://*.", "*.*", "**", "https://a..b", "https://.a", "https://a:b", "https://a:0", "a:065",
 		"https://a:99999", "a:", "https://u@a", "https://a?b", "https://a#b", "https://bücher.example", "://a", "1http://a", "ht tp://a",
 		"https://[::1", "https://[::g]", "https://*.[::1]", "a b", "https://a,https://b"} {

@@ -9,7 +9,7 @@ type head struct {
 	path   []byte // up to the "?", as sent
 	query  []byte // after the "?", as sent
 	host   []byte // authority of an absolute target, otherwise the Host header
-	minor  byte   // HTTP/1.minor: 0 or 1
+	minor  byte   // of the version, HTTP/1.minor
 
 	hosts   field // Host
 	length  field // Content-Length
@@ -90,7 +90,7 @@ func (h *head) parseVersion(b []byte) *Refusal {
 	if b[5] != '1' {
 		return refuseHTTPVersion
 	}
-	h.minor = min(b[7]-'0', 1)
+	h.minor = b[7] - '0'
 	return nil
 }
 

@@ -194,14 +194,17 @@ func TestTokenSizes(t *testing.T) {
 	long := func(filler int) string {
 		return signJSON(t, hs256, `{"sub":"alice","exp":1.8e9,"x":"`+strings.Repeat("x", filler)+`"}`)
 	}
-	filler := 0
-	for len(long(filler)) < MaxToken-3 {
+	filler := 6000
+	for len(long(filler)) < MaxToken-2 {
 		filler++
 	}
 	checkTokenReason(t, gate, long(filler), 0)
-	_, refusal := gate.Read(upgradeHead("/ws?token="+long(filler+6)), testNow)
-	if refusal == nil || refusal.Reason != ReasonTokenMalformed || !strings.Contains(refusal.Text(), "8 KiB") {
-		t.Errorf("%d bytes: %+v", len(long(filler+6)), refusal)
+
+	for size, tooLong := range map[int]bool{MaxToken: false, MaxToken + 1: true} {
+		_, refusal := gate.Read(upgradeHead("/ws?token="+strings.Repeat("x", size)), testNow)
+		if refusal == nil || refusal.Reason != ReasonTokenMalformed || strings.Contains(refusal.Text(), "8 KiB") != tooLong {
+			t.Errorf("%d bytes: %+v", size, refusal)
+		}
 	}
 }
 
@@ -231,7 +234,7 @@ func TestLeeway(t *testing.T) {
 	ago := func(d time.Duration) string {
 		return sign(t, jwt.MapClaims{"sub": "alice", "exp": testNow.Add(-d).Unix()})
 	}
-	wide, none := newTestGate(t, GateConfig{Leeway: time.Minute}), newTestGate(t, GateConfig{Leeway: -1})
+	wide, none := newTestGate(t, GateConfig{Leeway: time.Minute}), newTestGate(t, GateConfig{Leeway: -time.Hour})
 	checkTokenReason(t, wide, ago(59*time.Second), 0)
 	checkTokenReason(t, wide, ago(60*time.Second), ReasonTokenExpired)
 	checkTokenReason(t, none, ago(-time.Second), 0)
