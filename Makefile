@@ -1,0 +1,28 @@
+# What people do with Roost, one line each. `make help` lists it.
+# Variables given to make reach the server: make run WS_PORT=9081
+
+.PHONY: help run build test check fuzz docs clean
+
+help: ## Print this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+run: build ## Run the demo: the server, a Redis inside it, and a user who listens (needs Go only)
+	@bin/roost demo
+
+build: ## Build bin/roost
+	@go build -o bin/roost ./cmd/roost
+
+test: ## Check the code and run all tests with the race detector (installs redis-server where it is missing)
+	@scripts/test.sh
+
+check: ## Only the checks that run nothing: gofmt, vet, staticcheck, shellcheck
+	@scripts/check.sh
+
+fuzz: ## Fuzz each fuzz target, for 1m or what FUZZTIME says
+	@scripts/fuzz.sh $(or $(FUZZTIME),1m)
+
+docs: ## Write docs/configuration.md from the code
+	@go run ./cmd/roost/internal/configdoc > docs/.configuration.md && mv docs/.configuration.md docs/configuration.md
+
+clean: ## Remove what was built
+	@rm -rf bin docs/.configuration.md

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Checks the code without running it: gofmt, go vet, staticcheck, and shellcheck
+# where it is installed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+unformatted=$(gofmt -l .)
+if [ -n "$unformatted" ]; then
+  printf 'not as gofmt writes it (run gofmt -w .):\n%s\n' "$unformatted" >&2
+  exit 1
+fi
+go vet ./...
+go tool staticcheck ./...
+
+if command -v shellcheck >/dev/null; then
+  find scripts -name '*.sh' -exec shellcheck {} +
+  shellcheck .ci/run
+else
+  echo 'shellcheck is not installed: the scripts are not checked' >&2
+fi

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Installs what the tests want besides Go, through apt-get, where it is missing:
+# a Redis server, and a C compiler for the race detector. In CI (CI=true) also
+# what is optional: a browser (without one its test skips itself), shellcheck.
+set -euo pipefail
+
+missing=()
+optional=()
+have() { command -v "$1" >/dev/null; }
+
+have redis-server || missing+=(redis-server)
+have "${CC:-gcc}" || missing+=(gcc libc6-dev)
+if [ "${CI:-}" = true ]; then
+  have chromium || have google-chrome || optional+=(chromium)
+  have shellcheck || optional+=(shellcheck)
+elif ! have chromium && ! have google-chrome; then
+  echo 'no chromium: the browser test will be skipped' >&2
+fi
+[ ${#missing[@]} -gt 0 ] || [ ${#optional[@]} -gt 0 ] || exit 0
+
+# give_up says why nothing can be installed, and fails if something is needed.
+give_up() {
+  printf '%s\n' "$1" >&2
+  [ ${#missing[@]} -gt 0 ] || exit 0
+  printf 'The tests need: %s. Install it by hand, then run this again.\n' "${missing[*]}" >&2
+  exit 1
+}
+
+have apt-get || give_up 'There is no apt-get here.'
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  have sudo || give_up 'Installing packages needs root, and there is no sudo.'
+  as_root=(sudo)
+  [ -t 0 ] || as_root=(sudo -n) # nobody can type a password
+fi
+apt_get() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends "$@" </dev/null; }
+
+# Debian's redis-server would start a server on port 6379, now and at every
+# boot. The tests start their own on other ports.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  trap '"${as_root[@]}" rm -f $policy' EXIT
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee $policy >/dev/null
+  "${as_root[@]}" chmod 755 $policy
+fi
+
+wanted=("${missing[@]}" "${optional[@]}")
+echo "installing ${wanted[*]}" >&2
+apt_get update || echo 'apt-get update failed; trying with the lists that are here' >&2
+if [ ${#missing[@]} -gt 0 ]; then
+  apt_get install "${missing[@]}" >/dev/null || give_up 'apt-get could not install it.'
+fi
+for package in "${optional[@]}"; do
+  apt_get install "$package" >/dev/null || echo "going on without $package" >&2
+done
+if have systemctl && [[ " ${missing[*]} " == *' redis-server '* ]]; then
+  "${as_root[@]}" systemctl disable --quiet redis-server || true
+fi

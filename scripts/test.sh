@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Runs all that must hold before a change lands: the checks, the quick tests on
+# one processor (where goroutines only alternate), all tests with the race
+# detector. In CI (CI=true) results of earlier runs do not count.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\n== %s\n' "$1"; }
+
+scripts/deps.sh
+
+say 'gofmt, vet, staticcheck'
+scripts/check.sh
+
+fresh=()
+if [ "${CI:-}" = true ]; then
+  fresh=(-count=1)
+fi
+
+say 'quick tests on one processor'
+GOMAXPROCS=1 go test -short -p "$(nproc)" "${fresh[@]}" ./...
+
+say 'all tests, with the race detector'
+go test -race "${fresh[@]}" ./...
