@@ -63,7 +63,9 @@ func (e envelope) frame(now time.Time) []byte {
 	)
 	size := len(beforeType) + len(e.kind) + len(beforePayload) + len(e.payload) +
 		len(beforeTime) + len(timestampLayout) + len(end)
-	frame := make([]byte, 0, wsproto.TextHeaderSize(size)+size)
+	// AppendFormat writes nine digits of a second before it cuts them to three.
+	const slack = 6
+	frame := make([]byte, 0, wsproto.TextHeaderSize(size)+size+slack)
 	frame = wsproto.AppendTextHeader(frame, size)
 	frame = append(frame, beforeType...)
 	frame = append(frame, e.kind...)

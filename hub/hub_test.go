@@ -1,0 +1,246 @@
+package hub
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+)
+
+// fakeConn is a connection that keeps what it is handed.
+type fakeConn struct {
+	link Link
+
+	mu  sync.Mutex
+	got []string // guarded by mu
+}
+
+func (c *fakeConn) HubLink() *Link { return &c.link }
+
+func (c *fakeConn) Deliver(n *Notification) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.got = append(c.got, string(n.Frame))
+}
+
+func (c *fakeConn) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.got)
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func mustAdmit(t testing.TB, h *Hub, user string) *fakeConn {
+	t.Helper()
+	c := new(fakeConn)
+	if _, _, err := h.Admit(c, user); err != nil {
+		t.Fatalf("admitting a connection of %s: %v", user, err)
+	}
+	return c
+}
+
+func TestDeliverReachesEveryConnectionOfTheUserOnly(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet()})
+	a1, a2, b := mustAdmit(t, h, "alice"), mustAdmit(t, h, "alice"), mustAdmit(t, h, "bob")
+	h.Deliver("alice", `{"type":"x"}`)
+	h.Deliver("nobody", `{"type":"x"}`)
+	if a1.count() != 1 || a2.count() != 1 || b.count() != 0 {
+		t.Errorf("alice's got %d and %d, bob's %d; want 1, 1, 0", a1.count(), a2.count(), b.count())
+	}
+	if s := h.Stats(); s.Received != 2 || s.Offline != 1 || s.Connections != 3 || s.Users != 2 {
+		t.Errorf("stats: %+v", s)
+	}
+}
+
+// Whatever the order in which a user's connections leave, the others stay.
+func TestRemoveInEveryOrder(t *testing.T) {
+	t.Parallel()
+	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		h := New(Config{Logger: quiet()})
+		conns := []*fakeConn{mustAdmit(t, h, "u"), mustAdmit(t, h, "u"), mustAdmit(t, h, "u")}
+		for i, leaving := range order {
+			total, ofUser := h.Remove(conns[leaving])
+			if want := 2 - i; total != want || ofUser != want || h.ConnectionsOf("u") != want {
+				t.Fatalf("order %v, step %d: total %d, of user %d, count %d; want %d", order, i, total, ofUser, h.ConnectionsOf("u"), want)
+			}
+			h.Deliver("u", `{"type":"x"}`)
+			for _, gone := range order[:i+1] {
+				want := slices.Index(order, gone)
+				if got := conns[gone].count(); got != want {
+					t.Fatalf("order %v: connection %d got %d after it left, want %d", order, gone, got, want)
+				}
+			}
+		}
+		if total, _ := h.Remove(conns[0]); total != 0 || h.Users() != 0 {
+			t.Fatalf("removing twice: total %d, users %d; want 0, 0", total, h.Users())
+		}
+	}
+}
+
+func TestAdmitStopsAtTheLimit(t *testing.T) {
+	t.Parallel()
+	const limit, tries = 50, 400
+	h := New(Config{MaxConnections: limit, Logger: quiet()})
+	var wg sync.WaitGroup
+	admitted := make(chan *fakeConn, tries)
+	for i := range tries {
+		wg.Go(func() {
+			c := new(fakeConn)
+			if _, _, err := h.Admit(c, fmt.Sprint("user", i%7)); err == nil {
+				admitted <- c
+			}
+		})
+	}
+	wg.Wait()
+	close(admitted)
+	if len(admitted) != limit || h.Connections() != limit {
+		t.Fatalf("%d admitted, %d counted; want %d", len(admitted), h.Connections(), limit)
+	}
+	for c := range admitted {
+		h.Remove(c)
+	}
+	if h.Connections() != 0 || h.Users() != 0 {
+		t.Fatalf("%d connections and %d users are left", h.Connections(), h.Users())
+	}
+	mustAdmit(t, h, "again")
+}
+
+func TestProbesAreOutsideLimitsAndCounts(t *testing.T) {
+	t.Parallel()
+	h := New(Config{MaxConnections: 1, Logger: quiet()})
+	mustAdmit(t, h, "alice")
+	probe := mustAdmit(t, h, "\x00probe")
+	h.Deliver("\x00probe", `{"type":"x"}`)
+	h.Deliver("\x00another instance's", `{"type":"x"}`)
+	if probe.count() != 1 {
+		t.Errorf("the probe got %d notifications, want 1", probe.count())
+	}
+	if s := h.Stats(); s.Connections != 1 || s.Users != 1 || s.Received != 0 || s.Offline != 0 {
+		t.Errorf("the probe shows in %+v", s)
+	}
+	h.Remove(probe)
+	if h.Connections() != 1 {
+		t.Errorf("%d connections after the probe left, want 1", h.Connections())
+	}
+}
+
+func TestPresenceMarks(t *testing.T) {
+	t.Parallel()
+	h := New(Config{TrackPresence: true, Logger: quiet()})
+	take := func() []string {
+		select {
+		case <-h.Changed():
+		default:
+			return nil
+		}
+		users := h.TakeChanged(nil)
+		slices.Sort(users)
+		return users
+	}
+	a1 := mustAdmit(t, h, "alice")
+	a2 := mustAdmit(t, h, "alice")
+	mustAdmit(t, h, "bob")
+	if got := take(); !slices.Equal(got, []string{"alice", "bob"}) {
+		t.Fatalf("after connecting: %v", got)
+	}
+	h.Remove(a1)
+	if got := take(); got != nil {
+		t.Fatalf("alice is still here, but marked: %v", got)
+	}
+	h.Remove(a2)
+	if got := take(); !slices.Equal(got, []string{"alice"}) || h.ConnectionsOf("alice") != 0 {
+		t.Fatalf("after the last one left: %v", got)
+	}
+}
+
+// Connects, disconnects, deliveries and readings at once; the race detector
+// looks on, and in the end nobody is left.
+func TestConcurrentUse(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet()})
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 500 {
+				c := mustAdmit(t, h, fmt.Sprint("user", (g+i)%5))
+				h.Remove(c)
+			}
+		})
+	}
+	wg.Go(func() {
+		for i := range 2000 {
+			h.Deliver(fmt.Sprint("user", i%5), `{"type":"x"}`)
+			h.Stats()
+		}
+	})
+	wg.Wait()
+	if h.Connections() != 0 || h.Users() != 0 {
+		t.Fatalf("%d connections and %d users are left", h.Connections(), h.Users())
+	}
+}
+
+func TestDeliverAllocations(t *testing.T) {
+	h := New(Config{Logger: quiet()})
+	mustAdmit(t, h, "alice")
+	if n := testing.AllocsPerRun(200, func() { h.Deliver("nobody", `{"type":"x"}`) }); n != 0 {
+		t.Errorf("a notification for somebody who is not here costs %v allocations, want 0", n)
+	}
+	sink := &countingConn{}
+	if _, _, err := h.Admit(sink, "bob"); err != nil {
+		t.Fatal(err)
+	}
+	// One for the notification, one for its frame.
+	if n := testing.AllocsPerRun(200, func() { h.Deliver("bob", `{"type":"x","payload":{"n":1}}`) }); n > 2 {
+		t.Errorf("a delivery costs %v allocations, want 2 at most", n)
+	}
+}
+
+type countingConn struct {
+	link Link
+	n    int
+}
+
+func (c *countingConn) HubLink() *Link        { return &c.link }
+func (c *countingConn) Deliver(*Notification) { c.n++ }
+
+func BenchmarkHub(b *testing.B) {
+	for _, n := range []int{1_000, 100_000, 1_000_000} {
+		h := New(Config{Logger: quiet()})
+		conns := make([]countingConn, n)
+		users := make([]string, n)
+		for i := range conns {
+			users[i] = fmt.Sprint("user-", i)
+			if _, _, err := h.Admit(&conns[i], users[i]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.Run(fmt.Sprintf("offline/%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				h.Deliver("not here", `{"type":"x"}`)
+			}
+		})
+		b.Run(fmt.Sprintf("deliver/%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				i = (i + 7919) % n
+				h.Deliver(users[i], `{"type":"greeting","payload":{"text":"hello","n":12345}}`)
+			}
+		})
+		b.Run(fmt.Sprintf("reconnect/%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				i = (i + 7919) % n
+				h.Remove(&conns[i])
+				if _, _, err := h.Admit(&conns[i], users[i]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
