@@ -68,14 +68,15 @@ type sinkFunc func(user, payload string)
 
 func (f sinkFunc) Deliver(user, payload string) { f(user, payload) }
 
-// quick is a Config with short waits.
+// quick is a Config with short waits. The timeout has twenty heartbeats in it, so that a machine that stands still for a
+// second fails no test.
 func quick(addr string) Config {
 	return Config{
 		Addr:              addr,
 		PoolSize:          5,
 		RetryDelay:        20 * time.Millisecond,
-		HeartbeatInterval: 50 * time.Millisecond,
-		HeartbeatTimeout:  time.Second,
+		HeartbeatInterval: 100 * time.Millisecond,
+		HeartbeatTimeout:  2 * time.Second,
 	}
 }
 

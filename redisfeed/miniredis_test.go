@@ -35,10 +35,21 @@ func TestFeedOnMiniredis(t *testing.T) {
 	if s := feed.Status(); s.Gaps != 1 {
 		t.Errorf("status %+v", s)
 	}
+}
 
-	server.RequireAuth("secret")
+func TestPasswordOnMiniredis(t *testing.T) {
+	t.Parallel()
+	server := miniredis.NewMiniRedis()
+	server.RequireAuth("secret") // before Start: its HELLO reads the passwords without a lock
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	cfg := quick(server.Addr())
 	cfg.MaxAttempts = 1
-	if err := run(t, cfg, &sink).wait(t); !errors.Is(err, ErrAuth) {
+	if err := run(t, cfg, &collector{}).wait(t); !errors.Is(err, ErrAuth) {
 		t.Errorf("without a password: %v", err)
 	}
+	cfg.Password = "secret"
+	connected(t, cfg, &collector{})
 }

@@ -58,7 +58,7 @@ func TestKilledAndRestartedMidTraffic(t *testing.T) {
 		t.Error("out of order, or twice")
 	}
 	if s := feed.Status(); s.Gaps != 1 || s.Reconnects != 1 || s.Attempts != 0 || s.Err != "" {
-		t.Errorf("status %+v", s)
+		t.Errorf("status %+v, log:\n%s", s, log.String())
 	}
 	for _, line := range []string{"redis link lost", "attempt=1 of=unlimited", "next_in=20ms", "subscribed again", "gone=", "gaps=1"} {
 		if !strings.Contains(log.String(), line) {
@@ -119,10 +119,10 @@ func TestHangIsNoticedAndMended(t *testing.T) {
 	server.Pause()
 	paused := time.Now()
 	waitFor(t, "the hang to be noticed", func() bool { return !feed.Status().Connected })
-	if took := time.Since(paused); took > 2*cfg.HeartbeatTimeout {
+	if took := time.Since(paused); took > cfg.HeartbeatTimeout+5*time.Second {
 		t.Errorf("noticed after %s, with a timeout of %s", took, cfg.HeartbeatTimeout)
 	}
-	if e := feed.Status().Err; !strings.Contains(e, "nothing came from redis for 1s") {
+	if e := feed.Status().Err; !strings.Contains(e, "nothing came from redis for 2s") {
 		t.Errorf("the reason is %q", e)
 	}
 	// The kernel still accepts for a stopped process, so attempts hang too, and have to end.
@@ -158,10 +158,9 @@ func TestSilenceBetweenNotificationsIsNoLoss(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	cfg := quick(server.Addr())
-	cfg.HeartbeatTimeout = 500 * time.Millisecond
 	feed := connected(t, cfg, &collector{})
 	start := time.Now()
-	waitFor(t, "four timeouts", func() bool { return time.Since(start) > 4*cfg.HeartbeatTimeout })
+	waitFor(t, "two timeouts", func() bool { return time.Since(start) > 2*cfg.HeartbeatTimeout })
 	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
 		t.Errorf("an idle link was lost: %+v", s)
 	}
@@ -176,14 +175,14 @@ func TestTrafficProvesTheLinkWithoutHeartbeats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.cfg.HeartbeatTimeout = time.Second // for the link; the heartbeat stays an hour away
+	f.cfg.HeartbeatTimeout = 2 * time.Second // for the link; the heartbeat stays an hour away
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- f.Run(ctx) }()
 	start := time.Now()
-	waitFor(t, "three timeouts with traffic", func() bool {
+	waitFor(t, "two timeouts with traffic", func() bool {
 		server.Publish("user_noti:a", "x")
-		return time.Since(start) > 3*time.Second
+		return time.Since(start) > 4*time.Second
 	})
 	if s := f.Status(); !s.Connected || s.Gaps != 0 {
 		t.Errorf("a busy link was lost: %+v", s)
