@@ -41,6 +41,9 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level >= logging.LevelCritical {
 		h.alerter.Send("critical: " + h.format(ctx, r))
 	}
+	if !h.next.Enabled(ctx, r.Level) {
+		return nil // enabled for the alerter only
+	}
 	return h.next.Handle(ctx, r)
 }
 

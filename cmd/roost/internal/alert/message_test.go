@@ -1,0 +1,40 @@
+package alert
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestCut(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ in, want string }{
+		{"", ""},
+		{strings.Repeat("x", maxLine), strings.Repeat("x", maxLine)},
+		{strings.Repeat("x", maxLine+1), strings.Repeat("x", maxLine) + "…"},
+		{strings.Repeat("é", maxLine), strings.Repeat("é", maxLine)},
+		{strings.Repeat("😀", maxLine), strings.Repeat("😀", maxLine/2) + "…"}, // two UTF-16 units each
+	} {
+		if got := cut(tt.in); got != tt.want {
+			t.Errorf("%d runes became %d, want %d", utf8.RuneCountInString(tt.in), utf8.RuneCountInString(got), utf8.RuneCountInString(tt.want))
+		}
+	}
+}
+
+// Whatever the lines are, a message is below Discord's limit, and some line gets into it.
+func FuzzMessage(f *testing.F) {
+	f.Add("short", 3)
+	f.Add(strings.Repeat("😀", 2000), 64)
+	f.Add("\xff\xfe", 64)
+	f.Fuzz(func(t *testing.T, line string, n int) {
+		lines := slices.Repeat([]string{line}, 1+max(0, n)%maxQueue)
+		fit := fitting(slices.Values(lines))
+		if fit < 1 || fit != fitting(newestFirst(lines)) {
+			t.Fatalf("%d fit", fit)
+		}
+		if n := size(message(lines[:fit], 1_000_000)); n > 2000 {
+			t.Fatalf("%d units", n)
+		}
+	})
+}
