@@ -1,0 +1,75 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	started := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	now := started.Add(90*time.Second + 678*time.Millisecond).In(time.FixedZone("", 3600))
+	const head, tail = `","timestamp":"2026-01-02T03:05:35.678Z","redis":`, `,"websocket":{"active_connections":3,"total_unique_users":2},"uptime_seconds":90}` + "\n"
+	up := RedisState{Connected: true, Ping: 1234567}
+	for _, tt := range []struct {
+		name     string
+		redis    RedisState
+		draining bool
+		status   int
+		want     string
+	}{
+		{"healthy", up, false, 200, `{"status":"healthy` + head + `{"status":"connected","ping_ms":1.23}` + tail},
+		{"no ping yet", RedisState{Connected: true}, false, 200, `{"status":"healthy` + head + `{"status":"connected","ping_ms":0}` + tail},
+		{"redis is gone", RedisState{Err: `dial: "no"`, Ping: 5}, false, 503,
+			`{"status":"degraded` + head + `{"status":"disconnected","error":"dial: \"no\""}` + tail},
+		{"draining", up, true, 503, `{"status":"draining` + head + `{"status":"connected","ping_ms":1.23}` + tail},
+		{"draining without redis", RedisState{Err: "x"}, true, 503,
+			`{"status":"draining` + head + `{"status":"disconnected","error":"x"}` + tail},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, Config{Started: started,
+				Redis:    func() RedisState { return tt.redis },
+				Draining: func() bool { return tt.draining }})
+			status, body := s.health(now).answer()
+			if status != tt.status || string(body) != tt.want {
+				t.Errorf("%d\ngot  %s\nwant %s", status, body, tt.want)
+			}
+			if resp := ask(s, "GET", "/health"); resp.StatusCode != tt.status {
+				t.Errorf("served with %d", resp.StatusCode)
+			}
+		})
+	}
+}
+
+// Event loops call Health: it must leave Stats, which takes locks, alone.
+func TestHealthReadsCountsOnly(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, Config{
+		Stats:  func() Stats { panic("Stats was called") },
+		Counts: func() (int, int) { return 7, 5 },
+		Probe:  nil,
+	})
+	status, body := s.Health()
+	var h healthJSON
+	if err := json.Unmarshal(body, &h); err != nil {
+		t.Fatal(err)
+	}
+	if status != 200 || h.WebSocket != (webSocketJSON{Connections: 7, Users: 5}) {
+		t.Errorf("%d %s", status, body)
+	}
+	if at, err := time.Parse(time.RFC3339, h.Timestamp); err != nil || time.Since(at) > soon || !strings.HasSuffix(h.Timestamp, "Z") {
+		t.Errorf("timestamp %s: %v", h.Timestamp, err)
+	}
+}
+
+func BenchmarkHealth(b *testing.B) {
+	s := New(Config{Stats: someStats, Counts: func() (int, int) { return 1, 1 }})
+	defer s.stop()
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Health()
+	}
+}

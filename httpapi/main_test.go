@@ -1,0 +1,66 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// soon is long enough for anything that happens at all, on a busy machine too.
+const soon = 10 * time.Second
+
+// someStats has a different number in every field.
+func someStats() Stats {
+	return Stats{
+		Connections: 3, Users: 2,
+		ConnectionsAccepted: 10, ConnectionsRefused: map[string]uint64{"full": 11, "token_expired": 12},
+		ConnectionsClosed:     map[string]uint64{"client_left": 13},
+		NotificationsReceived: 20, NotificationsOffline: 21, NotificationsInvalid: map[string]uint64{"type": 22},
+		DeliveriesAccepted: 141, DeliveriesSent: 30, DeliveriesFailed: map[string]uint64{"queue_full": 31, "gone": 32},
+		DeliveriesWaiting: 48,
+		BytesReceived:     40, BytesSent: 41, PingsSent: 42,
+		RedisConnected: true, RedisPing: 1500 * time.Microsecond, RedisReconnects: 43,
+		LogLinesDropped: 44, AlertsDropped: 45,
+	}
+}
+
+// serve makes a server of cfg with someStats and answers one request.
+func serve(t *testing.T, cfg Config, method, target string, headers ...string) *http.Response {
+	t.Helper()
+	return ask(newServer(t, cfg), method, target, headers...)
+}
+
+func newServer(t *testing.T, cfg Config) *Server {
+	t.Helper()
+	if cfg.Stats == nil {
+		cfg.Stats = someStats
+	}
+	s := New(cfg)
+	t.Cleanup(s.stop)
+	return s
+}
+
+func ask(s *Server, method, target string, headers ...string) *http.Response {
+	r := httptest.NewRequest(method, target, nil)
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	return w.Result()
+}
+
+func decode(t *testing.T, resp *http.Response) map[string]any {
+	t.Helper()
+	var m map[string]any
+	if err := json.NewDecoder(resp.Body).Decode(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}

@@ -1,0 +1,174 @@
+package httpapi
+
+import (
+	"compress/gzip"
+	"io"
+	"reflect"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestMetricsJSON(t *testing.T) {
+	t.Parallel()
+	started := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s := newServer(t, Config{Started: started})
+	got := string(marshal(s.metrics(started.Add(time.Hour))))
+	want := `{"service":"websocket-service","timestamp":"2026-01-02T04:04:05.000Z","uptime_seconds":3600,` +
+		`"connections":{"active":3,"total_unique_users":2},` +
+		`"messages":{"received_from_redis":20,"sent_to_clients":30,"failed":63}}` + "\n"
+	if got != want {
+		t.Errorf("\ngot  %s\nwant %s", got, want)
+	}
+	if served := decode(t, ask(s, "GET", "/metrics", "Accept", "*/*")); served["service"] != "websocket-service" {
+		t.Errorf("served %v", served)
+	}
+}
+
+func TestCollector(t *testing.T) {
+	t.Parallel()
+	reads := 0
+	c := newCollector(func() Stats { reads++; return someStats() })
+	const want = `
+# HELP roost_connections_refused_total Connections that were not admitted, by reason.
+# TYPE roost_connections_refused_total counter
+roost_connections_refused_total{reason="full"} 11
+roost_connections_refused_total{reason="token_expired"} 12
+# HELP roost_deliveries_failed_total Deliveries that were given up, by reason.
+# TYPE roost_deliveries_failed_total counter
+roost_deliveries_failed_total{reason="gone"} 32
+roost_deliveries_failed_total{reason="queue_full"} 31
+# HELP roost_deliveries_waiting Deliveries neither sent nor given up yet.
+# TYPE roost_deliveries_waiting gauge
+roost_deliveries_waiting 48
+# HELP roost_redis_ping_seconds Last round trip through Redis.
+# TYPE roost_redis_ping_seconds gauge
+roost_redis_ping_seconds 0.0015
+# HELP roost_redis_up 1 while the subscription to Redis works, else 0.
+# TYPE roost_redis_up gauge
+roost_redis_up 1
+`
+	err := testutil.CollectAndCompare(c, strings.NewReader(want), "roost_connections_refused_total", "roost_deliveries_failed_total",
+		"roost_deliveries_waiting", "roost_redis_ping_seconds", "roost_redis_up")
+	if err != nil {
+		t.Error(err)
+	}
+	if reads != 1 {
+		t.Errorf("%d readings for one scrape: its numbers need not agree", reads)
+	}
+}
+
+// Names, units and help are as the Prometheus project wants them.
+func TestLint(t *testing.T) {
+	t.Parallel()
+	problems, err := testutil.CollectAndLint(newCollector(someStats))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
+// No field of Stats is forgotten in the table, and none is in it twice.
+func TestTableNamesEveryField(t *testing.T) {
+	t.Parallel()
+	fields := reflect.TypeFor[Stats]()
+	if n := len(table()); n != fields.NumField() {
+		t.Errorf("%d metrics for %d fields", n, fields.NumField())
+	}
+	for i := range fields.NumField() {
+		var s Stats
+		set(reflect.ValueOf(&s).Elem().Field(i))
+		var named []string
+		for _, m := range table() {
+			if m.label == "" && m.value(&s) != 0 || m.label != "" && len(m.values(&s)) > 0 {
+				named = append(named, m.name)
+			}
+		}
+		if len(named) != 1 {
+			t.Errorf("%s is in %q", fields.Field(i).Name, named)
+		}
+	}
+}
+
+// set gives a field any value but its zero.
+func set(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Map:
+		v.Set(reflect.ValueOf(map[string]uint64{"x": 1}))
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Uint64:
+		v.SetUint(1)
+	default:
+		v.SetInt(1)
+	}
+}
+
+func TestKindsFollowNames(t *testing.T) {
+	t.Parallel()
+	for _, m := range table() {
+		if strings.HasSuffix(m.name, "_total") != (m.kind == prometheus.CounterValue) {
+			t.Errorf("%s is of kind %d", m.name, m.kind)
+		}
+	}
+}
+
+func TestPrometheusText(t *testing.T) {
+	t.Parallel()
+	body := text(t, serve(t, Config{Version: "v1.2.3"}, "GET", "/metrics", "Accept", "text/plain;version=0.0.4").Body)
+	for _, want := range []string{
+		"\nroost_connections 3\n",
+		"\nroost_build_info{goversion=\"" + runtime.Version() + "\",version=\"v1.2.3\"} 1\n",
+		"\ngo_goroutines ", "\nprocess_open_fds ", "\nprocess_resident_memory_bytes ",
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	for _, m := range table() {
+		if n := len(regexp.MustCompile(`(?m)^# TYPE `+m.name+` `).FindAllString(body, -1)); n != 1 {
+			t.Errorf("%s is there %d times", m.name, n)
+		}
+	}
+}
+
+func TestOpenMetricsAndCompression(t *testing.T) {
+	t.Parallel()
+	resp := serve(t, Config{}, "GET", "/metrics", "Accept", "application/openmetrics-text;version=1.0.0", "Accept-Encoding", "gzip")
+	unzipped, err := gzip.NewReader(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body := text(t, unzipped); !strings.HasSuffix(body, "# EOF\n") || !strings.Contains(body, "\nroost_pings_sent_total 42.0\n") {
+		t.Errorf("got %q", body)
+	}
+	if kind := resp.Header.Get("Content-Type"); !strings.HasPrefix(kind, "application/openmetrics-text") {
+		t.Errorf("type %s", kind)
+	}
+}
+
+func text(t *testing.T, r io.Reader) string {
+	t.Helper()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// Servers of one process do not share a registry.
+func TestNoGlobalState(t *testing.T) {
+	t.Parallel()
+	for range 2 {
+		if status := serve(t, Config{}, "GET", "/metrics?format=prometheus").StatusCode; status != 200 {
+			t.Errorf("status %d", status)
+		}
+	}
+}
