@@ -1,0 +1,64 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestBadNotificationsAreCountedAndSkipped(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	alice := server.Connect("alice")
+	tests := []struct{ reason, published string }{
+		{"invalid_json", `{"type":"a","payload":`},
+		{"invalid_json", ``},
+		{"invalid_json", `{"type":"a"} trailing`},
+		{"invalid_utf8", "{\"type\":\"a\",\"payload\":\"\xff\"}"},
+		{"not_an_object", `["type","a"]`},
+		{"not_an_object", `"type"`},
+		{"type_missing", `{"payload":1}`},
+		{"type_missing", `{"Type":"a","payload":1}`},
+		{"type_not_a_string", `{"type":7,"payload":1}`},
+		{"type_not_a_string", `{"type":null,"payload":1}`},
+	}
+	counts := map[string]float64{}
+	for i, test := range tests {
+		notify(redis, "alice", test.published)
+		notify(redis, "alice", numbered(i))
+		counts[test.reason]++
+		if got := alice.WaitMessages(i + 1); len(got) != i+1 || !strings.HasPrefix(got[i], `{"type":"n"`) {
+			t.Fatalf("after %q alice got %q", test.published, got[i:])
+		}
+	}
+	metrics := server.Metrics()
+	for reason, want := range counts {
+		if got := metrics[`roost_notifications_invalid_total{reason="`+reason+`"}`]; got != want {
+			t.Errorf("%s is counted %v times, want %v", reason, got, want)
+		}
+	}
+	if got := metrics["roost_notifications_received_total"]; got != float64(2*len(tests)) {
+		t.Errorf("%v received, want %d", got, 2*len(tests))
+	}
+	server.WaitLine("notification skipped", "reason", "invalid_json", "user_id", "alice")
+	if alice.Ended() {
+		t.Error("alice was disconnected")
+	}
+}
+
+func TestBadNotificationsDoNotFloodTheLog(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	alice := server.Connect("alice")
+	many := make([]string, 2000)
+	for i := range many {
+		many[i] = "nonsense"
+	}
+	notifyAll(t, redis, "alice", append(many, numbered(1)))
+	alice.WaitMessages(1)
+	if n := len(server.Log.Find("notification skipped")); n < 1 || n > 40 {
+		t.Errorf("%d lines about %d bad notifications", n, len(many))
+	}
+	if got := server.Metrics()[`roost_notifications_invalid_total{reason="invalid_json"}`]; got != float64(len(many)) {
+		t.Errorf("%v are counted, want %d", got, len(many))
+	}
+}

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"roost/cmd/roost/internal/roosttest"
+)
+
+func TestDeliversToEveryConnectionOfTheUserAlone(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	// gnet gives each socket to the loop with the fewest, and there are two loops: alice is on both.
+	var alices []*roosttest.Client
+	for range 4 {
+		alices = append(alices, server.Connect("alice"))
+	}
+	bob := server.Connect("bob")
+
+	notify(redis, "alice", `{"type":"for-alice","payload":1}`)
+	notify(redis, "nobody", `{"type":"for-nobody","payload":2}`)
+	notify(redis, "bob", `{"type":"for-bob","payload":3}`)
+	for i, c := range append(alices, bob) {
+		want := "for-alice"
+		if c == bob {
+			want = "for-bob"
+		}
+		got := c.WaitMessages(1)
+		if len(got) != 1 || !strings.Contains(got[0], want) {
+			t.Errorf("connection %d got %q, want %s alone", i, got, want)
+		}
+	}
+	health := server.Health(false)
+	if *health.WebSocket.Connections != 5 || *health.WebSocket.Users != 2 {
+		t.Errorf("%d connections of %d users, want 5 of 2", *health.WebSocket.Connections, *health.WebSocket.Users)
+	}
+	metrics := server.Metrics()
+	for name, want := range map[string]float64{
+		"roost_notifications_received_total": 3, "roost_notifications_offline_total": 1,
+		"roost_deliveries_accepted_total": 5, "roost_deliveries_sent_total": 5, "roost_deliveries_waiting": 0,
+	} {
+		if metrics[name] != want {
+			t.Errorf("%s is %v, want %v", name, metrics[name], want)
+		}
+	}
+	if got := jsonMetrics(t, server); got != [3]int{3, 5, 0} {
+		t.Errorf("received, sent, failed are %v in JSON, want 3, 5, 0", got)
+	}
+}
+
+// jsonMetrics are the messages that /metrics counts, in the order received, sent, failed.
+func jsonMetrics(t *testing.T, server *roosttest.Server) [3]int {
+	t.Helper()
+	code, body := server.Get("/metrics")
+	var m struct {
+		Service  string `json:"service"`
+		Messages struct {
+			Received int `json:"received_from_redis"`
+			Sent     int `json:"sent_to_clients"`
+			Failed   int `json:"failed"`
+		} `json:"messages"`
+	}
+	if err := json.Unmarshal(body, &m); err != nil || code != http.StatusOK || m.Service != "websocket-service" {
+		t.Fatalf("/metrics answered %d %s", code, body)
+	}
+	return [3]int{m.Messages.Received, m.Messages.Sent, m.Messages.Failed}
+}
+
+func TestKeepsTheOrderOfAThousand(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	clients := []*roosttest.Client{server.Connect("alice"), server.Connect("alice"), server.Connect("alice")}
+	// In batches that fit a connection's queue: a test machine may well let a client fall behind.
+	const total, batch = 1000, 200
+	for from := 0; from < total; from += batch {
+		var some []string
+		for n := range batch {
+			some = append(some, numbered(from+n))
+		}
+		notifyAll(t, redis, "alice", some)
+		for _, c := range clients {
+			c.WaitMessages(from + batch)
+		}
+	}
+	for i, c := range clients {
+		messages := c.Messages()
+		if len(messages) != total {
+			t.Errorf("connection %d got %d text messages, want %d", i, len(messages), total)
+		}
+		for n, message := range messages {
+			if want := fmt.Sprintf(`{"type":"n","payload":%d,`, n); !strings.HasPrefix(message, want) {
+				t.Fatalf("connection %d: message %d is %s", i, n, message)
+			}
+		}
+	}
+}
+
+func TestConnectedMeansRegistered(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	const tries = 150
+	var clients []*roosttest.Client
+	for i := range tries {
+		user := fmt.Sprintf("user-%d", i)
+		clients = append(clients, server.Connect(user)) // returns on the 101
+		notify(redis, user, `{"type":"welcome","payload":"`+user+`"}`)
+	}
+	for i, c := range clients {
+		if got := c.WaitMessages(1); len(got) != 1 || !strings.Contains(got[0], fmt.Sprintf(`"user-%d"`, i)) {
+			t.Errorf("user-%d got %q", i, got)
+		}
+	}
+}
+
+func TestEnvelope(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	tests := []struct{ name, published, kind, payload string }{
+		{"string", `{"type":"a","payload":"hello"}`, `"a"`, `"hello"`},
+		{"big and precise numbers", `{"type":"a","payload":[12345678901234567890123,0.10,1e400,-0,1.0]}`, `"a"`,
+			`[12345678901234567890123,0.10,1e400,-0,1.0]`},
+		{"order and repetition of keys", `{"type":"a","payload":{"z":1,"a":{"y":2,"b":3},"z":4}}`, `"a"`,
+			`{"z":1,"a":{"y":2,"b":3},"z":4}`},
+		{"escapes", `{"type":"a","payload":"\u00e9\/\n\"\\<>&\u2028\ud83d\ude00"}`, `"a"`,
+			`"\u00e9\/\n\"\\<>&\u2028\ud83d\ude00"`},
+		{"unicode", `{"type":"grüße","payload":"日本語 😀 \u0000"}`, `"grüße"`, `"日本語 😀 \u0000"`},
+		{"white space inside", "{\"type\":\"a\",\"payload\":{ \"a\" :\t[ 1 ,\n2 ] }}", `"a"`, "{ \"a\" :\t[ 1 ,\n2 ] }"},
+		{"white space outside", " {\n \"payload\" : true ,\n \"type\" : \"a\"\n}\n", `"a"`, `true`},
+		{"missing payload", `{"type":"a"}`, `"a"`, `null`},
+		{"null", `{"type":"a","payload":null}`, `"a"`, `null`},
+		{"empty type", `{"type":"","payload":false}`, `""`, `false`},
+		{"unknown keys", `{"id":7,"type":"a","timestamp":"mine","payload":{"timestamp":1},"Type":3}`, `"a"`, `{"timestamp":1}`},
+		{"large", `{"type":"a","payload":"` + strings.Repeat("x", 100_000) + `"}`, `"a"`, `"` + strings.Repeat("x", 100_000) + `"`},
+	}
+	for i, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			user := fmt.Sprintf("user:%d", i) // a colon in it: the user is all after the channel's first
+			client := server.Connect(user)
+			redis.Client().Publish(t.Context(), "user_noti:"+user, test.published)
+			message := client.WaitMessages(1)[0]
+			before, after := `{"type":`+test.kind+`,"payload":`+test.payload+`,"timestamp":"`, `"}`
+			stamp, hasBefore := strings.CutPrefix(message, before)
+			stamp, hasAfter := strings.CutSuffix(stamp, after)
+			if !hasBefore || !hasAfter {
+				t.Fatalf("got  %.300s\nwant %.300s…%s", message, before, after)
+			}
+			checkTimestamp(t, stamp)
+		})
+	}
+}
+
+// checkTimestamp wants RFC 3339 in UTC with milliseconds, and about now.
+func checkTimestamp(t *testing.T, stamp string) {
+	t.Helper()
+	at, err := time.Parse("2006-01-02T15:04:05.000Z", stamp)
+	if err != nil || len(stamp) != len("2006-01-02T15:04:05.000Z") {
+		t.Fatalf("timestamp %q: %v", stamp, err)
+	}
+	if ago := time.Since(at); ago < -time.Second || ago > roosttest.Limit {
+		t.Errorf("timestamp %s is %s ago", stamp, ago)
+	}
+}

@@ -1,0 +1,200 @@
+package roosttest
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// Client is a WebSocket client that records what it gets. Its own goroutine reads, so that it takes messages and
+// answers pings all the time.
+type Client struct {
+	t    testing.TB
+	conn *websocket.Conn
+	done chan struct{} // closed when there is nothing more to read
+
+	writing sync.Mutex // gorilla wants one writer at a time
+
+	mu       sync.Mutex // guards the rest
+	messages []string
+	binary   int // messages that were not text
+	pings    int
+	pongs    []string
+	err      error
+}
+
+// Dial says how a client differs from an ordinary one.
+type Dial struct {
+	Header http.Header
+	Mute   bool // does not answer pings
+}
+
+// Connect opens a connection as a user.
+func (s *Server) Connect(user string) *Client {
+	s.t.Helper()
+	return s.ConnectWith(Token(s.t, user), Dial{})
+}
+
+// ConnectWith opens a connection with a token.
+func (s *Server) ConnectWith(token string, d Dial) *Client {
+	s.t.Helper()
+	dialer := websocket.Dialer{HandshakeTimeout: Limit}
+	conn, response, err := dialer.Dial(s.URL(token), d.Header)
+	if err != nil {
+		status := "no answer"
+		if response != nil {
+			status = response.Status
+		}
+		s.t.Fatalf("connecting: %v (%s)", err, status)
+	}
+	c := &Client{t: s.t, conn: conn, done: make(chan struct{})}
+	c.handle(d)
+	go c.read()
+	s.t.Cleanup(c.Close)
+	return c
+}
+
+func (c *Client) handle(d Dial) {
+	c.conn.SetPingHandler(func(payload string) error {
+		c.mu.Lock()
+		c.pings++
+		c.mu.Unlock()
+		if d.Mute {
+			return nil
+		}
+		return c.control(websocket.PongMessage, []byte(payload))
+	})
+	c.conn.SetPongHandler(func(payload string) error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.pongs = append(c.pongs, payload)
+		return nil
+	})
+}
+
+func (c *Client) control(kind int, payload []byte) error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	return c.conn.WriteControl(kind, payload, time.Now().Add(Limit))
+}
+
+func (c *Client) read() {
+	defer close(c.done)
+	for {
+		kind, message, err := c.conn.ReadMessage()
+		c.mu.Lock()
+		switch {
+		case err != nil:
+			c.err = err
+		case kind != websocket.TextMessage:
+			c.binary++
+		default:
+			c.messages = append(c.messages, string(message))
+		}
+		c.mu.Unlock()
+		if err != nil {
+			_ = c.conn.Close()
+			return
+		}
+	}
+}
+
+// Send sends a text message.
+func (c *Client) Send(text string) {
+	c.t.Helper()
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if err := c.conn.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
+		c.t.Fatalf("sending: %v", err)
+	}
+}
+
+// Ping sends a ping.
+func (c *Client) Ping(payload string) {
+	c.t.Helper()
+	if err := c.control(websocket.PingMessage, []byte(payload)); err != nil {
+		c.t.Fatalf("sending a ping: %v", err)
+	}
+}
+
+// SendClose begins the closing handshake.
+func (c *Client) SendClose(code int, reason string) {
+	c.t.Helper()
+	if err := c.control(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason)); err != nil {
+		c.t.Fatalf("sending a close frame: %v", err)
+	}
+}
+
+// Close closes the socket without a word and waits for the reader. It may be called again.
+func (c *Client) Close() {
+	_ = c.conn.Close()
+	<-c.done
+}
+
+// Messages are the text messages so far.
+func (c *Client) Messages() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]string(nil), c.messages...)
+}
+
+// Pings counts the pings so far.
+func (c *Client) Pings() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pings
+}
+
+// Pongs are the payloads of the pongs so far.
+func (c *Client) Pongs() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]string(nil), c.pongs...)
+}
+
+// WaitMessages waits until n messages have come, and returns all that have.
+func (c *Client) WaitMessages(n int) []string {
+	c.t.Helper()
+	if !within(Limit, func() bool { return c.count() >= n || c.Ended() }) || c.count() < n {
+		c.t.Fatalf("got %d messages, want %d (the connection's end: %v)", c.count(), n, c.cause())
+	}
+	return c.Messages()
+}
+
+func (c *Client) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.messages) + c.binary
+}
+
+func (c *Client) cause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Ended says whether the connection has ended.
+func (c *Client) Ended() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// WaitClose waits until the connection has ended, and returns the code and text of the server's close frame; 1006
+// without one, as browsers say it.
+func (c *Client) WaitClose() (code int, text string) {
+	c.t.Helper()
+	WaitFor(c.t, "the connection to end", c.Ended)
+	var closed *websocket.CloseError
+	if errors.As(c.cause(), &closed) {
+		return closed.Code, closed.Text
+	}
+	return websocket.CloseAbnormalClosure, ""
+}

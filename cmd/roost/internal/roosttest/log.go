@@ -1,0 +1,101 @@
+package roosttest
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"sync"
+)
+
+// Line is one line of a process's log.
+type Line map[string]any
+
+// Message is the line's text, empty for a line that is not JSON.
+func (l Line) Message() string { return l.Text("msg") }
+
+// Text is a field that is a string, empty if there is none.
+func (l Line) Text(field string) string {
+	s, _ := l[field].(string)
+	return s
+}
+
+// Log keeps what a process prints. Any goroutine may use it.
+type Log struct {
+	mu    sync.Mutex // guards the rest
+	raw   bytes.Buffer
+	rest  []byte // the beginning of a line that is not complete
+	lines []Line
+}
+
+// Write implements io.Writer for the process's output.
+func (l *Log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.raw.Write(b)
+	l.rest = append(l.rest, b...)
+	for {
+		line, rest, complete := bytes.Cut(l.rest, []byte("\n"))
+		if !complete {
+			return len(b), nil
+		}
+		l.rest = rest
+		var parsed Line
+		if json.Unmarshal(line, &parsed) == nil {
+			l.lines = append(l.lines, parsed)
+		}
+	}
+}
+
+// String is all that was printed.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.raw.String()
+}
+
+// Lines are the JSON lines so far.
+func (l *Log) Lines() []Line {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]Line(nil), l.lines...)
+}
+
+// Find returns the lines with a message and, where given, with these fields: name, value, name, value…
+func (l *Log) Find(message string, fields ...any) []Line {
+	var found []Line
+	for _, line := range l.Lines() {
+		if line.Message() == message && line.has(fields) {
+			found = append(found, line)
+		}
+	}
+	return found
+}
+
+func (l Line) has(fields []any) bool {
+	for i := 0; i+1 < len(fields); i += 2 {
+		if l[fields[i].(string)] != fields[i+1] {
+			return false
+		}
+	}
+	return true
+}
+
+// Messages are the texts of the lines, in order.
+func (l *Log) Messages() []string {
+	var all []string
+	for _, line := range l.Lines() {
+		all = append(all, line.Message())
+	}
+	return all
+}
+
+// tail is the end of what was printed.
+func (l *Log) tail() string {
+	const kept = 8 << 10
+	s := l.String()
+	if len(s) <= kept {
+		return s
+	}
+	_, s, _ = strings.Cut(s[len(s)-kept:], "\n")
+	return "…\n" + s
+}

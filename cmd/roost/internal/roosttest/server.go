@@ -1,0 +1,165 @@
+package roosttest
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// Redis is the Redis that a server uses: a *redistest.Server is one.
+type Redis interface {
+	Host() string
+	Port() int
+}
+
+// Server is a roost that serves.
+type Server struct {
+	*Process
+	WS   string // host:port of the WebSocket port
+	HTTP string // host:port of the side server
+
+	http *http.Client
+}
+
+// Start starts a server on free ports and waits until it is ready. env overrides what is set here.
+func Start(t testing.TB, redis Redis, env Env) *Server {
+	t.Helper()
+	return StartWrapped(t, redis, env)
+}
+
+// StartWrapped is Start with a program that replaces itself by roost (see Command.Wrap).
+func StartWrapped(t testing.TB, redis Redis, env Env, wrap ...string) *Server {
+	t.Helper()
+	s := Launch(t, redis, env, wrap...)
+	s.WaitLine("redis feed is subscribed")
+	return s
+}
+
+// Launch is StartWrapped without waiting for Redis.
+func Launch(t testing.TB, redis Redis, env Env, wrap ...string) *Server {
+	t.Helper()
+	s := &Server{Process: Run(t, Command{Args: []string{"serve"}, Env: ServerEnv(redis, env), Wrap: wrap})}
+	line := s.WaitLine("listening")
+	s.WS, s.HTTP = line.Text("websocket"), line.Text("http")
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	s.http = &http.Client{Transport: transport, Timeout: Limit}
+	return s
+}
+
+// ServerEnv is what a server of the tests is told: loopback, free ports, the tests' Redis and secret, two processors
+// and so two loops, few connections to Redis, and then env.
+func ServerEnv(redis Redis, env Env) Env {
+	all := Env{
+		"WS_HOST": "127.0.0.1", "WS_PORT": "0", "HTTP_HOST": "127.0.0.1", "HTTP_PORT": "0",
+		"REDIS_HOST": redis.Host(), "REDIS_PORT": strconv.Itoa(redis.Port()),
+		"REDIS_MIN_IDLE_CONNS": "1", "REDIS_POOL_SIZE": "4", "REDIS_FEED_RETRY_DELAY": "100ms",
+		"REDIS_FEED_MAX_ATTEMPTS": "0", "JWT_SECRET_KEY": Secret, "GOMAXPROCS": "2",
+	}
+	maps.Copy(all, env)
+	return all
+}
+
+// URL is where a user connects.
+func (s *Server) URL(token string) string { return "ws://" + s.WS + "/ws?token=" + token }
+
+// Metrics are the numbers of the Prometheus text by their name with labels: roost_connections, or
+// roost_deliveries_failed_total{reason="queue_full"}.
+type Metrics map[string]float64
+
+// Metrics scrapes the side server.
+func (s *Server) Metrics() Metrics {
+	s.t.Helper()
+	_, body := s.Get("/metrics?format=prometheus")
+	all := make(Metrics)
+	for line := range strings.Lines(string(body)) {
+		name, value, ok := strings.Cut(strings.TrimSpace(line), "} ")
+		if ok {
+			name += "}"
+		} else {
+			name, value, _ = strings.Cut(strings.TrimSpace(line), " ")
+		}
+		if n, err := strconv.ParseFloat(value, 64); err == nil && name != "#" {
+			all[name] = n
+		}
+	}
+	return all
+}
+
+// Sum adds up a metric over its labels.
+func (m Metrics) Sum(name string) float64 {
+	var sum float64
+	for key, value := range m {
+		if strings.HasPrefix(key, name+"{") {
+			sum += value
+		}
+	}
+	return sum
+}
+
+// WaitMetric waits until a metric has a value.
+func (s *Server) WaitMetric(name string, value float64) {
+	s.t.Helper()
+	WaitFor(s.t, name+" to be "+strconv.FormatFloat(value, 'f', -1, 64), func() bool { return s.Metrics()[name] == value })
+}
+
+// Health is what /health says.
+type Health struct {
+	Code      int    `json:"-"`
+	Status    string `json:"status"`
+	Timestamp string `json:"timestamp"`
+	Redis     struct {
+		Status string   `json:"status"`
+		PingMS *float64 `json:"ping_ms"`
+		Error  string   `json:"error"`
+	} `json:"redis"`
+	WebSocket struct {
+		Connections *int `json:"active_connections"`
+		Users       *int `json:"total_unique_users"`
+	} `json:"websocket"`
+	Uptime *int64 `json:"uptime_seconds"`
+	Deep   map[string]struct {
+		Status string  `json:"status"`
+		MS     float64 `json:"ms"`
+		Error  string  `json:"error"`
+	} `json:"deep"`
+}
+
+// Health asks the side server, or with deep has it try everything out.
+func (s *Server) Health(deep bool) Health {
+	s.t.Helper()
+	path := "/health"
+	if deep {
+		path += "?deep=1"
+	}
+	code, body := s.Get(path)
+	return ReadHealth(s.t, code, body)
+}
+
+// ReadHealth reads an answer of /health.
+func ReadHealth(t testing.TB, code int, body []byte) Health {
+	t.Helper()
+	h := Health{Code: code}
+	if err := json.Unmarshal(body, &h); err != nil {
+		t.Fatalf("/health answered %d %q: %v", code, body, err)
+	}
+	return h
+}
+
+// Get asks the side server.
+func (s *Server) Get(path string) (code int, body []byte) {
+	s.t.Helper()
+	response, err := s.http.Get("http://" + s.HTTP + path)
+	if err != nil {
+		s.t.Fatalf("GET %s: %v", path, err)
+	}
+	defer response.Body.Close()
+	if body, err = io.ReadAll(response.Body); err != nil {
+		s.t.Fatalf("GET %s: %v", path, err)
+	}
+	return response.StatusCode, body
+}

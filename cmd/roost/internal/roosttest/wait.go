@@ -1,0 +1,56 @@
+package roosttest
+
+import (
+	"testing"
+	"time"
+)
+
+// Limit is how long anything that should happen soon may take, on a machine that is busy with other tests.
+const Limit = 30 * time.Second
+
+// WaitFor waits until a condition holds, and fails the test after Limit.
+func WaitFor(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	WaitWithin(t, Limit, what, holds)
+}
+
+// WaitWithin is WaitFor with a limit of its own, for what has to happen in time.
+func WaitWithin(t testing.TB, limit time.Duration, what string, holds func() bool) {
+	t.Helper()
+	if !within(limit, holds) {
+		t.Fatalf("waited %s for %s", limit, what)
+	}
+}
+
+// within asks every few milliseconds.
+func within(limit time.Duration, holds func() bool) bool {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return holds()
+		}
+	}
+	return true
+}
+
+// Elapse returns once d has passed, for a test that needs some traffic to go on for a while. It calls each once every
+// step.
+func Elapse(d, step time.Duration, each func()) {
+	end := time.NewTimer(d)
+	defer end.Stop()
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	for {
+		select {
+		case <-end.C:
+			return
+		case <-tick.C:
+			each()
+		}
+	}
+}
