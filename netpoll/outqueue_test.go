@@ -1,0 +1,118 @@
+package netpoll
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"roost/hub"
+)
+
+// The kernel takes any number of bytes of what gather returns. Whatever it
+// takes, the stream must be the pieces in their order, pongs between whole
+// frames only, and the counts must be those of the frames that left whole.
+func TestOutQueueAgainstStream(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		var q outQueue
+		var stream []byte
+		scratch := make([]byte, 64)
+		pushed, sent, pushedBytes := 0, 0, 0
+		for range 300 {
+			switch rng.IntN(5) {
+			case 0, 1:
+				frame := fmt.Appendf(nil, "<%d%s>", pushed, bytes.Repeat([]byte("."), rng.IntN(100)))
+				q.push(&hub.Notification{Frame: frame})
+				pushed++
+				pushedBytes += len(frame)
+			case 2:
+				q.pong = append(q.pong[:0], "(pong)"...)
+			default:
+				if q.empty() {
+					continue
+				}
+				buf := q.gather(scratch)
+				if len(buf) == 0 {
+					t.Fatal("nothing gathered from a queue that is not empty")
+				}
+				n := 1 + rng.IntN(len(buf))
+				stream = append(stream, buf[:n]...)
+				sent += q.took(n)
+			}
+			if q.notifications() != pushed-sent {
+				t.Fatalf("seed %d: %d wait, pushed %d, sent %d", seed, q.notifications(), pushed, sent)
+			}
+		}
+		q.lastWords = []byte("[end]")
+		for !q.empty() {
+			buf := q.gather(scratch)
+			n := 1 + rng.IntN(len(buf))
+			stream = append(stream, buf[:n]...)
+			sent += q.took(n)
+		}
+		checkStream(t, stream, pushed)
+		if sent != pushed || q.bytes != 0 {
+			t.Fatalf("seed %d: sent %d of %d, %d bytes left", seed, sent, pushed, q.bytes)
+		}
+	}
+}
+
+// checkStream reads <0…>(pong)<1…>…[end].
+func checkStream(t *testing.T, stream []byte, frames int) {
+	t.Helper()
+	next := 0
+	for len(stream) > 0 {
+		switch {
+		case bytes.HasPrefix(stream, []byte("(pong)")):
+			stream = stream[len("(pong)"):]
+		case bytes.Equal(stream, []byte("[end]")):
+			stream = nil
+		default:
+			end := bytes.IndexByte(stream, '>')
+			want := fmt.Appendf(nil, "<%d.", next)
+			if end < 0 || !bytes.HasPrefix(append(stream[:end:end], '.'), want) {
+				t.Fatalf("frame %d expected at %.40q", next, stream)
+			}
+			stream = stream[end+1:]
+			next++
+		}
+	}
+	if next != frames {
+		t.Fatalf("%d frames in the stream, want %d", next, frames)
+	}
+}
+
+func TestOutQueueGivesMemoryBack(t *testing.T) {
+	t.Parallel()
+	var q outQueue
+	n := &hub.Notification{Frame: []byte("x")}
+	for range 256 {
+		q.push(n)
+	}
+	for !q.empty() {
+		q.took(len(q.gather(make([]byte, 1024))))
+	}
+	q.reset()
+	if cap(q.frames) > keptFrames {
+		t.Errorf("an empty queue keeps room for %d frames, want %d at most", cap(q.frames), keptFrames)
+	}
+}
+
+// A queue that is pushed to as it drains must not grow for ever.
+func TestOutQueueReusesItsFront(t *testing.T) {
+	t.Parallel()
+	var q outQueue
+	n := &hub.Notification{Frame: []byte("12345678")}
+	for range 10 {
+		q.push(n)
+	}
+	for range 10_000 {
+		q.push(n)
+		q.took(len(n.Frame))
+	}
+	if cap(q.frames) > 64 {
+		t.Errorf("room for %d frames while 10 wait", cap(q.frames))
+	}
+}
