@@ -16,6 +16,6 @@ for dir in $dirs; do
   targets=$(go test -list '^Fuzz' "$dir" | grep '^Fuzz')
   for target in $targets; do
     printf '== %s for %s\n' "$target" "$time"
-    go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$dir"
+    go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 1s "$dir"
   done
 done

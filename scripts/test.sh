@@ -12,13 +12,13 @@ scripts/deps.sh
 say 'gofmt, vet, staticcheck'
 scripts/check.sh
 
-fresh=()
+flags=(-timeout 5m) # a package that hangs shall say where, in good time
 if [ "${CI:-}" = true ]; then
-  fresh=(-count=1)
+  flags+=(-count=1)
 fi
 
 say 'quick tests on one processor'
-GOMAXPROCS=1 go test -short -p "$(nproc)" "${fresh[@]}" ./...
+GOMAXPROCS=1 go test -short -p "$(nproc)" "${flags[@]}" ./...
 
 say 'all tests, with the race detector'
-go test -race "${fresh[@]}" ./...
+go test -race "${flags[@]}" ./...
