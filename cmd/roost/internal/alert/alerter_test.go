@@ -104,6 +104,24 @@ func TestFullQueueIsCountedAndTold(t *testing.T) {
 	})
 }
 
+// What one message does not hold leaves in the next ones, in order.
+func TestManyLongLines(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := new(discord)
+		a, _ := start(d)
+		long := strings.Repeat("x", 800)
+		queue(a, long+"1", long+"2", long+"3", long+"4")
+		a.Send(long + "5")
+		synctest.Wait()
+		want := []string{long + "1\n" + long + "2", long + "3\n" + long + "4", long + "5"}
+		if got := contents(d.seen()); !slices.Equal(got, want) {
+			t.Errorf("got %q", got)
+		}
+		closeAlerter(t, a)
+	})
+}
+
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	refused := func(int, *http.Request) (*http.Response, error) { return nil, errors.New("refused") }

@@ -70,10 +70,10 @@ func TestCloseIsBounded(t *testing.T) {
 		if err := a.Close(3 * time.Second); err == nil || strings.Contains(err.Error(), testToken) {
 			t.Errorf("error %v", err)
 		}
+		<-a.done
 		if took := time.Since(begin); took != 3*time.Second {
 			t.Errorf("took %s", took)
 		}
-		<-a.done
 		if a.Dropped() != 2 || strings.Contains(log.String(), testToken) {
 			t.Errorf("%d dropped; %s", a.Dropped(), log.String())
 		}

@@ -21,14 +21,11 @@ const (
 // Validate checks what the values mean. Its error, when not nil, is Problems.
 func (c Config) Validate() error { return c.check(nil).err() }
 
-// check finds all problems with what could be read.
+// check finds all problems but unread, which are known: those variables hold their defaults.
 func (c Config) check(unread Problems) Problems {
 	var bad Problems
 	ok := c.valid()
 	for _, v := range variables() {
-		if unread.names(v.name) {
-			continue
-		}
 		if d, is := reflect.ValueOf(c).Field(v.index).Interface().(time.Duration); is && d <= 0 {
 			bad = append(bad, v.problem(v.current(c)))
 			continue
