@@ -140,7 +140,7 @@ func TestEnvelope(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			user := fmt.Sprintf("user:%d", i) // a colon in it: the user is all after the channel's first
-			client := server.Connect(user)
+			client := server.As(t).Connect(user)
 			redis.Client().Publish(t.Context(), "user_noti:"+user, test.published)
 			message := client.WaitMessages(1)[0]
 			before, after := `{"type":`+test.kind+`,"payload":`+test.payload+`,"timestamp":"`, `"}`

@@ -51,6 +51,13 @@ func Launch(t testing.TB, redis Redis, env Env, wrap ...string) *Server {
 	return s
 }
 
+// As is the server for a subtest: what is opened through it ends with that, and failures are that one's.
+func (s *Server) As(t testing.TB) *Server {
+	process := *s.Process
+	process.t = t
+	return &Server{Process: &process, WS: s.WS, HTTP: s.HTTP, http: s.http}
+}
+
 // ServerEnv is what a server of the tests is told: loopback, free ports, the tests' Redis and secret, two processors
 // and so two loops, few connections to Redis, and then env.
 func ServerEnv(redis Redis, env Env) Env {
