@@ -32,7 +32,7 @@ type conn struct {
 	loop *loop
 	fd   int32
 
-	probe  bool // static once open: the server's own health check, outside counts and logs
+	probe  bool // static once admitted: the server's own health check, outside counts and logs
 	opened bool // written by the loop in OnOpen, read by the acceptor after Enroll returned
 
 	state   state

@@ -69,13 +69,13 @@ func (l *loop) decide(c *conn, head, more []byte) {
 // the client's own onopen causes must find it, and since deliveries are items of
 // the loop's queue they can't overtake the 101.
 func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
+	c.probe = req.Probe // before others can find the connection
 	total, ofUser, err := l.server.cfg.Hub.Admit(c, req.User)
 	if errors.Is(err, hub.ErrFull) {
 		l.refuse(c, wsproto.RefuseFull(l.server.cfg.RetryAfter), ReasonAnswered)
 		return
 	}
 	now := l.server.now()
-	c.probe = req.Probe
 	c.state = stateOpen
 	c.heard, c.pingAt = now, l.firstPing(now)
 	if !c.probe {

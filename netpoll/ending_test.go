@@ -1,0 +1,293 @@
+package netpoll
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+func TestCloseIsAnsweredAndThenTheServerCloses(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	client := r.upgrade("alice")
+	if _, err := client.Write(masked(0x88, "\x03\xe8bye")); err != nil {
+		t.Fatal(err)
+	}
+	if opcode, payload := client.readFrame(t); opcode != 0x88 || string(payload) != "\x03\xe8" {
+		t.Fatalf("answer: %x % x, want a close frame with 1000", opcode, payload)
+	}
+	if _, err := client.r.ReadByte(); err != io.EOF {
+		t.Fatalf("after the answer: %v, want EOF", err)
+	}
+	eventually(t, "counted", func() bool { return r.server.Stats().Ended["client_closed"] == 1 })
+}
+
+func TestViolationsAreAnswered(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.MaxMessage = 100 })
+	for name, tc := range map[string]struct {
+		send   string
+		code   int
+		reason string
+	}{
+		"unmasked":        {"\x81\x01x", 1002, "protocol_error"},
+		"not UTF-8":       {string(masked(0x81, "\xff")), 1007, "invalid_text"},
+		"message too big": {string(masked(0x81, strings.Repeat("x", 101))), 1009, "message_too_big"},
+		"reserved opcode": {string(masked(0x83, "")), 1002, "protocol_error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := r.upgrade("alice")
+			if _, err := io.WriteString(client, tc.send); err != nil {
+				t.Fatal(err)
+			}
+			opcode, payload := client.readFrame(t)
+			if code := int(payload[0])<<8 | int(payload[1]); opcode != 0x88 || code != tc.code {
+				t.Fatalf("answer: %x, code %d; want a close frame with %d", opcode, code, tc.code)
+			}
+			eventually(t, "counted", func() bool { return r.server.Stats().Ended[tc.reason] > 0 })
+		})
+	}
+}
+
+// Frames split at every byte, several in one segment, behind the head.
+func TestPingsAreAnsweredHoweverTheyAreSplit(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	client := r.upgrade("alice")
+	var stream []byte
+	for i := range 10 {
+		stream = append(stream, masked(0x89, fmt.Sprint("ping ", i))...)
+		stream = append(stream, masked(0x81, "a text")...)
+	}
+	for i := range stream {
+		if _, err := client.Write(stream[i : i+1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := client.Write(stream); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for i := range 10 {
+			if opcode, payload := client.readFrame(t); opcode != 0x8a || string(payload) != fmt.Sprint("ping ", i) {
+				t.Fatalf("answer %d: %x %q", i, opcode, payload)
+			}
+		}
+	}
+}
+
+// A flood of pings from a client that reads nothing costs one pong of memory.
+func TestPingFloodWithoutReading(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	client := r.upgrade("alice")
+	flood := bytes.Repeat(masked(0x89, strings.Repeat("p", 125)), 100)
+	eventually(t, "the connection stalls", func() bool {
+		if _, err := client.Write(flood); err != nil {
+			t.Fatal(err)
+		}
+		return r.server.Stats().Stalled == 1
+	})
+	before := r.server.Stats().BytesIn
+	for range 10 {
+		if _, err := client.Write(flood); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the server reads all of it", func() bool { return r.server.Stats().BytesIn >= before+uint64(10*len(flood)) })
+	checked := make(chan int, 2)
+	for _, l := range r.server.loops {
+		_ = l.do(func() {
+			most := 0
+			l.wheel.each(func(c *conn) {
+				if c.out != nil {
+					most = len(c.out.pong) + len(c.out.partial)
+				}
+			})
+			checked <- most
+		})
+	}
+	if waiting := max(<-checked, <-checked); waiting == 0 || waiting > 2*127 {
+		t.Errorf("%d bytes of pongs wait, want one or two pongs", waiting)
+	}
+}
+
+func TestSilentClientsAreEndedAndLivelyOnesStay(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.PingInterval, c.PongWait = 50*time.Millisecond, 400*time.Millisecond })
+	lively := r.connect("lively")
+	gotPings := make(chan struct{}, 1000)
+	lively.SetPingHandler(func(data string) error {
+		gotPings <- struct{}{}
+		return lively.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(time.Second))
+	})
+	go func() { _, _, _ = lively.ReadMessage() }()
+	silent := r.upgrade("silent")
+	eventually(t, "the silent one is ended", func() bool { return r.server.Stats().Ended["pong_timeout"] == 1 })
+	for range 20 { // a second and more: twice the pong wait
+		<-gotPings
+	}
+	if n := r.hub.ConnectionsOf("lively"); n != 1 {
+		t.Errorf("the lively client has %d connections, want 1", n)
+	}
+	_ = silent.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.Copy(io.Discard, silent.r); err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("the silent client's socket: %v", err)
+	}
+}
+
+// Whoever is in the middle of sending still gets to read the answer.
+func TestRefusalsArriveWhileTheClientSends(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.LingerTimeout = 2 * time.Second })
+	for range 50 {
+		conn, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		go func() {
+			_, _ = io.WriteString(conn, "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"+
+				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"+strings.Repeat("more", 25_000))
+		}()
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401 ") {
+			t.Fatalf("answer %.60q, %v", answer, err)
+		}
+		_ = conn.Close()
+	}
+	eventually(t, "no socket is left", func() bool { return r.server.Stats().Sockets == 0 })
+}
+
+func TestHandshakeDeadlineHoldsHoweverSlowlyBytesCome(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.HandshakeTimeout = 300 * time.Millisecond })
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	go func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for range 1000 {
+			<-tick.C
+			if _, err := conn.Write([]byte("G")); err != nil {
+				return
+			}
+		}
+	}()
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	answer, _ := io.ReadAll(conn)
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") {
+		t.Errorf("answer %.60q, want a 408", answer)
+	}
+	if n := r.server.Stats().Refused["handshake_timeout"]; n != 1 {
+		t.Errorf("counted %d, want 1", n)
+	}
+}
+
+func TestShutdownSendsWhatWaitsAndThenGoodbye(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	conns := make([]*websocket.Conn, 20)
+	for i := range conns {
+		conns[i] = r.connect("alice")
+	}
+	r.hub.Deliver("alice", `{"type":"the last one"}`)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- r.server.Shutdown(ctx, Restarting()) }()
+	for i, conn := range conns {
+		if _, message, err := conn.ReadMessage(); err != nil || !strings.Contains(string(message), "the last one") {
+			t.Fatalf("connection %d: %q, %v", i, message, err)
+		}
+		if _, _, err := conn.ReadMessage(); !websocket.IsCloseError(err, 1012) {
+			t.Fatalf("connection %d: %v, want close code 1012", i, err)
+		}
+		_ = conn.Close()
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+	if err := <-r.served; err != ErrClosed {
+		t.Errorf("Serve returned %v, want ErrClosed", err)
+	}
+	if s := r.server.Stats(); s.Sockets != 0 || s.Ended["restart"] != 20 {
+		t.Errorf("left: %d sockets, ended %v", s.Sockets, s.Ended)
+	}
+	r.balanced()
+}
+
+// A failure while one connection is served ends that connection only.
+func TestPanicEndsOneConnection(t *testing.T) {
+	t.Parallel()
+	broken := func() (int, []byte) { panic("health is broken") }
+	r := start(t, func(c *Config) { c.Health = broken })
+	bystander := r.connect("alice")
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.ReadAll(conn); err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Fatalf("the connection was not closed: %v", err)
+	}
+	if n := r.server.Stats().Panics; n != 1 {
+		t.Errorf("counted %d panics, want 1", n)
+	}
+	r.hub.Deliver("alice", `{"type":"x"}`)
+	if _, _, err := bystander.ReadMessage(); err != nil {
+		t.Errorf("another connection suffers: %v", err)
+	}
+}
+
+func TestSocketLimit(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.MaxSockets = 10 })
+	var silent []net.Conn
+	for range 30 {
+		conn, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		silent = append(silent, conn)
+	}
+	eventually(t, "those beyond the limit are turned away", func() bool { return r.server.Stats().TurnedAway["descriptors"] == 20 })
+	for _, conn := range silent {
+		_ = conn.Close()
+	}
+	eventually(t, "the places are free again", func() bool { return r.server.Stats().Sockets == 0 })
+	r.connect("alice")
+}
+
+func TestBudget(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ descriptors, reserved, wanted, sockets, connections int }{
+		{20_000, 200, 10_000, 19_800, 10_000},
+		{20_000, 200, 0, 19_800, 19_288},
+		{1024, 200, 10_000, 824, 773},
+		{64, 200, 10_000, 2, 1},
+		{1 << 30, 200, 100_000, 1<<30 - 200, 100_000},
+	} {
+		got := NewBudget(tc.descriptors, tc.reserved, tc.wanted)
+		if got.Sockets != tc.sockets || got.Connections != tc.connections {
+			t.Errorf("NewBudget(%d, %d, %d) = %+v, want %d sockets and %d connections",
+				tc.descriptors, tc.reserved, tc.wanted, got, tc.sockets, tc.connections)
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package netpoll
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/gorilla/websocket"
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"roost/hub"
+	"roost/wsproto"
+)
+
+// gnet's package starts a pool of workers that Roost never uses, for the life of
+// the process.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
+		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
+}
+
+const testSecret = "a secret of at least thirty-two bytes"
+
+// rig is a server on a port of its own, with a hub to deliver through.
+type rig struct {
+	t      testing.TB
+	server *Server
+	hub    *hub.Hub
+	addr   string
+	served chan error
+}
+
+// start runs a server until the test ends. change may alter its configuration.
+func start(t testing.TB, change func(*Config)) *rig {
+	t.Helper()
+	gate, err := wsproto.NewGate(wsproto.GateConfig{Secret: []byte(testSecret)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := hub.New(hub.Config{Logger: slog.New(slog.DiscardHandler)})
+	cfg := Config{Gate: gate, Hub: h, Logger: slog.New(slog.DiscardHandler), Loops: 2, LingerTimeout: 200 * time.Millisecond}
+	if change != nil {
+		change(&cfg)
+	}
+	server, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := Listen(t.Context(), ListenConfig{Address: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, server: server, hub: h, addr: ln.Addr().String(), served: make(chan error, 1)}
+	go func() { r.served <- server.Serve(ln) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := server.Shutdown(ctx, GoingAway()); err != nil && err != ErrClosed {
+			t.Errorf("shutting down: %v", err)
+		}
+	})
+	return r
+}
+
+func token(t testing.TB, user string) string {
+	t.Helper()
+	claims := jwt.MapClaims{"sub": user, "exp": time.Now().Add(time.Hour).Unix()}
+	signed, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(testSecret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+// connect opens a WebSocket with gorilla's client.
+func (r *rig) connect(user string) *websocket.Conn {
+	r.t.Helper()
+	conn, _, err := websocket.DefaultDialer.DialContext(r.t.Context(), "ws://"+r.addr+"/ws?token="+token(r.t, user), nil)
+	if err != nil {
+		r.t.Fatalf("connecting as %s: %v", user, err)
+	}
+	r.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// raw is a client that sends and reads bytes.
+type raw struct {
+	*net.TCPConn
+	r *bufio.Reader
+}
+
+// upgrade opens a WebSocket by hand, with a small receive buffer so that a
+// client that stops reading is felt soon.
+func (r *rig) upgrade(user string) *raw {
+	r.t.Helper()
+	dialer := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 16<<10) })
+	}}
+	conn, err := dialer.DialContext(r.t.Context(), "tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	tcp := conn.(*net.TCPConn)
+	r.t.Cleanup(func() { _ = tcp.Close() })
+	_ = tcp.SetDeadline(time.Now().Add(20 * time.Second))
+	if _, err := fmt.Fprintf(tcp, "GET /ws?token=%s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", token(r.t, user)); err != nil {
+		r.t.Fatal(err)
+	}
+	reader := bufio.NewReader(tcp)
+	response, err := http.ReadResponse(reader, nil)
+	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+		r.t.Fatalf("upgrading: %v, %v", response, err)
+	}
+	return &raw{tcp, reader}
+}
+
+// readFrame reads one unmasked server frame.
+func (c *raw) readFrame(t testing.TB) (opcode byte, payload []byte) {
+	t.Helper()
+	var header [2]byte
+	if _, err := io.ReadFull(c.r, header[:]); err != nil {
+		t.Fatalf("reading a frame's header: %v", err)
+	}
+	size := int(header[1])
+	if size == 126 {
+		var long [2]byte
+		if _, err := io.ReadFull(c.r, long[:]); err != nil {
+			t.Fatal(err)
+		}
+		size = int(long[0])<<8 | int(long[1])
+	}
+	payload = make([]byte, size)
+	if _, err := io.ReadFull(c.r, payload); err != nil {
+		t.Fatalf("reading a frame's payload: %v", err)
+	}
+	return header[0], payload
+}
+
+// masked builds a client frame with the mask zero.
+func masked(first byte, payload string) []byte {
+	if len(payload) > 125 {
+		panic("short frames only")
+	}
+	return append([]byte{first, 0x80 | byte(len(payload)), 0, 0, 0, 0}, payload...)
+}
+
+// eventually waits for a condition that other goroutines bring about.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(15 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+		<-tick.C
+	}
+}
+
+// balanced checks the promise that nothing disappears.
+func (r *rig) balanced() {
+	r.t.Helper()
+	s := r.server.Stats()
+	if s.Accepted != s.Sent+s.FailedTotal()+s.Waiting {
+		r.t.Errorf("accepted %d, sent %d, failed %d, waiting %d", s.Accepted, s.Sent, s.FailedTotal(), s.Waiting)
+	}
+}
