@@ -58,6 +58,9 @@ func TestPoolOptions(t *testing.T) {
 		o.PoolTimeout != time.Second || o.ConnMaxIdleTime != time.Minute || o.ConnMaxLifetime != time.Hour {
 		t.Errorf("options: %+v", o)
 	}
+	if o.Protocol != 2 {
+		t.Errorf("RESP%d", o.Protocol)
+	}
 	if o.MaxRetries != -1 {
 		t.Errorf("MaxRetries 0 became %d, which go-redis does not take for none", o.MaxRetries)
 	}

@@ -10,17 +10,24 @@ import (
 	"time"
 )
 
-// fakeRedis is a server that confirms subscriptions and then says what no Redis should.
+// fakeRedis is a server that confirms subscriptions and then says what no Redis should. Static once it has started,
+// but for what mu guards.
 type fakeRedis struct {
 	addr string
 
 	hello string                   // answers HELLO; empty: properly
-	after func(n int) (odd string) // sent after the n-th link's subscriptions, counted from 1
-	links int                      // guarded by mu
+	mute  string                   // the kind of subscription that is not confirmed; empty: none
+	after func(n int) (odd string) // sent after the n-th link's subscriptions, counted from 1; hangUp closes
 
-	mu sync.Mutex
+	mu       sync.Mutex
+	links    int // that subscribed
+	accepted int // connections
+
 	wg sync.WaitGroup
 }
+
+// hangUp is what fakeRedis says to close the connection.
+const hangUp = "hang up"
 
 // start starts the server; the test's end stops it.
 func (f *fakeRedis) start(t *testing.T) {
@@ -37,6 +44,9 @@ func (f *fakeRedis) start(t *testing.T) {
 				return
 			}
 			t.Cleanup(func() { conn.Close() })
+			f.mu.Lock()
+			f.accepted++
+			f.mu.Unlock()
 			f.wg.Go(func() { f.serve(conn) })
 		}
 	})
@@ -54,7 +64,11 @@ func (f *fakeRedis) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		fmt.Fprint(conn, f.answer(args))
+		answer, end := strings.CutSuffix(f.answer(args), hangUp)
+		fmt.Fprint(conn, answer)
+		if end {
+			return
+		}
 	}
 }
 
@@ -66,15 +80,22 @@ func (f *fakeRedis) answer(args []string) string {
 		}
 		return "*2\r\n$5\r\nproto\r\n:2\r\n"
 	case "subscribe":
-		return confirmed("subscribe", args[1])
+		return f.confirm("subscribe", args[1])
 	case "psubscribe":
 		f.mu.Lock()
 		f.links++
 		n := f.links
 		f.mu.Unlock()
-		return confirmed("psubscribe", args[1]) + f.after(n)
+		return f.confirm("psubscribe", args[1]) + f.after(n)
 	}
 	return ":0\r\n"
+}
+
+func (f *fakeRedis) confirm(kind, channel string) string {
+	if kind == f.mute {
+		return ""
+	}
+	return confirmed(kind, channel)
 }
 
 func confirmed(kind, channel string) string {

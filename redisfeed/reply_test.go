@@ -1,6 +1,7 @@
 package redisfeed
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -96,9 +97,55 @@ func TestUnconfirmedIsNotConnected(t *testing.T) {
 	}
 }
 
-func TestHalfConfirmedEnds(t *testing.T) {
+func TestHalfConfirmedIsNotConnected(t *testing.T) {
 	t.Parallel()
-	// Notifications flow and so the socket is never silent, but the channel's confirmation never comes.
+	for _, mute := range []string{"subscribe", "psubscribe"} {
+		fake := fakeRedis{mute: mute, after: func(int) string { return "" }}
+		fake.start(t)
+		cfg := quick(fake.addr)
+		cfg.HeartbeatTimeout = 300 * time.Millisecond
+		cfg.MaxAttempts = 1
+		if err := run(t, cfg, &collector{}).wait(t); !errors.Is(err, ErrGaveUp) {
+			t.Errorf("%s not confirmed: Run: %v", mute, err)
+		}
+	}
+}
+
+// go-redis reconnects and resubscribes inside Receive if it is let: what came on that connection would be lost unseen.
+func TestOneConnectionForEachLink(t *testing.T) {
+	t.Parallel()
+	fake := fakeRedis{after: func(n int) string {
+		if n <= 3 {
+			return goodMessage + hangUp
+		}
+		return goodMessage
+	}}
+	fake.start(t)
+	cfg := quick(fake.addr)
+	cfg.HeartbeatInterval = cfg.HeartbeatTimeout - 1
+	f, err := New(cfg, &collector{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.beat.connected = nil // no heartbeats, which would be connections too
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- f.Run(ctx) }()
+	waitFor(t, "the fourth link", func() bool { return f.Status().Messages == 4 })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	fake.mu.Lock()
+	defer fake.mu.Unlock()
+	if fake.accepted != 4 || f.Status().Gaps != 3 {
+		t.Errorf("%d connections for 4 links, status %+v", fake.accepted, f.Status())
+	}
+}
+
+func TestUnconfirmedForTooLongEnds(t *testing.T) {
+	t.Parallel()
+	// Notifications flow and so the socket is never silent, but no confirmation comes.
 	cfg := quick(chatter(t))
 	cfg.HeartbeatTimeout = 300 * time.Millisecond
 	cfg.MaxAttempts = 1
