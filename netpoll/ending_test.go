@@ -116,8 +116,8 @@ func TestPingFloodWithoutReading(t *testing.T) {
 			checked <- most
 		})
 	}
-	if waiting := max(<-checked, <-checked); waiting == 0 || waiting > 2*127 {
-		t.Errorf("%d bytes of pongs wait, want one or two pongs", waiting)
+	if waiting := max(<-checked, <-checked); waiting > 2*127 {
+		t.Errorf("%d bytes of pongs wait, want two pongs at most", waiting)
 	}
 }
 

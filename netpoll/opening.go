@@ -81,7 +81,7 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 	if !c.probe {
 		l.stats.opened.Add(1)
 		l.server.log.Info("connected", "user_id", req.User,
-			"total_connections", total, "user_connections", ofUser, "remote", c.sock.RemoteAddr())
+			"total_connections", total, "user_connections", ofUser, "remote", c.sock.RemoteAddr().String())
 	}
 	l.schedule(c)
 	l.sendNow(c, req.AppendUpgrade(l.scratch[:0]))

@@ -21,6 +21,9 @@ const (
 	ReasonHandshake         // no complete request head within WS_HANDSHAKE_TIMEOUT
 	ReasonAnswered          // an HTTP answer was sent and that was all: refusals, /health
 	reasonCount
+
+	// lastOpenReason ends those that a connection can have which got its 101.
+	lastOpenReason = ReasonPanic
 )
 
 var reasonNames = [reasonCount]string{

@@ -116,7 +116,7 @@ func (l *loop) addTo(sum *Stats) {
 	for i := range st.refused {
 		sum.Refused[wsproto.RefusalReason(i).String()] += st.refused[i].Load()
 	}
-	for i := ReasonClient; i < reasonCount; i++ {
+	for i := ReasonClient; i <= lastOpenReason; i++ {
 		sum.Ended[i.String()] += st.ended[i].Load()
 	}
 	sum.Opened += st.opened.Load()

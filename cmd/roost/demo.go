@@ -23,8 +23,8 @@ type demoCmd struct {
 // who listens, so that one line in another terminal makes a notification arrive.
 func (c *demoCmd) Run(env *environment) error {
 	redis := miniredis.NewMiniRedis()
-	if err := redis.StartAddr("127.0.0.1:0"); err != nil {
-		return fmt.Errorf("starting the embedded Redis: %w", err)
+	if err := startRedis(redis); err != nil {
+		return err
 	}
 	defer redis.Close()
 
@@ -39,13 +39,25 @@ func (c *demoCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(env.ctx)
+	// The listener outlives the signal, to be told goodbye like everybody.
+	ctx, cancel := context.WithCancel(context.WithoutCancel(env.ctx))
 	defer cancel()
 	return serve(env, cfg, func(s *service) {
 		url := "ws://" + s.localURL() + "/ws?token=" + token
 		c.greet(env, url, redis.Addr())
 		go c.listen(ctx, env.stdout, url, s.log)
 	})
+}
+
+// startRedis takes a port that can be remembered, or else any.
+func startRedis(redis *miniredis.Miniredis) error {
+	if redis.StartAddr("127.0.0.1:16379") == nil {
+		return nil
+	}
+	if err := redis.StartAddr("127.0.0.1:0"); err != nil {
+		return fmt.Errorf("starting the embedded Redis: %w", err)
+	}
+	return nil
 }
 
 // demoConfig fills in what a demo should not ask for. What the environment says

@@ -44,6 +44,9 @@ func main() {
 	defer cancel()
 	// From the first signal on, the next one has its usual effect: the end, at once.
 	context.AfterFunc(ctx, cancel)
+	// Go ends a process whose standard output is a pipe that nobody reads any
+	// more. A log reader that died must not take the connections with it.
+	signal.Ignore(syscall.SIGPIPE)
 	env := &environment{ctx: ctx, stdout: os.Stdout, stderr: os.Stderr, program: os.Args[0]}
 	os.Exit(run(env, os.Args[1:]))
 }

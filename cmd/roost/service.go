@@ -215,10 +215,11 @@ func (s *service) stop(limit time.Duration, farewell func() netpoll.Farewell) {
 	s.log.Info("delivered", "sent", left.Sent, "failed", left.FailedTotal(), "accepted", left.Accepted)
 }
 
-// localAddress is where this machine reaches a server that listens on host.
+// localAddress is where this machine reaches a server that listens on host. It
+// is a number where it can be, so that nobody has to be asked for it.
 func localAddress(host string, port int) string {
 	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
-		host = "localhost"
+		host = "127.0.0.1"
 	}
 	return net.JoinHostPort(host, strconv.Itoa(port))
 }

@@ -41,8 +41,13 @@ func format(cfg Config, w io.Writer, level slog.Leveler) slog.Handler {
 	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, AddSource: cfg.Development, ReplaceAttr: replace})
 }
 
-// replace names LevelCritical, and shortens the source to dir/file.go:line.
+// replace names LevelCritical, shortens the source to dir/file.go:line, and
+// writes durations as people do (5s): a bare number of nanoseconds says nothing.
 func replace(groups []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+		return a
+	}
 	if len(groups) > 0 {
 		return a
 	}

@@ -169,3 +169,14 @@ func TestLevelChangesAtRunTime(t *testing.T) {
 		}
 	}
 }
+
+// A duration is text in both encodings.
+func TestDurationsAreReadable(t *testing.T) {
+	t.Parallel()
+	var buf strings.Builder
+	logger := slog.New(slog.NewJSONHandler(&buf, &slog.HandlerOptions{ReplaceAttr: replace}))
+	logger.Info("x", "pause", 1500*time.Millisecond, slog.Group("g", "pause", time.Second))
+	if got := buf.String(); !strings.Contains(got, `"pause":"1.5s"`) || !strings.Contains(got, `"g":{"pause":"1s"}`) {
+		t.Errorf("logged %s", got)
+	}
+}
