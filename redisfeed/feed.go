@@ -35,7 +35,8 @@ type Feed struct {
 	beatFailing bool
 }
 
-// New returns a feed that does nothing until Run, apart from Publish. The error names the value in cfg that cannot be.
+// New returns a feed that is subscribed to nothing until Run; its pool opens Config.MinIdleConns in the background, and
+// Publish works. The error names the value in cfg that cannot be.
 func New(cfg Config, sink Sink) (*Feed, error) {
 	if sink == nil {
 		return nil, errNoSink
