@@ -1,0 +1,177 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"roost/cmd/roost/internal/roosttest"
+	"roost/redisfeed/redistest"
+)
+
+func TestMaxConnections(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, roosttest.Env{"WS_MAX_CONNECTIONS": "3"})
+	first := server.Connect("alice")
+	server.Connect("alice")
+	server.Connect("bob")
+
+	for range 10 {
+		answer := refusedFor(t, server, "full")
+		if answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(answer.Text, "no room") {
+			t.Fatalf("the fourth was answered %s %q", answer.Status, answer.Text)
+		}
+		if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err != nil || seconds < 1 {
+			t.Errorf("Retry-After is %q", answer.Header.Get("Retry-After"))
+		}
+	}
+	// A bad token is a bad token, also when there is no room.
+	if answer := server.Dial().Ask(roosttest.Head("bad")); answer.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a bad token was answered %s", answer.Status)
+	}
+	first.Close()
+	server.WaitMetric("roost_connections", 2)
+	again := server.Connect("carol")
+	notify(redis, "carol", numbered(1))
+	again.WaitMessages(1)
+	if got := server.Metrics()[`roost_connections_refused_total{reason="full"}`]; got != 10 {
+		t.Errorf("%v refusals are counted, want 10", got)
+	}
+}
+
+// startWith starts a server that may open so many descriptors.
+func startWith(t *testing.T, descriptors int) (*redistest.Server, *roosttest.Server) {
+	t.Helper()
+	redis := redistest.Start(t)
+	return redis, roosttest.StartWrapped(t, redis, nil, "prlimit", fmt.Sprintf("--nofile=%d", descriptors))
+}
+
+func TestMoreSocketsThanDescriptors(t *testing.T) {
+	t.Parallel()
+	redis, server := startWith(t, 200)
+	server.WaitLine("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
+		"open_files", 200.0)
+	alice := server.Connect("alice")
+	var crowd []*roosttest.Raw
+	for range 400 {
+		crowd = append(crowd, server.Dial())
+	}
+	const turnedAway = `roost_connections_refused_total{reason="descriptors"}`
+	roosttest.WaitFor(t, "sockets to be turned away", func() bool { return server.Metrics()[turnedAway] >= 200 })
+	notify(redis, "alice", numbered(1))
+	alice.WaitMessages(1)
+	for _, raw := range crowd {
+		_ = raw.Close()
+	}
+	servesAgain(t, redis, server)
+	if alice.Ended() {
+		t.Error("alice lost her connection")
+	}
+}
+
+// servesAgain waits until a new client gets in and gets a notification.
+func servesAgain(t *testing.T, redis *redistest.Server, server *roosttest.Server) {
+	t.Helper()
+	token := roosttest.Token(t, "later")
+	roosttest.WaitFor(t, "the server to serve again", func() bool {
+		raw, err := server.TryDial(0)
+		if err != nil {
+			return false
+		}
+		defer raw.Close()
+		return raw.Upgrade(token) == nil
+	})
+	later := server.Connect("later")
+	notify(redis, "later", numbered(2))
+	later.WaitMessages(1)
+}
+
+// TestFullOfConnections has as many connections as descriptors allow: refusals and /health still get answers.
+func TestFullOfConnections(t *testing.T) {
+	t.Parallel()
+	redis, server := startWith(t, 200)
+	token := roosttest.Token(t, "alice")
+	admitted := 0
+	for {
+		raw := server.Dial()
+		if err := raw.Upgrade(token); err != nil {
+			if !strings.HasPrefix(err.Error(), "503") {
+				t.Fatalf("after %d connections: %v", admitted, err)
+			}
+			break
+		}
+		admitted++
+	}
+	if admitted < 50 || admitted >= 200 {
+		t.Errorf("200 descriptors gave room for %d connections", admitted)
+	}
+	answer := server.Dial().Ask("GET /health HTTP/1.1\r\nHost: lb\r\n\r\n")
+	health := roosttest.ReadHealth(t, answer.StatusCode, []byte(answer.Text))
+	if health.Code != http.StatusOK || *health.WebSocket.Connections != admitted {
+		t.Errorf("%d with %d connections, want 200 with %d", health.Code, *health.WebSocket.Connections, admitted)
+	}
+	notify(redis, "alice", numbered(1))
+	server.WaitMetric("roost_deliveries_sent_total", float64(admitted))
+}
+
+// TestAcceptFails takes descriptors from a running server, so that it is the kernel that says no: first to accept, then
+// to what follows it.
+func TestAcceptFails(t *testing.T) {
+	t.Parallel()
+	const failing = "accepting connections fails; trying again"
+	redis, server := start(t, nil)
+	alice := server.Connect("alice")
+	server.Metrics() // the side server's connection is there from now on
+	few := openDescriptors(t, server) + 12
+
+	limitDescriptors(t, server, 3)
+	var crowd []*roosttest.Raw
+	for range 100 {
+		crowd = append(crowd, server.Dial()) // the kernel's queue takes them
+	}
+	server.WaitLine(failing)
+	notify(redis, "alice", numbered(1))
+	alice.WaitMessages(1)
+
+	limitDescriptors(t, server, few)
+	const turnedAway = `roost_connections_refused_total{reason="enroll_failed"}`
+	roosttest.WaitFor(t, "sockets to be turned away", func() bool { return server.Metrics()[turnedAway] > 0 })
+	notify(redis, "alice", numbered(2))
+	alice.WaitMessages(2)
+	for _, raw := range crowd {
+		_ = raw.Close()
+	}
+	servesAgain(t, redis, server)
+	if n := len(server.Log.Find(failing)); n > 4 {
+		t.Errorf("%d lines about failing accepts", n)
+	}
+}
+
+// openDescriptors counts those of the server.
+func openDescriptors(t *testing.T, server *roosttest.Server) int {
+	t.Helper()
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", server.Pid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(open)
+}
+
+// limitDescriptors sets the soft limit of the running server.
+func limitDescriptors(t *testing.T, server *roosttest.Server, n int) {
+	t.Helper()
+	var limit unix.Rlimit
+	err := unix.Prlimit(server.Pid(), unix.RLIMIT_NOFILE, nil, &limit)
+	if err == nil {
+		limit.Cur = uint64(n)
+		err = unix.Prlimit(server.Pid(), unix.RLIMIT_NOFILE, &limit, nil)
+	}
+	if err != nil {
+		t.Fatalf("limiting descriptors to %d: %v", n, err)
+	}
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"roost/cmd/roost/internal/roosttest"
+	"roost/redisfeed/redistest"
+)
+
+// waitHealth waits until /health says so on both ports.
+func waitHealth(t *testing.T, server *roosttest.Server, code int, status string) roosttest.Health {
+	t.Helper()
+	var health roosttest.Health
+	roosttest.WaitFor(t, "/health to be "+status, func() bool {
+		health = server.Health(false)
+		return health.Code == code && health.Status == status
+	})
+	answer := server.Dial().Ask("GET /health HTTP/1.1\r\nHost: lb\r\n\r\n")
+	if h := roosttest.ReadHealth(t, answer.StatusCode, []byte(answer.Text)); h.Code != code || h.Status != status {
+		t.Errorf("the WebSocket port says %d %s, want %d %s", h.Code, h.Status, code, status)
+	}
+	return health
+}
+
+func TestRedisKilledAndStartedAgain(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	clients := []*roosttest.Client{server.Connect("alice"), server.Connect("alice"), server.Connect("bob")}
+	want := 0
+	for round := range 3 {
+		for n := range 50 {
+			notify(redis, "alice", numbered(n))
+			notify(redis, "bob", numbered(n))
+		}
+		redis.Kill() // what is still in its buffers is lost
+		health := waitHealth(t, server, http.StatusServiceUnavailable, "degraded")
+		if health.Redis.Status != "disconnected" || health.Redis.Error == "" || health.Redis.PingMS != nil {
+			t.Errorf("round %d: redis is said to be %+v", round, health.Redis)
+		}
+		if up := server.Metrics()["roost_redis_up"]; up != 0 {
+			t.Errorf("roost_redis_up is %v", up)
+		}
+		server.Connect("carol").Close() // clients can still come
+		redis.Restart()
+		waitHealth(t, server, http.StatusOK, "healthy")
+		marker := `{"type":"marker","payload":` + strings.Repeat("1", round+1) + `}`
+		notify(redis, "alice", marker)
+		notify(redis, "bob", marker)
+		want++
+		for i, c := range clients {
+			roosttest.WaitFor(t, "delivery to work again", func() bool { return markers(c) == want })
+			if c.Ended() {
+				t.Fatalf("connection %d ended", i)
+			}
+		}
+	}
+	if got := server.Metrics()["roost_redis_reconnects_total"]; got != 3 {
+		t.Errorf("%v reconnects are counted, want 3", got)
+	}
+}
+
+// markers counts the notifications that came after a restart, each once.
+func markers(c *roosttest.Client) int {
+	n := 0
+	for _, message := range c.Messages() {
+		if strings.HasPrefix(message, `{"type":"marker"`) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestRedisAbsentAtTheStart(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	redis.Kill()
+	server := roosttest.Launch(t, redis, nil)
+	health := waitHealth(t, server, http.StatusServiceUnavailable, "degraded")
+	if health.Redis.Status != "disconnected" || health.Redis.Error == "" {
+		t.Errorf("redis is said to be %+v", health.Redis)
+	}
+	alice := server.Connect("alice")
+	redis.Restart()
+	waitHealth(t, server, http.StatusOK, "healthy")
+	notify(redis, "alice", numbered(1))
+	alice.WaitMessages(1)
+}
+
+func TestRedisHangs(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	alice := server.Connect("alice")
+	roosttest.WaitFor(t, "a ping", func() bool { h := server.Health(false); return h.Redis.PingMS != nil && *h.Redis.PingMS > 0 })
+	redis.Pause()
+	roosttest.WaitWithin(t, 11*time.Second, "the hang to be noticed, within 10 s", func() bool {
+		return server.Health(false).Status == "degraded"
+	})
+	redis.Resume()
+	waitHealth(t, server, http.StatusOK, "healthy")
+	notify(redis, "alice", numbered(1))
+	alice.WaitMessages(1)
+}
+
+func TestRedisGoneForGood(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, roosttest.Env{"REDIS_FEED_MAX_ATTEMPTS": "3", "REDIS_FEED_RETRY_DELAY": "100ms"})
+	clients := []*roosttest.Client{server.Connect("alice"), server.Connect("alice"), server.Connect("bob")}
+	redis.Kill()
+	for _, c := range clients {
+		if code, text := c.WaitClose(); code != 1012 || text == "" {
+			t.Errorf("closed with %d %q, want 1012", code, text)
+		}
+	}
+	if code := server.Wait(); code != 1 {
+		t.Errorf("ended with %d, want 1", code)
+	}
+	line := server.WaitLine("the service can't go on")
+	if line.Text("level") != "CRITICAL" || !strings.Contains(line.Text("error"), "Redis") {
+		t.Errorf("the line is %v", line)
+	}
+	if n := len(server.Log.Find("disconnected", "reason", "restart")); n != len(clients) {
+		t.Errorf("%d connections are logged as ended by the restart, want %d", n, len(clients))
+	}
+	if got := server.Stderr.String(); got != "" {
+		t.Errorf("standard error: %s", got)
+	}
+}
+
+func TestRedisNeverThere(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	redis.Kill()
+	server := roosttest.Launch(t, redis, roosttest.Env{"REDIS_FEED_MAX_ATTEMPTS": "2", "REDIS_FEED_RETRY_DELAY": "50ms"})
+	if code := server.Wait(); code != 1 {
+		t.Errorf("ended with %d, want 1", code)
+	}
+	server.WaitLine("the service can't go on", "level", "CRITICAL")
+}

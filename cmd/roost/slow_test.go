@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"roost/cmd/roost/internal/roosttest"
+)
+
+// TestSlowConsumer has a client that never reads, on the same user as one that does, and beside another user.
+func TestSlowConsumer(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	fast, other := server.Connect("alice"), server.Connect("bob")
+	slow := server.DialBuffered(4096)
+	slow.MustUpgrade(roosttest.Token(t, "alice"))
+
+	// Batches that fit the queue of whoever reads: it is empty again before the next one comes.
+	const batches, batch = 20, 100
+	padding := strings.Repeat("x", 1<<10)
+	for i := range batches {
+		var some []string
+		for n := range batch {
+			some = append(some, fmt.Sprintf(`{"type":"n","payload":[%d,"%s"]}`, i*batch+n, padding))
+		}
+		notifyAll(t, redis, "alice", some)
+		notify(redis, "bob", numbered(i))
+		if got := fast.WaitMessages((i + 1) * batch); len(got) != (i+1)*batch {
+			t.Fatalf("the fast connection got %d messages after %d", len(got), (i+1)*batch)
+		}
+		other.WaitMessages(i + 1)
+		checkBalanceNow(t, server.Metrics())
+	}
+
+	const total = batches * batch
+	const accepted = 2*total + batches // twice for alice, once for bob
+	const queue = 256
+	metrics := server.Metrics()
+	full := metrics[`roost_deliveries_failed_total{reason="queue_full"}`]
+	sent, waiting := metrics["roost_deliveries_sent_total"], metrics["roost_deliveries_waiting"]
+	if waiting != queue || metrics["roost_deliveries_accepted_total"] != accepted || sent+full+waiting != accepted {
+		t.Errorf("accepted %v, sent %v, failed %v, waiting %v", metrics["roost_deliveries_accepted_total"], sent, full, waiting)
+	}
+	// What the kernel took before it noticed is bounded by SO_SNDBUF and the client's own buffer: 100 KB, to be generous.
+	if took := sent - total - batches; took > 100 || full < total-queue-100 {
+		t.Errorf("of %d the kernel took %v and %v were dropped", total, took, full)
+	}
+	warnings := server.Log.Find("slow consumer: its queue is full, a notification was dropped", "user_id", "alice")
+	if len(warnings) < 1 || len(warnings) > 30 || len(warnings) > int(full)/10 {
+		t.Errorf("%d warnings about %v dropped notifications", len(warnings), full)
+	}
+
+	_ = slow.Close()
+	server.WaitMetric("roost_deliveries_waiting", 0)
+	metrics = server.Metrics()
+	checkBalance(t, metrics, accepted)
+	if got := metrics[`roost_deliveries_failed_total{reason="connection_closed"}`]; got != queue {
+		t.Errorf("%v failed because the connection ended, want the %d that waited", got, queue)
+	}
+	if got := jsonMetrics(t, server); got != [3]int{total + batches, int(sent), int(full) + queue} {
+		t.Errorf("received, sent, failed are %v in JSON", got)
+	}
+}
+
+// checkBalanceNow wants what holds at every instant.
+func checkBalanceNow(t *testing.T, m roosttest.Metrics) {
+	t.Helper()
+	accepted := m["roost_deliveries_accepted_total"]
+	if sum := m["roost_deliveries_sent_total"] + m.Sum("roost_deliveries_failed_total") + m["roost_deliveries_waiting"]; sum != accepted {
+		t.Errorf("accepted %v, but sent, failed and waiting are %v", accepted, sum)
+	}
+}
+
+// TestSlowConsumerCatchesUp has the queue written out in order once the client reads again.
+func TestSlowConsumerCatchesUp(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	client := server.DialBuffered(4096)
+	client.MustUpgrade(roosttest.Token(t, "alice"))
+	padding := strings.Repeat("x", 2<<10)
+	const total = 200 // fewer than the queue holds
+	var all []string
+	for n := range total {
+		all = append(all, fmt.Sprintf(`{"type":"n","payload":[%d,"%s"]}`, n, padding))
+	}
+	notifyAll(t, redis, "alice", all)
+	server.WaitMetric("roost_deliveries_accepted_total", total)
+	if waiting := server.Metrics()["roost_deliveries_waiting"]; waiting == 0 {
+		t.Error("nothing waits for a client that does not read")
+	}
+	client.Send(roosttest.ClientFrame(9, "ping")) // its pong goes between two messages
+	for n, pongs := 0, 0; n < total || pongs < 1; {
+		opcode, payload := client.Frame()
+		if opcode == 10 && string(payload) == "ping" {
+			pongs++
+			continue
+		}
+		if want := fmt.Sprintf(`{"type":"n","payload":[%d,`, n); !strings.HasPrefix(string(payload), want) {
+			t.Fatalf("message %d is %.60q", n, payload)
+		}
+		n++
+	}
+	server.WaitMetric("roost_deliveries_sent_total", total)
+	checkBalance(t, server.Metrics(), total)
+}
