@@ -1,0 +1,62 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+
+	"roost/cmd/roost/internal/roosttest"
+)
+
+func TestTwoInstances(t *testing.T) {
+	t.Parallel()
+	redis, one := start(t, nil)
+	two := roosttest.Start(t, redis, nil)
+	onOne, onTwo, onBoth := one.Connect("only-one"), two.Connect("only-two"), []*roosttest.Client{one.Connect("both"), two.Connect("both")}
+
+	const total = 50
+	for n := range total {
+		for _, user := range []string{"only-one", "only-two", "both"} {
+			if heard := redis.Publish("user_noti:"+user, numbered(n)); heard != 2 {
+				t.Fatalf("%d instances heard a notification, want 2", heard)
+			}
+		}
+	}
+	for i, c := range append(onBoth, onOne, onTwo) {
+		if got := c.WaitMessages(total); len(got) != total {
+			t.Errorf("connection %d got %d messages, want %d", i, len(got), total)
+		}
+	}
+	for _, server := range []*roosttest.Server{one, two} {
+		server.WaitMetric("roost_deliveries_sent_total", 2*total)
+		metrics := server.Metrics()
+		if received, offline := metrics["roost_notifications_received_total"], metrics["roost_notifications_offline_total"]; received != 3*total || offline != total {
+			t.Errorf("received %v, of these %v offline; want %d and %d", received, offline, 3*total, total)
+		}
+	}
+
+	if code := one.Stop(); code != 0 {
+		t.Errorf("the first instance ended with %d", code)
+	}
+	notify(redis, "both", numbered(total))
+	onBoth[1].WaitMessages(total + 1)
+	if health := two.Health(true); health.Code != http.StatusOK {
+		t.Errorf("the second instance's health is %+v", health)
+	}
+}
+
+// TestProbesOfOneInstanceAreNothingToAnother has identities of deep checks on the Redis that both listen to.
+func TestProbesOfOneInstanceAreNothingToAnother(t *testing.T) {
+	t.Parallel()
+	redis, one := start(t, nil)
+	two := roosttest.Start(t, redis, roosttest.Env{"WS_MODE": "debug"})
+	before := len(two.Log.Lines())
+	if health := one.Health(true); health.Code != http.StatusOK {
+		t.Fatalf("deep health is %+v", health)
+	}
+	notify(redis, "\x00probe:somebody's", "nonsense")
+	notify(redis, "bob", numbered(1)) // comes after both of them
+	two.WaitMetric("roost_notifications_received_total", 1)
+	if messages := two.Log.Messages()[before:]; len(messages) > 0 {
+		t.Errorf("logged %q", messages)
+	}
+}
