@@ -14,8 +14,6 @@ func TestDeepHealth(t *testing.T) {
 	t.Parallel()
 	_, server := start(t, roosttest.Env{"WS_MAX_CONNECTIONS": "1", "WS_ALLOWED_ORIGINS": "https://app.example", "WS_MODE": "debug"})
 	server.Connect("alice") // and so it is full, which a deep check is not concerned with
-	lines := len(server.Log.Lines())
-
 	health := server.Health(true)
 	checkHealthy(t, health)
 	for _, step := range []string{"redis_pubsub", "websocket"} {
@@ -23,10 +21,12 @@ func TestDeepHealth(t *testing.T) {
 			t.Errorf("%s: %+v", step, got)
 		}
 	}
-	server.Stop()
-	for _, line := range server.Log.Lines()[lines:] {
-		if text := line.Message(); text == "connected" || (text == "disconnected" && line.Text("user_id") != "alice") {
-			t.Errorf("logged %v", line)
+	if code := server.Stop(); code != 0 {
+		t.Errorf("ended with %d", code)
+	}
+	for _, event := range []string{"connected", "disconnected"} {
+		if lines := server.Log.Find(event); len(lines) != 1 || lines[0].Text("user_id") != "alice" {
+			t.Errorf("logged %v", lines)
 		}
 	}
 }

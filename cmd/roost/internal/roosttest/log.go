@@ -3,6 +3,7 @@ package roosttest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"sync"
 )
@@ -21,16 +22,41 @@ func (l Line) Text(field string) string {
 
 // Log keeps what a process prints. Any goroutine may use it.
 type Log struct {
-	mu    sync.Mutex // guards the rest
-	raw   bytes.Buffer
-	rest  []byte // the beginning of a line that is not complete
-	lines []Line
+	reading sync.Mutex // held while nobody reads, see Hold
+
+	mu     sync.Mutex // guards the rest
+	broken bool
+	raw    bytes.Buffer
+	rest   []byte // the beginning of a line that is not complete
+	lines  []Line
+}
+
+// errBroken makes exec close its end of the pipe.
+var errBroken = errors.New("nobody reads this any more")
+
+// Hold stops reading, as a log reader that hangs does, until release is called: before the end of the test, which
+// waits for the process's last words.
+func (l *Log) Hold() (release func()) {
+	l.reading.Lock()
+	return sync.OnceFunc(l.reading.Unlock)
+}
+
+// Break closes the pipe at the next line, as a log reader that died has done.
+func (l *Log) Break() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken = true
 }
 
 // Write implements io.Writer for the process's output.
 func (l *Log) Write(b []byte) (int, error) {
+	l.reading.Lock()
+	defer l.reading.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.broken {
+		return 0, errBroken
+	}
 	l.raw.Write(b)
 	l.rest = append(l.rest, b...)
 	for {

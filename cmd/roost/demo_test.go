@@ -1,0 +1,129 @@
+package main
+
+import (
+	"encoding/json"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"roost/cmd/roost/internal/roosttest"
+)
+
+// TestDemo does what the demo tells its user to do.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	demo := roosttest.Run(t, roosttest.Command{Args: []string{"demo"}, Env: roosttest.Env{"WS_PORT": "0", "HTTP_PORT": "0"}})
+	url := waitMatch(t, demo, `listen --url '(ws://[^']+)'`)
+	waitMatch(t, demo, `connected +.*user_id=alice`) // the demo's own listener
+
+	listener := roosttest.Run(t, roosttest.Command{Args: []string{"listen", "--url", url[1]}})
+	waitMatch(t, demo, `total_connections=2`)
+
+	for i, pattern := range []string{`(?m)^  (\S+ publish --redis .*)$`, `(?m)^  (redis-cli -p .*)$`} {
+		line := waitMatch(t, demo, pattern)[1]
+		output, err := exec.Command("sh", "-c", line).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", line, err, output)
+		}
+		roosttest.WaitFor(t, "the demo to print the notification of "+line, func() bool {
+			return strings.Count(demo.Log.String(), `alice got: {"type":"greeting","payload":{"text":"hello"},"timestamp":"`) == i+1
+		})
+		roosttest.WaitFor(t, "the listener to print it", func() bool {
+			return strings.Count(listener.Log.String(), `{"type":"greeting","payload":{"text":"hello"},"timestamp":"`) == i+1
+		})
+	}
+	if code := demo.Stop(); code != 0 {
+		t.Errorf("the demo ended with %d", code)
+	}
+	if code := listener.Wait(); code != 1 || !strings.Contains(listener.Stderr.String(), "1001") {
+		t.Errorf("the listener ended with %d, saying %q", code, listener.Stderr.String())
+	}
+	for line := range strings.Lines(listener.Log.String()) {
+		var envelope map[string]any
+		if err := json.Unmarshal([]byte(line), &envelope); err != nil {
+			t.Errorf("the listener printed %q: %v", line, err)
+		}
+	}
+}
+
+// waitMatch waits until a process has printed something.
+func waitMatch(t *testing.T, process *roosttest.Process, pattern string) (found []string) {
+	t.Helper()
+	compiled := regexp.MustCompile(pattern)
+	roosttest.WaitFor(t, pattern, func() bool {
+		found = compiled.FindStringSubmatch(process.Log.String())
+		return found != nil || process.Exited()
+	})
+	if found == nil {
+		t.Fatalf("the process ended without printing %s", pattern)
+	}
+	return found
+}
+
+// TestCommands uses the subcommands beside a server, with its environment.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	port := server.WS[strings.LastIndexByte(server.WS, ':')+1:]
+	env := roosttest.ServerEnv(redis, roosttest.Env{"WS_PORT": port})
+	run := func(args ...string) *roosttest.Process {
+		return roosttest.Run(t, roosttest.Command{Args: args, Env: env})
+	}
+
+	token := run("token", "--user", "alice", "--email", "alice@mail.example", "--ttl", "5m")
+	if code := token.Wait(); code != 0 {
+		t.Fatalf("token ended with %d", code)
+	}
+	client := server.ConnectWith(strings.TrimSpace(token.Log.String()), roosttest.Dial{})
+	listener := run("listen", "--user", "alice")
+	server.WaitLine("connected", "user_id", "alice", "user_connections", 2.0)
+
+	publish := run("publish", "alice", `{"type":"a","payload":[1.0]}`)
+	if code := publish.Wait(); code != 0 || !strings.Contains(publish.Log.String(), "servers that heard it: 1") {
+		t.Errorf("publish ended with %d, saying %q", code, publish.Log.String())
+	}
+	client.WaitMessages(1)
+	waitMatch(t, listener, `^\{"type":"a","payload":\[1\.0\],"timestamp":".*"\}\n$`)
+
+	nonsense := run("publish", "alice", `{"payload":1}`)
+	if code := nonsense.Wait(); code != 1 || !strings.Contains(nonsense.Stderr.String(), "type_missing") {
+		t.Errorf("publishing nonsense ended with %d, saying %q", code, nonsense.Stderr.String())
+	}
+	listener.Stop()
+}
+
+// TestCommandsSayWhatIsWrong wants one line, naming what to do.
+func TestCommandsSayWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	redis := roosttest.Env{"REDIS_PORT": "1", "REDIS_HOST": "127.0.0.1", "REDIS_MAX_RETRIES": "0"}
+	key := roosttest.Env{"JWT_SECRET_KEY": roosttest.Secret, "WS_HOST": "127.0.0.1", "WS_PORT": "1"}
+	tests := []struct {
+		name string
+		args []string
+		env  roosttest.Env
+		says string
+	}{
+		{"token without a key", []string{"token", "--user", "alice"}, nil, "JWT_SECRET_KEY"},
+		{"token without a user", []string{"token"}, key, "--user"},
+		{"token for no time", []string{"token", "--user", "alice", "--ttl", "0s"}, key, "ttl"},
+		{"listen as nobody", []string{"listen"}, key, "--user"},
+		{"listen where nobody is", []string{"listen", "--user", "alice"}, key, "127.0.0.1:1"},
+		{"listen on something else", []string{"listen", "--url", "localhost"}, key, "ws://"},
+		{"publish where no Redis is", []string{"publish", "alice", `{"type":"a"}`}, redis, "127.0.0.1:1"},
+		{"publish on half an address", []string{"publish", "--redis", "localhost", "alice", `{"type":"a"}`}, nil, "host:port"},
+		{"an unknown command", []string{"dance"}, nil, "dance"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			process := roosttest.Run(t, roosttest.Command{Args: test.args, Env: test.env})
+			if code := process.Wait(); code != 1 {
+				t.Errorf("ended with %d, want 1", code)
+			}
+			if said := process.Stderr.String(); !strings.Contains(said, test.says) || strings.Contains(said, roosttest.Secret) {
+				t.Errorf("said %q, want %q in it", said, test.says)
+			}
+		})
+	}
+}
