@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/tidymem"
 	"roost/httpapi"
 	"roost/hub"
 	"roost/netpoll"
@@ -160,6 +161,7 @@ func (s *service) start() {
 	s.parts.Go(func() { defer close(s.feedDone); s.ended("the Redis feed", s.feed.Run(feedCtx)) })
 	s.parts.Go(func() { s.ended("the WebSocket server", s.ws.Serve(s.listener)) })
 	s.parts.Go(func() { s.ended("the side server", s.http.Run(httpCtx)) })
+	s.parts.Go(func() { tidymem.Run(httpCtx) })
 	s.log.Info("listening", "websocket", s.listener.Addr().String(), "http", s.http.Addr().String(),
 		"redis", s.cfg.RedisAddr(), "version", version())
 }
