@@ -93,6 +93,11 @@ func TestSlowConsumer(t *testing.T) {
 	if s.Stalled != 1 || s.Queued > 20 {
 		t.Errorf("stalled %d, queued %d; want 1 and 20 at most", s.Stalled, s.Queued)
 	}
+	// What is said to wait is what can be counted in the queues.
+	eventually(t, "all that waits is in write queues", func() bool {
+		s := r.server.Stats()
+		return s.Waiting == uint64(s.Queued) && s.Mailbox[0]+s.Mailbox[1] == 0
+	})
 	r.balanced()
 
 	r.hub.Deliver("quick", `{"type":"still quick"}`)
