@@ -119,6 +119,7 @@ func TestConnectedMeansRegistered(t *testing.T) {
 func TestEnvelope(t *testing.T) {
 	t.Parallel()
 	redis, server := start(t, nil)
+	publisher := redis.Client() // any goroutine may use it, redis itself only the test's own
 	tests := []struct{ name, published, kind, payload string }{
 		{"string", `{"type":"a","payload":"hello"}`, `"a"`, `"hello"`},
 		{"big and precise numbers", `{"type":"a","payload":[12345678901234567890123,0.10,1e400,-0,1.0]}`, `"a"`,
@@ -141,7 +142,9 @@ func TestEnvelope(t *testing.T) {
 			t.Parallel()
 			user := fmt.Sprintf("user:%d", i) // a colon in it: the user is all after the channel's first
 			client := server.As(t).Connect(user)
-			redis.Client().Publish(t.Context(), "user_noti:"+user, test.published)
+			if err := publisher.Publish(t.Context(), "user_noti:"+user, test.published).Err(); err != nil {
+				t.Fatal(err)
+			}
 			message := client.WaitMessages(1)[0]
 			before, after := `{"type":`+test.kind+`,"payload":`+test.payload+`,"timestamp":"`, `"}`
 			stamp, hasBefore := strings.CutPrefix(message, before)
