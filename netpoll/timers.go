@@ -26,7 +26,7 @@ func (l *loop) runTimers() {
 	now := l.server.now()
 	l.armed = 0
 	l.wheel.advance(tick(now/l.server.tickLength), func(c *conn) { l.due(c, now) })
-	if next, any := l.wheel.next(); any {
+	if next, ok := l.wheel.next(); ok {
 		l.arm(next)
 	}
 }

@@ -57,12 +57,12 @@ func checkWheel(t *testing.T, w *wheel, want map[*conn]tick) {
 	if w.armed != len(want) {
 		t.Fatalf("armed = %d, want %d", w.armed, len(want))
 	}
-	next, any := w.next()
-	if any != (len(want) > 0) {
-		t.Fatalf("next says %v with %d timers", any, len(want))
+	next, ok := w.next()
+	if ok != (len(want) > 0) {
+		t.Fatalf("next says %v with %d timers", ok, len(want))
 	}
 	for _, at := range want {
-		if any && (next > at || next <= w.now) {
+		if ok && (next > at || next <= w.now) {
 			t.Fatalf("next = %d at %d, but a timer is due at %d", next, w.now, at)
 		}
 	}

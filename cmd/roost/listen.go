@@ -97,9 +97,9 @@ func dial(ctx context.Context, address string) (*websocket.Conn, error) {
 		body, _ := io.ReadAll(io.LimitReader(response.Body, 512))
 		return nil, fmt.Errorf("%s answered %s: %s", host, response.Status, strings.TrimSpace(string(body)))
 	}
-	var inUrl *url.Error
-	if errors.As(err, &inUrl) {
-		err = inUrl.Err
+	var inURL *url.Error
+	if errors.As(err, &inURL) {
+		err = inURL.Err
 	}
 	return nil, fmt.Errorf("connecting to %s: %w", host, err)
 }
