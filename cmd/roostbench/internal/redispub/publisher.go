@@ -1,0 +1,172 @@
+package redispub
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"roost/cmd/roostbench/internal/note"
+)
+
+// MaxRate is how many notifications a second may be asked for.
+const MaxRate = 1_000_000
+
+// Config says what to publish, and how fast.
+type Config struct {
+	Redis   netip.AddrPort
+	Rate    int           // notifications a second
+	Batch   time.Duration // what falls due in this time is sent in one piece; 0: each (or each burst) by itself
+	Pad     int           // bytes of content besides the note
+	Pattern Pattern
+
+	// Window bounds how many notifications are on their way: above it the
+	// publisher waits. 0 is no bound. Arrived says how many have come.
+	Window  int
+	FanOut  int // connections of each user
+	Arrived func() int
+}
+
+// Publisher publishes. One goroutine uses it; its books may be read when it is
+// done.
+type Publisher struct {
+	cfg    Config
+	clock  note.Clock
+	link   *link
+	picker *picker
+	books  map[int]uint32 // how many for each user
+	out    []byte
+	text   []byte
+	name   []byte
+
+	expected int // deliveries, at connections that read
+}
+
+// Result is what a run did.
+type Result struct {
+	Published int           // notifications
+	Expected  int           // deliveries at connections that read
+	Elapsed   time.Duration // until the last was sent
+	Held      time.Duration // waited because of Window
+	Behind    time.Duration // the most that one was sent late
+}
+
+// New connects to Redis.
+func New(cfg Config, clock note.Clock) (*Publisher, error) {
+	if err := cfg.Pattern.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.Rate < 1 || cfg.Rate > MaxRate {
+		return nil, fmt.Errorf("a rate of %d: it has to be from 1 to %d", cfg.Rate, MaxRate)
+	}
+	l, err := dial(cfg.Redis)
+	if err != nil {
+		return nil, err
+	}
+	return &Publisher{cfg: cfg, clock: clock, link: l, picker: newPicker(cfg.Pattern), books: map[int]uint32{}}, nil
+}
+
+// Close ends the connection to Redis.
+func (p *Publisher) Close() error { return p.link.close() }
+
+// Published says how many a user was sent.
+func (p *Publisher) Published(user int) uint32 { return p.books[user] }
+
+// AwaitSubscriber publishes to nobody until somebody is subscribed.
+func (p *Publisher) AwaitSubscriber(ctx context.Context) error {
+	nobody := note.AppendUser([]byte(channelPrefix), p.cfg.Pattern.First+p.cfg.Pattern.Users)
+	for {
+		before := p.link.replies.heard
+		if err := p.link.send(appendPublish(nil, nobody, []byte(`{"type":"bench"}`)), 1); err != nil {
+			return err
+		}
+		if err := p.link.settle(0); err != nil {
+			return err
+		}
+		if p.link.replies.heard > before {
+			return nil
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("nobody is subscribed to %s*: %w", channelPrefix, context.Cause(ctx))
+		}
+	}
+}
+
+// Run publishes for a time, or until ctx ends.
+func (p *Publisher) Run(ctx context.Context, length time.Duration) (Result, error) {
+	runtime.LockOSThread() // sleeps below are this thread's
+	defer runtime.UnlockOSThread()
+	// Otherwise the kernel may let a thread sleep 50 µs longer than it asked for.
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+
+	var r Result
+	total := int(length.Seconds() * float64(p.cfg.Rate))
+	s := schedule{start: time.Now(), rate: p.cfg.Rate, batch: p.cfg.Batch, burst: max(p.cfg.Pattern.Burst, 1)}
+	expected := p.expected
+	for r.Published < total && ctx.Err() == nil {
+		p.hold(ctx, &s, &r)
+		now := time.Now()
+		n := s.due(r.Published, now)
+		if n == 0 {
+			nap(s.next(r.Published, now))
+			continue
+		}
+		r.Behind = max(r.Behind, s.late(r.Published, now))
+		if err := p.publish(min(n, total-r.Published)); err != nil {
+			return r, err
+		}
+		r.Published += min(n, total-r.Published)
+	}
+	r.Elapsed, r.Expected = time.Since(s.start), p.expected-expected
+	return r, p.link.settle(0)
+}
+
+// publish sends n notifications in one piece.
+func (p *Publisher) publish(n int) error {
+	p.out = p.out[:0]
+	burst := max(p.cfg.Pattern.Burst, 1)
+	user := 0
+	for i := range n {
+		if i%burst == 0 {
+			user = p.picker.next()
+		}
+		p.append(user)
+	}
+	return p.link.send(p.out, n)
+}
+
+func (p *Publisher) append(user int) {
+	p.books[user]++
+	if p.cfg.Pattern.reads(user) {
+		p.expected += max(p.cfg.FanOut, 1)
+	}
+	p.name = note.AppendUser(append(p.name[:0], channelPrefix...), user)
+	p.text = note.Note{User: user, Seq: p.books[user], At: p.clock.Now()}.Append(p.text[:0], p.cfg.Pad)
+	p.out = appendPublish(p.out, p.name, p.text)
+}
+
+// hold waits while too many are on their way, and moves the schedule by as much.
+func (p *Publisher) hold(ctx context.Context, s *schedule, r *Result) {
+	if p.cfg.Window == 0 || p.expected-p.cfg.Arrived() <= p.cfg.Window {
+		return
+	}
+	start := time.Now()
+	for p.expected-p.cfg.Arrived() > p.cfg.Window && ctx.Err() == nil && time.Since(start) < time.Second {
+		nap(100 * time.Microsecond)
+	}
+	waited := time.Since(start)
+	s.start = s.start.Add(waited)
+	r.Held += waited
+}
+
+// nap sleeps to the microsecond, which time.Sleep does not in a process that is
+// otherwise idle.
+func nap(d time.Duration) {
+	t := unix.NsecToTimespec(int64(d))
+	_ = unix.Nanosleep(&t, nil)
+}
