@@ -1,0 +1,161 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"roost/cmd/roostbench/internal/procfs"
+	"roost/cmd/roostbench/internal/redispub"
+	"roost/cmd/roostbench/internal/swarm"
+)
+
+type deliverCmd struct {
+	targetFlags
+	Redis       string        `default:"127.0.0.1:6379" help:"The Redis that the server listens to, on a loopback address."`
+	Connections int           `default:"5000" help:"Connections that receive, 19000 at most."`
+	Notify      int           `name:"notify-rate" default:"10000" help:"Notifications published a second, 1000000 at most."`
+	Pipeline    time.Duration `default:"0" help:"Publish what falls due in this time in one piece, as busy backends do together; 0: each by itself."`
+	Window      int           `default:"0" help:"Publish only while fewer deliveries than this are outstanding, to find the highest rate without loss; 0: always."`
+	Users       string        `default:"spread" enum:"spread,one,absent,bursts,stalled" help:"For whom: spread over all users; one user who has all connections; 90% absent; bursts of 50 to a user; one that stops reading gets a fifth (${enum})."`
+	Pad         int           `default:"100" help:"Bytes of content in a notification besides the note, 16384 at most."`
+	Warmup      time.Duration `default:"2s" help:"Publish for so long before measuring; 30m at most."`
+	Duration    time.Duration `default:"10s" help:"Measure for so long, 30m at most."`
+}
+
+// patience is how long nothing may arrive before what is missing counts as lost.
+const patience = 2 * time.Second
+
+func (c *deliverCmd) validate() error {
+	switch {
+	case c.Connections < 1 || c.Connections > swarm.MaxConnections:
+		return fmt.Errorf("--connections %d: from 1 to %d", c.Connections, swarm.MaxConnections)
+	case c.Pad < 0 || c.Pad > maxPad:
+		return fmt.Errorf("--pad %d: from 0 to %d", c.Pad, maxPad)
+	case c.Duration <= 0 || c.Duration > maxTime || c.Warmup < 0 || c.Warmup > maxTime:
+		return fmt.Errorf("--warmup %s --duration %s: %s at most", c.Warmup, c.Duration, maxTime)
+	case c.Pipeline < 0 || c.Pipeline > time.Second:
+		return fmt.Errorf("--pipeline %s: from 0 to 1s", c.Pipeline)
+	}
+	return nil
+}
+
+// shape fits users, connections and the pattern together.
+func (c *deliverCmd) shape() (perUser int, p redispub.Pattern) {
+	perUser = max(c.PerUser, 1)
+	if c.Users == "one" {
+		perUser = c.Connections
+	}
+	p = redispub.Pattern{First: c.FirstUser, Users: (c.Connections + perUser - 1) / perUser}
+	switch c.Users {
+	case "absent":
+		p.Absent = 0.9
+	case "bursts":
+		p.Burst = 50
+	case "stalled":
+		p.Stalled, p.StalledShare = 1, 0.2
+	}
+	return perUser, p
+}
+
+// Run publishes and measures.
+func (c *deliverCmd) Run(env *environment) error {
+	if err := c.validate(); err != nil {
+		return err
+	}
+	redis, err := address(c.Redis)
+	if err != nil {
+		return fmt.Errorf("--redis: %w", err)
+	}
+	perUser, pattern := c.shape()
+	m, err := begin(env, "deliver", c.targetFlags, func(cfg *swarm.Config) {
+		cfg.PerUser, cfg.Stalled = perUser, pattern.Stalled*perUser
+	})
+	if err != nil {
+		return err
+	}
+	p, err := redispub.New(redispub.Config{
+		Redis: redis, Rate: c.Notify, Batch: c.Pipeline, Pad: c.Pad, Pattern: pattern, FanOut: perUser,
+		Window: c.Window, Arrived: func() int { return m.swarm.Stats().Received },
+	}, m.clock)
+	if err != nil {
+		return m.finish(err)
+	}
+	err = c.measure(m, p)
+	_ = p.Close()
+	return m.finish(err)
+}
+
+func (c *deliverCmd) measure(m *measurement, p *redispub.Publisher) error {
+	if err := p.AwaitSubscriber(m.env.ctx); err != nil {
+		return err
+	}
+	if err := m.open(0, c.Connections); err != nil {
+		return err
+	}
+	warm, err := p.Run(m.env.ctx, c.Warmup)
+	if err != nil {
+		return err
+	}
+	c.settle(m, warm.Expected)
+	m.swarm.RecordFrom(m.clock.Now())
+	before, err := m.sample()
+	if err != nil {
+		return err
+	}
+	own := ownCPU()
+	run, err := p.Run(m.env.ctx, c.Duration)
+	if err != nil {
+		return err
+	}
+	c.settle(m, warm.Expected+run.Expected)
+	after, err := m.sample()
+	if err != nil {
+		return err
+	}
+	c.add(m, run, after.Since(before), ownCPU()-own)
+	m.report.Add("missing", float64(m.swarm.Missing(p.Published)), "")
+	return m.env.ctx.Err()
+}
+
+// settle waits until all that is expected has come, or nothing has for a while.
+func (c *deliverCmd) settle(m *measurement, expected int) {
+	last, since := -1, time.Now()
+	for time.Since(since) < patience {
+		got := m.swarm.Stats().Received
+		if got >= expected {
+			return
+		}
+		if got != last {
+			last, since = got, time.Now()
+		}
+		if m.pause(time.Millisecond) != nil {
+			return
+		}
+	}
+}
+
+func (c *deliverCmd) add(m *measurement, run redispub.Result, cost procfs.Cost, own time.Duration) {
+	n := float64(run.Published)
+	each := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 / n }
+	now, r := m.swarm.Stats(), &m.report
+	r.Add("published", n/run.Elapsed.Seconds(), "/s")
+	r.Add("delivered", float64(m.swarm.Latencies().TotalCount())/cost.Elapsed.Seconds(), "/s")
+	h := m.swarm.Latencies()
+	for _, q := range []float64{50, 99, 99.9} {
+		r.Add(fmt.Sprintf("latency p%v", q), float64(h.ValueAtQuantile(q))/1e6, "ms")
+	}
+	r.Add("latency max", float64(h.Max())/1e6, "ms")
+	r.Add("CPU a notification", each(cost.User+cost.System), "µs")
+	r.Add("user CPU a notification", each(cost.User), "µs")
+	r.Add("system CPU a notification", each(cost.System), "µs")
+	r.Add("CPU a notification by schedstat", each(cost.Running), "µs")
+	r.Add("wake-ups a notification", float64(cost.Switches)/n, "")
+	r.Add("CPU", 100*(cost.User+cost.System).Seconds()/cost.Elapsed.Seconds(), "% of a core")
+	r.Add("load generator's CPU a notification", each(own), "µs")
+	r.Add("publisher's worst delay", run.Behind.Seconds()*1e3, "ms")
+	r.Add("publisher held back", 100*run.Held.Seconds()/max(run.Elapsed.Seconds(), 1e-9), "%")
+	r.Add("duplicates", float64(now.Duplicates), "")
+	r.Add("out of order", float64(now.Disorder), "")
+	r.Add("for another user", float64(now.WrongUser), "")
+	r.Add("connections lost", float64(now.Lost), "")
+}

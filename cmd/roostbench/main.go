@@ -1,0 +1,83 @@
+// Command roostbench measures a WebSocket notification server from outside: what
+// an idle connection, a handshake and a delivered notification cost. It knows
+// the wire only, so that any server that takes the same tokens and listens to
+// the same Redis channels can be measured and compared.
+//
+//	roostbench idle     memory a connection, between two sizes
+//	roostbench connect  handshakes a second, and their CPU
+//	roostbench deliver  latency, CPU and losses of notifications through Redis
+//	roostbench suite    all of it, for several servers in turn
+//
+// It loads loopback addresses only, and every run has an end. Each subcommand is
+// a file.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// commandLine is what kong parses.
+type commandLine struct {
+	Idle    idleCmd    `cmd:"" help:"Memory of idle connections: the slope between two sizes."`
+	Connect connectCmd `cmd:"" help:"Handshakes a second, server CPU a handshake, and memory after many rounds of connecting and leaving."`
+	Deliver deliverCmd `cmd:"" help:"Publish through Redis: latency, server CPU a notification, losses."`
+}
+
+// environment is what commands get from the process around them.
+type environment struct {
+	ctx    context.Context // ends at the first SIGINT or SIGTERM
+	args   []string
+	stdout io.Writer
+	stderr io.Writer
+}
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	context.AfterFunc(ctx, cancel) // the second signal ends at once
+	env := &environment{ctx: ctx, args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr}
+	os.Exit(run(env))
+}
+
+// run is main without the process: it returns the exit code.
+func run(env *environment) int {
+	var cli commandLine
+	exit := -1
+	parser, err := kong.New(&cli,
+		kong.Name("roostbench"),
+		kong.Description("Measures WebSocket notification servers on this machine."),
+		kong.Writers(env.stdout, env.stderr),
+		kong.Exit(func(code int) { exit = code }),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	if err != nil {
+		return complain(env, fmt.Errorf("setting up the command line: %w", err))
+	}
+	command, err := parser.Parse(env.args)
+	if exit >= 0 { // --help
+		return exit
+	}
+	if err != nil {
+		return complain(env, fmt.Errorf("%w (see roostbench --help)", err))
+	}
+	if err := command.Run(env); err != nil {
+		return complain(env, err)
+	}
+	return 0
+}
+
+// complain prints an error, a line for each of its lines, and returns 1.
+func complain(env *environment, err error) int {
+	for line := range strings.Lines(err.Error()) {
+		_, _ = fmt.Fprintf(env.stderr, "roostbench: %s\n", strings.TrimRight(line, "\n"))
+	}
+	return 1
+}

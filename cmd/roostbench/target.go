@@ -1,0 +1,145 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"roost/cmd/roostbench/internal/note"
+	"roost/cmd/roostbench/internal/procfs"
+	"roost/cmd/roostbench/internal/report"
+	"roost/cmd/roostbench/internal/swarm"
+)
+
+// The bounds of what may be asked for.
+const (
+	maxTime   = 30 * time.Minute // of one part of a run
+	maxRounds = 100
+	maxPad    = 16 << 10
+)
+
+// targetFlags are the flags of every measurement.
+type targetFlags struct {
+	URL       string  `name:"url" default:"ws://127.0.0.1:8081/ws" help:"The server's WebSocket endpoint, on a loopback address."`
+	Secret    string  `env:"JWT_SECRET_KEY" required:"" help:"What tokens are signed with; better given as JWT_SECRET_KEY."`
+	PID       int     `name:"pid" required:"" help:"The server's process, to see what it costs."`
+	Label     string  `default:"server" help:"What to call the server in the report."`
+	JSON      string  `name:"json" placeholder:"FILE" help:"Write the report here too."`
+	Quiet     bool    `help:"No progress line."`
+	Loops     int     `default:"1" help:"Event loops of the load generator."`
+	Sources   int     `default:"32" help:"Source addresses, 127.0.0.2 and on: ports of one pair of addresses run out."`
+	PerUser   int     `default:"1" help:"Connections of each user."`
+	FirstUser int     `default:"0" help:"Number of the first user, to share a server between several of these."`
+	Rate      float64 `name:"connect-rate" default:"0" help:"Connections opened a second; 0: as fast as --in-flight lets."`
+	InFlight  int     `default:"256" help:"Handshakes under way at once."`
+}
+
+var errTarget = errors.New("not a target")
+
+// address reads a loopback address with a port. Names are not looked up.
+func address(hostport string) (netip.AddrPort, error) {
+	hostport = strings.Replace(hostport, "localhost:", "127.0.0.1:", 1)
+	a, err := netip.ParseAddrPort(hostport)
+	if err != nil {
+		return a, fmt.Errorf("%w: %q: it has to be like 127.0.0.1:8081", errTarget, hostport)
+	}
+	if !a.Addr().Is4() || !a.Addr().IsLoopback() {
+		return a, fmt.Errorf("%w: %s is not a loopback address (127.0.0.0/8): only this machine may be loaded", errTarget, a)
+	}
+	return a, nil
+}
+
+// config is the swarm's part of the flags.
+func (f targetFlags) config() (swarm.Config, error) {
+	u, err := url.Parse(f.URL)
+	if err != nil || u.Scheme != "ws" {
+		return swarm.Config{}, fmt.Errorf("%w: %q: it has to be like ws://127.0.0.1:8081/ws", errTarget, f.URL)
+	}
+	server, err := address(u.Host)
+	if err != nil {
+		return swarm.Config{}, err
+	}
+	return swarm.Config{
+		Server: server, Path: u.Path, Secret: []byte(f.Secret),
+		Loops: min(f.Loops, 8), Sources: f.Sources, PerUser: f.PerUser, FirstUser: f.FirstUser,
+	}, nil
+}
+
+func (f targetFlags) pace() swarm.Pace { return swarm.Pace{Rate: f.Rate, InFlight: f.InFlight} }
+
+// measurement is one run of one subcommand.
+type measurement struct {
+	env    *environment
+	flags  targetFlags
+	swarm  *swarm.Swarm
+	clock  note.Clock
+	report report.Report
+	line   *progressLine
+}
+
+// begin checks the flags and starts the loops.
+func begin(env *environment, step string, flags targetFlags, adjust func(*swarm.Config)) (*measurement, error) {
+	cfg, err := flags.config()
+	if err != nil {
+		return nil, err
+	}
+	if adjust != nil {
+		adjust(&cfg)
+	}
+	if err := roomForFiles(); err != nil {
+		return nil, err
+	}
+	if _, err := procfs.Read(flags.PID); err != nil {
+		return nil, fmt.Errorf("--pid: %w", err)
+	}
+	m := &measurement{env: env, flags: flags, clock: note.NewClock()}
+	if m.swarm, err = swarm.New(cfg, m.clock); err != nil {
+		return nil, err
+	}
+	m.report = report.Report{Step: step, Server: flags.Label, Time: time.Now().UTC(), Args: env.args}
+	m.line = startProgress(env, flags.Quiet, m.swarm)
+	return m, nil
+}
+
+// open opens connections up to n and fails if any did not open.
+func (m *measurement) open(from, to int) error {
+	if err := m.swarm.Open(m.env.ctx, from, to, m.flags.pace()); err != nil {
+		return fmt.Errorf("opening %d connections: %w", to, err)
+	}
+	if now := m.swarm.Stats(); now.Open != to {
+		return fmt.Errorf("%d of %d connections are open: %v", now.Open, to, m.swarm.Problems())
+	}
+	return nil
+}
+
+// sample looks at the server.
+func (m *measurement) sample() (procfs.Sample, error) { return procfs.Read(m.flags.PID) }
+
+// finish writes the report. Err is how the measurement went.
+func (m *measurement) finish(err error) error {
+	m.line.stop()
+	err = errors.Join(err, m.swarm.Stop())
+	if err != nil {
+		return err
+	}
+	m.report.Problems = m.swarm.Problems()
+	if m.flags.JSON != "" {
+		if err := report.WriteFile(m.flags.JSON, m.report); err != nil {
+			return err
+		}
+	}
+	return m.report.Table(m.env.stdout)
+}
+
+// pause waits, or returns why it was interrupted.
+func (m *measurement) pause(d time.Duration) error {
+	select {
+	case <-time.After(min(d, maxTime)):
+		return nil
+	case <-m.env.ctx.Done():
+		return m.env.ctx.Err()
+	}
+}
