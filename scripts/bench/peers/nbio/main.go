@@ -1,0 +1,91 @@
+// Command nbio is a notification server on github.com/lesismal/nbio's event
+// loops: no goroutine a connection.
+package main
+
+import (
+	"context"
+	"log"
+	"net/http"
+
+	"github.com/lesismal/nbio/logging"
+	"github.com/lesismal/nbio/nbhttp"
+	"github.com/lesismal/nbio/nbhttp/websocket"
+
+	"roostpeers/site"
+)
+
+type server struct {
+	gate     *site.Gate
+	users    site.Users[*client]
+	pings    *pings
+	upgrader *websocket.Upgrader
+}
+
+func main() {
+	cfg, err := site.FromEnvironment()
+	if err != nil {
+		log.Fatal(err)
+	}
+	logging.SetLevel(logging.LevelError)
+	s := &server{gate: site.NewGate(cfg.Secret), pings: newPings(cfg.PingInterval, cfg.PongWait), upgrader: websocket.NewUpgrader()}
+	feed := new(site.Feed)
+	mux := http.NewServeMux()
+	mux.Handle("/health", feed)
+	mux.HandleFunc("/ws", s.connect)
+	engine := nbhttp.NewEngine(nbhttp.Config{
+		Network: "tcp", Addrs: []string{cfg.Addr}, Handler: mux, MaxLoad: 100_000, IOMod: nbhttp.IOModNonBlocking,
+		ReadBufferSize: 4096, ReleaseWebsocketPayload: true, SupportServerOnly: true,
+	})
+	s.configure(engine, cfg.MaxMessage)
+	if err := engine.Start(); err != nil {
+		log.Fatal(err)
+	}
+	go s.pings.run()
+	log.Fatal(feed.Run(context.Background(), cfg.Redis, s.users.Deliver))
+}
+
+// configure sets what happens to a connection. It has no read deadline, which
+// would be a timer each: pings.run looks for those that went silent.
+func (s *server) configure(engine *nbhttp.Engine, maxMessage int64) {
+	u := s.upgrader
+	u.Engine, u.KeepaliveTime, u.MessageLengthLimit = engine, 0, int(maxMessage)
+	u.CheckOrigin = func(*http.Request) bool { return true }
+	u.SetPongHandler(func(conn *websocket.Conn, _ string) {
+		if c, ok := conn.Session().(*client); ok {
+			s.pings.heard(c)
+		}
+	})
+	u.OnClose(func(conn *websocket.Conn, _ error) {
+		if c, ok := conn.Session().(*client); ok {
+			s.users.Remove(c.user, c)
+			s.pings.remove(c)
+		}
+	})
+}
+
+func (s *server) connect(w http.ResponseWriter, r *http.Request) {
+	user, err := s.gate.User(r)
+	if err != nil {
+		http.Error(w, "unauthorized", http.StatusUnauthorized)
+		return
+	}
+	conn, err := s.upgrader.Upgrade(w, r, nil)
+	if err != nil {
+		return
+	}
+	c := &client{conn: conn, user: user}
+	s.pings.add(c)
+	conn.SetSession(c)
+	s.users.Add(user, c)
+}
+
+type client struct {
+	conn *websocket.Conn
+	user string
+	last int64 // second in which a pong came; atomic
+	slot int   // of pings; static once added
+}
+
+// Send writes on the feed's goroutine; what the kernel does not take waits in
+// nbio.
+func (c *client) Send(envelope []byte) { _ = c.conn.WriteMessage(websocket.TextMessage, envelope) }
