@@ -39,10 +39,10 @@ func StartWrapped(t testing.TB, redis Redis, env Env, wrap ...string) *Server {
 	return s
 }
 
-// Launch is StartWrapped without waiting for Redis.
+// Launch is StartWrapped without waiting for Redis. It gives no subcommand: serving is what roost does by itself.
 func Launch(t testing.TB, redis Redis, env Env, wrap ...string) *Server {
 	t.Helper()
-	s := &Server{Process: Run(t, Command{Args: []string{"serve"}, Env: ServerEnv(redis, env), Wrap: wrap})}
+	s := &Server{Process: Run(t, Command{Env: ServerEnv(redis, env), Wrap: wrap})}
 	line := s.WaitLine("listening")
 	s.WS, s.HTTP = line.Text("websocket"), line.Text("http")
 	transport := &http.Transport{}
