@@ -29,6 +29,7 @@ type commandLine struct {
 	Idle    idleCmd    `cmd:"" help:"Memory of idle connections: the slope between two sizes."`
 	Connect connectCmd `cmd:"" help:"Handshakes a second, server CPU a handshake, and memory after many rounds of connecting and leaving."`
 	Deliver deliverCmd `cmd:"" help:"Publish through Redis: latency, server CPU a notification, losses."`
+	Suite   suiteCmd   `cmd:"" help:"Start Redis and several servers in turn, measure each, compare medians."`
 }
 
 // environment is what commands get from the process around them.

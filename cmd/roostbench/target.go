@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -27,6 +28,7 @@ type targetFlags struct {
 	Secret    string  `env:"JWT_SECRET_KEY" required:"" help:"What tokens are signed with; better given as JWT_SECRET_KEY."`
 	PID       int     `name:"pid" required:"" help:"The server's process, to see what it costs."`
 	Label     string  `default:"server" help:"What to call the server in the report."`
+	Step      string  `help:"What to call the measurement in the report."`
 	JSON      string  `name:"json" placeholder:"FILE" help:"Write the report here too."`
 	Quiet     bool    `help:"No progress line."`
 	Loops     int     `default:"1" help:"Event loops of the load generator."`
@@ -99,7 +101,7 @@ func begin(env *environment, step string, flags targetFlags, adjust func(*swarm.
 	if m.swarm, err = swarm.New(cfg, m.clock); err != nil {
 		return nil, err
 	}
-	m.report = report.Report{Step: step, Server: flags.Label, Time: time.Now().UTC(), Args: env.args}
+	m.report = report.Report{Step: cmp.Or(flags.Step, step), Server: flags.Label, Time: time.Now().UTC(), Args: env.args}
 	m.line = startProgress(env, flags.Quiet, m.swarm)
 	return m, nil
 }

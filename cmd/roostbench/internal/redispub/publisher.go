@@ -107,7 +107,7 @@ func (p *Publisher) Run(ctx context.Context, length time.Duration) (Result, erro
 	var r Result
 	total := int(length.Seconds() * float64(p.cfg.Rate))
 	s := schedule{start: time.Now(), rate: p.cfg.Rate, batch: p.cfg.Batch, burst: max(p.cfg.Pattern.Burst, 1)}
-	expected := p.expected
+	began, expected := s.start, p.expected
 	for r.Published < total && ctx.Err() == nil {
 		p.hold(ctx, &s, &r)
 		now := time.Now()
@@ -122,7 +122,7 @@ func (p *Publisher) Run(ctx context.Context, length time.Duration) (Result, erro
 		}
 		r.Published += min(n, total-r.Published)
 	}
-	r.Elapsed, r.Expected = time.Since(s.start), p.expected-expected
+	r.Elapsed, r.Expected = time.Since(began), p.expected-expected
 	return r, p.link.settle(0)
 }
 

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// try runs a command line and returns its exit code and what it said.
+func try(t *testing.T, args ...string) (int, string) {
+	t.Helper()
+	var said bytes.Buffer
+	code := run(&environment{ctx: t.Context(), args: args, stdout: &said, stderr: &said})
+	return code, said.String()
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"another machine":         {[]string{"idle", "--url=ws://192.0.2.1:8081/ws"}, "not a loopback address"},
+		"a name":                  {[]string{"idle", "--url=ws://example.com:8081/ws"}, "127.0.0.1:8081"},
+		"TLS":                     {[]string{"idle", "--url=wss://127.0.0.1:8081/ws"}, "ws://127.0.0.1:8081/ws"},
+		"another machine's Redis": {[]string{"deliver", "--redis=192.0.2.1:6379"}, "not a loopback address"},
+		"sizes turned round":      {[]string{"idle", "--from=10", "--to=5"}, "above the first"},
+		"too many":                {[]string{"deliver", "--connections=19001"}, "19000"},
+		"too long":                {[]string{"deliver", "--duration=31m"}, "30m"},
+		"endless rounds":          {[]string{"connect", "--rounds=101"}, "100"},
+		"a big payload":           {[]string{"deliver", "--pad=16385"}, "16384"},
+		"an odd pattern":          {[]string{"deliver", "--users=some"}, "spread"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, said := try(t, append(tt.args, "--pid=1", "--secret=s")...)
+			if code == 0 || !strings.Contains(said, tt.want) {
+				t.Errorf("exit code %d, %s", code, said)
+			}
+		})
+	}
+}
+
+func TestSuiteNamesItsSteps(t *testing.T) {
+	t.Parallel()
+	code, said := try(t, "suite", "--server=a=b", "--out="+t.TempDir(), "--step=nonsense")
+	if code != 1 || !strings.Contains(said, "connect") {
+		t.Errorf("exit code %d, %s", code, said)
+	}
+}
