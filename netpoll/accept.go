@@ -30,7 +30,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) {
 		default:
 			s.accepts.errors.Add(1)
 			pause = min(max(2*pause, firstPause), maxPause)
-			s.acceptLog.warn(err, pause)
+			s.acceptLog.acceptFailed(err, pause)
 			wait(ctx, pause)
 		}
 	}
@@ -41,6 +41,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) {
 func (s *Server) enroll(sock net.Conn) {
 	if n := s.socketCame(); s.cfg.MaxSockets > 0 && n > int64(s.cfg.MaxSockets) {
 		s.turnAway(sock, awayDescriptors)
+		s.acceptLog.turnedAway(awayDescriptors, nil)
 		return
 	}
 	if s.stopping.Load() {
@@ -53,7 +54,7 @@ func (s *Server) enroll(sock net.Conn) {
 		// gnet says nothing when its epoll refuses a socket; that OnOpen did
 		// not run by now tells.
 		s.turnAway(sock, awayEnroll)
-		s.log.Debug("a socket could not be enrolled", "error", err)
+		s.acceptLog.turnedAway(awayEnroll, err)
 	}
 }
 

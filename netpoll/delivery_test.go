@@ -49,6 +49,20 @@ func TestDeliveryToConnectionsOnEveryLoop(t *testing.T) {
 	r.balanced()
 }
 
+// Registered first, answered second: whoever has read the 101 is found.
+func TestWhoHasTheAnswerIsRegistered(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	for i := range 300 {
+		user := fmt.Sprint("user", i)
+		client := r.upgrade(user)
+		if n := r.hub.ConnectionsOf(user); n != 1 {
+			t.Fatalf("client %d has its 101 and %d connections in the hub, want 1", i, n)
+		}
+		_ = client.Close()
+	}
+}
+
 // What is published together leaves together.
 func TestABurstLeavesInFewWrites(t *testing.T) {
 	t.Parallel()
