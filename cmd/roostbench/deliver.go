@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,7 @@ type deliverCmd struct {
 	Pipeline    time.Duration `default:"0" help:"Publish what falls due in this time in one piece, as busy backends do together; 0: each by itself."`
 	Window      int           `default:"0" help:"Publish only while fewer deliveries than this are outstanding, to find the highest rate without loss; 0: always."`
 	Users       string        `default:"spread" enum:"spread,one,absent,bursts,stalled" help:"For whom: spread over all users; one user who has all connections; 90% absent; bursts of 50 to a user; one that stops reading gets a fifth (${enum})."`
+	Storm       int           `default:"0" help:"Open so many more connections, all at once, while measuring; with --connections 19000 at most."`
 	Pad         int           `default:"100" help:"Bytes of content in a notification besides the note, 16384 at most."`
 	Warmup      time.Duration `default:"2s" help:"Publish for so long before measuring; 30m at most."`
 	Duration    time.Duration `default:"10s" help:"Measure for so long, 30m at most."`
@@ -29,6 +31,10 @@ func (c *deliverCmd) validate() error {
 	switch {
 	case c.Connections < 1 || c.Connections > swarm.MaxConnections:
 		return fmt.Errorf("--connections %d: from 1 to %d", c.Connections, swarm.MaxConnections)
+	case c.Storm < 0 || c.Connections+c.Storm > swarm.MaxConnections:
+		return fmt.Errorf("--storm %d: from 0, and with --connections to %d", c.Storm, swarm.MaxConnections)
+	case c.Storm > 0 && c.Users != "spread":
+		return fmt.Errorf("--storm goes with --users=spread only, not %s", c.Users)
 	case c.Pad < 0 || c.Pad > maxPad:
 		return fmt.Errorf("--pad %d: from 0 to %d", c.Pad, maxPad)
 	case c.Duration <= 0 || c.Duration > maxTime || c.Warmup < 0 || c.Warmup > maxTime:
@@ -103,8 +109,9 @@ func (c *deliverCmd) measure(m *measurement, p *redispub.Publisher) error {
 		return err
 	}
 	own := ownCPU()
+	storm := c.beginStorm(m)
 	run, err := p.Run(m.env.ctx, c.Duration)
-	if err != nil {
+	if err := errors.Join(err, <-storm); err != nil {
 		return err
 	}
 	c.settle(m, warm.Expected+run.Expected)
@@ -115,6 +122,21 @@ func (c *deliverCmd) measure(m *measurement, p *redispub.Publisher) error {
 	c.add(m, run, after.Since(before), ownCPU()-own)
 	m.report.Add("missing", float64(m.swarm.Missing(p.Published)), "")
 	return m.env.ctx.Err()
+}
+
+// beginStorm opens more connections, of users who get nothing, and reports when
+// all are open or one has failed.
+func (c *deliverCmd) beginStorm(m *measurement) <-chan error {
+	done := make(chan error, 1)
+	go func() {
+		to := c.Connections + c.Storm
+		err := m.swarm.Open(m.env.ctx, c.Connections, to, swarm.Pace{InFlight: max(c.Storm, 1)})
+		if now := m.swarm.Stats(); err == nil && now.Open+now.Lost != to {
+			err = fmt.Errorf("the storm: %d of %d connections are open: %v", now.Open, to, m.swarm.Problems())
+		}
+		done <- err
+	}()
+	return done
 }
 
 // settle waits until all that is expected has come, or nothing has for a while.
@@ -152,6 +174,9 @@ func (c *deliverCmd) add(m *measurement, run redispub.Result, cost procfs.Cost, 
 	r.Add("wake-ups a notification", float64(cost.Switches)/n, "")
 	r.Add("CPU", 100*(cost.User+cost.System).Seconds()/cost.Elapsed.Seconds(), "% of a core")
 	r.Add("load generator's CPU a notification", each(own), "µs")
+	if c.Storm > 0 {
+		r.Add("handshakes of the storm", float64(now.Opened-c.Connections), "")
+	}
 	r.Add("publisher's worst delay", run.Behind.Seconds()*1e3, "ms")
 	r.Add("publisher held back", 100*run.Held.Seconds()/max(run.Elapsed.Seconds(), 1e-9), "%")
 	r.Add("duplicates", float64(now.Duplicates), "")

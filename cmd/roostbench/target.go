@@ -60,6 +60,9 @@ func (f targetFlags) config() (swarm.Config, error) {
 	if err != nil || u.Scheme != "ws" {
 		return swarm.Config{}, fmt.Errorf("%w: %q: it has to be like ws://127.0.0.1:8081/ws", errTarget, f.URL)
 	}
+	if f.Secret == "" {
+		return swarm.Config{}, fmt.Errorf("%w: JWT_SECRET_KEY is empty", errTarget)
+	}
 	server, err := address(u.Host)
 	if err != nil {
 		return swarm.Config{}, err
@@ -101,9 +104,18 @@ func begin(env *environment, step string, flags targetFlags, adjust func(*swarm.
 	if m.swarm, err = swarm.New(cfg, m.clock); err != nil {
 		return nil, err
 	}
-	m.report = report.Report{Step: cmp.Or(flags.Step, step), Server: flags.Label, Time: time.Now().UTC(), Args: env.args}
+	m.report = report.Report{Step: cmp.Or(flags.Step, step), Server: flags.Label, Time: time.Now().UTC(), Args: withoutSecret(env.args, flags.Secret)}
 	m.line = startProgress(env, flags.Quiet, m.swarm)
 	return m, nil
+}
+
+// withoutSecret is the command line as it may be shown.
+func withoutSecret(args []string, secret string) []string {
+	var shown []string
+	for _, arg := range args {
+		shown = append(shown, strings.ReplaceAll(arg, secret, "…"))
+	}
+	return shown
 }
 
 // open opens connections up to n and fails if any did not open.

@@ -42,7 +42,7 @@ func TestCompare(t *testing.T) {
 
 func TestNumber(t *testing.T) {
 	t.Parallel()
-	for v, want := range map[float64]string{0: "0", 5: "5", 1234.5: "1234", 12.34: "12.3", 1.234: "1.23", 0.01: "0.01", -12.34: "-12.3"} {
+	for v, want := range map[float64]string{0: "0", 5: "5", 1234.5: "1234", 12.34: "12.3", 1.234: "1.23", 0.0123: "0.012", -12.34: "-12.3"} {
 		if got := Number(v); got != want {
 			t.Errorf("%v: got %s, want %s", v, got, want)
 		}

@@ -38,6 +38,7 @@ func Steps() []Step {
 		deliver("deliver to one user with 1,000 connections", false, "--users=one", "--connections=1000", "--notify-rate=20", "--duration=5s"),
 		deliver("deliver, 90% absent, 20,000 a second", false, "--users=absent", "--notify-rate=20000", "--pipeline=1ms", "--duration=5s"),
 		deliver("deliver bursts of 50, 10,000 a second", false, "--users=bursts", "--notify-rate=10000", "--duration=5s"),
+		deliver("deliver, 5,000 a second, while 13,000 connect at once", false, "--notify-rate=5000", "--storm=13000", "--duration=5s"),
 		deliver("deliver beside one that does not read", false, "--users=stalled", "--connections=1000", "--notify-rate=5000", "--duration=5s"),
 	}
 }
