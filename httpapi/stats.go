@@ -31,6 +31,15 @@ type Stats struct {
 	BytesSent     uint64 // to clients
 	PingsSent     uint64
 
+	Sockets          int    // of clients, in every state
+	SocketsLingering int    // ended, waiting for the client to close
+	LingerCut        uint64 // closed without waiting, because too many lingered
+	AcceptErrors     uint64 // accept failed and was tried again
+	Panics           uint64 // connections closed because serving them failed
+	MailboxDepth     int    // items that wait for the loops
+	QueuedBytes      int    // that wait for clients in user space
+	Stalled          int    // connections that the kernel takes nothing for
+
 	RedisConnected  bool
 	RedisPing       time.Duration // last round trip
 	RedisReconnects uint64
@@ -86,6 +95,23 @@ func table() []metric {
 			value: func(s *Stats) float64 { return float64(s.BytesSent) }},
 		{name: "roost_pings_sent_total", kind: counter, help: "Pings sent to clients.",
 			value: func(s *Stats) float64 { return float64(s.PingsSent) }},
+
+		{name: "roost_sockets", kind: gauge, help: "Client sockets now, in every state.",
+			value: func(s *Stats) float64 { return float64(s.Sockets) }},
+		{name: "roost_sockets_lingering", kind: gauge, help: "Sockets that have ended and wait for the client to close.",
+			value: func(s *Stats) float64 { return float64(s.SocketsLingering) }},
+		{name: "roost_sockets_linger_cut_total", kind: counter, help: "Sockets closed without waiting for the client, because too many lingered.",
+			value: func(s *Stats) float64 { return float64(s.LingerCut) }},
+		{name: "roost_accept_errors_total", kind: counter, help: "Failures to accept a socket; each is retried.",
+			value: func(s *Stats) float64 { return float64(s.AcceptErrors) }},
+		{name: "roost_panics_total", kind: counter, help: "Connections closed because serving them failed.",
+			value: func(s *Stats) float64 { return float64(s.Panics) }},
+		{name: "roost_mailbox_items", kind: gauge, help: "Items that wait for the event loops.",
+			value: func(s *Stats) float64 { return float64(s.MailboxDepth) }},
+		{name: "roost_queued_bytes", kind: gauge, help: "Bytes of notifications that wait for slow clients.",
+			value: func(s *Stats) float64 { return float64(s.QueuedBytes) }},
+		{name: "roost_stalled_connections", kind: gauge, help: "Connections that the kernel takes no bytes for now.",
+			value: func(s *Stats) float64 { return float64(s.Stalled) }},
 
 		{name: "roost_redis_up", kind: gauge, help: "1 while the subscription to Redis works, else 0.",
 			value: func(s *Stats) float64 { return oneIf(s.RedisConnected) }},

@@ -5,9 +5,9 @@ package hub
 // no JSON is touched for them. An unusable payload is counted, logged at a
 // bounded rate and left out.
 //
-// One goroutine calls it, the feed's, and so the order in which a user's
-// notifications were published is the order in which they are queued. It waits
-// while the queue of a loop is full; it never drops.
+// Any goroutine may call it; since one does for all that Redis brings, the feed's,
+// the order in which a user's notifications were published is the order in which
+// they are queued. It waits while the queue of a loop is full; it never drops.
 func (h *Hub) Deliver(user, payload string) {
 	probe := IsProbe(user)
 	if !probe {

@@ -2,8 +2,9 @@
 // notification to every connection of its user.
 //
 // It is called from two sides. The event loops call Admit and Remove, for the
-// connections that they own. The feed's one goroutine calls Deliver. Everything
-// else (counts, look-ups) may be called from any goroutine.
+// connections that they own. The feed's one goroutine calls Deliver (a health
+// check may, too, for a connection of its own). Everything else (counts,
+// look-ups) may be called from any goroutine.
 //
 // The registry is cut into shards, each behind a lock of its own. Nothing is
 // pushed, written or called out while a lock is held: Deliver collects the

@@ -58,7 +58,7 @@ type Hub struct {
 	connections atomic.Int64
 	users       atomic.Int64
 	stats       counters
-	invalidLog  invalidLog
+	invalidLog  *invalidLog
 	changed     chan struct{} // holds one token while marks wait to be taken
 }
 

@@ -2,31 +2,30 @@ package hub
 
 import (
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 )
 
 // invalidLog warns about unusable notifications, a few lines a second at most:
-// one broken backend must not turn the log into a flood. It belongs to the
-// goroutine that calls Deliver.
+// one broken backend must not turn the log into a flood. Any goroutine.
 type invalidLog struct {
 	logger  *slog.Logger
 	limit   *rate.Limiter
-	leftOut uint64 // lines since the last one that was written
+	leftOut atomic.Uint64 // lines since the last one that was written
 }
 
-func newInvalidLog(logger *slog.Logger) invalidLog {
-	return invalidLog{logger: logger, limit: rate.NewLimiter(rate.Every(time.Second), 5)}
+func newInvalidLog(logger *slog.Logger) *invalidLog {
+	return &invalidLog{logger: logger, limit: rate.NewLimiter(rate.Every(time.Second), 5)}
 }
 
 // warn never shows the payload itself: it belongs to the user.
 func (l *invalidLog) warn(user string, problem Invalid, size int) {
 	if !l.limit.Allow() {
-		l.leftOut++
+		l.leftOut.Add(1)
 		return
 	}
 	l.logger.Warn("notification skipped", "reason", problem.String(), "expected", `{"type":string,"payload":any}`,
-		"user_id", user, "bytes", size, "similar_lines_left_out", l.leftOut)
-	l.leftOut = 0
+		"user_id", user, "bytes", size, "similar_lines_left_out", l.leftOut.Swap(0))
 }

@@ -1,7 +1,6 @@
 package netpoll
 
 import (
-	"context"
 	"errors"
 	"net"
 	"time"
@@ -16,7 +15,7 @@ const (
 
 // accept takes connections from the listener until it is closed. Several
 // goroutines run it: enrolling one waits for the loop that gets it.
-func (s *Server) accept(ctx context.Context, ln net.Listener) {
+func (s *Server) accept(ln net.Listener) {
 	pause := time.Duration(0)
 	for {
 		sock, err := ln.Accept()
@@ -25,13 +24,13 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) {
 			pause = 0
 			s.accepts.accepted.Add(1)
 			s.enroll(sock)
-		case errors.Is(err, net.ErrClosed) || ctx.Err() != nil:
+		case errors.Is(err, net.ErrClosed):
 			return
 		default:
 			s.accepts.errors.Add(1)
 			pause = min(max(2*pause, firstPause), maxPause)
 			s.acceptLog.acceptFailed(err, pause)
-			wait(ctx, pause)
+			s.wait(pause)
 		}
 	}
 }
@@ -65,12 +64,12 @@ func (s *Server) turnAway(sock net.Conn, why turnedAway) {
 	s.socketGone()
 }
 
-// wait sleeps, or until ctx ends.
-func wait(ctx context.Context, d time.Duration) {
+// wait sleeps, or until the listener closes.
+func (s *Server) wait(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-ctx.Done():
+	case <-s.deaf:
 	case <-timer.C:
 	}
 }

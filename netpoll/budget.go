@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"fmt"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,15 +24,29 @@ func Descriptors() (int, error) {
 	return int(min(limit.Cur, 1<<30)), nil
 }
 
+// OwnDescriptors is how many descriptors a Server opens for itself with the
+// default Config: four a loop (its epoll and eventfd, both ends of its bell), one
+// more for each acceptor while it enrolls a socket, and the stall watch's two.
+func OwnDescriptors() int {
+	cfg := Config{}.withDefaults(runtime.GOMAXPROCS(0))
+	return 4*cfg.Loops + cfg.Acceptors + 2
+}
+
 // NewBudget divides descriptors. reserved is what everything but client sockets
-// may need (Redis, the side server, log files). A sixteenth of what is left, 16
-// to 512, is kept for sockets that are being refused, probed or closed. wanted
-// bounds the connections further; 0 does not.
+// may need (the server itself, Redis, the side server). wanted bounds the
+// connections; 0 does not.
+//
+// Sockets that are not connections (yet, or any more) have a share of their own,
+// so that refusals and /health are answered when all connections are there: a
+// sixteenth of the descriptors, 16 to 512. Where descriptors abound it is a
+// quarter of the connections, 512 at least: enough for a storm of reconnects,
+// and a bound for clients who only ever begin.
 func NewBudget(descriptors, reserved, wanted int) Budget {
 	sockets := max(descriptors-reserved, 2)
 	connections := max(sockets-min(max(sockets/16, 16), 512), 1)
 	if wanted > 0 {
 		connections = min(connections, wanted)
 	}
+	sockets = min(sockets, connections+max(512, connections/4))
 	return Budget{Descriptors: descriptors, Sockets: sockets, Connections: connections}
 }

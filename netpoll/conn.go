@@ -45,8 +45,9 @@ type conn struct {
 	head    *partialHead     // nil unless a request head has come in part
 
 	// All in time since the server started.
-	heard    time.Duration // of the last frame; before there is one, of the accept
-	pingAt   time.Duration // when the next ping is due; in closing and lingering: when to give up
+	heard    time.Duration // of the last bytes of frames; before there are any, of the accept
+	pingAt   time.Duration // when the next ping is due
+	giveUp   time.Duration // once ending: when the client has had its time
 	stalled  time.Duration // since when the kernel takes nothing; 0: it does
 	leftover int32         // while lingering: bytes that may still come and be thrown away
 }

@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"bytes"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,20 +12,25 @@ import (
 // get to read the answer to it.
 const discardLimit = 256 << 10
 
+// closingLimit bounds how long last words may take behind what a slow client
+// still has to get, however steadily it takes it.
+const closingLimit = 20 * time.Second
+
 // end leaves the connection with last words: a close frame or an HTTP answer.
-// They go behind what waits already. Then the sending side is shut, what still
-// comes is thrown away, and the socket is closed when the client closes its
-// side, or after LingerTimeout. To close at once with unread bytes in the socket
-// would send a reset, and the client would lose the answer.
+// They go behind what waits already, for as long as the client takes it (see
+// WriteWait). Then the sending side is shut, what still comes is thrown away,
+// and the socket is closed when the client closes its side, or after
+// LingerTimeout. To close at once with unread bytes in the socket would send a
+// reset, and the client would lose the answer.
 func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 	if c.state >= stateClosing {
 		return
 	}
+	l.forgetHead(c)
 	l.unregister(c, why)
 	c.state = stateClosing
+	l.stats.ending.Add(1)
 	c.leftover = discardLimit
-	c.pingAt = l.server.now() + l.server.cfg.LingerTimeout
-	l.at(c, c.pingAt)
 	if c.out == nil {
 		l.sendNow(c, lastWords)
 	} else {
@@ -33,14 +39,23 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 			l.flush(c)
 		}
 	}
-	if c.state == stateClosing && c.out == nil {
-		l.linger(c)
+	if c.state != stateClosing {
+		return
 	}
+	if c.out == nil {
+		l.linger(c)
+		return
+	}
+	now := l.server.now()
+	c.giveUp = now + closingLimit
+	l.at(c, now+l.server.cfg.WriteWait)
 }
 
 // linger shuts the sending side, once the last words are with the kernel.
 func (l *loop) linger(c *conn) {
 	c.state = stateLingering
+	c.giveUp = l.server.now() + l.server.cfg.LingerTimeout
+	l.at(c, c.giveUp)
 	if l.stats.lingering.Add(1) > int64(l.server.cfg.LingeringSockets) {
 		l.stats.lingerCut.Add(1)
 		l.drop(c, c.reason)
@@ -49,6 +64,16 @@ func (l *loop) linger(c *conn) {
 	if err := unix.Shutdown(int(c.fd), unix.SHUT_WR); err != nil {
 		l.drop(c, c.reason) // the client is gone already
 	}
+}
+
+// dueEnding is due for a connection that has got its last words.
+func (l *loop) dueEnding(c *conn, now time.Duration) {
+	stuck := c.stalled != 0 && now-c.stalled >= l.server.cfg.WriteWait
+	if stuck || now >= c.giveUp {
+		l.drop(c, c.reason)
+		return
+	}
+	l.at(c, min(c.giveUp, now+l.server.cfg.WriteWait))
 }
 
 // discard throws away what comes after the last words, within a bound.
@@ -78,13 +103,17 @@ func (l *loop) closed(c *conn) {
 		return
 	}
 	l.unregister(c, ReasonGone)
+	if c.state >= stateClosing {
+		l.stats.ending.Add(-1)
+	}
 	if c.state == stateLingering {
 		l.stats.lingering.Add(-1)
 	}
 	l.abandonQueue(c)
+	l.forgetHead(c)
 	c.state = stateClosed
 	l.wheel.disarm(&c.timer)
-	c.head, c.decoder = nil, nil
+	c.decoder = nil
 	l.server.socketGone()
 }
 

@@ -229,6 +229,140 @@ func TestShutdownSendsWhatWaitsAndThenGoodbye(t *testing.T) {
 	r.balanced()
 }
 
+// However much waits for the loops when the server is asked to stop, clients get
+// it before the goodbye, and nothing is left uncounted.
+func TestShutdownDeliversTheBacklog(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.Loops = 1 })
+	conns := make([]*websocket.Conn, 20)
+	for i := range conns {
+		conns[i] = r.connect(fmt.Sprint("user", i))
+	}
+	held := make(chan struct{})
+	if err := r.server.loops[0].do(func() { <-held }); err != nil {
+		t.Fatal(err)
+	}
+	const each = 200
+	for range each {
+		for i := range conns {
+			r.hub.Deliver(fmt.Sprint("user", i), `{"type":"n"}`)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- r.server.Shutdown(ctx, GoingAway()) }()
+	eventually(t, "the server drains", r.server.draining.Load)
+	close(held)
+	for i, conn := range conns {
+		for n := range each {
+			if _, _, err := conn.ReadMessage(); err != nil {
+				t.Fatalf("connection %d got %d of %d: %v", i, n, each, err)
+			}
+		}
+		if _, _, err := conn.ReadMessage(); !websocket.IsCloseError(err, 1001) {
+			t.Fatalf("connection %d: %v, want close code 1001", i, err)
+		}
+		_ = conn.Close()
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if s := r.server.Stats(); s.Waiting != 0 || s.Sent != uint64(each*len(conns)) {
+		t.Errorf("after the end: sent %d, failed %v, waiting %d", s.Sent, s.Failed, s.Waiting)
+	}
+	r.balanced()
+}
+
+// Who has begun to ask when the server is told to stop gets an answer.
+func TestRequestsUnderWayAtShutdownAreAnswered(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.LingerTimeout = 2 * time.Second })
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(conn, "GET /health HTTP/1.1\r\nHo"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the half request is there", func() bool { return r.server.serving() == 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- r.server.Shutdown(ctx, GoingAway()) }()
+	eventually(t, "the server drains", r.server.draining.Load)
+	if _, err := io.WriteString(conn, "st: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 200 ") {
+		t.Fatalf("answer %.60q, %v", answer, err)
+	}
+	_ = conn.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A client whose queue is never empty, but who reads, is pinged and stays.
+func TestSlowReaderIsPingedAndStays(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) {
+		c.Loops, c.PingInterval, c.PongWait = 1, 100*time.Millisecond, 500*time.Millisecond
+	})
+	client := r.upgrade("slow")
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+				r.hub.Deliver("slow", `{"type":"n","payload":"`+strings.Repeat("x", 8000)+`"}`)
+			}
+		}
+	}()
+	pace := time.NewTicker(5 * time.Millisecond)
+	defer pace.Stop()
+	for pings := 0; pings < 20; <-pace.C { // two seconds and more: four times the pong wait
+		if opcode, _ := client.readFrame(t); opcode == 0x89 {
+			pings++
+			if _, err := client.Write(masked(0x8a, "")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := r.server.Stats().Ended["pong_timeout"]; n != 0 {
+		t.Errorf("%d connections ended", n)
+	}
+}
+
+// When the server itself was absent for longer than the pong wait, nobody is
+// ended for it: clients are pinged first, and those who are gone end later.
+func TestPauseOfTheServerEndsNobody(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) {
+		c.Loops, c.PingInterval, c.PongWait = 1, 100*time.Millisecond, 300*time.Millisecond
+	})
+	lively := r.connect("lively")
+	go func() { _, _, _ = lively.ReadMessage() }() // answers pings
+	r.upgrade("silent")
+	paused := make(chan struct{})
+	if err := r.server.loops[0].do(func() { <-paused }); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(700 * time.Millisecond) // this is the pause itself
+	close(paused)
+	eventually(t, "the silent client is ended", func() bool { return r.server.Stats().Ended["pong_timeout"] == 1 })
+	if n := r.hub.ConnectionsOf("lively"); n != 1 {
+		t.Errorf("the lively client has %d connections, want 1", n)
+	}
+}
+
 // A failure while one connection is served ends that connection only.
 func TestPanicEndsOneConnection(t *testing.T) {
 	t.Parallel()
@@ -278,11 +412,12 @@ func TestSocketLimit(t *testing.T) {
 func TestBudget(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct{ descriptors, reserved, wanted, sockets, connections int }{
-		{20_000, 200, 10_000, 19_800, 10_000},
+		{20_000, 200, 10_000, 12_500, 10_000},
 		{20_000, 200, 0, 19_800, 19_288},
 		{1024, 200, 10_000, 824, 773},
 		{64, 200, 10_000, 2, 1},
-		{1 << 30, 200, 100_000, 1<<30 - 200, 100_000},
+		{1 << 30, 200, 100_000, 125_000, 100_000},
+		{1 << 30, 200, 10, 522, 10},
 	} {
 		got := NewBudget(tc.descriptors, tc.reserved, tc.wanted)
 		if got.Sockets != tc.sockets || got.Connections != tc.connections {

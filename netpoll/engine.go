@@ -82,9 +82,13 @@ func (s *Server) stopLoops() {
 	s.watching.Wait()
 	for _, l := range s.loops {
 		l.mail.close()
+		l.ended.Store(true)
 		l.timer.Stop()
 	}
 	s.stopEngine()
+	for _, l := range s.loops {
+		l.abandonMail()
+	}
 	s.stalls.close()
 }
 

@@ -31,6 +31,7 @@ func (h *handler) OnTraffic(sock gnet.Conn) gnet.Action {
 	switch context := sock.Context().(type) {
 	case *conn:
 		context.loop.traffic(context, b)
+		context.loop.socketEvent()
 	case *loop:
 		context.drain()
 	}
@@ -50,5 +51,4 @@ func (h *handler) OnClose(sock gnet.Conn, _ error) gnet.Action {
 func (l *loop) traffic(c *conn, b []byte) {
 	defer l.guard(c)
 	l.received(c, b)
-	l.socketEvent()
 }

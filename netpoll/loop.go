@@ -28,18 +28,20 @@ const (
 // loop is what belongs to one of gnet's event loops. Its methods run on that
 // loop only, but for those that say otherwise.
 type loop struct {
-	server *Server // static
-	index  int     // static
-	engine gnet.EventLoop
-	bell   int // static: what is written here makes the loop look into its mailbox, after the sockets that are ready
+	server *Server        // static
+	index  int            // static
+	engine gnet.EventLoop // static once met; any goroutine
+	bell   int            // static: what is written here makes the loop look into its mailbox, after the sockets that are ready
 
 	mail  *mailbox    // any goroutine
 	stats loopStats   // any goroutine
 	alive atomic.Bool // set by the loop when the prober asks
+	ended atomic.Bool // set before gnet's loop ends: no timer may wake it any more
 
 	wheel     wheel
-	timer     *time.Timer // fires at armed; any goroutine
-	armed     tick        // 0 while the timer is not
+	timer     *time.Timer   // fires at armed; any goroutine
+	armed     tick          // 0 while the timer is not
+	mercy     time.Duration // until then nobody is ended for being silent: the server was
 	tickTimer timerTask
 
 	batch   []delivery // taken from the mailbox; those before next are done
@@ -88,8 +90,15 @@ func (t *drainTask) Run(context.Context) error {
 // and has itself called again behind the sockets that are ready, so that a
 // busy feed can't keep the loop from reading.
 func (l *loop) drain() {
+	if l.drainSome() {
+		l.ring()
+	}
+}
+
+// drainSome is drain without the ring; it reports whether there may be more.
+func (l *loop) drainSome() (more bool) {
 	l.events = 0
-	more := true
+	more = true
 	for range drainBatch {
 		if l.next == len(l.batch) {
 			clear(l.batch)
@@ -103,8 +112,18 @@ func (l *loop) drain() {
 		l.deliver(item)
 	}
 	l.flushDirty()
-	if more {
-		l.ring()
+	return more
+}
+
+// abandonMail counts what the loop has not got to as failed. It is called when
+// gnet's loop has ended and the mailbox is closed, by whoever ended them.
+func (l *loop) abandonMail() {
+	rest := append(l.batch[l.next:], l.mail.take(nil)...)
+	l.batch, l.next = nil, 0
+	for _, item := range rest {
+		if item.n != nil {
+			l.fail(item.c, failedClosed, 1)
+		}
 	}
 }
 
@@ -129,6 +148,7 @@ func (l *loop) guard(c *conn) {
 		return
 	}
 	l.stats.panics.Add(1)
+	l.decoder = wsproto.Decoder{} // it may be in the middle of this client's frame
 	l.server.log.Error("a connection's handling failed; the connection is closed",
 		"panic", problem, "user_id", c.link.User(), "stack", string(debug.Stack()))
 	l.drop(c, ReasonPanic)

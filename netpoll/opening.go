@@ -33,7 +33,7 @@ func (l *loop) readHead(c *conn, b []byte) {
 	case end == 0:
 		l.keepHead(c, b)
 	default:
-		c.head = nil
+		l.forgetHead(c)
 		l.decide(c, b[:end], b[end:])
 	}
 }
@@ -41,11 +41,20 @@ func (l *loop) readHead(c *conn, b []byte) {
 // keepHead keeps the beginning of a head until more of it comes.
 func (l *loop) keepHead(c *conn, b []byte) {
 	if c.head == nil {
+		l.stats.heads.Add(1)
 		c.head = &partialHead{bytes: append([]byte(nil), b...)}
 	} else {
 		c.head.bytes = b
 	}
 	c.head.scanned = len(b)
+}
+
+// forgetHead lets go of what keepHead kept.
+func (l *loop) forgetHead(c *conn) {
+	if c.head != nil {
+		c.head = nil
+		l.stats.heads.Add(-1)
+	}
 }
 
 // decide does what a complete head asks for. more is what came behind it.
@@ -98,6 +107,5 @@ func (l *loop) refuse(c *conn, refusal *wsproto.Refusal, why Reason) {
 		l.drop(c, why)
 		return
 	}
-	c.head = nil
 	l.end(c, why, refusal.Append(l.scratch[:0]))
 }

@@ -7,12 +7,13 @@ import "roost/hub"
 // back when all of it is written.
 //
 // Bytes leave in this order: the rest of what the kernel took a part of (after
-// a partial frame nothing may come but its rest), the latest unanswered pong,
-// the notifications, and the last words (a close frame).
+// a partial frame nothing may come but its rest), the latest unanswered pong, a
+// ping, the notifications, and the last words (a close frame).
 type outQueue struct {
 	partial   []byte            // never empty: nil or what is left
 	partialOf *hub.Notification // what partial is the rest of; nil for control bytes
 	pong      []byte            // RFC 6455 section 5.5.3: the latest is enough
+	ping      []byte            // nil, or the shared ping
 	frames    []*hub.Notification
 	head      int // frames before it have left
 	lastWords []byte
@@ -22,8 +23,10 @@ type outQueue struct {
 
 // empty reports whether nothing waits.
 func (q *outQueue) empty() bool {
-	return q.partial == nil && len(q.pong) == 0 && q.head == len(q.frames) && q.lastWords == nil
+	return q.partial == nil && !q.hasControl() && q.head == len(q.frames) && q.lastWords == nil
 }
+
+func (q *outQueue) hasControl() bool { return len(q.pong) > 0 || q.ping != nil }
 
 // notifications returns how many wait, one that has partly left included.
 func (q *outQueue) notifications() int {
@@ -51,7 +54,7 @@ func (q *outQueue) gather(scratch []byte) []byte {
 		return q.frames[q.head].Frame
 	}
 	buf := scratch[:0]
-	for _, piece := range [2][]byte{q.partial, q.pong} {
+	for _, piece := range [3][]byte{q.partial, q.pong, q.ping} {
 		if len(buf) == 0 && len(piece) > cap(buf) {
 			return piece
 		}
@@ -76,7 +79,7 @@ func (q *outQueue) gather(scratch []byte) []byte {
 }
 
 func (q *outQueue) onlyOneFrame() bool {
-	return q.partial == nil && len(q.pong) == 0 && len(q.frames)-q.head == 1 && q.lastWords == nil
+	return q.partial == nil && !q.hasControl() && len(q.frames)-q.head == 1 && q.lastWords == nil
 }
 
 // took notes that the kernel took the first n bytes of what gather returned,
@@ -86,17 +89,13 @@ func (q *outQueue) took(n int) (sent int) {
 	if done {
 		sent++
 	}
-	if n == 0 {
-		return sent
-	}
-	if len(q.pong) > 0 {
-		if n < len(q.pong) {
-			// A pong on its way can't be replaced by a later one any more.
-			q.partial = append([]byte(nil), q.pong[n:]...)
-			n = len(q.pong)
-		}
-		n -= len(q.pong)
+	if n > 0 && len(q.pong) > 0 {
+		n = q.tookControl(n, q.pong)
 		q.pong = q.pong[:0]
+	}
+	if n > 0 && q.ping != nil {
+		n = q.tookControl(n, q.ping)
+		q.ping = nil
 	}
 	for n > 0 && q.head < len(q.frames) {
 		frame := q.frames[q.head]
@@ -115,6 +114,17 @@ func (q *outQueue) took(n int) (sent int) {
 		q.lastWords = rest(q.lastWords, n)
 	}
 	return sent
+}
+
+// tookControl lets a control frame go, and returns what is left of n. One on its
+// way can't be replaced by a later one any more: its rest becomes the partial
+// piece.
+func (q *outQueue) tookControl(n int, frame []byte) (left int) {
+	if n < len(frame) {
+		q.partial = append([]byte(nil), frame[n:]...)
+		return 0
+	}
+	return n - len(frame)
 }
 
 // tookPartial lets the partial piece go first. It returns what is left of n,
@@ -150,9 +160,9 @@ const keptFrames = 32
 // reset empties the queue for its next borrower.
 func (q *outQueue) reset() {
 	frames, pong := q.frames, q.pong
-	clear(frames)
 	if cap(frames) > keptFrames {
 		frames = nil
 	}
+	clear(frames[:cap(frames)]) // also what was moved to the front has left a copy behind
 	*q = outQueue{frames: frames[:0], pong: pong[:0]}
 }

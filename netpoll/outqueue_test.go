@@ -21,7 +21,7 @@ func TestOutQueueAgainstStream(t *testing.T) {
 		scratch := make([]byte, 64)
 		pushed, sent, pushedBytes := 0, 0, 0
 		for range 300 {
-			switch rng.IntN(5) {
+			switch rng.IntN(7) {
 			case 0, 1:
 				frame := fmt.Appendf(nil, "<%d%s>", pushed, bytes.Repeat([]byte("."), rng.IntN(100)))
 				q.push(&hub.Notification{Frame: frame})
@@ -29,6 +29,8 @@ func TestOutQueueAgainstStream(t *testing.T) {
 				pushedBytes += len(frame)
 			case 2:
 				q.pong = append(q.pong[:0], "(pong)"...)
+			case 3:
+				q.ping = []byte("(ping)")
 			default:
 				if q.empty() {
 					continue
@@ -65,7 +67,7 @@ func checkStream(t *testing.T, stream []byte, frames int) {
 	next := 0
 	for len(stream) > 0 {
 		switch {
-		case bytes.HasPrefix(stream, []byte("(pong)")):
+		case bytes.HasPrefix(stream, []byte("(pong)")), bytes.HasPrefix(stream, []byte("(ping)")):
 			stream = stream[len("(pong)"):]
 		case bytes.Equal(stream, []byte("[end]")):
 			stream = nil
@@ -95,6 +97,11 @@ func TestOutQueueGivesMemoryBack(t *testing.T) {
 		q.took(len(q.gather(make([]byte, 1024))))
 	}
 	q.reset()
+	for _, kept := range q.frames[:cap(q.frames)] {
+		if kept != nil {
+			t.Error("an empty queue keeps a notification alive")
+		}
+	}
 	if cap(q.frames) > keptFrames {
 		t.Errorf("an empty queue keeps room for %d frames, want %d at most", cap(q.frames), keptFrames)
 	}

@@ -51,7 +51,7 @@ func (s *Server) probeWhileBusy(tick <-chan time.Time, misses []int) bool {
 				misses[i] = 0
 			}
 			if misses[i] >= missesToEnd {
-				s.fail(fmt.Errorf("%w: loop %d is silent for %d seconds", ErrLoopStuck, i, misses[i]))
+				s.fail(fmt.Errorf("%w: loop %d is silent for %d seconds", ErrLoopStuck, l.index, misses[i]))
 				return false
 			}
 		}

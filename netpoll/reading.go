@@ -28,6 +28,7 @@ func (l *loop) readFrames(c *conn, b []byte) {
 	if decoder == nil {
 		decoder = &l.decoder
 	}
+	c.heard = l.server.now()
 	for len(b) > 0 && c.state == stateOpen {
 		event, rest, problem := decoder.Next(b, l.server.cfg.MaxMessage)
 		if problem != nil {
@@ -36,7 +37,6 @@ func (l *loop) readFrames(c *conn, b []byte) {
 		}
 		b = rest
 		if event.Kind != wsproto.EventNone {
-			c.heard = l.server.now()
 			l.heardFrom(c, event)
 		}
 	}

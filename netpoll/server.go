@@ -52,6 +52,7 @@ type Server struct {
 	busy      chan struct{}  // a token: the first socket has come
 	empty     chan struct{}  // a token: the last socket has gone
 	done      chan struct{}  // closed when Shutdown begins
+	deaf      chan struct{}  // closed with the listener
 	failed    chan error     // one buffered: why Serve must return
 
 	mu       sync.Mutex
@@ -71,7 +72,7 @@ func New(cfg Config) (*Server, error) {
 		// A second ago: no moment is zero, which means never.
 		started: time.Now().Add(-time.Second), tickLength: cfg.tickLength(),
 		busy: make(chan struct{}, 1), empty: make(chan struct{}, 1),
-		done: make(chan struct{}), failed: make(chan error, 1),
+		done: make(chan struct{}), deaf: make(chan struct{}), failed: make(chan error, 1),
 	}
 	var err error
 	if s.stalls, err = newStallWatch(); err != nil {
@@ -100,10 +101,8 @@ func (s *Server) Serve(ln *net.TCPListener) error {
 		return ErrClosed
 	}
 	s.listener = ln
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
 	for range s.cfg.Acceptors {
-		s.acceptors.Go(func() { s.accept(ctx, ln) })
+		s.acceptors.Go(func() { s.accept(ln) })
 	}
 	s.mu.Unlock()
 
@@ -152,17 +151,18 @@ func (s *Server) Shutdown(ctx context.Context, bye Farewell) error {
 	if err != nil {
 		return err
 	}
-	s.endConnections(bye)
-	s.waitEmpty(ctx, s.cfg.LingerTimeout+s.tickLength)
+	s.endConnections(false, bye)
+	s.waitServed(ctx)
 
 	s.stopping.Store(true)
+	close(s.deaf)
 	if listener != nil {
 		_ = listener.Close()
 	}
 	if err := s.joinAcceptors(ctx); err != nil {
 		return err
 	}
-	s.endConnections(bye) // those that were enrolled in between
+	s.endConnections(true, bye)
 	s.waitEmpty(ctx, 2*s.cfg.LingerTimeout)
 	left := s.accepts.sockets.Load()
 	s.stopLoops()
@@ -198,25 +198,57 @@ func (s *Server) joinAcceptors(ctx context.Context) error {
 	}
 }
 
-func (s *Server) endConnections(bye Farewell) {
+// endConnections ends the connections of every loop, and, if all, those that
+// have not said yet what they want.
+func (s *Server) endConnections(all bool, bye Farewell) {
 	for _, l := range s.loops {
-		_ = l.do(func() { l.endAll(bye) })
+		_ = l.do(func() { l.endAll(all, bye) })
 	}
 }
 
-// endAll ends every connection of the loop. All of them are in its wheel.
-func (l *loop) endAll(bye Farewell) {
-	l.drain()
+// endAll ends the loop's connections, behind everything that was delivered. All
+// of them are in its wheel.
+func (l *loop) endAll(all bool, bye Farewell) {
+	for l.drainSome() {
+	}
 	frame := wsproto.AppendClose(nil, bye.Code, bye.Text)
 	l.wheel.each(func(c *conn) {
 		defer l.guard(c)
-		switch c.state {
-		case stateOpening:
-			l.drop(c, bye.Reason)
-		case stateOpen:
+		switch {
+		case c.state == stateOpen:
 			l.end(c, bye.Reason, frame)
+		case c.state == stateOpening && all:
+			l.drop(c, bye.Reason)
 		}
 	})
+}
+
+// waitServed waits until nobody is served any more: no connection, no last words
+// under way, no request that has come in part. Of ctx's time it leaves enough
+// for what comes after.
+func (s *Server) waitServed(ctx context.Context) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-2*s.cfg.LingerTimeout))
+		defer cancel()
+	}
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for s.cfg.Hub.Connections() > 0 || s.serving() > 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// serving counts sockets in the middle of a request or of their ending.
+func (s *Server) serving() (n int64) {
+	for _, l := range s.loops {
+		n += l.stats.ending.Load() + l.stats.heads.Load()
+	}
+	return n
 }
 
 // waitEmpty waits until no socket is left, or limit has passed, or ctx ended.

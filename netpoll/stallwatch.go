@@ -67,7 +67,7 @@ func (w *stallWatch) forget(c *conn) {
 	}
 }
 
-// run passes news on until close.
+// run passes news on until end.
 func (w *stallWatch) run() error {
 	events := make([]unix.EpollEvent, 128)
 	for {

@@ -22,7 +22,9 @@ type loopStats struct {
 	pings       atomic.Uint64
 	messages    atomic.Uint64 // from clients
 	stalled     atomic.Int64  // connections that the kernel takes nothing for
-	lingering   atomic.Int64
+	heads       atomic.Int64  // connections with a part of their request head
+	ending      atomic.Int64  // connections that have, or wait for, their last words
+	lingering   atomic.Int64  // of these: only waiting for the client to close
 	lingerCut   atomic.Uint64 // closed at once because too many lingered
 	panics      atomic.Uint64
 }
@@ -70,6 +72,14 @@ type Stats struct {
 func (s Stats) FailedTotal() uint64 {
 	var sum uint64
 	for _, n := range s.Failed {
+		sum += n
+	}
+	return sum
+}
+
+// MailboxItems returns the sum of Mailbox.
+func (s Stats) MailboxItems() (sum int) {
+	for _, n := range s.Mailbox {
 		sum += n
 	}
 	return sum

@@ -18,12 +18,17 @@ func (t *timerTask) Run(context.Context) error {
 }
 
 // timerFired runs on a goroutine of the runtime's.
-func (l *loop) timerFired() { _ = l.engine.Execute(context.Background(), &l.tickTimer) }
+func (l *loop) timerFired() {
+	if !l.ended.Load() {
+		_ = l.engine.Execute(context.Background(), &l.tickTimer)
+	}
+}
 
 // runTimers does what is due and sets the runtime's one timer of this loop to
 // what comes next. With an empty wheel there is none.
 func (l *loop) runTimers() {
 	now := l.server.now()
+	l.notePause(now)
 	l.armed = 0
 	l.wheel.advance(tick(now/l.server.tickLength), func(c *conn) { l.due(c, now) })
 	if next, ok := l.wheel.next(); ok {
@@ -64,8 +69,13 @@ func (l *loop) due(c *conn, now time.Duration) {
 		l.refuse(c, wsproto.RefuseTimeout(), ReasonHandshake)
 		return
 	case c.state == stateClosing || c.state == stateLingering:
-		l.drop(c, c.reason)
+		l.dueEnding(c, now)
 		return
+	}
+	if now < l.mercy {
+		l.pardon(c, now)
+	}
+	switch {
 	case now-c.heard >= cfg.PongWait:
 		l.drop(c, ReasonPongWait)
 		return
@@ -95,12 +105,13 @@ func (l *loop) schedule(c *conn) {
 	l.at(c, when)
 }
 
-// ping sends a ping. While other bytes wait to be written there is no use in
-// one: WriteWait rules then.
+// ping sends a ping, ahead of the notifications that wait: a client that is slow
+// but reads gets it, and answers.
 func (l *loop) ping(c *conn) {
+	l.stats.pings.Add(1)
 	if c.out != nil {
+		c.out.ping = wsproto.Ping()
 		return
 	}
 	l.sendNow(c, wsproto.Ping())
-	l.stats.pings.Add(1)
 }

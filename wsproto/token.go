@@ -170,7 +170,7 @@ func (c *claims) Validate() error {
 	if err := json.Unmarshal(c.subject, &c.user); err != nil {
 		return errBadSubject
 	}
-	if brokenSurrogates(c.subject, c.user) || !validUser(c.user) {
+	if brokenSurrogates(c.subject, c.user) || !ValidUser(c.user) {
 		return errBadSubject
 	}
 	return nil
@@ -184,8 +184,10 @@ func brokenSurrogates(raw []byte, decoded string) bool {
 	return bytes.Contains(raw, []byte(`\ud`))
 }
 
-func validUser(user string) bool {
-	if len(user) == 0 || len(user) > MaxUser {
+// ValidUser reports whether a token's sub can be this user id: 1 to MaxUser bytes
+// of UTF-8 without control characters.
+func ValidUser(user string) bool {
+	if len(user) == 0 || len(user) > MaxUser || !utf8.ValidString(user) {
 		return false
 	}
 	for _, r := range user {

@@ -63,8 +63,9 @@ func (p *prober) run(ctx context.Context) []httpapi.ProbeStep {
 	}
 	pubsub := p.throughRedis(ctx, identity, back)
 	if pubsub.Err != nil {
-		// The connection is judged by itself.
-		p.service.hub.Deliver(identity, probePayload)
+		// The connection is judged by itself. Not on this goroutine: delivering
+		// waits for a loop that is behind, and this check is bounded.
+		go p.service.hub.Deliver(identity, probePayload)
 	}
 	return []httpapi.ProbeStep{pubsub, receive(ctx, conn, dialErr, connected)}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -21,7 +22,7 @@ type publishCmd struct {
 
 // Run publishes. It checks first what the server would only count and skip.
 func (c *publishCmd) Run(env *environment) error {
-	if err := hub.Check(c.Notification); err != nil {
+	if err := errors.Join(checkUser(c.User), hub.Check(c.Notification)); err != nil {
 		return err
 	}
 	cfg, err := config.Read()

@@ -49,6 +49,15 @@ func (s *service) stats() httpapi.Stats {
 		BytesSent:     sockets.BytesOut,
 		PingsSent:     sockets.Pings,
 
+		Sockets:          sockets.Sockets,
+		SocketsLingering: sockets.Lingering,
+		LingerCut:        sockets.LingerCut,
+		AcceptErrors:     sockets.AcceptErrors,
+		Panics:           sockets.Panics,
+		MailboxDepth:     sockets.MailboxItems(),
+		QueuedBytes:      sockets.QueuedBytes,
+		Stalled:          sockets.Stalled,
+
 		RedisConnected:  redis.Connected,
 		RedisPing:       redis.Ping,
 		RedisReconnects: redis.Reconnects,

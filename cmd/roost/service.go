@@ -26,8 +26,8 @@ import (
 // last alert and the log want some of it.
 const shutdownLimit = 25 * time.Second
 
-// otherDescriptors is what the process opens besides clients and the pool of
-// Redis connections: loops, log, side server and its clients.
+// otherDescriptors is what the process opens besides the WebSocket server and
+// the pool of Redis connections: log, subscription, side server and its clients.
 const otherDescriptors = 96
 
 // How connections are told that the server ends.
@@ -71,7 +71,8 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 	if err != nil {
 		return nil, err
 	}
-	budget := netpoll.NewBudget(descriptors, otherDescriptors+cfg.RedisPoolSize, cfg.WSMaxConnections)
+	reserved := netpoll.OwnDescriptors() + otherDescriptors + cfg.RedisPoolSize
+	budget := netpoll.NewBudget(descriptors, reserved, cfg.WSMaxConnections)
 	if budget.Connections < cfg.WSMaxConnections {
 		log.Warn("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
 			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)

@@ -8,6 +8,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"roost/cmd/roost/internal/config"
+	"roost/wsproto"
 )
 
 type tokenCmd struct {
@@ -42,10 +43,18 @@ func tokenSecret() (string, error) {
 	return cfg.JWTSecretKey, nil
 }
 
+// checkUser says what the server would refuse.
+func checkUser(user string) error {
+	if !wsproto.ValidUser(user) {
+		return fmt.Errorf("user %q: a user id has 1 to %d bytes of UTF-8, without control characters", user, wsproto.MaxUser)
+	}
+	return nil
+}
+
 // signToken makes the token that an issuer would: HS256 with sub, iat and exp.
 func signToken(secret, user, email string, ttl time.Duration) (string, error) {
-	if user == "" || len(user) > 255 {
-		return "", fmt.Errorf("user %q: a user id has 1 to 255 bytes", user)
+	if err := checkUser(user); err != nil {
+		return "", err
 	}
 	if ttl <= 0 {
 		return "", fmt.Errorf("ttl %s: it has to be above 0, such as 1h", ttl)

@@ -1,0 +1,33 @@
+package netpoll
+
+import "time"
+
+// latePause is how late a timer fires if the process, or the machine, stood
+// still. A loop that is merely busy is late by milliseconds.
+const latePause = time.Second
+
+// grace is how long after a ping a client has to be heard of at least.
+func (c *Config) grace() time.Duration { return c.PongWait - c.PingInterval }
+
+// notePause has the loop be lenient for a while after the server was absent (a
+// paused container, a suspended machine, no processor time): what clients said
+// meanwhile is still to be read, and what they were not asked they could not
+// answer. Without it a pause longer than PongWait would end every connection.
+func (l *loop) notePause(now time.Duration) {
+	late := now - time.Duration(l.armed)*l.server.tickLength
+	if l.armed != 0 && late > min(latePause, l.server.cfg.grace()) {
+		l.mercy = now + l.server.cfg.grace()
+	}
+}
+
+// pardon moves the deadlines of an open connection that passed during the pause:
+// it is pinged now and has until l.mercy to be heard of, and WriteWait begins
+// anew.
+func (l *loop) pardon(c *conn, now time.Duration) {
+	if heard := l.mercy - l.server.cfg.PongWait; c.heard < heard {
+		c.heard, c.pingAt = heard, now
+	}
+	if c.stalled != 0 && now-c.stalled >= l.server.cfg.WriteWait {
+		c.stalled = now
+	}
+}
