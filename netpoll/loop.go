@@ -41,7 +41,7 @@ type loop struct {
 	wheel     wheel
 	timer     *time.Timer   // fires at armed; any goroutine
 	armed     tick          // 0 while the timer is not
-	mercy     time.Duration // until then nobody is ended for being silent: the server was
+	mercy     time.Duration // until then nobody is ended for being silent: the server was absent, see pause.go
 	tickTimer timerTask
 
 	batch   []delivery // taken from the mailbox; those before next are done
