@@ -1,0 +1,157 @@
+package netpoll
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"roost/wsproto"
+)
+
+// errStillThere is for sockets that outlived every timeout of theirs.
+var errStillThere = errors.New("they did not end in time")
+
+// Farewell is what connections are told when the server ends.
+type Farewell struct {
+	Code   wsproto.CloseCode
+	Text   string
+	Reason Reason
+}
+
+// GoingAway is the farewell of an ordinary stop, Restarting that of a server
+// that can't do its work and asks its clients to come back.
+func GoingAway() Farewell {
+	return Farewell{wsproto.CloseGoingAway, "the server is stopping", ReasonShutdown}
+}
+
+// Restarting closes with 1012: the same client should reconnect, after a while.
+func Restarting() Farewell {
+	return Farewell{wsproto.CloseRestart, "the server is restarting", ReasonRestart}
+}
+
+// Shutdown sends every connection a close frame behind what it still has to
+// get, waits until they are gone, stops accepting, and stops the loops. Until
+// the listener closes, /health is answered and handshakes are refused with 503.
+// When ctx ends first the rest is cut, and an error that wraps ctx's returned.
+// Whoever delivers should have stopped before: what comes later is counted as
+// failed.
+func (s *Server) Shutdown(ctx context.Context, bye Farewell) error {
+	listener, err := s.beginShutdown()
+	if err != nil {
+		return err
+	}
+	s.endConnections(false, bye)
+	s.waitServed(ctx)
+
+	s.stopping.Store(true)
+	close(s.deaf)
+	if listener != nil {
+		_ = listener.Close()
+	}
+	if err := s.joinAcceptors(ctx); err != nil {
+		return err
+	}
+	s.endConnections(true, bye)
+	s.waitEmpty(ctx, 2*s.cfg.LingerTimeout)
+	left := s.accepts.sockets.Load()
+	s.stopLoops()
+	if left > 0 {
+		return fmt.Errorf("netpoll: %d sockets were cut: %w", left, cmp.Or(ctx.Err(), errStillThere))
+	}
+	return nil
+}
+
+// beginShutdown makes Serve return, and Shutdown run once.
+func (s *Server) beginShutdown() (net.Listener, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	s.closed = true
+	s.draining.Store(true)
+	close(s.done)
+	return s.listener, nil
+}
+
+// joinAcceptors waits for the acceptors. One may be stuck in a loop that died,
+// and then the loops can't be stopped in order either.
+func (s *Server) joinAcceptors(ctx context.Context) error {
+	joined := make(chan struct{})
+	go func() { s.acceptors.Wait(); close(joined) }()
+	select {
+	case <-joined:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("netpoll: the acceptors did not end: %w", ctx.Err())
+	}
+}
+
+// endConnections ends the connections of every loop, and, if all, those that
+// have not said yet what they want.
+func (s *Server) endConnections(all bool, bye Farewell) {
+	for _, l := range s.loops {
+		_ = l.do(func() { l.endAll(all, bye) })
+	}
+}
+
+// endAll ends the loop's connections, behind everything that was delivered. All
+// of them are in its wheel.
+func (l *loop) endAll(all bool, bye Farewell) {
+	for l.drainSome() {
+	}
+	frame := wsproto.AppendClose(nil, bye.Code, bye.Text)
+	l.wheel.each(func(c *conn) {
+		defer l.guard(c)
+		switch {
+		case c.state == stateOpen:
+			l.end(c, bye.Reason, frame)
+		case c.state == stateOpening && all:
+			l.drop(c, bye.Reason)
+		}
+	})
+}
+
+// waitServed waits until nobody is served any more: no connection, no last words
+// under way, no request that has come in part. Of ctx's time it leaves enough
+// for what comes after.
+func (s *Server) waitServed(ctx context.Context) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-2*s.cfg.LingerTimeout))
+		defer cancel()
+	}
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for s.cfg.Hub.Connections() > 0 || s.serving() > 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// serving counts sockets in the middle of a request or of their ending.
+func (s *Server) serving() (n int64) {
+	for _, l := range s.loops {
+		n += l.stats.ending.Load() + l.stats.heads.Load()
+	}
+	return n
+}
+
+// waitEmpty waits until no socket is left, or limit has passed, or ctx ended.
+func (s *Server) waitEmpty(ctx context.Context, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for s.accepts.sockets.Load() > 0 {
+		select {
+		case <-s.empty:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
