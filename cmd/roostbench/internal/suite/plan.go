@@ -32,6 +32,7 @@ func Steps() []Step {
 		{Name: "connect, a storm of 18,000", Args: []string{"connect", "--connections=18000", "--in-flight=18000"}, Rounds: 1},
 		{Name: "connect and leave, 6 times 17,000", Args: []string{"connect", "--rounds=6"}, Rounds: 1},
 		deliver("deliver, 1,000 a second", false, "--connections=10000", "--notify-rate=1000", "--duration=5s"),
+		deliver("deliver, 5,000 a second", true, "--connections=10000", "--notify-rate=5000", "--duration=5s"),
 		deliver("deliver, 10,000 a second", true, "--notify-rate=10000", "--duration=8s"),
 		deliver("deliver, 40,000 a second, pipelined", true, "--notify-rate=40000", "--pipeline=1ms", "--duration=5s"),
 		deliver("deliver, 80,000 a second asked, pipelined", true, "--notify-rate=80000", "--pipeline=1ms", "--window=20000", "--duration=5s"),
