@@ -2,7 +2,6 @@ package netpoll
 
 import (
 	"fmt"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,11 +23,11 @@ func Descriptors() (int, error) {
 	return int(min(limit.Cur, 1<<30)), nil
 }
 
-// OwnDescriptors is how many descriptors a Server opens for itself with the
-// default Config: four a loop (its epoll and eventfd, both ends of its bell), one
-// more for each acceptor while it enrolls a socket, and the stall watch's two.
-func OwnDescriptors() int {
-	cfg := Config{}.withDefaults(runtime.GOMAXPROCS(0))
+// OwnDescriptors is how many descriptors a Server with so many loops opens for
+// itself: four a loop (its epoll and eventfd, both ends of its bell), one more
+// for each acceptor while it enrolls a socket, and the stall watch's two.
+func OwnDescriptors(loops int) int {
+	cfg := Config{Loops: loops}.withDefaults(loops)
 	return 4*cfg.Loops + cfg.Acceptors + 2
 }
 

@@ -41,6 +41,7 @@ type service struct {
 	cfg      config.Config
 	log      *slog.Logger
 	started  time.Time
+	loops    int
 	hub      *hub.Hub
 	ws       *netpoll.Server
 	listener *net.TCPListener
@@ -64,14 +65,14 @@ type service struct {
 func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*service, error) {
 	none := func() uint64 { return 0 }
 	s := &service{
-		cfg: cfg, log: log, started: time.Now(), failed: make(chan error, 3), feedDone: make(chan struct{}),
+		cfg: cfg, log: log, loops: loopsAndOneMore(), started: time.Now(), failed: make(chan error, 3), feedDone: make(chan struct{}),
 		droppedLines: none, droppedAlerts: none,
 	}
 	descriptors, err := netpoll.Descriptors()
 	if err != nil {
 		return nil, err
 	}
-	reserved := netpoll.OwnDescriptors() + otherDescriptors + cfg.RedisPoolSize
+	reserved := netpoll.OwnDescriptors(s.loops) + otherDescriptors + cfg.RedisPoolSize
 	budget := netpoll.NewBudget(descriptors, reserved, cfg.WSMaxConnections)
 	if budget.Connections < cfg.WSMaxConnections {
 		log.Warn("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
@@ -127,7 +128,8 @@ func portError(variables, address string, err error) error {
 // socketConfig is netpoll's part of the configuration.
 func (s *service) socketConfig(gate *wsproto.Gate, budget netpoll.Budget) netpoll.Config {
 	return netpoll.Config{
-		Gate: gate, Hub: s.hub, Logger: s.log, Health: s.http.Health,
+		Loops: s.loops,
+		Gate:  gate, Hub: s.hub, Logger: s.log, Health: s.http.Health,
 		HandshakeTimeout: s.cfg.WSHandshakeTimeout,
 		PingInterval:     s.cfg.WSPingInterval,
 		PongWait:         s.cfg.WSPongWait,
