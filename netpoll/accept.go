@@ -49,7 +49,7 @@ func (s *Server) enroll(sock net.Conn) {
 	}
 	c := &conn{heard: s.now()}
 	_, err := s.client.EnrollContext(sock, c)
-	if err != nil || !c.opened {
+	if err != nil || c.loop == nil {
 		// gnet says nothing when its epoll refuses a socket; that OnOpen did
 		// not run by now tells.
 		s.turnAway(sock, awayEnroll)

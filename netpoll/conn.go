@@ -27,13 +27,13 @@ const (
 type conn struct {
 	link hub.Link // the hub's, guarded by its locks
 
-	// Static once the loop has opened the connection.
+	// Static once the loop has opened the connection. That loop is not nil tells
+	// the acceptor, when EnrollContext has returned, that it was.
 	sock gnet.Conn
 	loop *loop
 	fd   int32
 
-	probe  bool // static once admitted: the server's own health check, outside counts and logs
-	opened bool // written by the loop in OnOpen, read by the acceptor after Enroll returned
+	probe bool // static once admitted: the server's own health check, outside counts and logs
 
 	state   state
 	reason  Reason

@@ -35,18 +35,3 @@ func (l *loop) abandonQueue(c *conn) {
 	l.queued(c, -n, -c.out.bytes)
 	l.returnQueue(c)
 }
-
-// fail counts n notifications that will not be sent.
-func (l *loop) fail(c *conn, why failure, n int) {
-	if !c.probe {
-		l.stats.failed[why].Add(uint64(n))
-	}
-}
-
-// queued keeps the gauges of what is in write queues.
-func (l *loop) queued(c *conn, notifications, bytes int) {
-	if !c.probe {
-		l.stats.queued.Add(int64(notifications))
-		l.stats.queuedBytes.Add(int64(bytes))
-	}
-}

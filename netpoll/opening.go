@@ -14,7 +14,6 @@ import (
 func (l *loop) open(c *conn, sock gnet.Conn) {
 	c.sock, c.loop, c.fd = sock, l, int32(sock.Fd())
 	c.timer.owner = c
-	c.opened = true
 	l.at(c, c.heard+l.server.cfg.HandshakeTimeout)
 }
 

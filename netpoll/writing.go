@@ -101,16 +101,6 @@ func (l *loop) flushed(c *conn) {
 	}
 }
 
-// account notes that the kernel took n bytes of what gather returned.
-func (l *loop) account(c *conn, n int) {
-	before := c.out.bytes
-	sent := c.out.took(n)
-	if !c.probe {
-		l.stats.sent.Add(uint64(sent))
-	}
-	l.queued(c, -sent, c.out.bytes-before)
-}
-
 // stall has the loop told when the kernel takes bytes for c again.
 func (l *loop) stall(c *conn) {
 	if c.stalled == 0 {

@@ -44,7 +44,7 @@ func (c *demoCmd) Run(env *environment) error {
 	defer cancel()
 	return serve(env, cfg, func(s *service) {
 		url := "ws://" + s.localURL() + "/ws?token=" + token
-		c.greet(env, url, redis.Addr())
+		c.greet(env, url, redis)
 		go c.listen(ctx, env.stdout, url, s.log)
 	})
 }
@@ -85,7 +85,7 @@ func demoConfig(cfg *config.Config, redis *miniredis.Miniredis) error {
 }
 
 // greet prints what to do next, ready to paste.
-func (c *demoCmd) greet(env *environment, url, redis string) {
+func (c *demoCmd) greet(env *environment, url string, redis *miniredis.Miniredis) {
 	const notification = `'{"type":"greeting","payload":{"text":"hello"}}'`
 	_, _ = fmt.Fprintf(env.stdout, `
 Roost is running, with a Redis of its own on %[1]s, and %[2]s is listening here.
@@ -108,7 +108,7 @@ or in a browser's console:
 
 Ctrl-C ends the demo. What follows is the server's log, and what %[2]s gets.
 
-`, redis, c.User, env.program, notification, portOf(redis), url)
+`, redis.Addr(), c.User, env.program, notification, redis.Port(), url)
 }
 
 // listen is the demo's own client.

@@ -10,6 +10,7 @@ import (
 	"roost/cmd/roost/internal/alert"
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/logging"
+	"roost/netpoll"
 	"roost/redisfeed"
 )
 
@@ -58,12 +59,12 @@ func serve(env *environment, cfg config.Config, ready func(*service)) error {
 	if err != nil {
 		logger.LogAttrs(context.Background(), logging.LevelCritical, "the service can't go on", slog.Any("error", err))
 		alerts.Down(err.Error())
-		s.stopWithin(shutdownLimit, restarting)
+		s.stopInTime(netpoll.Restarting())
 		return errSaid
 	}
 	logger.Info("stopping", "connections", s.hub.Connections())
 	alerts.Down("asked to stop")
-	s.stopWithin(shutdownLimit, goingAway)
+	s.stopInTime(netpoll.GoingAway())
 	logger.Info("stopped")
 	return nil
 }

@@ -30,12 +30,6 @@ const shutdownLimit = 25 * time.Second
 // the pool of Redis connections: log, subscription, side server and its clients.
 const otherDescriptors = 96
 
-// How connections are told that the server ends.
-var (
-	goingAway  = netpoll.GoingAway
-	restarting = netpoll.Restarting
-)
-
 // service is the rooms, wired together.
 type service struct {
 	cfg      config.Config
@@ -186,32 +180,32 @@ func (s *service) wait(ctx context.Context) error {
 	}
 }
 
-// stopWithin is stop, given up after limit: a loop that hangs must not keep the
-// process from ending.
-func (s *service) stopWithin(limit time.Duration, farewell func() netpoll.Farewell) {
+// stopInTime is stop, given up after shutdownLimit: a loop that hangs must not
+// keep the process from ending.
+func (s *service) stopInTime(farewell netpoll.Farewell) {
 	stopped := make(chan struct{})
-	go func() { s.stop(limit, farewell); close(stopped) }()
+	go func() { s.stop(farewell); close(stopped) }()
 	select {
 	case <-stopped:
-	case <-time.After(limit + time.Second):
-		s.log.Error("stopping takes too long; the rest is cut", "limit", limit.String())
+	case <-time.After(shutdownLimit + time.Second):
+		s.log.Error("stopping takes too long; the rest is cut", "limit", shutdownLimit)
 	}
 }
 
 // stop ends the parts in the order in which notifications pass through them:
 // the feed, the connections (each with a close frame behind what it still has
 // to get), the side server.
-func (s *service) stop(limit time.Duration, farewell func() netpoll.Farewell) {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+func (s *service) stop(farewell netpoll.Farewell) {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownLimit)
 	defer cancel()
 	s.draining.Store(true)
 	s.stopFeed()
 	select {
 	case <-s.feedDone:
-	case <-time.After(limit / 3):
+	case <-time.After(shutdownLimit / 3):
 		s.log.Error("the Redis feed does not end; going on without it")
 	}
-	if err := s.ws.Shutdown(ctx, farewell()); err != nil {
+	if err := s.ws.Shutdown(ctx, farewell); err != nil {
 		s.log.Error("closing the connections", "error", err)
 	}
 	s.stopHTTP()
@@ -232,9 +226,4 @@ func localAddress(host string, port int) string {
 // localURL is host:port of the WebSocket port as this machine reaches it.
 func (s *service) localURL() string {
 	return localAddress(s.cfg.WSHost, s.listener.Addr().(*net.TCPAddr).Port)
-}
-
-func portOf(address string) string {
-	_, port, _ := net.SplitHostPort(address)
-	return port
 }

@@ -1,0 +1,29 @@
+package netpoll
+
+// Every notification that a loop takes ends in account or in fail. The server's
+// own health checks are in no count.
+
+// account notes that the kernel took n bytes of what gather returned.
+func (l *loop) account(c *conn, n int) {
+	before := c.out.bytes
+	sent := c.out.took(n)
+	if !c.probe {
+		l.stats.sent.Add(uint64(sent))
+	}
+	l.queued(c, -sent, c.out.bytes-before)
+}
+
+// fail counts n notifications that will not be sent.
+func (l *loop) fail(c *conn, why failure, n int) {
+	if !c.probe {
+		l.stats.failed[why].Add(uint64(n))
+	}
+}
+
+// queued keeps the gauges of what is in write queues.
+func (l *loop) queued(c *conn, notifications, bytes int) {
+	if !c.probe {
+		l.stats.queued.Add(int64(notifications))
+		l.stats.queuedBytes.Add(int64(bytes))
+	}
+}
