@@ -1,10 +1,14 @@
 package netpoll
 
 import (
-	"errors"
-	"net"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// acceptBatch is how many clients a loop accepts in a row: a storm must not keep
+// it from those that it has.
+const acceptBatch = 32
 
 // Pauses after a failed accept, as net/http has them: out of descriptors or
 // memory, all that helps is that something else is closed.
@@ -13,63 +17,68 @@ const (
 	maxPause   = time.Second
 )
 
-// accept takes connections from the listener until it is closed. Several
-// goroutines run it: enrolling one waits for the loop that gets it.
-func (s *Server) accept(ln net.Listener) {
-	pause := time.Duration(0)
-	for {
-		sock, err := ln.Accept()
-		switch {
-		case err == nil:
-			pause = 0
+// accept takes clients from the listening socket, and passes that on.
+func (l *loop) accept() {
+	s := l.server
+	s.port.mu.Lock()
+	defer s.port.mu.Unlock()
+	if s.port.at != l {
+		return // an event from before it was passed on
+	}
+	for range acceptBatch {
+		fd, err := acceptOne(s.port.fd)
+		switch err {
+		case nil:
 			s.accepts.accepted.Add(1)
-			s.enroll(sock)
-		case errors.Is(err, net.ErrClosed):
+			s.port.backoff = 0
+			l.welcome(fd)
+		case unix.EINTR, unix.ECONNABORTED:
+		case unix.EAGAIN:
+			s.port.passOn()
 			return
 		default:
 			s.accepts.errors.Add(1)
-			pause = min(max(2*pause, firstPause), maxPause)
-			s.acceptLog.acceptFailed(err, pause)
-			s.wait(pause)
+			s.port.backoff = min(max(2*s.port.backoff, firstPause), maxPause)
+			s.acceptLog.acceptFailed(err, s.port.backoff)
+			s.port.restAWhile(s.port.backoff)
+			return
 		}
 	}
+	s.port.passOn()
 }
 
-// enroll hands a socket to a loop, or closes it where there is no room. It owns
-// the socket from here on.
-func (s *Server) enroll(sock net.Conn) {
+// acceptOne is accept4(2) without the address, which few want to know.
+func acceptOne(fd int) (int, error) {
+	client, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(client), nil
+}
+
+// welcome opens a connection for a socket, or closes it where there is no room.
+func (l *loop) welcome(fd int) {
+	s := l.server
 	if n := s.socketCame(); s.cfg.MaxSockets > 0 && n > int64(s.cfg.MaxSockets) {
-		s.turnAway(sock, awayDescriptors)
+		s.turnAway(fd, awayDescriptors)
 		s.acceptLog.turnedAway(awayDescriptors, nil)
 		return
 	}
 	if s.stopping.Load() {
-		s.turnAway(sock, awayClosing)
+		s.turnAway(fd, awayClosing)
 		return
 	}
-	c := &conn{heard: s.now()}
-	_, err := s.client.EnrollContext(sock, c)
-	if err != nil || c.loop == nil {
-		// gnet says nothing when its epoll refuses a socket; that OnOpen did
-		// not run by now tells.
-		s.turnAway(sock, awayEnroll)
+	if err := l.poll.add(fd, int32(fd)); err != nil {
+		s.turnAway(fd, awayEnroll)
 		s.acceptLog.turnedAway(awayEnroll, err)
+		return
 	}
+	l.open(fd)
 }
 
 // turnAway closes a socket without an answer and gives its place back.
-func (s *Server) turnAway(sock net.Conn, why turnedAway) {
-	_ = sock.Close()
+func (s *Server) turnAway(fd int, why turnedAway) {
+	_ = unix.Close(fd)
 	s.accepts.turnedAway[why].Add(1)
 	s.socketGone()
-}
-
-// wait sleeps, or until the listener closes.
-func (s *Server) wait(d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-s.deaf:
-	case <-timer.C:
-	}
 }

@@ -16,7 +16,7 @@ type acceptLog struct {
 	n    int       // guarded by mu: failures since the last line
 }
 
-// acceptFailed may be called from any acceptor, as turnedAway.
+// acceptFailed may be called from any loop, as turnedAway.
 func (l *acceptLog) acceptFailed(err error, pause time.Duration) {
 	l.say("accepting connections fails; trying again", "error", err, "pause", pause)
 }

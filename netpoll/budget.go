@@ -24,12 +24,8 @@ func Descriptors() (int, error) {
 }
 
 // OwnDescriptors is how many descriptors a Server with so many loops opens for
-// itself: four a loop (its epoll and eventfd, both ends of its bell), one more
-// for each acceptor while it enrolls a socket, and the stall watch's two.
-func OwnDescriptors(loops int) int {
-	cfg := Config{Loops: loops}.withDefaults(loops)
-	return 4*cfg.Loops + cfg.Acceptors + 2
-}
+// itself: each loop's epoll and bell, and the listener.
+func OwnDescriptors(loops int) int { return 2*loops + 1 }
 
 // NewBudget divides descriptors. reserved is what everything but client sockets
 // may need (the server itself, Redis, the side server). wanted bounds the

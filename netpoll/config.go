@@ -19,8 +19,7 @@ type Config struct {
 
 	Logger *slog.Logger // must not block: loops log; nil is slog.Default()
 
-	Loops     int // event loops; 0 is GOMAXPROCS
-	Acceptors int // goroutines in accept; 0 is twice the loops, 4 at least
+	Loops int // event loops; 0 is GOMAXPROCS
 
 	HandshakeTimeout time.Duration // from accept to the complete request head; 10 s
 	PingInterval     time.Duration // 30 s
@@ -60,7 +59,6 @@ func (c Config) withDefaults(procs int) Config {
 		}
 	}
 	fillInt(&c.Loops, procs)
-	fillInt(&c.Acceptors, max(4, 2*c.Loops))
 	fillInt(&c.QueueMessages, 256)
 	fillInt(&c.QueueBytes, 1<<20)
 	fillInt(&c.MailboxItems, 16384)

@@ -3,8 +3,6 @@ package netpoll
 import (
 	"time"
 
-	"github.com/panjf2000/gnet/v2"
-
 	"roost/hub"
 	"roost/wsproto"
 )
@@ -23,48 +21,53 @@ const (
 // conn is one client socket. It is owned by its loop but for the fields that
 // say otherwise. Others hold it as a handle and only call Deliver.
 //
-// There is one for every idle connection: keep it small.
+// There is one for every idle connection: it fills its 128 bytes, and what is
+// needed only now and then is lent.
 type conn struct {
 	link hub.Link // the hub's, guarded by its locks
 
-	// Static once the loop has opened the connection. That loop is not nil tells
-	// the acceptor, when EnrollContext has returned, that it was.
-	sock gnet.Conn
-	loop *loop
-	fd   int32
+	loop  *loop // static
+	timer timer
 
-	probe bool // static once admitted: the server's own health check, outside counts and logs
+	// In time since the server started.
+	heard  time.Duration // of the last bytes of frames; before there are any, of the accept
+	pingAt time.Duration // when the next ping is due
 
+	out  *outQueue // nil while nothing waits to be written
+	part *part     // nil but in the middle of a head, of a message, or of ending
+
+	fd      int32 // static; another's once the state is closed
 	state   state
 	reason  Reason
-	watched bool // sits on the stall watch
-
-	timer   timer
-	out     *outQueue        // nil while nothing waits to be written
-	decoder *wsproto.Decoder // nil between frames
-	head    *partialHead     // nil unless a request head has come in part
-
-	// All in time since the server started.
-	heard    time.Duration // of the last bytes of frames; before there are any, of the accept
-	pingAt   time.Duration // when the next ping is due
-	giveUp   time.Duration // once ending: when the client has had its time
-	stalled  time.Duration // since when the kernel takes nothing; 0: it does
-	leftover int32         // while lingering: bytes that may still come and be thrown away
+	watched bool // the loop's epoll says when the kernel takes bytes again
+	probe   bool // static once admitted: the server's own health check, outside counts and logs
 }
 
-// partialHead is the beginning of a request head that comes in pieces.
-type partialHead struct {
-	bytes   []byte
-	scanned int // bytes in which the head's end has been looked for
+// part is what a connection needs while something is under way.
+type part struct {
+	head    []byte          // opening: the beginning of a request head that comes in pieces
+	scanned int             // opening: bytes of it in which the end has been looked for
+	decoder wsproto.Decoder // open: stands in the middle of a frame or message
+
+	giveUp   time.Duration // ending: when the client has had its time
+	leftover int32         // ending: bytes that may still come and be thrown away
 }
 
 // HubLink implements hub.Conn.
 func (c *conn) HubLink() *hub.Link { return &c.link }
 
 // Deliver implements hub.Conn: it puts n into the mailbox of the connection's
-// loop, waiting while that is full.
+// loop, waiting while that is full. Server.Flush sends it on its way.
 func (c *conn) Deliver(n *hub.Notification) {
 	if !c.loop.mail.push(c, n) && !c.probe {
 		c.loop.stats.failed[failedClosed].Add(1)
 	}
+}
+
+// stalledSince returns since when the kernel takes nothing; 0: it does.
+func (c *conn) stalledSince() time.Duration {
+	if c.out == nil {
+		return 0
+	}
+	return c.out.stalled
 }

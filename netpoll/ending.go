@@ -29,13 +29,13 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 	l.forgetHead(c)
 	l.unregister(c, why)
 	c.state = stateClosing
+	c.part = &part{leftover: discardLimit}
 	l.stats.ending.Add(1)
-	c.leftover = discardLimit
 	if c.out == nil {
 		l.sendNow(c, lastWords)
 	} else {
 		c.out.lastWords = bytes.Clone(lastWords)
-		if c.stalled == 0 {
+		if c.out.stalled == 0 {
 			l.flush(c)
 		}
 	}
@@ -47,15 +47,15 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 		return
 	}
 	now := l.server.now()
-	c.giveUp = now + closingLimit
+	c.part.giveUp = now + closingLimit
 	l.at(c, now+l.server.cfg.WriteWait)
 }
 
 // linger shuts the sending side, once the last words are with the kernel.
 func (l *loop) linger(c *conn) {
 	c.state = stateLingering
-	c.giveUp = l.server.now() + l.server.cfg.LingerTimeout
-	l.at(c, c.giveUp)
+	c.part.giveUp = l.server.now() + l.server.cfg.LingerTimeout
+	l.at(c, c.part.giveUp)
 	if l.stats.lingering.Add(1) > int64(l.server.cfg.LingeringSockets) {
 		l.stats.lingerCut.Add(1)
 		l.drop(c, c.reason)
@@ -68,18 +68,19 @@ func (l *loop) linger(c *conn) {
 
 // dueEnding is due for a connection that has got its last words.
 func (l *loop) dueEnding(c *conn, now time.Duration) {
-	stuck := c.stalled != 0 && now-c.stalled >= l.server.cfg.WriteWait
-	if stuck || now >= c.giveUp {
+	since := c.stalledSince()
+	stuck := since != 0 && now-since >= l.server.cfg.WriteWait
+	if stuck || now >= c.part.giveUp {
 		l.drop(c, c.reason)
 		return
 	}
-	l.at(c, min(c.giveUp, now+l.server.cfg.WriteWait))
+	l.at(c, min(c.part.giveUp, now+l.server.cfg.WriteWait))
 }
 
 // discard throws away what comes after the last words, within a bound.
 func (l *loop) discard(c *conn, n int) {
-	c.leftover -= int32(min(n, discardLimit+1))
-	if c.leftover < 0 {
+	c.part.leftover -= int32(min(n, discardLimit+1))
+	if c.part.leftover < 0 {
 		l.drop(c, c.reason)
 	}
 }
@@ -92,17 +93,15 @@ func (l *loop) drop(c *conn, why Reason) {
 	if c.reason == reasonNone {
 		c.reason = why
 	}
-	// gnet calls OnClose from inside, which calls closed below.
-	_ = l.engine.Close(c.sock)
+	l.forget(c)
+	_ = unix.Close(int(c.fd))
+	l.server.socketGone()
 }
 
-// closed is called once the socket is about to be closed, by whoever: from here
-// on its descriptor's number may be another client's.
-func (l *loop) closed(c *conn) {
-	if c.state == stateClosed {
-		return
-	}
-	l.unregister(c, ReasonGone)
+// forget ends what a connection has here, before its descriptor is closed: from
+// then on the number may be another client's.
+func (l *loop) forget(c *conn) {
+	l.unregister(c, c.reason)
 	if c.state >= stateClosing {
 		l.stats.ending.Add(-1)
 	}
@@ -112,9 +111,10 @@ func (l *loop) closed(c *conn) {
 	l.abandonQueue(c)
 	l.forgetHead(c)
 	c.state = stateClosed
-	l.wheel.disarm(&c.timer)
-	c.decoder = nil
-	l.server.socketGone()
+	c.part = nil
+	l.wheel.disarm(c)
+	l.server.conns.set(c.fd, nil)
+	l.stats.sockets.Add(-1)
 }
 
 // unregister takes an open connection out of the hub, once, and says why it

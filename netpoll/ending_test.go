@@ -106,7 +106,7 @@ func TestPingFloodWithoutReading(t *testing.T) {
 	eventually(t, "the server reads all of it", func() bool { return r.server.Stats().BytesIn >= before+uint64(10*len(flood)) })
 	checked := make(chan int, 2)
 	for _, l := range r.server.loops {
-		_ = l.do(func() {
+		l.do(func() {
 			most := 0
 			l.wheel.each(func(c *conn) {
 				if c.out != nil {
@@ -203,7 +203,7 @@ func TestShutdownSendsWhatWaitsAndThenGoodbye(t *testing.T) {
 	for i := range conns {
 		conns[i] = r.connect("alice")
 	}
-	r.hub.Deliver("alice", `{"type":"the last one"}`)
+	r.deliver("alice", `{"type":"the last one"}`)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	ended := make(chan error, 1)
@@ -238,14 +238,11 @@ func TestShutdownDeliversTheBacklog(t *testing.T) {
 	for i := range conns {
 		conns[i] = r.connect(fmt.Sprint("user", i))
 	}
-	held := make(chan struct{})
-	if err := r.server.loops[0].do(func() { <-held }); err != nil {
-		t.Fatal(err)
-	}
+	release := r.server.loops[0].hold()
 	const each = 200
 	for range each {
 		for i := range conns {
-			r.hub.Deliver(fmt.Sprint("user", i), `{"type":"n"}`)
+			r.deliver(fmt.Sprint("user", i), `{"type":"n"}`)
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -253,7 +250,7 @@ func TestShutdownDeliversTheBacklog(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- r.server.Shutdown(ctx, GoingAway()) }()
 	eventually(t, "the server drains", r.server.draining.Load)
-	close(held)
+	release()
 	for i, conn := range conns {
 		for n := range each {
 			if _, _, err := conn.ReadMessage(); err != nil {
@@ -322,7 +319,7 @@ func TestSlowReaderIsPingedAndStays(t *testing.T) {
 			case <-stop:
 				return
 			case <-tick.C:
-				r.hub.Deliver("slow", `{"type":"n","payload":"`+strings.Repeat("x", 8000)+`"}`)
+				r.deliver("slow", `{"type":"n","payload":"`+strings.Repeat("x", 8000)+`"}`)
 			}
 		}
 	}()
@@ -351,12 +348,9 @@ func TestPauseOfTheServerEndsNobody(t *testing.T) {
 	lively := r.connect("lively")
 	go func() { _, _, _ = lively.ReadMessage() }() // answers pings
 	r.upgrade("silent")
-	paused := make(chan struct{})
-	if err := r.server.loops[0].do(func() { <-paused }); err != nil {
-		t.Fatal(err)
-	}
+	resume := r.server.loops[0].hold()
 	<-time.After(700 * time.Millisecond) // this is the pause itself
-	close(paused)
+	resume()
 	eventually(t, "the silent client is ended", func() bool { return r.server.Stats().Ended["pong_timeout"] == 1 })
 	if n := r.hub.ConnectionsOf("lively"); n != 1 {
 		t.Errorf("the lively client has %d connections, want 1", n)
@@ -384,7 +378,7 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	if n := r.server.Stats().Panics; n != 1 {
 		t.Errorf("counted %d panics, want 1", n)
 	}
-	r.hub.Deliver("alice", `{"type":"x"}`)
+	r.deliver("alice", `{"type":"x"}`)
 	if _, _, err := bystander.ReadMessage(); err != nil {
 		t.Errorf("another connection suffers: %v", err)
 	}

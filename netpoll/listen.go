@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"syscall"
@@ -51,6 +52,7 @@ func Listen(ctx context.Context, cfg ListenConfig) (*net.TCPListener, error) {
 func setOptions(fd int, cfg ListenConfig) error {
 	type option struct{ level, name, value int }
 	options := []option{
+		{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
 		{unix.SOL_SOCKET, unix.SO_SNDBUF, max(cfg.SendBuffer, minSendBuffer)},
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, int((2 * time.Minute).Seconds())},
@@ -66,4 +68,19 @@ func setOptions(fd int, cfg ListenConfig) error {
 		}
 	}
 	return nil
+}
+
+// takeOver makes the listener ours alone, as a descriptor. Go's runtime would
+// otherwise watch it too, and be woken for every client.
+func takeOver(ln *net.TCPListener) (int, error) {
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd, failed := -1, error(nil)
+	err = raw.Control(func(old uintptr) { fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+	if err := errors.Join(err, failed); err != nil {
+		return -1, err
+	}
+	return fd, ln.Close()
 }

@@ -1,147 +1,142 @@
 package netpoll
 
 import (
-	"context"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
 
 	"roost/wsproto"
 )
 
 const (
+	// eventBatch is how many events a loop takes from its epoll at once.
+	eventBatch = 128
+	// drainEvery is after how many of them it looks into its mailbox: 128
+	// handshakes would hold deliveries up for milliseconds.
+	drainEvery = 16
 	// drainBatch is how many deliveries a loop takes from its mailbox before it
 	// looks at its sockets again.
 	drainBatch = 512
-	// drainEvery is after how many socket events a loop looks into its mailbox:
-	// a round of epoll can hold 1,024 of them, and that many handshakes would
-	// hold deliveries up for 50 ms and more.
-	drainEvery = 16
 	// scratchSize is what leaves in one system call at most, when it is more
 	// than one frame.
 	scratchSize = 64 << 10
 )
 
-// loop is what belongs to one of gnet's event loops. Its methods run on that
-// loop only, but for those that say otherwise.
+// loop is one event loop: an epoll, the connections on it, and the goroutine
+// that waits for it.
+//
+// Its methods run with its turn taken, but for those that say otherwise. The
+// loop's own goroutine takes it whenever it is awake; while it sleeps, the feed's
+// may (see Server.Flush). What one leaves behind the other finds, as if the loop
+// were one goroutine.
 type loop struct {
-	server *Server        // static
-	index  int            // static
-	engine gnet.EventLoop // static once met; any goroutine
-	bell   int            // static: what is written here makes the loop look into its mailbox, after the sockets that are ready
+	server *Server // static
+	index  int     // static
+	poll   poller  // any goroutine
 
 	mail  *mailbox    // any goroutine
 	stats loopStats   // any goroutine
+	tasks taskList    // any goroutine
 	alive atomic.Bool // set by the loop when the prober asks
-	ended atomic.Bool // set before gnet's loop ends: no timer may wake it any more
 
-	wheel     wheel
-	timer     *time.Timer   // fires at armed; any goroutine
-	armed     tick          // 0 while the timer is not
-	mercy     time.Duration // until then nobody is ended for being silent: the server was absent, see pause.go
-	tickTimer timerTask
+	turn sync.Mutex // guards everything below
+
+	asleep bool // waits for events, or is about to, until armed
+	ended  bool
+	more   bool // the mailbox was left before it was empty
+
+	wheel wheel
+	armed tick          // when the wheel wants to be looked at; 0: never
+	mercy time.Duration // until then nobody is ended for being silent: the server was absent, see pause.go
 
 	batch   []delivery // taken from the mailbox; those before next are done
 	next    int
 	dirty   []*conn // have something to write, and get one write each at the end of a drain
-	events  int     // socket events since the last drain
 	queues  []*outQueue
+	input   []byte // what was read from one connection, for as long as it takes to handle it
 	scratch []byte
 	decoder wsproto.Decoder // for frames that come whole, which is nearly all of them
 }
 
-func newLoop(s *Server, index int) *loop {
-	l := &loop{server: s, index: index, scratch: make([]byte, scratchSize)}
-	l.mail = newMailbox(s.cfg.MailboxItems, l.wake)
-	l.wheel.init()
+func newLoop(s *Server, index int) (*loop, error) {
+	l := &loop{server: s, index: index, scratch: make([]byte, scratchSize), input: make([]byte, s.cfg.ReadBuffer)}
+	l.mail = newMailbox(s.cfg.MailboxItems, l.poll.ring)
 	l.wheel.now = s.tick(s.now())
-	l.tickTimer.loop = l
-	l.timer = time.AfterFunc(time.Hour, l.timerFired)
-	l.timer.Stop()
-	return l
+	return l, l.poll.open()
 }
 
-// wake has the loop drain its mailbox. Any goroutine.
-func (l *loop) wake() { _ = l.engine.Execute(context.Background(), (*drainTask)(l)) }
-
-// do runs fn on the loop, soon. Any goroutine.
-func (l *loop) do(fn func()) error {
-	return l.engine.Execute(context.Background(), gnet.RunnableFunc(func(context.Context) error {
-		fn()
-		return nil
-	}))
-}
-
-// drainTask is the loop as gnet runs it to drain the mailbox; a type of its own
-// so that a wake-up needs no closure.
-type drainTask loop
-
-// Run implements gnet.Runnable.
-func (t *drainTask) Run(context.Context) error {
-	(*loop)(t).drain()
+// run is the loop's goroutine. It returns when the loop has been told to end, or
+// with what makes it impossible to go on.
+func (l *loop) run() error {
+	events := make([]unix.EpollEvent, eventBatch)
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	for !l.ended {
+		timeout := l.fallAsleep()
+		l.turn.Unlock()
+		n, err := l.poll.wait(events, timeout)
+		l.turn.Lock()
+		l.asleep = false
+		if err != nil {
+			return err
+		}
+		l.handle(events[:n])
+	}
 	return nil
 }
 
-// drain moves what waits in the mailbox to the write queues, and then writes
-// once to each connection that got something. It stops after drainBatch items
-// and has itself called again behind the sockets that are ready, so that a
-// busy feed can't keep the loop from reading.
-func (l *loop) drain() {
-	if l.drainSome() {
-		l.ring()
+// fallAsleep returns for how many milliseconds to wait for events.
+func (l *loop) fallAsleep() int {
+	if l.more {
+		return 0
 	}
+	l.asleep = true
+	return l.timeout()
 }
 
-// drainSome is drain without the ring; it reports whether there may be more.
-func (l *loop) drainSome() (more bool) {
-	l.events = 0
-	more = true
-	for range drainBatch {
-		if l.next == len(l.batch) {
-			clear(l.batch)
-			l.batch, l.next = l.mail.take(l.batch), 0
-			if more = len(l.batch) > 0; !more {
-				break
-			}
+// handle is one turn: sockets, what others want done, timers, deliveries.
+func (l *loop) handle(events []unix.EpollEvent) {
+	for i := range events {
+		if i > 0 && i%drainEvery == 0 {
+			l.drain()
 		}
-		item := l.batch[l.next]
-		l.next++
-		l.deliver(item)
+		l.event(&events[i])
 	}
-	l.flushDirty()
-	return more
+	l.tasks.run()
+	l.runTimers()
+	l.drain()
 }
 
-// abandonMail counts what the loop has not got to as failed. It is called when
-// gnet's loop has ended and the mailbox is closed, by whoever ended them.
-func (l *loop) abandonMail() {
-	rest := append(l.batch[l.next:], l.mail.take(nil)...)
-	l.batch, l.next = nil, 0
-	for _, item := range rest {
-		if item.n != nil {
-			l.fail(item.c, failedClosed, 1)
+// event handles one event. One of a connection that was closed since, whose
+// descriptor's number is another's by now, does no harm: reading finds nothing.
+func (l *loop) event(e *unix.EpollEvent) {
+	switch e.Fd {
+	case bellMark: // somebody wants this turn
+	case portMark:
+		l.accept()
+	default:
+		if c := l.server.conns.get(e.Fd); c != nil && c.loop == l {
+			l.socket(c, e.Events)
 		}
 	}
 }
 
-// ring makes the loop drain again after the sockets that are ready now. A wake
-// would not do: gnet works off what was queued by Execute before it looks at a
-// socket again.
-func (l *loop) ring() { _, _ = unix.Write(l.bell, []byte{1}) }
-
-// socketEvent is called for each event of a socket, to keep deliveries going
-// through a long round of them.
-func (l *loop) socketEvent() {
-	if l.events++; l.events >= drainEvery {
-		l.drain()
+// socket handles what epoll says of a connection.
+func (l *loop) socket(c *conn, events uint32) {
+	defer l.guard(c)
+	if events&unix.EPOLLOUT != 0 {
+		l.flush(c)
+	}
+	if events&^unix.EPOLLOUT != 0 {
+		l.read(c)
 	}
 }
 
 // guard ends a connection whose handling failed, instead of the process. It is
-// deferred by what gnet calls for one connection.
+// deferred by whatever is done for one connection.
 func (l *loop) guard(c *conn) {
 	problem := recover()
 	if problem == nil {

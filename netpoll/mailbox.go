@@ -2,12 +2,20 @@ package netpoll
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"roost/hub"
 )
 
-// delivery is one item of a loop's queue: a notification for a connection, or,
-// with n nil, the news that the connection's socket can be written to again.
+// handoff is how many items make it worth while to wake the loop at once,
+// rather than to write them where they come from at the end of the batch.
+const handoff = 64
+
+// keptItems bounds the room for items that a mailbox keeps once it is empty:
+// after a burst the memory must go.
+const keptItems = 1024
+
+// delivery is one item of a loop's mailbox: a notification for a connection.
 type delivery struct {
 	c *conn
 	n *hub.Notification
@@ -15,12 +23,15 @@ type delivery struct {
 
 // mailbox is the way into a loop: many producers, one consumer.
 //
-// The consumer is woken when the first item comes, and not again until it has
-// found the mailbox empty: whatever arrives while it works costs no wake-up.
-// take swaps two slices, so that the lock is held for a moment only.
+// The consumer is woken when handoff items are there, or when somebody announces
+// those that are, and not again until it has found the mailbox empty: whatever
+// arrives while it works costs no wake-up. take swaps two slices, so that the
+// lock is held for a moment only.
 type mailbox struct {
-	wake  func() // called without the lock, by whoever put the first item in
-	limit int    // notifications that may wait before push does
+	wake  func() // called without the lock
+	limit int    // items that may wait before push does
+
+	quiet atomic.Bool // there are items, and the consumer does not know; written under mu
 
 	mu      sync.Mutex
 	room    sync.Cond  // on mu: take made room, or the mailbox closed
@@ -54,25 +65,27 @@ func (m *mailbox) push(c *conn, n *hub.Notification) bool {
 		m.mu.Unlock()
 		return false
 	}
-	m.put(delivery{c, n})
+	m.items = append(m.items, delivery{c, n})
+	wake := !m.awake && len(m.items) >= min(handoff, m.limit)
+	m.awake = m.awake || wake
+	m.quiet.Store(!m.awake)
+	m.mu.Unlock()
+	if wake {
+		m.wake()
+	}
 	return true
 }
 
-// post puts in that c can be written to again. It never waits. Any goroutine.
-func (m *mailbox) post(c *conn) {
-	m.mu.Lock()
-	if m.closed {
-		m.mu.Unlock()
-		return
-	}
-	m.put(delivery{c: c})
-}
+// unannounced reports whether there are items that the consumer does not know
+// of. Any goroutine.
+func (m *mailbox) unannounced() bool { return m.quiet.Load() }
 
-// put appends and wakes if that is due. It is called with mu held and lets go.
-func (m *mailbox) put(d delivery) {
-	m.items = append(m.items, d)
-	wake := !m.awake
-	m.awake = true
+// announce wakes the consumer if there are. Any goroutine.
+func (m *mailbox) announce() {
+	m.mu.Lock()
+	wake := !m.awake && len(m.items) > 0
+	m.awake = m.awake || wake
+	m.quiet.Store(false)
 	m.mu.Unlock()
 	if wake {
 		m.wake()
@@ -82,11 +95,15 @@ func (m *mailbox) put(d delivery) {
 // take hands over everything that waits and gets spare (emptied) to fill next.
 // With nothing there the consumer counts as asleep again. The consumer only.
 func (m *mailbox) take(spare []delivery) []delivery {
+	if cap(spare) > keptItems {
+		spare = nil
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	items := m.items
 	m.items = spare[:0]
 	m.awake = len(items) > 0
+	m.quiet.Store(false)
 	if m.waiting > 0 {
 		m.room.Broadcast()
 	}

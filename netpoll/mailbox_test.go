@@ -8,33 +8,41 @@ import (
 	"roost/hub"
 )
 
-func TestMailboxWakesForTheFirstItemOnly(t *testing.T) {
+func TestMailboxWakesOnceABatch(t *testing.T) {
 	t.Parallel()
 	wakes := 0
-	m := newMailbox(10, func() { wakes++ })
+	m := newMailbox(2*handoff, func() { wakes++ })
 	c, n := new(conn), new(hub.Notification)
-	m.push(c, n)
-	m.push(c, n)
-	m.post(c)
-	if wakes != 1 {
-		t.Fatalf("%d wake-ups for the first batch, want 1", wakes)
+	push := func(times int) {
+		for range times {
+			m.push(c, n)
+		}
 	}
+	expect := func(want int, unannounced bool, when string) {
+		t.Helper()
+		if wakes != want || m.unannounced() != unannounced {
+			t.Fatalf("%s: woken %d times, unannounced %v; want %d, %v", when, wakes, m.unannounced(), want, unannounced)
+		}
+	}
+	push(handoff - 1)
+	expect(0, true, "a few items")
+	m.announce()
+	m.announce()
+	expect(1, false, "announced")
+	push(handoff)
+	expect(1, false, "more for a consumer that knows")
 	batch := m.take(nil)
-	if len(batch) != 3 {
-		t.Fatalf("took %d, want 3", len(batch))
+	if len(batch) != 2*handoff-1 {
+		t.Fatalf("took %d, want %d", len(batch), 2*handoff-1)
 	}
-	m.push(c, n)
-	if wakes != 1 {
-		t.Fatal("woken while the consumer is known to look again")
-	}
+	push(1)
+	expect(1, false, "one while the consumer is at work")
 	batch = m.take(batch)
 	if batch = m.take(batch); len(batch) != 0 {
 		t.Fatalf("took %d from an empty mailbox", len(batch))
 	}
-	m.push(c, n)
-	if wakes != 2 {
-		t.Fatalf("%d wake-ups, want a second one after the mailbox was found empty", wakes)
-	}
+	push(handoff)
+	expect(2, false, "many after the mailbox was found empty")
 }
 
 // Many producers, a slow consumer: pushes wait, nothing is lost, and each

@@ -1,19 +1,24 @@
 package netpoll
 
 import (
+	"bytes"
+	"context"
 	"errors"
+	"log/slog"
+	"net/netip"
 	"time"
 
-	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
 
 	"roost/hub"
 	"roost/wsproto"
 )
 
 // open begins the life of a connection on its loop.
-func (l *loop) open(c *conn, sock gnet.Conn) {
-	c.sock, c.loop, c.fd = sock, l, int32(sock.Fd())
-	c.timer.owner = c
+func (l *loop) open(fd int) {
+	c := &conn{loop: l, fd: int32(fd), heard: l.server.now()}
+	l.server.conns.set(c.fd, c)
+	l.stats.sockets.Add(1)
 	l.at(c, c.heard+l.server.cfg.HandshakeTimeout)
 }
 
@@ -21,9 +26,9 @@ func (l *loop) open(c *conn, sock gnet.Conn) {
 // parsed, and what came is copied only if it did not come in one piece.
 func (l *loop) readHead(c *conn, b []byte) {
 	scanned := 0
-	if c.head != nil {
-		scanned = c.head.scanned
-		b = append(c.head.bytes, b...)
+	if c.part != nil {
+		scanned = c.part.scanned
+		b = append(c.part.head, b...)
 	}
 	end := wsproto.HeadEnd(b, scanned)
 	switch {
@@ -39,19 +44,19 @@ func (l *loop) readHead(c *conn, b []byte) {
 
 // keepHead keeps the beginning of a head until more of it comes.
 func (l *loop) keepHead(c *conn, b []byte) {
-	if c.head == nil {
+	if c.part == nil {
 		l.stats.heads.Add(1)
-		c.head = &partialHead{bytes: append([]byte(nil), b...)}
+		c.part = &part{head: bytes.Clone(b)}
 	} else {
-		c.head.bytes = b
+		c.part.head = b
 	}
-	c.head.scanned = len(b)
+	c.part.scanned = len(b)
 }
 
 // forgetHead lets go of what keepHead kept.
 func (l *loop) forgetHead(c *conn) {
-	if c.head != nil {
-		c.head = nil
+	if c.state == stateOpening && c.part != nil {
+		c.part = nil
 		l.stats.heads.Add(-1)
 	}
 }
@@ -88,8 +93,7 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 	c.heard, c.pingAt = now, l.firstPing(now)
 	if !c.probe {
 		l.stats.opened.Add(1)
-		l.server.log.Info("connected", "user_id", req.User,
-			"total_connections", total, "user_connections", ofUser, "remote", c.sock.RemoteAddr().String())
+		l.logConnected(c, total, ofUser)
 	}
 	l.schedule(c)
 	l.sendNow(c, req.AppendUpgrade(l.scratch[:0]))
@@ -101,10 +105,34 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 // refuse answers a handshake with something other than a 101, and ends.
 func (l *loop) refuse(c *conn, refusal *wsproto.Refusal, why Reason) {
 	l.stats.refused[refusal.Reason].Add(1)
-	if why == ReasonHandshake && c.head == nil {
+	if why == ReasonHandshake && c.part == nil {
 		// Nothing ever came: an answer would be to nobody's question.
 		l.drop(c, why)
 		return
 	}
 	l.end(c, why, refusal.Append(l.scratch[:0]))
+}
+
+func (l *loop) logConnected(c *conn, total, ofUser int) {
+	ctx := context.Background()
+	if !l.server.log.Enabled(ctx, slog.LevelInfo) {
+		return
+	}
+	l.server.log.LogAttrs(ctx, slog.LevelInfo, "connected", slog.String("user_id", c.link.User()),
+		slog.Int("total_connections", total), slog.Int("user_connections", ofUser), slog.String("remote", remote(c.fd)))
+}
+
+// remote returns the address of the other end, "" if it has none.
+func remote(fd int32) string {
+	address, err := unix.Getpeername(int(fd))
+	if err != nil {
+		return "" // it is gone already
+	}
+	switch a := address.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port)).String()
+	}
+	return ""
 }

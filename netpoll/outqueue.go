@@ -1,6 +1,10 @@
 package netpoll
 
-import "roost/hub"
+import (
+	"time"
+
+	"roost/hub"
+)
 
 // outQueue is what waits to be written to one connection. An idle connection
 // has none: a loop lends one out when there is something to write and takes it
@@ -17,6 +21,8 @@ type outQueue struct {
 	frames    []*hub.Notification
 	head      int // frames before it have left
 	lastWords []byte
+
+	stalled time.Duration // since when the kernel takes nothing, in time since the server started; 0: it does
 
 	bytes int // of the notifications that wait, the partial one's rest included
 }

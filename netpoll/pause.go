@@ -14,7 +14,7 @@ func (c *Config) grace() time.Duration { return c.PongWait - c.PingInterval }
 // meanwhile is still to be read, and what they were not asked they could not
 // answer. Without it a pause longer than PongWait would end every connection.
 func (l *loop) notePause(now time.Duration) {
-	late := now - time.Duration(l.armed)*l.server.tickLength
+	late := now - l.server.moment(l.armed)
 	if l.armed != 0 && late > min(latePause, l.server.cfg.grace()) {
 		l.mercy = now + l.server.cfg.grace()
 	}
@@ -27,7 +27,7 @@ func (l *loop) pardon(c *conn, now time.Duration) {
 	if heard := l.mercy - l.server.cfg.PongWait; c.heard < heard {
 		c.heard, c.pingAt = heard, now
 	}
-	if c.stalled != 0 && now-c.stalled >= l.server.cfg.WriteWait {
-		c.stalled = now
+	if since := c.stalledSince(); since != 0 && now-since >= l.server.cfg.WriteWait {
+		c.out.stalled = now
 	}
 }

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// gnet's client mode never says that a loop has ended, and a loop that hangs
-// can't say so itself. So each is asked, once a second, for as long as anybody
-// is connected.
+// A loop that hangs can't say so itself. So each is asked, once a second, for as
+// long as anybody is connected.
 const (
 	probeEvery  = time.Second
 	missesToEnd = 5
@@ -38,7 +37,7 @@ func (s *Server) probeWhileBusy(tick <-chan time.Time, misses []int) bool {
 	for s.accepts.sockets.Load() > 0 {
 		for i, l := range s.loops {
 			l.alive.Store(false)
-			_ = l.do(func() { l.alive.Store(true) })
+			l.do(func() { l.alive.Store(true) })
 			misses[i]++
 		}
 		select {

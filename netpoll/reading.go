@@ -3,10 +3,28 @@ package netpoll
 import (
 	"log/slog"
 
+	"golang.org/x/sys/unix"
+
 	"roost/wsproto"
 )
 
-// received takes what came from the client. b is the loop's read buffer: valid
+// read takes what a connection has sent, as much as one may in a turn. What is
+// left epoll reports again.
+func (l *loop) read(c *conn) {
+	if c.state == stateClosed {
+		return
+	}
+	n, err := unix.Read(int(c.fd), l.input)
+	switch {
+	case n > 0:
+		l.received(c, l.input[:n])
+	case err == unix.EAGAIN || err == unix.EINTR:
+	default:
+		l.drop(c, ReasonGone)
+	}
+}
+
+// received takes what came from the client. b is the loop's: valid
 // until this returns, and nothing of it may be kept.
 func (l *loop) received(c *conn, b []byte) {
 	l.stats.bytesIn.Add(uint64(len(b)))
@@ -24,9 +42,9 @@ func (l *loop) received(c *conn, b []byte) {
 // every connection whose frames come whole; a connection has its own only while
 // it is in the middle of a frame or message.
 func (l *loop) readFrames(c *conn, b []byte) {
-	decoder := c.decoder
-	if decoder == nil {
-		decoder = &l.decoder
+	decoder := &l.decoder
+	if c.part != nil {
+		decoder = &c.part.decoder
 	}
 	c.heard = l.server.now()
 	for len(b) > 0 && c.state == stateOpen {
@@ -45,16 +63,16 @@ func (l *loop) readFrames(c *conn, b []byte) {
 
 // parkDecoder keeps the decoder's state for the connection where it matters.
 func (l *loop) parkDecoder(c *conn, decoder *wsproto.Decoder) {
-	if c.state != stateOpen || decoder.Idle() {
-		c.decoder = nil
-		l.decoder = wsproto.Decoder{}
-		return
+	switch {
+	case c.state == stateOpen && !decoder.Idle():
+		if c.part != nil {
+			return // it is there already
+		}
+		c.part = &part{decoder: *decoder}
+	case c.state == stateOpen:
+		c.part = nil
 	}
-	if c.decoder == nil {
-		own := l.decoder
-		c.decoder = &own
-		l.decoder = wsproto.Decoder{}
-	}
+	l.decoder = wsproto.Decoder{}
 }
 
 func (l *loop) heardFrom(c *conn, event wsproto.Event) {

@@ -2,14 +2,13 @@ package netpoll
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/panjf2000/gnet/v2"
 )
 
 // ErrClosed is what Serve returns after Shutdown.
@@ -30,26 +29,23 @@ type Server struct {
 	started    time.Time     // what now counts from
 	tickLength time.Duration // of the loops' wheels
 
-	client *gnet.Client
-	loops  []*loop // static once started
-	stalls *stallWatch
+	loops []*loop // static
+	conns table
+	port  port
 
 	accepts  acceptStats
 	draining atomic.Bool // handshakes are refused
 	stopping atomic.Bool // sockets are closed as they are accepted
 
-	acceptors sync.WaitGroup
-	watching  sync.WaitGroup // the stall watch
-	probing   sync.WaitGroup // the prober
-	busy      chan struct{}  // a token: the first socket has come
-	empty     chan struct{}  // a token: the last socket has gone
-	done      chan struct{}  // closed when Shutdown begins
-	deaf      chan struct{}  // closed with the listener
-	failed    chan error     // one buffered: why Serve must return
+	looping sync.WaitGroup // the loops
+	probing sync.WaitGroup // the prober
+	busy    chan struct{}  // a token: the first socket has come
+	empty   chan struct{}  // a token: the last socket has gone
+	done    chan struct{}  // closed when Shutdown begins
+	failed  chan error     // one buffered: why Serve must return
 
-	mu       sync.Mutex
-	listener net.Listener // guarded by mu; nil before Serve
-	closed   bool         // guarded by mu: Shutdown was called
+	mu     sync.Mutex
+	closed bool // guarded by mu: Shutdown was called
 }
 
 // New starts the event loops. They wait for Serve to bring them connections.
@@ -64,21 +60,11 @@ func New(cfg Config) (*Server, error) {
 		// A second ago: no moment is zero, which means never.
 		started: time.Now().Add(-time.Second), tickLength: cfg.tickLength(),
 		busy: make(chan struct{}, 1), empty: make(chan struct{}, 1),
-		done: make(chan struct{}), deaf: make(chan struct{}), failed: make(chan error, 1),
-	}
-	var err error
-	if s.stalls, err = newStallWatch(); err != nil {
-		return nil, err
+		done: make(chan struct{}), failed: make(chan error, 1),
 	}
 	if err := s.startLoops(); err != nil {
-		s.stalls.close()
-		return nil, err
+		return nil, fmt.Errorf("starting the event loops: %w", err)
 	}
-	s.watching.Go(func() {
-		if err := s.stalls.run(); err != nil {
-			s.fail(err)
-		}
-	})
 	s.probing.Go(s.probeLoops)
 	return s, nil
 }
@@ -86,24 +72,33 @@ func New(cfg Config) (*Server, error) {
 // Serve accepts connections from ln until Shutdown, and returns ErrClosed then,
 // or earlier with what makes it impossible to go on. It owns ln.
 func (s *Server) Serve(ln *net.TCPListener) error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		_ = ln.Close()
-		return ErrClosed
+	if err := s.listenOn(ln); err != nil {
+		return err
 	}
-	s.listener = ln
-	for range s.cfg.Acceptors {
-		s.acceptors.Go(func() { s.accept(ln) })
-	}
-	s.mu.Unlock()
-
 	select {
 	case <-s.done:
 		return ErrClosed
 	case err := <-s.failed:
 		return err
 	}
+}
+
+// listenOn begins to accept.
+func (s *Server) listenOn(ln *net.TCPListener) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = ln.Close()
+		return ErrClosed
+	}
+	fd, err := takeOver(ln)
+	if err != nil {
+		return fmt.Errorf("taking over the listener: %w", err)
+	}
+	if err := s.port.open(fd); err != nil {
+		return fmt.Errorf("watching the listener: %w", err)
+	}
+	return nil
 }
 
 // fail makes Serve return err; the first one counts.
@@ -138,6 +133,9 @@ func (s *Server) socketCame() int64 {
 
 // now is the clock of everything here: monotonic, and never zero.
 func (s *Server) now() time.Duration { return time.Since(s.started) }
+
+// moment returns when a tick is.
+func (s *Server) moment(t tick) time.Duration { return time.Duration(t) * s.tickLength }
 
 // tick returns the first tick that is not before a moment.
 func (s *Server) tick(when time.Duration) tick {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,13 +22,7 @@ import (
 	"roost/wsproto"
 )
 
-// gnet's package starts a pool of workers that Roost never uses, for the life of
-// the process.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
-		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const testSecret = "a secret of at least thirty-two bytes"
 
@@ -70,6 +65,20 @@ func start(t testing.TB, change func(*Config)) *rig {
 		}
 	})
 	return r
+}
+
+// deliver hands over one notification, as a feed does that has read one.
+func (r *rig) deliver(user, payload string) {
+	r.hub.Deliver(user, payload)
+	r.server.Flush()
+}
+
+// hold keeps the loop busy until release is called.
+func (l *loop) hold() (release func()) {
+	held, end := make(chan struct{}), make(chan struct{})
+	l.do(func() { close(held); <-end })
+	<-held
+	return sync.OnceFunc(func() { close(end) })
 }
 
 func token(t testing.TB, user string) string {

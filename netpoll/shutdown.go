@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"roost/wsproto"
@@ -39,21 +38,14 @@ func Restarting() Farewell {
 // Whoever delivers should have stopped before: what comes later is counted as
 // failed.
 func (s *Server) Shutdown(ctx context.Context, bye Farewell) error {
-	listener, err := s.beginShutdown()
-	if err != nil {
+	if err := s.beginShutdown(); err != nil {
 		return err
 	}
 	s.endConnections(false, bye)
 	s.waitServed(ctx)
 
 	s.stopping.Store(true)
-	close(s.deaf)
-	if listener != nil {
-		_ = listener.Close()
-	}
-	if err := s.joinAcceptors(ctx); err != nil {
-		return err
-	}
+	s.port.close()
 	s.endConnections(true, bye)
 	s.waitEmpty(ctx, 2*s.cfg.LingerTimeout)
 	left := s.accepts.sockets.Load()
@@ -65,43 +57,31 @@ func (s *Server) Shutdown(ctx context.Context, bye Farewell) error {
 }
 
 // beginShutdown makes Serve return, and Shutdown run once.
-func (s *Server) beginShutdown() (net.Listener, error) {
+func (s *Server) beginShutdown() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, ErrClosed
+		return ErrClosed
 	}
 	s.closed = true
 	s.draining.Store(true)
 	close(s.done)
-	return s.listener, nil
-}
-
-// joinAcceptors waits for the acceptors. One may be stuck in a loop that died,
-// and then the loops can't be stopped in order either.
-func (s *Server) joinAcceptors(ctx context.Context) error {
-	joined := make(chan struct{})
-	go func() { s.acceptors.Wait(); close(joined) }()
-	select {
-	case <-joined:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("netpoll: the acceptors did not end: %w", ctx.Err())
-	}
+	return nil
 }
 
 // endConnections ends the connections of every loop, and, if all, those that
 // have not said yet what they want.
 func (s *Server) endConnections(all bool, bye Farewell) {
 	for _, l := range s.loops {
-		_ = l.do(func() { l.endAll(all, bye) })
+		l.do(func() { l.endAll(all, bye) })
 	}
 }
 
 // endAll ends the loop's connections, behind everything that was delivered. All
 // of them are in its wheel.
 func (l *loop) endAll(all bool, bye Farewell) {
-	for l.drainSome() {
+	for l.more = true; l.more; {
+		l.drain()
 	}
 	frame := wsproto.AppendClose(nil, bye.Code, bye.Text)
 	l.wheel.each(func(c *conn) {

@@ -8,6 +8,7 @@ import (
 
 // loopStats is what one loop counts. The loop writes, anybody reads.
 type loopStats struct {
+	sockets     atomic.Int64  // client sockets in every state
 	sent        atomic.Uint64 // notifications whose last byte the kernel has taken
 	failed      [failureCount]atomic.Uint64
 	queued      atomic.Int64 // notifications in the write queues of connections

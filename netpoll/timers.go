@@ -1,33 +1,30 @@
 package netpoll
 
 import (
-	"context"
 	"math/rand/v2"
 	"time"
 
 	"roost/wsproto"
 )
 
-// timerTask is the loop as gnet runs it when the runtime's timer has fired.
-type timerTask struct{ loop *loop }
-
-// Run implements gnet.Runnable.
-func (t *timerTask) Run(context.Context) error {
-	t.loop.runTimers()
-	return nil
-}
-
-// timerFired runs on a goroutine of the runtime's.
-func (l *loop) timerFired() {
-	if !l.ended.Load() {
-		_ = l.engine.Execute(context.Background(), &l.tickTimer)
+// timeout returns for how many milliseconds nothing is due; -1: for ever.
+func (l *loop) timeout() int {
+	if l.armed == 0 {
+		return -1
 	}
+	left := l.server.moment(l.armed) - l.server.now()
+	return max(0, int((left+time.Millisecond-1)/time.Millisecond))
 }
 
-// runTimers does what is due and sets the runtime's one timer of this loop to
-// what comes next. With an empty wheel there is none.
+// runTimers does what is due. With an empty wheel nothing ever is.
 func (l *loop) runTimers() {
+	if l.armed == 0 {
+		return
+	}
 	now := l.server.now()
+	if now < l.server.moment(l.armed) {
+		return
+	}
 	l.notePause(now)
 	l.armed = 0
 	l.wheel.advance(tick(now/l.server.tickLength), func(c *conn) { l.due(c, now) })
@@ -42,15 +39,18 @@ func (l *loop) at(c *conn, when time.Duration) {
 	if l.wheel.armed == 0 {
 		l.wheel.now = max(l.wheel.now, tick(l.server.now()/l.server.tickLength))
 	}
-	l.wheel.arm(&c.timer, l.server.tick(when))
+	l.wheel.arm(c, l.server.tick(when))
 	if l.armed == 0 || c.timer.at < l.armed {
 		l.arm(c.timer.at)
 	}
 }
 
+// arm has the loop look at its wheel at a tick.
 func (l *loop) arm(at tick) {
 	l.armed = at
-	l.timer.Reset(time.Duration(at)*l.server.tickLength - l.server.now())
+	if l.asleep {
+		l.poll.ring() // it would sleep for too long
+	}
 }
 
 // firstPing spreads the first pings of connections over the interval, so that a
@@ -79,7 +79,7 @@ func (l *loop) due(c *conn, now time.Duration) {
 	case now-c.heard >= cfg.PongWait:
 		l.drop(c, ReasonPongWait)
 		return
-	case c.stalled != 0 && now-c.stalled >= cfg.WriteWait:
+	case c.stalledSince() != 0 && now-c.stalledSince() >= cfg.WriteWait:
 		l.drop(c, ReasonWriteWait)
 		return
 	}
@@ -99,8 +99,8 @@ func (l *loop) schedule(c *conn) {
 		return
 	}
 	when := min(c.pingAt, c.heard+l.server.cfg.PongWait)
-	if c.stalled != 0 {
-		when = min(when, c.stalled+l.server.cfg.WriteWait)
+	if since := c.stalledSince(); since != 0 {
+		when = min(when, since+l.server.cfg.WriteWait)
 	}
 	l.at(c, when)
 }

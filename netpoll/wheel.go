@@ -10,46 +10,40 @@ type tick int64
 // slot with nearer ones: at the usual half second a tick, four minutes.
 const wheelSlots = 512
 
-// wheel is a timing wheel: every timer of a loop, one list a tick. Arming and
-// disarming are a few pointer writes, whatever the number of timers, and a tick
-// touches only what is due (or shares its slot). Time is an argument: the wheel
-// has no clock. It belongs to its loop.
+// wheel is a timing wheel: every connection's one timer, one list a tick. Arming
+// and disarming are a few pointer writes, whatever the number of timers, and a
+// tick touches only what is due (or shares its slot). Time is an argument: the
+// wheel has no clock. It belongs to its loop. The zero value is empty.
 type wheel struct {
-	slots    [wheelSlots]timer // each the sentinel of a circular list
+	slots    [wheelSlots]*conn // each the first of a list
 	occupied [wheelSlots / 64]uint64
-	due      timer // sentinel of the list that is being fired
+	due      *conn // the first of the list that is being fired
 	now      tick  // everything up to and including it has fired
 	armed    int   // timers in the wheel
 }
 
-// timer is a wheel's entry, embedded in what it belongs to.
+// timer is a connection's place in the wheel.
 type timer struct {
-	next, prev *timer // nil while not armed
-	at         tick
-	owner      *conn // nil in a sentinel
+	next *conn
+	from **conn // what points here: a slot, or the next of the one before; nil while not armed
+	at   tick
 }
 
-func (w *wheel) init() {
-	for i := range w.slots {
-		w.slots[i].next, w.slots[i].prev = &w.slots[i], &w.slots[i]
-	}
-}
-
-// arm sets t to fire at a tick, taking it from its old place if it has one. A
-// tick that has passed means the next one.
-func (w *wheel) arm(t *timer, at tick) {
-	w.disarm(t)
-	t.at = max(at, w.now+1)
-	w.insert(t)
+// arm sets c's timer to fire at a tick, taking it from its old place if it has
+// one. A tick that has passed means the next one.
+func (w *wheel) arm(c *conn, at tick) {
+	w.disarm(c)
+	c.timer.at = max(at, w.now+1)
+	w.insert(c)
 	w.armed++
 }
 
-// disarm takes t out; one that is not in does no harm.
-func (w *wheel) disarm(t *timer) {
-	if t.next == nil {
+// disarm takes c's timer out; one that is not in does no harm.
+func (w *wheel) disarm(c *conn) {
+	if c.timer.from == nil {
 		return
 	}
-	unlink(t)
+	unlink(c)
 	w.armed--
 }
 
@@ -71,21 +65,20 @@ func (w *wheel) visit(t, now tick, fire func(*conn)) {
 	if w.occupied[i/64]&(1<<(i%64)) == 0 {
 		return
 	}
-	// The list moves to a sentinel of its own first: what fire arms may land in
-	// this very slot, a round later.
-	due := &w.due
-	due.takeAll(&w.slots[i])
+	// The list moves to a place of its own first: what fire arms may land in this
+	// very slot, a round later.
+	moveList(&w.due, &w.slots[i])
 	w.occupied[i/64] &^= 1 << (i % 64)
-	for due.next != due {
-		entry := due.next
-		unlink(entry)
-		if entry.at > now {
-			w.insert(entry)
+	for w.due != nil {
+		c := w.due
+		unlink(c)
+		if c.timer.at > now {
+			w.insert(c)
 			continue
 		}
 		w.armed--
 		w.now = max(w.now, t)
-		fire(entry.owner)
+		fire(c)
 	}
 }
 
@@ -106,13 +99,13 @@ func (w *wheel) next() (tick, bool) {
 	return w.now + 1, true // a stale bit was cleared: look again at the next tick
 }
 
-// each calls fn for every owner in the wheel, whenever it is due. fn may disarm
-// the timer that it was called for and arm it again.
+// each calls fn for every connection in the wheel, whenever it is due. fn may
+// disarm the timer that it was called for and arm it again.
 func (w *wheel) each(fn func(*conn)) {
-	var all []*conn
-	for i := range w.slots {
-		for t := w.slots[i].next; t != &w.slots[i]; t = t.next {
-			all = append(all, t.owner)
+	all := make([]*conn, 0, w.armed)
+	for _, c := range w.slots {
+		for ; c != nil; c = c.timer.next {
+			all = append(all, c)
 		}
 	}
 	for _, c := range all {
@@ -120,27 +113,31 @@ func (w *wheel) each(fn func(*conn)) {
 	}
 }
 
-func (w *wheel) insert(t *timer) {
-	i := int(t.at % wheelSlots)
+// insert puts c in front of the list of its tick.
+func (w *wheel) insert(c *conn) {
+	i := int(c.timer.at % wheelSlots)
 	w.occupied[i/64] |= 1 << (i % 64)
-	head := &w.slots[i]
-	t.next, t.prev = head, head.prev
-	head.prev.next = t
-	head.prev = t
-}
-
-func unlink(t *timer) {
-	t.prev.next, t.next.prev = t.next, t.prev
-	t.next, t.prev = nil, nil
-}
-
-// takeAll moves the list of another sentinel to this one.
-func (t *timer) takeAll(from *timer) {
-	if from.next == from {
-		t.next, t.prev = t, t
-		return
+	slot := &w.slots[i]
+	c.timer.next, c.timer.from = *slot, slot
+	if *slot != nil {
+		(*slot).timer.from = &c.timer.next
 	}
-	t.next, t.prev = from.next, from.prev
-	t.next.prev, t.prev.next = t, t
-	from.next, from.prev = from, from
+	*slot = c
+}
+
+func unlink(c *conn) {
+	t := &c.timer
+	*t.from = t.next
+	if t.next != nil {
+		t.next.timer.from = t.from
+	}
+	t.next, t.from = nil, nil
+}
+
+// moveList moves the list that begins at from to to, which is empty.
+func moveList(to, from **conn) {
+	*to, *from = *from, nil
+	if *to != nil {
+		(*to).timer.from = to
+	}
 }

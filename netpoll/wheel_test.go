@@ -11,11 +11,9 @@ func TestWheelAgainstModel(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
 	var w wheel
-	w.init()
 	conns := make([]*conn, 300)
 	for i := range conns {
 		conns[i] = new(conn)
-		conns[i].timer.owner = conns[i]
 	}
 	want := map[*conn]tick{}
 	now := tick(0)
@@ -23,11 +21,11 @@ func TestWheelAgainstModel(t *testing.T) {
 		c := conns[rng.IntN(len(conns))]
 		switch rng.IntN(10) {
 		case 0:
-			w.disarm(&c.timer)
+			w.disarm(c)
 			delete(want, c)
 		case 1, 2, 3, 4, 5, 6:
 			at := now + tick(rng.IntN(3*wheelSlots)) - 5
-			w.arm(&c.timer, at)
+			w.arm(c, at)
 			want[c] = max(at, now+1)
 		default:
 			from := now
@@ -71,14 +69,12 @@ func checkWheel(t *testing.T, w *wheel, want map[*conn]tick) {
 func TestWheelFireMayRearmIntoItsOwnSlot(t *testing.T) {
 	t.Parallel()
 	var w wheel
-	w.init()
 	c := new(conn)
-	c.timer.owner = c
-	w.arm(&c.timer, 3)
+	w.arm(c, 3)
 	fired := 0
 	fire := func(c *conn) {
 		fired++
-		w.arm(&c.timer, c.timer.at+wheelSlots) // the same slot, one round on
+		w.arm(c, c.timer.at+wheelSlots) // the same slot, one round on
 	}
 	w.advance(3, fire)
 	if fired != 1 {
@@ -97,16 +93,14 @@ func TestWheelFireMayRearmIntoItsOwnSlot(t *testing.T) {
 func TestWheelFireMayDisarmAnother(t *testing.T) {
 	t.Parallel()
 	var w wheel
-	w.init()
 	a, b := new(conn), new(conn)
-	a.timer.owner, b.timer.owner = a, b
-	w.arm(&a.timer, 7)
-	w.arm(&b.timer, 7)
+	w.arm(a, 7)
+	w.arm(b, 7)
 	var fired []*conn
 	w.advance(7, func(c *conn) {
 		fired = append(fired, c)
-		w.disarm(&a.timer)
-		w.disarm(&b.timer)
+		w.disarm(a)
+		w.disarm(b)
 	})
 	if len(fired) != 1 || w.armed != 0 {
 		t.Fatalf("fired %d, %d left armed; want 1 and 0", len(fired), w.armed)
@@ -117,11 +111,9 @@ func BenchmarkWheel(b *testing.B) {
 	for _, n := range []int{1_000, 100_000, 1_000_000} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			var w wheel
-			w.init()
 			conns := make([]conn, n)
 			for i := range conns {
-				conns[i].timer.owner = &conns[i]
-				w.arm(&conns[i].timer, tick(1+i%60))
+				w.arm(&conns[i], tick(1+i%60))
 			}
 			b.ReportAllocs()
 			now := tick(0)
@@ -130,7 +122,7 @@ func BenchmarkWheel(b *testing.B) {
 				now++
 				w.advance(now, func(c *conn) {
 					fired++
-					w.arm(&c.timer, now+60)
+					w.arm(c, now+60)
 				})
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(max(fired, 1)), "ns/timer")

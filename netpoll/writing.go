@@ -13,20 +13,17 @@ import (
 // deliver takes one item of the mailbox.
 func (l *loop) deliver(item delivery) {
 	defer l.guard(item.c)
-	switch {
-	case item.n == nil:
-		l.flush(item.c)
-	case item.c.state != stateOpen:
+	if item.c.state != stateOpen {
 		l.fail(item.c, failedClosed, 1)
-	default:
-		l.enqueue(item.c, item.n)
+		return
 	}
+	l.enqueue(item.c, item.n)
 }
 
 // enqueue puts a notification into the connection's write queue, or drops it
 // where that is full.
 func (l *loop) enqueue(c *conn, n *hub.Notification) {
-	if c.out != nil && c.stalled == 0 && l.full(c.out, n) {
+	if c.out != nil && c.out.stalled == 0 && l.full(c.out, n) {
 		// Full of what came in this batch: the kernel may well take all of it.
 		l.flush(c)
 		if c.state != stateOpen {
@@ -58,11 +55,14 @@ func (l *loop) full(q *outQueue, n *hub.Notification) bool {
 func (l *loop) flushDirty() {
 	for i, c := range l.dirty {
 		l.dirty[i] = nil
-		if c.stalled == 0 {
+		if c.stalledSince() == 0 {
 			l.flush(c)
 		}
 	}
 	l.dirty = l.dirty[:0]
+	if cap(l.dirty) > drainBatch {
+		l.dirty = nil
+	}
 }
 
 // flush writes what waits for a connection until all of it is with the kernel
@@ -78,7 +78,7 @@ func (l *loop) flush(c *conn) {
 		n, err := l.write(c, buf)
 		if n > 0 {
 			l.account(c, n)
-			c.stalled = 0
+			c.out.stalled = 0
 		}
 		switch {
 		case err == nil && n == len(buf):
@@ -103,15 +103,16 @@ func (l *loop) flushed(c *conn) {
 
 // stall has the loop told when the kernel takes bytes for c again.
 func (l *loop) stall(c *conn) {
-	if c.stalled == 0 {
-		c.stalled = l.server.now()
+	if c.out.stalled == 0 {
+		c.out.stalled = l.server.now()
 		l.schedule(c)
 	}
-	if !c.watched {
-		c.watched = true
-		l.stats.stalled.Add(1)
+	if c.watched {
+		return
 	}
-	if err := l.server.stalls.watch(c); err != nil {
+	c.watched = true
+	l.stats.stalled.Add(1)
+	if err := l.poll.watchWriting(c.fd, true); err != nil {
 		l.server.log.Error("a stalled connection can't be watched; it is closed", "error", err, "user_id", c.link.User())
 		l.drop(c, ReasonWriteError)
 	}
@@ -122,9 +123,8 @@ func (l *loop) unwatch(c *conn) {
 	if c.watched {
 		c.watched = false
 		l.stats.stalled.Add(-1)
-		l.server.stalls.forget(c)
+		_ = l.poll.watchWriting(c.fd, false) // fails only for one that is about to be closed
 	}
-	c.stalled = 0
 }
 
 // write is the one place where bytes leave: a closed connection's descriptor

@@ -41,6 +41,10 @@ type Config struct {
 	HeartbeatInterval time.Duration // 0 is DefaultHeartbeatInterval
 	HeartbeatTimeout  time.Duration // silence that ends a link, also while connecting; 0 is DefaultHeartbeatTimeout
 
+	// FlushWindow is the least time between two reads of notifications: more of them are handed over at once, and each
+	// may wait for so long. 0 is none.
+	FlushWindow time.Duration
+
 	Logger *slog.Logger // nil: no logging
 }
 
@@ -66,6 +70,8 @@ func (c Config) check() error {
 		return fmt.Errorf("redisfeed: MaxAttempts %d is negative", c.MaxAttempts)
 	case c.RetryDelay < 0:
 		return fmt.Errorf("redisfeed: RetryDelay %s is negative", c.RetryDelay)
+	case c.FlushWindow < 0:
+		return fmt.Errorf("redisfeed: FlushWindow %s is negative", c.FlushWindow)
 	case c.HeartbeatInterval < 0:
 		return fmt.Errorf("redisfeed: HeartbeatInterval %s is negative", c.HeartbeatInterval)
 	case c.HeartbeatTimeout <= c.HeartbeatInterval:

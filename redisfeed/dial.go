@@ -18,7 +18,14 @@ import (
 type dialer struct {
 	tls     *tls.Config
 	timeout time.Duration // for connecting, and for data that Redis's host does not acknowledge
-	silence time.Duration // a read that gets nothing for so long fails with errSilent; 0 is no limit
+	feed    *feedSocket   // set for the subscription's socket, nil for ordinary ones
+}
+
+// feedSocket says what is special about the subscription's socket.
+type feedSocket struct {
+	silence time.Duration // a read that gets nothing for so long fails with errSilent
+	flush   func()        // called before each read, by the reader
+	window  time.Duration // between two reads
 }
 
 // dial has the signature of redis.Options.Dialer.
@@ -33,13 +40,33 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	if d.silence > 0 {
-		conn = &watchedConn{Conn: conn, limit: d.silence}
+	if d.feed != nil {
+		if conn, err = d.feed.wrap(conn); err != nil {
+			return nil, err
+		}
 	}
 	if d.tls == nil {
 		return conn, nil
 	}
 	return d.secure(ctx, conn, addr)
+}
+
+// wrap puts the layers of a subscription's socket around it.
+func (f *feedSocket) wrap(conn net.Conn) (net.Conn, error) {
+	thread, err := newThreadConn(conn, f.silence)
+	if err != nil {
+		return nil, fmt.Errorf("taking over the socket: %w", err)
+	}
+	return &batchConn{
+		Conn:  &watchedConn{Conn: thread, limit: f.silence},
+		flush: f.flush, window: f.window, sleep: sleepOnThread,
+	}, nil
+}
+
+// sleepOnThread sleeps to the tenth of a millisecond, where Go's timers, when nothing else goes on, count whole ones.
+func sleepOnThread(d time.Duration) {
+	t := unix.NsecToTimespec(d.Nanoseconds())
+	_ = unix.Nanosleep(&t, nil)
 }
 
 // control sets TCP_USER_TIMEOUT before the socket connects: what a vanished host never acknowledges ends the

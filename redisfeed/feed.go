@@ -11,6 +11,10 @@ import (
 // blocks, nothing is read from Redis, and Run cannot end. The strings are the sink's to keep.
 type Sink interface {
 	Deliver(user, payload string)
+
+	// Flush is called after each batch of calls to Deliver, by the same goroutine, before it waits for more. Deliver
+	// may leave the work to it.
+	Flush()
 }
 
 // Feed is a subscription to all users' notifications that mends itself.

@@ -11,6 +11,9 @@ import (
 
 const pattern = ChannelPrefix + "*"
 
+// readBuffer is what one read from Redis may bring: some three hundred notifications.
+const readBuffer = 64 << 10
+
 // link is one connection to Redis with both subscriptions on it. It is used once and by one goroutine: go-redis
 // would reconnect and resubscribe inside a call to Receive without a word, so each link has a client of its own, whose
 // dialer gives out one connection and then refuses.
@@ -26,15 +29,19 @@ type link struct {
 	channelOK, patternOK bool // confirmed by Redis
 }
 
-// newLink prepares a link that ends with ctx. Nothing is sent before subscribe.
-func newLink(ctx context.Context, cfg Config) *link {
-	l := &link{dialer: &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout, silence: cfg.HeartbeatTimeout}}
+// newLink prepares a link that ends with ctx. Nothing is sent before subscribe. flush is called on the reader's goroutine
+// before each wait for more.
+func newLink(ctx context.Context, cfg Config, flush func()) *link {
+	l := &link{dialer: &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout, feed: &feedSocket{
+		silence: cfg.HeartbeatTimeout, flush: flush, window: cfg.FlushWindow,
+	}}}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	l.timer = time.AfterFunc(cfg.HeartbeatTimeout, func() { l.cancel(errSlow) })
 	o := baseOptions(cfg)
 	o.Dialer = l.dialOnce
 	o.MaxRetries = orNone(0)
 	o.PoolSize = 1
+	o.ReadBufferSize = readBuffer
 	// -2 keeps go-redis from setting deadlines: watchedConn has its own.
 	o.ReadTimeout, o.WriteTimeout = -2, -2
 	l.client = redis.NewClient(o)

@@ -48,6 +48,8 @@ func (c *collector) Deliver(user, payload string) {
 	c.got = append(c.got, notification{user, payload})
 }
 
+func (*collector) Flush() {}
+
 func (c *collector) all() []notification {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -67,6 +69,7 @@ func (c *collector) has(n notification) bool {
 type sinkFunc func(user, payload string)
 
 func (f sinkFunc) Deliver(user, payload string) { f(user, payload) }
+func (sinkFunc) Flush()                         {}
 
 // quick is a Config with short waits. The timeout has twenty heartbeats in it, so that a machine that stands still for a
 // second fails no test.

@@ -32,7 +32,7 @@ func (f *Feed) runLinks(ctx context.Context) error {
 
 // runLink runs a link until it ends, which it always does with an error. wasUp is false when it never was confirmed.
 func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
-	l := newLink(ctx, f.cfg)
+	l := newLink(ctx, f.cfg, f.sink.Flush)
 	defer l.close()
 	if err := l.subscribe(f.beat.channel); err != nil {
 		return false, err

@@ -44,6 +44,9 @@ func (p *prober) Deliver(user, payload string) {
 	p.service.hub.Deliver(user, payload)
 }
 
+// Flush implements redisfeed.Sink.
+func (p *prober) Flush() { p.service.ws.Flush() }
+
 // run is httpapi's Config.Probe.
 func (p *prober) run(ctx context.Context) []httpapi.ProbeStep {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -65,7 +68,10 @@ func (p *prober) run(ctx context.Context) []httpapi.ProbeStep {
 	if pubsub.Err != nil {
 		// The connection is judged by itself. Not on this goroutine: delivering
 		// waits for a loop that is behind, and this check is bounded.
-		go p.service.hub.Deliver(identity, probePayload)
+		go func() {
+			p.service.hub.Deliver(identity, probePayload)
+			p.service.ws.Flush()
+		}()
 	}
 	return []httpapi.ProbeStep{pubsub, receive(ctx, conn, dialErr, connected)}
 }

@@ -59,7 +59,7 @@ type service struct {
 func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*service, error) {
 	none := func() uint64 { return 0 }
 	s := &service{
-		cfg: cfg, log: log, loops: loopsAndOneMore(), started: time.Now(), failed: make(chan error, 3), feedDone: make(chan struct{}),
+		cfg: cfg, log: log, loops: loopsAndTwoMore(), started: time.Now(), failed: make(chan error, 3), feedDone: make(chan struct{}),
 		droppedLines: none, droppedAlerts: none,
 	}
 	descriptors, err := netpoll.Descriptors()
@@ -142,7 +142,8 @@ func feedConfig(cfg config.Config, log *slog.Logger) redisfeed.Config {
 		PoolSize: cfg.RedisPoolSize, PoolTimeout: cfg.RedisPoolTimeout,
 		ConnMaxIdleTime: cfg.RedisConnMaxIdleTime, ConnMaxLifetime: cfg.RedisConnMaxLifetime,
 		MaxAttempts: cfg.RedisFeedMaxAttempts, RetryDelay: cfg.RedisFeedRetryDelay,
-		Logger: log,
+		FlushWindow: cfg.WSFlushWindow,
+		Logger:      log,
 	}
 	if cfg.RedisUseTLS {
 		feed.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.RedisHost}

@@ -16,6 +16,7 @@ const (
 	maxReadBuffer    = 1 << 20
 	maxWriteBuffer   = 16 << 20
 	maxRetries       = 100
+	maxFlushWindow   = time.Second
 )
 
 // Validate checks what the values mean. Its error, when not nil, is Problems.
@@ -26,18 +27,19 @@ func (c Config) check(unread Problems) Problems {
 	var bad Problems
 	ok := c.valid()
 	for _, v := range variables() {
-		if d, is := reflect.ValueOf(c).Field(v.index).Interface().(time.Duration); is && d <= 0 {
-			bad = append(bad, v.problem(v.current(c)))
-			continue
+		fine, checked := ok[v.name]
+		if d, is := reflect.ValueOf(c).Field(v.index).Interface().(time.Duration); is && !checked {
+			fine, checked = d > 0, true
 		}
-		if fine, checked := ok[v.name]; checked && !fine {
+		if checked && !fine {
 			bad = append(bad, v.problem(v.current(c)))
 		}
 	}
 	return append(bad, c.conflicts(slices.Concat(unread, bad))...)
 }
 
-// valid says of each variable that can be wrong by itself, durations apart, whether it is right.
+// valid says of each variable that can be wrong by itself whether it is right. Durations that are not named here have
+// to be above zero.
 func (c Config) valid() map[string]bool {
 	return map[string]bool{
 		"WS_HOST":                 host(c.WSHost),
@@ -48,6 +50,7 @@ func (c Config) valid() map[string]bool {
 		"WS_READ_BUFFER_SIZE":     within(c.WSReadBufferSize, 1, maxReadBuffer),
 		"WS_WRITE_BUFFER_SIZE":    within(c.WSWriteBufferSize, 1, maxWriteBuffer),
 		"WS_MAX_CONNECTIONS":      c.WSMaxConnections >= 1,
+		"WS_FLUSH_WINDOW":         c.WSFlushWindow >= 0 && c.WSFlushWindow <= maxFlushWindow,
 		"REDIS_HOST":              c.RedisHost != "" && host(c.RedisHost),
 		"REDIS_PORT":              within(c.RedisPort, 1, maxPort),
 		"REDIS_DB":                c.RedisDB >= 0,

@@ -1,0 +1,92 @@
+package netpoll
+
+import (
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// What an event is about when it is not about a client's descriptor.
+const (
+	bellMark = -1 // somebody rang
+	portMark = -2 // clients wait to be accepted
+)
+
+// poller is one loop's epoll, with a bell to wake the loop by. All of it may be
+// called from any goroutine but wait, which is its loop's.
+type poller struct {
+	epoll int // static
+
+	mu   sync.RWMutex // held by close against ring: a descriptor's number is given away again
+	bell int          // guarded by mu: an eventfd; -1 once closed
+}
+
+// open makes the descriptors.
+func (p *poller) open() error {
+	var err error
+	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("epoll_create1: %w", err)
+	}
+	if p.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		_ = unix.Close(p.epoll)
+		return fmt.Errorf("eventfd: %w", err)
+	}
+	// Edge-triggered: each ring is an event, and none has to be read away.
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: bellMark}
+	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, p.bell, &event); err != nil {
+		p.close()
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+// ring makes wait return. After close it does nothing.
+func (p *poller) ring() {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.bell >= 0 {
+		_, _ = unix.Write(p.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	}
+}
+
+// add has fd watched for reading; its events carry mark.
+func (p *poller) add(fd int, mark int32) error {
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: mark}
+	return unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &event)
+}
+
+// watchWriting has a client's descriptor watched for writing too, or no longer.
+func (p *poller) watchWriting(fd int32, on bool) error {
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: fd}
+	if on {
+		event.Events |= unix.EPOLLOUT
+	}
+	return unix.EpollCtl(p.epoll, unix.EPOLL_CTL_MOD, int(fd), &event)
+}
+
+// remove ends watching a descriptor that stays open. One that is closed is
+// removed by the kernel.
+func (p *poller) remove(fd int) { _ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, fd, nil) }
+
+// wait returns how many events there are, after timeout milliseconds at the
+// latest; -1 is no limit.
+func (p *poller) wait(events []unix.EpollEvent, timeout int) (int, error) {
+	n, err := unix.EpollWait(p.epoll, events, timeout)
+	if err == unix.EINTR {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("epoll_wait: %w", err)
+	}
+	return n, nil
+}
+
+// close gives the descriptors back. The loop has ended by then.
+func (p *poller) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = unix.Close(p.bell)
+	_ = unix.Close(p.epoll)
+	p.bell = -1
+}

@@ -1,0 +1,93 @@
+package netpoll
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// port is the listening socket. It goes from loop to loop: one at a time has it
+// in its epoll, and having accepted some clients hands it to the loop with the
+// fewest. So every connection is opened by the loop that it stays with, no two
+// loops are woken for one client, and none gets more than its share.
+type port struct {
+	loops []*loop // static once set
+
+	mu      sync.Mutex    // held while accepting too, so that fd is not closed meanwhile
+	fd      int           // guarded by mu; 0 before open and after close
+	at      *loop         // guarded by mu: who has it; nil while accepting pauses
+	backoff time.Duration // guarded by mu: the last pause, 0 since accept went well
+	pause   *time.Timer   // guarded by mu: ends the pause
+}
+
+// open begins to accept. It owns fd, which listens and does not block.
+func (p *port) open(fd int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fd = fd
+	return p.give(p.fewest())
+}
+
+// give puts the socket on a loop's epoll. The caller holds mu.
+func (p *port) give(l *loop) error {
+	p.at = l
+	return l.poll.add(p.fd, portMark)
+}
+
+// passOn gives the socket to a loop that has fewer connections, if there is one.
+// The caller holds mu, and has the socket.
+func (p *port) passOn() {
+	next := p.fewest()
+	if next == p.at || next.stats.sockets.Load() >= p.at.stats.sockets.Load() {
+		return
+	}
+	p.at.poll.remove(p.fd)
+	if err := p.give(next); err != nil {
+		p.restAWhile(firstPause)
+	}
+}
+
+// restAWhile takes the socket off its loop and brings it back later: what the
+// kernel lacks has to be given back by somebody first. The caller holds mu.
+func (p *port) restAWhile(d time.Duration) {
+	p.at.poll.remove(p.fd)
+	p.at = nil
+	p.pause = time.AfterFunc(d, p.resume)
+}
+
+func (p *port) resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fd == 0 || p.at != nil {
+		return
+	}
+	if err := p.give(p.fewest()); err != nil {
+		p.restAWhile(maxPause)
+	}
+}
+
+// close stops accepting. Further calls do nothing.
+func (p *port) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fd == 0 {
+		return
+	}
+	if p.pause != nil {
+		p.pause.Stop()
+	}
+	_ = unix.Close(p.fd)
+	p.fd, p.at = 0, nil
+}
+
+// fewest returns the loop with the fewest sockets.
+func (p *port) fewest() *loop {
+	best := p.loops[0]
+	for _, l := range p.loops[1:] {
+		if l.stats.sockets.Load() < best.stats.sockets.Load() {
+			best = l
+		}
+	}
+	return best
+}

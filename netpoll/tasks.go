@@ -1,0 +1,43 @@
+package netpoll
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// taskList is what others want done on a loop. Any goroutine.
+type taskList struct {
+	waiting atomic.Bool // there is something in list
+
+	mu   sync.Mutex
+	list []func() // guarded by mu
+}
+
+func (t *taskList) add(fn func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.list = append(t.list, fn)
+	t.waiting.Store(true)
+}
+
+// run does what waits. The loop only.
+func (t *taskList) run() {
+	if !t.waiting.Load() {
+		return
+	}
+	t.mu.Lock()
+	list := t.list
+	t.list = nil
+	t.waiting.Store(false)
+	t.mu.Unlock()
+	for _, fn := range list {
+		fn()
+	}
+}
+
+// do has fn run on the loop, soon. After the loop has ended it never runs. Any
+// goroutine.
+func (l *loop) do(fn func()) {
+	l.tasks.add(fn)
+	l.poll.ring()
+}

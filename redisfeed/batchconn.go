@@ -1,0 +1,34 @@
+package redisfeed
+
+import (
+	"net"
+	"time"
+)
+
+// batchConn makes batches of what Redis sends. What one read brings is one: only when all of it has been handed over
+// does the reader come back for more, and then the sink is told to send it on its way. Batches grow by themselves when
+// there is much to do.
+//
+// With a window, two reads are at least that far apart, so that what comes within it is one batch. A message that
+// comes after a while of silence waits for nothing.
+type batchConn struct {
+	net.Conn
+	flush  func()
+	window time.Duration
+	sleep  func(time.Duration)
+	last   time.Time // when a read returned; the zero value with no window
+}
+
+// Read is called when everything that was read before has been delivered.
+func (c *batchConn) Read(b []byte) (int, error) {
+	c.flush()
+	if c.window <= 0 {
+		return c.Conn.Read(b)
+	}
+	if wait := c.window - time.Since(c.last); wait > 0 {
+		c.sleep(wait)
+	}
+	n, err := c.Conn.Read(b)
+	c.last = time.Now()
+	return n, err
+}
