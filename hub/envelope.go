@@ -3,9 +3,9 @@ package hub
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 	"unicode/utf8"
-	"unsafe"
 
 	"roost/wsproto"
 )
@@ -22,26 +22,24 @@ type envelope struct {
 
 // parseEnvelope finds "type" and "payload" in what a backend published and
 // checks that all of it is JSON in valid UTF-8 (a browser drops a connection
-// that brings it a text frame with anything else). Other members are left out;
-// a missing payload is null; of members with the same name the last one counts.
+// that brings it a text frame with anything else), in one walk. Other members
+// are left out; a missing payload is null; of members with the same name the
+// last one counts.
 func parseEnvelope(published string) (envelope, Invalid) {
 	if !utf8.ValidString(published) {
 		return envelope{}, InvalidUTF8
 	}
-	// json.Valid only reads, and a string's bytes may be read.
-	if !json.Valid(unsafe.Slice(unsafe.StringData(published), len(published))) {
-		return envelope{}, InvalidJSON
+	start := skipSpace(published, 0)
+	isObject := at(published, start) == '{'
+	e, end := envelope{payload: "null"}, 0
+	if isObject {
+		end = e.fill(published, start)
+	} else {
+		end = skipValue(published, start, 0)
 	}
-	e := envelope{payload: "null"}
-	isObject := eachMember(published, func(name, value string) {
-		switch name {
-		case "type":
-			e.kind = value
-		case "payload":
-			e.payload = value
-		}
-	})
 	switch {
+	case skipSpace(published, end) != len(published):
+		return envelope{}, InvalidJSON
 	case !isObject:
 		return envelope{}, InvalidShape
 	case e.kind == "":
@@ -50,6 +48,37 @@ func parseEnvelope(published string) (envelope, Invalid) {
 		return envelope{}, InvalidTypeNotString
 	}
 	return e, invalidNone
+}
+
+// fill takes the members out of the object that opens at s[i], and returns the
+// index behind it, or bad.
+func (e *envelope) fill(s string, i int) (end int) {
+	i, more := firstMember(s, i)
+	for more {
+		nameEnd, value, end := skipMember(s, i, 1)
+		if end == bad {
+			return bad
+		}
+		switch memberName(s[i:nameEnd]) {
+		case `"type"`:
+			e.kind = s[value:end]
+		case `"payload"`:
+			e.payload = s[value:end]
+		}
+		i, more = nextMember(s, end)
+	}
+	return i
+}
+
+// memberName returns a quoted name without the escapes that it may be written
+// with, which are rare.
+func memberName(quoted string) string {
+	if strings.IndexByte(quoted, '\\') < 0 {
+		return quoted
+	}
+	var name string
+	_ = json.Unmarshal([]byte(quoted), &name) // valid, so it can't fail
+	return `"` + name + `"`
 }
 
 // frame builds the WebSocket frame of the envelope that clients get, in one
