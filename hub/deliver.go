@@ -27,7 +27,7 @@ func (h *Hub) Deliver(user, payload string) {
 		h.invalidLog.warn(user, problem, len(payload))
 		return
 	}
-	n := &Notification{Frame: envelope.frame(h.cfg.Now())}
+	n := &Notification{Frame: envelope.frame(h.stamper.stamp(h.cfg.Now()))}
 	for _, c := range conns {
 		c.Deliver(n)
 	}

@@ -4,14 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"roost/wsproto"
 )
-
-// timestampLayout is RFC 3339 in UTC with milliseconds.
-const timestampLayout = "2006-01-02T15:04:05.000Z"
 
 // envelope is a notification's two members as they were published: raw JSON,
 // byte for byte, so that number precision, key order and escapes survive.
@@ -83,7 +79,7 @@ func memberName(quoted string) string {
 
 // frame builds the WebSocket frame of the envelope that clients get, in one
 // piece of memory.
-func (e envelope) frame(now time.Time) []byte {
+func (e envelope) frame(at stamp) []byte {
 	const (
 		beforeType    = `{"type":`
 		beforePayload = `,"payload":`
@@ -91,17 +87,15 @@ func (e envelope) frame(now time.Time) []byte {
 		end           = `"}`
 	)
 	size := len(beforeType) + len(e.kind) + len(beforePayload) + len(e.payload) +
-		len(beforeTime) + len(timestampLayout) + len(end)
-	// AppendFormat writes nine digits of a second before it cuts them to three.
-	const slack = 6
-	frame := make([]byte, 0, wsproto.TextHeaderSize(size)+size+slack)
+		len(beforeTime) + len(at) + len(end)
+	frame := make([]byte, 0, wsproto.TextHeaderSize(size)+size)
 	frame = wsproto.AppendTextHeader(frame, size)
 	frame = append(frame, beforeType...)
 	frame = append(frame, e.kind...)
 	frame = append(frame, beforePayload...)
 	frame = append(frame, e.payload...)
 	frame = append(frame, beforeTime...)
-	frame = now.UTC().AppendFormat(frame, timestampLayout)
+	frame = append(frame, at[:]...)
 	return append(frame, end...)
 }
 

@@ -57,7 +57,7 @@ func TestFrame(t *testing.T) {
 	for _, size := range []int{1, 50, 100, 65_000, 70_000} {
 		payload := `"` + strings.Repeat("x", size) + `"`
 		want := `{"type":"a","payload":` + payload + `,"timestamp":"` + noonText + `"}`
-		frame := envelope{kind: `"a"`, payload: payload}.frame(noon)
+		frame := envelope{kind: `"a"`, payload: payload}.frame(new(stamper).stamp(noon))
 		if cap(frame) < len(frame) || !strings.HasSuffix(string(frame), want) {
 			t.Fatalf("payload of %d bytes: frame ends otherwise than the envelope", size)
 		}
@@ -93,7 +93,7 @@ func FuzzEnvelope(f *testing.F) {
 		if problem != invalidNone {
 			return
 		}
-		frame := got.frame(noon)
+		frame := got.frame(new(stamper).stamp(noon))
 		if !json.Valid(frame[headerSizeOf(frame):]) {
 			t.Fatalf("%q: the envelope is not JSON: %q", published, frame)
 		}

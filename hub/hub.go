@@ -59,6 +59,7 @@ type Hub struct {
 	users       atomic.Int64
 	stats       counters
 	invalidLog  *invalidLog
+	stamper     stamper
 	changed     chan struct{} // holds one token while marks wait to be taken
 }
 
