@@ -13,9 +13,10 @@ func (h *Hub) Deliver(user, payload string) {
 	if !probe {
 		h.stats.received.Add(1)
 	}
-	var few [16]Conn // a user's usual handful needs no allocation
-	conns := h.shard(user).collect(few[:0], user)
-	if len(conns) == 0 {
+	hash := h.hash(user)
+	only, several := h.shard(hash).collect(user, hash, &h.spareBatch)
+	defer h.spareBatch.keep(several)
+	if only == nil && several == nil {
 		if !probe {
 			h.stats.offline.Add(1)
 		}
@@ -28,7 +29,11 @@ func (h *Hub) Deliver(user, payload string) {
 		return
 	}
 	n := &Notification{Frame: envelope.frame(h.stamper.stamp(h.cfg.Now()))}
-	for _, c := range conns {
+	if several == nil {
+		only.Deliver(n)
+		return
+	}
+	for _, c := range several.conns {
 		c.Deliver(n)
 	}
 }

@@ -60,6 +60,7 @@ type Hub struct {
 	stats       counters
 	invalidLog  *invalidLog
 	stamper     stamper
+	spareBatch  spareBatch
 	changed     chan struct{} // holds one token while marks wait to be taken
 }
 
@@ -74,7 +75,9 @@ func New(cfg Config) *Hub {
 	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), changed: make(chan struct{}, 1)}
 	h.invalidLog = newInvalidLog(cfg.Logger)
 	for i := range h.shards {
-		h.shards[i].init(cfg.TrackPresence)
+		if cfg.TrackPresence {
+			h.shards[i].dirty = make(map[string]struct{})
+		}
 	}
 	return h
 }
@@ -85,8 +88,9 @@ func New(cfg Config) *Hub {
 // of this user. The caller admits a connection once, on its own loop, and hands
 // a string that it does not change afterwards.
 func (h *Hub) Admit(c Conn, user string) (total, ofUser int, err error) {
+	hash := h.hash(user)
 	if IsProbe(user) {
-		_, _ = h.shard(user).add(c, user)
+		_, _ = h.shard(hash).add(c, user, hash)
 		return h.Connections(), 1, nil
 	}
 	total = int(h.connections.Add(1))
@@ -94,7 +98,7 @@ func (h *Hub) Admit(c Conn, user string) (total, ofUser int, err error) {
 		h.connections.Add(-1)
 		return 0, 0, ErrFull
 	}
-	ofUser, marked := h.shard(user).add(c, user)
+	ofUser, marked := h.shard(hash).add(c, user, hash)
 	if ofUser == 1 {
 		h.users.Add(1)
 	}
@@ -106,9 +110,9 @@ func (h *Hub) Admit(c Conn, user string) (total, ofUser int, err error) {
 // in all and of its user. Removing one that is not admitted does nothing. The
 // connection's own loop calls it.
 func (h *Hub) Remove(c Conn) (total, ofUser int) {
-	user := c.HubLink().user
-	ofUser, marked, was := h.shard(user).remove(c.HubLink())
-	if !was || IsProbe(user) {
+	link := c.HubLink()
+	ofUser, marked, was := h.shard(link.hash).remove(link)
+	if !was || IsProbe(link.user) {
 		return h.Connections(), ofUser
 	}
 	total = int(h.connections.Add(-1))
@@ -126,13 +130,18 @@ func (h *Hub) Connections() int { return int(h.connections.Load()) }
 func (h *Hub) Users() int { return int(h.users.Load()) }
 
 // ConnectionsOf returns how many connections user has. Any goroutine.
-func (h *Hub) ConnectionsOf(user string) int { return h.shard(user).count(user) }
+func (h *Hub) ConnectionsOf(user string) int {
+	hash := h.hash(user)
+	return h.shard(hash).count(user, hash)
+}
 
 // IsProbe reports whether user is an identity that no token can carry: those
 // of the server's own health checks begin with a control character, which a
 // token's subject can't contain. They are outside limits, counts and logs.
 func IsProbe(user string) bool { return len(user) > 0 && user[0] < ' ' }
 
-func (h *Hub) shard(user string) *shard {
-	return &h.shards[maphash.String(h.seed, user)%shardCount]
-}
+// hash is all that the registry needs of a user's name to find the shard and,
+// in there, the slot. Half of a 64-bit hash is enough for that.
+func (h *Hub) hash(user string) uint32 { return uint32(maphash.String(h.seed, user)) }
+
+func (h *Hub) shard(hash uint32) *shard { return &h.shards[hash%shardCount] }

@@ -196,4 +196,15 @@ func TestDeliverAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(200, func() { h.Deliver("bob", `{"type":"x","payload":{"n":1}}`) }); n > 2 {
 		t.Errorf("a delivery costs %v allocations, want 2 at most", n)
 	}
+	for range 1_000 {
+		if _, _, err := h.Admit(new(countingConn), "carol"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := testing.AllocsPerRun(200, func() { h.Deliver("carol", `{"type":"x","payload":{"n":1}}`) }); n > 2 {
+		t.Errorf("a delivery to a thousand connections costs %v allocations, want 2 at most", n)
+	}
+	if n := testing.AllocsPerRun(200, func() { h.ConnectionsOf("carol") }); n != 0 {
+		t.Errorf("a look-up costs %v allocations, want 0", n)
+	}
 }
