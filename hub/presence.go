@@ -44,6 +44,8 @@ func (s *shard) takeDirty(dst []string) []string {
 	for user := range s.dirty {
 		dst = append(dst, user)
 	}
-	clear(s.dirty)
+	if len(s.dirty) > 0 {
+		s.dirty = make(map[string]struct{}) // a map that was large once stays so
+	}
 	return dst
 }
