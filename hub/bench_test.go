@@ -53,6 +53,7 @@ var publishedSamples = []struct{ name, published string }{
 	{"usual", `{"type":"order.shipped","payload":{"id":"01J9ZC6Q8Y7T3V5W2X4R6P8N0M","order":1234567,"status":"shipped",` +
 		`"items":[{"sku":"A-100","qty":2,"price":19.99},{"sku":"B-205","qty":1,"price":5.5}],"read":false,"url":"https:\/\/example.com\/o\/1234567"}}`},
 	{"cyrillic", `{"type":"message","payload":{"from":"Алиса","text":"` + strings.Repeat("Привет, как дела? ", 10) + `"}}`},
+	{"escaped", `{"type":"message","payload":{"from":"\u0410\u043b\u0438\u0441\u0430","text":"` + strings.Repeat(`\u041f\u0440\u0438\u0432\u0435\u0442, \u043a\u0430\u043a? `, 10) + `"}}`},
 	{"4KiB", `{"type":"document","payload":{"text":"` + strings.Repeat("all work and no play ", 200) + `"}}`},
 }
 
@@ -69,6 +70,21 @@ func BenchmarkDeliver(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				h.Deliver("alice", sample.published)
+			}
+		})
+	}
+}
+
+// Of that, the checking.
+func BenchmarkParseEnvelope(b *testing.B) {
+	for _, sample := range publishedSamples {
+		b.Run(sample.name, func(b *testing.B) {
+			b.SetBytes(int64(len(sample.published)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, problem := parseEnvelope(sample.published); problem != invalidNone {
+					b.Fatal(problem)
+				}
 			}
 		})
 	}

@@ -12,5 +12,9 @@
 // connection that closes in between is not an error; whoever owns it counts
 // the notification as failed.
 //
+// A registered connection costs a [Link] of 24 bytes and its part of the shard's
+// table, 18 bytes a slot; the memory goes back when connections do. A user with
+// several connections has one slot for all of them.
+//
 // The hub does no I/O, starts no goroutine and knows no network.
 package hub

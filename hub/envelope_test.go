@@ -139,6 +139,19 @@ func TestEnvelopeWithEachByte(t *testing.T) {
 	}
 }
 
+func TestParseEnvelopeAllocations(t *testing.T) {
+	for _, sample := range publishedSamples {
+		n := testing.AllocsPerRun(100, func() {
+			if _, problem := parseEnvelope(sample.published); problem != invalidNone {
+				t.Fatal(problem)
+			}
+		})
+		if n != 0 {
+			t.Errorf("%s: %v allocations, want 0", sample.name, n)
+		}
+	}
+}
+
 // headerSizeOf reads a frame's header's size from its second byte.
 func headerSizeOf(frame []byte) int {
 	switch frame[1] {

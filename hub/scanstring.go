@@ -5,17 +5,17 @@ import "math/bits"
 // skipString returns the index behind the string that opens at s[i], or bad.
 // That its bytes are UTF-8 is checked elsewhere.
 func skipString(s string, i int) int {
-	for i++; ; {
-		i = skipPlain(s, i)
-		switch at(s, i) {
-		case '"':
-			return i + 1
-		case '\\':
-			i = skipEscape(s, i)
-		default: // a control character, or the end
-			return bad
+	i = skipPlain(s, i+1)
+	for at(s, i) == '\\' {
+		// Where text is escaped one escape often follows the other.
+		if i = skipEscape(s, i); at(s, i) != '\\' {
+			i = skipPlain(s, i)
 		}
 	}
+	if at(s, i) != '"' { // a control character, or the end
+		return bad
+	}
+	return i + 1
 }
 
 // skipEscape skips an escape sequence, backslash first.
@@ -24,12 +24,9 @@ func skipEscape(s string, i int) int {
 	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 		return i + 2
 	case 'u':
-		for _, c := range []byte{at(s, i+2), at(s, i+3), at(s, i+4), at(s, i+5)} {
-			if !isHex(c) {
-				return bad
-			}
+		if isHex(at(s, i+2)) && isHex(at(s, i+3)) && isHex(at(s, i+4)) && isHex(at(s, i+5)) {
+			return i + 6
 		}
-		return i + 6
 	}
 	return bad
 }
