@@ -170,12 +170,14 @@ func TestConcurrentUse(t *testing.T) {
 			}
 		})
 	}
-	wg.Go(func() {
-		for i := range 2000 {
-			h.Deliver(fmt.Sprint("user", i%5), `{"type":"x"}`)
-			h.Stats()
-		}
-	})
+	for range 2 {
+		wg.Go(func() {
+			for i := range 2000 {
+				h.Deliver(fmt.Sprint("user", i%5), `{"type":"x"}`)
+				h.Stats()
+			}
+		})
+	}
 	wg.Wait()
 	if h.Connections() != 0 || h.Users() != 0 {
 		t.Fatalf("%d connections and %d users are left", h.Connections(), h.Users())
