@@ -69,8 +69,8 @@ func (l *loop) welcome(fd int) {
 		return
 	}
 	if err := l.poll.add(fd, int32(fd)); err != nil {
-		s.turnAway(fd, awayEnroll)
-		s.acceptLog.turnedAway(awayEnroll, err)
+		s.turnAway(fd, awayWatch)
+		s.acceptLog.turnedAway(awayWatch, err)
 		return
 	}
 	l.open(fd)

@@ -1,19 +1,19 @@
 // Package netpoll holds the connections: it accepts them, runs the event loops
-// that own them, and writes to them. It is the only room that knows gnet.
+// that own them, and writes to them. It is the only room that knows sockets of
+// clients.
 //
 // # Goroutines
 //
-//   - A few acceptors take sockets from the listener, check that descriptors are
-//     left, and enroll each socket into the loop with the fewest connections.
-//   - One goroutine a loop, gnet's. It owns its connections: their state, its
-//     timing wheel, its write queues. Nothing else touches them.
-//   - One stall watcher sits on an epoll of its own for sockets that the kernel
-//     takes no more bytes for, and tells their loop when it does again.
+//   - One goroutine a loop, asleep in epoll_wait. The loop owns its connections:
+//     their state, its timing wheel, its write queues. Whoever touches them has
+//     taken the loop's turn, a lock: the loop's goroutine while it is awake, and
+//     in Flush, while it sleeps, the goroutine that delivers.
 //   - One prober, while anybody is connected, looks once a second whether every
 //     loop still answers.
 //
-// An idle connection has no goroutine, no timer of the runtime's and no buffer:
-// a conn, an entry in its loop's wheel, and its link in the hub.
+// The listening socket goes from loop to loop (port.go), so that nothing else
+// accepts. An idle connection has no goroutine, no timer of the runtime's and no
+// buffer: a conn, a place in its loop's wheel, and its place in the hub.
 //
 // # The life of a connection
 //
@@ -27,8 +27,10 @@
 // # Into a loop
 //
 // The outside world puts work into a loop's mailbox. A notification for a
-// connection is an item there; the loop is woken for the first item only, moves
-// items to the write queues of their connections, and then writes to each of
-// these once. Loops never wait: not for each other, not for a lock that is held
-// for longer than a few pointer writes, not for the log.
+// connection is an item there. When the batch is over, Flush sees to it: a few
+// items are written by the caller, in the loop's place, which costs no switch to
+// another thread; many wake their loops, which write at the same time. Items
+// move to the write queues of their connections, and then each of these is
+// written to once. Loops never wait: not for each other, not for a lock that is
+// held for longer than a few writes, not for the log.
 package netpoll

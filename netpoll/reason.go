@@ -65,13 +65,13 @@ type turnedAway uint8
 
 const (
 	awayDescriptors turnedAway = iota // no descriptors left, by our own count
-	awayEnroll                        // the loops could not take it
+	awayWatch                         // epoll would not watch it
 	awayClosing                       // accepted while the server was stopping
 	awayCount
 )
 
 var awayNames = [awayCount]string{
 	awayDescriptors: "descriptors",
-	awayEnroll:      "enroll_failed",
+	awayWatch:       "epoll_failed",
 	awayClosing:     "stopping",
 }

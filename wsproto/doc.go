@@ -41,6 +41,6 @@
 // # What it does not do
 //
 // It does not decide about limits, addresses or pace, does not answer pings or
-// close frames by itself, and knows neither gnet nor the hub. No sub-protocol
+// close frames by itself, and knows neither sockets nor the hub. No sub-protocol
 // and no extension is spoken, so none is ever answered.
 package wsproto

@@ -14,7 +14,7 @@ import (
 func TestDeliversToEveryConnectionOfTheUserAlone(t *testing.T) {
 	t.Parallel()
 	redis, server := start(t, nil)
-	// gnet gives each socket to the loop with the fewest, and there are two loops: alice is on both.
+	// Each socket goes to the loop with the fewest, and there are two loops: alice is on both.
 	var alices []*roosttest.Client
 	for range 4 {
 		alices = append(alices, server.Connect("alice"))

@@ -1,0 +1,129 @@
+package netpoll
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"roost/hub"
+)
+
+// sleeper is a loop without its goroutine: it sleeps for ever, and whatever
+// happens to its connections others do.
+func sleeper(t *testing.T) *loop {
+	t.Helper()
+	cfg := Config{Hub: hub.New(hub.Config{})}.withDefaults(1)
+	s := &Server{cfg: cfg, log: slog.New(slog.DiscardHandler), started: time.Now().Add(-time.Second), tickLength: cfg.tickLength()}
+	l, err := newLoop(s, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.loops = []*loop{l}
+	t.Cleanup(s.closePollers)
+	l.fallAsleep()
+	return l
+}
+
+// connect gives the loop an open connection and returns the client's end of it.
+func (l *loop) connect(t *testing.T) (c *conn, client int) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(pair[0]); _ = unix.Close(pair[1]) })
+	if err := l.poll.add(pair[0], int32(pair[0])); err != nil {
+		t.Fatal(err)
+	}
+	l.asleep = false
+	l.open(pair[0])
+	c = l.server.conns.get(int32(pair[0]))
+	c.state = stateOpen
+	l.fallAsleep()
+	return c, pair[1]
+}
+
+// rung reports whether somebody woke the loop.
+func (l *loop) rung(t *testing.T) bool {
+	t.Helper()
+	events := make([]unix.EpollEvent, 4)
+	n, err := l.poll.wait(events, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events[:n] {
+		if e.Fd == bellMark {
+			return true
+		}
+	}
+	return false
+}
+
+func TestFlushWritesForALoopThatSleeps(t *testing.T) {
+	t.Parallel()
+	l := sleeper(t)
+	c, client := l.connect(t)
+	for range 3 {
+		c.Deliver(&hub.Notification{Frame: []byte("abc")})
+	}
+	l.server.Flush()
+	got := make([]byte, 16)
+	if n, err := unix.Read(client, got); err != nil || string(got[:n]) != "abcabcabc" {
+		t.Errorf("the client got %q, %v", got[:max(n, 0)], err)
+	}
+	if l.rung(t) {
+		t.Error("the loop was woken")
+	}
+}
+
+func TestManyDeliveriesWakeTheLoop(t *testing.T) {
+	t.Parallel()
+	l := sleeper(t)
+	c, _ := l.connect(t)
+	for range handoff - 1 {
+		c.Deliver(&hub.Notification{Frame: []byte("abc")})
+	}
+	if l.rung(t) {
+		t.Errorf("the loop was woken for fewer than %d", handoff)
+	}
+	c.Deliver(&hub.Notification{Frame: []byte("abc")})
+	if !l.rung(t) {
+		t.Errorf("the loop was not woken for %d", handoff)
+	}
+}
+
+func TestFlushLeavesALoopAtWorkToItself(t *testing.T) {
+	t.Parallel()
+	l := sleeper(t)
+	c, client := l.connect(t)
+	c.Deliver(&hub.Notification{Frame: []byte("abc")})
+	l.turn.Lock()
+	l.server.Flush()
+	l.turn.Unlock()
+	if n, err := unix.Read(client, make([]byte, 16)); err != unix.EAGAIN {
+		t.Errorf("%d bytes were written by somebody else: %v", n, err)
+	}
+	if !l.rung(t) {
+		t.Error("the loop does not know of the notification")
+	}
+}
+
+// A client that takes nothing while the loop sleeps has to be ended in time:
+// the loop's sleep was meant to last longer.
+func TestStallDuringFlushWakesTheLoop(t *testing.T) {
+	t.Parallel()
+	l := sleeper(t)
+	c, _ := l.connect(t)
+	l.wheel.disarm(c)
+	l.armed = 0
+	c.Deliver(&hub.Notification{Frame: make([]byte, 4<<20)})
+	l.server.Flush()
+	if c.stalledSince() == 0 {
+		t.Fatal("the kernel took all of it")
+	}
+	if !l.rung(t) {
+		t.Error("the loop sleeps on")
+	}
+}
