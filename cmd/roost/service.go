@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,10 @@ const shutdownLimit = 25 * time.Second
 // otherDescriptors is what the process opens besides the WebSocket server and
 // the pool of Redis connections: log, subscription, side server and its clients.
 const otherDescriptors = 96
+
+// heapHeadroom is how much garbage, in bytes, may pile up between two
+// collections.
+const heapHeadroom = 16 << 20
 
 // service is the rooms, wired together.
 type service struct {
@@ -160,6 +165,9 @@ func (s *service) start() {
 	s.parts.Go(func() { s.ended("the WebSocket server", s.ws.Serve(s.listener)) })
 	s.parts.Go(func() { s.ended("the side server", s.http.Run(httpCtx)) })
 	s.parts.Go(func() { tidymem.Run(httpCtx) })
+	if os.Getenv("GOGC") == "" { // whoever sets it knows better
+		context.AfterFunc(httpCtx, tidymem.Headroom(heapHeadroom))
+	}
 	s.log.Info("listening", "websocket", s.listener.Addr().String(), "http", s.http.Addr().String(),
 		"redis", s.cfg.RedisAddr(), "version", version())
 }

@@ -70,6 +70,11 @@ func (q *queue) signal() {
 	}
 }
 
+// gather is how long run rests after a write: in a storm of lines, which leave
+// in batches then, it would otherwise be woken for every few of them. A line that
+// comes after a while of silence is written at once.
+const gather = 10 * time.Millisecond
+
 // run writes what waits, a batch a wake-up, until the queue is closed.
 func (q *queue) run() {
 	defer close(q.done)
@@ -89,6 +94,7 @@ func (q *queue) run() {
 		if closed {
 			return
 		}
+		time.Sleep(gather)
 	}
 }
 
