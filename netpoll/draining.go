@@ -6,11 +6,19 @@ package netpoll
 //
 // A loop that sleeps is not woken for a few notifications: the caller takes its
 // turn and writes them itself, which saves a switch to another thread for each
-// batch, on both sides of it. More than handoff items have woken their loop
-// already, so that many are written by all loops at once.
+// batch, on both sides of it. From handoff items on, in all mailboxes together,
+// the loops are woken, to write at the same time.
 func (s *Server) Flush() {
+	waiting := 0
 	for _, l := range s.loops {
-		if l.mail.unannounced() {
+		waiting += l.mail.unannounced()
+	}
+	for _, l := range s.loops {
+		switch {
+		case l.mail.unannounced() == 0:
+		case waiting >= handoff:
+			l.mail.announce()
+		default:
 			l.serveMail()
 		}
 	}

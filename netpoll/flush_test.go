@@ -94,6 +94,23 @@ func TestManyDeliveriesWakeTheLoop(t *testing.T) {
 	}
 }
 
+// Few for each loop, but many in all: they write at the same time.
+func TestFlushWakesManyLoops(t *testing.T) {
+	t.Parallel()
+	l, m := sleeper(t), sleeper(t)
+	l.server.loops = append(l.server.loops, m)
+	for _, loop := range l.server.loops {
+		c, _ := loop.connect(t)
+		for range handoff / 2 {
+			c.Deliver(&hub.Notification{Frame: []byte("abc")})
+		}
+	}
+	l.server.Flush()
+	if !l.rung(t) || !m.rung(t) {
+		t.Error("a loop was not woken")
+	}
+}
+
 func TestFlushLeavesALoopAtWorkToItself(t *testing.T) {
 	t.Parallel()
 	l := sleeper(t)

@@ -31,7 +31,7 @@ type mailbox struct {
 	wake  func() // called without the lock
 	limit int    // items that may wait before push does
 
-	quiet atomic.Bool // there are items, and the consumer does not know; written under mu
+	quiet atomic.Int32 // items that the consumer does not know of; written under mu
 
 	mu      sync.Mutex
 	room    sync.Cond  // on mu: take made room, or the mailbox closed
@@ -68,7 +68,7 @@ func (m *mailbox) push(c *conn, n *hub.Notification) bool {
 	m.items = append(m.items, delivery{c, n})
 	wake := !m.awake && len(m.items) >= min(handoff, m.limit)
 	m.awake = m.awake || wake
-	m.quiet.Store(!m.awake)
+	m.quiet.Store(m.unknown())
 	m.mu.Unlock()
 	if wake {
 		m.wake()
@@ -76,16 +76,25 @@ func (m *mailbox) push(c *conn, n *hub.Notification) bool {
 	return true
 }
 
-// unannounced reports whether there are items that the consumer does not know
-// of. Any goroutine.
-func (m *mailbox) unannounced() bool { return m.quiet.Load() }
+// unknown counts the items that the consumer does not know of. The caller holds
+// mu.
+func (m *mailbox) unknown() int32 {
+	if m.awake {
+		return 0
+	}
+	return int32(len(m.items))
+}
+
+// unannounced returns how many items the consumer does not know of. Any
+// goroutine.
+func (m *mailbox) unannounced() int { return int(m.quiet.Load()) }
 
 // announce wakes the consumer if there are. Any goroutine.
 func (m *mailbox) announce() {
 	m.mu.Lock()
 	wake := !m.awake && len(m.items) > 0
 	m.awake = m.awake || wake
-	m.quiet.Store(false)
+	m.quiet.Store(0)
 	m.mu.Unlock()
 	if wake {
 		m.wake()
@@ -103,7 +112,7 @@ func (m *mailbox) take(spare []delivery) []delivery {
 	items := m.items
 	m.items = spare[:0]
 	m.awake = len(items) > 0
-	m.quiet.Store(false)
+	m.quiet.Store(0)
 	if m.waiting > 0 {
 		m.room.Broadcast()
 	}

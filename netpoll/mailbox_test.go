@@ -18,31 +18,31 @@ func TestMailboxWakesOnceABatch(t *testing.T) {
 			m.push(c, n)
 		}
 	}
-	expect := func(want int, unannounced bool, when string) {
+	expect := func(want, unannounced int, when string) {
 		t.Helper()
 		if wakes != want || m.unannounced() != unannounced {
-			t.Fatalf("%s: woken %d times, unannounced %v; want %d, %v", when, wakes, m.unannounced(), want, unannounced)
+			t.Fatalf("%s: woken %d times, unannounced %d; want %d, %d", when, wakes, m.unannounced(), want, unannounced)
 		}
 	}
 	push(handoff - 1)
-	expect(0, true, "a few items")
+	expect(0, handoff-1, "a few items")
 	m.announce()
 	m.announce()
-	expect(1, false, "announced")
+	expect(1, 0, "announced")
 	push(handoff)
-	expect(1, false, "more for a consumer that knows")
+	expect(1, 0, "more for a consumer that knows")
 	batch := m.take(nil)
 	if len(batch) != 2*handoff-1 {
 		t.Fatalf("took %d, want %d", len(batch), 2*handoff-1)
 	}
 	push(1)
-	expect(1, false, "one while the consumer is at work")
+	expect(1, 0, "one while the consumer is at work")
 	batch = m.take(batch)
 	if batch = m.take(batch); len(batch) != 0 {
 		t.Fatalf("took %d from an empty mailbox", len(batch))
 	}
 	push(handoff)
-	expect(2, false, "many after the mailbox was found empty")
+	expect(2, 0, "many after the mailbox was found empty")
 }
 
 // Many producers, a slow consumer: pushes wait, nothing is lost, and each
