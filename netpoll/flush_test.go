@@ -8,13 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/hub"
+	"roost/wsproto"
 )
 
 // sleeper is a loop without its goroutine: it sleeps for ever, and whatever
 // happens to its connections others do.
-func sleeper(t *testing.T) *loop {
+func sleeper(t testing.TB) *loop {
 	t.Helper()
-	cfg := Config{Hub: hub.New(hub.Config{})}.withDefaults(1)
+	gate, err := wsproto.NewGate(wsproto.GateConfig{Secret: []byte(testSecret)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Gate: gate, Hub: hub.New(hub.Config{})}.withDefaults(1)
 	s := &Server{cfg: cfg, log: slog.New(slog.DiscardHandler), started: time.Now().Add(-time.Second), tickLength: cfg.tickLength()}
 	l, err := newLoop(s, 0)
 	if err != nil {
@@ -27,7 +32,7 @@ func sleeper(t *testing.T) *loop {
 }
 
 // connect gives the loop an open connection and returns the client's end of it.
-func (l *loop) connect(t *testing.T) (c *conn, client int) {
+func (l *loop) connect(t testing.TB) (c *conn, client int) {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

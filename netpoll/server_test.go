@@ -3,7 +3,6 @@ package netpoll
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -122,8 +121,7 @@ func (r *rig) upgrade(user string) *raw {
 	tcp := conn.(*net.TCPConn)
 	r.t.Cleanup(func() { _ = tcp.Close() })
 	_ = tcp.SetDeadline(time.Now().Add(20 * time.Second))
-	if _, err := fmt.Fprintf(tcp, "GET /ws?token=%s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", token(r.t, user)); err != nil {
+	if _, err := io.WriteString(tcp, upgradeRequest(r.t, user)); err != nil {
 		r.t.Fatal(err)
 	}
 	reader := bufio.NewReader(tcp)

@@ -2,7 +2,6 @@ package netpoll
 
 import (
 	"math/rand/v2"
-	"strconv"
 	"testing"
 )
 
@@ -104,28 +103,5 @@ func TestWheelFireMayDisarmAnother(t *testing.T) {
 	})
 	if len(fired) != 1 || w.armed != 0 {
 		t.Fatalf("fired %d, %d left armed; want 1 and 0", len(fired), w.armed)
-	}
-}
-
-func BenchmarkWheel(b *testing.B) {
-	for _, n := range []int{1_000, 100_000, 1_000_000} {
-		b.Run(strconv.Itoa(n), func(b *testing.B) {
-			var w wheel
-			conns := make([]conn, n)
-			for i := range conns {
-				w.arm(&conns[i], tick(1+i%60))
-			}
-			b.ReportAllocs()
-			now := tick(0)
-			fired := 0
-			for b.Loop() {
-				now++
-				w.advance(now, func(c *conn) {
-					fired++
-					w.arm(c, now+60)
-				})
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(max(fired, 1)), "ns/timer")
-		})
 	}
 }

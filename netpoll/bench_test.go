@@ -1,0 +1,213 @@
+package netpoll
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"roost/hub"
+)
+
+// sizes are the numbers of connections that nothing may get dearer with.
+var sizes = []int{1_000, 10_000, 100_000, 1_000_000}
+
+func eachSize(b *testing.B, run func(b *testing.B, n int)) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) { run(b, n) })
+	}
+}
+
+// pingTicks is the usual ping interval of 30 s in ticks of half a second.
+const pingTicks = 60
+
+// fullWheel has n connections, their timers spread over a ping interval.
+func fullWheel(n int) (*wheel, []*conn) {
+	w := new(wheel)
+	conns := make([]*conn, n)
+	for i := range conns {
+		conns[i] = new(conn)
+		w.arm(conns[i], tick(1+i%pingTicks))
+	}
+	return w, conns
+}
+
+// BenchmarkWheelTick is what the ticks of one second cost, for each timer that
+// fires and is armed again.
+func BenchmarkWheelTick(b *testing.B) {
+	eachSize(b, func(b *testing.B, n int) {
+		w, _ := fullWheel(n)
+		b.ReportAllocs()
+		fired := 0
+		for b.Loop() {
+			w.advance(w.now+1, func(c *conn) {
+				fired++
+				w.arm(c, w.now+pingTicks)
+			})
+		}
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(max(fired, 1)), "ns/timer")
+	})
+}
+
+// BenchmarkWheelArm moves one timer of many.
+func BenchmarkWheelArm(b *testing.B) {
+	eachSize(b, func(b *testing.B, n int) {
+		w, conns := fullWheel(n)
+		b.ReportAllocs()
+		i := 0
+		for b.Loop() {
+			w.arm(conns[i%n], tick(1+i%pingTicks))
+			i += 7919 // a prime: as good as any order
+		}
+	})
+}
+
+// BenchmarkWheelBytes is the memory of a connection here: its conn, which has
+// its place in the wheel, and its entry in the table of descriptors.
+func BenchmarkWheelBytes(b *testing.B) {
+	eachSize(b, func(b *testing.B, n int) {
+		for b.Loop() {
+			before := heapInUse()
+			w, conns := fullWheel(n)
+			var t table
+			for i, c := range conns {
+				t.set(int32(i), c)
+			}
+			conns = nil // the benchmark's own list
+			after := heapInUse()
+			runtime.KeepAlive(w)
+			runtime.KeepAlive(&t)
+			b.ReportMetric(float64(after-before)/float64(n), "B/conn")
+		}
+	})
+}
+
+func heapInUse() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// BenchmarkDeliver is a notification's way from Deliver to the kernel, written by
+// who flushes.
+func BenchmarkDeliver(b *testing.B) {
+	for _, batch := range []int{1, 16} {
+		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
+			l := sleeper(b)
+			c, client := l.connect(b)
+			n := &hub.Notification{Frame: make([]byte, 200)}
+			sink := make([]byte, 1<<16)
+			b.ReportAllocs()
+			for b.Loop() {
+				for range batch {
+					c.Deliver(n)
+				}
+				l.server.Flush()
+				_, _ = unix.Read(client, sink)
+			}
+		})
+	}
+}
+
+// What a notification costs from the mailbox to the kernel shall not be paid by
+// the collector.
+func TestFlushAllocations(t *testing.T) {
+	l := sleeper(t)
+	c, client := l.connect(t)
+	n := &hub.Notification{Frame: make([]byte, 200)}
+	sink := make([]byte, 1<<16)
+	got := testing.AllocsPerRun(200, func() {
+		for range 3 {
+			c.Deliver(n)
+		}
+		l.server.Flush()
+		_, _ = unix.Read(client, sink)
+	})
+	if got != 0 {
+		t.Errorf("three notifications cost %v allocations, want 0", got)
+	}
+}
+
+// BenchmarkHandshake is a connection's whole life on a loop, without TCP: opened,
+// admitted, answered and gone.
+func BenchmarkHandshake(b *testing.B) {
+	h := newHandshaker(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		h.run()
+	}
+}
+
+// A connection leaves nothing behind but what lives as long as it: itself and
+// its user's name.
+func TestHandshakeAllocations(t *testing.T) {
+	h := newHandshaker(t)
+	if got := testing.AllocsPerRun(200, h.run); got > 2 {
+		t.Errorf("a connection costs %v allocations, want 2: itself and its user", got)
+	}
+}
+
+// handshaker takes one descriptor through the life of a connection, again and
+// again.
+type handshaker struct {
+	loop    *loop
+	request []byte
+	pair    [2]int
+	answer  []byte
+}
+
+func newHandshaker(t testing.TB) *handshaker {
+	l := sleeper(t)
+	l.asleep = false
+	l.server.log = slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(pair[0]); _ = unix.Close(pair[1]) })
+	return &handshaker{loop: l, pair: pair, request: []byte(upgradeRequest(t, "user-1")), answer: make([]byte, 1024)}
+}
+
+func (h *handshaker) run() {
+	l := h.loop
+	l.open(h.pair[0])
+	c := l.server.conns.get(int32(h.pair[0]))
+	l.received(c, h.request)
+	if n, _ := unix.Read(h.pair[1], h.answer); n < 12 || string(h.answer[9:12]) != "101" {
+		panic(fmt.Sprintf("the answer is %q", h.answer[:max(n, 0)]))
+	}
+	l.forget(c)
+}
+
+// upgradeRequest is what a browser sends, without its longer headers.
+func upgradeRequest(t testing.TB, user string) string {
+	return fmt.Sprintf("GET /ws?token=%s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", token(t, user))
+}
+
+// BenchmarkMailbox is one notification in and out.
+func BenchmarkMailbox(b *testing.B) {
+	m := newMailbox(1<<20, func() {})
+	c, n := new(conn), new(hub.Notification)
+	var batch []delivery
+	b.ReportAllocs()
+	for b.Loop() {
+		m.push(c, n)
+		batch = m.take(batch)
+	}
+}
+
+// BenchmarkIdleTurn is a turn of a loop that has nothing to do.
+func BenchmarkIdleTurn(b *testing.B) {
+	l := sleeper(b)
+	l.asleep = false
+	l.at(&conn{loop: l}, l.server.now()+time.Hour)
+	for b.Loop() {
+		l.handle(nil)
+	}
+}
