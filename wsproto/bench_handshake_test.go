@@ -3,7 +3,6 @@ package wsproto
 import (
 	"testing"
 
-	"github.com/gobwas/ws"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -61,6 +60,30 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
+// BenchmarkHandshake is all that a connect costs here.
+func BenchmarkHandshake(b *testing.B) {
+	gate := newTestGate(b, GateConfig{AllowedOrigins: []string{"https://*.example.com"}})
+	in := browserHead(b)
+	dst := make([]byte, 0, 256)
+	b.ReportAllocs()
+	for b.Loop() {
+		request, refusal := gate.Read(in[:HeadEnd(in, 0)], testNow)
+		if refusal != nil {
+			b.Fatal(refusal.Text())
+		}
+		request.AppendUpgrade(dst)
+	}
+}
+
+func BenchmarkReadHealth(b *testing.B) {
+	gate := newTestGate(b, GateConfig{})
+	head := lines("GET /health HTTP/1.1", "Host: push.example.com", "User-Agent: kube-probe/1.34", "Accept: */*", "Connection: close")
+	b.ReportAllocs()
+	for b.Loop() {
+		gate.Read(head, testNow)
+	}
+}
+
 func BenchmarkReadWrongSignature(b *testing.B) {
 	gate := newTestGate(b, GateConfig{})
 	head := browserHead(b)
@@ -73,6 +96,30 @@ func BenchmarkReadWrongSignature(b *testing.B) {
 	}
 }
 
+func BenchmarkOrigin(b *testing.B) {
+	origins, err := compileOrigins([]string{"https://a.example", "https://*.example.com"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	origin := []byte("https://app.example.com")
+	b.ReportAllocs()
+	for b.Loop() {
+		if !origins.allow(origin) {
+			b.Fatal("not allowed")
+		}
+	}
+}
+
+func BenchmarkKey(b *testing.B) {
+	key := []byte(testKey)
+	b.ReportAllocs()
+	for b.Loop() {
+		if !validKey(key) {
+			b.Fatal("not valid")
+		}
+	}
+}
+
 func BenchmarkAppendUpgrade(b *testing.B) {
 	var request Request
 	copy(request.key[:], testKey)
@@ -80,26 +127,5 @@ func BenchmarkAppendUpgrade(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		request.AppendUpgrade(dst)
-	}
-}
-
-func BenchmarkNext(b *testing.B) {
-	for name, frame := range map[string]ws.Frame{
-		"pong":     ws.NewPongFrame(nil),
-		"ping":     ws.NewPingFrame([]byte("12345678")),
-		"text 64":  ws.NewTextFrame(make([]byte, 64)),
-		"text 4Ki": ws.NewTextFrame(make([]byte, 4096)),
-	} {
-		b.Run(name, func(b *testing.B) {
-			in := ws.MustCompileFrame(ws.MaskFrameWith(frame, [4]byte{})) // unmasking leaves it as it is
-			b.ReportAllocs()
-			b.SetBytes(int64(len(in)))
-			var d Decoder
-			for b.Loop() {
-				if event, _, err := d.Next(in, 0); err != nil || event.Kind == EventNone {
-					b.Fatal(event, err)
-				}
-			}
-		})
 	}
 }
