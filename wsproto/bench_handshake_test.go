@@ -85,9 +85,11 @@ func BenchmarkReadHealth(b *testing.B) {
 }
 
 func BenchmarkReadWrongSignature(b *testing.B) {
-	gate := newTestGate(b, GateConfig{})
+	gate, err := NewGate(GateConfig{Secret: []byte("another secret of thirty-two bytes or so")})
+	if err != nil {
+		b.Fatal(err)
+	}
 	head := browserHead(b)
-	gate.key = keyfunc([]byte("another secret"))
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, refusal := gate.Read(head, testNow); refusal == nil {

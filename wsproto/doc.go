@@ -17,6 +17,10 @@
 // upgrade headers, the origin, the token. It answers with a [Request], which
 // aliases nothing, or with a [Refusal], which holds its whole HTTP response.
 //
+// A token is read twice at most: plainUser knows the usual spelling and only ever
+// says yes, at the cost of the user id; whatever it isn't sure of golang-jwt judges. A
+// quick yes is always the library's yes too (FuzzPlainToken).
+//
 // The parser is strict on purpose; where HTTP leaves a choice, these are made:
 //
 //   - A path is compared byte for byte with /ws and /health. A percent-encoded

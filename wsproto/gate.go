@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -40,6 +41,8 @@ type Gate struct {
 	ticket  func(ticket []byte) (user string, ok bool)
 	key     jwt.Keyfunc
 	leeway  time.Duration
+
+	verifiers sync.Pool // of *verifier; as many as goroutines call at once
 }
 
 // NewGate checks and compiles a configuration. The error is [ErrNoSecret], or
@@ -52,11 +55,13 @@ func NewGate(config GateConfig) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
+	secret := slices.Clone(config.Secret)
 	gate := &Gate{
-		origins: origins,
-		ticket:  config.Ticket,
-		key:     keyfunc(slices.Clone(config.Secret)),
-		leeway:  max(0, config.Leeway),
+		origins:   origins,
+		ticket:    config.Ticket,
+		key:       keyfunc(secret),
+		leeway:    max(0, config.Leeway),
+		verifiers: sync.Pool{New: func() any { return newVerifier(secret) }},
 	}
 	if config.Leeway == 0 {
 		gate.leeway = DefaultLeeway

@@ -95,3 +95,12 @@ func parseResponse(t testing.TB, method string, answer []byte) (*http.Response, 
 	}
 	return response, string(body)
 }
+
+// skipUnderRace skips tests of allocations where a sync.Pool is part of the path: it
+// drops items at random under the race detector.
+func skipUnderRace(t *testing.T) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("a sync.Pool drops items under the race detector")
+	}
+}

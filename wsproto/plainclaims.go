@@ -1,0 +1,74 @@
+package wsproto
+
+import "time"
+
+// plainClaims is what readPlainClaims found. The zero value is of no use to anyone:
+// it never is in time.
+type plainClaims struct {
+	subject  []byte // the text of sub; nil when it is missing
+	expires  plainDate
+	earliest plainDate
+	issued   plainDate
+}
+
+// readPlainClaims reads the claims that count. It returns the zero value where it
+// is not sure how to: a claim came twice, or is no date.
+func readPlainClaims(text []byte) (c plainClaims) {
+	o := openObject(text, maxNesting)
+	for o.next() {
+		ok := true
+		switch string(o.name) {
+		case "sub":
+			ok = c.subject == nil
+			c.subject = o.value
+		case "exp":
+			ok = c.expires.read(o.value)
+		case "nbf":
+			ok = c.earliest.read(o.value)
+		case "iat":
+			ok = c.issued.read(o.value)
+		}
+		if !ok {
+			return plainClaims{}
+		}
+	}
+	if !o.complete() {
+		return plainClaims{}
+	}
+	return c
+}
+
+// inTime reports whether the token surely is valid at a time. What is missing counts as
+// 1970, so that a token without exp never is.
+func (c *plainClaims) inTime(now time.Time, leeway time.Duration) bool {
+	return c.expires.came && now.Before(c.expires.time().Add(leeway)) &&
+		!now.Before(c.earliest.time().Add(-leeway)) &&
+		!now.Before(c.issued.time().Add(-leeway))
+}
+
+// plainDate is a date in whole seconds since 1970 (RFC 7519 section 2, NumericDate).
+type plainDate struct {
+	seconds int64
+	came    bool
+}
+
+// maxPlainDigits keeps dates away from the end of the year 9999, from where on all are
+// the same to checkToken.
+const maxPlainDigits = 11
+
+// read takes a date, once. It is false for another spelling than digits.
+func (d *plainDate) read(value []byte) bool {
+	if d.came || len(value) > maxPlainDigits {
+		return false
+	}
+	for _, c := range value {
+		if !isDigit(c) {
+			return false
+		}
+		d.seconds = d.seconds*10 + int64(c-'0')
+	}
+	d.came = true
+	return true
+}
+
+func (d *plainDate) time() time.Time { return time.Unix(d.seconds, 0) }

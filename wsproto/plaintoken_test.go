@@ -1,0 +1,222 @@
+package wsproto
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// checkPlain: whom plainUser lets in, checkToken lets in as the same user. It returns
+// what plainUser says.
+func checkPlain(t testing.TB, gate *Gate, token string, now time.Time) (user string, ok bool) {
+	t.Helper()
+	user, ok = gate.plainUser([]byte(token), now)
+	if !ok {
+		if user != "" {
+			t.Fatalf("%q without a yes", user)
+		}
+		return "", false
+	}
+	if judged, refusal := gate.checkToken(token, now); refusal != nil {
+		t.Fatalf("%q is let in as %q, but %s", token, user, refusal.Text())
+	} else if judged != user {
+		t.Fatalf("%q is let in as %q, but is %q", token, user, judged)
+	}
+	return user, true
+}
+
+// TestUsualTokensArePlain: headers and claims as the libraries of several languages
+// write them.
+func TestUsualTokensArePlain(t *testing.T) {
+	t.Parallel()
+	gate := newTestGate(t, GateConfig{})
+	headers := []string{
+		`{"alg":"HS256","typ":"JWT"}`,              // Go, Node, Python, .NET, Elixir
+		`{"typ":"JWT","alg":"HS256"}`,              // PHP, Rust, Java (Auth0), older Python
+		`{"alg":"HS256"}`,                          // Ruby, Java (JJWT, Nimbus)
+		`{"typ": "JWT", "alg": "HS256"}`,           // Python's json by default
+		"{\"typ\":\"JWT\",\r\n \"alg\":\"HS256\"}", // RFC 7515 appendix A.1
+		`{"alg":"HS256","kid":"x5Qd2/Zk+","typ":"JWT"}`,
+		`{"alg":"HS256","typ":"at+jwt","cty":"JWT"}`,
+	}
+	claims := []string{
+		`{"sub":"alice","exp":1772600768}`,
+		`{"exp":1772600768,"iat":1772600767,"sub":"alice"}`,
+		`{"sub": "alice", "iat": 1772600767, "nbf": 1772600767, "exp": 1772604367}`,
+		`{"iss":"https:\/\/a.example","aud":["a","b"],"sub":"alice","name":"J\u00fcrgen \"J\" 🐦","admin":true,"org":null,"exp":99999999999,"jti":"1"}`,
+		`{"aud":"authenticated","exp":1772604367,"iat":1772600767,"sub":"alice","email":"","app_metadata":{"provider":"email","providers":["email"]},` +
+			`"user_metadata":{},"role":"authenticated","aal":"aal1","amr":[{"method":"password","timestamp":1772600767}],"is_anonymous":false}`,
+		`{"Sub":"bob","SUB":"bob","user":{"sub":"bob","exp":1},"sub":"alice","exp":1772604367}`,
+	}
+	for _, header := range headers {
+		for _, text := range claims {
+			if user, ok := checkPlain(t, gate, signJSON(t, header, text), testNow); !ok || user != "alice" {
+				t.Errorf("%s %s: %q, %v", header, text, user, ok)
+			}
+		}
+	}
+	if user, ok := checkPlain(t, gate, goodToken(t, "日本 <&>"), testNow); ok {
+		t.Errorf("an escaped sub is plain: %q", user)
+	}
+	if user, ok := checkPlain(t, gate, goodToken(t, "日本"), testNow); !ok || user != "日本" {
+		t.Errorf("%q, %v", user, ok)
+	}
+}
+
+// TestOddTokensAreNotPlain: here the answer is checkToken's, be it yes or no.
+func TestOddTokensAreNotPlain(t *testing.T) {
+	t.Parallel()
+	const plain = `{"sub":"alice","exp":1772604367}`
+	gate := newTestGate(t, GateConfig{})
+	for _, header := range []string{``, `{}`, `null`, `[]`, `{"alg":"none"}`, `{"alg":"hs256"}`, `{"alg":"HS512"}`, `{"ALG":"HS256"}`, `{"alg":256}`,
+		`{"alg":"HS256","crit":["exp"]}`, `{"crit":[],"alg":"HS256"}`, `{"alg":"HS256","alg":"HS256"}`, `{"alg":"HS256","alg":"none"}`,
+		`{"alg":"none","alg":"HS256"}`, `{"\u0061lg":"HS256"}`, `{"alg":"\u0048S256"}`, `{"alg":"HS256","cr\u0069t":["exp"]}`, `{"alg":"HS256","n":1}`,
+		`{"alg":"HS256","n":1e999}`, `{"alg":"HS256","jwk":{}}`, `{"alg":"HS256"}x`, `{"alg":"HS256"`, ` {"alg":"HS256"}`} {
+		checkNotPlain(t, gate, signJSON(t, header, plain))
+	}
+	for _, claims := range []string{``, `{}`, `null`, `[]`, plain + "x", plain + plain, plain[:len(plain)-1], " " + plain,
+		`{"sub":"alice"}`, `{"exp":1772604367}`, `{"sub":"","exp":1772604367}`, `{"sub":null,"exp":1772604367}`, `{"sub":1,"exp":1772604367}`,
+		`{"sub":{},"exp":1772604367}`, `{"sub":["alice"],"exp":1772604367}`,
+		`{"sub":"alice","exp":1772600762}`, `{"sub":"alice","exp":0}`, `{"sub":"alice","exp":-1}`, `{"sub":"alice","exp":null}`, `{"sub":"alice","exp":"1772604367"}`,
+		`{"sub":"alice","exp":1772604367.0}`, `{"sub":"alice","exp":1e10}`, `{"sub":"alice","exp":100000000000}`, `{"sub":"alice","exp":01772604367}`,
+		`{"sub":"alice","exp":1772604367,"iat":1772600773}`, `{"sub":"alice","exp":1772604367,"nbf":1772600773}`,
+		`{"sub":"alice","exp":1772604367,"iat":null}`, `{"sub":"alice","exp":1772604367,"nbf":null}`, `{"sub":"alice","exp":1772604367,"nbf":-1}`,
+		`{"sub":"bob","sub":"alice","exp":1772604367}`, `{"sub":"alice","exp":1,"exp":1772604367}`, `{"sub":"alice","exp":1772604367,"exp":1}`,
+		`{"sub":"alice","exp":1772604367,"iat":1,"iat":1}`, `{"sub":"alice","exp":1772604367,"nbf":0,"nbf":0}`,
+		`{"sub":"al\u0069ce","exp":1772604367}`, `{"sub":"a\/b","exp":1772604367}`, `{"sub":"alice","s\u0075b":"bob","exp":1772604367}`,
+		`{"sub":"a\u0000","exp":1772604367}`, "{\"sub\":\"a\x7f\",\"exp\":1772604367}", "{\"sub\":\"a\u0085\",\"exp\":1772604367}", "{\"sub\":\"a\xff\",\"exp\":1772604367}",
+		`{"sub":"` + strings.Repeat("x", MaxUser+1) + `","exp":1772604367}`, `{"sub":"alice","exp":1772604367,"x":"` + strings.Repeat("x", maxPlainSegment) + `"}`,
+		`{"sub":"alice","exp":1772604367,"x":1.5}`} {
+		checkNotPlain(t, gate, signJSON(t, hs256, claims))
+	}
+}
+
+func checkNotPlain(t *testing.T, gate *Gate, token string) {
+	t.Helper()
+	if user, ok := checkPlain(t, gate, token, testNow); ok {
+		t.Errorf("%q is let in as %q", token, user)
+	}
+}
+
+// TestChangedTokensAreNotPlain changes a token at every place, and cuts it there.
+func TestChangedTokensAreNotPlain(t *testing.T) {
+	t.Parallel()
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/\n"
+	gate := newTestGate(t, GateConfig{})
+	good := goodToken(t, "alice")
+	if _, ok := checkPlain(t, gate, good, testNow); !ok {
+		t.Fatal("not even the token itself is plain")
+	}
+	for i := range len(good) {
+		checkNotPlain(t, gate, good[:i])
+		checkNotPlain(t, gate, good[i:][1:])
+		for j := range len(alphabet) {
+			checkNotPlain(t, gate, good[:i]+alphabet[j:j+1]+good[i:])
+			if alphabet[j] != good[i] {
+				checkNotPlain(t, gate, good[:i]+alphabet[j:j+1]+good[i+1:])
+			}
+		}
+	}
+	checkNotPlain(t, gate, good+".")
+	checkNotPlain(t, gate, good+good[strings.LastIndexByte(good, '.'):])
+	other, err := NewGate(GateConfig{Secret: []byte("another secret of thirty-two bytes or so")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkNotPlain(t, other, good)
+}
+
+// TestPlainTokenInTime: the two agree about each second around the dates, where plainUser
+// must answer when checkToken says yes.
+func TestPlainTokenInTime(t *testing.T) {
+	t.Parallel()
+	for _, leeway := range []time.Duration{-1, 0, 1500 * time.Millisecond, 10 * time.Second} {
+		gate := newTestGate(t, GateConfig{Leeway: leeway})
+		token := signJSON(t, hs256, `{"sub":"alice","nbf":1000000010,"iat":1000000000,"exp":1000000020}`)
+		for d := -30 * time.Second; d <= 30*time.Second; d += time.Second / 2 {
+			now := time.Unix(1000000010, 0).Add(d)
+			_, ok := checkPlain(t, gate, token, now)
+			if _, refusal := gate.checkToken(token, now); ok == (refusal != nil) {
+				t.Fatalf("leeway %v, %v: %v, %+v", leeway, d, ok, refusal)
+			}
+		}
+	}
+}
+
+// TestVerifiersAreShared: goroutines that read at once don't meet.
+func TestVerifiersAreShared(t *testing.T) {
+	t.Parallel()
+	gate := newTestGate(t, GateConfig{})
+	var group sync.WaitGroup
+	for _, user := range []string{"alice", "bob", "carol", "dave"} {
+		token := []byte(goodToken(t, user))
+		wrong := []byte(string(token[:len(token)-4]) + "AAAA")
+		group.Go(func() {
+			for range 500 {
+				if got, ok := gate.plainUser(token, testNow); !ok || got != user {
+					t.Errorf("%q, %v, want %q", got, ok, user)
+				}
+				if got, ok := gate.plainUser(wrong, testNow); ok {
+					t.Errorf("a wrong token of %q lets %q in", user, got)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestVerifierForgets(t *testing.T) {
+	t.Parallel()
+	v := newVerifier(testSecret)
+	token := goodToken(t, "alice")
+	dot := strings.LastIndexByte(token, '.')
+	if !v.signed([]byte(token[:dot]), []byte(token[dot+1:])) || len(v.decode([]byte(token[37:dot]))) == 0 {
+		t.Fatal("not signed")
+	}
+	v.forget()
+	if v.sum != [len(v.sum)]byte{} || v.text != [len(v.text)]byte{} {
+		t.Error("something of the token is left")
+	}
+}
+
+// FuzzPlainToken signs any header and claims: a quick yes must be the library's
+// yes with the same user, at any time and leeway.
+func FuzzPlainToken(f *testing.F) {
+	const claims = `{"sub":"alice","exp":1800000000}`
+	now := testNow.Unix()
+	f.Add(hs256, claims, now, int64(0))
+	f.Add(`{"kid":"a","alg":"HS256"}`, `{"sub":"日本","exp":1772600768,"iat":1772600767,"nbf":1,"aud":["a",{"b":null}]}`, now, int64(time.Minute))
+	f.Add(`{"alg":"HS256","crit":["b64"]}`, claims, now, int64(0))
+	f.Add(`{"alg":"HS256","alg":"none"}`, `{"sub":"a","sub":"b","exp":18000000000}`, now, int64(0))
+	f.Add(hs256, `{"sub":"\u0061","exp":1e10}`, now, int64(0))
+	f.Add(hs256, `{"s\u0075b":"b","sub":"a","exp":99999999999,"Exp":0}`, int64(-1), int64(1<<62))
+	f.Add(hs256, "{\"sub\":\"a\x7f\xff\",\"exp\":1800000000,\"x\":[[[[[[[[[]]]]]]]]]}", now, int64(-1))
+	f.Fuzz(func(t *testing.T, header, claims string, seconds, leeway int64) {
+		gate := newTestGate(t, GateConfig{Leeway: time.Duration(leeway)})
+		checkPlain(t, gate, signJSON(t, header, claims), time.Unix(seconds, 0))
+	})
+}
+
+// TestReadAllocatesTheUser: a token costs the user id it names, and nothing else.
+func TestReadAllocatesTheUser(t *testing.T) {
+	skipUnderRace(t)
+	gate := newTestGate(t, GateConfig{AllowedOrigins: []string{"https://*.example.com"}})
+	head := browserHead(t)
+	dst := make([]byte, 0, 256)
+	if n := testing.AllocsPerRun(1000, func() {
+		request, refusal := gate.Read(head[:HeadEnd(head, 0)], testNow)
+		if refusal != nil {
+			t.Fatal(refusal.Text())
+		}
+		request.AppendUpgrade(dst)
+	}); n != 1 {
+		t.Errorf("%v allocations, want 1", n)
+	}
+	wrong := []byte(sign(t, jwt.MapClaims{"sub": "alice", "exp": 1}))
+	if n := testing.AllocsPerRun(1000, func() { gate.plainUser(wrong, testNow) }); n != 0 {
+		t.Errorf("%v allocations before the library is asked, want 0", n)
+	}
+}

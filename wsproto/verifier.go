@@ -1,0 +1,68 @@
+package wsproto
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"hash"
+)
+
+// maxPlainSegment bounds the base64 of a token's header and of its claims that a
+// verifier decodes; more is rare.
+const maxPlainSegment = 2 << 10
+
+// signatureSize is the length of an HS256 signature in base64.
+const signatureSize = 43
+
+// tokenBase64 is the base64url of tokens: no padding (RFC 7515 section 2), and as
+// jwt.WithStrictDecoding has it no bits set behind the end.
+var tokenBase64 = base64.RawURLEncoding.Strict()
+
+// verifier is what checking a signature takes, so that each check doesn't
+// allocate it again. Owned by one call at a time; a gate's pool keeps them. It
+// holds nothing of a token between calls.
+type verifier struct {
+	mac  hash.Hash // HMAC-SHA256 with the gate's secret
+	sum  [sha256.Size]byte
+	text [maxPlainSegment * 3 / 4]byte
+	used int // of text
+}
+
+func newVerifier(secret []byte) *verifier {
+	v := &verifier{mac: hmac.New(sha256.New, secret)}
+	// The first Reset makes hmac remember the state behind the key.
+	v.mac.Reset()
+	return v
+}
+
+// signed reports whether signature is the HS256 of text.
+func (v *verifier) signed(text, signature []byte) bool {
+	var given [sha256.Size]byte
+	if len(signature) != signatureSize {
+		return false
+	}
+	if n, err := tokenBase64.Decode(given[:], signature); err != nil || n != len(given) {
+		return false
+	}
+	v.mac.Write(text)
+	return hmac.Equal(given[:], v.mac.Sum(v.sum[:0])) // in constant time
+}
+
+// decode decodes a segment of at most maxPlainSegment bytes. The result, empty when it isn't
+// base64, is good until the next call.
+func (v *verifier) decode(segment []byte) []byte {
+	v.used = max(v.used, tokenBase64.DecodedLen(len(segment)))
+	n, err := tokenBase64.Decode(v.text[:], segment)
+	if err != nil {
+		return nil
+	}
+	return v.text[:n]
+}
+
+// forget prepares for the next token.
+func (v *verifier) forget() {
+	v.mac.Reset()
+	clear(v.sum[:])
+	clear(v.text[:v.used])
+	v.used = 0
+}
