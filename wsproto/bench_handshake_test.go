@@ -75,6 +75,18 @@ func BenchmarkHandshake(b *testing.B) {
 	}
 }
 
+// BenchmarkReadOddToken is a good token that the library has to judge.
+func BenchmarkReadOddToken(b *testing.B) {
+	gate := newTestGate(b, GateConfig{})
+	head := upgradeHead("/ws?token=" + signJSON(b, hs256, `{"sub":"user-0123456789","email":"user@example.com","exp":1.8e9}`))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, refusal := gate.Read(head, testNow); refusal != nil {
+			b.Fatal(refusal.Text())
+		}
+	}
+}
+
 func BenchmarkReadHealth(b *testing.B) {
 	gate := newTestGate(b, GateConfig{})
 	head := lines("GET /health HTTP/1.1", "Host: push.example.com", "User-Agent: kube-probe/1.34", "Accept: */*", "Connection: close")

@@ -1,7 +1,14 @@
 package wsproto
 
+import "encoding/binary"
+
 // charset is a set of byte values.
-type charset [256]bool
+type charset struct {
+	has [256]bool
+	// from begins a range up to "~" that is in the set as a whole, for what
+	// can look at eight bytes at once; 0 where there is none worth the look.
+	from byte
+}
 
 // Static tables, never written after the package's variables are initialised.
 var (
@@ -25,42 +32,63 @@ var (
 func alphanumericAnd(more string) charset {
 	var set charset
 	for c := byte('0'); c <= '9'; c++ {
-		set[c] = true
+		set.has[c] = true
 	}
 	for c := byte('a'); c <= 'z'; c++ {
-		set[c], set[c-'a'+'A'] = true, true
+		set.has[c], set.has[c-'a'+'A'] = true, true
 	}
 	for i := range len(more) {
-		set[more[i]] = true
+		set.has[more[i]] = true
 	}
 	return set
 }
 
 func visibleExcept(c byte) charset {
-	var set charset
+	set := charset{from: c + 1}
 	for v := byte(0x21); v < 0x7f; v++ {
-		set[v] = v != c
+		set.has[v] = v != c
 	}
 	return set
 }
 
 func fieldValueChars() charset {
-	set := visibleExcept(0)
-	set[' '], set['\t'] = true, true
+	set := visibleExcept(' ')
+	set.has[' '], set.has['\t'] = true, true
+	set.from = ' '
 	for c := 0x80; c <= 0xff; c++ {
-		set[c] = true // obs-text
+		set.has[c] = true // obs-text
 	}
 	return set
 }
 
 // holds reports whether all of b is in the set.
 func (s *charset) holds(b []byte) bool {
+	if s.from > 0 {
+		b = afterRange(b, s.from)
+	}
 	for _, c := range b {
-		if !s[c] {
+		if !s.has[c] {
 			return false
 		}
 	}
 	return true
+}
+
+// afterRange drops bytes from b, eight by eight, as long as all are at least from
+// and at most "~". from is below 0x80.
+func afterRange(b []byte, from byte) []byte {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	least := each * uint64(from)
+	for len(b) >= 8 {
+		// Without its highest bit, a byte gets it by subtraction if it is less, and
+		// by adding one if it is DEL; the first to borrow or carry has it too.
+		x := binary.LittleEndian.Uint64(b)
+		if (x|(x-least)|(x+each))&high != 0 {
+			break
+		}
+		b = b[8:]
+	}
+	return b
 }
 
 func lower(c byte) byte {

@@ -20,15 +20,15 @@ func (h *head) parseField(line []byte) *Refusal {
 		// replace it.
 		return refuseFolded
 	}
-	name, value, ok := bytes.Cut(line, []byte{':'})
-	if !ok || len(name) == 0 {
+	colon := bytes.IndexByte(line, ':')
+	if colon <= 0 {
 		return refuseHeaderLine
 	}
+	name, value := line[:colon], trimSpace(line[colon+1:])
 	if !tokenChars.holds(name) {
 		// Section 5.1: white space between name and colon MUST be refused.
 		return refuseHeaderName
 	}
-	value = trimSpace(value)
 	if !valueChars.holds(value) {
 		return refuseHeaderValue
 	}

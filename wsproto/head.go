@@ -19,7 +19,7 @@ const MaxHead = 16 << 10
 // answers 400 to such a piece, so the client hears at once and not at the
 // handshake deadline.
 func HeadEnd(buf []byte, from int) int {
-	if len(buf) > 0 && !tokenChars[buf[0]] {
+	if len(buf) > 0 && !tokenChars.has[buf[0]] {
 		return 1
 	}
 	for i := max(from, 0); i < len(buf); i++ {
