@@ -14,7 +14,7 @@ import (
 func (g *Gate) plainUser(token []byte, now time.Time) (user string, ok bool) {
 	header, rest, _ := bytes.Cut(token, []byte{'.'})
 	payload, signature, three := bytes.Cut(rest, []byte{'.'})
-	if !three || max(len(header), len(payload)) > maxPlainSegment {
+	if !three || len(header) > maxTokenHeader || len(payload) > maxPlainSegment {
 		return "", false
 	}
 	v := g.verifiers.Get().(*verifier)

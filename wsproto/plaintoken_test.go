@@ -20,7 +20,7 @@ func checkPlain(t testing.TB, gate *Gate, token string, now time.Time) (user str
 		}
 		return "", false
 	}
-	if judged, refusal := gate.checkToken(token, now); refusal != nil {
+	if judged, refusal := gate.checkToken([]byte(token), now); refusal != nil {
 		t.Fatalf("%q is let in as %q, but %s", token, user, refusal.Text())
 	} else if judged != user {
 		t.Fatalf("%q is let in as %q, but is %q", token, user, judged)
@@ -71,7 +71,8 @@ func TestOddTokensAreNotPlain(t *testing.T) {
 	t.Parallel()
 	const plain = `{"sub":"alice","exp":1772604367}`
 	gate := newTestGate(t, GateConfig{})
-	for _, header := range []string{``, `{}`, `null`, `[]`, `{"alg":"none"}`, `{"alg":"hs256"}`, `{"alg":"HS512"}`, `{"ALG":"HS256"}`, `{"alg":256}`,
+	long := strings.Repeat("x", maxTokenHeader)
+	for _, header := range []string{`{"alg":"HS256","kid":"` + long + `"}`, ``, `{}`, `null`, `[]`, `{"alg":"none"}`, `{"alg":"hs256"}`, `{"alg":"HS512"}`, `{"ALG":"HS256"}`, `{"alg":256}`,
 		`{"alg":"HS256","crit":["exp"]}`, `{"crit":[],"alg":"HS256"}`, `{"alg":"HS256","alg":"HS256"}`, `{"alg":"HS256","alg":"none"}`,
 		`{"alg":"none","alg":"HS256"}`, `{"\u0061lg":"HS256"}`, `{"alg":"\u0048S256"}`, `{"alg":"HS256","cr\u0069t":["exp"]}`, `{"alg":"HS256","n":1}`,
 		`{"alg":"HS256","n":1e999}`, `{"alg":"HS256","jwk":{}}`, `{"alg":"HS256"}x`, `{"alg":"HS256"`, ` {"alg":"HS256"}`} {
@@ -129,6 +130,24 @@ func TestChangedTokensAreNotPlain(t *testing.T) {
 	checkNotPlain(t, other, good)
 }
 
+// TestSignedLineBreaksAreNotPlain: the base64 of the standard library skips CR and LF,
+// and a signature over them would be good.
+func TestSignedLineBreaksAreNotPlain(t *testing.T) {
+	t.Parallel()
+	gate := newTestGate(t, GateConfig{})
+	good := goodToken(t, "alice")
+	text := good[:strings.LastIndexByte(good, '.')]
+	for at := range text {
+		for _, odd := range []string{"\r", "\n", "\r\n\r\n"} {
+			broken := text[:at] + odd + text[at:]
+			checkNotPlain(t, gate, broken+"."+signature(t, broken))
+		}
+	}
+	if user, ok := checkPlain(t, gate, text+"."+signature(t, text), testNow); !ok || user != "alice" {
+		t.Errorf("without line breaks: %q, %v", user, ok)
+	}
+}
+
 // TestPlainTokenInTime: the two agree about each second around the dates, where plainUser
 // must answer when checkToken says yes.
 func TestPlainTokenInTime(t *testing.T) {
@@ -139,7 +158,7 @@ func TestPlainTokenInTime(t *testing.T) {
 		for d := -30 * time.Second; d <= 30*time.Second; d += time.Second / 2 {
 			now := time.Unix(1000000010, 0).Add(d)
 			_, ok := checkPlain(t, gate, token, now)
-			if _, refusal := gate.checkToken(token, now); ok == (refusal != nil) {
+			if _, refusal := gate.checkToken([]byte(token), now); ok == (refusal != nil) {
 				t.Fatalf("leeway %v, %v: %v, %+v", leeway, d, ok, refusal)
 			}
 		}

@@ -39,18 +39,21 @@ func (g *Gate) readToken(query []byte, now time.Time) (user string, refusal *Ref
 		return "", refuseTokenTwice
 	case len(token) > MaxToken:
 		return "", refuseTokenTooLong
-	case !ok || !jwtChars.holds(token) || bytes.IndexByte(token, '.') > maxTokenHeader:
+	case !ok:
 		return "", refuseTokenMalformed
 	}
 	if user, ok := g.plainUser(token, now); ok {
 		return user, nil
 	}
-	return g.checkToken(string(token), now)
+	return g.checkToken(token, now)
 }
 
 // checkToken verifies signature and claims. The library requires nothing by
 // itself, so everything that must be there is said here.
-func (g *Gate) checkToken(token string, now time.Time) (user string, refusal *Refusal) {
+func (g *Gate) checkToken(token []byte, now time.Time) (user string, refusal *Refusal) {
+	if !jwtChars.holds(token) || bytes.IndexByte(token, '.') > maxTokenHeader {
+		return "", refuseTokenMalformed
+	}
 	parser := jwt.NewParser(
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Name}),
 		jwt.WithStrictDecoding(),
@@ -60,7 +63,7 @@ func (g *Gate) checkToken(token string, now time.Time) (user string, refusal *Re
 		jwt.WithTimeFunc(func() time.Time { return now }),
 	)
 	var c claims
-	if _, err := parser.ParseWithClaims(token, &c, g.key); err != nil {
+	if _, err := parser.ParseWithClaims(string(token), &c, g.key); err != nil {
 		return "", refuseToken(err)
 	}
 	return c.user, nil

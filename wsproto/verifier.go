@@ -53,7 +53,8 @@ func (v *verifier) signed(text, signature []byte) bool {
 func (v *verifier) decode(segment []byte) []byte {
 	v.used = max(v.used, tokenBase64.DecodedLen(len(segment)))
 	n, err := tokenBase64.Decode(v.text[:], segment)
-	if err != nil {
+	// Decode skips CR and LF, which no segment may have: then n stands for less.
+	if err != nil || tokenBase64.EncodedLen(n) != len(segment) {
 		return nil
 	}
 	return v.text[:n]
