@@ -24,6 +24,8 @@ var (
 	// hostChars may stand in a host name (RFC 3986 reg-name). Percent-encoding
 	// is left out: no DNS name needs it.
 	hostChars = alphanumericAnd("-._~!$&'()*+,;=")
+	// originChars are those that browsers leave in the host of an origin.
+	originChars = alphanumericAnd("-._")
 	// jwtChars may stand in a compact JWT (RFC 7515 section 7.1), the dots
 	// included. The base64 of the standard library also skips CR and LF.
 	jwtChars = alphanumericAnd("-_.")

@@ -303,11 +303,11 @@ func TestDecoderIsSmall(t *testing.T) {
 }
 
 func TestDecoderAllocatesNothing(t *testing.T) {
-	stream := []byte(ping("12345678") + pong("") + text("hello") + begin("a") + end("b"))
+	stream := []byte(ping("12345678") + pong("") + text("hello") + begin("a") + end("b") + closing(1000, "bye"))
 	in := make([]byte, len(stream))
-	var d Decoder
 	if n := testing.AllocsPerRun(100, func() {
 		copy(in, stream)
+		var d Decoder
 		for rest := in; len(rest) > 0; {
 			var err *ProtocolError
 			if _, rest, err = d.Next(rest, 512); err != nil {

@@ -146,18 +146,13 @@ func defaultPort(scheme string) string {
 // originHost accepts a host name as browsers write it into an origin: neither
 // user information nor a path can hide in it, and no label is empty.
 func originHost(host []byte) bool {
-	if !validHost(host) {
+	switch {
+	case len(host) == 0 || host[0] == '.':
 		return false
+	case host[0] == '[':
+		return validHost(host)
 	}
-	if host[0] == '[' {
-		return true
-	}
-	for _, c := range host {
-		if c != '-' && c != '.' && c != '_' && !isAlphanumeric(c) {
-			return false
-		}
-	}
-	return host[0] != '.' && !bytes.Contains(host, []byte(".."))
+	return originChars.holds(host) && !bytes.Contains(host, []byte(".."))
 }
 
 // validScheme follows RFC 3986 section 3.1; the text is in lower case.
