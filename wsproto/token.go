@@ -2,13 +2,8 @@ package wsproto
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"math"
-	"strconv"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -20,14 +15,7 @@ const MaxToken = 8 << 10
 // anything can be verified, and holds alg, typ, and perhaps a key's name.
 const maxTokenHeader = 1 << 10
 
-// MaxUser bounds a user id, the token's sub, in bytes.
-const MaxUser = 255
-
-var (
-	errNoSubject  = errors.New("sub is missing")
-	errBadSubject = errors.New("sub is not a user id")
-	errCritical   = errors.New("token has critical headers")
-)
+var errCritical = errors.New("token has critical headers")
 
 // readToken finds the token in a raw query and checks it.
 func (g *Gate) readToken(query []byte, now time.Time) (user string, refusal *Refusal) {
@@ -109,121 +97,3 @@ func refuseToken(err error) *Refusal {
 	}
 	return refuseTokenMalformed
 }
-
-// claims is what Roost reads of a token. It implements [jwt.ClaimsValidator].
-//
-// The library decodes claims before it knows that the signature is good; only then
-// does it call the methods. Reading waits for them, so that a stranger can't make
-// the loop work on claims of his own making.
-type claims struct {
-	raw      []byte
-	subject  json.RawMessage
-	user     string // set by Validate
-	expires  *jwt.NumericDate
-	earliest *jwt.NumericDate
-	issued   *jwt.NumericDate
-}
-
-// UnmarshalJSON keeps the claims for later. It implements [json.Unmarshaler].
-func (c *claims) UnmarshalJSON(data []byte) error {
-	c.raw = bytes.Clone(data)
-	return nil
-}
-
-// read decodes the claims. It matches their names exactly (struct tags would
-// ignore case) and takes the last of equal names, as RFC 7519 section 4 allows.
-func (c *claims) read() error {
-	var all map[string]json.RawMessage
-	if err := json.Unmarshal(c.raw, &all); err != nil {
-		return err
-	}
-	c.subject = all["sub"]
-	var errs [3]error
-	c.expires, errs[0] = numericDate(all["exp"])
-	c.earliest, errs[1] = numericDate(all["nbf"])
-	c.issued, errs[2] = numericDate(all["iat"])
-	return errors.Join(errs[:]...)
-}
-
-// numericDate reads a JSON number of seconds; nil when it is missing or null.
-// The library's own type also takes strings, and sends a number beyond the
-// range of int64 into the past.
-func numericDate(raw json.RawMessage) (*jwt.NumericDate, error) {
-	if len(raw) == 0 || string(raw) == "null" {
-		return nil, nil
-	}
-	if raw[0] != '-' && !isDigit(raw[0]) {
-		return nil, jwt.ErrInvalidType
-	}
-	// The only error is that of the range, and then f is infinite.
-	f, _ := strconv.ParseFloat(string(raw), 64)
-	const end = 253402300799 // the last second of the year 9999
-	seconds := int64(math.Max(0, math.Min(f, end)))
-	return &jwt.NumericDate{Time: time.Unix(seconds, 0)}, nil
-}
-
-// Validate turns the subject into a user id. It implements [jwt.ClaimsValidator]; the
-// library calls it last.
-func (c *claims) Validate() error {
-	if c.subject == nil {
-		return errNoSubject
-	}
-	// encoding/json would put U+FFFD where the UTF-8 or a surrogate pair is
-	// broken, and so make one user of many different subjects.
-	if c.subject[0] != '"' || !utf8.Valid(c.subject) {
-		return errBadSubject
-	}
-	if err := json.Unmarshal(c.subject, &c.user); err != nil {
-		return errBadSubject
-	}
-	if brokenSurrogates(c.subject, c.user) || !ValidUser(c.user) {
-		return errBadSubject
-	}
-	return nil
-}
-
-func brokenSurrogates(raw []byte, decoded string) bool {
-	if !bytes.ContainsRune([]byte(decoded), utf8.RuneError) {
-		return false
-	}
-	raw = bytes.ToLower(raw)
-	return bytes.Contains(raw, []byte(`\ud`))
-}
-
-// ValidUser reports whether a token's sub can be this user id: 1 to MaxUser bytes
-// of UTF-8 without control characters.
-func ValidUser(user string) bool {
-	if len(user) == 0 || len(user) > MaxUser || !utf8.ValidString(user) {
-		return false
-	}
-	for _, r := range user {
-		if unicode.IsControl(r) {
-			return false
-		}
-	}
-	return true
-}
-
-// GetExpirationTime implements [jwt.Claims]. The validator calls it first, so
-// here is where the claims are read.
-func (c *claims) GetExpirationTime() (*jwt.NumericDate, error) {
-	if err := c.read(); err != nil {
-		return nil, errors.Join(jwt.ErrTokenMalformed, err)
-	}
-	return c.expires, nil
-}
-
-// GetIssuedAt implements [jwt.Claims].
-func (c *claims) GetIssuedAt() (*jwt.NumericDate, error) { return c.issued, nil }
-
-// GetNotBefore implements [jwt.Claims].
-func (c *claims) GetNotBefore() (*jwt.NumericDate, error) { return c.earliest, nil }
-
-// GetIssuer implements [jwt.Claims]; the issuer is not looked at.
-func (c *claims) GetIssuer() (string, error) { return "", nil }
-
-// GetSubject implements [jwt.Claims].
-func (c *claims) GetSubject() (string, error) { return c.user, nil }
-
-// GetAudience implements [jwt.Claims]; the audience is not looked at.
-func (c *claims) GetAudience() (jwt.ClaimStrings, error) { return nil, nil }
