@@ -39,6 +39,11 @@ func TestObject(t *testing.T) {
 		if got, ok := walk(text); got != want || !ok {
 			t.Errorf("%s: %q, %v", text, got, ok)
 		}
+		for end := range strings.TrimRight(text, " ") {
+			if got, ok := walk(text[:end]); ok {
+				t.Errorf("%s: %q", text[:end], got)
+			}
+		}
 	}
 	for _, text := range []string{"", " ", "{", "}", "[]", "null", `""`, "1", " {}", "{}{}", "{},", "{}x",
 		`{a:1}`, `{"a"}`, `{"a":}`, `{"a":1`, `{"a":1,`, `{"a":1,}`, `{,"a":1}`, `{"a":1 "b":2}`, `{"a":1,,"b":2}`, `{"a" 1}`, `{"a`, `{"a"`, `{"a":"`,

@@ -59,10 +59,7 @@ func plainUserID(subject []byte) string {
 	if len(subject) < 2 || subject[0] != '"' || bytes.IndexByte(subject, '\\') >= 0 {
 		return ""
 	}
-	if subject = subject[1 : len(subject)-1]; len(subject) > MaxUser {
-		return ""
-	}
-	if user := string(subject); ValidUser(user) {
+	if user := string(subject[1 : len(subject)-1]); ValidUser(user) {
 		return user
 	}
 	return ""

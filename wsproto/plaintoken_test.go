@@ -73,7 +73,7 @@ func TestOddTokensAreNotPlain(t *testing.T) {
 	gate := newTestGate(t, GateConfig{})
 	long := strings.Repeat("x", maxTokenHeader)
 	for _, header := range []string{`{"alg":"HS256","kid":"` + long + `"}`, ``, `{}`, `null`, `[]`, `{"alg":"none"}`, `{"alg":"hs256"}`, `{"alg":"HS512"}`, `{"ALG":"HS256"}`, `{"alg":256}`,
-		`{"alg":"HS256","crit":["exp"]}`, `{"crit":[],"alg":"HS256"}`, `{"alg":"HS256","alg":"HS256"}`, `{"alg":"HS256","alg":"none"}`,
+		`{"alg":"HS256","crit":["exp"]}`, `{"crit":[],"alg":"HS256"}`, `{"alg":"HS256","crit":"exp"}`, `{"alg":"HS256","crit":""}`, `{"alg":"HS256","alg":"HS256"}`, `{"alg":"HS256","alg":"none"}`,
 		`{"alg":"none","alg":"HS256"}`, `{"\u0061lg":"HS256"}`, `{"alg":"\u0048S256"}`, `{"alg":"HS256","cr\u0069t":["exp"]}`, `{"alg":"HS256","n":1}`,
 		`{"alg":"HS256","n":1e999}`, `{"alg":"HS256","jwk":{}}`, `{"alg":"HS256"}x`, `{"alg":"HS256"`, ` {"alg":"HS256"}`} {
 		checkNotPlain(t, gate, signJSON(t, header, plain))
