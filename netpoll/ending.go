@@ -131,6 +131,5 @@ func (l *loop) unregister(c *conn, why Reason) {
 		return
 	}
 	l.stats.ended[c.reason].Add(1)
-	l.server.log.Info("disconnected", "user_id", c.link.User(), "reason", c.reason.String(),
-		"total_connections", total, "user_connections", ofUser)
+	l.logDisconnected(c, total, ofUser)
 }

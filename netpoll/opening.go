@@ -2,13 +2,8 @@ package netpoll
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"log/slog"
-	"net/netip"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"roost/hub"
 	"roost/wsproto"
@@ -111,28 +106,4 @@ func (l *loop) refuse(c *conn, refusal *wsproto.Refusal, why Reason) {
 		return
 	}
 	l.end(c, why, refusal.Append(l.scratch[:0]))
-}
-
-func (l *loop) logConnected(c *conn, total, ofUser int) {
-	ctx := context.Background()
-	if !l.server.log.Enabled(ctx, slog.LevelInfo) {
-		return
-	}
-	l.server.log.LogAttrs(ctx, slog.LevelInfo, "connected", slog.String("user_id", c.link.User()),
-		slog.Int("total_connections", total), slog.Int("user_connections", ofUser), slog.String("remote", remote(c.fd)))
-}
-
-// remote returns the address of the other end, "" if it has none.
-func remote(fd int32) string {
-	address, err := unix.Getpeername(int(fd))
-	if err != nil {
-		return "" // it is gone already
-	}
-	switch a := address.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port)).String()
-	}
-	return ""
 }
