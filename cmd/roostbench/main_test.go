@@ -41,11 +41,3 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 }
-
-func TestSuiteNamesItsSteps(t *testing.T) {
-	t.Parallel()
-	code, said := try(t, "suite", "--server=a=b", "--out="+t.TempDir(), "--step=nonsense")
-	if code != 1 || !strings.Contains(said, "connect") {
-		t.Errorf("exit code %d, %s", code, said)
-	}
-}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -10,6 +11,7 @@ import (
 // Comparison is the medians of one step for each server.
 type Comparison struct {
 	Step    string   `json:"step"`
+	Title   string   `json:"title,omitempty"`
 	Servers []string `json:"servers"` // in the order in which they came
 	Rows    []Row    `json:"rows"`
 }
@@ -30,7 +32,7 @@ func Compare(reports []Report) []Comparison {
 	for _, r := range reports {
 		i := slices.IndexFunc(all, func(c Comparison) bool { return c.Step == r.Step })
 		if i < 0 {
-			all = append(all, Comparison{Step: r.Step})
+			all = append(all, Comparison{Step: r.Step, Title: r.Title})
 			i = len(all) - 1
 		}
 		all[i].add(r)
@@ -48,10 +50,10 @@ func (c *Comparison) add(r Report) {
 		c.Servers = append(c.Servers, r.Server)
 	}
 	for _, f := range r.Figures {
-		row := slices.IndexFunc(c.Rows, func(row Row) bool { return row.Name == f.Name })
+		row := slices.IndexFunc(c.Rows, func(row Row) bool { return row.Name == f.Label() })
 		if row < 0 {
 			row = len(c.Rows)
-			c.Rows = append(c.Rows, Row{Name: f.Name, Unit: f.Unit})
+			c.Rows = append(c.Rows, Row{Name: f.Label(), Unit: f.Unit})
 		}
 		for len(c.Rows[row].Values) <= server {
 			c.Rows[row].Values = append(c.Rows[row].Values, nil)
@@ -93,7 +95,7 @@ func Median(sorted []float64) float64 {
 // Table writes a comparison: medians, and behind those of the others the first
 // server's as a multiple of them.
 func (c *Comparison) Table(w io.Writer) error {
-	_, _ = fmt.Fprintf(w, "\n%s (medians; ×: %s's as a multiple of the other's)\n", c.Step, c.Servers[0])
+	_, _ = fmt.Fprintf(w, "\n%s (medians; ×: %s's as a multiple of the other's)\n", cmp.Or(c.Title, c.Step), c.Servers[0])
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprint(t, "\t\t")
 	for i, server := range c.Servers {

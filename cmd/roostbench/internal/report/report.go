@@ -14,14 +14,17 @@ import (
 // Figure is one number.
 type Figure struct {
 	Name  string  `json:"name"`
+	At    int     `json:"at,omitempty"` // with how many connections, where it was taken with several numbers of them
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit,omitempty"`
 }
 
 // Report is one measurement of one server.
 type Report struct {
-	Step     string         `json:"step"`   // what was measured: idle, connect, …
-	Server   string         `json:"server"` // its label
+	Step     string         `json:"step"` // what was measured: idle, connect, …
+	Title    string         `json:"title,omitempty"`
+	Server   string         `json:"server"`          // its label
+	Round    int            `json:"round,omitempty"` // of a suite, from 1
 	Time     time.Time      `json:"time"`
 	Args     []string       `json:"args"` // of roostbench
 	Figures  []Figure       `json:"figures"`
@@ -29,17 +32,29 @@ type Report struct {
 }
 
 // Add appends a figure.
-func (r *Report) Add(name string, value float64, unit string) {
+func (r *Report) Add(name string, value float64, unit string) { r.AddAt(name, 0, value, unit) }
+
+// AddAt appends a figure that was taken with a number of connections, and will
+// be with others.
+func (r *Report) AddAt(name string, connections int, value float64, unit string) {
 	if math.IsNaN(value) || math.IsInf(value, 0) {
 		value = 0
 	}
-	r.Figures = append(r.Figures, Figure{name, value, unit})
+	r.Figures = append(r.Figures, Figure{name, connections, value, unit})
 }
 
-// Value returns a figure by name.
+// Label is the figure's name with its number of connections.
+func (f Figure) Label() string {
+	if f.At == 0 {
+		return f.Name
+	}
+	return fmt.Sprintf("%s at %d", f.Name, f.At)
+}
+
+// Value returns a figure by its label.
 func (r *Report) Value(name string) (float64, bool) {
 	for _, f := range r.Figures {
-		if f.Name == name {
+		if f.Label() == name {
 			return f.Value, true
 		}
 	}
@@ -53,7 +68,7 @@ func (r *Report) Table(w io.Writer) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, f := range r.Figures {
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t\n", f.Name, Number(f.Value), f.Unit)
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t\n", f.Label(), Number(f.Value), f.Unit)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("writing the table: %w", err)

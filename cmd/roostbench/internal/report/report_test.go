@@ -10,7 +10,7 @@ import (
 )
 
 func single(step, server, figure string, value float64) Report {
-	return Report{Step: step, Server: server, Figures: []Figure{{figure, value, "B"}}}
+	return Report{Step: step, Server: server, Figures: []Figure{{Name: figure, Value: value, Unit: "B"}}}
 }
 
 func TestCompare(t *testing.T) {

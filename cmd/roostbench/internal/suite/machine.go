@@ -2,6 +2,7 @@ package suite
 
 import (
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 )
@@ -13,9 +14,10 @@ type Machine struct {
 	Memory string `json:"memory"`
 	Kernel string `json:"kernel"`
 	Go     string `json:"go"`
+	Redis  string `json:"redis"`
 }
 
-// ThisMachine reads /proc.
+// ThisMachine reads /proc and asks Redis.
 func ThisMachine() Machine {
 	return Machine{
 		CPU:    after("/proc/cpuinfo", "model name"),
@@ -23,7 +25,16 @@ func ThisMachine() Machine {
 		Memory: after("/proc/meminfo", "MemTotal"),
 		Kernel: strings.TrimSpace(content("/proc/sys/kernel/osrelease")),
 		Go:     runtime.Version(),
+		Redis:  redisVersion(),
 	}
+}
+
+// redisVersion is what "redis-server --version" says after "v=".
+func redisVersion() string {
+	said, _ := exec.Command("redis-server", "--version").Output()
+	_, rest, _ := strings.Cut(string(said), "v=")
+	version, _, _ := strings.Cut(rest, " ")
+	return version
 }
 
 // after returns what follows "name:" in a file of /proc.

@@ -1,63 +1,116 @@
 package suite
 
-import "slices"
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+)
 
-// Step is one measurement, made of every server.
-type Step struct {
-	Name   string
-	Args   []string // of roostbench
-	Env    []string // of the server, besides the usual
-	Rounds int      // at most so many; 0: as many as there are
-	Redis  bool     // it publishes
-	Short  bool     // it is a part of the short run, with ShortArgs and ShortEnv instead
-	// What differs in the short run; nil: nothing.
-	ShortArgs, ShortEnv []string
+// Server is a program to measure. It takes Roost's variables.
+type Server struct {
+	Label string
+	Path  string
+	Env   []string // besides the usual variables, as VAR=VALUE
+	Only  []string // patterns, as path.Match has them, of the steps that it takes part in; none: all
 }
 
-// quickPings makes pings go round in a short time. Idle CPU is then not that of
-// the usual 30 s.
-func quickPings() []string { return []string{"WS_PING_INTERVAL=5s", "WS_PONG_WAIT=20s"} }
-
-func deliver(name string, short bool, args ...string) Step {
-	return Step{Name: name, Args: append([]string{"deliver"}, args...), Redis: true, Short: short}
-}
-
-// Steps are all that there are, in their order.
-func Steps() []Step {
-	return []Step{
-		{Name: "idle", Args: []string{"idle", "--hold=35s"}, Rounds: 2, Short: true,
-			ShortArgs: []string{"idle", "--hold=6s"}, ShortEnv: quickPings()},
-		{Name: "idle, 8 connections a user", Args: []string{"idle", "--hold=6s", "--per-user=8"}, Env: quickPings(), Rounds: 1},
-		{Name: "connect", Args: []string{"connect"}, Short: true},
-		{Name: "connect, a storm of 18,000", Args: []string{"connect", "--connections=18000", "--in-flight=18000"}, Rounds: 1},
-		{Name: "connect and leave, 6 times 17,000", Args: []string{"connect", "--rounds=6"}, Rounds: 1},
-		deliver("deliver, 1,000 a second", false, "--connections=10000", "--notify-rate=1000", "--duration=5s"),
-		deliver("deliver, 5,000 a second", true, "--connections=10000", "--notify-rate=5000", "--duration=5s"),
-		deliver("deliver, 10,000 a second", true, "--notify-rate=10000", "--duration=8s"),
-		deliver("deliver, 40,000 a second, pipelined", true, "--notify-rate=40000", "--pipeline=1ms", "--duration=5s"),
-		deliver("deliver, 80,000 a second asked, pipelined", true, "--notify-rate=80000", "--pipeline=1ms", "--window=20000", "--duration=5s"),
-		deliver("deliver to one user with 1,000 connections", false, "--users=one", "--connections=1000", "--notify-rate=20", "--duration=5s"),
-		deliver("deliver, 90% absent, 20,000 a second", false, "--users=absent", "--notify-rate=20000", "--pipeline=1ms", "--duration=5s"),
-		deliver("deliver bursts of 50, 10,000 a second", false, "--users=bursts", "--notify-rate=10000", "--duration=5s"),
-		deliver("deliver, 5,000 a second, while 13,000 connect at once", false, "--notify-rate=5000", "--storm=13000", "--duration=5s"),
-		deliver("deliver beside one that does not read", false, "--users=stalled", "--connections=1000", "--notify-rate=5000", "--duration=5s"),
+// takes says whether the server takes part in a step.
+func (s Server) takes(step string) bool {
+	for _, pattern := range s.Only {
+		if ok, _ := path.Match(pattern, step); ok {
+			return true
+		}
 	}
+	return len(s.Only) == 0
 }
 
-// Plan is the steps of a run, in rounds.
-func Plan(steps []Step, only []string, short bool) []Step {
-	var plan []Step
+// run is one measurement.
+type run struct {
+	server Server
+	step   Step
+	round  int // from 0
+}
+
+// runs is the order: round by round, step by step, server by server.
+func runs(cfg Config) []run {
+	var all []run
+	for round := range MaxRounds {
+		for _, step := range cfg.Steps {
+			if round >= step.Rounds || cfg.Rounds > 0 && round >= cfg.Rounds {
+				continue
+			}
+			for _, server := range cfg.Servers {
+				if server.takes(step.ID) {
+					all = append(all, run{server, step, round})
+				}
+			}
+		}
+	}
+	return all
+}
+
+// Estimate is how long all of it takes, about.
+func Estimate(cfg Config) time.Duration {
+	sum := time.Duration(0)
+	for _, r := range runs(cfg) {
+		sum += r.step.Lasts
+	}
+	return sum
+}
+
+// Plan writes the steps, for how many servers and how often each is made, and
+// how long that takes.
+func Plan(cfg Config) string {
+	var text strings.Builder
+	count, servers := map[string]int{}, map[string]map[string]bool{}
+	for _, r := range runs(cfg) {
+		count[r.step.ID]++
+		if servers[r.step.ID] == nil {
+			servers[r.step.ID] = map[string]bool{}
+		}
+		servers[r.step.ID][r.server.Label] = true
+	}
+	for _, s := range cfg.Steps {
+		n := count[s.ID]
+		of := max(len(servers[s.ID]), 1)
+		_, _ = fmt.Fprintf(&text, "%-18s %d servers × %d × %3.0fs = %4.0fs  %s\n",
+			s.ID, of, n/of, s.Lasts.Seconds(), (time.Duration(n) * s.Lasts).Seconds(), s.Title)
+	}
+	_, _ = fmt.Fprintf(&text, "about %s for %d measurements\n", Estimate(cfg).Round(time.Second), len(runs(cfg)))
+	return text.String()
+}
+
+// ErrUnknownStep is wrapped by what Choose refuses.
+var ErrUnknownStep = errors.New("not a step")
+
+// Choose returns the steps that are named, in the order in which they are.
+func Choose(steps []Step, ids []string) ([]Step, error) {
+	if len(ids) == 0 {
+		return steps, nil
+	}
+	wanted := map[string]bool{}
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	var chosen []Step
 	for _, s := range steps {
-		if len(only) > 0 && !slices.Contains(only, s.Name) || len(only) == 0 && short && !s.Short {
-			continue
+		if wanted[s.ID] {
+			chosen = append(chosen, s)
+			delete(wanted, s.ID)
 		}
-		if short && s.ShortArgs != nil {
-			s.Args, s.Env = s.ShortArgs, s.ShortEnv
-		}
-		plan = append(plan, s)
 	}
-	return plan
+	for id := range wanted {
+		return nil, fmt.Errorf("%w: %q; there are\n%s", ErrUnknownStep, id, list(steps))
+	}
+	return chosen, nil
 }
 
-// in says whether the step is made in a round, from 0.
-func (s Step) in(round int) bool { return s.Rounds == 0 || round < s.Rounds }
+func list(steps []Step) string {
+	var lines []string
+	for _, s := range steps {
+		lines = append(lines, fmt.Sprintf("  %-18s %s", s.ID, s.Title))
+	}
+	return strings.Join(lines, "\n")
+}

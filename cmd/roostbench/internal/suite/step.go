@@ -1,0 +1,116 @@
+package suite
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Step is one measurement, made of each server that takes part in it.
+type Step struct {
+	ID     string // short; file names and the page's program have it
+	Title  string
+	Args   []string      // of roostbench
+	Env    []string      // of the server, besides the usual
+	Rounds int           // how often
+	Lasts  time.Duration // about, for one server once, with starting it
+	Redis  bool          // it publishes
+	Own    bool          // it starts its servers itself
+}
+
+// What estimates are made of, rather too long than too short.
+const (
+	startAndStop = 1200 * time.Millisecond // of a server and of roostbench
+	openRate     = 6_000                   // handshakes a second of the slowest server
+)
+
+// opening is how long n connections take to open.
+func opening(n int) time.Duration { return time.Duration(n) * time.Second / openRate }
+
+// times says how often a step is made.
+func (s Step) times(rounds int) Step { s.Rounds = rounds; return s }
+
+// with adds variables of the server.
+func (s Step) with(env ...string) Step { s.Env = append(s.Env, env...); return s }
+
+// looks is what an idle step looks at.
+type looks struct {
+	sizes        []int
+	hold, glance time.Duration // at the first size that has connections and the last; at the others
+	burst        int           // notifications for each connection at the end
+	settle       time.Duration // after them
+	more         []string      // flags
+}
+
+// burstRate is how many notifications of the burst arrive a second, at least.
+const burstRate = 20_000
+
+func idle(id, title string, l looks) Step {
+	var sizes []string
+	for _, n := range l.sizes {
+		sizes = append(sizes, strconv.Itoa(n))
+	}
+	last := l.sizes[len(l.sizes)-1]
+	lasts := startAndStop + opening(last) + 2*l.hold + time.Duration(len(l.sizes)-2)*l.glance
+	args := []string{"idle", "--sizes=" + strings.Join(sizes, ","), "--hold=" + l.hold.String(), "--glance=" + l.glance.String()}
+	if l.burst > 0 {
+		args = append(args, fmt.Sprintf("--burst=%d", l.burst), "--settle="+l.settle.String())
+		lasts += l.settle + time.Duration(last*l.burst)*time.Second/burstRate
+	}
+	return Step{ID: id, Title: title, Args: append(args, l.more...), Rounds: 1, Lasts: lasts, Redis: l.burst > 0}
+}
+
+// connections is what a connect step opens.
+type connections struct {
+	base, count, inFlight, rounds int
+	rest                          time.Duration // before and after, with the base only
+}
+
+// churnPause is how long connect waits after each round.
+const churnPause = time.Second
+
+func connect(id, title string, c connections) Step {
+	round := opening(c.count) + churnPause
+	args := []string{"connect", fmt.Sprintf("--base=%d", c.base), fmt.Sprintf("--connections=%d", c.count),
+		fmt.Sprintf("--in-flight=%d", c.inFlight), fmt.Sprintf("--rounds=%d", c.rounds), "--settle=" + churnPause.String()}
+	if c.rest > 0 {
+		args = append(args, "--rest="+c.rest.String())
+		round += opening(c.count) // leaving
+	}
+	return Step{ID: id, Title: title, Args: args, Rounds: 1,
+		Lasts: startAndStop + opening(c.base) + time.Duration(c.rounds)*round + 2*c.rest}
+}
+
+// deliveries is what a deliver step publishes.
+type deliveries struct {
+	connections, rate int
+	length            time.Duration
+	more              []string // flags
+}
+
+// warmup is what a deliver step publishes before it measures.
+const warmup = 1500 * time.Millisecond
+
+func deliver(id, title string, d deliveries) Step {
+	args := []string{"deliver", fmt.Sprintf("--connections=%d", d.connections), fmt.Sprintf("--notify-rate=%d", d.rate),
+		"--warmup=" + warmup.String(), "--duration=" + d.length.String()}
+	return Step{ID: id, Title: title, Args: append(args, d.more...), Rounds: 1, Redis: true,
+		Lasts: startAndStop + opening(d.connections) + warmup + d.length + 200*time.Millisecond}
+}
+
+// people is what a crowd step holds.
+type people struct {
+	connections, processes int
+	hold                   time.Duration
+}
+
+// crowdRate is how many of the crowd are notified a second.
+const crowdRate = 5_000
+
+func crowd(id, title string, p people) Step {
+	args := []string{"crowd", fmt.Sprintf("--connections=%d", p.connections), fmt.Sprintf("--processes=%d", p.processes),
+		"--hold=" + p.hold.String(), fmt.Sprintf("--notify-rate=%d", crowdRate)}
+	return Step{ID: id, Title: title, Args: args, Rounds: 1, Redis: true, Own: true,
+		Lasts: 10*time.Second + opening(p.connections) + p.hold + time.Duration(p.connections)*time.Second/crowdRate}
+}

@@ -1,0 +1,130 @@
+package suite
+
+import "time"
+
+// Mode says how much is measured.
+type Mode int
+
+// The modes.
+const (
+	Normal Mode = iota
+	Short       // the steps that matter most, and shorter
+	Full        // Normal, and 100,000 and 200,000 connections
+)
+
+// MaxRounds is how often a step may be made.
+const MaxRounds = 20
+
+// gcTrace makes a Go server say on its standard error what each collection cost.
+const gcTrace = "GODEBUG=gctrace=1"
+
+// quickPings makes pings go round in a short time. Idle CPU is then not that of
+// the usual 30 s.
+func quickPings() []string { return []string{"WS_PING_INTERVAL=5s", "WS_PONG_WAIT=20s"} }
+
+// saturating asks for more than any server here delivers, and holds the
+// publisher back as soon as deliveries fall behind.
+func saturating() []string { return []string{"--pipeline=1ms", "--window=20000"} }
+
+// Steps are all steps of a mode, in their order.
+func Steps(mode Mode) []Step {
+	switch mode {
+	case Short:
+		return shortSteps()
+	case Full:
+		return append(normalSteps(), crowds()...)
+	}
+	return normalSteps()
+}
+
+func normalSteps() []Step {
+	return concat(idling(), connecting(), rates(), shapes(), closeLooks())
+}
+
+func idling() []Step {
+	return []Step{
+		idle("idle", "idle connections, each its own user", looks{
+			sizes: []int{0, 2000, 6000, 10_000, 14_000, 18_000}, hold: 35 * time.Second, glance: 8 * time.Second,
+			burst: 10, settle: 25 * time.Second}).with(gcTrace),
+		idle("idle-8", "idle connections, 8 for each user", looks{
+			sizes: []int{2000, 18_000}, hold: 22 * time.Second, more: []string{"--per-user=8"}}).with(quickPings()...),
+	}
+}
+
+func connecting() []Step {
+	return []Step{
+		connect("connect", "17,000 connect, 256 at once", connections{base: 1000, count: 17_000, inFlight: 256, rounds: 1}).times(3),
+		connect("storm", "18,000 connect at once", connections{count: 18_000, inFlight: 18_000, rounds: 1}).times(2),
+		connect("churn", "102,000 connect and leave, 17,000 at a time", connections{
+			base: 2000, count: 17_000, inFlight: 256, rounds: 6, rest: 22 * time.Second}),
+	}
+}
+
+func rates() []Step {
+	const long = 5 * time.Second
+	return []Step{
+		// Five rounds: its latencies are compared in pairs.
+		deliver("deliver-10k", "10,000 a second to 5,000 connections", deliveries{5000, 10_000, 6 * time.Second, nil}).times(5),
+		deliver("deliver-max", "80,000 a second asked, pipelined, to 5,000 connections", deliveries{5000, 80_000, long, saturating()}).times(3),
+		deliver("deliver-1k", "1,000 a second to 10,000 connections", deliveries{10_000, 1000, 4 * time.Second, nil}).times(2),
+		deliver("deliver-5k", "5,000 a second to 10,000 connections", deliveries{10_000, 5000, 4 * time.Second, nil}).times(2),
+		deliver("deliver-20k", "20,000 a second to 10,000 connections", deliveries{10_000, 20_000, 4 * time.Second, nil}).times(2),
+		deliver("deliver-40k", "40,000 a second, pipelined, to 5,000 connections", deliveries{5000, 40_000, long, []string{"--pipeline=1ms"}}).times(2),
+		deliver("deliver-few", "10,000 a second to 1,000 connections", deliveries{1000, 10_000, 4 * time.Second, nil}),
+		deliver("deliver-many", "10,000 a second to 18,000 connections", deliveries{18_000, 10_000, 4 * time.Second, nil}),
+	}
+}
+
+func shapes() []Step {
+	const long = 4 * time.Second
+	return []Step{
+		deliver("deliver-one", "20 a second to one user with 1,000 connections", deliveries{1000, 20, long, []string{"--users=one"}}),
+		deliver("deliver-absent", "20,000 a second, pipelined, 90% for users who are not here", deliveries{
+			5000, 20_000, long, []string{"--users=absent", "--pipeline=1ms"}}),
+		deliver("deliver-bursts", "10,000 a second to 5,000 connections, 50 to a user at a time", deliveries{
+			5000, 10_000, long, []string{"--users=bursts"}}),
+		deliver("deliver-stalled", "5,000 a second to 1,000 connections, a fifth for one that does not read", deliveries{
+			1000, 5000, long, []string{"--users=stalled"}}),
+		deliver("deliver-storm", "5,000 a second to 1,000 connections while 18,000 connect at once", deliveries{
+			1000, 5000, 20 * time.Second, []string{"--storm=18000"}}).lasting(6 * time.Second).times(2),
+	}
+}
+
+// closeLooks count what would distort the CPU time of the other steps.
+func closeLooks() []Step {
+	return []Step{
+		deliver("calls-10k", "system calls and collections at 10,000 a second", deliveries{
+			5000, 10_000, 3 * time.Second, []string{"--count-calls"}}).with(gcTrace),
+		deliver("calls-max", "system calls and collections at saturation", deliveries{
+			5000, 80_000, 3 * time.Second, append(saturating(), "--count-calls")}).with(gcTrace),
+	}
+}
+
+func crowds() []Step {
+	return []Step{
+		crowd("crowd-100k", "100,000 connections to six processes", people{100_000, 6, 2 * time.Minute}),
+		crowd("crowd-200k", "200,000 connections to twelve processes", people{200_000, 12, 2 * time.Minute}),
+	}
+}
+
+func shortSteps() []Step {
+	return []Step{
+		idle("idle", "idle connections, each its own user, pings every 5 s", looks{
+			sizes: []int{0, 2000, 10_000, 18_000}, hold: 7 * time.Second, glance: 3 * time.Second,
+			burst: 3, settle: 5 * time.Second}).with(append(quickPings(), gcTrace)...),
+		connect("connect", "17,000 connect, 256 at once", connections{base: 1000, count: 17_000, inFlight: 256, rounds: 1}),
+		deliver("deliver-10k", "10,000 a second to 5,000 connections", deliveries{5000, 10_000, 3 * time.Second, nil}).times(3),
+		deliver("deliver-max", "80,000 a second asked, pipelined, to 5,000 connections", deliveries{5000, 80_000, 3 * time.Second, saturating()}).times(2),
+	}
+}
+
+// lasting corrects an estimate: the storm ends before its time does.
+func (s Step) lasting(d time.Duration) Step { s.Lasts = d; return s }
+
+func concat(parts ...[]Step) []Step {
+	var all []Step
+	for _, part := range parts {
+		all = append(all, part...)
+	}
+	return all
+}
