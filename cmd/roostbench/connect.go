@@ -14,6 +14,7 @@ type connectCmd struct {
 	Connections int           `default:"17000" help:"Connections of a round; with --base 19000 at most."`
 	Rounds      int           `default:"1" help:"Rounds of connecting, and leaving between them; 100 at most."`
 	Settle      time.Duration `default:"2s" help:"How long to wait after a round before looking at memory; 30m at most."`
+	Rest        time.Duration `default:"0" help:"Leave after the last round too, and compare memory with only the base open, so long after it has opened and so long after the others have left; 30m at most. 0: don't."`
 }
 
 // leaveLimit is how long a server may take to let all connections go.
@@ -35,34 +36,71 @@ func (c *connectCmd) measure(m *measurement) error {
 	if err := m.open(0, c.Base); err != nil {
 		return err
 	}
-	var sum procfs.Cost
-	var first, last procfs.Sample
-	own := time.Duration(0)
-	for round := range c.Rounds {
-		if round > 0 {
+	before, err := c.rest(m)
+	if err != nil {
+		return err
+	}
+	sum, err := c.rounds(m)
+	if err != nil {
+		return err
+	}
+	c.add(m, sum)
+	if c.Rest == 0 {
+		return nil
+	}
+	if err := c.leave(m); err != nil {
+		return err
+	}
+	after, err := c.rest(m)
+	if err != nil {
+		return err
+	}
+	c.addRest(m, before, after)
+	return nil
+}
+
+// rest looks at memory once things have calmed down, if that is asked for.
+func (c *connectCmd) rest(m *measurement) (procfs.Sample, error) {
+	if err := m.pause(c.Rest); err != nil {
+		return procfs.Sample{}, err
+	}
+	return m.sample()
+}
+
+// rounds is what all rounds cost together, and memory after the first and the
+// last of them.
+type rounds struct {
+	cost        procfs.Cost
+	own         time.Duration
+	first, last procfs.Sample
+}
+
+func (c *connectCmd) rounds(m *measurement) (rounds, error) {
+	var sum rounds
+	for n := range c.Rounds {
+		if n > 0 {
 			if err := c.leave(m); err != nil {
-				return err
+				return sum, err
 			}
 		}
-		ownBefore := ownCPU()
+		own := ownCPU()
 		cost, err := c.round(m)
 		if err != nil {
-			return err
+			return sum, err
 		}
-		own += ownCPU() - ownBefore
-		sum = plus(sum, cost)
+		sum.own += ownCPU() - own
+		sum.cost = plus(sum.cost, cost)
 		if err := m.pause(c.Settle); err != nil {
-			return err
+			return sum, err
 		}
-		if last, err = m.sample(); err != nil {
-			return err
+		if sum.last, err = m.sample(); err != nil {
+			return sum, err
 		}
-		if round == 0 {
-			first = last
+		if n == 0 {
+			sum.first = sum.last
 		}
 	}
-	c.add(m, sum, first, last, own)
-	return nil
+	return sum, nil
 }
 
 // round opens the connections and returns what that cost the server.
@@ -78,32 +116,46 @@ func (c *connectCmd) round(m *measurement) (procfs.Cost, error) {
 	return after.Since(before), err
 }
 
-// leave closes all connections and opens the base again.
+// leave closes all connections but the base.
 func (c *connectCmd) leave(m *measurement) error {
 	ctx, cancel := context.WithTimeout(m.env.ctx, leaveLimit)
 	defer cancel()
-	if err := m.swarm.Leave(ctx); err != nil {
+	if err := m.swarm.Leave(ctx, c.Base); err != nil {
 		return fmt.Errorf("leaving: %w (%d are still open)", err, m.swarm.Stats().Open)
 	}
-	return m.open(0, c.Base)
+	if now := m.swarm.Stats(); now.Lost > 0 {
+		return fmt.Errorf("leaving: %d connections were lost: %v", now.Lost, m.swarm.Problems())
+	}
+	return nil
 }
 
-func (c *connectCmd) add(m *measurement, sum procfs.Cost, first, last procfs.Sample, own time.Duration) {
+func (c *connectCmd) add(m *measurement, sum rounds) {
 	handshakes := float64(c.Connections * c.Rounds)
 	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / handshakes }
-	r := &m.report
-	r.Add("handshakes", handshakes/sum.Elapsed.Seconds(), "/s")
-	r.Add("CPU a handshake", each(sum.User+sum.System), "µs")
-	r.Add("user CPU a handshake", each(sum.User), "µs")
-	r.Add("system CPU a handshake", each(sum.System), "µs")
-	r.Add("CPU a handshake by schedstat", each(sum.Running), "µs")
-	r.Add("wake-ups a handshake", float64(sum.Switches)/handshakes, "")
+	r, cost := &m.report, sum.cost
+	r.Add("handshakes", handshakes/cost.Elapsed.Seconds(), "/s")
+	r.Add("CPU a handshake", each(cost.User+cost.System), "µs")
+	r.Add("user CPU a handshake", each(cost.User), "µs")
+	r.Add("system CPU a handshake", each(cost.System), "µs")
+	r.Add("CPU a handshake by schedstat", each(cost.Running), "µs")
+	r.Add("wake-ups a handshake", float64(cost.Switches)/handshakes, "")
 	h := m.swarm.Handshakes()
 	r.Add("handshake p50", float64(h.ValueAtQuantile(50))/1e6, "ms")
 	r.Add("handshake p99", float64(h.ValueAtQuantile(99))/1e6, "ms")
-	r.Add("RssAnon after the first round", float64(first.Anon)/(1<<20), "MiB")
-	r.Add("RssAnon after the last round", float64(last.Anon)/(1<<20), "MiB")
-	r.Add("load generator's CPU a handshake", each(own), "µs")
+	r.Add("RssAnon after the first round", mebi(sum.first.Anon), "MiB")
+	r.Add("RssAnon after the last round", mebi(sum.last.Anon), "MiB")
+	r.Add("load generator's CPU a handshake", each(sum.own), "µs")
+}
+
+// addRest adds memory with the base only, before and after.
+func (c *connectCmd) addRest(m *measurement, before, after procfs.Sample) {
+	r := &m.report
+	r.Add("RssAnon before", mebi(before.Anon), "MiB")
+	r.Add("RssAnon after all have left", mebi(after.Anon), "MiB")
+	r.Add("RSS before", mebi(before.RSS), "MiB")
+	r.Add("RSS after all have left", mebi(after.RSS), "MiB")
+	r.Add("RSS, after to before", float64(after.RSS)/float64(before.RSS), "")
+	r.Add("RssAnon, after to before", float64(after.Anon)/float64(before.Anon), "")
 }
 
 // plus adds costs.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"roost/cmd/roostbench/internal/procfs"
 	"roost/cmd/roostbench/internal/redispub"
 	"roost/cmd/roostbench/internal/swarm"
+	"roost/cmd/roostbench/internal/syscount"
 )
 
 type deliverCmd struct {
@@ -21,11 +23,9 @@ type deliverCmd struct {
 	Storm       int           `default:"0" help:"Open so many more connections, all at once, while measuring; with --connections 19000 at most."`
 	Pad         int           `default:"100" help:"Bytes of content in a notification besides the note, 16384 at most."`
 	Warmup      time.Duration `default:"2s" help:"Publish for so long before measuring; 30m at most."`
-	Duration    time.Duration `default:"10s" help:"Measure for so long, 30m at most."`
+	Duration    time.Duration `default:"10s" help:"Measure for so long, 30m at most; with --storm until all of it is open, if that is sooner."`
+	CountCalls  bool          `help:"Count the server's system calls, which costs it a little; left out where the kernel does not let us."`
 }
-
-// patience is how long nothing may arrive before what is missing counts as lost.
-const patience = 2 * time.Second
 
 func (c *deliverCmd) validate() error {
 	switch {
@@ -102,57 +102,80 @@ func (c *deliverCmd) measure(m *measurement, p *redispub.Publisher) error {
 	if err != nil {
 		return err
 	}
-	c.settle(m, warm.Expected)
+	m.await(warm.Expected)
 	m.swarm.RecordFrom(m.clock.Now())
 	before, err := m.sample()
 	if err != nil {
 		return err
 	}
 	own := ownCPU()
-	storm := c.beginStorm(m)
-	run, err := p.Run(m.env.ctx, c.Duration)
-	if err := errors.Join(err, <-storm); err != nil {
+	inside := c.beginCounting(m)
+	run, err := c.publish(m, p)
+	if err != nil {
 		return err
 	}
-	c.settle(m, warm.Expected+run.Expected)
+	m.await(warm.Expected + run.Expected)
 	after, err := m.sample()
 	if err != nil {
 		return err
 	}
 	c.add(m, run, after.Since(before), ownCPU()-own)
+	if err := inside(run.Published, after.Since(before).Elapsed); err != nil {
+		return err
+	}
 	m.report.Add("missing", float64(m.swarm.Missing(p.Published)), "")
 	return m.env.ctx.Err()
 }
 
-// beginStorm opens more connections, of users who get nothing, and reports when
-// all are open or one has failed.
-func (c *deliverCmd) beginStorm(m *measurement) <-chan error {
-	done := make(chan error, 1)
+// publish publishes for the time to measure, or while the storm lasts.
+func (c *deliverCmd) publish(m *measurement, p *redispub.Publisher) (redispub.Result, error) {
+	if c.Storm == 0 {
+		return p.Run(m.env.ctx, c.Duration)
+	}
+	ctx, cancel := context.WithCancel(m.env.ctx)
+	defer cancel()
+	storm := make(chan error, 1)
 	go func() {
-		to := c.Connections + c.Storm
-		err := m.swarm.Open(m.env.ctx, c.Connections, to, swarm.Pace{InFlight: max(c.Storm, 1)})
-		if now := m.swarm.Stats(); err == nil && now.Open+now.Lost != to {
-			err = fmt.Errorf("the storm: %d of %d connections are open: %v", now.Open, to, m.swarm.Problems())
-		}
-		done <- err
+		storm <- c.storm(m)
+		cancel()
 	}()
-	return done
+	run, err := p.Run(ctx, c.Duration)
+	return run, errors.Join(err, <-storm)
 }
 
-// settle waits until all that is expected has come, or nothing has for a while.
-func (c *deliverCmd) settle(m *measurement, expected int) {
-	last, since := -1, time.Now()
-	for time.Since(since) < patience {
-		got := m.swarm.Stats().Received
-		if got >= expected {
-			return
+// storm opens more connections, of users who get nothing, and returns when all
+// are open or one has failed.
+func (c *deliverCmd) storm(m *measurement) error {
+	to := c.Connections + c.Storm
+	err := m.swarm.Open(m.env.ctx, c.Connections, to, swarm.Pace{InFlight: c.Storm})
+	if now := m.swarm.Stats(); err == nil && now.Open+now.Lost != to {
+		err = fmt.Errorf("the storm: %d of %d connections are open: %v", now.Open, to, m.swarm.Problems())
+	}
+	return err
+}
+
+// beginCounting begins to count what goes on inside the server, if that is asked
+// for. What it returns adds what has been counted, for so many notifications in
+// so long.
+func (c *deliverCmd) beginCounting(m *measurement) func(published int, elapsed time.Duration) error {
+	if !c.CountCalls {
+		return func(int, time.Duration) error { return nil }
+	}
+	collections := m.followCollections()
+	calls, uncounted := syscount.Start(c.PID)
+	return func(published int, elapsed time.Duration) error {
+		if uncounted == nil {
+			n, err := calls.Stop()
+			if err != nil {
+				return err
+			}
+			m.report.Add("system calls a notification", float64(n)/float64(published), "")
+		} else if !errors.Is(uncounted, syscount.ErrUnavailable) {
+			return uncounted
 		}
-		if got != last {
-			last, since = got, time.Now()
-		}
-		if m.pause(time.Millisecond) != nil {
-			return
-		}
+		sum, err := collections()
+		m.addCollections(sum, elapsed)
+		return err
 	}
 }
 
@@ -176,6 +199,7 @@ func (c *deliverCmd) add(m *measurement, run redispub.Result, cost procfs.Cost, 
 	r.Add("load generator's CPU a notification", each(own), "µs")
 	if c.Storm > 0 {
 		r.Add("handshakes of the storm", float64(now.Opened-c.Connections), "")
+		r.Add("the storm lasted", cost.Elapsed.Seconds(), "s")
 	}
 	r.Add("publisher's worst delay", run.Behind.Seconds()*1e3, "ms")
 	r.Add("publisher held back", 100*run.Held.Seconds()/max(run.Elapsed.Seconds(), 1e-9), "%")

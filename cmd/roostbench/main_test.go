@@ -20,16 +20,19 @@ func TestRefusals(t *testing.T) {
 		args []string
 		want string
 	}{
-		"another machine":         {[]string{"idle", "--url=ws://192.0.2.1:8081/ws"}, "not a loopback address"},
-		"a name":                  {[]string{"idle", "--url=ws://example.com:8081/ws"}, "127.0.0.1:8081"},
-		"TLS":                     {[]string{"idle", "--url=wss://127.0.0.1:8081/ws"}, "ws://127.0.0.1:8081/ws"},
-		"another machine's Redis": {[]string{"deliver", "--redis=192.0.2.1:6379"}, "not a loopback address"},
-		"sizes turned round":      {[]string{"idle", "--from=10", "--to=5"}, "above the first"},
-		"too many":                {[]string{"deliver", "--connections=19001"}, "19000"},
-		"too long":                {[]string{"deliver", "--duration=31m"}, "30m"},
-		"endless rounds":          {[]string{"connect", "--rounds=101"}, "100"},
-		"a big payload":           {[]string{"deliver", "--pad=16385"}, "16384"},
-		"an odd pattern":          {[]string{"deliver", "--users=some"}, "spread"},
+		"another machine":           {[]string{"idle", "--url=ws://192.0.2.1:8081/ws"}, "not a loopback address"},
+		"a name":                    {[]string{"idle", "--url=ws://example.com:8081/ws"}, "127.0.0.1:8081"},
+		"TLS":                       {[]string{"idle", "--url=wss://127.0.0.1:8081/ws"}, "ws://127.0.0.1:8081/ws"},
+		"another machine's Redis":   {[]string{"deliver", "--redis=192.0.2.1:6379"}, "not a loopback address"},
+		"sizes turned round":        {[]string{"idle", "--sizes=10,5"}, "above the one before"},
+		"one size":                  {[]string{"idle", "--sizes=0,5"}, "two that are not 0"},
+		"a big burst":               {[]string{"idle", "--burst=1001"}, "1000"},
+		"another machine's metrics": {[]string{"idle", "--metrics=http://192.0.2.1/metrics"}, "not a"},
+		"too many":                  {[]string{"deliver", "--connections=19001"}, "19000"},
+		"too long":                  {[]string{"deliver", "--duration=31m"}, "30m"},
+		"endless rounds":            {[]string{"connect", "--rounds=101"}, "100"},
+		"a big payload":             {[]string{"deliver", "--pad=16385"}, "16384"},
+		"an odd pattern":            {[]string{"deliver", "--users=some"}, "spread"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

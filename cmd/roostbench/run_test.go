@@ -122,6 +122,7 @@ func TestDeliver(t *testing.T) {
 		"all is well":  {},
 		"in batches":   {args: []string{"--pipeline=10ms", "--window=100"}},
 		"bursts":       {args: []string{"--users=bursts"}},
+		"counted":      {args: []string{"--count-calls"}},
 		"one is lost":  {copies: func(nth int) int { return min(nth-1, 1) }, missing: 1},
 		"one is twice": {copies: func(nth int) int { return 1 + 1/nth }, duplicates: 1},
 	}
@@ -154,8 +155,11 @@ func TestDeliverDuringStorm(t *testing.T) {
 func TestIdle(t *testing.T) {
 	t.Parallel()
 	url, _ := new(fakeServer).start(t)
-	r := measure(t, "idle", "--url="+url, "--from=5", "--to=30", "--hold=10ms", "--step=named")
+	r := measure(t, "idle", "--url="+url, "--sizes=0,5,10,30", "--hold=10ms", "--glance=2ms", "--window=5ms", "--step=named")
 	expect(t, r, "threads", 1, 1_000)
+	expect(t, r, "RssAnon at 10", 0.1, 1_000)
+	expect(t, r, "wake-ups idling at 30", 0, 1e6)
+	expect(t, r, "RssAnon with nobody connected", 0.1, 1_000)
 	if r.Step != "named" {
 		t.Errorf("the step is called %q", r.Step)
 	}
@@ -164,10 +168,38 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+func TestIdleAfterBurst(t *testing.T) {
+	t.Parallel()
+	url, redisAddr := new(fakeServer).start(t)
+	r := measure(t, "idle", "--url="+url, "--redis="+redisAddr, "--sizes=5,20", "--hold=5ms", "--burst=3", "--settle=5ms")
+	expect(t, r, "notifications of the burst", 60, 60)
+	expect(t, r, "missing", 0, 0)
+	expect(t, r, "RssAnon after the burst", 0.1, 1_000)
+}
+
+func TestIdleAsksTheServer(t *testing.T) {
+	t.Parallel()
+	url, _ := new(fakeServer).start(t)
+	metrics := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, "go_goroutines 7\ngo_memstats_heap_inuse_bytes 1048576\n")
+	}))
+	t.Cleanup(metrics.Close)
+	log := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(log, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := measure(t, "idle", "--url="+url, "--sizes=1,2", "--hold=5ms", "--metrics="+metrics.URL, "--server-log="+log)
+	expect(t, r, "goroutines at 2", 7, 7)
+	expect(t, r, "heap in use at 1", 1, 1)
+	expect(t, r, "heap in use a connection", 0, 0)
+	expect(t, r, "collections", 0, 0)
+}
+
 func TestConnectAndLeave(t *testing.T) {
 	t.Parallel()
 	url, _ := new(fakeServer).start(t)
-	r := measure(t, "connect", "--url="+url, "--base=5", "--connections=20", "--rounds=3", "--settle=10ms")
+	r := measure(t, "connect", "--url="+url, "--base=5", "--connections=20", "--rounds=3", "--settle=10ms", "--rest=5ms")
+	expect(t, r, "RssAnon, after to before", 0.01, 1_000)
 	expect(t, r, "handshakes", 1, 1e6)
 	expect(t, r, "handshake p50", 0.001, 60_000)
 }

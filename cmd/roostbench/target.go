@@ -24,19 +24,22 @@ const (
 
 // targetFlags are the flags of every measurement.
 type targetFlags struct {
-	URL       string  `name:"url" default:"ws://127.0.0.1:8081/ws" help:"The server's WebSocket endpoint, on a loopback address."`
-	Secret    string  `env:"JWT_SECRET_KEY" required:"" help:"What tokens are signed with; better given as JWT_SECRET_KEY."`
-	PID       int     `name:"pid" required:"" help:"The server's process, to see what it costs."`
-	Label     string  `default:"server" help:"What to call the server in the report."`
-	Step      string  `help:"What to call the measurement in the report."`
-	JSON      string  `name:"json" placeholder:"FILE" help:"Write the report here too."`
-	Quiet     bool    `help:"No progress line."`
-	Loops     int     `default:"1" help:"Event loops of the load generator."`
-	Sources   int     `default:"32" help:"Source addresses, 127.0.0.2 and on: ports of one pair of addresses run out."`
-	PerUser   int     `default:"1" help:"Connections of each user."`
-	FirstUser int     `default:"0" help:"Number of the first user, to share a server between several of these."`
-	Rate      float64 `name:"connect-rate" default:"0" help:"Connections opened a second; 0: as fast as --in-flight lets."`
-	InFlight  int     `default:"256" help:"Handshakes under way at once."`
+	URL         string  `name:"url" default:"ws://127.0.0.1:8081/ws" help:"The server's WebSocket endpoint, on a loopback address."`
+	Secret      string  `env:"JWT_SECRET_KEY" required:"" help:"What tokens are signed with; better given as JWT_SECRET_KEY."`
+	PID         int     `name:"pid" required:"" help:"The server's process, to see what it costs."`
+	Label       string  `default:"server" help:"What to call the server in the report."`
+	Step        string  `help:"What to call the measurement in the report."`
+	JSON        string  `name:"json" placeholder:"FILE" help:"Write the report here too."`
+	Quiet       bool    `help:"No progress line."`
+	Loops       int     `default:"1" help:"Event loops of the load generator."`
+	Sources     int     `default:"32" help:"Source addresses, 127.0.0.2 and on, 250 at most: ports of one pair of addresses run out."`
+	FirstSource int     `default:"0" help:"Leave out so many source addresses, to share a server between several of these."`
+	PerUser     int     `default:"1" help:"Connections of each user."`
+	FirstUser   int     `default:"0" help:"Number of the first user, to share a server between several of these."`
+	Rate        float64 `name:"connect-rate" default:"0" help:"Connections opened a second; 0: as fast as --in-flight lets."`
+	InFlight    int     `default:"256" help:"Handshakes under way at once."`
+	Metrics     string  `placeholder:"URL" help:"The server's metrics as Prometheus reads them, on a loopback address, for its heap and its goroutines; without it they are left out."`
+	ServerLog   string  `placeholder:"FILE" help:"What the server writes, for its collections; it has to run with GODEBUG=gctrace=1. Without it they are left out."`
 }
 
 var errTarget = errors.New("not a target")
@@ -69,8 +72,23 @@ func (f targetFlags) config() (swarm.Config, error) {
 	}
 	return swarm.Config{
 		Server: server, Path: u.Path, Secret: []byte(f.Secret),
-		Loops: min(f.Loops, 8), Sources: f.Sources, PerUser: f.PerUser, FirstUser: f.FirstUser,
+		Loops: min(f.Loops, 8), FirstSource: f.FirstSource, Sources: f.Sources, PerUser: f.PerUser, FirstUser: f.FirstUser,
 	}, nil
+}
+
+// checkMetrics lets only this machine be asked.
+func (f targetFlags) checkMetrics() error {
+	if f.Metrics == "" {
+		return nil
+	}
+	u, err := url.Parse(f.Metrics)
+	if err != nil || u.Scheme != "http" {
+		return fmt.Errorf("--metrics: %w: %q: it has to be like http://127.0.0.1:8082/metrics?format=prometheus", errTarget, f.Metrics)
+	}
+	if _, err := address(u.Host); err != nil {
+		return fmt.Errorf("--metrics: %w", err)
+	}
+	return nil
 }
 
 func (f targetFlags) pace() swarm.Pace { return swarm.Pace{Rate: f.Rate, InFlight: f.InFlight} }
@@ -95,6 +113,9 @@ func begin(env *environment, step string, flags targetFlags, adjust func(*swarm.
 		adjust(&cfg)
 	}
 	if err := roomForFiles(); err != nil {
+		return nil, err
+	}
+	if err := flags.checkMetrics(); err != nil {
 		return nil, err
 	}
 	if _, err := procfs.Read(flags.PID); err != nil {

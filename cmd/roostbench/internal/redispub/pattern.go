@@ -1,6 +1,7 @@
 package redispub
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 )
@@ -12,6 +13,7 @@ type Pattern struct {
 	Burst        int     // notifications in a row for the same user; 0 is 1
 	Stalled      int     // the first so many users don't read ...
 	StalledShare float64 // ... and get this share
+	InTurn       bool    // users get one after the other, again and again, instead of by lot
 }
 
 // absentUsers is among how many users who are not here the choice is.
@@ -24,8 +26,14 @@ func (p Pattern) validate() error {
 	if p.Absent < 0 || p.Absent > 1 || p.StalledShare < 0 || p.Absent+p.StalledShare > 1 {
 		return fmt.Errorf("shares of %v and %v: from 0 to 1 in all", p.Absent, p.StalledShare)
 	}
+	if p.InTurn && p.Absent+p.StalledShare > 0 {
+		return errTurns
+	}
 	return nil
 }
+
+// errTurns refuses a mixture.
+var errTurns = errors.New("users who take turns are all here and all read")
 
 // present says whether a user is here.
 func (p Pattern) present(user int) bool { return user >= p.First && user < p.First+p.Users }
@@ -38,6 +46,7 @@ func (p Pattern) reads(user int) bool { return user >= p.First+p.Stalled && user
 type picker struct {
 	pattern Pattern
 	random  *rand.Rand
+	turn    int // whose turn it is, where they take turns
 }
 
 func newPicker(p Pattern) *picker {
@@ -46,6 +55,11 @@ func newPicker(p Pattern) *picker {
 
 func (k *picker) next() int {
 	p := k.pattern
+	if p.InTurn {
+		user := p.First + k.turn
+		k.turn = (k.turn + 1) % p.Users
+		return user
+	}
 	draw := 0.0
 	if p.Absent+p.StalledShare > 0 {
 		draw = k.random.Float64()

@@ -60,9 +60,21 @@ func TestPickerKeepsShares(t *testing.T) {
 	}
 }
 
+func TestPickerTakesTurns(t *testing.T) {
+	t.Parallel()
+	k := newPicker(Pattern{First: 7, Users: 3, InTurn: true})
+	var got []int
+	for range 7 {
+		got = append(got, k.next())
+	}
+	if want := []int{7, 8, 9, 7, 8, 9, 7}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestPatternRefuses(t *testing.T) {
 	t.Parallel()
-	for _, p := range []Pattern{{}, {Users: 2, Stalled: 2}, {Users: 1, Absent: 1.5}, {Users: 9, Absent: 0.6, StalledShare: 0.5}} {
+	for _, p := range []Pattern{{}, {Users: 2, Stalled: 2}, {Users: 1, Absent: 1.5}, {Users: 9, Absent: 0.6, StalledShare: 0.5}, {Users: 9, InTurn: true, Absent: 0.1}} {
 		if err := p.validate(); err == nil {
 			t.Errorf("%+v was taken", p)
 		}

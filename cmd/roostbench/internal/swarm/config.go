@@ -16,18 +16,24 @@ const tokenTTL = 2 * time.Hour
 
 // Config says where to connect and how. It is static.
 type Config struct {
-	Server    netip.AddrPort // on this machine's loopback
-	Path      string         // of the WebSocket endpoint
-	Secret    []byte         // that tokens are signed with
-	Loops     int            // event loops; 0 is 1
-	PerUser   int            // connections of each user; 0 is 1
-	FirstUser int            // number of the first user
-	Sources   int            // source addresses, from 127.0.0.2 on; 0 is 32
-	Stalled   int            // the first so many connections stop reading once they are open
+	Server      netip.AddrPort // on this machine's loopback
+	Path        string         // of the WebSocket endpoint
+	Secret      []byte         // that tokens are signed with
+	Loops       int            // event loops; 0 is 1
+	PerUser     int            // connections of each user; 0 is 1
+	FirstUser   int            // number of the first user
+	FirstSource int            // source addresses to leave out
+	Sources     int            // source addresses, from 127.0.0.2 on; 0 is 32
+	Stalled     int            // the first so many connections stop reading once they are open
 }
 
 // ErrNotLoopback refuses to load anything but this machine.
 var ErrNotLoopback = errors.New("the target is not a loopback address")
+
+// maxSources is how many source addresses there are: 127.0.0.2 to 127.0.0.251.
+const maxSources = 250
+
+var errSources = errors.New("too many source addresses")
 
 func (c Config) withDefaults() (Config, error) {
 	if !c.Server.Addr().Is4() || !c.Server.Addr().IsLoopback() {
@@ -37,7 +43,10 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Sources <= 0 {
 		c.Sources = 32
 	}
-	c.Sources = min(c.Sources, 250)
+	c.Sources = min(c.Sources, maxSources)
+	if c.FirstSource < 0 || c.FirstSource+c.Sources > maxSources {
+		return c, fmt.Errorf("%w: %d after %d (%d at most)", errSources, c.Sources, c.FirstSource, maxSources)
+	}
 	return c, nil
 }
 

@@ -11,20 +11,21 @@ import (
 // only so many ports (net.ipv4.ip_local_port_range, 28,000 by default), and
 // those of closed connections rest for a minute.
 type dialer struct {
-	server  unix.SockaddrInet4
-	sources int
+	server         unix.SockaddrInet4
+	first, sources int
 }
 
 func newDialer(cfg Config) *dialer {
 	return &dialer{
 		server:  unix.SockaddrInet4{Addr: cfg.Server.Addr().As4(), Port: int(cfg.Server.Port())},
+		first:   cfg.FirstSource,
 		sources: cfg.Sources,
 	}
 }
 
-// source is 127.0.0.2 and on.
+// source is 127.0.0.2 and on, without those to be left out.
 func (d *dialer) source(n int) unix.SockaddrInet4 {
-	return unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + n%d.sources)}}
+	return unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + d.first + n%d.sources)}}
 }
 
 // dial starts to connect socket number n, and tries other sources when one has

@@ -127,12 +127,12 @@ func (s *Swarm) RecordFrom(moment int64) {
 	})
 }
 
-// Leave closes every connection as a browser does, with a close frame, and waits
-// until the server has closed too, or ctx ends.
-func (s *Swarm) Leave(ctx context.Context) error {
+// Leave closes connections number from and up as a browser does, with a close
+// frame, and waits until the server has closed too, or ctx ends.
+func (s *Swarm) Leave(ctx context.Context, from int) error {
 	s.each(func(l *loop) {
 		for _, c := range l.conns {
-			if c.state == open && !c.stalled {
+			if c.number >= from && c.state == open && !c.stalled {
 				c.state = leaving
 				if err := c.write(wire.AppendFrame(nil, wire.Close, []byte{0x03, 0xE8}, l.random.Uint32())); err != nil {
 					l.ended(c, err)
@@ -140,7 +140,7 @@ func (s *Swarm) Leave(ctx context.Context) error {
 			}
 		}
 	})
-	return s.wait(ctx, func(now Stats) bool { return now.Open == 0 })
+	return s.wait(ctx, func(now Stats) bool { return now.Open <= from })
 }
 
 // Stop cuts what is still open and ends the loops. The results stay.

@@ -77,14 +77,14 @@ func TestOpenAndLeave(t *testing.T) {
 		t.Fatalf("%+v, %v", now, s.Problems())
 	}
 	for range 2 { // slots are used again
-		if err := s.Leave(ctx); err != nil {
-			t.Fatal(err)
+		if err := s.Leave(ctx, 10); err != nil || s.Stats().Open != 10 {
+			t.Fatalf("%v, %+v", err, s.Stats())
 		}
 		if err := s.Open(ctx, 0, 100, Pace{Rate: 10_000, InFlight: 7}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if now := s.Stats(); now.Open != 100 || now.Opened != 300 || now.Lost != 0 {
+	if now := s.Stats(); now.Open != 100 || now.Opened != 280 || now.Lost != 0 {
 		t.Errorf("%+v, %v", now, s.Problems())
 	}
 }

@@ -29,6 +29,11 @@ func main() {
 	}}
 	feed := new(site.Feed)
 	go func() { log.Fatal(feed.Run(context.Background(), cfg.Redis, s.users.Deliver)) }()
+	go func() {
+		if err := site.ServeMetrics(); err != nil {
+			log.Fatal(err)
+		}
+	}()
 	mux := http.NewServeMux()
 	mux.Handle("/health", feed)
 	mux.HandleFunc("/ws", s.connect)

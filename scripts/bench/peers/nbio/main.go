@@ -41,6 +41,11 @@ func main() {
 		log.Fatal(err)
 	}
 	go s.pings.run()
+	go func() {
+		if err := site.ServeMetrics(); err != nil {
+			log.Fatal(err)
+		}
+	}()
 	log.Fatal(feed.Run(context.Background(), cfg.Redis, s.users.Deliver))
 }
 
