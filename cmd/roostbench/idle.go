@@ -176,7 +176,7 @@ func (c *idleCmd) addLook(m *measurement, l look) {
 		r.AddAt("goroutines", n, goroutines, "")
 	}
 	each := (l.opening.User + l.opening.System).Seconds() * 1e6 / float64(l.opened)
-	r.AddAt("CPU a handshake up to", n, each, "µs")
+	r.AddAt("CPU of a handshake, opening up", n, each, "µs")
 	if c.held(n) {
 		r.AddAt("CPU idling", n, cpu, "% of a core")
 		r.AddAt("wake-ups idling", n, wakes, "/s")

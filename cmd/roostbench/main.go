@@ -6,6 +6,7 @@
 //	roostbench idle     memory a connection, between two sizes
 //	roostbench connect  handshakes a second, and their CPU
 //	roostbench deliver  latency, CPU and losses of notifications through Redis
+//	roostbench crowd    100,000 connections and more, of several processes
 //	roostbench suite    all of it, for several servers in turn
 //
 // It loads loopback addresses only, and every run has an end. Each subcommand is
@@ -29,6 +30,8 @@ type commandLine struct {
 	Idle    idleCmd    `cmd:"" help:"Memory of idle connections: the slope between two sizes."`
 	Connect connectCmd `cmd:"" help:"Handshakes a second, server CPU a handshake, and memory after many rounds of connecting and leaving."`
 	Deliver deliverCmd `cmd:"" help:"Publish through Redis: latency, server CPU a notification, losses."`
+	Crowd   crowdCmd   `cmd:"" help:"Start several processes of a server that share a port, have as many processes connect, hold, and notify each user once."`
+	Member  memberCmd  `cmd:"" hidden:"" help:"One of the processes that connect; crowd starts them."`
 	Suite   suiteCmd   `cmd:"" help:"Start Redis and several servers in turn, measure each, compare medians."`
 }
 
@@ -36,6 +39,7 @@ type commandLine struct {
 type environment struct {
 	ctx    context.Context // ends at the first SIGINT or SIGTERM
 	args   []string
+	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
 }
@@ -44,7 +48,7 @@ func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	context.AfterFunc(ctx, cancel) // the second signal ends at once
-	env := &environment{ctx: ctx, args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr}
+	env := &environment{ctx: ctx, args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	os.Exit(run(env))
 }
 

@@ -44,3 +44,26 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 }
+
+func TestCrowdRefuses(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"another machine's Redis":    {[]string{"--redis=192.0.2.1:6379"}, "not a loopback address"},
+		"too many for the processes": {[]string{"--connections=40000", "--processes=2"}, "18000 each"},
+		"too many processes":         {[]string{"--processes=17"}, "from 1 to 16"},
+		"no rate":                    {[]string{"--notify-rate=0"}, "from 1 to"},
+		"too long":                   {[]string{"--hold=31m"}, "30m"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, said := try(t, append([]string{"crowd", "--program=x", "--secret=s"}, tt.args...)...)
+			if code == 0 || !strings.Contains(said, tt.want) {
+				t.Errorf("exit code %d, %s", code, said)
+			}
+		})
+	}
+}

@@ -33,7 +33,7 @@ func (m *measurement) publishToAll(redis netip.AddrPort, users, perUser, count, 
 	if err := p.AwaitSubscriber(m.env.ctx); err != nil {
 		return toAll{}, err
 	}
-	run, err := p.Run(m.env.ctx, time.Duration(count)*time.Second/time.Duration(rate))
+	run, err := p.RunCount(m.env.ctx, count)
 	if err != nil {
 		return toAll{}, fmt.Errorf("publishing to all: %w", err)
 	}

@@ -67,6 +67,15 @@ func (s *Sample) readThreads(dir string) error {
 	return nil
 }
 
+// Plus adds a look at another process. What is the machine's, and the moment,
+// are the later look's.
+func (s Sample) Plus(o Sample) Sample {
+	o.User, o.System, o.Running = o.User+s.User, o.System+s.System, o.Running+s.Running
+	o.Switches, o.Threads = o.Switches+s.Switches, o.Threads+s.Threads
+	o.RSS, o.Anon = o.RSS+s.RSS, o.Anon+s.Anon
+	return o
+}
+
 // Cost is what happened between two samples.
 type Cost struct {
 	Elapsed, User, System, Running time.Duration

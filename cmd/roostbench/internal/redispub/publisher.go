@@ -99,13 +99,22 @@ func (p *Publisher) AwaitSubscriber(ctx context.Context) error {
 
 // Run publishes for a time, or until ctx ends.
 func (p *Publisher) Run(ctx context.Context, length time.Duration) (Result, error) {
+	if p.cfg.Window > 0 { // what was held back is not made up for
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, length)
+		defer cancel()
+	}
+	return p.RunCount(ctx, int(length.Seconds()*float64(p.cfg.Rate)))
+}
+
+// RunCount publishes total notifications, fewer if ctx ends before.
+func (p *Publisher) RunCount(ctx context.Context, total int) (Result, error) {
 	runtime.LockOSThread() // sleeps below are this thread's
 	defer runtime.UnlockOSThread()
 	// Otherwise the kernel may let a thread sleep 50 µs longer than it asked for.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 
 	var r Result
-	total := int(length.Seconds() * float64(p.cfg.Rate))
 	s := schedule{start: time.Now(), rate: p.cfg.Rate, batch: p.cfg.Batch, burst: max(p.cfg.Pattern.Burst, 1)}
 	began, expected := s.start, p.expected
 	for r.Published < total && ctx.Err() == nil {

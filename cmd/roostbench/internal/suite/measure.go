@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"roost/cmd/roostbench/internal/child"
 	"roost/cmd/roostbench/internal/report"
 )
 
@@ -45,8 +46,8 @@ func (r run) measure(ctx context.Context, cfg Config, redisPort string) (report.
 		if err != nil {
 			return report.Report{}, err
 		}
-		defer server.stop()
-		args = append(args, "--url=ws://127.0.0.1:"+at.client+"/ws", "--pid="+strconv.Itoa(server.cmd.Process.Pid),
+		defer server.Stop()
+		args = append(args, "--url=ws://127.0.0.1:"+at.client+"/ws", "--pid="+strconv.Itoa(server.PID()),
 			"--metrics=http://127.0.0.1:"+at.side+"/metrics?format=prometheus", "--server-log="+name+".log")
 	}
 	if r.step.Redis {
@@ -56,19 +57,19 @@ func (r run) measure(ctx context.Context, cfg Config, redisPort string) (report.
 }
 
 // start starts the server and waits until it is healthy.
-func (r run) start(ctx context.Context, log, secret, redisPort string) (*process, ports, error) {
-	client, err1 := freePort()
-	side, err2 := freePort()
+func (r run) start(ctx context.Context, log, secret, redisPort string) (*child.Process, ports, error) {
+	client, err1 := child.FreePort()
+	side, err2 := child.FreePort()
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, ports{}, err
 	}
 	at := ports{client, side}
-	server, err := start(log, r.environment(secret, at, redisPort), r.server.Path)
+	server, err := child.Start(log, r.environment(secret, at, redisPort), r.server.Path)
 	if err != nil {
 		return nil, at, err
 	}
-	if err := server.await(ctx, healthy(client)); err != nil {
-		server.stop()
+	if err := server.Await(ctx, child.Healthy(client)); err != nil {
+		server.Stop()
 		return nil, at, err
 	}
 	return server, at, nil

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"roost/cmd/roostbench/internal/child"
 	"roost/cmd/roostbench/internal/report"
 )
 
@@ -38,17 +39,17 @@ func Run(ctx context.Context, cfg Config) (Outcome, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
 		return Outcome{}, err
 	}
-	redisPort, err := freePort()
+	redisPort, err := child.FreePort()
 	if err != nil {
 		return Outcome{}, err
 	}
-	redis, err := start(filepath.Join(cfg.Dir, "redis.log"), nil, "redis-server",
+	redis, err := child.Start(filepath.Join(cfg.Dir, "redis.log"), nil, "redis-server",
 		"--port", redisPort, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
 	if err != nil {
 		return Outcome{}, err
 	}
-	defer redis.stop()
-	if err := redis.await(ctx, listening(redisPort)); err != nil {
+	defer redis.Stop()
+	if err := redis.Await(ctx, child.Listening(redisPort)); err != nil {
 		return Outcome{}, err
 	}
 	return runAll(ctx, cfg, redisPort)

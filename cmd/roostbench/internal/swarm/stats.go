@@ -43,6 +43,17 @@ func (s *Swarm) Stats() Stats {
 	return sum
 }
 
+// Plus adds stats of different swarms.
+func (s Stats) Plus(o Stats) Stats {
+	return Stats{
+		Open: s.Open + o.Open, Failed: s.Failed + o.Failed, Lost: s.Lost + o.Lost,
+		Opened: s.Opened + o.Opened, Waiting: s.Waiting + o.Waiting,
+		Pings: s.Pings + o.Pings, Received: s.Received + o.Received,
+		WrongUser: s.WrongUser + o.WrongUser, Disorder: s.Disorder + o.Disorder,
+		Duplicates: s.Duplicates + o.Duplicates,
+	}
+}
+
 // maxLatency is the longest latency that is told from longer ones, in ns.
 const maxLatency = int64(60e9)
 
