@@ -46,7 +46,7 @@ type summary struct {
 // The Go benchmarks whose cost shall not grow with connections, and those of
 // what a notification passes.
 const (
-	benchPattern = "^Benchmark(Registry|Wheel|Hub|Feed)"
+	benchPattern = "^Benchmark(Registry|Wheel|Hub|Feed|DeliverAbsent)"
 	benchTime    = 200 * time.Millisecond
 	benchLimit   = 4 * time.Minute
 	benchLasts   = 90 * time.Second // an estimate

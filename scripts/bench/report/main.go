@@ -1,0 +1,42 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+func main() {
+	summary := flag.String("summary", "bin/bench/out/summary.json", "what roostbench suite wrote")
+	docs := flag.String("docs", "docs", "directory that gets benchmarks.md and bench/")
+	flag.Parse()
+	if err := run(*summary, *docs); err != nil {
+		fmt.Fprintln(os.Stderr, "report:", err)
+		os.Exit(1)
+	}
+}
+
+// run writes everything.
+func run(summaryPath, docs string) error {
+	s, err := readSummary(summaryPath)
+	if err != nil {
+		return err
+	}
+	pictures := filepath.Join(docs, "bench")
+	if err := os.MkdirAll(pictures, 0o755); err != nil {
+		return err
+	}
+	drawn, err := drawAll(s, pictures)
+	if err != nil {
+		return err
+	}
+	text, err := page(s, drawn)
+	if err != nil {
+		return err
+	}
+	if err := s.write(filepath.Join(pictures, "summary.json")); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(docs, "benchmarks.md"), text, 0o644)
+}
