@@ -1,10 +1,10 @@
 # What people do with Roost, one line each. `make help` lists it.
 # Variables given to make reach the server: make run WS_PORT=9081
 
-.PHONY: help run build test check fuzz docs clean
+.PHONY: help run build test check fuzz docs bench bench-full clean
 
 help: ## Print this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: build ## Run the demo: the server, a Redis inside it, and a user who listens (needs Go only)
 	@bin/roost demo
@@ -23,6 +23,14 @@ fuzz: ## Fuzz each fuzz target, for 1m or what FUZZTIME says
 
 docs: ## Write docs/configuration.md from the code
 	@go run ./cmd/roost/internal/configdoc > docs/.configuration.md && mv docs/.configuration.md docs/configuration.md
+
+bench: ## Measure Roost beside other servers and write docs/benchmarks.md: 30 minutes at most, nothing else running
+	@scripts/deps.sh
+	@scripts/bench/run.sh
+
+bench-full: ## The same with 100,000 and 200,000 connections too: 10 minutes more
+	@scripts/deps.sh
+	@scripts/bench/run.sh --full
 
 clean: ## Remove what was built
 	@rm -rf bin docs/.configuration.md

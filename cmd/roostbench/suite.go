@@ -71,10 +71,13 @@ func (c *suiteCmd) Run(env *environment) error {
 	all := summary{Time: time.Now().UTC(), Commit: c.Commit, Args: env.args, Machine: suite.ThisMachine()}
 	benchmarks, failed := c.benchmarks(env, cfg)
 	all.Benchmarks = benchmarks
+	if failed != nil {
+		all.Failed = append(all.Failed, "Go benchmarks: "+failed.Error())
+	}
 	cfg.Limit -= time.Since(all.Time)
 	outcome, err := suite.Run(env.ctx, cfg)
 	failed = errors.Join(failed, err)
-	all.Reports, all.LeftOut, all.Failed = outcome.Reports, outcome.LeftOut, outcome.Failed
+	all.Reports, all.LeftOut, all.Failed = outcome.Reports, outcome.LeftOut, append(all.Failed, outcome.Failed...)
 	all.Comparisons = report.Compare(outcome.Reports)
 	all.Elapsed = time.Since(all.Time)
 	for _, comparison := range all.Comparisons {

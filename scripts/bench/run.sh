@@ -1,18 +1,54 @@
 #!/usr/bin/env bash
-# Measures Roost beside two other servers on this machine, in turn, and prints
-# medians and ratios: scripts/bench/run.sh [--short] [--rounds N] [more flags of `roostbench suite`]
-# Reports, logs and summary.json go to bin/bench/out (BENCH_OUT). It needs Go and redis-server. Without --short it
-# takes about half an hour, with it about six minutes; nothing else should run meanwhile.
+# Measures Roost beside two other servers on this machine, in turn, and writes docs/benchmarks.md with its pictures:
+#   scripts/bench/run.sh           all steps, about 25 minutes, 30 at most (make bench)
+#   scripts/bench/run.sh --full    100,000 and 200,000 connections too, 10 minutes more (make bench-full)
+#   scripts/bench/run.sh --short   what matters most, about 4 minutes
+#   scripts/bench/run.sh --plan    only says what it would do, and for how long
+# and any other flag of `roostbench suite`: --step deliver-10k --rounds 1
+# Reports, logs and summary.json go to bin/bench/out (BENCH_OUT). The page goes to docs if all was measured, otherwise to
+# bin/bench/docs (BENCH_DOCS). It needs Go and redis-server. Nothing else should run meanwhile.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 out=${BENCH_OUT:-bin/bench/out}
+docs=${BENCH_DOCS:-}
+limit=27m # and the rest of the 30 minutes for building
+case "$*" in
+  '') docs=${docs:-docs} ;;
+  --full) docs=${docs:-docs} limit=40m ;;
+  *) docs=${docs:-bin/bench/docs} ;;
+esac
+
 command -v redis-server >/dev/null || { echo 'redis-server is missing (scripts/deps.sh installs it)' >&2; exit 1; }
+
+# commit says what is measured, with a + where it was changed since; nothing outside of a git clone.
+commit() {
+  git rev-parse --short=12 HEAD 2>/dev/null | tr -d '\n' || return 0
+  git diff --quiet HEAD -- '*.go' go.mod go.sum 2>/dev/null || printf '+'
+}
 
 echo 'building' >&2
 mkdir -p bin/bench
 go build -o bin/bench/ ./cmd/roost ./cmd/roostbench
 (cd scripts/bench/peers && go build -o ../../../bin/bench/ ./gorilla ./nbio)
+(cd scripts/bench/report && go build -o ../../../bin/bench/ .)
 
-exec bin/bench/roostbench suite --out "$out" \
-  --server roost=bin/bench/roost --server gorilla=bin/bench/gorilla --server nbio=bin/bench/nbio "$@"
+# nbio is there where peers are compared; the window where notifications are many.
+# gorilla gets no churn: what the allocator keeps is not what it is there for.
+suite=(bin/bench/roostbench suite --out "$out" --limit "$limit" --commit "$(commit)" --go-bench .
+  --server roost=bin/bench/roost
+  --server gorilla=bin/bench/gorilla --only 'gorilla=idle*,connect,storm,deliver-*,calls-*'
+  --server nbio=bin/bench/nbio --only 'nbio=idle,connect,storm,deliver-10k,deliver-max'
+  --server 'roost 1ms=bin/bench/roost' --env 'roost 1ms=WS_FLUSH_WINDOW=1ms'
+  --only 'roost 1ms=deliver-*k,deliver-max,deliver-absent,deliver-bursts,calls-*')
+
+case " $* " in
+  *' --plan '*) exec "${suite[@]}" "$@" ;;
+esac
+rm -f "$out/summary.json"
+status=0
+"${suite[@]}" "$@" || status=$? # what could be measured is shown all the same
+mkdir -p "$docs"
+bin/bench/report -summary "$out/summary.json" -docs "$docs"
+echo "$docs/benchmarks.md is written" >&2
+exit "$status"

@@ -18,12 +18,11 @@ import (
 
 // chart is one picture: lines over a number of something.
 type chart struct {
-	File    string // without .svg
-	Title   string
-	x, y    string // axes, with units
-	logX    bool
-	lines   []line
-	onRight bool // the legend; otherwise left
+	File  string // without .svg
+	Title string
+	x, y  string // axes, with units
+	logX  bool
+	lines []line
 }
 
 type line struct {
@@ -31,10 +30,12 @@ type line struct {
 	points plotter.XYs // by rising x
 }
 
-// The size of a picture, in points.
+// The size of a picture and of its parts, in points.
 const (
-	width  = 520
+	width  = 600
 	height = 320
+	margin = 10
+	letter = 6.2 // width of one in the legend
 )
 
 // palette has a colour for each line, told apart by the colour-blind too.
@@ -48,23 +49,39 @@ var (
 	rule = color.RGBA{0xd8, 0xde, 0xe4, 255}
 )
 
-// draw writes the picture. Its y axis begins at 0.
+// draw writes the picture. Its y axis begins at 0; the legend is beside it, where
+// no line can cross it.
 func (c chart) draw(path string) error {
-	p := plot.New()
+	p, legend := plot.New(), plot.NewLegend()
 	c.style(p)
+	legend.TextStyle.Font, legend.TextStyle.Color = text(11), ink
+	legend.Top, legend.Left = true, true
+	legend.Padding, legend.ThumbnailWidth = 4, 22
 	p.Add(grid())
+	longest := 0
 	for i, l := range c.lines {
-		if err := add(p, l, i); err != nil {
+		if err := add(p, &legend, l, i); err != nil {
 			return fmt.Errorf("%s: %s: %w", c.File, l.label, err)
 		}
+		longest = max(longest, len([]rune(l.label)))
 	}
 	canvas := vgsvg.New(width, height)
-	p.Draw(draw.New(canvas))
+	all := draw.New(canvas)
+	all.SetColor(color.White)
+	all.Fill(all.Rectangle.Path())
+	beside := vg.Length(float64(longest)*letter) + legend.ThumbnailWidth + 2*margin
+	p.Draw(draw.Crop(all, margin, -beside-margin, margin, -margin))
+	legend.Draw(draw.Crop(all, width-beside, -margin, margin, -4*margin))
 	var svg bytes.Buffer
 	if _, err := canvas.WriteTo(&svg); err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
 	return os.WriteFile(path, withFonts(svg.Bytes()), 0o644)
+}
+
+// text is the font of all words.
+func text(size vg.Length) font.Font {
+	return font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}
 }
 
 // withFonts names fonts that readers have.
@@ -80,7 +97,7 @@ func grid() *plotter.Grid {
 	return g
 }
 
-func add(p *plot.Plot, l line, i int) error {
+func add(p *plot.Plot, legend *plot.Legend, l line, i int) error {
 	drawn, points, err := plotter.NewLinePoints(l.points)
 	if err != nil {
 		return err
@@ -92,14 +109,11 @@ func add(p *plot.Plot, l line, i int) error {
 	drawn.Color, drawn.Width = c, 2
 	points.Color, points.Shape, points.Radius = c, draw.CircleGlyph{}, 3
 	p.Add(drawn, points)
-	p.Legend.Add(l.label, drawn, points)
+	legend.Add(l.label, drawn, points)
 	return nil
 }
 
 func (c chart) style(p *plot.Plot) {
-	text := func(size vg.Length) font.Font {
-		return font.Font{Typeface: "Liberation", Variant: "Sans", Size: size}
-	}
 	p.BackgroundColor = color.White
 	p.Title.Text, p.Title.TextStyle.Font, p.Title.TextStyle.Color = c.Title, text(13), ink
 	p.Title.Padding = 8
@@ -108,14 +122,7 @@ func (c chart) style(p *plot.Plot) {
 		axis.Color, axis.Tick.Color = ink, ink
 		axis.Label.TextStyle.Font, axis.Label.TextStyle.Color = text(11), ink
 		axis.Tick.Label.Font, axis.Tick.Label.Color = text(10), ink
-		axis.Label.Padding = 4
-	}
-	p.Legend.TextStyle.Font, p.Legend.TextStyle.Color = text(11), ink
-	p.Legend.Top, p.Legend.Left = true, !c.onRight
-	p.Legend.Padding, p.Legend.ThumbnailWidth = 3, 24
-	p.Legend.XOffs, p.Legend.YOffs = 12, -4
-	if c.onRight {
-		p.Legend.XOffs = -8
+		axis.Label.Padding, axis.Padding = 6, 0
 	}
 	c.scale(p)
 }
@@ -128,24 +135,31 @@ func (c chart) scale(p *plot.Plot) {
 			low, high, top = min(low, at.X), max(high, at.X), max(top, at.Y)
 		}
 	}
-	p.Y.Min, p.Y.Max = 0, roof(top)
-	p.Y.Tick.Marker = plot.ConstantTicks(ticks(roof(top), 5))
+	p.Y.Min = 0
+	p.Y.Max, p.Y.Tick.Marker = upTo(top, 5)
 	if c.logX {
 		p.X.Scale, p.X.Min, p.X.Max = plot.LogScale{}, low*0.8, high*1.25
 		p.X.Tick.Marker = plot.ConstantTicks(powers(low, high))
 		return
 	}
 	p.X.Min, p.X.Max = 0, high*1.04
-	p.X.Tick.Marker = plot.ConstantTicks(ticks(roof(high), 6))
+	_, p.X.Tick.Marker = upTo(high, 6)
 }
 
-// roof is a round number that leaves some room above the highest value.
-func roof(top float64) float64 {
+// upTo is an axis from 0: a round end that leaves some room above the highest
+// value, and about n ticks.
+func upTo(top float64, n int) (float64, plot.ConstantTicks) {
 	if top <= 0 {
-		return 1
+		top = 1
 	}
-	step := pace(top, 5)
-	return step * math.Ceil(top*1.05/step)
+	step := pace(top, n)
+	count := int(math.Ceil(top * 1.05 / step))
+	var all plot.ConstantTicks
+	for i := range count + 1 {
+		v := float64(i) * step
+		all = append(all, plot.Tick{Value: v, Label: commas(strconv.FormatFloat(v, 'f', digits(step), 64))})
+	}
+	return float64(count) * step, all
 }
 
 // pace is a round distance of about n ticks up to top.
@@ -158,17 +172,6 @@ func pace(top float64, n int) float64 {
 		}
 	}
 	return 10 * size
-}
-
-// ticks are about n round numbers from 0.
-func ticks(top float64, n int) []plot.Tick {
-	var all []plot.Tick
-	step := pace(top, n)
-	for i := 0; float64(i)*step <= top*1.0001; i++ {
-		v := float64(i) * step
-		all = append(all, plot.Tick{Value: v, Label: commas(strconv.FormatFloat(v, 'f', digits(step), 64))})
-	}
-	return all
 }
 
 // digits is how many a multiple of step needs behind the point.

@@ -35,11 +35,11 @@ func (s *summary) charts() []chart {
 		{File: "memory", Title: "Memory of idle connections", x: connections, y: "RssAnon, MiB", lines: all},
 		{File: "memory-close", Title: "Memory of idle connections, without " + usual, x: connections, y: "RssAnon, MiB", lines: close},
 		{File: "idle", Title: "CPU of idle connections", x: connections, y: "% of a core", lines: s.idleCPU()},
-		{File: "handshake", Title: "CPU of a handshake as connections grow", x: connections, y: "µs, user + system", lines: s.grown("CPU of a handshake, opening up"), onRight: true},
+		{File: "handshake", Title: "CPU of a handshake as connections grow", x: connections, y: "µs, user + system", lines: s.grown("CPU of a handshake, opening up")},
 		{File: "connections", Title: "CPU of a notification, 10,000 a second", x: connections, y: "µs, user + system",
 			lines: s.over(cpuNotification, "--connections", "deliver-few", "deliver-10k", "deliver-many")},
 		{File: "rate", Title: "CPU of a notification, by how many there are", x: "notifications a second", y: "µs, user + system",
-			lines: s.over(cpuNotification, "--notify-rate", "deliver-1k", "deliver-5k", "deliver-10k", "deliver-20k"), onRight: true},
+			lines: s.over(cpuNotification, "--notify-rate", "deliver-1k", "deliver-5k", "deliver-10k", "deliver-20k")},
 		{File: "registry-bytes", Title: "In memory: bytes a connection", x: connections, y: "B", logX: true, lines: s.benched("B/conn")},
 		{File: "registry-time", Title: "In memory: time of an operation", x: connections, y: "ns", logX: true, lines: s.benched("ns/op", "Registry", "DeliverAbsent")},
 	}
