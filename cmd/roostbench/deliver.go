@@ -191,6 +191,9 @@ func (c *deliverCmd) add(m *measurement, run redispub.Result, cost procfs.Cost, 
 	}
 	r.Add("latency max", float64(h.Max())/1e6, "ms")
 	r.Add("CPU a notification", each(cost.User+cost.System), "µs")
+	if run.Expected > run.Published { // to many connections of a user
+		r.Add("CPU a delivery", each(cost.User+cost.System)*n/float64(run.Expected), "µs")
+	}
 	r.Add("user CPU a notification", each(cost.User), "µs")
 	r.Add("system CPU a notification", each(cost.System), "µs")
 	r.Add("CPU a notification by schedstat", each(cost.Running), "µs")

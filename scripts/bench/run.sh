@@ -30,15 +30,15 @@ commit() {
 echo 'building' >&2
 mkdir -p bin/bench
 go build -o bin/bench/ ./cmd/roost ./cmd/roostbench
-(cd scripts/bench/peers && go build -o ../../../bin/bench/ ./gorilla ./nbio)
+(cd scripts/bench/peers && go build -o ../../../bin/bench/ ./gorilla ./nbio ./floor)
 (cd scripts/bench/report && go build -o ../../../bin/bench/ .)
 
-# nbio is there where peers are compared; the window where notifications are many.
-# gorilla gets no churn: what the allocator keeps is not what it is there for.
+# Each takes part where its figures are used, for time's sake.
 suite=(bin/bench/roostbench suite --out "$out" --limit "$limit" --commit "$(commit)" --go-bench .
   --server roost=bin/bench/roost
   --server gorilla=bin/bench/gorilla --only 'gorilla=idle*,connect,storm,deliver-*,calls-*'
   --server nbio=bin/bench/nbio --only 'nbio=idle,connect,storm,deliver-10k,deliver-max'
+  --server floor=bin/bench/floor --only 'floor=connect,deliver-10k,deliver-max,calls-*'
   --server 'roost 1ms=bin/bench/roost' --env 'roost 1ms=WS_FLUSH_WINDOW=1ms'
   --only 'roost 1ms=deliver-*k,deliver-max,deliver-absent,deliver-bursts,calls-*')
 

@@ -11,6 +11,7 @@ const (
 	ours   = "roost"
 	window = "roost 1ms" // with WS_FLUSH_WINDOW=1ms
 	usual  = "gorilla"   // the design that Roost replaces
+	floor  = "floor"     // not a server but what the kernel costs
 )
 
 // quiet are figures that are shown only where they are not 0: what must not

@@ -62,7 +62,7 @@ func (s *summary) against(step, name, server, other string) *result {
 
 // peers are the other servers of a step.
 func (s *summary) peers(step string) []string {
-	return slices.DeleteFunc(s.servers(step), func(server string) bool { return server == ours || server == window })
+	return slices.DeleteFunc(s.servers(step), func(server string) bool { return server == ours || server == window || server == floor })
 }
 
 // best is the peer with the lowest median.

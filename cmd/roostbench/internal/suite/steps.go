@@ -44,7 +44,7 @@ func normalSteps() []Step {
 func idling() []Step {
 	return []Step{
 		idle("idle", "idle connections, each its own user", looks{
-			sizes: []int{0, 2000, 6000, 10_000, 14_000, 18_000}, hold: 35 * time.Second, glance: 8 * time.Second,
+			sizes: []int{0, 2000, 7000, 12_000, 18_000}, hold: 35 * time.Second, glance: 8 * time.Second,
 			burst: 10, settle: 25 * time.Second}).with(gcTrace),
 		idle("idle-8", "idle connections, 8 for each user", looks{
 			sizes: []int{2000, 18_000}, hold: 22 * time.Second, more: []string{"--per-user=8"}}).with(quickPings()...),
@@ -64,7 +64,7 @@ func rates() []Step {
 	const long = 5 * time.Second
 	return []Step{
 		// Five rounds: its latencies are compared in pairs.
-		deliver("deliver-10k", "10,000 a second to 5,000 connections", deliveries{5000, 10_000, 6 * time.Second, nil}).times(5),
+		deliver("deliver-10k", "10,000 a second to 5,000 connections", deliveries{5000, 10_000, long, nil}).times(5),
 		deliver("deliver-max", "80,000 a second asked, pipelined, to 5,000 connections", deliveries{5000, 80_000, long, saturating()}).times(3),
 		deliver("deliver-1k", "1,000 a second to 10,000 connections", deliveries{10_000, 1000, 4 * time.Second, nil}).times(2),
 		deliver("deliver-5k", "5,000 a second to 10,000 connections", deliveries{10_000, 5000, 4 * time.Second, nil}).times(2),

@@ -1,0 +1,53 @@
+package child
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestOutputGoesToTheFile(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "log")
+	p, err := Start(path, []string{"WORD=hello"}, "sh", "-c", `echo "$WORD"; exit 3`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	never := func() bool { return false }
+	if err := p.Await(t.Context(), never); err == nil || !strings.Contains(err.Error(), "exit status 3") {
+		t.Errorf("got %v", err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "hello\n" {
+		t.Errorf("got %q, %v", text, err)
+	}
+}
+
+func TestTalkUntilStopped(t *testing.T) {
+	t.Parallel()
+	p, orders, answers, err := Talk(filepath.Join(t.TempDir(), "log"), nil, "sh", "-c", "trap '' TERM; cat") // ends with its input only
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(orders, "word\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(answers).ReadString('\n'); err != nil || line != "word\n" {
+		t.Errorf("got %q, %v", line, err)
+	}
+	start := time.Now()
+	if p.Stop(); time.Since(start) > stopLimit/2 {
+		t.Error("it did not end with its input")
+	}
+}
+
+func TestPorts(t *testing.T) {
+	t.Parallel()
+	port, err := FreePort()
+	if err != nil || Listening(port)() || Healthy(port)() {
+		t.Errorf("port %s, %v", port, err)
+	}
+}
