@@ -14,7 +14,8 @@ type idleCmd struct {
 	targetFlags
 	Sizes  []int         `default:"2000,18000" help:"Numbers of connections to look at, rising, 19000 at most. The slope is that between the first that is not 0 and the last."`
 	Hold   time.Duration `default:"35s" help:"How long to hold those two before looking: longer than a ping interval, 30m at most."`
-	Glance time.Duration `default:"8s" help:"How long to hold the others; 30m at most."`
+	Glance time.Duration `default:"22s" help:"How long to hold the others: long enough for a server to give back what connecting took; 30m at most."`
+	Empty  time.Duration `default:"8s" help:"How long to hold the server with nobody connected, where 0 is among the sizes; 30m at most."`
 	Window time.Duration `default:"30s" help:"The end of a hold in which CPU is measured: a whole ping interval, so that each connection is pinged once."`
 	Burst  int           `default:"0" help:"At the end publish so many notifications to each user and look at what memory they leave behind, 1000 at most; 0: don't."`
 	Settle time.Duration `default:"25s" help:"How long to wait after the burst before looking; 30m at most."`
@@ -126,10 +127,7 @@ func (c *idleCmd) look(m *measurement, from, to int) (look, error) {
 }
 
 func (c *idleCmd) hold(m *measurement, l *look) error {
-	hold := c.Glance
-	if c.held(l.connections) {
-		hold = c.Hold
-	}
+	hold := c.lasts(l.connections)
 	if err := m.pause(max(hold-c.Window, 0)); err != nil {
 		return err
 	}
@@ -150,6 +148,17 @@ func (c *idleCmd) hold(m *measurement, l *look) error {
 	}
 	l.own = m.scrape()
 	return nil
+}
+
+// lasts is how long a size is held.
+func (c *idleCmd) lasts(size int) time.Duration {
+	switch {
+	case size == 0:
+		return c.Empty
+	case c.held(size):
+		return c.Hold
+	}
+	return c.Glance
 }
 
 // held says whether a size is held for long, so that its CPU means something.

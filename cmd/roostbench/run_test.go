@@ -155,7 +155,7 @@ func TestDeliverDuringStorm(t *testing.T) {
 func TestIdle(t *testing.T) {
 	t.Parallel()
 	url, _ := new(fakeServer).start(t)
-	r := measure(t, "idle", "--url="+url, "--sizes=0,5,10,30", "--hold=10ms", "--glance=2ms", "--window=5ms", "--step=named")
+	r := measure(t, "idle", "--url="+url, "--sizes=0,5,10,30", "--hold=10ms", "--glance=2ms", "--empty=3ms", "--window=5ms", "--step=named")
 	expect(t, r, "threads", 1, 1_000)
 	expect(t, r, "RssAnon at 10", 0.1, 1_000)
 	expect(t, r, "wake-ups idling at 30", 0, 1e6)

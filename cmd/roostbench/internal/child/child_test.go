@@ -3,6 +3,8 @@ package child
 import (
 	"bufio"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -46,8 +48,22 @@ func TestTalkUntilStopped(t *testing.T) {
 
 func TestPorts(t *testing.T) {
 	t.Parallel()
-	port, err := FreePort()
-	if err != nil || Listening(port)() || Healthy(port)() {
-		t.Errorf("port %s, %v", port, err)
+	if port, err := FreePort(); err != nil || port == "" || port == "0" {
+		t.Errorf("port %q, %v", port, err)
+	}
+	status := http.StatusServiceUnavailable
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/health" {
+			w.WriteHeader(status)
+		}
+	}))
+	defer server.Close()
+	port := server.URL[strings.LastIndexByte(server.URL, ':')+1:]
+	if !Listening(port)() || Healthy(port)() {
+		t.Error("it listens, and is not healthy")
+	}
+	status = http.StatusOK
+	if !Healthy(port)() {
+		t.Error("it is healthy")
 	}
 }

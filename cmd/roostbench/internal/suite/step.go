@@ -38,6 +38,7 @@ func (s Step) with(env ...string) Step { s.Env = append(s.Env, env...); return s
 type looks struct {
 	sizes        []int
 	hold, glance time.Duration // at the first size that has connections and the last; at the others
+	empty        time.Duration // at 0
 	burst        int           // notifications for each connection at the end
 	settle       time.Duration // after them
 	more         []string      // flags
@@ -52,8 +53,15 @@ func idle(id, title string, l looks) Step {
 		sizes = append(sizes, strconv.Itoa(n))
 	}
 	last := l.sizes[len(l.sizes)-1]
-	lasts := startAndStop + opening(last) + 2*l.hold + time.Duration(len(l.sizes)-2)*l.glance
-	args := []string{"idle", "--sizes=" + strings.Join(sizes, ","), "--hold=" + l.hold.String(), "--glance=" + l.glance.String()}
+	lasts := startAndStop + opening(last) + 2*l.hold
+	between := len(l.sizes) - 2
+	if l.sizes[0] == 0 {
+		lasts += l.empty
+		between--
+	}
+	lasts += time.Duration(between) * l.glance
+	args := []string{"idle", "--sizes=" + strings.Join(sizes, ","), "--hold=" + l.hold.String(), "--glance=" + l.glance.String(),
+		"--empty=" + l.empty.String()}
 	if l.burst > 0 {
 		args = append(args, fmt.Sprintf("--burst=%d", l.burst), "--settle="+l.settle.String())
 		lasts += l.settle + time.Duration(last*l.burst)*time.Second/burstRate

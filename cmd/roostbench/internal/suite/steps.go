@@ -44,8 +44,8 @@ func normalSteps() []Step {
 func idling() []Step {
 	return []Step{
 		idle("idle", "idle connections, each its own user", looks{
-			sizes: []int{0, 2000, 7000, 12_000, 18_000}, hold: 35 * time.Second, glance: 8 * time.Second,
-			burst: 10, settle: 25 * time.Second}).with(gcTrace),
+			sizes: []int{0, 2000, 7000, 12_000, 18_000}, hold: 35 * time.Second, glance: 22 * time.Second,
+			empty: 8 * time.Second, burst: 10, settle: 22 * time.Second}).with(gcTrace),
 		idle("idle-8", "idle connections, 8 for each user", looks{
 			sizes: []int{2000, 18_000}, hold: 22 * time.Second, more: []string{"--per-user=8"}}).with(quickPings()...),
 	}
@@ -111,7 +111,7 @@ func shortSteps() []Step {
 	return []Step{
 		idle("idle", "idle connections, each its own user, pings every 5 s", looks{
 			sizes: []int{0, 2000, 10_000, 18_000}, hold: 7 * time.Second, glance: 3 * time.Second,
-			burst: 3, settle: 5 * time.Second}).with(append(quickPings(), gcTrace)...),
+			empty: 3 * time.Second, burst: 3, settle: 5 * time.Second}).with(append(quickPings(), gcTrace)...),
 		connect("connect", "17,000 connect, 256 at once", connections{base: 1000, count: 17_000, inFlight: 256, rounds: 1}),
 		deliver("deliver-10k", "10,000 a second to 5,000 connections", deliveries{5000, 10_000, 3 * time.Second, nil}).times(3),
 		deliver("deliver-max", "80,000 a second asked, pipelined, to 5,000 connections", deliveries{5000, 80_000, 3 * time.Second, saturating()}).times(2),

@@ -66,12 +66,12 @@ func TestStepsAreComplete(t *testing.T) {
 
 func TestEstimateFollowsTheFlags(t *testing.T) {
 	t.Parallel()
-	one := looks{sizes: []int{0, 6000}, hold: 10 * time.Second}
+	one := looks{sizes: []int{2000, 6000}, hold: 10 * time.Second}
 	two := one
-	two.sizes, two.hold, two.glance = []int{0, 3000, 6000}, 11*time.Second, time.Second
+	two.sizes, two.hold, two.glance, two.empty = []int{0, 2000, 3000, 6000}, 11*time.Second, time.Second, 7*time.Second
 	two.burst, two.settle = 10, 5*time.Second
-	// Both holds, a glance, the burst, and its settling.
-	want := 2*time.Second + time.Second + 3*time.Second + 5*time.Second
+	// Both holds, a glance, nobody, the burst, and its settling.
+	want := 2*time.Second + time.Second + 7*time.Second + 3*time.Second + 5*time.Second
 	if got := idle("b", "", two).Lasts - idle("a", "", one).Lasts; got != want {
 		t.Errorf("the longer one lasts %s longer, want %s", got, want)
 	}
