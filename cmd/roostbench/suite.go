@@ -49,7 +49,7 @@ const (
 	benchPattern = "^Benchmark(Registry|Wheel|Hub|Feed|DeliverAbsent)"
 	benchTime    = 200 * time.Millisecond
 	benchLimit   = 4 * time.Minute
-	benchLasts   = 90 * time.Second // an estimate
+	benchLasts   = 40 * time.Second // an estimate, with compiling
 )
 
 func benchPackages() []string { return []string{"./hub", "./netpoll", "./redisfeed"} }

@@ -49,6 +49,6 @@ rm -f "$out/summary.json"
 status=0
 "${suite[@]}" "$@" || status=$? # what could be measured is shown all the same
 mkdir -p "$docs"
-bin/bench/report -summary "$out/summary.json" -docs "$docs"
+bin/bench/roostreport -summary "$out/summary.json" -docs "$docs"
 echo "$docs/benchmarks.md is written" >&2
 exit "$status"

@@ -83,17 +83,23 @@ func (s *summary) benchTable() string {
 	return text.String()
 }
 
-// units are the metrics of a series that are not 0 everywhere.
+// units are the metrics of a series that are not 0 everywhere; those of a
+// connection only, where it has such, since an operation is then the filling of
+// the whole registry.
 func (s series) units() []string {
 	seen := map[string]bool{}
 	for _, metrics := range s.at {
 		for unit, v := range metrics {
-			if v != 0 || unit == "allocs/op" {
+			if v != 0 {
 				seen[unit] = true
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(seen))
+	all := slices.Sorted(maps.Keys(seen))
+	if seen["B/conn"] {
+		all = slices.DeleteFunc(all, func(unit string) bool { return !strings.HasSuffix(unit, "/conn") })
+	}
+	return all
 }
 
 // otherBenchmarks are those without a size, as lines.

@@ -42,6 +42,7 @@ func (s *summary) charts() []chart {
 			lines: s.over(cpuNotification, "--notify-rate", "deliver-1k", "deliver-5k", "deliver-10k", "deliver-20k")},
 		{File: "registry-bytes", Title: "In memory: bytes a connection", x: connections, y: "B", logX: true, lines: s.benched("B/conn")},
 		{File: "registry-time", Title: "In memory: time of an operation", x: connections, y: "ns", logX: true, lines: s.benched("ns/op", "Registry", "DeliverAbsent")},
+		{File: "wheel-time", Title: "In memory: time of a timer in a tick", x: connections, y: "ns", logX: true, lines: s.benched("ns/timer")},
 	}
 }
 
