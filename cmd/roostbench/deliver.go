@@ -75,6 +75,9 @@ func (c *deliverCmd) Run(env *environment) error {
 	perUser, pattern := c.shape()
 	m, err := begin(env, "deliver", c.targetFlags, func(cfg *swarm.Config) {
 		cfg.PerUser, cfg.Stalled = perUser, pattern.Stalled*perUser
+		if c.Storm > 0 { // so that those who get notifications don't wait for our own handshakes
+			cfg.Apart = c.Connections
+		}
 	})
 	if err != nil {
 		return err

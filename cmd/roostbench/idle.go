@@ -128,7 +128,11 @@ func (c *idleCmd) look(m *measurement, from, to int) (look, error) {
 
 func (c *idleCmd) hold(m *measurement, l *look) error {
 	hold := c.lasts(l.connections)
-	if err := m.pause(max(hold-c.Window, 0)); err != nil {
+	window := min(hold, c.Window)
+	if l.connections == 0 {
+		window = min(window, hold*3/4) // what starting up leaves to do is not idling
+	}
+	if err := m.pause(hold - window); err != nil {
 		return err
 	}
 	before, err := m.sample()
@@ -136,7 +140,7 @@ func (c *idleCmd) hold(m *measurement, l *look) error {
 		return err
 	}
 	collections := m.followCollections()
-	if err := m.pause(min(hold, c.Window)); err != nil {
+	if err := m.pause(window); err != nil {
 		return err
 	}
 	if l.sample, err = m.sample(); err != nil {
