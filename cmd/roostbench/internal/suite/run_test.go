@@ -16,11 +16,11 @@ import (
 
 // TestMain is the server under test, too, where it is started as one.
 func TestMain(m *testing.M) {
-	if port := os.Getenv("WS_PORT"); port != "" {
-		if os.Getenv("WS_BROKEN") != "" {
-			log.Fatal("broken")
-		}
-		log.Fatal(http.ListenAndServe(net.JoinHostPort("127.0.0.1", port), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	switch os.Getenv("SUITE_TEST_SERVER") {
+	case "broken":
+		log.Fatal("broken")
+	case "good":
+		log.Fatal(http.ListenAndServe(net.JoinHostPort("127.0.0.1", os.Getenv("WS_PORT")), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 	}
 	os.Exit(m.Run())
 }
@@ -55,8 +55,8 @@ func TestRun(t *testing.T) {
 	out, err := Run(t.Context(), Config{
 		Bench: bench, Dir: dir, Log: io.Discard, Limit: time.Minute,
 		Servers: []Server{
-			{Label: "a", Path: self},
-			{Label: "broken", Path: self, Env: []string{"WS_BROKEN=1"}, Only: []string{"good"}},
+			{Label: "a", Path: self, Env: []string{"SUITE_TEST_SERVER=good"}},
+			{Label: "broken", Path: self, Env: []string{"SUITE_TEST_SERVER=broken"}, Only: []string{"good"}},
 		},
 		Steps: []Step{
 			{ID: "good", Title: "a good one", Args: []string{"--some"}, Rounds: 2, Lasts: time.Second, Redis: true},
