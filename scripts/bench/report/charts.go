@@ -46,13 +46,22 @@ func (s *summary) charts() []chart {
 	}
 }
 
+// idleStep is the one that was measured: that of a short run has its own name.
+func (s *summary) idleStep() string {
+	if len(s.of("idle", "")) == 0 {
+		return "idle-quick"
+	}
+	return "idle"
+}
+
 // grown is a figure of the idle step over its sizes.
 func (s *summary) grown(name string) []line {
 	var lines []line
-	for _, server := range s.servers("idle") {
+	step := s.idleStep()
+	for _, server := range s.servers(step) {
 		l := line{label: server}
-		for _, n := range s.sizes("idle", server, name) {
-			l.points = append(l.points, plotter.XY{X: float64(n), Y: s.at("idle", server, name, n, "").value})
+		for _, n := range s.sizes(step, server, name) {
+			l.points = append(l.points, plotter.XY{X: float64(n), Y: s.at(step, server, name, n, "").value})
 		}
 		lines = append(lines, l)
 	}
@@ -76,7 +85,7 @@ func (s *summary) sizes(step, server, name string) []int {
 func (s *summary) idleCPU() []line {
 	lines := s.grown("CPU idling")
 	for i := range lines {
-		if nobody, ok := s.median("idle", lines[i].label, "CPU with nobody connected"); ok {
+		if nobody, ok := s.median(s.idleStep(), lines[i].label, "CPU with nobody connected"); ok {
 			lines[i].points = slices.Insert(lines[i].points, 0, plotter.XY{Y: nobody})
 		}
 	}

@@ -109,7 +109,8 @@ func crowds() []Step {
 
 func shortSteps() []Step {
 	return []Step{
-		idle("idle", "idle connections, each its own user, pings every 5 s", looks{
+		// Another name: neither its memory nor its CPU is what the targets speak of.
+		idle("idle-quick", "idle connections, each its own user, held for 7 s, pings every 5 s", looks{
 			sizes: []int{0, 2000, 10_000, 18_000}, hold: 7 * time.Second, glance: 3 * time.Second,
 			empty: 3 * time.Second, burst: 3, settle: 5 * time.Second}).with(append(quickPings(), gcTrace)...),
 		connect("connect", "17,000 connect, 256 at once", connections{base: 1000, count: 17_000, inFlight: 256, rounds: 1}),
