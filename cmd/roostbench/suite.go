@@ -23,6 +23,7 @@ type suiteCmd struct {
 	Short   bool          `xor:"mode" help:"Only the steps that matter most, and shorter."`
 	Full    bool          `xor:"mode" help:"Also 100,000 and 200,000 connections to several processes, which works for Roost only."`
 	Limit   time.Duration `default:"40m" help:"Leave out what would last longer; 6h at most."`
+	Perf    bool          `help:"Record where the servers' CPU time goes, with perf, for perf report -i OUT/*.perf. The figures are then a little high."`
 	GoBench string        `type:"existingdir" placeholder:"DIR" help:"Run the Go benchmarks of the module there too."`
 	Commit  string        `help:"What is measured, for the summary."`
 	Out     string        `type:"path" placeholder:"DIR" help:"Where reports, logs and summary.json go."`
@@ -110,7 +111,7 @@ func (c *suiteCmd) benchmarks(env *environment, cfg suite.Config) ([]gobench.Res
 const maxLimit = 6 * time.Hour
 
 func (c *suiteCmd) config(env *environment) (suite.Config, error) {
-	cfg := suite.Config{Rounds: c.Rounds, Limit: c.Limit, Dir: c.Out, Log: env.stderr}
+	cfg := suite.Config{Rounds: c.Rounds, Limit: c.Limit, Dir: c.Out, Perf: c.Perf, Log: env.stderr}
 	if c.Rounds < 0 || c.Rounds > suite.MaxRounds {
 		return cfg, fmt.Errorf("--rounds %d: from 0 to %d", c.Rounds, suite.MaxRounds)
 	}

@@ -4,7 +4,7 @@
 #   scripts/bench/run.sh --full    100,000 and 200,000 connections too, 10 minutes more (make bench-full)
 #   scripts/bench/run.sh --short   what matters most, about 4 minutes
 #   scripts/bench/run.sh --plan    only says what it would do, and for how long
-# and any other flag of `roostbench suite`: --step deliver-10k --rounds 1
+# and any other flag of `roostbench suite`: --step deliver-10k --rounds 1 --perf
 # Reports, logs and summary.json go to bin/bench/out (BENCH_OUT). The page goes to docs if all was measured, otherwise to
 # bin/bench/docs (BENCH_DOCS). It needs Go and redis-server. Nothing else should run meanwhile.
 set -euo pipefail

@@ -47,6 +47,13 @@ func (r run) measure(ctx context.Context, cfg Config, redisPort string) (report.
 			return report.Report{}, err
 		}
 		defer server.Stop()
+		if cfg.Perf {
+			perf, err := record(name, server.PID())
+			if err != nil {
+				return report.Report{}, err
+			}
+			defer perf.Stop() // before the server, or it ends by itself
+		}
 		args = append(args, "--url=ws://127.0.0.1:"+at.client+"/ws", "--pid="+strconv.Itoa(server.PID()),
 			"--metrics=http://127.0.0.1:"+at.side+"/metrics?format=prometheus", "--server-log="+name+".log")
 	}
@@ -73,6 +80,12 @@ func (r run) start(ctx context.Context, log, secret, redisPort string) (*child.P
 		return nil, at, err
 	}
 	return server, at, nil
+}
+
+// record begins to record a process: "perf report -i NAME.perf" shows it.
+func record(name string, pid int) (*child.Process, error) {
+	const often = "199" // samples a second
+	return child.Start(name+".perf.log", nil, "perf", "record", "-q", "-g", "-F", often, "-o", name+".perf", "-p", strconv.Itoa(pid))
 }
 
 // bench runs roostbench and reads its report.

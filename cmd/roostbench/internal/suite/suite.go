@@ -21,6 +21,7 @@ type Config struct {
 	Rounds  int           // of a step at most, where it is not 0
 	Limit   time.Duration // what would last beyond it is left out
 	Dir     string        // for reports and logs
+	Perf    bool          // record where the servers' CPU time goes, beside the reports
 	Log     io.Writer
 }
 
