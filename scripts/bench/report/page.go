@@ -46,6 +46,7 @@ func (p pageData) Targets() []verdict { return p.targets() }
 func (p pageData) Benchmarked() string {
 	return p.benchTable()
 }
+func (p pageData) Glance() string            { return p.glanceTable() }
 func (p pageData) Floor() string             { return p.floorTable() }
 func (p pageData) OtherBenchmarks() []string { return p.otherBenchmarks() }
 
