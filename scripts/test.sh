@@ -17,6 +17,11 @@ if [ "${CI:-}" = true ]; then
   flags+=(-count=1)
 fi
 
+say 'the modules beside'
+for module in scripts/bench/peers scripts/bench/report; do
+  (cd "$module" && go vet ./... && go test "${flags[@]}" ./...)
+done
+
 say 'quick tests on one processor'
 GOMAXPROCS=1 go test -short -p "$(nproc)" "${flags[@]}" ./...
 
