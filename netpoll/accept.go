@@ -10,13 +10,6 @@ import (
 // it from those that it has.
 const acceptBatch = 32
 
-// Pauses after a failed accept, as net/http has them: out of descriptors or
-// memory, all that helps is that something else is closed.
-const (
-	firstPause = 5 * time.Millisecond
-	maxPause   = time.Second
-)
-
 // accept takes clients from the listening socket, and passes that on.
 func (l *loop) accept() {
 	s := l.server
@@ -37,14 +30,17 @@ func (l *loop) accept() {
 			s.port.passOn()
 			return
 		default:
-			s.accepts.errors.Add(1)
-			s.port.backoff = min(max(2*s.port.backoff, firstPause), maxPause)
-			s.acceptLog.acceptFailed(err, s.port.backoff)
-			s.port.restAWhile(s.port.backoff)
+			s.port.restAWhile(err)
 			return
 		}
 	}
 	s.port.passOn()
+}
+
+// acceptPauses counts and tells why nobody is accepted for a while.
+func (s *Server) acceptPauses(err error, pause time.Duration) {
+	s.accepts.errors.Add(1)
+	s.acceptLog.acceptFailed(err, pause)
 }
 
 // acceptOne is accept4(2) without the address, which few want to know.

@@ -65,6 +65,8 @@ func (l *loop) takeMail() bool {
 // abandonMail counts what the loop has not got to as failed. It is called when
 // the loop has ended and its mailbox is closed.
 func (l *loop) abandonMail() {
+	l.turn.Lock() // the feed may be in Flush
+	defer l.turn.Unlock()
 	rest := append(l.batch[l.next:], l.mail.take(nil)...)
 	l.batch, l.next = nil, 0
 	for _, item := range rest {

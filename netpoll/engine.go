@@ -10,7 +10,7 @@ func (s *Server) startLoops() error {
 		}
 		s.loops = append(s.loops, l)
 	}
-	s.port.loops = s.loops
+	s.port.loops, s.port.failed = s.loops, s.acceptPauses
 	for _, l := range s.loops {
 		s.looping.Go(func() {
 			if err := l.run(); err != nil {

@@ -1,7 +1,9 @@
 package netpoll
 
 import (
+	"context"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -148,4 +150,59 @@ func TestStallDuringFlushWakesTheLoop(t *testing.T) {
 	if !l.rung(t) {
 		t.Error("the loop sleeps on")
 	}
+}
+
+// Whoever delivers may go on through Shutdown: what comes late is counted.
+func TestDeliveringThroughShutdown(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		r := start(t, func(c *Config) { c.LingerTimeout = 20 * time.Millisecond })
+		for range 4 {
+			r.connect("alice")
+		}
+		conns, stop := r.handles(), make(chan struct{})
+		var feeds sync.WaitGroup
+		for range 2 {
+			feeds.Go(func() { r.deliverUntil(stop, conns) })
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		_ = r.server.Shutdown(ctx, GoingAway()) // the clients don't read: they are cut
+		cancel()
+		close(stop)
+		feeds.Wait()
+		r.balanced()
+		if s := r.server.Stats(); s.Waiting != 0 {
+			t.Errorf("%d notifications wait for nobody", s.Waiting)
+		}
+	}
+}
+
+// deliverUntil delivers to some handles, also when their connections have gone.
+func (r *rig) deliverUntil(stop <-chan struct{}, conns []*conn) {
+	n := &hub.Notification{Frame: []byte("\x81\x03abc")}
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		for _, c := range conns {
+			c.Deliver(n)
+		}
+		r.server.Flush()
+	}
+}
+
+// handles returns all connections.
+func (r *rig) handles() (all []*conn) {
+	for _, l := range r.server.loops {
+		found := make(chan []*conn)
+		l.do(func() {
+			var conns []*conn
+			l.wheel.each(func(c *conn) { conns = append(conns, c) })
+			found <- conns
+		})
+		all = append(all, <-found...)
+	}
+	return all
 }

@@ -73,14 +73,12 @@ func setOptions(fd int, cfg ListenConfig) error {
 // takeOver makes the listener ours alone, as a descriptor. Go's runtime would
 // otherwise watch it too, and be woken for every client.
 func takeOver(ln *net.TCPListener) (int, error) {
+	defer ln.Close() // a duplicate goes on listening
 	raw, err := ln.SyscallConn()
 	if err != nil {
 		return -1, err
 	}
 	fd, failed := -1, error(nil)
 	err = raw.Control(func(old uintptr) { fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
-	if err := errors.Join(err, failed); err != nil {
-		return -1, err
-	}
-	return fd, ln.Close()
+	return fd, errors.Join(err, failed)
 }

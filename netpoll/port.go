@@ -12,12 +12,13 @@ import (
 // fewest. So every connection is opened by the loop that it stays with, no two
 // loops are woken for one client, and none gets more than its share.
 type port struct {
-	loops []*loop // static once set
+	loops  []*loop                              // static once set
+	failed func(err error, pause time.Duration) // static once set: tells of a failure that makes accepting pause
 
 	mu      sync.Mutex    // held while accepting too, so that fd is not closed meanwhile
 	fd      int           // guarded by mu; 0 before open and after close
 	at      *loop         // guarded by mu: who has it; nil while accepting pauses
-	backoff time.Duration // guarded by mu: the last pause, 0 since accept went well
+	backoff time.Duration // guarded by mu: the last pause, 0 since a client was accepted
 	pause   *time.Timer   // guarded by mu: ends the pause
 }
 
@@ -44,16 +45,25 @@ func (p *port) passOn() {
 	}
 	p.at.poll.remove(p.fd)
 	if err := p.give(next); err != nil {
-		p.restAWhile(firstPause)
+		p.restAWhile(err)
 	}
 }
 
-// restAWhile takes the socket off its loop and brings it back later: what the
-// kernel lacks has to be given back by somebody first. The caller holds mu.
-func (p *port) restAWhile(d time.Duration) {
+// Pauses after a failure, as net/http has them: out of descriptors or memory, all
+// that helps is that something else is closed.
+const (
+	firstPause = 5 * time.Millisecond
+	maxPause   = time.Second
+)
+
+// restAWhile takes the socket off its loop because of err and brings it back
+// later, longer each time. The caller holds mu.
+func (p *port) restAWhile(err error) {
+	p.backoff = min(max(2*p.backoff, firstPause), maxPause)
+	p.failed(err, p.backoff)
 	p.at.poll.remove(p.fd)
 	p.at = nil
-	p.pause = time.AfterFunc(d, p.resume)
+	p.pause = time.AfterFunc(p.backoff, p.resume)
 }
 
 func (p *port) resume() {
@@ -63,7 +73,7 @@ func (p *port) resume() {
 		return
 	}
 	if err := p.give(p.fewest()); err != nil {
-		p.restAWhile(maxPause)
+		p.restAWhile(err)
 	}
 }
 

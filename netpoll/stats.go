@@ -6,7 +6,8 @@ import (
 	"roost/wsproto"
 )
 
-// loopStats is what one loop counts. The loop writes, anybody reads.
+// loopStats is what one loop counts. The loop writes (and Deliver, what comes too
+// late), anybody reads.
 type loopStats struct {
 	sockets     atomic.Int64  // client sockets in every state
 	sent        atomic.Uint64 // notifications whose last byte the kernel has taken
@@ -30,7 +31,7 @@ type loopStats struct {
 	panics      atomic.Uint64
 }
 
-// acceptStats is what the acceptors count.
+// acceptStats is what is counted of sockets before they are connections.
 type acceptStats struct {
 	accepted   atomic.Uint64
 	errors     atomic.Uint64 // accept failed; each is retried

@@ -10,13 +10,13 @@ import (
 // there is much to do.
 //
 // With a window, two reads are at least that far apart, so that what comes within it is one batch. A message that
-// comes after a while of silence waits for nothing.
+// comes after a while of silence waits for nothing, and neither does what did not fit into a read.
 type batchConn struct {
 	net.Conn
 	flush  func()
 	window time.Duration
 	sleep  func(time.Duration)
-	last   time.Time // when a read returned; the zero value with no window
+	last   time.Time // when a read returned that was not full
 }
 
 // Read is called when everything that was read before has been delivered.
@@ -29,6 +29,10 @@ func (c *batchConn) Read(b []byte) (int, error) {
 		c.sleep(wait)
 	}
 	n, err := c.Conn.Read(b)
-	c.last = time.Now()
+	if n < len(b) {
+		c.last = time.Now()
+	} else {
+		c.last = time.Time{} // there is more: to wait would be to fall behind
+	}
 	return n, err
 }

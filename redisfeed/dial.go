@@ -98,24 +98,18 @@ func (d *dialer) secure(ctx context.Context, conn net.Conn, addr string) (net.Co
 	return secured, nil
 }
 
-// watchedConn ends a read during which not one byte came for the limit. Its clock runs only inside Read, so a reader
-// that is busy elsewhere never loses its link, and it starts again with every piece of a long message. It belongs to
-// one reader and ignores read deadlines set from outside.
+// watchedConn ends a read during which not one byte came for the limit, which the socket below it keeps: each of its
+// reads fails with os.ErrDeadlineExceeded after so long. The clock runs only inside Read, so a reader that is busy
+// elsewhere never loses its link, and it starts again with every piece of a long message. It belongs to one reader.
 type watchedConn struct {
 	net.Conn
 	limit time.Duration
 }
 
-// SetReadDeadline does nothing: Read sets its own.
-func (c *watchedConn) SetReadDeadline(time.Time) error { return nil }
-
 // Read reads, for no longer than the limit.
 func (c *watchedConn) Read(b []byte) (int, error) {
 	for {
 		start := time.Now()
-		if err := c.Conn.SetReadDeadline(start.Add(c.limit)); err != nil {
-			return 0, err
-		}
 		n, err := c.Conn.Read(b)
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err

@@ -84,6 +84,24 @@ func TestDialSaysWhyNot(t *testing.T) {
 	}
 }
 
+// limitedConn gives up after a limit, as a threadConn does.
+type limitedConn struct {
+	net.Conn
+	limit time.Duration
+}
+
+func (c limitedConn) Read(b []byte) (int, error) {
+	if err := c.SetReadDeadline(time.Now().Add(c.limit)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(b)
+}
+
+// watched is a watchedConn over conn.
+func watched(conn net.Conn, limit time.Duration) *watchedConn {
+	return &watchedConn{Conn: limitedConn{conn, limit}, limit: limit}
+}
+
 func TestWatchedConnEndsASilentRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -91,7 +109,7 @@ func TestWatchedConnEndsASilentRead(t *testing.T) {
 		defer here.Close()
 		defer there.Close()
 		start := time.Now()
-		_, err := (&watchedConn{Conn: here, limit: 8 * time.Second}).Read(make([]byte, 1))
+		_, err := watched(here, 8*time.Second).Read(make([]byte, 1))
 		if !errors.Is(err, errSilent) || time.Since(start) != 8*time.Second {
 			t.Errorf("after %s: %v", time.Since(start), err)
 		}
@@ -110,7 +128,7 @@ func TestWatchedConnCountsNeitherBytesNorAbsence(t *testing.T) {
 				there.Write([]byte{1})
 			}
 		}()
-		conn := &watchedConn{Conn: here, limit: 8 * time.Second}
+		conn := watched(here, 8*time.Second)
 		buf := make([]byte, 5)
 		if _, err := io.ReadFull(conn, buf[:4]); err != nil {
 			t.Fatalf("a message that arrives slowly: %v", err)
@@ -141,7 +159,7 @@ func (c *stoppedConn) Read(b []byte) (int, error) {
 func TestWatchedConnForgivesItsOwnProcess(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		conn := &watchedConn{Conn: &stoppedConn{}, limit: 8 * time.Second}
+		conn := watched(&stoppedConn{}, 8*time.Second)
 		if n, err := conn.Read(make([]byte, 1)); n != 1 || err != nil {
 			t.Errorf("read %d, %v", n, err)
 		}

@@ -25,6 +25,7 @@ type link struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer // ends ctx if the subscriptions are not confirmed in time
 	dialed bool
+	inSink bool // the sink's Flush runs, which go-redis calls by reading
 
 	channelOK, patternOK bool // confirmed by Redis
 }
@@ -32,9 +33,11 @@ type link struct {
 // newLink prepares a link that ends with ctx. Nothing is sent before subscribe. flush is called on the reader's goroutine
 // before each wait for more.
 func newLink(ctx context.Context, cfg Config, flush func()) *link {
-	l := &link{dialer: &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout, feed: &feedSocket{
-		silence: cfg.HeartbeatTimeout, flush: flush, window: cfg.FlushWindow,
-	}}}
+	l := &link{}
+	l.dialer = &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout, feed: &feedSocket{
+		silence: cfg.HeartbeatTimeout, window: cfg.FlushWindow,
+		flush: func() { l.inSink = true; flush(); l.inSink = false },
+	}}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	l.timer = time.AfterFunc(cfg.HeartbeatTimeout, func() { l.cancel(errSlow) })
 	o := baseOptions(cfg)
@@ -42,7 +45,7 @@ func newLink(ctx context.Context, cfg Config, flush func()) *link {
 	o.MaxRetries = orNone(0)
 	o.PoolSize = 1
 	o.ReadBufferSize = readBuffer
-	// -2 keeps go-redis from setting deadlines: watchedConn has its own.
+	// -2 keeps go-redis from setting deadlines: the socket has a limit of its own.
 	o.ReadTimeout, o.WriteTimeout = -2, -2
 	l.client = redis.NewClient(o)
 	l.pubsub = l.client.Subscribe(l.ctx) // no channels yet: this sends nothing
@@ -76,7 +79,7 @@ func (l *link) subscribe(heartbeat string) error {
 // can only be closed.
 func (l *link) receive() (msg any, err error) {
 	err = l.guard(func() error {
-		// A negative timeout leaves the deadline to watchedConn.
+		// A negative timeout sets no deadline: the socket has its limit.
 		msg, err = l.pubsub.ReceiveTimeout(l.ctx, -1)
 		return err
 	})
@@ -89,6 +92,9 @@ func (l *link) receive() (msg any, err error) {
 func (l *link) guard(call func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			if l.inSink {
+				panic(p)
+			}
 			err = fmt.Errorf("%w: %v", errBadReply, p)
 		}
 	}()

@@ -34,6 +34,7 @@ func (f *Feed) runLinks(ctx context.Context) error {
 func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
 	l := newLink(ctx, f.cfg, f.sink.Flush)
 	defer l.close()
+	defer f.sink.Flush() // what came before a reply that ends the link
 	if err := l.subscribe(f.beat.channel); err != nil {
 		return false, err
 	}

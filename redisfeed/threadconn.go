@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,16 +25,11 @@ type threadConn struct {
 // newThreadConn takes over conn, a TCP or Unix socket, and closes it if it fails.
 func newThreadConn(conn net.Conn, limit time.Duration) (*threadConn, error) {
 	defer conn.Close() // what goes on is a duplicate
-	filer, ok := conn.(interface{ File() (*os.File, error) })
+	socket, ok := conn.(syscall.Conn)
 	if !ok {
 		return nil, fmt.Errorf("a %T is not a socket", conn)
 	}
-	file, err := filer.File()
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close() // it, too, belongs to the poller
-	fd, err := duplicate(file)
+	fd, err := duplicate(socket)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +41,8 @@ func newThreadConn(conn net.Conn, limit time.Duration) (*threadConn, error) {
 	return &threadConn{file: os.NewFile(uintptr(fd), "redis"), local: conn.LocalAddr(), remote: conn.RemoteAddr()}, nil
 }
 
-func duplicate(file *os.File) (fd int, err error) {
-	raw, err := file.SyscallConn()
+func duplicate(socket syscall.Conn) (fd int, err error) {
+	raw, err := socket.SyscallConn()
 	if err != nil {
 		return -1, err
 	}

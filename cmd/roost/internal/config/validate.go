@@ -16,7 +16,7 @@ const (
 	maxReadBuffer    = 1 << 20
 	maxWriteBuffer   = 16 << 20
 	maxRetries       = 100
-	maxFlushWindow   = time.Second
+	maxFlushWindow   = 100 * time.Millisecond
 )
 
 // Validate checks what the values mean. Its error, when not nil, is Problems.

@@ -29,10 +29,10 @@ func Headroom(bytes uint64) (stop func()) {
 	return func() { p.stopped.Store(true) }
 }
 
-// pacer is Headroom at work. Cleanups run one after the other.
+// pacer is Headroom at work. One cleanup is registered at a time.
 type pacer struct {
 	headroom uint64 // static
-	percent  int    // owned by the cleanups, once there are any
+	percent  int    // owned by Headroom, then by the one cleanup
 	stopped  atomic.Bool
 }
 
