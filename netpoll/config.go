@@ -19,7 +19,10 @@ type Config struct {
 
 	Logger *slog.Logger // must not block: loops log; nil is slog.Default()
 
-	Loops int // event loops; 0 is GOMAXPROCS
+	// Loops is the number of event loops; 0 is GOMAXPROCS. Each sleeps in a system
+	// call and may keep a slot of Go's scheduler for up to 10 ms when it does:
+	// GOMAXPROCS should be larger.
+	Loops int
 
 	HandshakeTimeout time.Duration // from accept to the complete request head; 10 s
 	PingInterval     time.Duration // 30 s
