@@ -12,7 +12,7 @@ import (
 )
 
 // threadConn is a socket whose reader waits in read(2) itself, with a thread of its own, and not in Go's poller. The
-// feed reads all day on one socket: the poller would cost it four system calls and a pass of the scheduler for each
+// feed reads all day on one socket: the poller would cost it more system calls and a pass of the scheduler for each
 // wake-up, where the kernel can hand the bytes to the thread that sleeps.
 //
 // A read gives up with os.ErrDeadlineExceeded after the limit that it was made with; deadlines set later are ignored.

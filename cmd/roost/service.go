@@ -32,7 +32,7 @@ const shutdownLimit = 25 * time.Second
 const otherDescriptors = 96
 
 // heapHeadroom is how much garbage, in bytes, may pile up between two
-// collections.
+// collections in busy times.
 const heapHeadroom = 16 << 20
 
 // service is the rooms, wired together.
