@@ -14,6 +14,7 @@ type countingConn struct {
 
 func (c *countingConn) HubLink() *Link        { return &c.link }
 func (c *countingConn) Deliver(*Notification) { c.n++ }
+func (c *countingConn) Replaced()             {}
 
 // admitted is a hub with perUser connections of each of its users, n in all.
 type admitted struct {

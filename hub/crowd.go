@@ -15,12 +15,20 @@ func (c *crowd) join(conn Conn) {
 	conn.HubLink().seat = int32(len(c.conns))
 }
 
-// leave lets a member go. The last one takes over its seat.
-func (c *crowd) leave(link *Link) {
+// leave lets a member go. The last one takes over its seat; where the order
+// counts, all that came later move up instead, and the oldest stays the first.
+func (c *crowd) leave(link *Link, ordered bool) {
 	end := len(c.conns) - 1
-	last := c.conns[end]
-	c.conns[link.seat-1] = last
-	last.HubLink().seat = link.seat
+	if ordered {
+		for i := int(link.seat); i <= end; i++ {
+			c.conns[i-1] = c.conns[i]
+			c.conns[i-1].HubLink().seat = int32(i)
+		}
+	} else {
+		last := c.conns[end]
+		c.conns[link.seat-1] = last
+		last.HubLink().seat = link.seat
+	}
 	link.seat = 0
 	c.conns[end] = nil
 	c.conns = c.conns[:end]

@@ -8,8 +8,13 @@ import (
 	"time"
 )
 
-// ErrFull is returned by Admit when Config.MaxConnections are admitted already.
-var ErrFull = errors.New("hub: the limit of connections is reached")
+// What Admit returns when there is no room.
+var (
+	// ErrFull: Config.MaxConnections are admitted already.
+	ErrFull = errors.New("hub: the limit of connections is reached")
+	// ErrUserFull: the user has Config.MaxPerUser already.
+	ErrUserFull = errors.New("hub: the limit of connections of one user is reached")
+)
 
 // Conn is one open connection, as far as the hub is concerned.
 type Conn interface {
@@ -22,6 +27,12 @@ type Conn interface {
 	// wait for room in that queue. The connection may be closed by then: it
 	// counts what it can't send.
 	Deliver(n *Notification)
+
+	// Replaced tells the connection to end: its user has opened a newer one, and
+	// may have no more (Config.ReplaceOldest). It is not admitted any longer. It
+	// is called without locks, from the goroutine that called Admit, and must
+	// not wait.
+	Replaced()
 }
 
 // Notification is one message on its way to the connections of a user. It is
@@ -35,6 +46,12 @@ type Notification struct {
 type Config struct {
 	// MaxConnections bounds the connections of all users together; 0 is no bound.
 	MaxConnections int
+
+	// MaxPerUser bounds the connections of one user; 0 is no bound. A connection
+	// beyond it is refused with ErrUserFull, or, with ReplaceOldest, takes the
+	// place of the user's oldest.
+	MaxPerUser    int
+	ReplaceOldest bool
 
 	// TrackPresence keeps a mark for each user whose first connection came or
 	// whose last one went, for TakeChanged. Leave it off where nobody takes
@@ -75,6 +92,7 @@ func New(cfg Config) *Hub {
 	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), changed: make(chan struct{}, 1)}
 	h.invalidLog = newInvalidLog(cfg.Logger)
 	for i := range h.shards {
+		h.shards[i].limit, h.shards[i].replace = cfg.MaxPerUser, cfg.ReplaceOldest
 		if cfg.TrackPresence {
 			h.shards[i].dirty = make(map[string]struct{})
 		}
@@ -82,15 +100,15 @@ func New(cfg Config) *Hub {
 	return h
 }
 
-// Admit registers a connection of user, or refuses it with ErrFull. The checks
-// and the entry are one step: of two connections that want the last place, one
-// gets it. On success it returns how many connections there are now, in all and
+// Admit registers a connection of user, or refuses it with ErrFull or
+// ErrUserFull. The checks and the entry are one step: of two connections that
+// want the last place, one gets it. On success it returns how many connections there are now, in all and
 // of this user. The caller admits a connection once, on its own loop, and hands
 // a string that it does not change afterwards.
 func (h *Hub) Admit(c Conn, user string) (total, ofUser int, err error) {
 	hash := h.hash(user)
 	if IsProbe(user) {
-		_, _ = h.shard(hash).add(c, user, hash)
+		_ = h.shard(hash).add(c, user, hash)
 		return h.Connections(), 1, nil
 	}
 	total = int(h.connections.Add(1))
@@ -98,12 +116,19 @@ func (h *Hub) Admit(c Conn, user string) (total, ofUser int, err error) {
 		h.connections.Add(-1)
 		return 0, 0, ErrFull
 	}
-	ofUser, marked := h.shard(hash).add(c, user, hash)
-	if ofUser == 1 {
+	in := h.shard(hash).add(c, user, hash)
+	switch {
+	case in.refused:
+		h.connections.Add(-1)
+		return 0, 0, ErrUserFull
+	case in.replaced != nil:
+		total = int(h.connections.Add(-1))
+		in.replaced.Replaced()
+	case in.first:
 		h.users.Add(1)
 	}
-	h.announce(marked)
-	return total, ofUser, nil
+	h.announce(in.marked)
+	return total, in.ofUser, nil
 }
 
 // Remove takes an admitted connection out again, and returns how many are left,

@@ -5,12 +5,14 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
 // fakeConn is a connection that keeps what it is handed.
 type fakeConn struct {
-	link Link
+	link     Link
+	replaced atomic.Bool
 
 	mu  sync.Mutex
 	got []string // guarded by mu
@@ -23,6 +25,9 @@ func (c *fakeConn) Deliver(n *Notification) {
 	defer c.mu.Unlock()
 	c.got = append(c.got, string(n.Frame))
 }
+
+// Replaced implements Conn.
+func (c *fakeConn) Replaced() { c.replaced.Store(true) }
 
 func (c *fakeConn) count() int {
 	c.mu.Lock()
@@ -208,5 +213,66 @@ func TestDeliverAllocations(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(200, func() { h.ConnectionsOf("carol") }); n != 0 {
 		t.Errorf("a look-up costs %v allocations, want 0", n)
+	}
+}
+
+// One user can't have more than there may be of them, and others don't feel it.
+func TestMaxPerUser(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet(), MaxPerUser: 2})
+	first := mustAdmit(t, h, "alice")
+	mustAdmit(t, h, "alice")
+	for range 3 {
+		if _, _, err := h.Admit(new(fakeConn), "alice"); err != ErrUserFull {
+			t.Fatalf("the third was admitted with %v, want ErrUserFull", err)
+		}
+	}
+	mustAdmit(t, h, "bob")
+	if h.Connections() != 3 || h.ConnectionsOf("alice") != 2 || h.Users() != 2 {
+		t.Errorf("%d connections, %d of alice, %d users", h.Connections(), h.ConnectionsOf("alice"), h.Users())
+	}
+	h.Remove(first)
+	mustAdmit(t, h, "alice")
+}
+
+// With ReplaceOldest the oldest that is left makes room, whatever left before.
+func TestReplaceOldest(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []int{1, 2, 3, 7} {
+		h := New(Config{Logger: quiet(), MaxPerUser: limit, ReplaceOldest: true})
+		var here []*fakeConn
+		for i := range 50 {
+			if i%5 == 3 { // one in the middle leaves by itself
+				gone := len(here) / 2
+				h.Remove(here[gone])
+				here = slices.Delete(here, gone, gone+1)
+			}
+			c := new(fakeConn)
+			if _, ofUser, err := h.Admit(c, "alice"); err != nil || ofUser > limit {
+				t.Fatalf("limit %d: connection %d: %d of the user, %v", limit, i, ofUser, err)
+			}
+			here = append(here, c)
+			if len(here) > limit {
+				if !here[0].replaced.Load() {
+					t.Fatalf("limit %d: the oldest was not replaced by connection %d", limit, i)
+				}
+				h.Remove(here[0]) // as its loop does, late
+				here = here[1:]
+			}
+			for _, c := range here {
+				if c.replaced.Load() {
+					t.Fatalf("limit %d: a younger one was replaced by connection %d", limit, i)
+				}
+			}
+			if h.ConnectionsOf("alice") != len(here) || h.Connections() != len(here) || h.Users() != min(1, len(here)) {
+				t.Fatalf("limit %d: %d connections are counted, %d are here", limit, h.Connections(), len(here))
+			}
+		}
+		h.Deliver("alice", `{"type":"x"}`)
+		for _, c := range here {
+			if c.count() != 1 {
+				t.Errorf("limit %d: one that is left got %d notifications", limit, c.count())
+			}
+		}
 	}
 }

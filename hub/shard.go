@@ -23,27 +23,50 @@ func (l *Link) User() string { return l.user }
 
 // shard is a part of the registry: the users of whose hash it is.
 type shard struct {
-	mu    sync.Mutex
-	users table               // guarded by mu
-	spare *crowd              // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
-	dirty map[string]struct{} // guarded by mu; nil when presence is not tracked
+	mu      sync.Mutex
+	users   table               // guarded by mu
+	limit   int                 // static: connections of one user; 0 is no bound
+	replace bool                // static: the newest takes the place of the oldest
+	spare   *crowd              // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
+	dirty   map[string]struct{} // guarded by mu; nil when presence is not tracked
 }
 
-// add registers a connection. It returns how many its user has now, and whether
-// the user was marked as changed.
-func (s *shard) add(c Conn, user string, hash uint32) (ofUser int, marked bool) {
+// admission is what add did.
+type admission struct {
+	ofUser   int  // how many connections the user has now
+	first    bool // the user had none
+	marked   bool // the user was marked as changed
+	refused  bool // the user has too many: nothing was done
+	replaced Conn // the user's oldest connection, which was taken out for the new one; or nil
+}
+
+// add registers a connection.
+func (s *shard) add(c Conn, user string, hash uint32) admission {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slot, found := s.users.find(hash, user)
 	if !found {
 		*c.HubLink() = Link{user: user, hash: hash, seat: 1}
 		s.users.insert(c)
-		return 1, s.mark(user)
+		return admission{ofUser: 1, first: true, marked: s.mark(user)}
+	}
+	full := s.limit > 0 && s.countAt(slot) >= s.limit
+	if full && !s.replace {
+		return admission{refused: true}
 	}
 	crowd := s.crowdAt(slot)
 	*c.HubLink() = Link{user: crowd.HubLink().user, hash: hash}
 	crowd.join(c)
-	return len(crowd.conns), false
+	in := admission{}
+	if full {
+		in.replaced = crowd.conns[0]
+		crowd.leave(in.replaced.HubLink(), s.replace)
+	}
+	in.ofUser = len(crowd.conns)
+	if in.ofUser == 1 {
+		s.disband(crowd, slot)
+	}
+	return in
 }
 
 // remove takes a connection out. It returns how many its user has left, whether
@@ -64,7 +87,7 @@ func (s *shard) remove(link *Link) (ofUser int, marked, was bool) {
 		s.users.remove(slot)
 		return 0, s.mark(link.user), true
 	}
-	crowd.leave(link)
+	crowd.leave(link, s.replace)
 	ofUser = len(crowd.conns)
 	if ofUser == 1 {
 		s.disband(crowd, slot)

@@ -31,9 +31,28 @@ type Config struct {
 	LingerTimeout    time.Duration // from the last words to the end at the latest; 2 s
 	RetryAfter       time.Duration // what a refused client is told to wait; 5 s
 
-	MaxMessage       int // bytes of a client's message; 0 is no bound
-	QueueMessages    int // notifications that wait for one connection; 256
-	QueueBytes       int // bytes of these; 1 MiB
+	HandshakeRate  int // upgrades a second that are looked at; 0 is no bound
+	HandshakeBurst int // as many at once; HandshakeRate at least
+
+	// RejectAfterUpgrade refuses upgrades with a 101 and a close frame, whose code
+	// is 4000 and the HTTP status, in place of the status: browsers show pages
+	// nothing of a failed handshake.
+	RejectAfterUpgrade bool
+
+	MaxMessage    int // bytes of a client's message; 0 is no bound
+	MessageRate   int // messages and control frames a second from one client; 0 is no bound
+	MessageBurst  int // as many at once; MessageRate at least
+	QueueMessages int // notifications that wait for one connection; 256
+	QueueBytes    int // bytes of these; 1 MiB
+
+	// QueueTotal bounds the bytes of what waits for all connections together, in
+	// equal shares for the loops; 0 is no bound. A frame that waits for many
+	// connections counts for each of them, although there is one of it in memory.
+	QueueTotal int
+	// CloseSlow ends a connection that a notification finds no room for, with
+	// 1013; otherwise it only misses that one.
+	CloseSlow bool
+
 	ReadBuffer       int // bytes that one connection is read in a turn of its loop; 4096 at least
 	MailboxItems     int // notifications that wait for one loop before the feed does; 16384
 	LingeringSockets int // sockets of one loop that may linger at a time; 1024
@@ -66,6 +85,8 @@ func (c Config) withDefaults(procs int) Config {
 	fillInt(&c.QueueBytes, 1<<20)
 	fillInt(&c.MailboxItems, 16384)
 	fillInt(&c.LingeringSockets, 1024)
+	c.HandshakeBurst = max(c.HandshakeBurst, c.HandshakeRate)
+	c.MessageBurst = max(c.MessageBurst, c.MessageRate)
 	c.ReadBuffer = max(c.ReadBuffer, 4096)
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -55,6 +55,14 @@ func (l *loop) drain() {
 	l.flushDirty()
 }
 
+// drainAll drains until nothing waits in the mailbox: what was delivered before
+// goes out before.
+func (l *loop) drainAll() {
+	for l.more = true; l.more; {
+		l.drain()
+	}
+}
+
 // takeMail fetches what has come, and reports whether that is anything.
 func (l *loop) takeMail() bool {
 	clear(l.batch)

@@ -28,6 +28,7 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 	}
 	l.forgetHead(c)
 	l.unregister(c, why)
+	l.ceaseOpening(c)
 	c.state = stateClosing
 	c.part = &part{leftover: discardLimit}
 	l.stats.ending.Add(1)
@@ -110,6 +111,8 @@ func (l *loop) forget(c *conn) {
 	}
 	l.abandonQueue(c)
 	l.forgetHead(c)
+	delete(l.talkers, c)
+	l.ceaseOpening(c)
 	c.state = stateClosed
 	c.part = nil
 	l.wheel.disarm(c)

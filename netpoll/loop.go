@@ -42,6 +42,8 @@ type loop struct {
 	tasks taskList    // any goroutine
 	alive atomic.Bool // set by the loop when the prober asks
 
+	queueShare int // static: the loop's part of Config.QueueTotal; 0 is no bound
+
 	turn sync.Mutex // guards everything below
 
 	asleep bool // waits for events, or is about to, until armed
@@ -56,13 +58,17 @@ type loop struct {
 	next    int
 	dirty   []*conn // have something to write, and get one write each at the end of a drain
 	queues  []*outQueue
-	input   []byte // what was read from one connection, for as long as it takes to handle it
-	scratch []byte
-	decoder wsproto.Decoder // for frames that come whole, which is nearly all of them
+	talkers talkers
+
+	newcomers newcomers
+	input     []byte // what was read from one connection, for as long as it takes to handle it
+	scratch   []byte
+	decoder   wsproto.Decoder // for frames that come whole, which is nearly all of them
 }
 
 func newLoop(s *Server, index int) (*loop, error) {
 	l := &loop{server: s, index: index, scratch: make([]byte, scratchSize), input: make([]byte, s.cfg.ReadBuffer)}
+	l.queueShare = s.cfg.QueueTotal / s.cfg.Loops
 	l.mail = newMailbox(s.cfg.MailboxItems, l.poll.ring)
 	l.wheel.now = s.tick(s.now())
 	return l, l.poll.open()

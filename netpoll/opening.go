@@ -14,6 +14,8 @@ func (l *loop) open(fd int) {
 	c := &conn{loop: l, fd: int32(fd), heard: l.server.now()}
 	l.server.conns.set(c.fd, c)
 	l.stats.sockets.Add(1)
+	l.stats.opening.Add(1)
+	l.newcomers.add(c)
 	l.at(c, c.heard+l.server.cfg.HandshakeTimeout)
 }
 
@@ -58,16 +60,32 @@ func (l *loop) forgetHead(c *conn) {
 
 // decide does what a complete head asks for. more is what came behind it.
 func (l *loop) decide(c *conn, head, more []byte) {
-	req, refusal := l.server.cfg.Gate.Read(head, time.Now())
+	req, refusal := l.server.cfg.Gate.Read(head)
 	switch {
 	case refusal != nil:
-		l.refuse(c, refusal, ReasonAnswered)
+		l.reject(c, req, refusal)
 	case req.Kind == wsproto.Health:
 		status, body := l.server.cfg.Health()
 		l.stats.health.Add(1)
 		l.end(c, ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
+	default:
+		l.identify(c, req, more)
+	}
+}
+
+// identify finds out who asks for an upgrade. What costs nothing is looked at
+// before the token, which costs the most of a handshake.
+func (l *loop) identify(c *conn, req wsproto.Request, more []byte) {
+	if !req.Probe && l.server.tooManyHandshakes() {
+		l.reject(c, req, wsproto.RefuseBusy(l.server.retryAfter()))
+		return
+	}
+	refusal := l.server.cfg.Gate.Identify(&req, time.Now())
+	switch {
+	case refusal != nil:
+		l.reject(c, req, refusal)
 	case l.server.draining.Load() && !req.Probe:
-		l.refuse(c, wsproto.RefuseDraining(l.server.cfg.RetryAfter), ReasonAnswered)
+		l.reject(c, req, wsproto.RefuseDraining(l.server.retryAfter()))
 	default:
 		l.admit(c, req, more)
 	}
@@ -79,13 +97,19 @@ func (l *loop) decide(c *conn, head, more []byte) {
 func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 	c.probe = req.Probe // before others can find the connection
 	total, ofUser, err := l.server.cfg.Hub.Admit(c, req.User)
-	if errors.Is(err, hub.ErrFull) {
-		l.refuse(c, wsproto.RefuseFull(l.server.cfg.RetryAfter), ReasonAnswered)
+	switch {
+	case errors.Is(err, hub.ErrFull):
+		l.reject(c, req, wsproto.RefuseFull(l.server.retryAfter()))
+		return
+	case errors.Is(err, hub.ErrUserFull):
+		l.reject(c, req, wsproto.RefuseUserFull(l.server.retryAfter()))
 		return
 	}
 	now := l.server.now()
+	l.ceaseOpening(c)
 	c.state = stateOpen
 	c.heard, c.pingAt = now, l.firstPing(now)
+	l.newcomers.trim()
 	if !c.probe {
 		l.stats.opened.Add(1)
 		l.logConnected(c, total, ofUser)

@@ -53,6 +53,20 @@ func (q *outQueue) push(n *hub.Notification) {
 	q.bytes += len(n.Frame)
 }
 
+// dropWaiting forgets everything but the partial piece, and returns how many
+// notifications, and bytes of them, that were.
+func (q *outQueue) dropWaiting() (n, bytes int) {
+	for _, frame := range q.frames[q.head:] {
+		n++
+		bytes += len(frame.Frame)
+	}
+	clear(q.frames)
+	q.frames, q.head = q.frames[:0], 0
+	q.bytes -= bytes
+	q.pong, q.ping = q.pong[:0], nil
+	return n, bytes
+}
+
 // gather returns the bytes that leave next: as many whole pieces as fit into
 // scratch, or the first one itself where a copy is not needed or not possible.
 func (q *outQueue) gather(scratch []byte) []byte {

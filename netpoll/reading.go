@@ -46,7 +46,9 @@ func (l *loop) readFrames(c *conn, b []byte) {
 	if c.part != nil {
 		decoder = &c.part.decoder
 	}
-	c.heard = l.server.now()
+	now := l.server.now()
+	free := now-c.heard >= quietFor
+	c.heard = now
 	for len(b) > 0 && c.state == stateOpen {
 		event, rest, problem := decoder.Next(b, l.server.cfg.MaxMessage)
 		if problem != nil {
@@ -54,6 +56,11 @@ func (l *loop) readFrames(c *conn, b []byte) {
 			break
 		}
 		b = rest
+		// A read that ends nothing counts too: fragments come as fast as messages.
+		if !free && event.Kind != wsproto.EventClose && !l.mayTalk(c) {
+			break
+		}
+		free = false
 		if event.Kind != wsproto.EventNone {
 			l.heardFrom(c, event)
 		}

@@ -14,6 +14,10 @@ const (
 	ReasonProtocol          // the client broke RFC 6455
 	ReasonInvalid           // the client sent text that is not UTF-8
 	ReasonTooBig            // the client sent more than WS_MAX_MESSAGE_SIZE
+	ReasonSlow              // a notification found its write queue full, and WS_SLOW_CONSUMER is close
+	ReasonTooFast           // the client sent more than WS_MESSAGE_RATE allows
+	ReasonReplaced          // the user has opened a newer connection, and may have no more
+	ReasonExpired           // the token has expired, and WS_CLOSE_ON_EXPIRY is set
 	ReasonShutdown          // the server stops
 	ReasonRestart           // the server ends because it can't do its work
 	ReasonWriteError        // the socket failed while being written to
@@ -35,6 +39,10 @@ var reasonNames = [reasonCount]string{
 	ReasonProtocol:   "protocol_error",
 	ReasonInvalid:    "invalid_text",
 	ReasonTooBig:     "message_too_big",
+	ReasonSlow:       "slow_consumer",
+	ReasonTooFast:    "message_rate",
+	ReasonReplaced:   "replaced",
+	ReasonExpired:    "token_expired",
 	ReasonShutdown:   "shutdown",
 	ReasonRestart:    "restart",
 	ReasonWriteError: "write_error",
@@ -51,20 +59,23 @@ type failure uint8
 
 const (
 	failedFull   failure = iota // the connection's write queue was full: a slow consumer
+	failedMemory                // the write queues of all connections together were: slow consumers
 	failedClosed                // the connection ended before it was its turn
 	failureCount
 )
 
 var failureNames = [failureCount]string{
 	failedFull:   "queue_full",
+	failedMemory: "queues_full",
 	failedClosed: "connection_closed",
 }
 
-// turnedAway says why a socket was closed before it could say anything.
+// turnedAway says why a socket was closed before it had said what it wants.
 type turnedAway uint8
 
 const (
 	awayDescriptors turnedAway = iota // no descriptors left, by our own count
+	awayCrowdedOut                    // the same, and it was the oldest that had not said what it wants
 	awayWatch                         // epoll would not watch it
 	awayClosing                       // accepted while the server was stopping
 	awayCount
@@ -72,6 +83,7 @@ const (
 
 var awayNames = [awayCount]string{
 	awayDescriptors: "descriptors",
+	awayCrowdedOut:  "crowded_out",
 	awayWatch:       "epoll_failed",
 	awayClosing:     "stopping",
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // ErrClosed is what Serve returns after Shutdown.
@@ -32,6 +34,8 @@ type Server struct {
 	loops []*loop // static
 	conns table
 	port  port
+
+	handshakes *rate.Limiter // any goroutine; nil for no limit
 
 	accepts  acceptStats
 	draining atomic.Bool // handshakes are refused
@@ -61,6 +65,7 @@ func New(cfg Config) (*Server, error) {
 		started: time.Now().Add(-time.Second), tickLength: cfg.tickLength(),
 		busy: make(chan struct{}, 1), empty: make(chan struct{}, 1),
 		done: make(chan struct{}), failed: make(chan error, 1),
+		handshakes: newHandshakeLimit(cfg),
 	}
 	if err := s.startLoops(); err != nil {
 		return nil, fmt.Errorf("starting the event loops: %w", err)

@@ -80,9 +80,7 @@ func (s *Server) endConnections(all bool, bye Farewell) {
 // endAll ends the loop's connections, behind everything that was delivered. All
 // of them are in its wheel.
 func (l *loop) endAll(all bool, bye Farewell) {
-	for l.more = true; l.more; {
-		l.drain()
-	}
+	l.drainAll()
 	frame := wsproto.AppendClose(nil, bye.Code, bye.Text)
 	l.wheel.each(func(c *conn) {
 		defer l.guard(c)

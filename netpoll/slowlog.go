@@ -23,14 +23,14 @@ func newSlowLog(logger *slog.Logger) *slowLog {
 }
 
 // warn may be called from any loop.
-func (l *slowLog) warn(user string, waiting int) {
+func (l *slowLog) warn(user, full string, waiting int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.limit.Allow() {
 		l.leftOut++
 		return
 	}
-	l.logger.Warn("slow consumer: its queue is full, a notification was dropped",
-		"user_id", user, "waiting", waiting, "similar_lines_left_out", l.leftOut)
+	l.logger.Warn("slow consumer: no room for a notification, it was dropped",
+		"user_id", user, "reason", full, "waiting", waiting, "similar_lines_left_out", l.leftOut)
 	l.leftOut = 0
 }

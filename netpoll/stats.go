@@ -24,6 +24,7 @@ type loopStats struct {
 	pings       atomic.Uint64
 	messages    atomic.Uint64 // from clients
 	stalled     atomic.Int64  // connections that the kernel takes nothing for
+	opening     atomic.Int64  // connections that have not completed their request head
 	heads       atomic.Int64  // connections with a part of their request head
 	ending      atomic.Int64  // connections that have, or wait for, their last words
 	lingering   atomic.Int64  // of these: only waiting for the client to close

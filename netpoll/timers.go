@@ -84,6 +84,7 @@ func (l *loop) due(c *conn, now time.Duration) {
 		return
 	}
 	if now >= c.pingAt {
+		l.talkers.quiet(c, now)
 		l.ping(c)
 		// From now, not from when it was due: after a pause of the machine one
 		// ping is enough.

@@ -23,9 +23,11 @@ func (l *loop) deliver(item delivery) {
 // enqueue puts a notification into the connection's write queue, or drops it
 // where that is full.
 func (l *loop) enqueue(c *conn, n *hub.Notification) {
-	if c.out != nil && c.out.stalled == 0 && l.full(c.out, n) {
-		// Full of what came in this batch: the kernel may well take all of it.
-		l.flush(c)
+	if c.out != nil && c.out.stalled == 0 {
+		if _, full := l.full(c.out, n); full {
+			// Full of what came in this batch: the kernel may well take all of it.
+			l.flush(c)
+		}
 		if c.state != stateOpen {
 			l.fail(c, failedClosed, 1)
 			return
@@ -35,20 +37,27 @@ func (l *loop) enqueue(c *conn, n *hub.Notification) {
 		l.borrowQueue(c)
 		l.dirty = append(l.dirty, c)
 	}
-	if l.full(c.out, n) {
-		l.fail(c, failedFull, 1)
-		l.server.slowLog.warn(c.link.User(), c.out.notifications())
+	if why, full := l.full(c.out, n); full {
+		l.fail(c, why, 1)
+		l.slowConsumer(c, why)
 		return
 	}
 	c.out.push(n)
 	l.queued(c, 1, len(n.Frame))
 }
 
-// full reports whether q has no room for n. One notification always has.
-func (l *loop) full(q *outQueue, n *hub.Notification) bool {
+// full reports whether q has no room for n, and what is full. One notification
+// always has room.
+func (l *loop) full(q *outQueue, n *hub.Notification) (why failure, full bool) {
 	waiting := q.notifications()
 	cfg := &l.server.cfg
-	return waiting >= cfg.QueueMessages || (waiting > 0 && q.bytes+len(n.Frame) > cfg.QueueBytes)
+	switch {
+	case waiting >= cfg.QueueMessages, waiting > 0 && q.bytes+len(n.Frame) > cfg.QueueBytes:
+		return failedFull, true
+	case waiting > 0 && l.queueShare > 0 && int(l.stats.queuedBytes.Load())+len(n.Frame) > l.queueShare:
+		return failedMemory, true
+	}
+	return 0, false
 }
 
 // flushDirty writes to each connection that got something since the last time.

@@ -54,7 +54,7 @@ func BenchmarkRead(b *testing.B) {
 	head := browserHead(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, refusal := gate.Read(head, testNow); refusal != nil {
+		if _, refusal := decide(gate, head); refusal != nil {
 			b.Fatal(refusal.Text())
 		}
 	}
@@ -67,7 +67,7 @@ func BenchmarkHandshake(b *testing.B) {
 	dst := make([]byte, 0, 256)
 	b.ReportAllocs()
 	for b.Loop() {
-		request, refusal := gate.Read(in[:HeadEnd(in, 0)], testNow)
+		request, refusal := decide(gate, in[:HeadEnd(in, 0)])
 		if refusal != nil {
 			b.Fatal(refusal.Text())
 		}
@@ -81,7 +81,7 @@ func BenchmarkReadOddToken(b *testing.B) {
 	head := upgradeHead("/ws?token=" + signJSON(b, hs256, `{"sub":"user-0123456789","email":"user@example.com","exp":1.8e9}`))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, refusal := gate.Read(head, testNow); refusal != nil {
+		if _, refusal := decide(gate, head); refusal != nil {
 			b.Fatal(refusal.Text())
 		}
 	}
@@ -92,7 +92,7 @@ func BenchmarkReadHealth(b *testing.B) {
 	head := lines("GET /health HTTP/1.1", "Host: push.example.com", "User-Agent: kube-probe/1.34", "Accept: */*", "Connection: close")
 	b.ReportAllocs()
 	for b.Loop() {
-		gate.Read(head, testNow)
+		decide(gate, head)
 	}
 }
 
@@ -104,7 +104,7 @@ func BenchmarkReadWrongSignature(b *testing.B) {
 	head := browserHead(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, refusal := gate.Read(head, testNow); refusal == nil {
+		if _, refusal := decide(gate, head); refusal == nil {
 			b.Fatal("accepted")
 		}
 	}

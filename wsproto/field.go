@@ -55,6 +55,10 @@ func (h *head) keep(name, value []byte) {
 		if equalFold(name, "connection") {
 			h.connectUpgrade = h.connectUpgrade || listHas(value, "upgrade")
 		}
+	case len("authorization"):
+		if equalFold(name, "authorization") {
+			h.authorized(value)
+		}
 	case len("content-length"):
 		if equalFold(name, "content-length") {
 			h.length.set(value)
@@ -64,6 +68,10 @@ func (h *head) keep(name, value []byte) {
 			h.encoded = true
 		} else if equalFold(name, "sec-websocket-key") {
 			h.key.set(value)
+		}
+	case len("sec-websocket-protocol"):
+		if equalFold(name, "sec-websocket-protocol") {
+			h.offered(value)
 		}
 	case len("sec-websocket-version"):
 		if equalFold(name, "sec-websocket-version") {

@@ -69,10 +69,11 @@ func NewGate(config GateConfig) (*Gate, error) {
 	return gate, nil
 }
 
-// Read decides what a head (as [HeadEnd] measured it) asks for. Exactly one of the
-// results is meaningful: the request may go on when the refusal is nil. Neither
-// aliases b. now is the time to check the token against.
-func (g *Gate) Read(b []byte, now time.Time) (Request, *Refusal) {
+// Read decides what a head (as [HeadEnd] measured it) asks for. The request may go
+// on when the refusal is nil; one for an upgrade then has to say who asks, see
+// [Gate.Identify], and until then it aliases b. With a refusal the request is good
+// for nothing but [Request.AppendRejection].
+func (g *Gate) Read(b []byte) (Request, *Refusal) {
 	if len(b) > MaxHead {
 		return Request{}, RefuseHeadTooLarge()
 	}
@@ -80,7 +81,7 @@ func (g *Gate) Read(b []byte, now time.Time) (Request, *Refusal) {
 	refusal := h.parse(b)
 	var request Request
 	if refusal == nil {
-		request, refusal = g.route(&h, now)
+		request, refusal = g.route(&h)
 	}
 	if refusal != nil && string(h.method) == "HEAD" {
 		refusal = refusal.withoutBody()
@@ -88,10 +89,10 @@ func (g *Gate) Read(b []byte, now time.Time) (Request, *Refusal) {
 	return request, refusal
 }
 
-func (g *Gate) route(h *head, now time.Time) (Request, *Refusal) {
+func (g *Gate) route(h *head) (Request, *Refusal) {
 	switch string(h.path) {
 	case "/ws":
-		return g.readUpgrade(h, now)
+		return g.readUpgrade(h)
 	case "/health":
 		return readHealth(h)
 	}
@@ -110,26 +111,22 @@ func readHealth(h *head) (Request, *Refusal) {
 	return Request{}, refuseHealthMethod
 }
 
-func (g *Gate) readUpgrade(h *head, now time.Time) (Request, *Refusal) {
+func (g *Gate) readUpgrade(h *head) (Request, *Refusal) {
 	if string(h.method) != "GET" {
 		return Request{}, refuseUpgradeMethod
 	}
 	if refusal := h.checkUpgrade(); refusal != nil {
 		return Request{}, refusal
 	}
+	request := Request{Kind: Upgrade, protocol: h.offersProtocol}
+	copy(request.key[:], h.key.value)
 	// RFC 6455 section 4.2.2, 1: an origin that is not wanted gets a 403.
 	// Clients other than browsers send none.
 	if h.origin.count > 0 && !g.origins.allow(h.origin.value) {
-		return Request{}, refuseOrigin
+		return request, refuseOrigin
 	}
-	request := Request{Kind: Upgrade}
-	copy(request.key[:], h.key.value)
-	var refusal *Refusal
-	request.User, request.Probe, refusal = g.identify(h.query, now)
-	if refusal != nil {
-		return Request{}, refusal
-	}
-	return request, nil
+	refusal := g.readCredentials(h, &request)
+	return request, refusal
 }
 
 // checkUpgrade follows the list of RFC 6455 section 4.2.1.
@@ -160,26 +157,4 @@ func validKey(key []byte) bool {
 	}
 	n, err := base64.StdEncoding.Decode(nonce[:], key)
 	return err == nil && n == 16
-}
-
-// identify finds out who asks: by ticket where one is given and understood,
-// otherwise by token.
-func (g *Gate) identify(query []byte, now time.Time) (user string, probe bool, refusal *Refusal) {
-	if g.ticket != nil {
-		if ticket, count, ok := queryValue(query, "ticket"); count > 0 {
-			if user, ok = g.admit(ticket, ok && count == 1); !ok {
-				return "", false, refuseTicket
-			}
-			return user, true, nil
-		}
-	}
-	user, refusal = g.readToken(query, now)
-	return user, false, refusal
-}
-
-func (g *Gate) admit(ticket []byte, wellFormed bool) (user string, ok bool) {
-	if !wellFormed {
-		return "", false
-	}
-	return g.ticket(ticket)
 }

@@ -37,7 +37,7 @@ func TestReadAccepts(t *testing.T) {
 			if end := HeadEnd(head, 0); end != len(head) {
 				t.Fatalf("HeadEnd = %d of %d", end, len(head))
 			}
-			request, refusal := gate.Read(head, testNow)
+			request, refusal := decide(gate, head)
 			if refusal != nil {
 				t.Fatalf("refused: %d %s", refusal.Status, refusal.Text())
 			}
@@ -67,7 +67,7 @@ func TestReadHealth(t *testing.T) {
 		lines("OPTIONS /health HTTP/1.1", "Host: h"),
 		lines("GET /health HTTP/1.1", "Host: h", "Connection: Upgrade", "Upgrade: websocket"),
 	} {
-		request, refusal := gate.Read(head, testNow)
+		request, refusal := decide(gate, head)
 		if refusal != nil || request.Kind != Health || request.User != "" {
 			t.Errorf("%q: %+v, %+v", head, request, refusal)
 		}
@@ -139,11 +139,11 @@ func TestReadRefusesUpgrade(t *testing.T) {
 // checkRefusal reads a head that must be refused, and the answer with net/http.
 func checkRefusal(t *testing.T, gate *Gate, head []byte, status int, reason RefusalReason, header string) {
 	t.Helper()
-	request, refusal := gate.Read(head, testNow)
+	request, refusal := decide(gate, head)
 	if refusal == nil {
 		t.Fatalf("accepted as %+v", request)
 	}
-	if request != (Request{}) {
+	if request.User != "" || request.Probe {
 		t.Errorf("refused, and yet %+v", request)
 	}
 	if refusal.Status != status || refusal.Reason != reason {
@@ -250,7 +250,7 @@ func TestSyntaxIsNamed(t *testing.T) {
 		"GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n":   "more than one Host",
 		"GET / HTTP/1.0\r\nTransfer-Encoding: x\r\n\r\n": "body",
 	} {
-		_, refusal := gate.Read([]byte(head), testNow)
+		_, refusal := decide(gate, []byte(head))
 		if refusal == nil || !strings.Contains(refusal.Text(), want) {
 			t.Errorf("%q: %+v, want one about %q", head, refusal, want)
 		}
@@ -273,7 +273,7 @@ func TestReadBoundsTheHead(t *testing.T) {
 
 	over := len(head) - MaxHead
 	fits := bytes.Replace(head, []byte(strings.Repeat("x", over)), nil, 1)
-	if _, refusal := gate.Read(fits, testNow); len(fits) != MaxHead || refusal != nil {
+	if _, refusal := decide(gate, fits); len(fits) != MaxHead || refusal != nil {
 		t.Errorf("%d bytes: %+v", len(fits), refusal)
 	}
 }
@@ -287,7 +287,7 @@ func TestReadOrder(t *testing.T) {
 	checkRefusal(t, gate, upgradeHead("/ws?token="+goodToken(t, "alice"), bad), 403, ReasonOrigin, "")
 	checkRefusal(t, gate, upgradeHead("/ws?token=x", "Origin: HTTPS://A.Example:443"), 401, ReasonTokenMalformed, "")
 	checkRefusal(t, gate, upgradeHead("/ws"), 401, ReasonTokenMissing, "")
-	if _, refusal := gate.Read(lines("GET /health HTTP/1.1", "Host: h", bad), testNow); refusal != nil {
+	if _, refusal := decide(gate, lines("GET /health HTTP/1.1", "Host: h", bad)); refusal != nil {
 		t.Errorf("health with an origin: %+v", refusal)
 	}
 }
@@ -297,7 +297,7 @@ func TestTicket(t *testing.T) {
 	gate := newTestGate(t, GateConfig{Ticket: func(ticket []byte) (string, bool) {
 		return "\x01probe", string(ticket) == "let me/in"
 	}})
-	request, refusal := gate.Read(upgradeHead("/ws?ticket=let+me%2fin"), testNow)
+	request, refusal := decide(gate, upgradeHead("/ws?ticket=let+me%2fin"))
 	if refusal != nil || request.User != "\x01probe" || !request.Probe {
 		t.Errorf("good ticket: %+v, %+v", request, refusal)
 	}
@@ -305,7 +305,7 @@ func TestTicket(t *testing.T) {
 		"ticket=let+me%2fin&ticket=let+me%2fin"} {
 		checkRefusal(t, gate, upgradeHead("/ws?"+query), 401, ReasonTicket, "")
 	}
-	request, refusal = gate.Read(upgradeHead("/ws?token="+goodToken(t, "alice")), testNow)
+	request, refusal = decide(gate, upgradeHead("/ws?token="+goodToken(t, "alice")))
 	if refusal != nil || request.User != "alice" || request.Probe {
 		t.Errorf("token: %+v, %+v", request, refusal)
 	}
@@ -329,7 +329,7 @@ func TestReadAllocatesOnlyForTheToken(t *testing.T) {
 		"syntax":  lines("GET /ws HTTP/1.1", "Host : h"),
 	} {
 		n := testing.AllocsPerRun(100, func() {
-			request, refusal := gate.Read(head, testNow)
+			request, refusal := decide(gate, head)
 			if refusal != nil {
 				refusal.Append(dst)
 			} else {

@@ -77,7 +77,7 @@ func TestReadAnswersEarlyEnds(t *testing.T) {
 		if end == 0 {
 			t.Fatalf("%q: not at its end", in)
 		}
-		_, refusal := gate.Read([]byte(in)[:end], testNow)
+		_, refusal := decide(gate, []byte(in)[:end])
 		if refusal == nil || refusal.Status != 400 || refusal.Reason != ReasonBadRequest {
 			t.Errorf("%q: %+v, want a 400", in, refusal)
 		}

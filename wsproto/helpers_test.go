@@ -110,3 +110,12 @@ func skipUnderRace(t *testing.T) {
 		t.Skip("a sync.Pool drops items under the race detector")
 	}
 }
+
+// decide asks the gate the way a loop does.
+func decide(gate *Gate, head []byte) (Request, *Refusal) {
+	request, refusal := gate.Read(head)
+	if refusal == nil && request.Kind == Upgrade {
+		refusal = gate.Identify(&request, testNow)
+	}
+	return request, refusal
+}

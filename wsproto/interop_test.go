@@ -58,7 +58,7 @@ func serve(conn net.Conn, gate *Gate, size int) error {
 		head = append(head, buf[:n]...)
 		end = HeadEnd(head, looked)
 	}
-	request, refusal := gate.Read(head[:end], testNow)
+	request, refusal := decide(gate, head[:end])
 	if refusal != nil {
 		_, err := conn.Write(refusal.Append(nil))
 		return err

@@ -226,7 +226,7 @@ func TestReadAllocatesTheUser(t *testing.T) {
 	head := browserHead(t)
 	dst := make([]byte, 0, 256)
 	if n := testing.AllocsPerRun(1000, func() {
-		request, refusal := gate.Read(head[:HeadEnd(head, 0)], testNow)
+		request, refusal := decide(gate, head[:HeadEnd(head, 0)])
 		if refusal != nil {
 			t.Fatal(refusal.Text())
 		}

@@ -29,7 +29,10 @@ const (
 	ReasonTokenIssuedInFuture                      // iat in the future
 	ReasonTokenNoSubject                           //
 	ReasonTokenBadSubject                          // not 1 to 255 bytes of UTF-8 without control characters
-	ReasonFull                                     // 503, a limit is reached
+	ReasonFull                                     // 503, the limit of connections is reached
+	ReasonUserFull                                 // 429, that of the user's connections
+	ReasonAddressFull                              // 429, that of the address's connections
+	ReasonHandshakeRate                            // 503, handshakes come too fast
 	ReasonDraining                                 // 503, leaving service
 
 	// RefusalReasonCount is how many reasons there are.
@@ -60,6 +63,9 @@ var reasonNames = [RefusalReasonCount]string{
 	ReasonTokenNoSubject:      "token_no_subject",
 	ReasonTokenBadSubject:     "token_bad_subject",
 	ReasonFull:                "full",
+	ReasonUserFull:            "user_full",
+	ReasonAddressFull:         "address_full",
+	ReasonHandshakeRate:       "handshake_rate",
 	ReasonDraining:            "draining",
 }
 

@@ -54,19 +54,34 @@ func RefuseTimeout() *Refusal { return refuseTimeout }
 // RefuseFull is the answer when a limit is reached. retryAfter is told in whole
 // seconds, rounded up, at least 1.
 func RefuseFull(retryAfter time.Duration) *Refusal {
-	return refuseForNow(ReasonFull, "no room for another connection", retryAfter)
+	return refuseForNow(503, ReasonFull, "no room for another connection", retryAfter)
 }
 
-// RefuseDraining is the answer while this instance leaves service. retryAfter is
-// as in [RefuseFull].
+// RefuseUserFull is the answer when the user has as many connections as one may have. retryAfter is as in
+// [RefuseFull], and so it is in the next ones.
+func RefuseUserFull(retryAfter time.Duration) *Refusal {
+	return refuseForNow(429, ReasonUserFull, "too many connections of this user", retryAfter)
+}
+
+// RefuseAddressFull is the answer when the client's address has as many connections as one may have.
+func RefuseAddressFull(retryAfter time.Duration) *Refusal {
+	return refuseForNow(429, ReasonAddressFull, "too many connections from this address", retryAfter)
+}
+
+// RefuseBusy is the answer when handshakes come faster than they may.
+func RefuseBusy(retryAfter time.Duration) *Refusal {
+	return refuseForNow(503, ReasonHandshakeRate, "too many handshakes at a time", retryAfter)
+}
+
+// RefuseDraining is the answer while this instance leaves service.
 func RefuseDraining(retryAfter time.Duration) *Refusal {
-	return refuseForNow(ReasonDraining, "leaving service", retryAfter)
+	return refuseForNow(503, ReasonDraining, "leaving service", retryAfter)
 }
 
-func refuseForNow(reason RefusalReason, text string, retryAfter time.Duration) *Refusal {
+func refuseForNow(status int, reason RefusalReason, text string, retryAfter time.Duration) *Refusal {
 	seconds := max(1, int64((retryAfter+time.Second-1)/time.Second))
 	return &Refusal{
-		Status: 503,
+		Status: status,
 		Reason: reason,
 		fields: "Retry-After: " + strconv.FormatInt(seconds, 10) + "\r\n",
 		text:   text,

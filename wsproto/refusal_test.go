@@ -67,7 +67,7 @@ func TestHeadGetsNoBody(t *testing.T) {
 		lines("HEAD /ws HTTP/1.1", "Host: h"),
 		lines("HEAD /health HTTP/1.1"),
 	} {
-		_, refusal := gate.Read(head, testNow)
+		_, refusal := decide(gate, head)
 		if refusal == nil {
 			t.Fatalf("%q accepted", head)
 		}

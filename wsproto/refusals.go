@@ -33,6 +33,7 @@ var (
 	refuseTicket           = badToken(ReasonTicket, "ticket not valid")
 	refuseTokenMissing     = refuse(401, ReasonTokenMissing, "token missing", challenge("", ""))
 	refuseTokenTwice       = refuse(400, ReasonTokenDuplicate, "more than one token", challenge("invalid_request", "more than one token"))
+	refuseBearerAlone      = badRequest("a token in Sec-WebSocket-Protocol needs " + Protocol + " beside it, to be answered")
 	refuseTokenTooLong     = badToken(ReasonTokenMalformed, "token malformed: longer than 8 KiB")
 	refuseTokenMalformed   = badToken(ReasonTokenMalformed, "token malformed")
 	refuseTokenCritical    = badToken(ReasonTokenMalformed, "token malformed: critical headers are not understood")

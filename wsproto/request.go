@@ -16,10 +16,13 @@ type head struct {
 	origin  field // Origin
 	key     field // Sec-WebSocket-Key
 	version field // Sec-WebSocket-Version
+	tokens  field // outside of the query: Authorization, Sec-WebSocket-Protocol
 
 	encoded          bool // a Transfer-Encoding came
 	upgradeWebSocket bool // Upgrade lists websocket
 	connectUpgrade   bool // Connection lists upgrade
+	offersProtocol   bool // Sec-WebSocket-Protocol lists ours
+	bearers          bool // and a token
 }
 
 // parse reads a complete head, its blank line included. It returns nil or the

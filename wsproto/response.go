@@ -41,6 +41,8 @@ func statusText(status int) string {
 		return "Request Timeout"
 	case 426:
 		return "Upgrade Required"
+	case 429:
+		return "Too Many Requests"
 	case 431:
 		return "Request Header Fields Too Large"
 	case 500:

@@ -20,7 +20,7 @@ func TestTokenUsers(t *testing.T) {
 	for _, user := range []string{"a", "42", "alice@example.com", "user:with:colons", " ", "日本語", "\U0001f426",
 		"\ufffd", "\u00a0", strings.Repeat("x", MaxUser)} {
 		head := upgradeHead("/ws?token=" + goodToken(t, user))
-		request, refusal := gate.Read(head, testNow)
+		request, refusal := decide(gate, head)
 		if refusal != nil {
 			t.Errorf("%q: %s", user, refusal.Text())
 		} else if request.User != user {
@@ -104,7 +104,7 @@ func TestTokenClaims(t *testing.T) {
 // checkTokenReason reads a request with a token. reason 0 wants it to pass.
 func checkTokenReason(t *testing.T, gate *Gate, token string, reason RefusalReason) {
 	t.Helper()
-	request, refusal := gate.Read(upgradeHead("/ws?token="+token), testNow)
+	request, refusal := decide(gate, upgradeHead("/ws?token="+token))
 	switch {
 	case refusal == nil && reason != 0:
 		t.Fatalf("accepted as %q, want %s", request.User, reason)
@@ -201,7 +201,7 @@ func TestTokenSizes(t *testing.T) {
 	checkTokenReason(t, gate, long(filler), 0)
 
 	for size, tooLong := range map[int]bool{MaxToken: false, MaxToken + 1: true} {
-		_, refusal := gate.Read(upgradeHead("/ws?token="+strings.Repeat("x", size)), testNow)
+		_, refusal := decide(gate, upgradeHead("/ws?token="+strings.Repeat("x", size)))
 		if refusal == nil || refusal.Reason != ReasonTokenMalformed || strings.Contains(refusal.Text(), "8 KiB") != tooLong {
 			t.Errorf("%d bytes: %+v", size, refusal)
 		}
@@ -271,7 +271,7 @@ func FuzzClaims(f *testing.F) {
 		if len(token) > MaxToken {
 			return
 		}
-		request, refusal := gate.Read(upgradeHead("/ws?token="+token), testNow)
+		request, refusal := decide(gate, upgradeHead("/ws?token="+token))
 		if refusal != nil {
 			if refusal.Status != 401 || refusal.Reason == ReasonTokenSignature || refusal.Reason == ReasonTokenAlgorithm {
 				t.Fatalf("%d %s", refusal.Status, refusal.Reason)

@@ -27,18 +27,20 @@ const healthMethods = "GET, HEAD, OPTIONS"
 // keySize is the length of a Sec-WebSocket-Key: 16 bytes in base64.
 const keySize = 24
 
-// Request is what [Gate.Read] let pass. It aliases nothing.
+// Request is what [Gate.Read] let pass.
 type Request struct {
 	Kind  Kind
-	User  string // Upgrade: the token's sub, or the identity of a ticket
-	Probe bool   // Upgrade: admitted by an in-process ticket
+	User  string // Upgrade, after Identify: the token's sub, or the identity of a ticket
+	Probe bool   // Upgrade: comes with an in-process ticket
 
-	method method        // Health
-	key    [keySize]byte // Upgrade: Sec-WebSocket-Key
+	method     method        // Health
+	key        [keySize]byte // Upgrade: Sec-WebSocket-Key
+	protocol   bool          // Upgrade: our sub-protocol was offered
+	credential []byte        // Upgrade, until Identify: a token or a ticket; aliases the head
 }
 
-// AppendUpgrade appends the 101 (RFC 6455 section 4.2.2). No sub-protocol and no
-// extension is answered, because none is spoken.
+// AppendUpgrade appends the 101 (RFC 6455 section 4.2.2). Our sub-protocol is answered
+// where it was offered, and no extension, because none is spoken.
 func (r Request) AppendUpgrade(dst []byte) []byte {
 	const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 	var challenge [keySize + len(guid)]byte
@@ -48,8 +50,25 @@ func (r Request) AppendUpgrade(dst []byte) []byte {
 
 	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
 	dst = base64.StdEncoding.AppendEncode(dst, sum[:])
+	if r.protocol {
+		dst = append(dst, "\r\nSec-WebSocket-Protocol: "+Protocol...)
+	}
 	return append(dst, "\r\n\r\n"...)
 }
+
+// AppendRejection appends a 101 and a close frame that says why the connection was refused:
+// a page sees no more of a failed handshake than that it failed. The code is 4000 and the HTTP
+// status: 4401, 4403, 4429, 4503. It is false, and nothing is appended, if
+// the request was not good enough to be answered with a 101.
+func (r Request) AppendRejection(dst []byte, refusal *Refusal) ([]byte, bool) {
+	if r.Kind != Upgrade || r.key == [keySize]byte{} {
+		return dst, false
+	}
+	return AppendClose(r.AppendUpgrade(dst), RejectionCode(refusal.Status), refusal.text), true
+}
+
+// RejectionCode returns the close code that stands for an HTTP status of 4xx or 5xx.
+func RejectionCode(status int) CloseCode { return CloseCode(4000 + status) }
 
 // AppendHealth appends the answer to a health request: body is JSON and comes
 // with a GET only; HEAD gets the same headers, OPTIONS a 204 that lists the

@@ -10,7 +10,7 @@ func TestAppendHealth(t *testing.T) {
 	gate := newTestGate(t, GateConfig{})
 	const body = `{"status":"healthy"}`
 	answer := func(method string, status int) []byte {
-		request, refusal := gate.Read(lines(method+" /health HTTP/1.0"), testNow)
+		request, refusal := decide(gate, lines(method+" /health HTTP/1.0"))
 		if refusal != nil {
 			t.Fatal(refusal.Text())
 		}

@@ -61,7 +61,7 @@ func TestMoreSocketsThanDescriptors(t *testing.T) {
 	for range 400 {
 		crowd = append(crowd, server.Dial())
 	}
-	const turnedAway = `roost_connections_refused_total{reason="descriptors"}`
+	const turnedAway = `roost_connections_refused_total{reason="crowded_out"}`
 	roosttest.WaitFor(t, "sockets to be turned away", func() bool { return server.Metrics()[turnedAway] >= 200 })
 	notify(redis, "alice", numbered(1))
 	alice.WaitMessages(1)

@@ -46,7 +46,7 @@ func TestSlowConsumer(t *testing.T) {
 	if took := sent - total - batches; took > 100 || full < total-queue-100 {
 		t.Errorf("of %d the kernel took %v and %v were dropped", total, took, full)
 	}
-	const warning = "slow consumer: its queue is full, a notification was dropped"
+	const warning = "slow consumer: no room for a notification, it was dropped"
 	server.WaitLine(warning, "user_id", "alice")
 	warnings := server.Log.Find(warning, "user_id", "alice")
 	if len(warnings) < 1 || len(warnings) > 30 || len(warnings) > int(full)/10 {

@@ -1,0 +1,42 @@
+package netpoll
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"roost/wsproto"
+)
+
+// newHandshakeLimit makes the limit of upgrades, nil for none.
+func newHandshakeLimit(cfg Config) *rate.Limiter {
+	if cfg.HandshakeRate <= 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(cfg.HandshakeRate), cfg.HandshakeBurst)
+}
+
+// tooManyHandshakes counts an upgrade against their rate. Any goroutine.
+func (s *Server) tooManyHandshakes() bool { return s.handshakes != nil && !s.handshakes.Allow() }
+
+// retryAfter is what a refused client is told to wait: Config.RetryAfter and up
+// to as much again, so that those who were refused together don't come back
+// together.
+func (s *Server) retryAfter() time.Duration {
+	return s.cfg.RetryAfter + time.Duration(rand.Int64N(int64(s.cfg.RetryAfter)+1))
+}
+
+// reject refuses a request that was complete: with an HTTP answer, or, where
+// Config.RejectAfterUpgrade says so and the request is good enough for it, with a
+// 101 and a close frame that a page can read.
+func (l *loop) reject(c *conn, req wsproto.Request, refusal *wsproto.Refusal) {
+	if l.server.cfg.RejectAfterUpgrade {
+		if words, ok := req.AppendRejection(l.scratch[:0], refusal); ok {
+			l.stats.refused[refusal.Reason].Add(1)
+			l.end(c, ReasonAnswered, words)
+			return
+		}
+	}
+	l.refuse(c, refusal, ReasonAnswered)
+}

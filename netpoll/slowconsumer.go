@@ -1,0 +1,23 @@
+package netpoll
+
+import "roost/wsproto"
+
+// slowConsumer deals with a connection that has just lost a notification because
+// there was no room for it: it keeps the connection, or ends it where
+// Config.CloseSlow says so.
+func (l *loop) slowConsumer(c *conn, why failure) {
+	l.server.slowLog.warn(c.link.User(), failureNames[why], c.out.notifications())
+	if l.server.cfg.CloseSlow {
+		l.endSlow(c)
+	}
+}
+
+// endSlow ends a slow consumer with 1013, try again later. What waits for it is
+// given up, but for the rest of a frame that the client has a part of: nothing
+// else but the close frame is written any more.
+func (l *loop) endSlow(c *conn) {
+	n, bytes := c.out.dropWaiting()
+	l.fail(c, failedClosed, n)
+	l.queued(c, -n, -bytes)
+	l.end(c, ReasonSlow, wsproto.AppendClose(l.scratch[:0], wsproto.CloseTryAgain, "too slow: notifications were lost"))
+}

@@ -1,0 +1,88 @@
+package netpoll
+
+import "testing"
+
+// A client that sends faster than it may is closed with 1008, whatever it sends;
+// one that keeps to it is not.
+func TestMessageRate(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.MessageRate, c.MessageBurst = 5, 20 })
+	for name, frame := range map[string][]byte{
+		"messages": masked(0x81, "hello"), "pings": masked(0x89, "hello"), "pongs": masked(0x8a, ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			calm, client := r.upgrade(name), r.upgrade(name)
+			for range 20 {
+				if _, err := calm.Write(frame); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.flood(t, client, frame)
+			r.deliver(name, `{"type":"n"}`)
+			opcode, _ := calm.readFrame(t)
+			for opcode == 0x8a {
+				opcode, _ = calm.readFrame(t)
+			}
+			if opcode != 0x81 {
+				t.Errorf("the calm client got %x", opcode)
+			}
+		})
+	}
+}
+
+// Fragments without a byte in them are no message and cost time all the same.
+func TestMessageRateCountsReads(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.MessageRate = 5 })
+	client := r.upgrade("alice")
+	if _, err := client.Write(masked(0x01, "")); err != nil {
+		t.Fatal(err)
+	}
+	r.flood(t, client, masked(0x00, ""))
+}
+
+// flood has client send a frame until it is closed for it.
+func (r *rig) flood(t *testing.T, client *raw, frame []byte) {
+	t.Helper()
+	before := r.server.Stats().Ended["message_rate"]
+	go func() {
+		for {
+			if _, err := client.Write(frame); err != nil {
+				return
+			}
+		}
+	}()
+	opcode, payload := client.readFrame(t)
+	for opcode == 0x8a {
+		opcode, payload = client.readFrame(t)
+	}
+	if opcode != 0x88 || string(payload[:2]) != "\x03\xf0" {
+		t.Fatalf("got %x % x, want a close frame with 1008", opcode, payload)
+	}
+	eventually(t, "counted", func() bool { return r.server.Stats().Ended["message_rate"] > before })
+}
+
+// Clients that only answer pings are not remembered for it.
+func TestQuietClientsAreNoTalkers(t *testing.T) {
+	t.Parallel()
+	t1 := make(talkers)
+	c := new(conn)
+	for i := range 20 {
+		if !t1.charge(c, 1, 5, 20) {
+			t.Fatalf("thing %d of a burst of 20 is too much", i)
+		}
+	}
+	if t1.charge(c, 1, 5, 20) {
+		t.Error("the burst has no end")
+	}
+	if t1.quiet(c, 1); len(t1) != 1 {
+		t.Error("a busy client was forgotten")
+	}
+	if t1.quiet(c, 1<<40); len(t1) != 0 {
+		t.Error("a client that fell silent is remembered")
+	}
+	if !t1.charge(c, 1<<40, 5, 20) {
+		t.Error("after a silence the burst is not allowed again")
+	}
+}
