@@ -12,7 +12,7 @@ import (
 
 func TestHandshakeSplitAtEveryByte(t *testing.T) {
 	t.Parallel()
-	redis, server := start(t, nil)
+	redis, server := start(t, roosttest.Env{"WS_MAX_CONNECTIONS_PER_USER": "0"})
 	head := roosttest.Head(roosttest.Token(t, "alice"))
 	// The first parts of all, then, once the server has read every one of them, the second parts.
 	before := server.Metrics()["roost_received_bytes_total"]

@@ -45,15 +45,15 @@ func TestMaxConnections(t *testing.T) {
 }
 
 // startWith starts a server that may open so many descriptors.
-func startWith(t *testing.T, descriptors int) (*redistest.Server, *roosttest.Server) {
+func startWith(t *testing.T, descriptors int, env roosttest.Env) (*redistest.Server, *roosttest.Server) {
 	t.Helper()
 	redis := redistest.Start(t)
-	return redis, roosttest.StartWrapped(t, redis, nil, "prlimit", fmt.Sprintf("--nofile=%d", descriptors))
+	return redis, roosttest.StartWrapped(t, redis, env, "prlimit", fmt.Sprintf("--nofile=%d", descriptors))
 }
 
 func TestMoreSocketsThanDescriptors(t *testing.T) {
 	t.Parallel()
-	redis, server := startWith(t, 200)
+	redis, server := startWith(t, 200, nil)
 	server.WaitLine("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
 		"open_files", 200.0)
 	alice := server.Connect("alice")
@@ -94,7 +94,7 @@ func servesAgain(t *testing.T, redis *redistest.Server, server *roosttest.Server
 // TestFullOfConnections has as many connections as descriptors allow: refusals and /health still get answers.
 func TestFullOfConnections(t *testing.T) {
 	t.Parallel()
-	redis, server := startWith(t, 200)
+	redis, server := startWith(t, 200, roosttest.Env{"WS_MAX_CONNECTIONS_PER_USER": "0"})
 	token := roosttest.Token(t, "alice")
 	admitted := 0
 	for {

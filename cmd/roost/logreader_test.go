@@ -10,7 +10,7 @@ import (
 // TestStuckLogReader logs more than pipe and buffer hold while nobody reads.
 func TestStuckLogReader(t *testing.T) {
 	t.Parallel()
-	redis, server := start(t, roosttest.Env{"WS_MODE": "debug"})
+	redis, server := start(t, roosttest.Env{"WS_MODE": "debug", "WS_MESSAGE_RATE": "0"})
 	alice := server.Connect("alice")
 	server.WaitLine("connected")
 	release := server.Log.Hold()

@@ -77,7 +77,11 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 		log.Warn("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
 			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)
 	}
-	s.hub = hub.New(hub.Config{MaxConnections: budget.Connections, Logger: log})
+	s.hub = hub.New(hub.Config{
+		MaxConnections: budget.Connections,
+		MaxPerUser:     cfg.WSMaxConnectionsPerUser, ReplaceOldest: cfg.WSUserLimit == "replace",
+		Logger: log,
+	})
 	s.probe = newProber(s)
 	if s.feed, err = redisfeed.New(feedConfig(cfg, log), s.probe); err != nil {
 		return nil, err
@@ -133,9 +137,17 @@ func (s *service) socketConfig(gate *wsproto.Gate, budget netpoll.Budget) netpol
 		PingInterval:     s.cfg.WSPingInterval,
 		PongWait:         s.cfg.WSPongWait,
 		WriteWait:        s.cfg.WSWriteWait,
+		HandshakeRate:    s.cfg.WSHandshakeRate,
+		HandshakeBurst:   s.cfg.WSHandshakeBurst,
+		MessageRate:      s.cfg.WSMessageRate,
+		MessageBurst:     s.cfg.WSMessageBurst,
+		CloseSlow:        s.cfg.WSSlowConsumer == "close",
+		QueueTotal:       s.cfg.WSMaxQueuedBytes,
 		MaxMessage:       s.cfg.WSMaxMessageSize,
 		ReadBuffer:       s.cfg.WSReadBufferSize,
 		MaxSockets:       budget.Sockets,
+
+		RejectAfterUpgrade: s.cfg.WSRejectAfterUpgrade,
 	}
 }
 

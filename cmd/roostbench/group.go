@@ -39,7 +39,7 @@ func (c *crowdCmd) startServers(env *environment, redis netip.AddrPort) (group, 
 		}
 		variables := append([]string{
 			"JWT_SECRET_KEY=" + c.Secret, "WS_HOST=127.0.0.1", "WS_PORT=" + port, "WS_REUSE_PORT=true",
-			"HTTP_HOST=127.0.0.1", "HTTP_PORT=" + side, "WS_MAX_CONNECTIONS=19000",
+			"HTTP_HOST=127.0.0.1", "HTTP_PORT=" + side, "WS_MAX_CONNECTIONS=19000", "WS_MAX_CONNECTIONS_PER_USER=0", "WS_HANDSHAKE_RATE=0",
 			"REDIS_HOST=" + redis.Addr().String(), fmt.Sprintf("REDIS_PORT=%d", redis.Port()),
 		}, c.Env...)
 		p, err := child.Start(fmt.Sprintf("%s.server-%d.log", c.Logs, i+1), variables, c.Program)

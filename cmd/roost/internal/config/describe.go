@@ -29,7 +29,7 @@ func (c Config) Describe() []Row {
 
 // The table's columns, in characters: together they fit a terminal of 110.
 const (
-	nameWidth  = 24
+	nameWidth  = 27
 	valueWidth = 12
 	descWidth  = 110 - nameWidth - 2*valueWidth - 3*len(gap)
 	gap        = "  "

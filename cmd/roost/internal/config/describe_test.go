@@ -72,11 +72,11 @@ func TestWrite(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"VARIABLE                  DEFAULT       CURRENT       WHAT IT DOES\n",
-		"WS_PORT                   8081          8081          Port on which WebSocket connections are accepted.",
-		"\nREDIS_HOST                localhost     redis.internal.production.example\n" +
-			"                                                      Host of the Redis that backends publish to.\n",
-		"\nREDIS_PASSWORD            -             ********      Password of Redis. Empty: none.\n",
+		"VARIABLE                     DEFAULT       CURRENT       WHAT IT DOES\n",
+		"WS_PORT                      8081          8081          Port on which WebSocket connections are accepted.",
+		"\nREDIS_HOST                   localhost     redis.internal.production.example\n" +
+			"                                                         Host of the Redis that backends publish to.\n",
+		"\nREDIS_PASSWORD               -             ********      Password of Redis. Empty: none.\n",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())

@@ -23,7 +23,7 @@ type ports struct{ client, side string }
 func (r run) environment(secret string, at ports, redisPort string) []string {
 	usual := []string{
 		secret, "WS_HOST=127.0.0.1", "WS_PORT=" + at.client, "HTTP_HOST=127.0.0.1", "HTTP_PORT=" + at.side,
-		"REDIS_HOST=127.0.0.1", "REDIS_PORT=" + redisPort, "WS_MAX_CONNECTIONS=19000",
+		"REDIS_HOST=127.0.0.1", "REDIS_PORT=" + redisPort, "WS_MAX_CONNECTIONS=19000", "WS_MAX_CONNECTIONS_PER_USER=0", "WS_HANDSHAKE_RATE=0",
 	}
 	return append(append(usual, r.step.Env...), r.server.Env...)
 }

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"roost/cmd/roost/internal/roosttest"
+)
+
+// One user with more tabs than there may be.
+func TestTooManyConnectionsOfOneUser(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, roosttest.Env{"WS_MAX_CONNECTIONS_PER_USER": "2"})
+	first, second := server.Connect("alice"), server.Connect("alice")
+	answer := server.Dial().Ask(roosttest.Head(roosttest.Token(t, "alice")))
+	if answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") == "" || !strings.Contains(answer.Text, "too many connections of this user") {
+		t.Errorf("the third was answered %s %q", answer.Status, answer.Text)
+	}
+	bob := server.Connect("bob")
+	notify(redis, "alice", numbered(1))
+	notify(redis, "bob", numbered(1))
+	first.WaitMessages(1)
+	second.WaitMessages(1)
+	bob.WaitMessages(1)
+	if got := server.Metrics()[`roost_connections_refused_total{reason="user_full"}`]; got != 1 {
+		t.Errorf("%v are counted, want 1", got)
+	}
+}
+
+func TestTheNewestConnectionReplacesTheOldest(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, roosttest.Env{"WS_MAX_CONNECTIONS_PER_USER": "2", "WS_USER_LIMIT": "replace"})
+	first, second, third := server.Connect("alice"), server.Connect("alice"), server.Connect("alice")
+	if code, text := first.WaitClose(); code != 4429 || !strings.Contains(text, "newer connection") {
+		t.Errorf("the oldest was closed with %d %q", code, text)
+	}
+	notify(redis, "alice", numbered(1))
+	second.WaitMessages(1)
+	third.WaitMessages(1)
+	server.WaitLine("disconnected", "user_id", "alice", "reason", "replaced")
+	server.WaitMetric(`roost_connections_closed_total{reason="replaced"}`, 1)
+}
+
+// A client that sends and sends: it is closed, by the defaults too.
+func TestMessageFlood(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	calm, flooder := server.Connect("alice"), server.Dial()
+	flooder.MustUpgrade(roosttest.Token(t, "alice"))
+	flooder.Send(strings.Repeat(roosttest.ClientFrame(1, "hello"), 400))
+	opcode, payload := flooder.Frame()
+	if opcode != 8 || string(payload) != "\x03\xf0too many messages" {
+		t.Errorf("the flooder got %d %q, want a close frame with 1008", opcode, payload)
+	}
+	server.WaitMetric(`roost_connections_closed_total{reason="message_rate"}`, 1)
+	for range 50 {
+		calm.Send("hello")
+	}
+	notify(redis, "alice", numbered(1))
+	calm.WaitMessages(1)
+	if calm.Ended() {
+		t.Error("who sent a little was closed too")
+	}
+}
+
+func TestSlowConsumerClosed(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, roosttest.Env{"WS_SLOW_CONSUMER": "close"})
+	fast, slow := server.Connect("bob"), server.DialBuffered(4096)
+	slow.MustUpgrade(roosttest.Token(t, "alice"))
+	padding := strings.Repeat("x", 4<<10)
+	sent := 0
+	roosttest.WaitFor(t, "the slow one to be closed", func() bool {
+		notify(redis, "alice", `{"type":"n","payload":"`+padding+`"}`)
+		sent++
+		return server.Metrics()[`roost_connections_closed_total{reason="slow_consumer"}`] == 1
+	})
+	opcode, payload := slow.Frame()
+	for ; opcode == 1; opcode, payload = slow.Frame() {
+	}
+	if opcode != 8 || !strings.HasPrefix(string(payload), "\x03\xf5") {
+		t.Errorf("the slow one got %d %q, want a close frame with 1013", opcode, payload)
+	}
+	if err := slow.End(); err != nil {
+		t.Errorf("after the close frame: %v", err)
+	}
+	notify(redis, "bob", numbered(1))
+	fast.WaitMessages(1)
+	server.WaitMetric("roost_deliveries_waiting", 0)
+	checkBalanceNow(t, server.Metrics())
+}
+
+// A page learns why it was refused.
+func TestRejectionByCloseCode(t *testing.T) {
+	t.Parallel()
+	_, server := start(t, roosttest.Env{"WS_REJECT_AFTER_UPGRADE": "true"})
+	refused := server.ConnectWith("not-a-token", roosttest.Dial{})
+	if code, text := refused.WaitClose(); code != 4401 || !strings.Contains(text, "token") {
+		t.Errorf("closed with %d %q, want 4401", code, text)
+	}
+	if got := server.Metrics()["roost_connections_accepted_total"]; got != 0 {
+		t.Errorf("%v connections are counted as accepted", got)
+	}
+	if answer := server.Dial().Ask("GET /elsewhere HTTP/1.1\r\nHost: h\r\n\r\n"); answer.StatusCode != http.StatusNotFound {
+		t.Errorf("what is no handshake was answered %s", answer.Status)
+	}
+}
+
+// A token that is in no address, and so in no log.
+func TestTokenInHeaders(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	token := roosttest.Token(t, "alice")
+	for _, header := range []http.Header{
+		{"Authorization": {"Bearer " + token}},
+		{"Sec-WebSocket-Protocol": {"roost.v1, bearer." + token}},
+	} {
+		client := server.ConnectWith("", roosttest.Dial{Header: header})
+		notify(redis, "alice", numbered(1))
+		client.WaitMessages(1)
+		client.Close()
+		server.WaitMetric("roost_connections", 0)
+	}
+}
