@@ -22,7 +22,7 @@ func (h *Hub) Deliver(user, payload string) {
 		}
 		return
 	}
-	envelope, problem := parseEnvelope(payload)
+	envelope, problem := h.read(payload)
 	if problem != invalidNone {
 		h.stats.invalid[problem].Add(1)
 		h.invalidLog.warn(user, problem, len(payload))
@@ -36,4 +36,12 @@ func (h *Hub) Deliver(user, payload string) {
 	for _, c := range several.conns {
 		c.Deliver(n)
 	}
+}
+
+// read is parseEnvelope for what is not too big: nothing else is looked at before.
+func (h *Hub) read(payload string) (envelope, Invalid) {
+	if limit := h.cfg.MaxNotification; limit > 0 && len(payload) > limit {
+		return envelope{}, InvalidTooBig
+	}
+	return parseEnvelope(payload)
 }

@@ -108,3 +108,12 @@ func Check(published string) error {
 	}
 	return fmt.Errorf(`not a notification (%s): it has to be JSON like {"type":"greeting","payload":{"text":"hello"}}`, problem)
 }
+
+// CheckSize says that a notification is too big for a server whose
+// Config.MaxNotification is limit, or nil.
+func CheckSize(published string, limit int) error {
+	if limit <= 0 || len(published) <= limit {
+		return nil
+	}
+	return fmt.Errorf("notification is too big (%s): it has %d bytes, and may have %d", InvalidTooBig, len(published), limit)
+}

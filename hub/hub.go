@@ -53,6 +53,11 @@ type Config struct {
 	MaxPerUser    int
 	ReplaceOldest bool
 
+	// MaxNotification bounds, in bytes, what a backend may publish as one
+	// notification; 0 is no bound. Larger ones are counted as InvalidTooBig and
+	// left out.
+	MaxNotification int
+
 	// TrackPresence keeps a mark for each user whose first connection came or
 	// whose last one went, for TakeChanged. Leave it off where nobody takes
 	// the marks: they'd pile up, one for each user ever seen.

@@ -13,6 +13,7 @@ const (
 	InvalidShape                 // JSON, but not an object
 	InvalidTypeMissing           // no member "type"
 	InvalidTypeNotString         // "type" is not a string
+	InvalidTooBig                // more bytes than Config.MaxNotification
 	invalidCount
 )
 
@@ -22,6 +23,7 @@ var invalidNames = [invalidCount]string{
 	InvalidShape:         "not_an_object",
 	InvalidTypeMissing:   "type_missing",
 	InvalidTypeNotString: "type_not_a_string",
+	InvalidTooBig:        "too_big",
 }
 
 // String returns the reason as metrics and logs name it.

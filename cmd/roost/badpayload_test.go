@@ -20,6 +20,7 @@ func TestBadNotificationsAreCountedAndSkipped(t *testing.T) {
 		{"type_missing", `{"Type":"a","payload":1}`},
 		{"type_not_a_string", `{"type":7,"payload":1}`},
 		{"type_not_a_string", `{"type":null,"payload":1}`},
+		{"too_big", `{"type":"a","payload":"` + strings.Repeat("x", 65536) + `"}`},
 	}
 	counts := map[string]float64{}
 	for i, test := range tests {

@@ -29,6 +29,9 @@ func (c *publishCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
+	if err := hub.CheckSize(c.Notification, cfg.WSMaxNotificationSize); err != nil {
+		return fmt.Errorf("%w: raise WS_MAX_NOTIFICATION_SIZE here and on the servers, or send less", err)
+	}
 	if c.Redis != "" {
 		if cfg, err = withRedis(cfg, c.Redis); err != nil {
 			return err

@@ -78,8 +78,8 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)
 	}
 	s.hub = hub.New(hub.Config{
-		MaxConnections: budget.Connections,
-		MaxPerUser:     cfg.WSMaxConnectionsPerUser, ReplaceOldest: cfg.WSUserLimit == "replace",
+		MaxConnections: budget.Connections, MaxNotification: cfg.WSMaxNotificationSize,
+		MaxPerUser: cfg.WSMaxConnectionsPerUser, ReplaceOldest: cfg.WSUserLimit == "replace",
 		Logger: log,
 	})
 	s.probe = newProber(s)

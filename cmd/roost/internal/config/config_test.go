@@ -36,7 +36,7 @@ func TestDefaults(t *testing.T) {
 	want := Config{
 		WSHost: "0.0.0.0", WSPort: 8081, WSMode: "release", WSAllowedOrigins: []string{"*"},
 		WSHandshakeTimeout: 10 * time.Second, WSPingInterval: 30 * time.Second, WSPongWait: 60 * time.Second,
-		WSWriteWait: 10 * time.Second, WSMaxMessageSize: 512, WSReadBufferSize: 1024, WSWriteBufferSize: 1024,
+		WSWriteWait: 10 * time.Second, WSMaxMessageSize: 512, WSMaxNotificationSize: 65536, WSReadBufferSize: 1024, WSWriteBufferSize: 1024,
 		WSMaxConnections: 10000, WSMaxConnectionsPerUser: 100, WSUserLimit: "refuse",
 		WSHandshakeRate: 5000, WSHandshakeBurst: 20000, WSMessageRate: 10, WSMessageBurst: 100,
 		WSSlowConsumer: "drop", WSMaxQueuedBytes: 256 << 20,

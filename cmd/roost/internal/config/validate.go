@@ -47,6 +47,7 @@ func (c Config) valid() map[string]bool {
 		"WS_MODE":                     oneOf(c.WSMode, "release", "debug"),
 		"WS_ALLOWED_ORIGINS":          len(c.WSAllowedOrigins) > 0,
 		"WS_MAX_MESSAGE_SIZE":         within(c.WSMaxMessageSize, 1, maxClientMessage),
+		"WS_MAX_NOTIFICATION_SIZE":    c.WSMaxNotificationSize >= 0,
 		"WS_READ_BUFFER_SIZE":         within(c.WSReadBufferSize, 1, maxReadBuffer),
 		"WS_WRITE_BUFFER_SIZE":        within(c.WSWriteBufferSize, 1, maxWriteBuffer),
 		"WS_MAX_CONNECTIONS":          c.WSMaxConnections >= 1,
