@@ -53,6 +53,10 @@ type Config struct {
 	// 1013; otherwise it only misses that one.
 	CloseSlow bool
 
+	// GapNotice tells clients, in an envelope of type _gap, that notifications for
+	// them were lost.
+	GapNotice bool
+
 	ReadBuffer       int // bytes that one connection is read in a turn of its loop; 4096 at least
 	MailboxItems     int // notifications that wait for one loop before the feed does; 16384
 	LingeringSockets int // sockets of one loop that may linger at a time; 1024

@@ -61,6 +61,7 @@ type loop struct {
 	talkers talkers
 
 	newcomers newcomers
+	round     round
 	input     []byte // what was read from one connection, for as long as it takes to handle it
 	scratch   []byte
 	decoder   wsproto.Decoder // for frames that come whole, which is nearly all of them
@@ -100,7 +101,7 @@ func (l *loop) fallAsleep() int {
 		return 0
 	}
 	l.asleep = true
-	return l.timeout()
+	return l.round.timeout(l, l.timeout())
 }
 
 // handle is one turn: sockets, what others want done, timers, deliveries.
@@ -113,6 +114,7 @@ func (l *loop) handle(events []unix.EpollEvent) {
 	}
 	l.tasks.run()
 	l.runTimers()
+	l.round.goOn(l)
 	l.drain()
 }
 

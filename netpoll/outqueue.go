@@ -12,15 +12,19 @@ import (
 //
 // Bytes leave in this order: the rest of what the kernel took a part of (after
 // a partial frame nothing may come but its rest), the latest unanswered pong, a
-// ping, the notifications, and the last words (a close frame).
+// ping, the notice of a loss, the notifications, and the last words (a close frame).
 type outQueue struct {
 	partial   []byte            // never empty: nil or what is left
 	partialOf *hub.Notification // what partial is the rest of; nil for control bytes
 	pong      []byte            // RFC 6455 section 5.5.3: the latest is enough
 	ping      []byte            // nil, or the shared ping
+	notice    []byte            // nil, or that notifications were lost
 	frames    []*hub.Notification
 	head      int // frames before it have left
 	lastWords []byte
+
+	lostSince time.Time     // the first loss that no notice tells of; zero: none
+	told      time.Duration // the last notice, in time since the server started; 0: none
 
 	stalled time.Duration // since when the kernel takes nothing, in time since the server started; 0: it does
 
@@ -32,7 +36,7 @@ func (q *outQueue) empty() bool {
 	return q.partial == nil && !q.hasControl() && q.head == len(q.frames) && q.lastWords == nil
 }
 
-func (q *outQueue) hasControl() bool { return len(q.pong) > 0 || q.ping != nil }
+func (q *outQueue) hasControl() bool { return len(q.pong) > 0 || q.ping != nil || q.notice != nil }
 
 // notifications returns how many wait, one that has partly left included.
 func (q *outQueue) notifications() int {
@@ -63,7 +67,7 @@ func (q *outQueue) dropWaiting() (n, bytes int) {
 	clear(q.frames)
 	q.frames, q.head = q.frames[:0], 0
 	q.bytes -= bytes
-	q.pong, q.ping = q.pong[:0], nil
+	q.pong, q.ping, q.notice = q.pong[:0], nil, nil
 	return n, bytes
 }
 
@@ -74,7 +78,7 @@ func (q *outQueue) gather(scratch []byte) []byte {
 		return q.frames[q.head].Frame
 	}
 	buf := scratch[:0]
-	for _, piece := range [3][]byte{q.partial, q.pong, q.ping} {
+	for _, piece := range [4][]byte{q.partial, q.pong, q.ping, q.notice} {
 		if len(buf) == 0 && len(piece) > cap(buf) {
 			return piece
 		}
@@ -116,6 +120,10 @@ func (q *outQueue) took(n int) (sent int) {
 	if n > 0 && q.ping != nil {
 		n = q.tookControl(n, q.ping)
 		q.ping = nil
+	}
+	if n > 0 && q.notice != nil {
+		n = q.tookControl(n, q.notice)
+		q.notice = nil
 	}
 	for n > 0 && q.head < len(q.frames) {
 		frame := q.frames[q.head]

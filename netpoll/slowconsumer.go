@@ -9,7 +9,9 @@ func (l *loop) slowConsumer(c *conn, why failure) {
 	l.server.slowLog.warn(c.link.User(), failureNames[why], c.out.notifications())
 	if l.server.cfg.CloseSlow {
 		l.endSlow(c)
+		return
 	}
+	l.noteLoss(c)
 }
 
 // endSlow ends a slow consumer with 1013, try again later. What waits for it is

@@ -30,6 +30,7 @@ type loopStats struct {
 	lingering   atomic.Int64  // of these: only waiting for the client to close
 	lingerCut   atomic.Uint64 // closed at once because too many lingered
 	panics      atomic.Uint64
+	notices     atomic.Uint64 // of gaps
 }
 
 // acceptStats is what is counted of sockets before they are connections.
@@ -68,6 +69,7 @@ type Stats struct {
 
 	BytesIn, BytesOut, Writes uint64
 	Pings, ClientMessages     uint64
+	GapNotices                uint64 // given to clients of which notifications were lost
 	Panics                    uint64
 }
 
@@ -144,5 +146,6 @@ func (l *loop) addTo(sum *Stats) {
 	sum.Writes += st.writes.Load()
 	sum.Pings += st.pings.Load()
 	sum.ClientMessages += st.messages.Load()
+	sum.GapNotices += st.notices.Load()
 	sum.Panics += st.panics.Load()
 }

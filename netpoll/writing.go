@@ -79,7 +79,7 @@ func (l *loop) flushDirty() {
 func (l *loop) flush(c *conn) {
 	defer l.guard(c)
 	for c.state != stateClosed && c.out != nil {
-		if c.out.empty() {
+		if c.out.empty() && !l.tellLoss(c) {
 			l.flushed(c)
 			return
 		}

@@ -1,0 +1,111 @@
+package netpoll
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// gapOf returns a notice's reason and time; "" if the payload is none.
+func gapOf(t *testing.T, payload []byte) (reason string, since time.Time) {
+	t.Helper()
+	var message struct {
+		Type    string
+		Payload struct {
+			Reason string
+			Since  time.Time
+		}
+	}
+	if !strings.Contains(string(payload), `"_gap"`) {
+		return "", since
+	}
+	if err := json.Unmarshal(payload, &message); err != nil || message.Type != "_gap" {
+		t.Fatalf("%q: %v", payload, err)
+	}
+	return message.Payload.Reason, message.Payload.Since
+}
+
+// A client that lost notifications is told as soon as it reads again, and not
+// for each of them; one that lost none is not.
+func TestGapNoticeAfterDrops(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.QueueMessages, c.GapNotice = 20, true })
+	before := time.Now()
+	slow, quick := r.upgrade("slow"), r.upgrade("quick")
+	padding := strings.Repeat("x", 20_000)
+	sent := 0
+	eventually(t, "many are dropped", func() bool {
+		r.deliver("slow", fmt.Sprintf(`{"type":"n","payload":[%d,"%s"]}`, sent, padding))
+		sent++
+		return r.server.Stats().Failed["queue_full"] > 50
+	})
+	kept := sent - int(r.server.Stats().Failed["queue_full"])
+	notices, first := 0, -1
+	for got := 0; got < kept; {
+		_, payload := slow.readFrame(t)
+		reason, since := gapOf(t, payload)
+		if reason == "" {
+			got++
+			continue
+		}
+		if notices++; first < 0 {
+			first = got
+		}
+		if reason != "slow_consumer" || since.Before(before.Add(-time.Second)) || since.After(time.Now()) {
+			t.Errorf("reason %q, since %s", reason, since)
+		}
+	}
+	if notices < 1 || notices > 3 || kept-first < 15 {
+		t.Errorf("%d notices, the first behind %d of %d notifications; want few, ahead of the queue", notices, first, kept)
+	}
+	eventually(t, "nothing waits", func() bool { s := r.server.Stats(); return s.Waiting == 0 && s.Stalled == 0 })
+	r.deliver("slow", `{"type":"after"}`)
+	for payload := []byte(nil); !strings.Contains(string(payload), "after"); {
+		_, payload = slow.readFrame(t) // a last notice of losses after the first one may come before
+	}
+	r.deliver("quick", `{"type":"only"}`)
+	if _, payload := quick.readFrame(t); !strings.Contains(string(payload), "only") {
+		t.Errorf("who lost nothing got %q", payload)
+	}
+	r.balanced()
+}
+
+// When the feed was away, everybody who was connected is told, a few at a time.
+func TestGapNoticeToAll(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.GapNotice = true })
+	var clients []*raw
+	for i := range 3*roundBatch + 5 {
+		clients = append(clients, r.upgrade(fmt.Sprint("user", i)))
+	}
+	since := time.Now().Add(-time.Minute).Truncate(time.Millisecond)
+	r.server.TellGap(since)
+	for i, client := range clients {
+		_, payload := client.readFrame(t)
+		if reason, when := gapOf(t, payload); reason != "redis" || !when.Equal(since) {
+			t.Fatalf("client %d got %q", i, payload)
+		}
+	}
+	later := r.upgrade("later")
+	r.deliver("later", `{"type":"n"}`)
+	if _, payload := later.readFrame(t); strings.Contains(string(payload), "_gap") {
+		t.Errorf("who came later was told: %q", payload)
+	}
+	if n := r.server.Stats().GapNotices; n != uint64(len(clients)) {
+		t.Errorf("%d notices are counted, want %d", n, len(clients))
+	}
+	r.balanced()
+}
+
+func TestNoGapNoticeUnlessAskedFor(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	client := r.upgrade("alice")
+	r.server.TellGap(time.Now())
+	r.deliver("alice", `{"type":"n"}`)
+	if _, payload := client.readFrame(t); strings.Contains(string(payload), "_gap") {
+		t.Errorf("told without being asked: %q", payload)
+	}
+}
