@@ -24,7 +24,7 @@ func someStats() Stats {
 		NotificationsReceived: 20, NotificationsOffline: 21, NotificationsInvalid: map[string]uint64{"type": 22},
 		DeliveriesAccepted: 141, DeliveriesSent: 30, DeliveriesFailed: map[string]uint64{"queue_full": 31, "gone": 32},
 		DeliveriesWaiting: 48,
-		BytesReceived:     40, BytesSent: 41, PingsSent: 42,
+		BytesReceived:     40, BytesSent: 41, PingsSent: 42, GapNotices: 43,
 		RedisConnected: true, RedisPing: 1500 * time.Microsecond, RedisReconnects: 43,
 		LogLinesDropped: 44, AlertsDropped: 45,
 	}

@@ -30,6 +30,7 @@ type Stats struct {
 	BytesReceived uint64 // from clients
 	BytesSent     uint64 // to clients
 	PingsSent     uint64
+	GapNotices    uint64 // given to clients of which notifications were lost
 
 	Sockets          int    // of clients, in every state
 	SocketsLingering int    // ended, waiting for the client to close
@@ -95,6 +96,9 @@ func table() []metric {
 			value: func(s *Stats) float64 { return float64(s.BytesSent) }},
 		{name: "roost_pings_sent_total", kind: counter, help: "Pings sent to clients.",
 			value: func(s *Stats) float64 { return float64(s.PingsSent) }},
+
+		{name: "roost_gap_notices_total", kind: counter, help: "Notices to clients that notifications for them were lost.",
+			value: func(s *Stats) float64 { return float64(s.GapNotices) }},
 
 		{name: "roost_sockets", kind: gauge, help: "Client sockets now, in every state.",
 			value: func(s *Stats) float64 { return float64(s.Sockets) }},

@@ -45,6 +45,11 @@ type Config struct {
 	// may wait for so long. 0 is none.
 	FlushWindow time.Duration
 
+	// Gap is told, by the goroutine of Run, that what was published since a time may be lost: when there is a link
+	// again. Since is rather too early than too late: a link may have been dead for HeartbeatTimeout before that was
+	// noticed. Nil: nobody is told.
+	Gap func(since time.Time)
+
 	Logger *slog.Logger // nil: no logging
 }
 

@@ -78,6 +78,7 @@ func (f *Feed) confirmation(l *link, s *redis.Subscription) error {
 	switch {
 	case wasUp:
 		f.monitor.gap()
+		f.tellGap(time.Now())
 		f.cfg.Logger.Warn("redis confirmed a subscription again, notifications may be lost", "kind", s.Kind)
 	case l.confirmed():
 		f.linkUp()
@@ -92,12 +93,20 @@ func (f *Feed) linkUp() {
 	f.monitor.up(now, f.again)
 	f.beat.soon()
 	if f.again {
+		f.tellGap(now.Add(-gone))
 		f.cfg.Logger.Warn("redis feed is subscribed again, what was published meanwhile is lost",
 			"addr", f.cfg.Addr, "gone", gone.Round(time.Millisecond), "gaps", f.monitor.status().Gaps)
 	} else {
 		f.cfg.Logger.Info("redis feed is subscribed", "addr", f.cfg.Addr)
 	}
 	f.again = true
+}
+
+// tellGap tells of a gap that was noticed at a time.
+func (f *Feed) tellGap(noticed time.Time) {
+	if f.cfg.Gap != nil {
+		f.cfg.Gap(noticed.Add(-f.cfg.HeartbeatTimeout))
+	}
 }
 
 // linkEnded notes that there is no link. It returns how long to wait before the next attempt, or ErrGaveUp with the

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -102,6 +103,36 @@ func TestRedisHangs(t *testing.T) {
 	waitHealth(t, server, http.StatusOK, "healthy")
 	notify(redis, "alice", numbered(1))
 	alice.WaitMessages(1)
+}
+
+// TestGapNotice has Redis go and come back: who was connected is told since when something may be missing.
+func TestGapNotice(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, roosttest.Env{"WS_GAP_NOTICE": "true"})
+	client := server.Connect("alice")
+	gone := time.Now()
+	redis.Kill()
+	server.WaitLine("redis link lost")
+	redis.Restart()
+	got := client.WaitMessages(1)
+	var notice struct {
+		Type    string
+		Payload struct {
+			Reason string
+			Since  time.Time
+		}
+	}
+	if err := json.Unmarshal([]byte(got[0]), &notice); err != nil || notice.Type != "_gap" || notice.Payload.Reason != "redis" {
+		t.Fatalf("got %q, %v", got[0], err)
+	}
+	if since := notice.Payload.Since; since.After(gone) || gone.Sub(since) > 10*time.Second {
+		t.Errorf("since %s, Redis went at %s", since, gone)
+	}
+	notify(redis, "alice", numbered(1))
+	if got := client.WaitMessages(2); !strings.HasPrefix(got[1], `{"type":"n"`) {
+		t.Errorf("then came %q", got[1])
+	}
+	server.WaitMetric("roost_gap_notices_total", 1)
 }
 
 func TestRedisGoneForGood(t *testing.T) {

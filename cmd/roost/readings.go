@@ -48,6 +48,7 @@ func (s *service) stats() httpapi.Stats {
 		BytesReceived: sockets.BytesIn,
 		BytesSent:     sockets.BytesOut,
 		PingsSent:     sockets.Pings,
+		GapNotices:    sockets.GapNotices,
 
 		Sockets:          sockets.Sockets,
 		SocketsLingering: sockets.Lingering,

@@ -83,7 +83,9 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 		Logger: log,
 	})
 	s.probe = newProber(s)
-	if s.feed, err = redisfeed.New(feedConfig(cfg, log), s.probe); err != nil {
+	feed := feedConfig(cfg, log)
+	feed.Gap = s.tellGap
+	if s.feed, err = redisfeed.New(feed, s.probe); err != nil {
 		return nil, err
 	}
 	s.http = httpapi.New(s.httpConfig())
@@ -147,6 +149,7 @@ func (s *service) socketConfig(gate *wsproto.Gate, budget netpoll.Budget) netpol
 		ReadBuffer:       s.cfg.WSReadBufferSize,
 		MaxSockets:       budget.Sockets,
 
+		GapNotice:          s.cfg.WSGapNotice,
 		RejectAfterUpgrade: s.cfg.WSRejectAfterUpgrade,
 	}
 }
@@ -167,6 +170,9 @@ func feedConfig(cfg config.Config, log *slog.Logger) redisfeed.Config {
 	}
 	return feed
 }
+
+// tellGap is called by the feed when it is back.
+func (s *service) tellGap(since time.Time) { s.ws.TellGap(since) }
 
 // start sets the long-running parts going: one line each.
 func (s *service) start() {
