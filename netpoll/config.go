@@ -31,6 +31,7 @@ type Config struct {
 	LingerTimeout    time.Duration // from the last words to the end at the latest; 2 s
 	RetryAfter       time.Duration // what a refused client is told to wait; 5 s
 
+	MaxPerAddress  int // connections from one address, IPv6 by its /64; 0 is no bound
 	HandshakeRate  int // upgrades a second that are looked at; 0 is no bound
 	HandshakeBurst int // as many at once; HandshakeRate at least
 
@@ -79,6 +80,7 @@ func (c Config) withDefaults(procs int) Config {
 	fill(&c.WriteWait, 10*time.Second)
 	fill(&c.LingerTimeout, 2*time.Second)
 	fill(&c.RetryAfter, 5*time.Second)
+	c.PingInterval, c.PongWait = min(c.PingInterval, longestWait), min(c.PongWait, longestWait)
 	fillInt := func(n *int, v int) {
 		if *n <= 0 {
 			*n = v

@@ -29,9 +29,10 @@ type conn struct {
 	loop  *loop // static
 	timer timer
 
-	// In time since the server started.
-	heard  time.Duration // of the last bytes of frames; before there are any, of the accept
-	pingAt time.Duration // when the next ping is due
+	heard   instant // the last bytes of frames; before there are any, the accept
+	pinged  instant // the last ping; before there is one, a while before the 101
+	expires uint32  // when the token does, in Unix seconds; 0: the connection stays
+	address uint32  // static once admitted: its place in the server's addresses; 0: none
 
 	out  *outQueue // nil while nothing waits to be written
 	part *part     // nil but in the middle of a head, of a message, or of ending

@@ -3,9 +3,6 @@ package netpoll
 import (
 	"context"
 	"log/slog"
-	"net/netip"
-
-	"golang.org/x/sys/unix"
 )
 
 // Two lines a connection. In a storm they are much of what a loop does, so
@@ -17,7 +14,7 @@ func (l *loop) logConnected(c *conn, total, ofUser int) {
 		return
 	}
 	log.LogAttrs(ctx, slog.LevelInfo, "connected", slog.String("user_id", c.link.User()),
-		slog.Int("total_connections", total), slog.Int("user_connections", ofUser), slog.String("remote", remote(c.fd)))
+		slog.Int("total_connections", total), slog.Int("user_connections", ofUser), slog.String("remote", peerText(c.fd)))
 }
 
 func (l *loop) logDisconnected(c *conn, total, ofUser int) {
@@ -25,17 +22,10 @@ func (l *loop) logDisconnected(c *conn, total, ofUser int) {
 		slog.String("reason", c.reason.String()), slog.Int("total_connections", total), slog.Int("user_connections", ofUser))
 }
 
-// remote returns the address of the other end, "" if it has none.
-func remote(fd int32) string {
-	address, err := unix.Getpeername(int(fd))
-	if err != nil {
-		return "" // it is gone already
-	}
-	switch a := address.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)).String()
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port)).String()
+// peerText is a peer as lines show it, "" if there is none.
+func peerText(fd int32) string {
+	if address := peer(fd); address.IsValid() {
+		return address.String()
 	}
 	return ""
 }

@@ -29,6 +29,7 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 	l.forgetHead(c)
 	l.unregister(c, why)
 	l.ceaseOpening(c)
+	l.leavePlace(c)
 	c.state = stateClosing
 	c.part = &part{leftover: discardLimit}
 	l.stats.ending.Add(1)
@@ -113,6 +114,7 @@ func (l *loop) forget(c *conn) {
 	l.forgetHead(c)
 	delete(l.talkers, c)
 	l.ceaseOpening(c)
+	l.leavePlace(c)
 	c.state = stateClosed
 	c.part = nil
 	l.wheel.disarm(c)

@@ -326,7 +326,7 @@ func TestSlowReaderIsPingedAndStays(t *testing.T) {
 	pace := time.NewTicker(5 * time.Millisecond)
 	defer pace.Stop()
 	for pings := 0; pings < 20; <-pace.C { // two seconds and more: four times the pong wait
-		if opcode, _ := client.readFrame(t); opcode == 0x89 {
+		if opcode, _ := client.readAnyFrame(t); opcode == 0x89 {
 			pings++
 			if _, err := client.Write(masked(0x8a, "")); err != nil {
 				t.Fatal(err)

@@ -11,12 +11,13 @@ import (
 
 // open begins the life of a connection on its loop.
 func (l *loop) open(fd int) {
-	c := &conn{loop: l, fd: int32(fd), heard: l.server.now()}
+	now := l.server.now()
+	c := &conn{loop: l, fd: int32(fd), heard: instantOf(now)}
 	l.server.conns.set(c.fd, c)
 	l.stats.sockets.Add(1)
 	l.stats.opening.Add(1)
 	l.newcomers.add(c)
-	l.at(c, c.heard+l.server.cfg.HandshakeTimeout)
+	l.at(c, now+l.server.cfg.HandshakeTimeout)
 }
 
 // readHead takes bytes of a request head. Until it is complete nothing is
@@ -96,6 +97,10 @@ func (l *loop) identify(c *conn, req wsproto.Request, more []byte) {
 // the loop's queue they can't overtake the 101.
 func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 	c.probe = req.Probe // before others can find the connection
+	if !l.takePlace(c) {
+		l.reject(c, req, wsproto.RefuseAddressFull(l.server.retryAfter()))
+		return
+	}
 	total, ofUser, err := l.server.cfg.Hub.Admit(c, req.User)
 	switch {
 	case errors.Is(err, hub.ErrFull):
@@ -108,13 +113,13 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 	now := l.server.now()
 	l.ceaseOpening(c)
 	c.state = stateOpen
-	c.heard, c.pingAt = now, l.firstPing(now)
+	c.heard, c.pinged = instantOf(now), l.beforeFirstPing(now)
 	l.newcomers.trim()
 	if !c.probe {
 		l.stats.opened.Add(1)
 		l.logConnected(c, total, ofUser)
 	}
-	l.schedule(c)
+	l.schedule(c, now)
 	l.sendNow(c, req.AppendUpgrade(l.scratch[:0]))
 	if len(more) > 0 {
 		l.readFrames(c, more)

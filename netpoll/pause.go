@@ -24,10 +24,11 @@ func (l *loop) notePause(now time.Duration) {
 // it is pinged now and has until l.mercy to be heard of, and WriteWait begins
 // anew.
 func (l *loop) pardon(c *conn, now time.Duration) {
-	if heard := l.mercy - l.server.cfg.PongWait; c.heard < heard {
-		c.heard, c.pingAt = heard, now
+	cfg := &l.server.cfg
+	if heard := l.mercy - cfg.PongWait; c.heard.ago(now) > now-heard {
+		c.heard, c.pinged = instantOf(heard), instantOf(now-cfg.PingInterval)
 	}
-	if since := c.stalledSince(); since != 0 && now-since >= l.server.cfg.WriteWait {
+	if since := c.stalledSince(); since != 0 && now-since >= cfg.WriteWait {
 		c.out.stalled = now
 	}
 }

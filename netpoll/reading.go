@@ -47,8 +47,8 @@ func (l *loop) readFrames(c *conn, b []byte) {
 		decoder = &c.part.decoder
 	}
 	now := l.server.now()
-	free := now-c.heard >= quietFor
-	c.heard = now
+	free := c.heard.ago(now) >= quietFor
+	c.heard = instantOf(now)
 	for len(b) > 0 && c.state == stateOpen {
 		event, rest, problem := decoder.Next(b, l.server.cfg.MaxMessage)
 		if problem != nil {

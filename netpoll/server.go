@@ -33,6 +33,7 @@ type Server struct {
 
 	loops []*loop // static
 	conns table
+	crowd addresses // of connections, where Config.MaxPerAddress bounds them
 	port  port
 
 	handshakes *rate.Limiter // any goroutine; nil for no limit

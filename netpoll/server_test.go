@@ -132,8 +132,19 @@ func (r *rig) upgrade(user string) *raw {
 	return &raw{tcp, reader}
 }
 
-// readFrame reads one unmasked server frame.
+// readFrame reads one unmasked server frame that is not a ping: the first of
+// those may come at any time.
 func (c *raw) readFrame(t testing.TB) (opcode byte, payload []byte) {
+	t.Helper()
+	for {
+		if opcode, payload = c.readAnyFrame(t); opcode != 0x89 {
+			return opcode, payload
+		}
+	}
+}
+
+// readAnyFrame reads one unmasked server frame.
+func (c *raw) readAnyFrame(t testing.TB) (opcode byte, payload []byte) {
 	t.Helper()
 	var header [2]byte
 	if _, err := io.ReadFull(c.r, header[:]); err != nil {

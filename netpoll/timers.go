@@ -53,10 +53,11 @@ func (l *loop) arm(at tick) {
 	}
 }
 
-// firstPing spreads the first pings of connections over the interval, so that a
-// storm of connects does not become a storm of pings.
-func (l *loop) firstPing(now time.Duration) time.Duration {
-	return now + time.Duration(rand.Int64N(int64(l.server.cfg.PingInterval)))
+// beforeFirstPing returns when a connection counts as pinged that has just been
+// opened: somewhere in the last interval, so that a storm of connects does not
+// become a storm of pings.
+func (l *loop) beforeFirstPing(now time.Duration) instant {
+	return instantOf(now - time.Duration(rand.Int64N(int64(l.server.cfg.PingInterval))))
 }
 
 // due is called when a connection's timer has fired: it does what is due by
@@ -76,32 +77,41 @@ func (l *loop) due(c *conn, now time.Duration) {
 		l.pardon(c, now)
 	}
 	switch {
-	case now-c.heard >= cfg.PongWait:
+	case c.heard.ago(now) >= cfg.PongWait:
 		l.drop(c, ReasonPongWait)
 		return
 	case c.stalledSince() != 0 && now-c.stalledSince() >= cfg.WriteWait:
 		l.drop(c, ReasonWriteWait)
 		return
 	}
-	if now >= c.pingAt {
+	if c.expired() {
+		l.end(c, ReasonExpired, wsproto.AppendClose(l.scratch[:0], closeExpired, "token expired"))
+		return
+	}
+	if c.pinged.ago(now) >= cfg.PingInterval {
 		l.talkers.quiet(c, now)
 		l.ping(c)
 		// From now, not from when it was due: after a pause of the machine one
 		// ping is enough.
-		c.pingAt = now + cfg.PingInterval
+		c.pinged = instantOf(now)
 	}
-	l.schedule(c)
+	l.schedule(c, now)
 }
 
 // schedule sets an open connection's timer to the nearest thing to do. Whatever
 // only moves a deadline away (a frame that was heard) leaves the timer as it is.
-func (l *loop) schedule(c *conn) {
+func (l *loop) schedule(c *conn, now time.Duration) {
 	if c.state != stateOpen {
 		return
 	}
-	when := min(c.pingAt, c.heard+l.server.cfg.PongWait)
+	cfg := &l.server.cfg
+	wait := min(cfg.PingInterval-c.pinged.ago(now), cfg.PongWait-c.heard.ago(now))
+	if c.expires != 0 {
+		wait = min(wait, c.untilExpiry())
+	}
+	when := now + wait
 	if since := c.stalledSince(); since != 0 {
-		when = min(when, since+l.server.cfg.WriteWait)
+		when = min(when, since+cfg.WriteWait)
 	}
 	l.at(c, when)
 }

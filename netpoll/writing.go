@@ -114,7 +114,7 @@ func (l *loop) flushed(c *conn) {
 func (l *loop) stall(c *conn) {
 	if c.out.stalled == 0 {
 		c.out.stalled = l.server.now()
-		l.schedule(c)
+		l.schedule(c, c.out.stalled)
 	}
 	if c.watched {
 		return

@@ -1,0 +1,122 @@
+package netpoll
+
+import (
+	"net/netip"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// addresses counts connections by the client's address, IPv6 by its /64, which
+// is what one subscriber has. A connection keeps the number of its place, four
+// bytes. Any goroutine. The zero value is empty.
+type addresses struct {
+	mu     sync.Mutex
+	places map[netip.Addr]uint32 // guarded by mu: 1 + the index in counts
+	counts []addressCount        // guarded by mu
+	free   []uint32              // guarded by mu: places that nobody has
+}
+
+type addressCount struct {
+	address netip.Addr
+	n       int
+}
+
+// addressKey returns what limits count an address by: IPv4, mapped into IPv6 or
+// not, as it is, IPv6 by its first 64 bits.
+func addressKey(address netip.Addr) netip.Addr {
+	address = address.Unmap().WithZone("")
+	if address.Is6() {
+		if prefix, err := address.Prefix(64); err == nil {
+			return prefix.Addr()
+		}
+	}
+	return address
+}
+
+// take counts a connection of an address and returns its place, or false if
+// the address has limit of them already.
+func (a *addresses) take(address netip.Addr, limit int) (place uint32, ok bool) {
+	address = addressKey(address)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	place = a.places[address]
+	if place == 0 {
+		place = a.newPlace(address)
+	}
+	count := &a.counts[place-1]
+	if count.n >= limit {
+		return 0, false
+	}
+	count.n++
+	return place, true
+}
+
+// newPlace makes a place for an address. The caller holds mu.
+func (a *addresses) newPlace(address netip.Addr) (place uint32) {
+	if a.places == nil {
+		a.places = make(map[netip.Addr]uint32)
+	}
+	if last := len(a.free) - 1; last >= 0 {
+		place, a.free = a.free[last], a.free[:last]
+	} else {
+		a.counts = append(a.counts, addressCount{})
+		place = uint32(len(a.counts))
+	}
+	a.counts[place-1] = addressCount{address: address}
+	a.places[address] = place
+	return place
+}
+
+// leave counts one connection less in a place. Place 0 is none.
+func (a *addresses) leave(place uint32) {
+	if place == 0 {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	count := &a.counts[place-1]
+	if count.n--; count.n > 0 {
+		return
+	}
+	delete(a.places, count.address)
+	*count = addressCount{}
+	a.free = append(a.free, place)
+	if len(a.places) == 0 { // give the memory back
+		a.places, a.counts, a.free = nil, nil, nil
+	}
+}
+
+// takePlace counts a connection that is about to be admitted, and reports whether
+// its address may have one more.
+func (l *loop) takePlace(c *conn) bool {
+	limit := l.server.cfg.MaxPerAddress
+	if limit <= 0 || c.probe {
+		return true
+	}
+	var ok bool
+	c.address, ok = l.server.crowd.take(peer(c.fd).Addr(), limit)
+	return ok
+}
+
+// leavePlace gives back what takePlace took.
+func (l *loop) leavePlace(c *conn) {
+	l.server.crowd.leave(c.address)
+	c.address = 0
+}
+
+// peer returns the address and port of the other end of a socket; the zero value
+// if it has none any more.
+func peer(fd int32) netip.AddrPort {
+	address, err := unix.Getpeername(int(fd))
+	if err != nil {
+		return netip.AddrPort{} // it is gone already
+	}
+	switch a := address.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
+	}
+	return netip.AddrPort{}
+}
