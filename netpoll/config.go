@@ -54,6 +54,9 @@ type Config struct {
 	// 1013; otherwise it only misses that one.
 	CloseSlow bool
 
+	// CloseOnExpiry ends a connection with 4401 when its token would be refused.
+	CloseOnExpiry bool
+
 	// GapNotice tells clients, in an envelope of type _gap, that notifications for
 	// them were lost.
 	GapNotice bool

@@ -111,6 +111,9 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 		return
 	}
 	now := l.server.now()
+	if l.server.cfg.CloseOnExpiry {
+		c.expireAt(req.Expires)
+	}
 	l.ceaseOpening(c)
 	c.state = stateOpen
 	c.heard, c.pinged = instantOf(now), l.beforeFirstPing(now)

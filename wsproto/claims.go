@@ -26,6 +26,8 @@ type claims struct {
 	raw      []byte
 	subject  json.RawMessage
 	user     string // set by Validate
+	issuer   string
+	audience jwt.ClaimStrings
 	expires  *jwt.NumericDate
 	earliest *jwt.NumericDate
 	issued   *jwt.NumericDate
@@ -49,7 +51,25 @@ func (c *claims) read() error {
 	c.expires, errs[0] = numericDate(all["exp"])
 	c.earliest, errs[1] = numericDate(all["nbf"])
 	c.issued, errs[2] = numericDate(all["iat"])
+	c.issuer, c.audience = issuerOf(all["iss"]), audienceOf(all["aud"])
 	return errors.Join(errs[:]...)
+}
+
+// issuerOf reads iss; anything but a string is no issuer, which matters only where
+// one is required.
+func issuerOf(raw json.RawMessage) (issuer string) {
+	if json.Unmarshal(raw, &issuer) != nil {
+		return ""
+	}
+	return issuer
+}
+
+// audienceOf reads aud, a string or a list of them (RFC 7519 section 4.1.3), in the same way.
+func audienceOf(raw json.RawMessage) (audience jwt.ClaimStrings) {
+	if json.Unmarshal(raw, &audience) != nil {
+		return nil
+	}
+	return audience
 }
 
 // numericDate reads a JSON number of seconds; nil when it is missing or null.
@@ -112,11 +132,11 @@ func (c *claims) GetIssuedAt() (*jwt.NumericDate, error) { return c.issued, nil 
 // GetNotBefore implements [jwt.Claims].
 func (c *claims) GetNotBefore() (*jwt.NumericDate, error) { return c.earliest, nil }
 
-// GetIssuer implements [jwt.Claims]; the issuer is not looked at.
-func (c *claims) GetIssuer() (string, error) { return "", nil }
+// GetIssuer implements [jwt.Claims].
+func (c *claims) GetIssuer() (string, error) { return c.issuer, nil }
 
 // GetSubject implements [jwt.Claims].
 func (c *claims) GetSubject() (string, error) { return c.user, nil }
 
-// GetAudience implements [jwt.Claims]; the audience is not looked at.
-func (c *claims) GetAudience() (jwt.ClaimStrings, error) { return nil, nil }
+// GetAudience implements [jwt.Claims].
+func (c *claims) GetAudience() (jwt.ClaimStrings, error) { return c.audience, nil }

@@ -78,7 +78,7 @@ func (g *Gate) readCredentials(h *head, request *Request) *Refusal {
 // answered: a browser would give the connection up without a word.
 func (h *head) bearerAlone() bool { return h.bearers && !h.offersProtocol }
 
-// Identify finds out who asks for an upgrade, and fills in the request's User. now is the time to check
+// Identify finds out who asks for an upgrade, and fills in the request's User and Expires. now is the time to check
 // the token against. Afterwards the request aliases nothing.
 func (g *Gate) Identify(request *Request, now time.Time) *Refusal {
 	credential := request.credential
@@ -92,7 +92,9 @@ func (g *Gate) Identify(request *Request, now time.Time) *Refusal {
 		request.User = user
 		return nil
 	}
-	var refusal *Refusal
-	request.User, refusal = g.readToken(credential, now)
+	id, refusal := g.readToken(credential, now)
+	if refusal == nil {
+		request.User, request.Expires = id.user, id.expires.Add(g.leeway)
+	}
 	return refusal
 }

@@ -17,7 +17,7 @@
 // upgrade headers, the origin, the token. It answers with a [Request], which
 // aliases nothing, or with a [Refusal], which holds its whole HTTP response.
 //
-// A token is read twice at most: plainUser knows the usual spelling and only ever
+// A token is read twice at most: plainIdentity knows the usual spelling and only ever
 // says yes, at the cost of the user id; whatever it isn't sure of golang-jwt judges. A
 // quick yes is always the library's yes too (FuzzPlainToken).
 //

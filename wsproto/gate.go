@@ -3,8 +3,8 @@ package wsproto
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -21,6 +21,13 @@ var ErrNoSecret = errors.New("wsproto: no secret to check tokens with")
 type GateConfig struct {
 	// Secret is the HS256 key of the tokens. Required; copied.
 	Secret []byte
+	// Previous are further keys, MaxPrevious at most, with which tokens are good too: those that Secret replaced, until
+	// the last token signed with them has expired. Copied.
+	Previous [][]byte
+	// Issuer, where it is set, is the iss that a token has to have, exactly.
+	Issuer string
+	// Audience, where it is set, lists the audiences of which a token's aud has to name one.
+	Audience []string
 	// Leeway is what exp, nbf and iat may be off. 0 is DefaultLeeway, less is none.
 	Leeway time.Duration
 	// AllowedOrigins lists the pages that browsers may connect from: "*" (as an
@@ -39,10 +46,12 @@ type GateConfig struct {
 type Gate struct {
 	origins origins
 	ticket  func(ticket []byte) (user string, ok bool)
-	key     jwt.Keyfunc
+	secrets []*secret   // the current one first
+	keys    jwt.Keyfunc // the same for the library
 	leeway  time.Duration
 
-	verifiers sync.Pool // of *verifier; as many as goroutines call at once
+	issuer   string
+	audience []string
 }
 
 // NewGate checks and compiles a configuration. The error is [ErrNoSecret], or
@@ -51,23 +60,34 @@ func NewGate(config GateConfig) (*Gate, error) {
 	if len(config.Secret) == 0 {
 		return nil, ErrNoSecret
 	}
+	if len(config.Previous) > MaxPrevious {
+		return nil, fmt.Errorf("%w: %d, and %d are too many", ErrPrevious, MaxPrevious, len(config.Previous))
+	}
 	origins, err := compileOrigins(config.AllowedOrigins)
 	if err != nil {
 		return nil, err
 	}
-	secret := slices.Clone(config.Secret)
-	gate := &Gate{
-		origins:   origins,
-		ticket:    config.Ticket,
-		key:       keyfunc(secret),
-		leeway:    max(0, config.Leeway),
-		verifiers: sync.Pool{New: func() any { return newVerifier(secret) }},
+	gate := &Gate{origins: origins, ticket: config.Ticket, leeway: max(0, config.Leeway),
+		issuer: config.Issuer, audience: slices.Clone(config.Audience)}
+	for _, key := range append([][]byte{config.Secret}, config.Previous...) {
+		if len(key) == 0 {
+			return nil, ErrNoSecret
+		}
+		gate.secrets = append(gate.secrets, newSecret(key))
 	}
+	gate.keys = keyfunc(gate.secrets)
 	if config.Leeway == 0 {
 		gate.leeway = DefaultLeeway
 	}
 	return gate, nil
 }
+
+// MaxPrevious bounds [GateConfig].Previous: a token that is good with none of them is
+// tried with each.
+const MaxPrevious = 8
+
+// ErrPrevious is wrapped by the error of [NewGate] about too many previous secrets.
+var ErrPrevious = errors.New("wsproto: previous secrets are bounded")
 
 // Read decides what a head (as [HeadEnd] measured it) asks for. The request may go
 // on when the refusal is nil; one for an upgrade then has to say who asks, see

@@ -6,6 +6,8 @@ import "time"
 // it never is in time.
 type plainClaims struct {
 	subject  []byte // the text of sub; nil when it is missing
+	issuer   []byte // the text of iss, as the next of aud
+	audience []byte
 	expires  plainDate
 	earliest plainDate
 	issued   plainDate
@@ -21,6 +23,12 @@ func readPlainClaims(text []byte) (c plainClaims) {
 		case "sub":
 			ok = c.subject == nil
 			c.subject = o.value
+		case "iss":
+			ok = c.issuer == nil
+			c.issuer = o.value
+		case "aud":
+			ok = c.audience == nil
+			c.audience = o.value
 		case "exp":
 			ok = c.expires.read(o.value)
 		case "nbf":

@@ -2,31 +2,57 @@ package wsproto
 
 import (
 	"bytes"
+	"slices"
+	"strings"
 	"time"
 )
 
-// plainUser reads a token as nearly all are: signed with our key and spelled without
+// plainIdentity reads a token as nearly all are: signed with a key of ours and spelled without
 // anything odd. It has one answer only, a sure yes: ok says that checkToken
 // would let the same user in. All else, every refusal too, is left to that. The
 // user is all that it allocates.
 //
 // Nothing is decoded or read before the signature is known to be good.
-func (g *Gate) plainUser(token []byte, now time.Time) (user string, ok bool) {
+func (g *Gate) plainIdentity(token []byte, now time.Time) (id identity, ok bool) {
 	header, rest, _ := bytes.Cut(token, []byte{'.'})
 	payload, signature, three := bytes.Cut(rest, []byte{'.'})
 	if !three || len(header) > maxTokenHeader || len(payload) > maxPlainSegment {
-		return "", false
+		return identity{}, false
 	}
-	v := g.verifiers.Get().(*verifier)
+	for _, s := range g.secrets {
+		if id, ok = g.plainIdentityOf(s, token, header, payload, signature, now); ok {
+			return id, true
+		}
+	}
+	return identity{}, false
+}
+
+// plainIdentityOf is plainIdentity with one secret and the token's parts.
+func (g *Gate) plainIdentityOf(s *secret, token, header, payload, signature []byte, now time.Time) (id identity, ok bool) {
+	v := s.verifiers.Get().(*verifier)
 	if v.signed(token[:len(token)-len(signature)-1], signature) && plainHeader(v.decode(header)) {
 		c := readPlainClaims(v.decode(payload))
-		if c.inTime(now, g.leeway) {
-			user = plainUserID(c.subject)
+		if c.inTime(now, g.leeway) && g.knows(&c) {
+			id = identity{plainUserID(c.subject), c.expires.time()}
 		}
 	}
 	v.forget()
-	g.verifiers.Put(v)
-	return user, user != ""
+	s.verifiers.Put(v)
+	return id, id.user != ""
+}
+
+// knows reports whether the token surely is of the issuer and for an audience that are asked for: spelled
+// without escapes, and the audience not in a list.
+func (g *Gate) knows(c *plainClaims) bool {
+	if g.issuer != "" && !isQuoted(c.issuer, g.issuer) {
+		return false
+	}
+	return len(g.audience) == 0 || slices.ContainsFunc(g.audience, func(name string) bool { return isQuoted(c.audience, name) })
+}
+
+// isQuoted reports whether a JSON text is a string byte for byte.
+func isQuoted(text []byte, s string) bool {
+	return len(text) == len(s)+2 && text[0] == '"' && string(text[1:len(text)-1]) == s && strings.IndexByte(s, '\\') < 0
 }
 
 // plainHeader reports whether a token's header names HS256 and is otherwise of

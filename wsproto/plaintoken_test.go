@@ -9,23 +9,23 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// checkPlain: whom plainUser lets in, checkToken lets in as the same user. It returns
-// what plainUser says.
+// checkPlain: whom plainIdentity lets in, checkToken lets in as the same user, until the same
+// time. It returns whom plainIdentity lets in.
 func checkPlain(t testing.TB, gate *Gate, token string, now time.Time) (user string, ok bool) {
 	t.Helper()
-	user, ok = gate.plainUser([]byte(token), now)
+	id, ok := gate.plainIdentity([]byte(token), now)
 	if !ok {
-		if user != "" {
-			t.Fatalf("%q without a yes", user)
+		if id.user != "" {
+			t.Fatalf("%q without a yes", id.user)
 		}
 		return "", false
 	}
 	if judged, refusal := gate.checkToken([]byte(token), now); refusal != nil {
-		t.Fatalf("%q is let in as %q, but %s", token, user, refusal.Text())
-	} else if judged != user {
-		t.Fatalf("%q is let in as %q, but is %q", token, user, judged)
+		t.Fatalf("%q is let in as %q, but %s", token, id.user, refusal.Text())
+	} else if judged.user != id.user || !judged.expires.Equal(id.expires) {
+		t.Fatalf("%q is let in as %+v, but is %+v", token, id, judged)
 	}
-	return user, true
+	return id.user, true
 }
 
 // TestUsualTokensArePlain: headers and claims as the libraries of several languages
@@ -175,11 +175,11 @@ func TestVerifiersAreShared(t *testing.T) {
 		wrong := []byte(string(token[:len(token)-4]) + "AAAA")
 		group.Go(func() {
 			for range 500 {
-				if got, ok := gate.plainUser(token, testNow); !ok || got != user {
-					t.Errorf("%q, %v, want %q", got, ok, user)
+				if got, ok := gate.plainIdentity(token, testNow); !ok || got.user != user {
+					t.Errorf("%+v, %v, want %q", got, ok, user)
 				}
-				if got, ok := gate.plainUser(wrong, testNow); ok {
-					t.Errorf("a wrong token of %q lets %q in", user, got)
+				if got, ok := gate.plainIdentity(wrong, testNow); ok {
+					t.Errorf("a wrong token of %q lets %+v in", user, got)
 				}
 			}
 		})
@@ -235,7 +235,7 @@ func TestReadAllocatesTheUser(t *testing.T) {
 		t.Errorf("%v allocations, want 1", n)
 	}
 	wrong := []byte(sign(t, jwt.MapClaims{"sub": "alice", "exp": 1}))
-	if n := testing.AllocsPerRun(1000, func() { gate.plainUser(wrong, testNow) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { gate.plainIdentity(wrong, testNow) }); n != 0 {
 		t.Errorf("%v allocations before the library is asked, want 0", n)
 	}
 }

@@ -27,6 +27,8 @@ const (
 	ReasonTokenExpired                             //
 	ReasonTokenNotYetValid                         // nbf in the future
 	ReasonTokenIssuedInFuture                      // iat in the future
+	ReasonTokenIssuer                              // iss missing, or not the one that is asked for
+	ReasonTokenAudience                            // aud missing, or without one that is asked for
 	ReasonTokenNoSubject                           //
 	ReasonTokenBadSubject                          // not 1 to 255 bytes of UTF-8 without control characters
 	ReasonFull                                     // 503, the limit of connections is reached
@@ -60,6 +62,8 @@ var reasonNames = [RefusalReasonCount]string{
 	ReasonTokenExpired:        "token_expired",
 	ReasonTokenNotYetValid:    "token_not_yet_valid",
 	ReasonTokenIssuedInFuture: "token_issued_in_future",
+	ReasonTokenIssuer:         "token_issuer",
+	ReasonTokenAudience:       "token_audience",
 	ReasonTokenNoSubject:      "token_no_subject",
 	ReasonTokenBadSubject:     "token_bad_subject",
 	ReasonFull:                "full",

@@ -43,6 +43,8 @@ var (
 	refuseTokenExpired     = badToken(ReasonTokenExpired, "token expired")
 	refuseTokenNotYetValid = badToken(ReasonTokenNotYetValid, "token not valid yet")
 	refuseTokenFuture      = badToken(ReasonTokenIssuedInFuture, "token issued in the future")
+	refuseTokenIssuer      = badToken(ReasonTokenIssuer, "token of another issuer")
+	refuseTokenAudience    = badToken(ReasonTokenAudience, "token for another audience")
 	refuseTokenNoSubject   = badToken(ReasonTokenNoSubject, "token without sub")
 	refuseTokenBadSubject  = badToken(ReasonTokenBadSubject, "token with a bad sub: 1 to 255 bytes of UTF-8 without control characters")
 )

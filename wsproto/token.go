@@ -17,51 +17,68 @@ const maxTokenHeader = 1 << 10
 
 var errCritical = errors.New("token has critical headers")
 
+// identity is what a good token says: who, and until when.
+type identity struct {
+	user    string
+	expires time.Time
+}
+
 // readToken checks a token, the quick way where that is sure.
-func (g *Gate) readToken(token []byte, now time.Time) (user string, refusal *Refusal) {
-	if user, ok := g.plainUser(token, now); ok {
-		return user, nil
+func (g *Gate) readToken(token []byte, now time.Time) (identity, *Refusal) {
+	if id, ok := g.plainIdentity(token, now); ok {
+		return id, nil
 	}
 	return g.checkToken(token, now)
 }
 
 // checkToken verifies signature and claims. The library requires nothing by
 // itself, so everything that must be there is said here.
-func (g *Gate) checkToken(token []byte, now time.Time) (user string, refusal *Refusal) {
+func (g *Gate) checkToken(token []byte, now time.Time) (identity, *Refusal) {
 	if !jwtChars.holds(token) || bytes.IndexByte(token, '.') > maxTokenHeader {
-		return "", refuseTokenMalformed
+		return identity{}, refuseTokenMalformed
 	}
-	parser := jwt.NewParser(
+	options := []jwt.ParserOption{
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Name}),
 		jwt.WithStrictDecoding(),
 		jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(),
 		jwt.WithLeeway(g.leeway),
 		jwt.WithTimeFunc(func() time.Time { return now }),
-	)
-	var c claims
-	if _, err := parser.ParseWithClaims(string(token), &c, g.key); err != nil {
-		return "", refuseToken(err)
 	}
-	return c.user, nil
+	if g.issuer != "" {
+		options = append(options, jwt.WithIssuer(g.issuer))
+	}
+	if len(g.audience) > 0 {
+		options = append(options, jwt.WithAudience(g.audience...))
+	}
+	parser := jwt.NewParser(options...)
+	var c claims
+	if _, err := parser.ParseWithClaims(string(token), &c, g.keys); err != nil {
+		return identity{}, refuseToken(err, &c, g.issuer != "")
+	}
+	return identity{c.user, c.expires.Time}, nil
 }
 
-// keyfunc hands the key to the library, whose parser has checked the algorithm
-// before it asks.
-func keyfunc(secret []byte) jwt.Keyfunc {
+// keyfunc hands the keys to the library, whose parser has checked the algorithm
+// before it asks. It tries one after the other.
+func keyfunc(secrets []*secret) jwt.Keyfunc {
+	var keys jwt.VerificationKeySet
+	for _, s := range secrets {
+		keys.Keys = append(keys.Keys, s.key)
+	}
 	return func(token *jwt.Token) (any, error) {
 		// RFC 7515 section 4.1.11: extensions listed in crit that are not
 		// understood make the token invalid. None is understood here.
 		if _, ok := token.Header["crit"]; ok {
 			return nil, errCritical
 		}
-		return secret, nil
+		return keys, nil
 	}
 }
 
-// refuseToken says which of several faults counts. The library's errors nest:
+// refuseToken says which of several faults counts. issuer says that one is required. The library's errors nest:
 // the order of the cases matters.
-func refuseToken(err error) *Refusal {
+func refuseToken(err error, c *claims, issuer bool) *Refusal {
 	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
 		return refuseTokenMalformed
@@ -71,7 +88,7 @@ func refuseToken(err error) *Refusal {
 		return refuseTokenSignature
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenUnverifiable):
 		return refuseTokenAlgorithm
-	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
+	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing) && c.expires == nil:
 		return refuseTokenNoExpiry
 	case errors.Is(err, jwt.ErrTokenExpired):
 		return refuseTokenExpired
@@ -79,6 +96,10 @@ func refuseToken(err error) *Refusal {
 		return refuseTokenNotYetValid
 	case errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
 		return refuseTokenFuture
+	case errors.Is(err, jwt.ErrTokenInvalidIssuer), errors.Is(err, jwt.ErrTokenRequiredClaimMissing) && c.issuer == "" && issuer:
+		return refuseTokenIssuer
+	case errors.Is(err, jwt.ErrTokenInvalidAudience), errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
+		return refuseTokenAudience
 	case errors.Is(err, errNoSubject):
 		return refuseTokenNoSubject
 	case errors.Is(err, errBadSubject):

@@ -310,12 +310,12 @@ func FuzzToken(f *testing.F) {
 	gate := newTestGate(f, GateConfig{})
 	good := goodToken(f, "alice")
 	f.Fuzz(func(t *testing.T, token string) {
-		user, refusal := gate.checkToken([]byte(token), testNow)
+		id, refusal := gate.checkToken([]byte(token), testNow)
 		if refusal == nil && token != good {
-			t.Fatalf("%q lets %q in", token, user)
+			t.Fatalf("%q lets %+v in", token, id)
 		}
-		if user, ok := gate.plainUser([]byte(token), testNow); ok && token != good {
-			t.Fatalf("%q lets %q in the quick way", token, user)
+		if id, ok := gate.plainIdentity([]byte(token), testNow); ok && token != good {
+			t.Fatalf("%q lets %+v in the quick way", token, id)
 		}
 	})
 }

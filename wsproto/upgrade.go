@@ -3,6 +3,7 @@ package wsproto
 import (
 	"crypto/sha1"
 	"encoding/base64"
+	"time"
 )
 
 // Kind is what a request asks for.
@@ -32,6 +33,10 @@ type Request struct {
 	Kind  Kind
 	User  string // Upgrade, after Identify: the token's sub, or the identity of a ticket
 	Probe bool   // Upgrade: comes with an in-process ticket
+
+	// Expires is, for an Upgrade after Identify, from when on the token would not be let in: its exp and
+	// the leeway. Zero with a ticket.
+	Expires time.Time
 
 	method     method        // Health
 	key        [keySize]byte // Upgrade: Sec-WebSocket-Key

@@ -123,3 +123,18 @@ func TestTokenInHeaders(t *testing.T) {
 		server.WaitMetric("roost_connections", 0)
 	}
 }
+
+// One address with all the connections.
+func TestTooManyConnectionsOfOneAddress(t *testing.T) {
+	t.Parallel()
+	_, server := start(t, roosttest.Env{"WS_MAX_CONNECTIONS_PER_IP": "2"})
+	server.Connect("alice")
+	server.Connect("bob")
+	if answer := server.Dial().Ask(roosttest.Head(roosttest.Token(t, "carol"))); answer.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("the third was answered %s", answer.Status)
+	}
+	server.WaitMetric(`roost_connections_refused_total{reason="address_full"}`, 1)
+	if health := server.Health(true); health.Code != http.StatusOK {
+		t.Errorf("the server's own check counts as a connection: %+v", health)
+	}
+}

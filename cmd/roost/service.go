@@ -99,6 +99,9 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
 	gate, err := wsproto.NewGate(wsproto.GateConfig{
 		Secret:         []byte(s.cfg.JWTSecretKey),
+		Previous:       secretsOf(s.cfg.JWTSecretKeyPrevious),
+		Issuer:         s.cfg.JWTIssuer,
+		Audience:       s.cfg.JWTAudience,
 		AllowedOrigins: s.cfg.WSAllowedOrigins,
 		Ticket:         s.probe.tickets.redeem,
 	})
@@ -120,6 +123,13 @@ func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
 	}
 	s.ws, err = netpoll.New(s.socketConfig(gate, budget))
 	return err
+}
+
+func secretsOf(list []string) (secrets [][]byte) {
+	for _, s := range list {
+		secrets = append(secrets, []byte(s))
+	}
+	return secrets
 }
 
 // portError names the variables that say which port to open.
@@ -149,6 +159,8 @@ func (s *service) socketConfig(gate *wsproto.Gate, budget netpoll.Budget) netpol
 		ReadBuffer:       s.cfg.WSReadBufferSize,
 		MaxSockets:       budget.Sockets,
 
+		CloseOnExpiry:      s.cfg.WSCloseOnExpiry,
+		MaxPerAddress:      s.cfg.WSMaxConnectionsPerIP,
 		GapNotice:          s.cfg.WSGapNotice,
 		RejectAfterUpgrade: s.cfg.WSRejectAfterUpgrade,
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"roost/wsproto"
 )
 
 // Limits of what makes sense, wide enough never to stand in anybody's way.
@@ -68,6 +70,8 @@ func (c Config) valid() map[string]bool {
 		"REDIS_POOL_SIZE":             c.RedisPoolSize >= 1,
 		"REDIS_FEED_MAX_ATTEMPTS":     c.RedisFeedMaxAttempts >= 0,
 		"JWT_SECRET_KEY":              c.JWTSecretKey != "",
+		"JWT_SECRET_KEY_PREVIOUS":     len(c.JWTSecretKeyPrevious) <= wsproto.MaxPrevious,
+		"WS_MAX_CONNECTIONS_PER_IP":   c.WSMaxConnectionsPerIP >= 0,
 		"LOGGER_LEVEL":                oneOf(c.LoggerLevel, "debug", "info", "warn", "error"),
 		"LOGGER_MODE":                 oneOf(c.LoggerMode, "production", "development"),
 		"LOGGER_ENCODING":             oneOf(c.LoggerEncoding, "json", "console"),
