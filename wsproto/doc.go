@@ -12,10 +12,11 @@
 // # The handshake
 //
 // The caller collects bytes until [HeadEnd] finds the end of the head or
-// [MaxHead] is passed, then asks its [Gate] once. [Gate.Read] parses in place and
+// [MaxHead] is passed, then asks its [Gate]. [Gate.Read] parses in place and
 // checks in this order: the syntax of the head, the path, the method, the
-// upgrade headers, the origin, the token. It answers with a [Request], which
-// aliases nothing, or with a [Refusal], which holds its whole HTTP response.
+// upgrade headers, the origin, and whether there is one token. It answers with a
+// [Request], or with a [Refusal], which holds its whole HTTP response. Then, with
+// limits in between that cost less, [Gate.Identify] looks at the token.
 //
 // A token is read twice at most: plainIdentity knows the usual spelling and only ever
 // says yes, at the cost of the user id; whatever it isn't sure of golang-jwt judges. A
@@ -45,6 +46,6 @@
 // # What it does not do
 //
 // It does not decide about limits, addresses or pace, does not answer pings or
-// close frames by itself, and knows neither sockets nor the hub. No sub-protocol
-// and no extension is spoken, so none is ever answered.
+// close frames by itself, and knows neither sockets nor the hub. No
+// extension is spoken, so none is ever answered.
 package wsproto
