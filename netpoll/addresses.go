@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"roost/wsproto"
 )
 
 // addresses counts connections by the client's address, IPv6 by its /64, which
@@ -89,13 +91,13 @@ func (a *addresses) leave(place uint32) {
 
 // takePlace counts a connection that is about to be admitted, and reports whether
 // its address may have one more.
-func (l *loop) takePlace(c *conn) bool {
+func (l *loop) takePlace(c *conn, req *wsproto.Request) bool {
 	limit := l.server.cfg.MaxPerAddress
 	if limit <= 0 || c.probe {
 		return true
 	}
 	var ok bool
-	c.address, ok = l.server.crowd.take(peer(c.fd).Addr(), limit)
+	c.address, ok = l.server.crowd.take(l.server.cfg.Gate.Client(req, peer(c.fd).Addr()), limit)
 	return ok
 }
 

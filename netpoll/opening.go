@@ -97,7 +97,7 @@ func (l *loop) identify(c *conn, req wsproto.Request, more []byte) {
 // the loop's queue they can't overtake the 101.
 func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 	c.probe = req.Probe // before others can find the connection
-	if !l.takePlace(c) {
+	if !l.takePlace(c, &req) {
 		l.reject(c, req, wsproto.RefuseAddressFull(l.server.retryAfter()))
 		return
 	}

@@ -79,7 +79,7 @@ func (g *Gate) readCredentials(h *head, request *Request) *Refusal {
 func (h *head) bearerAlone() bool { return h.bearers && !h.offersProtocol }
 
 // Identify finds out who asks for an upgrade, and fills in the request's User and Expires. now is the time to check
-// the token against. Afterwards the request aliases nothing.
+// the token against. It has to be called while the head that was read is there.
 func (g *Gate) Identify(request *Request, now time.Time) *Refusal {
 	credential := request.credential
 	request.credential = nil

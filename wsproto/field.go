@@ -59,6 +59,10 @@ func (h *head) keep(name, value []byte) {
 		if equalFold(name, "authorization") {
 			h.authorized(value)
 		}
+	case len("x-forwarded-for"):
+		if equalFold(name, "x-forwarded-for") {
+			h.forwarded.add(value)
+		}
 	case len("content-length"):
 		if equalFold(name, "content-length") {
 			h.length.set(value)

@@ -35,6 +35,8 @@ type GateConfig struct {
 	// "https://*.example.com" (sub-domains of any depth, not example.com
 	// itself), "a.example" (any scheme), "null".
 	AllowedOrigins []string
+	// TrustedProxies lists addresses and ranges whose X-Forwarded-For is believed: "192.0.2.1", "10.0.0.0/8".
+	TrustedProxies []string
 	// Ticket checks the value of ?ticket= and returns the identity that it stands
 	// for. It is how this process connects to itself for the deep health check.
 	// Optional; without it the parameter has no meaning. It is called from many
@@ -52,10 +54,11 @@ type Gate struct {
 
 	issuer   string
 	audience []string
+	proxies  proxies
 }
 
 // NewGate checks and compiles a configuration. The error is [ErrNoSecret], or
-// wraps [ErrOriginPattern] and names the pattern and what would be right.
+// wraps [ErrOriginPattern], [ErrProxyPattern] or [ErrPrevious] and names the pattern and what would be right.
 func NewGate(config GateConfig) (*Gate, error) {
 	if len(config.Secret) == 0 {
 		return nil, ErrNoSecret
@@ -67,7 +70,11 @@ func NewGate(config GateConfig) (*Gate, error) {
 	if err != nil {
 		return nil, err
 	}
-	gate := &Gate{origins: origins, ticket: config.Ticket, leeway: max(0, config.Leeway),
+	proxies, err := compileProxies(config.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
+	gate := &Gate{origins: origins, proxies: proxies, ticket: config.Ticket, leeway: max(0, config.Leeway),
 		issuer: config.Issuer, audience: slices.Clone(config.Audience)}
 	for _, key := range append([][]byte{config.Secret}, config.Previous...) {
 		if len(key) == 0 {
@@ -91,7 +98,7 @@ var ErrPrevious = errors.New("wsproto: previous secrets are bounded")
 
 // Read decides what a head (as [HeadEnd] measured it) asks for. The request may go
 // on when the refusal is nil; one for an upgrade then has to say who asks, see
-// [Gate.Identify], and until then it aliases b. With a refusal the request is good
+// [Gate.Identify]; it aliases b. With a refusal the request is good
 // for nothing but [Request.AppendRejection].
 func (g *Gate) Read(b []byte) (Request, *Refusal) {
 	if len(b) > MaxHead {
@@ -138,7 +145,7 @@ func (g *Gate) readUpgrade(h *head) (Request, *Refusal) {
 	if refusal := h.checkUpgrade(); refusal != nil {
 		return Request{}, refusal
 	}
-	request := Request{Kind: Upgrade, protocol: h.offersProtocol}
+	request := Request{Kind: Upgrade, protocol: h.offersProtocol, forwarded: h.forwarded}
 	copy(request.key[:], h.key.value)
 	// RFC 6455 section 4.2.2, 1: an origin that is not wanted gets a 403.
 	// Clients other than browsers send none.

@@ -11,12 +11,13 @@ type head struct {
 	host   []byte // authority of an absolute target, otherwise the Host header
 	minor  byte   // of the version, HTTP/1.minor
 
-	hosts   field // Host
-	length  field // Content-Length
-	origin  field // Origin
-	key     field // Sec-WebSocket-Key
-	version field // Sec-WebSocket-Version
-	tokens  field // outside of the query: Authorization, Sec-WebSocket-Protocol
+	hosts     field        // Host
+	length    field        // Content-Length
+	origin    field        // Origin
+	key       field        // Sec-WebSocket-Key
+	version   field        // Sec-WebSocket-Version
+	forwarded forwardedFor // X-Forwarded-For
+	tokens    field        // outside of the query: Authorization, Sec-WebSocket-Protocol
 
 	encoded          bool // a Transfer-Encoding came
 	upgradeWebSocket bool // Upgrade lists websocket

@@ -41,6 +41,7 @@ type Request struct {
 	method     method        // Health
 	key        [keySize]byte // Upgrade: Sec-WebSocket-Key
 	protocol   bool          // Upgrade: our sub-protocol was offered
+	forwarded  forwardedFor  // Upgrade: whom proxies report; aliases the head
 	credential []byte        // Upgrade, until Identify: a token or a ticket; aliases the head
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"roost/cmd/roost/internal/roosttest"
+	"roost/redisfeed/redistest"
 )
 
 // One user with more tabs than there may be.
@@ -121,6 +122,36 @@ func TestTokenInHeaders(t *testing.T) {
 		client.WaitMessages(1)
 		client.Close()
 		server.WaitMetric("roost_connections", 0)
+	}
+}
+
+// Behind a proxy it is the client's address that counts, and nobody else is believed about it.
+func TestAddressesBehindAProxy(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	limit := roosttest.Env{"WS_MAX_CONNECTIONS_PER_IP": "1"}
+	trusting := roosttest.Start(t, redis, roosttest.Env{"WS_MAX_CONNECTIONS_PER_IP": "1", "WS_TRUSTED_PROXIES": "127.0.0.0/8"})
+	token := roosttest.Token(t, "alice")
+	for _, test := range []struct {
+		server *roosttest.Server
+		field  string
+		status int
+	}{
+		{trusting, "192.0.2.1", http.StatusSwitchingProtocols},
+		{trusting, "192.0.2.2", http.StatusSwitchingProtocols},
+		{trusting, "198.51.100.7, 192.0.2.2", http.StatusTooManyRequests}, // the client put something in front
+		{trusting, "2001:db8::1", http.StatusSwitchingProtocols},
+		{trusting, "2001:db8::2", http.StatusTooManyRequests}, // the same /64
+		{roosttest.Start(t, redis, limit), "192.0.2.1", http.StatusSwitchingProtocols},
+	} {
+		if answer := test.server.Dial().Ask(roosttest.Head(token, "X-Forwarded-For: "+test.field)); answer.StatusCode != test.status {
+			t.Errorf("%s: answered %s, want %d", test.field, answer.Status, test.status)
+		}
+	}
+	wary := roosttest.Start(t, redis, limit)
+	wary.Dial().MustUpgrade(token)
+	if answer := wary.Dial().Ask(roosttest.Head(token, "X-Forwarded-For: 192.0.2.9")); answer.StatusCode != http.StatusTooManyRequests {
+		t.Errorf("who is no proxy was believed: %s", answer.Status)
 	}
 }
 

@@ -118,7 +118,7 @@ func TestConnectedMeansRegistered(t *testing.T) {
 
 func TestEnvelope(t *testing.T) {
 	t.Parallel()
-	redis, server := start(t, nil)
+	redis, server := start(t, roosttest.Env{"WS_MAX_NOTIFICATION_SIZE": "200000"})
 	publisher := redis.Client() // any goroutine may use it, redis itself only the test's own
 	tests := []struct{ name, published, kind, payload string }{
 		{"string", `{"type":"a","payload":"hello"}`, `"a"`, `"hello"`},

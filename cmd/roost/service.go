@@ -103,8 +103,12 @@ func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
 		Issuer:         s.cfg.JWTIssuer,
 		Audience:       s.cfg.JWTAudience,
 		AllowedOrigins: s.cfg.WSAllowedOrigins,
+		TrustedProxies: s.cfg.WSTrustedProxies,
 		Ticket:         s.probe.tickets.redeem,
 	})
+	if errors.Is(err, wsproto.ErrProxyPattern) {
+		return fmt.Errorf("WS_TRUSTED_PROXIES: %w", err)
+	}
 	if errors.Is(err, wsproto.ErrOriginPattern) {
 		return fmt.Errorf("WS_ALLOWED_ORIGINS: %w", err)
 	}

@@ -38,6 +38,7 @@ func read() (Config, Problems) {
 		into.Field(v.index).Set(one.Elem().Field(0))
 	}
 	c.WSAllowedOrigins = trimmed(c.WSAllowedOrigins)
+	c.WSTrustedProxies = trimmed(c.WSTrustedProxies)
 	c.JWTSecretKeyPrevious, c.JWTAudience = trimmed(c.JWTSecretKeyPrevious), trimmed(c.JWTAudience)
 	return c, bad
 }
