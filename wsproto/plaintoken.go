@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // plainIdentity reads a token as nearly all are: signed with a key of ours and spelled without
@@ -50,9 +51,11 @@ func (g *Gate) knows(c *plainClaims) bool {
 	return len(g.audience) == 0 || slices.ContainsFunc(g.audience, func(name string) bool { return isQuoted(c.audience, name) })
 }
 
-// isQuoted reports whether a JSON text is a string byte for byte.
+// isQuoted reports whether a JSON text is a string byte for byte. What encoding/json
+// would read as something else is none.
 func isQuoted(text []byte, s string) bool {
-	return len(text) == len(s)+2 && text[0] == '"' && string(text[1:len(text)-1]) == s && strings.IndexByte(s, '\\') < 0
+	return len(text) == len(s)+2 && text[0] == '"' && string(text[1:len(text)-1]) == s &&
+		strings.IndexByte(s, '\\') < 0 && utf8.ValidString(s)
 }
 
 // plainHeader reports whether a token's header names HS256 and is otherwise of

@@ -58,7 +58,7 @@ type Config struct {
 	RedisFeedRetryDelay  time.Duration `envconfig:"REDIS_FEED_RETRY_DELAY" default:"5s" desc:"Time between two attempts to reach Redis."`
 
 	JWTSecretKey         string   `envconfig:"JWT_SECRET_KEY" secret:"true" desc:"Secret that tokens are signed with (HS256). Required; at least 32 random bytes, for example from: openssl rand -hex 32" want:"the secret that your backend signs tokens with, at least 32 bytes (make one with: openssl rand -hex 32)"`
-	JWTSecretKeyPrevious []string `envconfig:"JWT_SECRET_KEY_PREVIOUS" secret:"true" desc:"Secrets that JWT_SECRET_KEY has replaced, separated by commas, 8 at most: tokens signed with them are still good. Take them out when the last of these has expired." want:"a list of secrets, 8 at most, separated by commas"`
+	JWTSecretKeyPrevious []string `envconfig:"JWT_SECRET_KEY_PREVIOUS" secret:"true" desc:"Secrets that JWT_SECRET_KEY has replaced, separated by commas, 8 at most: tokens signed with them are still good. Take them out when the last of these has expired. Each has 32 bytes at least, and no comma in it." want:"a list of secrets, 8 at most, of at least 32 bytes each, separated by commas; one that has a comma in it can not be listed"`
 	JWTIssuer            string   `envconfig:"JWT_ISSUER" desc:"The iss that a token has to have. Empty: any, or none." want:"the issuer, letter by letter as in the tokens"`
 	JWTAudience          []string `envconfig:"JWT_AUDIENCE" desc:"Audiences, separated by commas, of which a token's aud has to name one. Empty: any, or none." want:"a list of audiences, letter by letter as in the tokens"`
 

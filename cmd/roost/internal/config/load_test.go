@@ -42,6 +42,11 @@ func TestProblems(t *testing.T) {
 			`LOGGER_ENCODING="text": want json or console`,
 		}},
 		{"no secret", map[string]string{"JWT_SECRET_KEY": ""}, []string{`JWT_SECRET_KEY="": want the secret that your backend`}},
+		{"a previous secret that falls into pieces", map[string]string{"JWT_SECRET_KEY_PREVIOUS": "x," + strings.Repeat("y", 40)},
+			[]string{`JWT_SECRET_KEY_PREVIOUS="********": want a list of secrets, 8 at most, of at least 32 bytes each`}},
+		{"previous secrets", map[string]string{"JWT_SECRET_KEY_PREVIOUS": strings.Repeat("x", 32) + ", " + strings.Repeat("y", 40)}, nil},
+		{"too many previous secrets", map[string]string{"JWT_SECRET_KEY_PREVIOUS": strings.Repeat(strings.Repeat("x", 32)+",", 9)},
+			[]string{`JWT_SECRET_KEY_PREVIOUS="********": want a list of secrets, 8 at most`}},
 		{"no origin", map[string]string{"WS_ALLOWED_ORIGINS": " , "}, []string{`WS_ALLOWED_ORIGINS="": want a list such as`}},
 		{"sizes", map[string]string{"WS_MAX_MESSAGE_SIZE": "0", "WS_READ_BUFFER_SIZE": "-1", "WS_WRITE_BUFFER_SIZE": "99999999",
 			"WS_MAX_CONNECTIONS": "0"}, []string{

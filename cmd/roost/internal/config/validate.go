@@ -70,7 +70,7 @@ func (c Config) valid() map[string]bool {
 		"REDIS_POOL_SIZE":             c.RedisPoolSize >= 1,
 		"REDIS_FEED_MAX_ATTEMPTS":     c.RedisFeedMaxAttempts >= 0,
 		"JWT_SECRET_KEY":              c.JWTSecretKey != "",
-		"JWT_SECRET_KEY_PREVIOUS":     len(c.JWTSecretKeyPrevious) <= wsproto.MaxPrevious,
+		"JWT_SECRET_KEY_PREVIOUS":     previousSecrets(c.JWTSecretKeyPrevious),
 		"WS_MAX_CONNECTIONS_PER_IP":   c.WSMaxConnectionsPerIP >= 0,
 		"LOGGER_LEVEL":                oneOf(c.LoggerLevel, "debug", "info", "warn", "error"),
 		"LOGGER_MODE":                 oneOf(c.LoggerMode, "production", "development"),
@@ -98,6 +98,13 @@ func (c Config) conflicts(already Problems) Problems {
 	add(c.HTTPPort != 0 && c.HTTPPort == c.WSPort && overlap(c.HTTPHost, c.WSHost), "HTTP_PORT", "WS_PORT",
 		fmt.Sprint(c.HTTPPort), "a port that WS_PORT does not have already")
 	return bad
+}
+
+// previousSecrets wants each as long as a secret should be. A secret with a comma in it would fall into pieces here, of
+// which a short one could be guessed and would let anybody in.
+func previousSecrets(list []string) bool {
+	short := slices.ContainsFunc(list, func(secret string) bool { return len(secret) < minSecret })
+	return len(list) <= wsproto.MaxPrevious && !short
 }
 
 func within(n, low, high int) bool { return n >= low && n <= high }
