@@ -16,6 +16,7 @@ var (
 
 	errSilent    = errors.New("nothing came from redis")
 	errSlow      = errors.New("redis did not confirm the subscription in time")
+	errHungUp    = errors.New("redis closed the connection at once, as it does with too many clients (its maxclients)")
 	errSpent     = errors.New("link is used up")
 	errBadReply  = errors.New("redis sent a reply that cannot be understood")
 	errNotYet    = errors.New("not connected yet")
@@ -31,9 +32,9 @@ func explain(err error) error {
 	case err == nil:
 		return nil
 	case redis.HasErrorPrefix(err, "NOAUTH"):
-		return fmt.Errorf("%w: it wants a password and none is configured: %w", ErrAuth, err)
+		return fmt.Errorf("%w: it wants a password and none is configured (REDIS_PASSWORD): %w", ErrAuth, err)
 	case redis.IsAuthError(err):
-		return fmt.Errorf("%w: wrong user name or password: %w", ErrAuth, err)
+		return fmt.Errorf("%w: wrong user name or password (REDIS_USERNAME, REDIS_PASSWORD): %w", ErrAuth, err)
 	case redis.IsPermissionError(err):
 		return fmt.Errorf("%w: the user lacks a permission: %w", ErrAuth, err)
 	}

@@ -2,8 +2,11 @@ package redisfeed
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -67,12 +70,18 @@ func (l *link) dialOnce(_ context.Context, network, addr string) (net.Conn, erro
 
 // subscribe connects and asks for both subscriptions. The confirmations come through receive.
 func (l *link) subscribe(heartbeat string) error {
-	return l.guard(func() error {
+	err := l.guard(func() error {
 		if err := l.pubsub.Subscribe(l.ctx, heartbeat); err != nil {
 			return err
 		}
 		return l.pubsub.PSubscribe(l.ctx, pattern)
 	})
+	// A Redis that is full says so and closes. go-redis takes no notice of an error in answer to its HELLO, and goes on
+	// writing.
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %w", errHungUp, err)
+	}
+	return err
 }
 
 // receive waits for what Redis sends next: *redis.Message, *redis.Subscription or *redis.Pong. After an error the link
