@@ -47,7 +47,7 @@ func build() (string, error) {
 	}
 	path := filepath.Join(dir, "roost")
 	args := []string{"build", "-buildvcs=false", "-o", path}
-	if raceEnabled {
+	if RaceEnabled {
 		args = append(args, "-race")
 	}
 	output, err := exec.Command("go", append(args, "roost/cmd/roost")...).CombinedOutput()

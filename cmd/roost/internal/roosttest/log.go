@@ -26,6 +26,7 @@ type Log struct {
 
 	mu     sync.Mutex // guards the rest
 	broken bool
+	keep   func(Line) bool // nil: all
 	raw    bytes.Buffer
 	rest   []byte // the beginning of a line that is not complete
 	lines  []Line
@@ -48,6 +49,14 @@ func (l *Log) Break() {
 	l.broken = true
 }
 
+// Keep keeps only some of the lines from now on, for a process that runs so long, or says so much, that all would be
+// too many.
+func (l *Log) Keep(wanted func(Line) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keep = wanted
+}
+
 // Write implements io.Writer for the process's output.
 func (l *Log) Write(b []byte) (int, error) {
 	l.reading.Lock()
@@ -57,7 +66,9 @@ func (l *Log) Write(b []byte) (int, error) {
 	if l.broken {
 		return 0, errBroken
 	}
-	l.raw.Write(b)
+	if l.keep == nil {
+		l.raw.Write(b)
+	}
 	l.rest = append(l.rest, b...)
 	for {
 		line, rest, complete := bytes.Cut(l.rest, []byte("\n"))
@@ -65,14 +76,27 @@ func (l *Log) Write(b []byte) (int, error) {
 			return len(b), nil
 		}
 		l.rest = rest
-		var parsed Line
-		if json.Unmarshal(line, &parsed) == nil {
-			l.lines = append(l.lines, parsed)
-		}
+		l.line(line)
 	}
 }
 
-// String is all that was printed.
+// line takes a complete line, without its end. What is not JSON is always kept as text.
+func (l *Log) line(text []byte) {
+	var parsed Line
+	isJSON := json.Unmarshal(text, &parsed) == nil
+	if l.keep != nil {
+		if isJSON && !l.keep(parsed) {
+			return
+		}
+		l.raw.Write(text)
+		l.raw.WriteByte('\n')
+	}
+	if isJSON {
+		l.lines = append(l.lines, parsed)
+	}
+}
+
+// String is all that was printed and kept.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

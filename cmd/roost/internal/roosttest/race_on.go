@@ -2,5 +2,5 @@
 
 package roosttest
 
-// raceEnabled says whether the tests, and so the binary, are built with the race detector.
-const raceEnabled = true
+// RaceEnabled says whether the tests, and so the binary, are built with the race detector.
+const RaceEnabled = true
