@@ -1,0 +1,27 @@
+package soak
+
+import "time"
+
+// slowReaders are connected and do not keep up with what is published for them.
+func slowReaders() []troublemaker {
+	const queueFull = `roost_deliveries_failed_total{reason="queue_full"}`
+	return []troublemaker{
+		{name: "never reads", user: "slow", receive: 4096, shows: closedAs("write_timeout"), takes: 10 * time.Second,
+			act: func(p *peer) { p.wait(8 * time.Second) }},
+		{name: "never reads, reset", user: "slow", receive: 4096, shows: queueFull, act: func(p *peer) {
+			p.wait(3500 * time.Millisecond)
+			p.reset()
+		}},
+		{name: "reads little by little", user: "slow", receive: 4096, shows: queueFull, act: func(p *peer) {
+			some := make([]byte, 512)
+			for range 400 {
+				if _, err := p.Read(some); err != nil {
+					return
+				}
+				p.wait(20 * time.Millisecond)
+			}
+		}},
+		{name: "reads and answers no ping", user: "churn", shows: closedAs("pong_timeout"), takes: 30 * time.Second,
+			act: func(p *peer) { p.takeAll() }},
+	}
+}

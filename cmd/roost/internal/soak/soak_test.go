@@ -1,0 +1,157 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"roost/cmd/roost/internal/roosttest"
+	"roost/redisfeed/redistest"
+)
+
+func TestMain(m *testing.M) {
+	redis.SetLogger(silence{}) // a Redis that is not there is no news here
+	os.Exit(roosttest.Main(m))
+}
+
+// silence is a log of go-redis that says nothing.
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
+
+// soak is one run. Its fields are the test's goroutine's, but for those that say otherwise.
+type soak struct {
+	plan   plan
+	redis  *redistest.Server
+	server *roosttest.Server
+
+	publisher *publisher
+	clients   map[string][]*healthy // by user
+	kinds     []troublemaker
+	acts      []atomic.Int64 // of each kind; any goroutine
+	troubles  map[string]int // with Redis, by name
+	cuts      []cut
+
+	before, peak, after figures
+	metrics             roosttest.Metrics // of the end, with nobody connected
+	outcome             outcome
+	took                []time.Duration
+}
+
+// TestSoak is everything at once.
+func TestSoak(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a quarter of a minute and more")
+	}
+	s := begin(t)
+	s.trouble(t)
+	s.lastWords(t)
+	s.judge(t)
+	s.leave(t)
+	s.settle(t)
+	s.end(t)
+	s.report(t)
+}
+
+// begin starts the servers and connects the healthy clients.
+func begin(t *testing.T) *soak {
+	t.Helper()
+	s := &soak{plan: planned(t), redis: redistest.Start(t), kinds: troublemakers(),
+		clients: make(map[string][]*healthy), troubles: make(map[string]int)}
+	s.acts = make([]atomic.Int64, len(s.kinds))
+	// One connection to Redis for commands, so that the number of descriptors does not depend on what happened.
+	s.server = roosttest.Start(t, s.redis, roosttest.Env{
+		"REDIS_POOL_SIZE": "1", "REDIS_MIN_IDLE_CONNS": "1",
+		"WS_PING_INTERVAL": "1s", "WS_PONG_WAIT": "20s", "WS_WRITE_WAIT": "3s", "WS_HANDSHAKE_TIMEOUT": "2s",
+	})
+	s.server.Log.Keep(func(line roosttest.Line) bool {
+		level := line.Text("level")
+		return level != "INFO" && level != "WARN"
+	})
+	s.server.WaitMetric("roost_redis_up", 1)
+	roosttest.WaitFor(t, "the heartbeat", func() bool { return s.server.Metrics()["roost_redis_ping_seconds"] > 0 })
+	s.before = measure(t, s.server)
+	s.before.goroutines = int(s.server.Metrics()["go_goroutines"])
+
+	var users []string
+	for n := range s.plan.users {
+		user := fmt.Sprintf("healthy-%d", n)
+		users = append(users, user)
+		for range 1 + n%3 {
+			s.clients[user] = append(s.clients[user], connect(t, s.server, user))
+		}
+	}
+	s.publisher = newPublisher(s.redis.Addr(), users, s.plan.batch)
+	return s
+}
+
+// trouble has everything go on at once, for as long as the plan says.
+func (s *soak) trouble(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), s.plan.length)
+	defer cancel()
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { s.publisher.run(ctx) })
+	for i, kind := range s.kinds {
+		token := ""
+		if kind.user != "" {
+			token = roosttest.Token(t, kind.user)
+		}
+		for range s.plan.crowd {
+			running.Go(func() { kind.run(ctx, s.server.WS, token, &s.acts[i]) })
+		}
+	}
+	all := redisTroubles()
+	for i := 0; pause(ctx, s.plan.every); i++ {
+		one := all[i%len(all)]
+		lost := one.happen(t, s.redis, func() { s.publisher.epoch.Add(1) })
+		if one.cuts {
+			s.cuts = append(s.cuts, lost)
+		}
+		s.troubles[one.name]++
+		now := measure(t, s.server)
+		now.goroutines = int(s.server.Metrics()["go_goroutines"])
+		s.peak.peak(now)
+	}
+}
+
+// lastWords waits until each healthy connection has got the last notification of its user: all others came before.
+func (s *soak) lastWords(t *testing.T) {
+	t.Helper()
+	for user := range s.clients {
+		roosttest.WaitFor(t, "Redis to carry the last notification", func() bool {
+			return s.redis.Publish(channel+user, last) > 0
+		})
+	}
+	for user, clients := range s.clients {
+		for _, h := range clients {
+			roosttest.WaitFor(t, "the last notification of "+user, func() bool {
+				select {
+				case <-h.done:
+					return true
+				default:
+					return false
+				}
+			})
+		}
+	}
+}
+
+// leave closes the healthy connections, which then were the only ones.
+func (s *soak) leave(t *testing.T) {
+	t.Helper()
+	for user, clients := range s.clients {
+		for _, h := range clients {
+			if err := h.leave(); err != nil {
+				t.Errorf("%s: leaving: %v", user, err)
+			}
+		}
+	}
+}
