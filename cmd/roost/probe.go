@@ -44,6 +44,9 @@ func (p *prober) Deliver(user, payload string) {
 	p.service.hub.Deliver(user, payload)
 }
 
+// Control implements redisfeed.Sink.
+func (p *prober) Control(user, payload string) { p.service.hub.Control(user, payload) }
+
 // Flush implements redisfeed.Sink.
 func (p *prober) Flush() { p.service.ws.Flush() }
 

@@ -40,6 +40,9 @@ func (s *service) stats() httpapi.Stats {
 		NotificationsOffline:  users.Offline,
 		NotificationsInvalid:  users.Invalid,
 
+		Commands:        users.Commands,
+		CommandsInvalid: users.CommandsInvalid,
+
 		DeliveriesAccepted: sockets.Accepted,
 		DeliveriesSent:     sockets.Sent,
 		DeliveriesFailed:   sockets.Failed,
