@@ -60,8 +60,8 @@ func (c *conn) HubLink() *hub.Link { return &c.link }
 // Deliver implements hub.Conn: it puts n into the mailbox of the connection's
 // loop, waiting while that is full. Server.Flush sends it on its way.
 func (c *conn) Deliver(n *hub.Notification) {
-	if !c.loop.mail.push(c, n) && !c.probe {
-		c.loop.stats.failed[failedClosed].Add(1)
+	if !c.loop.mail.push(c, n) {
+		c.loop.failOne(c, n, failedClosed)
 	}
 }
 

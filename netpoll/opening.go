@@ -114,6 +114,7 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 	if l.server.cfg.CloseOnExpiry {
 		c.expireAt(req.Expires)
 	}
+	l.server.conns.setOpened(c.fd, now)
 	l.ceaseOpening(c)
 	c.state = stateOpen
 	c.heard, c.pinged = instantOf(now), l.beforeFirstPing(now)
