@@ -28,7 +28,7 @@ func (h *Hub) Deliver(user, payload string) {
 	if problem != invalidNone {
 		h.stats.invalid[problem].Add(1)
 		h.invalidLog.warn(user, problem, len(payload))
-		trace.nobody("invalid: " + problem.String())
+		trace.nobody(problem.String())
 		return
 	}
 	n := &Notification{Frame: envelope.frame(h.stamper.stamp(h.cfg.Now())), Trace: trace}

@@ -52,7 +52,7 @@ func TestWatchTellsEachOutcome(t *testing.T) {
 	if got.Settled < 3*time.Millisecond {
 		t.Errorf("it took %s", got.Settled)
 	}
-	for payload, problem := range map[string]string{"nonsense": "invalid: invalid_json", strings.Repeat("x", 1001): "invalid: too_big"} {
+	for payload, problem := range map[string]string{"nonsense": "invalid_json", strings.Repeat("x", 1001): "too_big"} {
 		h.Deliver("alice", payload)
 		if got := lastTrace(h, "alice"); got.Problem != problem || got.Connections != 0 {
 			t.Errorf("%.20q: %+v, want %q", payload, got, problem)

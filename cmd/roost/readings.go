@@ -13,6 +13,8 @@ func (s *service) httpConfig() httpapi.Config {
 		Redis:    s.redisState,
 		Draining: s.draining.Load,
 		Probe:    s.probe.run,
+		Why:      s.why,
+		Token:    s.cfg.HTTPToken,
 		Logger:   s.log,
 	}
 }

@@ -79,6 +79,7 @@ func (c Config) valid() map[string]bool {
 		"DISCORD_WEBHOOK_TOKEN":       c.DiscordWebhookID == "" || pathSegment(c.DiscordWebhookToken),
 		"HTTP_HOST":                   host(c.HTTPHost),
 		"HTTP_PORT":                   within(c.HTTPPort, 0, maxPort),
+		"HTTP_TOKEN":                  c.HTTPToken == "" || headerToken(c.HTTPToken),
 	}
 }
 
@@ -105,6 +106,12 @@ func (c Config) conflicts(already Problems) Problems {
 func previousSecrets(list []string) bool {
 	short := slices.ContainsFunc(list, func(secret string) bool { return len(secret) < minSecret })
 	return len(list) <= wsproto.MaxPrevious && !short
+}
+
+// headerToken wants what can't be guessed, and can stand in a header.
+func headerToken(s string) bool {
+	odd := func(r rune) bool { return r <= ' ' || r > '~' }
+	return within(len(s), 16, 256) && !strings.ContainsFunc(s, odd)
 }
 
 func within(n, low, high int) bool { return n >= low && n <= high }
