@@ -23,6 +23,10 @@ func (s *Server) admits(w http.ResponseWriter, r *http.Request, path endpoint) b
 			return true
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="roost"`)
+		if path.page {
+			// A browser asks for a name and a password, and sends them with all that the page asks for.
+			w.Header().Add("WWW-Authenticate", `Basic realm="roost: any name, and HTTP_TOKEN as the password", charset="UTF-8"`)
+		}
 		writeError(w, http.StatusUnauthorized, "Authorization: Bearer with the HTTP_TOKEN of this server is needed")
 		return false
 	case path.private && !isLocal(r):
@@ -35,6 +39,9 @@ func (s *Server) admits(w http.ResponseWriter, r *http.Request, path endpoint) b
 // hasToken compares in a time that does not depend on what is given.
 func (s *Server) hasToken(r *http.Request) bool {
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		_, given, ok = r.BasicAuth()
+	}
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(s.cfg.Token))
 	return ok && subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/base64"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -37,9 +38,14 @@ func TestAccess(t *testing.T) {
 		{name: "another scheme", token: token, path: "/metrics", peer: local, header: header("Authorization", "Basic "+token), status: 401},
 		{name: "numbers with the token", token: token, path: "/metrics", peer: away, header: header("Authorization", "Bearer "+token), status: 200},
 		{name: "users with the token", token: token, path: "/why?user=a", peer: away, header: header("Authorization", "Bearer "+token), status: 200},
+		{name: "the page with the token as a password", token: token, path: "/", peer: away, header: header("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte("me:"+token))), status: 200},
+		{name: "the page with a wrong password", token: token, path: "/", peer: away, header: header("Authorization", "Basic bWU6eA=="), status: 401},
+		{name: "the page without the token", token: token, path: "/", peer: local, status: 401},
+		{name: "the page's numbers without the token", token: token, path: "/console.json", peer: local, status: 401},
+		{name: "the page", path: "/", peer: away, status: 200},
 		{name: "nothing there", token: token, path: "/nothing", peer: away, status: 404},
 	} {
-		s := New(Config{Stats: someStats, Why: why, Token: tt.token})
+		s := New(Config{Stats: someStats, Why: why, Token: tt.token, Console: true})
 		r := httptest.NewRequest("GET", tt.path, nil)
 		r.RemoteAddr, r.Host = tt.peer, "localhost:8082"
 		if tt.host != "" {

@@ -28,6 +28,10 @@ type Config struct {
 	// Why looks at a user's connections and, from the first time that it is asked for them on, at what becomes of their
 	// notifications. It returns ErrNoSuchUser for what is no user id. nil: 501 is answered.
 	Why func(ctx context.Context, user string) (Why, error)
+	// Console serves a page at / that shows how the server is.
+	Console bool
+	// Limits is what the page shows of how close each limit is, the one on connections first. nil: nothing.
+	Limits func(Stats) []Limit
 	// Token is what has to be given as Authorization: Bearer, for everything but health. Empty: see access.go.
 	Token string
 	// Logger gets what net/http complains about and failed deep checks. nil: nowhere.

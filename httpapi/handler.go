@@ -37,6 +37,7 @@ type endpoint struct {
 	serve   http.HandlerFunc
 	public  bool // for everybody, whatever Config.Token says
 	private bool // about users: see access.go
+	page    bool // for browsers, which ask people for the token
 }
 
 // route compares whole paths: a ServeMux would answer //health with a redirect, which health checks take for well.
@@ -49,7 +50,13 @@ func (s *Server) route(path string) (e endpoint, found bool) {
 	case "/why":
 		return endpoint{serve: s.serveWhy, private: true}, true
 	}
-	return endpoint{}, false
+	if !s.cfg.Console {
+		return endpoint{}, false
+	}
+	if path == "/console.json" {
+		return endpoint{serve: s.serveConsoleJSON}, true
+	}
+	return consoleFile(path)
 }
 
 func writeError(w http.ResponseWriter, status int, text string) {

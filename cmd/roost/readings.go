@@ -15,6 +15,8 @@ func (s *service) httpConfig() httpapi.Config {
 		Probe:    s.probe.run,
 		Why:      s.why,
 		Token:    s.cfg.HTTPToken,
+		Console:  s.cfg.HTTPConsole,
+		Limits:   s.limits,
 		Logger:   s.log,
 	}
 }

@@ -47,6 +47,7 @@ type service struct {
 	feed     *redisfeed.Feed
 	http     *httpapi.Server
 	probe    *prober
+	budget   netpoll.Budget // static
 
 	droppedLines  func() uint64 // static once started, as the next
 	droppedAlerts func() uint64
@@ -77,6 +78,7 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 		log.Warn("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
 			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)
 	}
+	s.budget = budget
 	s.hub = hub.New(hub.Config{
 		MaxConnections: budget.Connections, MaxNotification: cfg.WSMaxNotificationSize,
 		MaxPerUser: cfg.WSMaxConnectionsPerUser, ReplaceOldest: cfg.WSUserLimit == "replace",

@@ -69,9 +69,10 @@ type Config struct {
 	DiscordWebhookID    string `envconfig:"DISCORD_WEBHOOK_ID" desc:"Discord webhook to which critical errors, service up and service down are posted: the number in its address. Empty: none." want:"the number in the webhook's address, https://discord.com/api/webhooks/<id>/<token>; set it together with DISCORD_WEBHOOK_TOKEN"`
 	DiscordWebhookToken string `envconfig:"DISCORD_WEBHOOK_TOKEN" secret:"true" desc:"Token of that webhook: the last part of its address." want:"the last part of the webhook's address, https://discord.com/api/webhooks/<id>/<token>; set it together with DISCORD_WEBHOOK_ID"`
 
-	HTTPHost  string `envconfig:"HTTP_HOST" default:"0.0.0.0" desc:"Address of the side server with /health and /metrics. Empty: all addresses." want:"an IP address or a host name without a port"`
-	HTTPToken string `envconfig:"HTTP_TOKEN" secret:"true" desc:"What has to be sent to the side server as Authorization: Bearer, for everything but /health. Empty: nothing has to be, and what is about users is answered to this machine only." want:"16 to 256 letters and digits without a space (make one with: openssl rand -hex 16)"`
-	HTTPPort  int    `envconfig:"HTTP_PORT" default:"8082" desc:"Port of the side server. 0: any free one, printed at the start." want:"a port number from 1 to 65535, or 0 for any free one"`
+	HTTPHost    string `envconfig:"HTTP_HOST" default:"0.0.0.0" desc:"Address of the side server with /health and /metrics. Empty: all addresses." want:"an IP address or a host name without a port"`
+	HTTPConsole bool   `envconfig:"HTTP_CONSOLE" default:"true" desc:"Serves the console at / of the side server: a page that shows how the server is."`
+	HTTPToken   string `envconfig:"HTTP_TOKEN" secret:"true" desc:"What has to be sent to the side server as Authorization: Bearer, for everything but /health. Empty: nothing has to be, and what is about users is answered to this machine only." want:"16 to 256 letters and digits without a space (make one with: openssl rand -hex 16)"`
+	HTTPPort    int    `envconfig:"HTTP_PORT" default:"8082" desc:"Port of the side server. 0: any free one, printed at the start." want:"a port number from 1 to 65535, or 0 for any free one"`
 }
 
 // WSAddr is the host:port to accept WebSocket connections on.

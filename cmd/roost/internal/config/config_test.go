@@ -45,7 +45,7 @@ func TestDefaults(t *testing.T) {
 		RedisFeedMaxAttempts: 10, RedisFeedRetryDelay: 5 * time.Second,
 		JWTSecretKey: goodSecret,
 		LoggerLevel:  "info", LoggerMode: "production", LoggerEncoding: "json",
-		HTTPHost: "0.0.0.0", HTTPPort: 8082,
+		HTTPHost: "0.0.0.0", HTTPPort: 8082, HTTPConsole: true,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
