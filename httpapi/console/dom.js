@@ -16,7 +16,9 @@ export function table(columns, rows) {
 
 // get asks the side server, and throws what it says when it refuses.
 export async function get(path, options) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(10_000), ...options });
+  const url = new URL(path, document.baseURI);
+  url.username = url.password = ""; // a page opened as name:token@host has them, and fetch refuses such
+  const response = await fetch(url, { signal: AbortSignal.timeout(10_000), ...options });
   const body = await response.json().catch(() => ({ error: response.statusText }));
   if (!response.ok) throw new Error(body.error || `the server answered ${response.status}`);
   return body;
