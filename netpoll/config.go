@@ -31,6 +31,10 @@ type Config struct {
 	LingerTimeout    time.Duration // from the last words to the end at the latest; 2 s
 	RetryAfter       time.Duration // what a refused client is told to wait; 5 s
 
+	// ProxyProtocol has every connection from an address that Gate trusts begin with a PROXY header, version 1
+	// or 2, which names the client. Others may send none.
+	ProxyProtocol bool
+
 	MaxPerAddress  int // connections from one address, IPv6 by its /64; 0 is no bound
 	HandshakeRate  int // upgrades a second that are looked at; 0 is no bound
 	HandshakeBurst int // as many at once; HandshakeRate at least

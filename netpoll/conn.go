@@ -46,8 +46,9 @@ type conn struct {
 
 // part is what a connection needs while something is under way.
 type part struct {
-	head    []byte          // opening: the beginning of a request head that comes in pieces
+	head    []byte          // opening: the beginning of a request head that comes in pieces, its PROXY header included
 	scanned int             // opening: bytes of it in which the end has been looked for
+	asks    bool            // opening: head holds more than a PROXY header
 	decoder wsproto.Decoder // open: stands in the middle of a frame or message
 
 	giveUp   time.Duration // ending: when the client has had its time

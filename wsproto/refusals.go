@@ -5,6 +5,10 @@ var (
 	refuseHeadTooLarge = refuse(431, ReasonHeadTooLarge, "request head longer than 16 KiB")
 	refuseTimeout      = refuse(408, ReasonHandshakeTimeout, "request head not complete in time")
 
+	refuseProxyMissing   = refuse(400, ReasonProxyMissing, "bad request: a connection from a trusted proxy has to begin with a PROXY header")
+	refuseProxyInvalid   = refuse(400, ReasonProxyInvalid, "bad request: bad PROXY header")
+	refuseProxyUntrusted = refuse(400, ReasonProxyUntrusted, "bad request: a PROXY header from an address that is no trusted proxy")
+
 	refuseUnfinished  = badRequest("request head without an end")
 	refuseTrailing    = badRequest("bytes behind the request head")
 	refuseBareLF      = badRequest("a line must end with CR LF")
