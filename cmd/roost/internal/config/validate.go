@@ -98,6 +98,8 @@ func (c Config) conflicts(already Problems) Problems {
 		fmt.Sprintf("no more than REDIS_POOL_SIZE, which is %d", c.RedisPoolSize))
 	add(c.HTTPPort != 0 && c.HTTPPort == c.WSPort && overlap(c.HTTPHost, c.WSHost), "HTTP_PORT", "WS_PORT",
 		fmt.Sprint(c.HTTPPort), "a port that WS_PORT does not have already")
+	add(c.WSProxyProtocol && len(c.WSTrustedProxies) == 0, "WS_PROXY_PROTOCOL", "WS_TRUSTED_PROXIES", "true",
+		"WS_TRUSTED_PROXIES beside it, the addresses that PROXY headers come from, such as 127.0.0.1,10.0.0.0/8: nobody else's are believed")
 	return bad
 }
 
