@@ -52,9 +52,10 @@ func (l *loop) refuseHeader(c *conn, socket netip.AddrPort, refusal *wsproto.Ref
 	l.refuse(c, request{}, refusal, ReasonAnswered)
 }
 
-// askedSoFar is what is known of a request whose head is not complete.
+// askedSoFar is what is known of a request whose head is not complete. A PROXY header that was kept was believed: it came
+// from a trusted address, or the connection would have ended.
 func (l *loop) askedSoFar(c *conn) (req request) {
-	if l.server.cfg.ProxyProtocol && c.part != nil && l.server.cfg.Gate.Trusts(peer(c.fd).Addr()) {
+	if l.server.cfg.ProxyProtocol && c.part != nil {
 		header, _ := proxyproto.Parse(c.part.head)
 		req.named = header.Source
 	}

@@ -60,6 +60,7 @@ var broken = []string{
 	"PROXY\r\n",
 	"PROXY \r\n",
 	"PROXYTCP4 192.0.2.1 198.51.100.1 1 2\r\n",
+	"PROXYS TCP4 192.0.2.1 198.51.100.1 1 2\r\n",
 	"PROXY  TCP4 192.0.2.1 198.51.100.1 1 2\r\n",
 	"PROXY TCP5 192.0.2.1 198.51.100.1 1 2\r\n",
 	"PROXY tcp4 192.0.2.1 198.51.100.1 1 2\r\n",
@@ -73,9 +74,11 @@ var broken = []string{
 	"PROXY TCP4 192.0.2.1  198.51.100.1 1 2\r\n",
 	"PROXY TCP4 192.0.2.1\t198.51.100.1 1 2\r\n",
 	"PROXY TCP4 192.0.2.1 198.51.100.1 1 2\n",
+	"PROXY TCP4 192.0.2.1 198.51.100.1 1 22\n",
 	"PROXY TCP4 192.0.2.1 198.51.100.1 1 2\r\r\n",
 	"PROXY TCP4 192.0.2.1 198.51.100.1 1\n2\r\n",
 	"PROXY UNKNOWN\n\r\n",
+	"PROXY UNKNOWN \n",
 	"PROXY TCP4 192.0.2.01 198.51.100.1 1 2\r\n",
 	"PROXY TCP4 192.0.2.1 198.51.100.01 1 2\r\n",
 	"PROXY TCP4 192.0.2.256 198.51.100.1 1 2\r\n",
@@ -106,7 +109,7 @@ var broken = []string{
 	"PROXY TCP4 192.0.2.1 198.51.100.1 -1 2\r\n",
 	"PROXY TCP4 192.0.2.1 198.51.100.1 1 100000\r\n",
 	"PROXY TCP4 192.0.2.1 198.51.100.1 4294967297 2\r\n",
-	"PROXY UNKNOWN " + strings.Repeat("x", MaxText-len("PROXY UNKNOWN \r\n")+1) + "\r\n",
+	"PROXY UNKNOWN " + strings.Repeat("x", 108-len("PROXY UNKNOWN \r\n")) + "\r\n",
 	"PROXY / HTTP/1.1\r\n",
 	header2(0x11, 0x11, ends4), // version 1
 	header2(0x31, 0x11, ends4),
@@ -185,7 +188,7 @@ func TestVersion1IsBounded(t *testing.T) {
 	line := []byte("PROXY UNKNOWN " + strings.Repeat("x", 200))
 	for n := range line {
 		want := Incomplete
-		if n >= MaxText {
+		if n >= 107 {
 			want = Broken
 		}
 		if _, verdict := Parse(line[:n]); verdict != want {
