@@ -17,7 +17,8 @@
 //
 // # The life of a connection
 //
-//	opening    the request head is not complete; the handshake deadline runs
+//	opening    the request head, or the PROXY header before it, is not complete; the
+//	           handshake deadline runs
 //	open       registered in the hub, the 101 is written, pings go round
 //	closing    the last words (a close frame, an HTTP answer) wait to be written
 //	lingering  the last words are with the kernel and the sending side is shut;
