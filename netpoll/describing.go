@@ -55,7 +55,7 @@ func (l *loop) describe(conns []*conn) []ConnInfo {
 			continue
 		}
 		info := ConnInfo{
-			Remote: peerText(c.fd),
+			Remote: addressText(peer(c.fd)),
 			Opened: l.server.started.Add(l.server.conns.opened(c.fd)).Round(0),
 			Heard:  c.heard.ago(now),
 		}
