@@ -125,27 +125,37 @@ func (f *front) connect(user string) *roosttest.Client {
 	return client
 }
 
-// ask sends bytes through TLS and returns the status that they are answered with. The connection has to be closed then.
+// ask sends bytes through TLS and returns the status that they are answered with. The connection has to be closed
+// then.
 func (f *front) ask(request string) int {
 	f.t.Helper()
+	status, err := f.tryAsk(request)
+	if err != nil {
+		f.t.Fatalf("%.40q: %v", request, err)
+	}
+	return status
+}
+
+func (f *front) tryAsk(request string) (status int, err error) {
 	conn, err := tls.DialWithDialer(from("127.0.0.2"), "tcp", f.addr, f.tls)
 	if err != nil {
-		f.t.Fatal(err)
+		return 0, err
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(roosttest.Limit))
 	if _, err := io.WriteString(conn, request); err != nil {
-		f.t.Fatal(err)
+		return 0, err
 	}
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
-		f.t.Fatalf("%.40q: %v", request, err)
+		return 0, err
 	}
 	defer response.Body.Close()
-	if _, err := io.Copy(io.Discard, response.Body); err != nil {
-		f.t.Errorf("%.40q: the body: %v", request, err)
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		return response.StatusCode, nil
 	}
-	return response.StatusCode
+	_, err = io.Copy(io.Discard, response.Body)
+	return response.StatusCode, err
 }
 
 // notify publishes and waits until the client has it as its nth message.

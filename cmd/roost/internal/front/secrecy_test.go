@@ -29,7 +29,8 @@ func TestTokensStayOutOfTheLogs(t *testing.T) {
 		}
 		for _, request := range brokenRequests(bad) {
 			asked++
-			if status := f.ask(request); status < 400 {
+			// The answer to what is too long can be lost: a reset may follow it.
+			if status, err := f.tryAsk(request); err == nil && status < 400 {
 				t.Errorf("%.30q: %d", request, status)
 			}
 		}
@@ -40,10 +41,7 @@ func TestTokensStayOutOfTheLogs(t *testing.T) {
 				t.Errorf("without Roost: %d", status)
 			}
 		}
-		if k == &haproxy {
-			asked -= 1 // it does not log as a request what it could not read as one
-		}
-		roosttest.WaitFor(t, "a log line for each request", func() bool { return strings.Count(f.logs(), "127.0.0.2") >= asked })
+		roosttest.WaitFor(t, "a log line for each request", func() bool { return strings.Count("\n"+f.logs(), "\n127.0.0.2") >= asked })
 		f.proxy.Stop() // its last words count too
 		for _, secret := range []string{good, bad, "t0kenbytes", good[len(good)-20:], "token=", "bearer.", "Bearer"} {
 			if where := strings.Index(f.logs(), secret); where >= 0 {
