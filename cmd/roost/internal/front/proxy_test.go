@@ -3,6 +3,7 @@ package front
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -142,11 +143,12 @@ func (f *front) tryAsk(request string) (status int, err error) {
 		return 0, err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(roosttest.Limit))
+	_ = conn.SetDeadline(time.Now().Add(roosttest.Limit / 2))
 	if _, err := io.WriteString(conn, request); err != nil {
 		return 0, err
 	}
-	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	in := bufio.NewReader(conn)
+	response, err := http.ReadResponse(in, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -154,8 +156,13 @@ func (f *front) tryAsk(request string) (status int, err error) {
 	if response.StatusCode == http.StatusSwitchingProtocols {
 		return response.StatusCode, nil
 	}
-	_, err = io.Copy(io.Discard, response.Body)
-	return response.StatusCode, err
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return 0, err
+	}
+	if more, err := in.ReadByte(); errors.Is(err, os.ErrDeadlineExceeded) || err == nil {
+		return 0, fmt.Errorf("after the answer %s the connection is kept open (%q, %v)", response.Status, more, err)
+	}
+	return response.StatusCode, nil
 }
 
 // notify publishes and waits until the client has it as its nth message.
