@@ -45,9 +45,13 @@ func TestUpgradeCloseAndRestart(t *testing.T) {
 				t.Errorf("Roost was stopped, and a client's connection ended with %d %s", code, text)
 			}
 		}
-		if status := f.ask(roosttest.Head(token)); status != http.StatusBadGateway && status != http.StatusServiceUnavailable {
-			t.Errorf("without Roost a request is answered with %d", status)
+		// Every address is found dead, by requests or by the proxy's own checks.
+		for range 8 {
+			if status := f.ask(roosttest.Head(token)); status != http.StatusBadGateway && status != http.StatusServiceUnavailable {
+				t.Errorf("without Roost a request is answered with %d", status)
+			}
 		}
+		roosttest.WaitFor(t, k.name+" to notice", func() bool { return strings.Contains(f.logs(), k.noticed) })
 
 		f.server = roosttest.Start(t, f.redis, f.env)
 		var client *roosttest.Client

@@ -26,6 +26,9 @@ type kind struct {
 	// timeout is the line of the one that counts for an open connection; brief has 1 s instead.
 	timeout, brief string
 
+	// noticed is in the log once the proxy has found out by itself that Roost is gone; empty if it never asks.
+	noticed string
+
 	check func(file string) []string // arguments that only check
 	serve func(file string) []string // arguments that serve in the foreground
 }
@@ -69,8 +72,9 @@ var haproxy = kind{
 	sizes:   []edit{{"maxconn 120000", "maxconn 400"}},
 	listens: "bind :443 ", upstream: ":8081 ",
 	timeout: "timeout tunnel 90s", brief: "timeout tunnel 1s",
-	check: func(file string) []string { return []string{"-c", "-f", file} },
-	serve: func(file string) []string { return []string{"-db", "-f", file} },
+	noticed: "Server roost/roost8 is DOWN",
+	check:   func(file string) []string { return []string{"-c", "-f", file} },
+	serve:   func(file string) []string { return []string{"-db", "-f", file} },
 }
 
 // program finds the proxy, which distributions keep where not everybody's PATH leads.
