@@ -43,6 +43,9 @@ var nginx = kind{
 			{"pid /run/nginx.pid;", "pid " + dir + "/nginx.pid;"},
 			{"/var/log/nginx/access.log", dir + "/access.log"}, {"/var/log/nginx/error.log", dir + "/error.log"},
 		}
+		if os.Getuid() != 0 {
+			edits = append(edits, edit{"user www-data;\n", ""}) // only root may, and nginx warns
+		}
 		http := "http {\n"
 		for _, use := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 			http += "    " + use + "_temp_path " + dir + "/" + use + ";\n"
@@ -144,8 +147,8 @@ func TestShippedFilesAreValid(t *testing.T) {
 	forEach(t, func(t *testing.T, k *kind) {
 		dir := t.TempDir()
 		edits := k.paths(dir, newCertificate(t, dir))
-		if os.Getuid() != 0 { // nginx tries the port out
-			edits = append(edits, edit{k.listens, strings.Replace(k.listens, "443", "0", 1)})
+		if os.Getuid() != 0 { // nginx tries the port out, and 443 is root's
+			edits = append(edits, edit{k.listens, strings.Replace(k.listens, "443", freePort(t), 1)})
 		}
 		file := k.write(t, dir, edits...)
 		output, err := exec.Command(k.program(t), k.check(file)...).CombinedOutput()
