@@ -14,6 +14,9 @@ import (
 // A client gets through by each of the three ways to bring a token, and notifications come; when Roost is stopped its
 // close code comes too; when Roost is back clients get in again.
 func TestUpgradeCloseAndRestart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	forEach(t, func(t *testing.T, k *kind) {
 		f := start(t, k, nil)
 		token := roosttest.Token(t, "alice")
@@ -68,6 +71,9 @@ func TestUpgradeCloseAndRestart(t *testing.T) {
 
 // Pings keep an idle connection open for longer than the proxy's patience, and nothing else does.
 func TestIdle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	forEach(t, func(t *testing.T, k *kind) {
 		brief := edit{k.timeout, k.brief}
 		f := start(t, k, roosttest.Env{"WS_PING_INTERVAL": "250ms", "WS_PONG_WAIT": "20s"}, brief)
