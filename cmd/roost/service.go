@@ -41,6 +41,7 @@ type service struct {
 	log      *slog.Logger
 	started  time.Time
 	loops    int
+	memLimit slog.Attr // Go's, for the log; static
 	hub      *hub.Hub
 	ws       *netpoll.Server
 	listener *net.TCPListener
@@ -77,6 +78,7 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 		log.Warn("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
 			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)
 	}
+	s.memLimit = limitMemory(budget.Connections, log)
 	s.hub = hub.New(hub.Config{
 		MaxConnections: budget.Connections, MaxNotification: cfg.WSMaxNotificationSize,
 		MaxPerUser: cfg.WSMaxConnectionsPerUser, ReplaceOldest: cfg.WSUserLimit == "replace",
@@ -203,7 +205,7 @@ func (s *service) start() {
 		context.AfterFunc(httpCtx, tidymem.Headroom(heapHeadroom))
 	}
 	s.log.Info("listening", "websocket", s.listener.Addr().String(), "http", s.http.Addr().String(),
-		"redis", s.cfg.RedisAddr(), "version", version())
+		"redis", s.cfg.RedisAddr(), "version", version(), s.memLimit)
 }
 
 // ended is called with what a long-running part returned.
