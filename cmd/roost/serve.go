@@ -51,11 +51,14 @@ func serve(env *environment, cfg config.Config, ready func(*service)) error {
 	}
 	s.droppedLines, s.droppedAlerts = log.Dropped, alerts.Dropped
 	s.start()
+	told := s.supervise()
+	defer told.Close()
 	alerts.Up(fmt.Sprintf("version %s, WebSocket on %s", version(), s.listener.Addr()))
 	if ready != nil {
 		ready(s)
 	}
 	err = s.wait(env.ctx)
+	told.Stopping()
 	if err != nil {
 		logger.LogAttrs(context.Background(), logging.LevelCritical, "the service can't go on", slog.Any("error", err))
 		alerts.Down(err.Error())
