@@ -21,13 +21,12 @@ func descriptorsFor(ask Ask) uint64 {
 // openFiles judges the hard limit. The soft one does not count: Go raises it to
 // the hard one when a program starts.
 func openFiles(h Host, ask Ask) Finding {
-	const name = "open files"
 	if h.openFiles.err != nil {
-		return unknown(name, h.openFiles)
+		return unknown(nameOpenFiles, h.openFiles)
 	}
 	want := descriptorsFor(ask)
 	hard := h.openFiles.at(1)
-	f := wall(name, h.openFiles, "soft "+thousands(h.openFiles.at(0))+", hard "+thousands(hard), connectionsOf(hard, ask), ask,
+	f := wall(nameOpenFiles, h.openFiles, "soft "+thousands(h.openFiles.at(0))+", hard "+thousands(hard), connectionsOf(hard, ask), ask,
 		Fix{Systemd, fmt.Sprintf("LimitNOFILE=%d", want)},
 		Fix{Docker, fmt.Sprintf("--ulimit nofile=%d", want)})
 	return f.noting("the hard limit counts (ulimit -Hn): Go raises the soft one to it")

@@ -8,12 +8,11 @@ import (
 
 // available judges what the machine's memory holds.
 func available(h Host, ask Ask) Finding {
-	const name = "memory"
 	if h.available.err != nil {
-		return unknown(name, h.available)
+		return unknown(nameMemory, h.available)
 	}
 	n := h.available.at(0)
-	return wall(name, h.available, mebibytes(n), sizing.Connections(n), ask,
+	return wall(nameMemory, h.available, mebibytes(n), sizing.Connections(n), ask,
 		Fix{Machine, fmt.Sprintf("memory: %d MiB available", needed(ask))}).
 		noting(perConnection())
 }

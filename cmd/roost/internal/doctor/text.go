@@ -29,18 +29,9 @@ func (r Report) WriteText(to io.Writer) error {
 
 // verdict is the sentence that matters.
 func (r Report) verdict() string {
-	if r.FirstWall == "" {
-		return "Nothing that limits connections can be read on this host.\n"
-	}
 	verdict := fmt.Sprintf("This host holds %s connections: %s is the first wall.\n", thousands(uint64(r.Holds)), r.FirstWall)
-	var unread int
-	for _, f := range r.Findings {
-		if f.State == Unknown {
-			unread++
-		}
-	}
-	if unread > 0 {
-		verdict += fmt.Sprintf("%d limits can't be read, and may be lower.\n", unread)
+	if len(r.Unread) > 0 {
+		verdict += fmt.Sprintf("%d limits can't be read, and may be lower: %s.\n", len(r.Unread), strings.Join(r.Unread, ", "))
 	}
 	return verdict
 }
@@ -66,7 +57,7 @@ func (r Report) lines(state State) string {
 	if state == Short {
 		return fmt.Sprintf("To hold %s:\n%s", thousands(uint64(r.Connections)), b.String())
 	}
-	return "Better for so many, though it holds them without:\n" + b.String()
+	return "To look at as well:\n" + b.String()
 }
 
 // thousands writes 1234567 as 1,234,567, and what stands for infinity in words.
