@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests want besides Go, through apt-get, where it is missing:
 # a Redis server, and a C compiler for the race detector. In CI (CI=true) also
-# what is optional: a browser (without one its test skips itself), shellcheck.
+# what is optional: a browser and systemd-analyze (without one its test skips
+# itself), shellcheck.
 set -euo pipefail
 
 missing=()
@@ -13,6 +14,7 @@ have "${CC:-gcc}" || missing+=(gcc libc6-dev)
 if [ "${CI:-}" = true ]; then
   have chromium || have google-chrome || optional+=(chromium)
   have shellcheck || optional+=(shellcheck)
+  have systemd-analyze || optional+=(systemd)
 elif ! have chromium && ! have google-chrome; then
   echo 'no chromium: the browser test will be skipped' >&2
 fi

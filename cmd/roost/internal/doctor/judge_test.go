@@ -91,7 +91,7 @@ func TestLimits(t *testing.T) {
 			"net.ipv4.tcp_mem = 100000 200000 400000", Short, nil},
 		{"buffers of all sockets", sys + "net/ipv4/tcp_mem", "1 100000 200000", "1 99999 900000",
 			"net.ipv4.tcp_mem = 100000 200000 900000", Warn, nil},
-		{"largest send buffer", sys + "net/core/wmem_max", "1024", "1023", "net.core.wmem_max = 1024", Warn, nil},
+		{"largest send buffer", sys + "net/core/wmem_max", "16384", "16383", "net.core.wmem_max = 16384", Warn, nil},
 		{"accept queue", sys + "net/core/somaxconn", "32768", "32767", "net.core.somaxconn = 32768", Warn, nil},
 		{"connection tracking", sys + "net/netfilter/nf_conntrack_max", "106666", "106665",
 			"net.netfilter.nf_conntrack_max = 131072", Short, nil},

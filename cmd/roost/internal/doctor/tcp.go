@@ -5,6 +5,9 @@ package doctor
 // none (socket buffers a connection, docs/benchmarks.md: 56 B).
 const busyShare = 4
 
+// leastSendBuffer is what Roost asks for at least, in bytes.
+const leastSendBuffer = 16 << 10
+
 // tcpMem judges the pages that all sockets' buffers may have together. Beyond the
 // last number the kernel gives no more, and notifications are lost.
 func tcpMem(h Host, ask Ask) Finding {
@@ -51,9 +54,10 @@ func wmemMax(h Host, ask Ask) Finding {
 	if h.wmemMax.err != nil {
 		return unknown(name, h.wmemMax)
 	}
+	want := uint64(max(ask.SendBuffer, leastSendBuffer))
 	f := Finding{Name: name, Source: h.wmemMax.source(), Found: h.wmemMax.String(), State: OK}
-	if h.wmemMax.at(0) < uint64(ask.SendBuffer) {
-		f = f.warn("less than WS_WRITE_BUFFER_SIZE asks for", sysctl(h.wmemMax, uint64(ask.SendBuffer)))
+	if h.wmemMax.at(0) < want {
+		f = f.warn("less than WS_WRITE_BUFFER_SIZE asks for", sysctl(h.wmemMax, want))
 	}
 	return f.noting("enough for what WS_WRITE_BUFFER_SIZE asks for")
 }
