@@ -68,6 +68,7 @@ func (c *doctorCmd) ask(cfg config.Config) doctor.Ask {
 		Reserved:       netpoll.OwnDescriptors(runtime.GOMAXPROCS(0)) + otherDescriptors + cfg.RedisPoolSize,
 		MaxConnections: cfg.WSMaxConnections, MaxIsSet: set,
 		QueuedBytes: cfg.WSMaxQueuedBytes, SendBuffer: cfg.WSWriteBufferSize,
+		HandshakeRate: cfg.WSHandshakeRate, HandshakeBurst: cfg.WSHandshakeBurst,
 		ProxyAddresses: c.BehindProxy,
 	}
 	switch {

@@ -8,6 +8,8 @@ type Ask struct {
 	MaxIsSet       bool // it is in the environment; otherwise its default is judged mildly
 	QueuedBytes    int  // WS_MAX_QUEUED_BYTES; 0: no limit
 	SendBuffer     int  // SO_SNDBUF that is asked for, in bytes
+	HandshakeRate  int  // WS_HANDSHAKE_RATE, a second; 0: no limit
+	HandshakeBurst int  // WS_HANDSHAKE_BURST
 	ProxyAddresses int  // of Roost, to which a proxy on the same machine connects; 0: there is none
 }
 

@@ -164,6 +164,24 @@ func TestSourcePorts(t *testing.T) {
 	}
 }
 
+func TestReconnecting(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		connections, processors, rate, burst int
+		want                                 string
+	}{
+		{100_000, 2, 0, 0, "3.0 s"},
+		{100_000, 2, 5000, 20_000, "16 s (WS_HANDSHAKE_RATE)"},
+		{10_000, 2, 5000, 20_000, "0.3 s"},
+		{100_000, 1, 50_000, 0, "6.0 s"},
+	} {
+		got := reconnecting(tt.processors, Ask{Connections: tt.connections, HandshakeRate: tt.rate, HandshakeBurst: tt.burst})
+		if got != tt.want {
+			t.Errorf("%+v: %s", tt, got)
+		}
+	}
+}
+
 func TestWithoutSynCookies(t *testing.T) {
 	t.Parallel()
 	if f := Judge(ReadHost(smallVM().fs(), 2), ask(100_000)).find(t, "SYN queue"); f.State != Warn {

@@ -12,11 +12,23 @@ func processors(h Host, ask Ask) Finding {
 	source := reading{file: "GOMAXPROCS"}
 	n := max(h.Processors, 1)
 	holds := int(float64(n) * 100 / sizing.IdlePercent)
-	seconds := float64(ask.Connections) * sizing.HandshakeMicroseconds / 1e6 / float64(n)
 	want := int(float64(ask.Connections)*sizing.IdlePercent/100) + 1
 	return wall("processors", source, fmt.Sprint(n), holds, ask, Fix{Machine, fmt.Sprintf("processors: %d", want)}).
-		noting(fmt.Sprintf("idle they take %.0f%% of a core, and to connect all again %.1f s at least",
-			float64(ask.Connections)*sizing.IdlePercent, seconds))
+		noting(fmt.Sprintf("idle they take %.0f%% of a core; to connect all again takes %s at least",
+			float64(ask.Connections)*sizing.IdlePercent, reconnecting(n, ask)))
+}
+
+// reconnecting is how long it takes until all clients are back: as long as the
+// processors need for their handshakes, or as the limit on handshakes lets it take.
+func reconnecting(processors int, ask Ask) string {
+	took := float64(ask.Connections) * sizing.HandshakeMicroseconds / 1e6 / float64(processors)
+	if ask.HandshakeRate > 0 {
+		limited := float64(ask.Connections-max(ask.HandshakeBurst, ask.HandshakeRate)) / float64(ask.HandshakeRate)
+		if limited > took {
+			return fmt.Sprintf("%.0f s (WS_HANDSHAKE_RATE)", limited)
+		}
+	}
+	return fmt.Sprintf("%.1f s", took)
 }
 
 // maxConnections judges Roost's own limit.
