@@ -70,6 +70,10 @@ func TestMemory(t *testing.T) {
 		"version 1 in a container that sees another name": {map[string]string{
 			self: "3:memory:/docker/abcdef\n", mounts: mountV1Docker, memoryV1 + "memory.limit_in_bytes": "134217728\n",
 		}, 128 * mib, memoryV1 + "memory.limit_in_bytes"},
+		"a group inside of a container": {map[string]string{
+			self: "3:memory:/docker/abc/job\n", mounts: mountV1Docker, memoryV1 + "memory.limit_in_bytes": "134217728\n",
+			memoryV1 + "job/memory.limit_in_bytes": "67108864\n",
+		}, 64 * mib, memoryV1 + "job/memory.limit_in_bytes"},
 		"both versions, memory in the first": {map[string]string{
 			self: "3:memory:/one\n0::/\n", mounts: mountV1 + mountUnified, memoryV1 + "one/memory.limit_in_bytes": "134217728\n",
 		}, 128 * mib, memoryV1 + "one/memory.limit_in_bytes"},

@@ -148,7 +148,11 @@ func TestWatchdogHearsNothingOfWhatHangs(t *testing.T) {
 	service.ready.Store(true)
 	ear.await("WATCHDOG=1")
 	service.stuck.Store(true)
-	<-service.hangs
+	select {
+	case <-service.hangs:
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody asks whether it is alive")
+	}
 	for ear.hear(time.Millisecond) != "" { // said before
 	}
 	if said := ear.hear(500 * time.Millisecond); said != "" {
