@@ -56,8 +56,9 @@ func (e *ear) hear(within time.Duration) string {
 // await returns the message that says something, and those before it.
 func (e *ear) await(what string) (before []string) {
 	e.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
 	for {
-		said := e.hear(10 * time.Second)
+		said := e.hear(time.Until(deadline))
 		if said == "" {
 			e.t.Fatalf("%s does not come, only %q", what, before)
 		}
