@@ -39,16 +39,16 @@ func (t Target) Open(ctx context.Context, user string, receive int) (*Conn, erro
 	return c, socket.SetDeadline(time.Time{})
 }
 
-// Upgraded waits for the answer to a request that had key. It returns what came of
-// it also where that is a refusal (the error wraps wire.ErrRefused then), or
+// Upgraded waits for the answer to a request that had key and offered
+// sub-protocols. It returns what came of it also where that is a refusal (the error wraps wire.ErrRefused then), or
 // nothing whole. The socket stays the caller's.
-func Upgraded(socket *net.TCPConn, key wire.Key) (*Conn, []byte, error) {
+func Upgraded(socket *net.TCPConn, key wire.Key, offered ...string) (*Conn, []byte, error) {
 	c := &Conn{TCPConn: socket, buffer: make([]byte, 4<<10)}
 	var answer []byte
 	for {
 		n, err := socket.Read(c.buffer)
 		answer = append(answer, c.buffer[:n]...)
-		size, bad := wire.ReadAnswer(answer, key)
+		size, bad := wire.ReadAnswer(answer, key, offered...)
 		switch {
 		case bad != nil:
 			return nil, answer, bad

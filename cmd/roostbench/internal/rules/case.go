@@ -17,15 +17,17 @@ type Case struct {
 	// stand for good ones.
 	Send []string
 
-	Advice bool // nothing that a server must do
-	Want   Want
+	Offers     []string // sub-protocols that the request offers
+	Everywhere bool     // split it in two at every byte, long as it is
+	Advice     bool     // nothing that a server must do
+	Want       Want
 }
 
 // Want is what may come. After what a case sends comes a ping of our own: a server
 // that answers it serves on.
 type Want struct {
 	Status []int    // of the answer to a handshake, any of these; NoAnswer: the end of the connection. Wire cases have none
-	Field  string   // what the answer's head has to contain, in lower case
+	Field  string   // of the answer's head, in lower case: its name, a colon, and what its value has to contain
 	Pongs  []string // payloads of all pongs, in order
 	Closes []int    // codes of the close frame before the end, any of these; NoFrame: the end alone. Empty: it serves on
 }
@@ -38,5 +40,10 @@ const (
 	NoFrame = 0
 )
 
-// Cases are all of them.
-func Cases() []Case { return append(wireCases(), handshakeCases()...) }
+// Cases are those of a group.
+func Cases(group string) []Case {
+	if group == Handshake {
+		return handshakeCases()
+	}
+	return wireCases()
+}

@@ -7,6 +7,7 @@ func httpCases() []Case {
 	return append(bodyCases(), []Case{
 		{Section: "RFC 9112, 3.2", Name: "no Host", Send: []string{request("-Host")}, Want: badHTTP},
 		{Section: "RFC 9112, 3.2", Name: "two Hosts", Send: []string{request("+Host: elsewhere")}, Want: badHTTP},
+		{Section: "RFC 9112, 3.2", Name: "Host that is none", Send: []string{request("Host: a b/c")}, Want: badHTTP},
 		{Section: "RFC 9112, 3.2.2", Name: "absolute form", Send: []string{request(">GET http://{host}{path}?token={token} HTTP/1.1")}, Want: accepted},
 		{ // the same resource by RFC 3986, section 6.2.2.2, or none: either is an answer
 			Section: "RFC 9110, 4.2.3", Name: "path %-encoded", Send: []string{request(">GET /%77s?token={token} HTTP/1.1")},

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"roost/cmd/roostbench/internal/report"
+	"roost/cmd/roostbench/internal/rules"
+)
+
+// tell writes the table, the file, and the counts. Its error is for the exit
+// status.
+func (c *abuseCmd) tell(env *environment, all *abuseReport) error {
+	counts := map[rules.Verdict]int{}
+	for _, r := range all.Cases {
+		counts[r.Verdict]++
+	}
+	all.Add("kept", float64(counts[rules.Kept]), "")
+	all.Add("advice not taken", float64(counts[rules.Advice]), "")
+	all.Add("broken", float64(counts[rules.Broken]), "")
+	if c.JSON != "" {
+		if err := report.WriteFile(c.JSON, all); err != nil {
+			return err
+		}
+	}
+	if err := c.table(env, all.Cases); err != nil {
+		return fmt.Errorf("writing the table: %w", err)
+	}
+	_, err := fmt.Fprintf(env.stdout, "\n%s: %d cases: %d ok, %d advice, %d FAIL\n",
+		all.Server, len(all.Cases), counts[rules.Kept], counts[rules.Advice], counts[rules.Broken])
+	if n := counts[rules.Broken]; n > 0 {
+		return fmt.Errorf("%w: %d of %d", errBroken, n, len(all.Cases))
+	}
+	return err
+}
+
+func (c *abuseCmd) table(env *environment, cases []rules.Result) error {
+	t := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "verdict\tgroup\tsection\tcase\tsent\twanted\tcame")
+	for _, r := range cases {
+		if c.Failures && r.Verdict == rules.Kept {
+			continue
+		}
+		came := r.Came
+		if r.Way != "" {
+			came += " (" + r.Way + ")"
+		}
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Verdict, r.Group, r.Section, r.Name, r.Sent, r.Want, came)
+	}
+	return t.Flush()
+}
