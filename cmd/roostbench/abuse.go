@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"roost/cmd/roostbench/internal/harm"
 	"roost/cmd/roostbench/internal/raw"
 	"roost/cmd/roostbench/internal/report"
 	"roost/cmd/roostbench/internal/rules"
@@ -17,8 +19,11 @@ type abuseCmd struct {
 	Env      []string      `sep:"none" placeholder:"VAR=VALUE" help:"A variable for the program; may be given several times."`
 	Logs     string        `placeholder:"PREFIX" help:"What the names of the log files of what is started begin with; without it they go away at the end."`
 	Secret   string        `env:"JWT_SECRET_KEY" help:"What tokens are signed with; better given as JWT_SECRET_KEY. A program that is started gets one of its own."`
-	Only     []string      `enum:"wire,handshake" default:"wire,handshake" help:"What to do: wire, handshake."`
+	Only     []string      `enum:"wire,handshake,harm" default:"wire,handshake,harm" help:"What to do: wire (frames), handshake (requests), harm (floods, silence, too much of everything)."`
 	Patience time.Duration `default:"5s" help:"How long to wait for an answer or an end; 1m at most."`
+	Harm     time.Duration `default:"1s" help:"How long to do each kind of harm; 1m at most."`
+	CutOff   time.Duration `default:"15s" help:"By when the server has to end a handshake that does not; 1m at most."`
+	Bound    time.Duration `default:"1s" help:"How long healthy connections may wait for a pong while others do harm."`
 	Label    string        `default:"server" help:"What to call the server in the report."`
 	JSON     string        `name:"json" placeholder:"FILE" help:"Write the report here too."`
 	Failures bool          `help:"Show only what was not kept."`
@@ -33,13 +38,23 @@ var errBroken = errors.New("rules were broken")
 // abuseReport is what --json has.
 type abuseReport struct {
 	report.Report
-	Cases []rules.Result `json:"cases"`
+	Cases []rules.Result `json:"cases,omitempty"`
+	Harm  []harm.Result  `json:"harm,omitempty"`
+}
+
+func (c *abuseCmd) validate() error {
+	for flag, d := range map[string]time.Duration{"patience": c.Patience, "harm": c.Harm, "cut-off": c.CutOff, "bound": c.Bound} {
+		if d <= 0 || d > maxPatience {
+			return fmt.Errorf("--%s %s: more than 0, %s at most", flag, d, maxPatience)
+		}
+	}
+	return nil
 }
 
 // Run plays everything and says what came.
 func (c *abuseCmd) Run(env *environment) error {
-	if c.Patience <= 0 || c.Patience > maxPatience {
-		return fmt.Errorf("--patience %s: %s at most", c.Patience, maxPatience)
+	if err := c.validate(); err != nil {
+		return err
 	}
 	if err := roomForFiles(); err != nil {
 		return err
@@ -68,12 +83,20 @@ func (c *abuseCmd) Run(env *environment) error {
 // play does what --only says.
 func (c *abuseCmd) play(env *environment, target raw.Target, all *abuseReport) error {
 	player := &rules.Player{Target: target}
-	for _, group := range c.Only {
+	for _, group := range []string{rules.Wire, rules.Handshake} {
+		if !slices.Contains(c.Only, group) {
+			continue
+		}
 		results, err := player.Play(env.ctx, rules.Cases(group))
 		if err != nil {
 			return err
 		}
 		all.Cases = append(all.Cases, results...)
 	}
-	return nil
+	if !slices.Contains(c.Only, "harm") {
+		return nil
+	}
+	var err error
+	all.Harm, err = harm.Run(env.ctx, harm.Config{Target: target, Length: c.Harm, Handshake: c.CutOff, Bound: c.Bound})
+	return err
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"text/tabwriter"
+	"time"
 
+	"roost/cmd/roostbench/internal/harm"
 	"roost/cmd/roostbench/internal/report"
 	"roost/cmd/roostbench/internal/rules"
 )
@@ -15,6 +18,10 @@ func (c *abuseCmd) tell(env *environment, all *abuseReport) error {
 	for _, r := range all.Cases {
 		counts[r.Verdict]++
 	}
+	for _, r := range all.Harm {
+		counts[r.Verdict]++
+	}
+	cases := len(all.Cases) + len(all.Harm)
 	all.Add("kept", float64(counts[rules.Kept]), "")
 	all.Add("advice not taken", float64(counts[rules.Advice]), "")
 	all.Add("broken", float64(counts[rules.Broken]), "")
@@ -23,18 +30,21 @@ func (c *abuseCmd) tell(env *environment, all *abuseReport) error {
 			return err
 		}
 	}
-	if err := c.table(env, all.Cases); err != nil {
+	if err := errors.Join(c.table(env, all.Cases), c.harmTable(env, all.Harm)); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
 	_, err := fmt.Fprintf(env.stdout, "\n%s: %d cases: %d ok, %d advice, %d FAIL\n",
-		all.Server, len(all.Cases), counts[rules.Kept], counts[rules.Advice], counts[rules.Broken])
+		all.Server, cases, counts[rules.Kept], counts[rules.Advice], counts[rules.Broken])
 	if n := counts[rules.Broken]; n > 0 {
-		return fmt.Errorf("%w: %d of %d", errBroken, n, len(all.Cases))
+		return fmt.Errorf("%w: %d of %d", errBroken, n, cases)
 	}
 	return err
 }
 
 func (c *abuseCmd) table(env *environment, cases []rules.Result) error {
+	if len(cases) == 0 {
+		return nil
+	}
 	t := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(t, "verdict\tgroup\tsection\tcase\tsent\twanted\tcame")
 	for _, r := range cases {
@@ -49,3 +59,20 @@ func (c *abuseCmd) table(env *environment, cases []rules.Result) error {
 	}
 	return t.Flush()
 }
+
+func (c *abuseCmd) harmTable(env *environment, all []harm.Result) error {
+	if len(all) == 0 {
+		return nil
+	}
+	t := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(t, "\nverdict\tharm\twanted\tcame\thealthy p99\tmax, %s at most\n", c.Bound)
+	for _, r := range all {
+		if c.Failures && r.Verdict == rules.Kept {
+			continue
+		}
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s ms\t%s ms\n", r.Verdict, r.Name, r.Want, r.Came, milli(r.Healthy.P99), milli(r.Healthy.Max))
+	}
+	return t.Flush()
+}
+
+func milli(d time.Duration) string { return report.Number(d.Seconds() * 1e3) }

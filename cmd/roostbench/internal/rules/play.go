@@ -51,7 +51,7 @@ func (p *Player) Play(ctx context.Context, cases []Case) ([]Result, error) {
 // play plays a case in all ways, up to the first that is not kept.
 func (p *Player) play(ctx context.Context, c Case) (Result, error) {
 	r := Result{Group: c.Group, Section: c.Section, Name: c.Name, Sent: sent(c), Want: c.Want.String()}
-	for _, w := range ways(p.filled(c.Send), c.Everywhere) {
+	for _, w := range ways(c, p.filled(c.Send)) {
 		if err := ctx.Err(); err != nil {
 			return r, err
 		}

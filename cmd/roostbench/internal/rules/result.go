@@ -1,6 +1,10 @@
 package rules
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Verdict is what to think of what came.
 type Verdict string
@@ -26,18 +30,41 @@ type Result struct {
 }
 
 // shown is how many bytes of what was sent a result has.
-const shown = 24
+const shown = 16
 
-// sent shows what a case sends: heads by what is special in them is too much to
-// ask, so this is its name's business, and frames begin with what matters.
+// sent shows what a case sends: of a request what is not as usual in it, of
+// frames the beginning.
 func sent(c Case) string {
-	total, text := 0, ""
-	for _, piece := range c.Send {
-		total += len(piece)
-		text += piece
+	text := strings.Join(c.Send, "")
+	if c.Group == Handshake && strings.Contains(text, "{path}") {
+		return unusual(text)
 	}
 	if len(text) <= shown {
 		return fmt.Sprintf("% x", text)
 	}
-	return fmt.Sprintf("% x… (%d bytes)", text[:shown], total)
+	return fmt.Sprintf("% x… (%d bytes)", text[:shown], len(text))
+}
+
+// unusual are the lines of a request that a proper one does not have, and those
+// that are missing.
+func unusual(text string) string {
+	missing := slices.Clone(properLines)
+	var all []string
+	for line := range strings.SplitSeq(text, "\r\n") {
+		if i := slices.Index(missing, line); i >= 0 {
+			missing = slices.Delete(missing, i, i+1)
+		} else if line != "" {
+			all = append(all, fmt.Sprintf("%.60q", line))
+		}
+	}
+	for _, line := range missing {
+		name, _, isField := strings.Cut(line, ":")
+		if isField && !strings.Contains(strings.ToLower(text), "\r\n"+strings.ToLower(name)+":") {
+			all = append(all, "no "+name)
+		}
+	}
+	if len(all) == 0 {
+		return "as it should be"
+	}
+	return strings.Join(all, " ")
 }

@@ -30,6 +30,9 @@ func (w Want) answer() string {
 		all = append(all, statusWords(status))
 	}
 	text := strings.Join(all, ", ")
+	if text == "101" {
+		text += ", " + string(serves)
+	}
 	if w.Field != "" {
 		text += ", with " + strings.TrimSpace(w.Field)
 	}
@@ -84,7 +87,7 @@ func closeWords(code int) string {
 
 func statusWords(status int) string {
 	if status == NoAnswer {
-		return "no answer, closed"
+		return "the end"
 	}
 	return fmt.Sprint(status)
 }

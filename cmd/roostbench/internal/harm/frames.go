@@ -1,0 +1,222 @@
+package harm
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"roost/cmd/roostbench/internal/raw"
+	"roost/cmd/roostbench/internal/wire"
+)
+
+// What floods are made of.
+const (
+	pings    = wire.Ping
+	messages = wire.Text
+)
+
+// Whether who floods reads what comes of it.
+const (
+	reading    = false
+	notReading = true
+)
+
+const (
+	// mostBytes bounds what one client sends.
+	mostBytes = 16 << 20
+	// smallReceive is the receive buffer of who doesn't read.
+	smallReceive = 4 << 10
+)
+
+// open opens a connection for harm.
+func (a *attack) open(ctx context.Context, client, receive int) *raw.Conn {
+	conn, err := a.Target.Open(ctx, fmt.Sprintf("harm-%d", client), receive)
+	if err != nil {
+		a.failed(ctx, err)
+		return nil
+	}
+	return conn
+}
+
+// again opens one connection after another for harm, until the time is over.
+func (a *attack) again(ctx context.Context, client, receive int, do func(*raw.Conn)) {
+	for n := 0; n < mostTries/10 && a.going(ctx); n++ {
+		conn := a.open(ctx, client, receive)
+		if conn == nil {
+			return
+		}
+		do(conn)
+		_ = conn.Close()
+	}
+}
+
+// flood sends frames of a kind as fast as they are taken.
+func flood(op wire.Opcode, deaf bool) func(context.Context, *attack) {
+	block := []byte(strings.Repeat(string(wire.AppendFrame(nil, op, []byte("are you there?"), mask)), 100))
+	return func(ctx context.Context, a *attack) {
+		a.several(attackers, func(client int) {
+			receive := 0
+			if deaf {
+				receive = smallReceive
+			}
+			a.again(ctx, client, receive, func(conn *raw.Conn) {
+				if deaf {
+					a.floodDeaf(ctx, conn, block)
+					return
+				}
+				heard := listen(conn, a.end.Add(a.Target.Patience))
+				_, _ = a.pour(ctx, conn, block) // what is heard says why not
+				_ = conn.CloseWrite()           // so that it ends also where nobody minded
+				a.ended(<-heard)
+			})
+		})
+	}
+}
+
+// pour writes a block again and again until the time is over or it is not taken.
+func (a *attack) pour(ctx context.Context, conn *raw.Conn, block []byte) (sent int, err error) {
+	_ = conn.SetWriteDeadline(a.end)
+	for a.going(ctx) && sent < mostBytes {
+		n, err := conn.Write(block)
+		sent += n
+		if err != nil {
+			return sent, err
+		}
+	}
+	return sent, nil
+}
+
+func (a *attack) floodDeaf(ctx context.Context, conn *raw.Conn, block []byte) {
+	switch _, err := a.pour(ctx, conn, block); {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		a.count("held back")
+	case err != nil:
+		a.count("closed")
+	default:
+		a.count("taken")
+	}
+}
+
+// end is how a connection ended, as its client saw it.
+type end struct {
+	code  int // of the close frame; 0: none
+	pongs int
+	err   error // io.EOF: in order
+}
+
+// listen reads until the end, in a goroutine of its own. The deadline holds for
+// reading only.
+func listen(conn *raw.Conn, deadline time.Time) <-chan end {
+	heard := make(chan end, 1)
+	_ = conn.SetReadDeadline(deadline)
+	go func() {
+		var e end
+		for e.err == nil {
+			e.err = conn.Receive(func(m wire.Message) error {
+				switch m.Op {
+				case wire.Pong:
+					e.pongs++
+				case wire.Close:
+					e.code = int(m.Code)
+				}
+				return nil
+			})
+		}
+		heard <- e
+	}()
+	return heard
+}
+
+// ended counts an end. To be left hanging is wrong.
+func (a *attack) ended(e end) {
+	switch {
+	case errors.Is(e.err, wire.ErrFrame):
+		a.blame(e.err.Error())
+	case e.code != 0:
+		a.count(fmt.Sprintf("closed with %d", e.code))
+	case errors.Is(e.err, os.ErrDeadlineExceeded):
+		a.blame("left hanging")
+	case errors.Is(e.err, io.EOF):
+		a.count("closed")
+	default:
+		a.count("reset")
+	}
+}
+
+// halfClosed upgrades and says nothing more, for ever.
+func halfClosed(ctx context.Context, a *attack) {
+	a.several(attackers, func(client int) {
+		a.again(ctx, client, 0, func(conn *raw.Conn) {
+			heard := listen(conn, time.Now().Add(a.Target.Patience))
+			_ = conn.CloseWrite()
+			a.ended(<-heard)
+		})
+	})
+}
+
+// bigMessage is a frame of mostBytes: its head, and then its payload.
+func bigMessage() (first, block []byte) {
+	first = binary.BigEndian.AppendUint64([]byte{0x82, 0xFF}, mostBytes)
+	return binary.BigEndian.AppendUint32(first, mask), make([]byte, 64<<10)
+}
+
+// fragments is a message that begins and is never final.
+func fragments() (first, block []byte) {
+	payload := make([]byte, 100)
+	first = wire.AppendFrame(nil, wire.Binary, payload, mask)
+	block = wire.AppendFrame(nil, wire.Continuation, payload, mask)
+	first[0] &^= 0x80
+	block[0] &^= 0x80
+	return first, []byte(strings.Repeat(string(block), 500))
+}
+
+// large sends more in one message than a server has reason to take, as much as
+// there is time for.
+func large(message func() (first, block []byte)) func(context.Context, *attack) {
+	return func(ctx context.Context, a *attack) {
+		first, block := message()
+		a.several(attackers, func(client int) {
+			a.again(ctx, client, 0, func(conn *raw.Conn) {
+				heard := listen(conn, a.end.Add(a.Target.Patience))
+				_, _ = conn.Write(first) // if it is not taken, nor is the rest
+				if sent, err := a.pour(ctx, conn, block); err == nil && sent >= mostBytes {
+					a.blame("taken whole")
+				}
+				_ = conn.CloseWrite()
+				a.ended(<-heard)
+			})
+		})
+	}
+}
+
+// slowFrames sends frames a byte at a time, which a server may bear.
+func slowFrames(ctx context.Context, a *attack) {
+	frame := wire.AppendFrame(nil, wire.Text, make([]byte, 125), mask)
+	a.several(patients, func(client int) {
+		conn := a.open(ctx, client, 0)
+		if conn == nil {
+			return
+		}
+		defer conn.Close()
+		heard := listen(conn, a.end.Add(a.Target.Patience))
+		turn := time.NewTicker(trickleEvery)
+		defer turn.Stop()
+		for n := 0; a.going(ctx); n++ {
+			if _, err := conn.Write(frame[n%len(frame) : n%len(frame)+1]); err != nil {
+				break
+			}
+			<-turn.C
+		}
+		select {
+		case e := <-heard:
+			a.ended(e)
+		default:
+			a.count("waited for")
+		}
+	})
+}
