@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"roost/cmd/roostbench/internal/harm"
+	"roost/cmd/roostbench/internal/procfs"
 	"roost/cmd/roostbench/internal/raw"
 	"roost/cmd/roostbench/internal/report"
 	"roost/cmd/roostbench/internal/rules"
@@ -18,6 +19,7 @@ type abuseCmd struct {
 	Program  string        `xor:"server" help:"Start this server, and a redis-server for it, instead of looking for one."`
 	Env      []string      `sep:"none" placeholder:"VAR=VALUE" help:"A variable for the program; may be given several times."`
 	Logs     string        `placeholder:"PREFIX" help:"What the names of the log files of what is started begin with; without it they go away at the end."`
+	PID      int           `name:"pid" help:"The server's process, to see its memory; known of a program that is started."`
 	Secret   string        `env:"JWT_SECRET_KEY" help:"What tokens are signed with; better given as JWT_SECRET_KEY. A program that is started gets one of its own."`
 	Only     []string      `enum:"wire,handshake,harm" default:"wire,handshake,harm" help:"What to do: wire (frames), handshake (requests), harm (floods, silence, too much of everything)."`
 	Patience time.Duration `default:"5s" help:"How long to wait for an answer or an end; 1m at most."`
@@ -96,7 +98,23 @@ func (c *abuseCmd) play(env *environment, target raw.Target, all *abuseReport) e
 	if !slices.Contains(c.Only, "harm") {
 		return nil
 	}
+	if err := c.memory(all, "RssAnon before harm"); err != nil {
+		return err
+	}
 	var err error
 	all.Harm, err = harm.Run(env.ctx, harm.Config{Target: target, Length: c.Harm, Handshake: c.CutOff, Bound: c.Bound})
-	return err
+	return errors.Join(err, c.memory(all, "RssAnon after harm"))
+}
+
+// memory adds the server's memory, where its process is known.
+func (c *abuseCmd) memory(all *abuseReport, name string) error {
+	if c.PID == 0 {
+		return nil
+	}
+	sample, err := procfs.Read(c.PID)
+	if err != nil {
+		return fmt.Errorf("--pid: %w", err)
+	}
+	all.Add(name, mebi(sample.Anon), "MiB")
+	return nil
 }

@@ -63,6 +63,7 @@ func (c *abuseCmd) start(ctx context.Context) (*abused, error) {
 	if err != nil {
 		return a, err
 	}
+	c.PID = a.server.PID()
 	if err := a.server.Await(ctx, child.Healthy(port)); err != nil {
 		text, _ := os.ReadFile(logs + ".server.log")
 		return a, fmt.Errorf("%w: %.500s", err, text)

@@ -30,7 +30,7 @@ func (c *abuseCmd) tell(env *environment, all *abuseReport) error {
 			return err
 		}
 	}
-	if err := errors.Join(c.table(env, all.Cases), c.harmTable(env, all.Harm)); err != nil {
+	if err := errors.Join(c.table(env, all.Cases), c.harmTable(env, all.Harm, &all.Report)); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
 	_, err := fmt.Fprintf(env.stdout, "\n%s: %d cases: %d ok, %d advice, %d FAIL\n",
@@ -60,7 +60,7 @@ func (c *abuseCmd) table(env *environment, cases []rules.Result) error {
 	return t.Flush()
 }
 
-func (c *abuseCmd) harmTable(env *environment, all []harm.Result) error {
+func (c *abuseCmd) harmTable(env *environment, all []harm.Result, figures *report.Report) error {
 	if len(all) == 0 {
 		return nil
 	}
@@ -72,7 +72,15 @@ func (c *abuseCmd) harmTable(env *environment, all []harm.Result) error {
 		}
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s ms\t%s ms\n", r.Verdict, r.Name, r.Want, r.Came, milli(r.Healthy.P99), milli(r.Healthy.Max))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	before, known := figures.Value("RssAnon before harm")
+	after, _ := figures.Value("RssAnon after harm")
+	if known {
+		_, _ = fmt.Fprintf(env.stdout, "\nthe server's RssAnon before %s MiB, after %s MiB\n", report.Number(before), report.Number(after))
+	}
+	return nil
 }
 
 func milli(d time.Duration) string { return report.Number(d.Seconds() * 1e3) }

@@ -29,6 +29,9 @@ type Latency struct {
 	Lost  int           `json:"lost"`
 }
 
+// never stands for the next pong of a connection that was lost.
+var never = time.Unix(1<<40, 0)
+
 // pong is one that came.
 type pong struct {
 	at   time.Time
@@ -47,8 +50,9 @@ type healthy struct {
 	done   sync.WaitGroup
 
 	mu    sync.Mutex
-	pongs []pong // guarded by mu
-	lost  []loss // guarded by mu
+	pongs []pong               // guarded by mu
+	last  [onlookers]time.Time // when each had a pong, or never; guarded by mu
+	lost  []loss               // guarded by mu
 }
 
 // watch opens the connections and has them ping until stop.
@@ -64,9 +68,10 @@ func watch(ctx context.Context, target raw.Target) (*healthy, error) {
 		h.done.Go(func() {
 			defer conn.Close()
 			first := time.After(time.Duration(i) * pingEvery / onlookers)
-			if err := h.ping(ctx, conn, target.Patience, first); err != nil && ctx.Err() == nil {
+			if err := h.ping(ctx, i, conn, target.Patience, first); err != nil && ctx.Err() == nil {
 				h.mu.Lock()
 				h.lost = append(h.lost, loss{time.Now(), err})
+				h.last[i] = never
 				h.mu.Unlock()
 			}
 		})
@@ -75,7 +80,7 @@ func watch(ctx context.Context, target raw.Target) (*healthy, error) {
 }
 
 // ping pings and waits for each pong, until ctx ends.
-func (h *healthy) ping(ctx context.Context, conn *raw.Conn, patience time.Duration, first <-chan time.Time) error {
+func (h *healthy) ping(ctx context.Context, i int, conn *raw.Conn, patience time.Duration, first <-chan time.Time) error {
 	select {
 	case <-first:
 	case <-ctx.Done():
@@ -93,6 +98,7 @@ func (h *healthy) ping(ctx context.Context, conn *raw.Conn, patience time.Durati
 		now := time.Now()
 		h.mu.Lock()
 		h.pongs = append(h.pongs, pong{now, now.Sub(sent)})
+		h.last[i] = now
 		h.mu.Unlock()
 		select {
 		case <-turn.C:
@@ -135,6 +141,29 @@ func exchange(conn *raw.Conn, payload string, patience time.Duration) error {
 			return fmt.Errorf("waiting for a pong: %w", err)
 		}
 	}
+}
+
+// settle waits until every connection that is left has had one more pong: those
+// that wait when harm ends shall count. It takes little more than patience.
+func (h *healthy) settle(ctx context.Context, patience time.Duration) {
+	now := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, patience+2*pingEvery)
+	defer cancel()
+	turn := time.NewTicker(pingEvery / 20)
+	defer turn.Stop()
+	for !h.allSince(now) {
+		select {
+		case <-turn.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (h *healthy) allSince(then time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !slices.ContainsFunc(h.last[:], func(last time.Time) bool { return last.Before(then) })
 }
 
 // since says how they have fared since then.

@@ -3,6 +3,7 @@ package rules
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"roost/cmd/roostbench/internal/raw"
@@ -31,6 +32,8 @@ func (p *Player) handshake(ctx context.Context, c Case, w way) (seen, error) {
 		s.bad = err.Error()
 	case !errors.Is(err, wire.ErrRefused):
 		s.end = endOf(err)
+	case s.status == NoAnswer:
+		s.bad = fmt.Sprintf("answered %.20q", answer)
 	}
 	return s, nil
 }

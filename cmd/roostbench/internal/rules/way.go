@@ -34,7 +34,11 @@ func ways(c Case, send []string) []way {
 		all = append(all, way{"in one piece", []string{whole}})
 	}
 	if size := (len(whole) + most - 1) / most; len(whole) > 1 {
-		all = append(all, way{fmt.Sprintf("%d bytes at a time", size), pieces(whole, size)})
+		name := fmt.Sprintf("%d bytes at a time", size)
+		if size == 1 {
+			name = "byte by byte"
+		}
+		all = append(all, way{name, pieces(whole, size)})
 	}
 	if c.Everywhere || len(whole) <= splitEverywhere {
 		for i := 1; i < len(whole); i++ {
