@@ -42,7 +42,7 @@ func (p *Player) wire(ctx context.Context, c Case, w way) (seen, error) {
 // ask sends our own ping and listens until it is answered.
 func (s *seen) ask(conn *raw.Conn, patience time.Duration) {
 	if s.code == 0 {
-		_ = conn.SetDeadline(time.Now().Add(patience)) // the one before may have passed
+		_ = conn.SetDeadline(time.Now().Add(patience))         // the one before may have passed
 		_, _ = io.WriteString(conn, frame(fin|ping, question)) // if it fails we hear why
 	}
 	s.listen(conn, patience)
