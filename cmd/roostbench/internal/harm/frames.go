@@ -31,6 +31,9 @@ const (
 	mostBytes = 16 << 20
 	// smallReceive is the receive buffer of who doesn't read.
 	smallReceive = 4 << 10
+	// sendBuffer keeps what waits to be sent small: a flood's end shall not be long
+	// after it was stopped.
+	sendBuffer = 64 << 10
 )
 
 // open opens a connection for harm.
@@ -69,19 +72,21 @@ func flood(op wire.Opcode, deaf bool) func(context.Context, *attack) {
 					a.floodDeaf(ctx, conn, block)
 					return
 				}
+				_ = conn.SetWriteBuffer(sendBuffer)
 				heard := listen(conn, a.end.Add(a.Target.Patience))
-				_, _ = a.pour(ctx, conn, block) // what is heard says why not
-				_ = conn.CloseWrite()           // so that it ends also where nobody minded
+				_, _ = pour(ctx, conn, block, a.end) // what is heard says why not
+				_ = conn.CloseWrite()                // so that it ends also where nobody minded
 				a.ended(<-heard)
 			})
 		})
 	}
 }
 
-// pour writes a block again and again until the time is over or it is not taken.
-func (a *attack) pour(ctx context.Context, conn *raw.Conn, block []byte) (sent int, err error) {
-	_ = conn.SetWriteDeadline(a.end)
-	for a.going(ctx) && sent < mostBytes {
+// pour writes a block again and again until the time is over, it is not taken, or
+// mostBytes are.
+func pour(ctx context.Context, conn *raw.Conn, block []byte, until time.Time) (sent int, err error) {
+	_ = conn.SetWriteDeadline(until)
+	for ctx.Err() == nil && time.Now().Before(until) && sent < mostBytes {
 		n, err := conn.Write(block)
 		sent += n
 		if err != nil {
@@ -92,7 +97,7 @@ func (a *attack) pour(ctx context.Context, conn *raw.Conn, block []byte) (sent i
 }
 
 func (a *attack) floodDeaf(ctx context.Context, conn *raw.Conn, block []byte) {
-	switch _, err := a.pour(ctx, conn, block); {
+	switch _, err := pour(ctx, conn, block, a.end); {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		a.count("held back")
 	case err != nil:
@@ -139,6 +144,8 @@ func (a *attack) ended(e end) {
 		a.blame(e.err.Error())
 	case e.code != 0:
 		a.count(fmt.Sprintf("closed with %d", e.code))
+	case errors.Is(e.err, os.ErrDeadlineExceeded) && e.pongs > 0:
+		a.count("still being answered")
 	case errors.Is(e.err, os.ErrDeadlineExceeded):
 		a.blame("left hanging")
 	case errors.Is(e.err, io.EOF):
@@ -175,17 +182,18 @@ func fragments() (first, block []byte) {
 	return first, []byte(strings.Repeat(string(block), 500))
 }
 
-// large sends more in one message than a server has reason to take, as much as
-// there is time for.
+// large sends more in one message than a server has reason to take.
 func large(message func() (first, block []byte)) func(context.Context, *attack) {
 	return func(ctx context.Context, a *attack) {
 		first, block := message()
 		a.several(attackers, func(client int) {
 			a.again(ctx, client, 0, func(conn *raw.Conn) {
-				heard := listen(conn, a.end.Add(a.Target.Patience))
+				until := time.Now().Add(a.Target.Patience)
+				heard := listen(conn, until)
 				_, _ = conn.Write(first) // if it is not taken, nor is the rest
-				if sent, err := a.pour(ctx, conn, block); err == nil && sent >= mostBytes {
+				if _, err := pour(ctx, conn, block, until); err == nil && ctx.Err() == nil {
 					a.blame("taken whole")
+					return
 				}
 				_ = conn.CloseWrite()
 				a.ended(<-heard)
