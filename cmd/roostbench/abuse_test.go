@@ -23,8 +23,8 @@ func TestAbuseOfRoost(t *testing.T) {
 	if said, err := exec.Command("go", "build", "-buildvcs=false", "-o", roost, "roost/cmd/roost").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, said)
 	}
-	code, said := try(t, "abuse", "--program="+roost, "--env=WS_HANDSHAKE_TIMEOUT=1s", "--label=roost", "--json="+file, "--logs="+dir+"/log",
-		"--harm=150ms", "--patience=30s", "--cut-off=30s", "--bound=20s", "--failures")
+	code, said := try(t, "abuse", "--program="+roost, "--env=WS_HANDSHAKE_TIMEOUT=3s", "--label=roost", "--json="+file, "--logs="+dir+"/log",
+		"--harm=100ms", "--patience=30s", "--cut-off=30s", "--bound=20s", "--failures")
 	all := readAbuse(t, file)
 	want := map[string]int{"wire": len(rules.Cases(rules.Wire)), "handshake": len(rules.Cases(rules.Handshake)), "harm": 16}
 	got := map[string]int{"harm": len(all.Harm)}

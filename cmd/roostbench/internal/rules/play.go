@@ -86,8 +86,8 @@ func (p *Player) say(socket net.Conn, pieces []string) error {
 		return err
 	}
 	for i, piece := range pieces {
-		if i > 0 {
-			time.Sleep(moment)
+		if i > 0 && len(pieces) <= mostFramePieces {
+			time.Sleep(moment) // hundreds of them could be longer than a handshake may take
 		}
 		if _, err := io.WriteString(socket, piece); err != nil {
 			break
