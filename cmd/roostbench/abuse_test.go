@@ -26,7 +26,7 @@ func TestAbuseOfRoost(t *testing.T) {
 	code, said := try(t, "abuse", "--program="+roost, "--env=WS_HANDSHAKE_TIMEOUT=3s", "--label=roost", "--json="+file, "--logs="+dir+"/log",
 		"--harm=100ms", "--patience=30s", "--cut-off=30s", "--bound=20s", "--failures")
 	all := readAbuse(t, file)
-	want := map[string]int{"wire": len(rules.Cases(rules.Wire)), "handshake": len(rules.Cases(rules.Handshake)), "harm": 16}
+	want := map[string]int{"wire": len(rules.Cases(rules.Wire)), "handshake": len(rules.Cases(rules.Handshake)), "harm": 17}
 	got := map[string]int{"harm": len(all.Harm)}
 	for _, r := range all.Cases {
 		got[r.Group]++

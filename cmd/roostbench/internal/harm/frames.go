@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -84,7 +85,7 @@ func flood(op wire.Opcode, deaf bool) func(context.Context, *attack) {
 
 // pour writes a block again and again until the time is over, it is not taken, or
 // mostBytes are.
-func pour(ctx context.Context, conn *raw.Conn, block []byte, until time.Time) (sent int, err error) {
+func pour(ctx context.Context, conn net.Conn, block []byte, until time.Time) (sent int, err error) {
 	_ = conn.SetWriteDeadline(until)
 	for ctx.Err() == nil && time.Now().Before(until) && sent < mostBytes {
 		n, err := conn.Write(block)

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"roost/cmd/roostbench/internal/wire"
@@ -44,6 +45,33 @@ func (a *attack) say(ctx context.Context, text string) {
 	_ = socket.SetDeadline(time.Now().Add(a.Target.Patience))
 	_, _ = io.WriteString(socket, text) // if it is not taken the answer says why
 	_ = socket.SetDeadline(time.Now().Add(a.Target.Patience))
+	a.answer(socket)
+}
+
+// endlessHead sends a head that never ends, as fast as it is taken.
+func endlessHead(ctx context.Context, a *attack) {
+	block := []byte(strings.Repeat("X-A: b\r\n", 5000))
+	a.several(attackers, func(int) {
+		for n := 0; n < mostTries && a.going(ctx); n++ {
+			a.endless(ctx, block)
+		}
+	})
+}
+
+func (a *attack) endless(ctx context.Context, block []byte) {
+	socket, err := a.Target.Dial(ctx, 0)
+	if err != nil {
+		a.failed(ctx, err)
+		return
+	}
+	defer socket.Close()
+	until := time.Now().Add(a.Target.Patience)
+	_, _ = io.WriteString(socket, "GET /ws HTTP/1.1\r\nHost: x\r\n") // if it is not taken, nor is the rest
+	if _, err := pour(ctx, socket, block, until); err == nil && ctx.Err() == nil {
+		a.blame("taken whole")
+		return
+	}
+	_ = socket.SetDeadline(until)
 	a.answer(socket)
 }
 

@@ -132,6 +132,7 @@ func TestHarm(t *testing.T) {
 		{"waits for the silent", "sockets that say nothing", &host{}, 0, rules.Broken, "left hanging"},
 		{"loses patience with the slow", "handshakes a byte at a time", &host{header: 100 * time.Millisecond}, 0, rules.Kept, ""},
 		{"waits for the slow", "handshakes a byte at a time", &host{}, 0, rules.Broken, "left hanging"},
+		{"limits heads", "heads without end", &host{}, 0, rules.Kept, ""},
 		{"refuses tokens", "tokens that are not good", &host{}, 0, rules.Kept, "refused with 401"},
 		{"takes any token", "tokens that are not good", &host{opens: true}, 0, rules.Broken, "answered"},
 		{"answers pings", "pings without end", &host{}, 0, rules.Kept, "closed"},

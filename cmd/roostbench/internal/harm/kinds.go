@@ -10,6 +10,7 @@ func kinds() []kind {
 	return []kind{
 		{"heads of 64 KiB", "refused or closed", heads("GET /ws HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 64<<10) + "\r\n\r\n")},
 		{"heads of 5,000 fields", "refused or closed", heads("GET /ws HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X-A: b\r\n", 5000) + "\r\n")},
+		{"heads without end", "refused or closed before 16 MiB", endlessHead},
 		{"bodies of a gigabyte", "refused or closed", heads("POST /ws HTTP/1.1\r\nHost: x\r\nContent-Length: 1073741824\r\n\r\n" + strings.Repeat("x", 64<<10))},
 		{"noise", "refused or closed", heads(noise(4<<10) + "\r\n\r\n")},
 		{"tokens that are not good", "refused", badTokens},
