@@ -4,8 +4,11 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"roost/cmd/roostbench/internal/raw"
 )
 
 // acceptOf is RFC 6455 section 4.2.2, 5.4.
@@ -59,41 +62,40 @@ var faults = []struct{ fault, group, name string }{
 }
 
 // Each rule's case passes on a server that keeps it, and fails on one that is the
-// same but for that.
+// same but for that. All are played at the same time, since what hangs only waits.
 func TestCasesFail(t *testing.T) {
 	t.Parallel()
+	right := wrongServer{}.start(t)
+	var all sync.WaitGroup
 	for _, tt := range faults {
-		t.Run(tt.fault+", "+tt.name, func(t *testing.T) {
-			t.Parallel()
-			if r := playOne(t, "", tt.group, tt.name); r.Verdict != Kept {
-				t.Errorf("a server that does it right: %+v", r)
-			}
-			if r := playOne(t, tt.fault, tt.group, tt.name); r.Verdict != Broken {
-				t.Errorf("a server that does it wrong: %+v", r)
-			}
+		c := caseNamed(t, tt.group, tt.name)
+		wrong := wrongServer{tt.fault}.start(t)
+		wrong.Patience = 3 * time.Second // it may hang
+		all.Go(func() {
+			playOne(t, "right", right, c, Kept)
+			playOne(t, "wrong: "+tt.fault, wrong, c, Broken)
 		})
+	}
+	all.Wait()
+}
+
+func playOne(t *testing.T, server string, target raw.Target, c Case, want Verdict) {
+	results, err := (&Player{Target: target}).Play(t.Context(), []Case{c})
+	if err != nil || results[0].Verdict != want {
+		t.Errorf("a server that does it %s: %+v, %v, want %s", server, results[0], err, want)
 	}
 }
 
-func playOne(t *testing.T, fault, group, name string) Result {
+func caseNamed(t *testing.T, group, name string) Case {
 	t.Helper()
 	for _, c := range Cases(group) {
-		if c.Name != name {
-			continue
+		if c.Name == name {
+			c.Everywhere = false // the fault shows at once
+			return c
 		}
-		c.Everywhere = false // the fault shows at once
-		player := &Player{Target: wrongServer{fault}.start(t)}
-		if fault != "" {
-			player.Target.Patience = 2 * time.Second // it may hang
-		}
-		results, err := player.Play(t.Context(), []Case{c})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return results[0]
 	}
 	t.Fatalf("there is no case %q", name)
-	return Result{}
+	return Case{}
 }
 
 func TestServerThatLetsNobodyIn(t *testing.T) {
