@@ -51,7 +51,8 @@ func strangerCases() []Case {
 	hello := "\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03" + strings.Repeat("r", 32) + "\x00\x00\x02\x13\x01\x01\x00\x00\x00"
 	return []Case{
 		{Section: "RFC 9112, 2.3", Name: "HTTP/2 preface", Send: []string{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}, Want: notHTTP},
-		{Section: "RFC 9112, 2.3", Name: "HTTP/3.0", Send: []string{request(">GET {path}?token={token} HTTP/3.0")}, Want: notHTTP},
+		// RFC 6455 says "1.1 or higher".
+		{Section: "RFC 9112, 2.3", Name: "HTTP/3.0", Send: []string{request(">GET {path}?token={token} HTTP/3.0")}, Advice: true, Want: notHTTP},
 		{Section: "RFC 9112, 3", Name: "TLS client hello", Send: []string{hello}, Advice: true, Want: notHTTP},
 		{Section: "RFC 9112, 3", Name: "garbage", Send: []string{"\x00\xff garbage \x7f\r\n\r\n"}, Want: notHTTP},
 		{Section: "RFC 9112, 3", Name: "a frame before the request", Send: []string{frame(fin|text, "hello") + "\r\n\r\n"}, Want: notHTTP},

@@ -40,11 +40,8 @@ func (p *Player) handshake(ctx context.Context, c Case, w way) (seen, error) {
 
 // statusOf reads the status line; 0 where there is none.
 func statusOf(answer []byte) int {
-	rest, ok := strings.CutPrefix(string(answer), "HTTP/1.1 ")
-	if !ok {
-		rest, ok = strings.CutPrefix(string(answer), "HTTP/1.0 ")
-	}
-	if !ok || len(rest) < 3 {
+	version, rest, _ := strings.Cut(string(answer), " ")
+	if !strings.HasPrefix(version, "HTTP/") || len(rest) < 3 {
 		return 0
 	}
 	status := 0
