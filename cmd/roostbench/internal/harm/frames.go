@@ -32,6 +32,8 @@ const (
 	mostBytes = 16 << 20
 	// smallReceive is the receive buffer of who doesn't read.
 	smallReceive = 4 << 10
+	// leastPouring is how long a flood lasts at least.
+	leastPouring = 50 * time.Millisecond
 	// sendBuffer keeps what waits to be sent small: a flood's end shall not be long
 	// after it was stopped.
 	sendBuffer = 64 << 10
@@ -49,14 +51,12 @@ func (a *attack) open(ctx context.Context, client, receive int) *raw.Conn {
 
 // again opens one connection after another for harm, until the time is over.
 func (a *attack) again(ctx context.Context, client, receive int, do func(*raw.Conn)) {
-	for n := 0; n < mostTries/10 && a.going(ctx); n++ {
-		conn := a.open(ctx, client, receive)
-		if conn == nil {
-			return
+	a.repeat(ctx, mostTries/10, func(int) {
+		if conn := a.open(ctx, client, receive); conn != nil {
+			do(conn)
+			_ = conn.Close()
 		}
-		do(conn)
-		_ = conn.Close()
-	}
+	})
 }
 
 // flood sends frames of a kind as fast as they are taken.
@@ -84,8 +84,11 @@ func flood(op wire.Opcode, deaf bool) func(context.Context, *attack) {
 }
 
 // pour writes a block again and again until the time is over, it is not taken, or
-// mostBytes are.
+// mostBytes are. It takes a moment even where connecting took all the time.
 func pour(ctx context.Context, conn net.Conn, block []byte, until time.Time) (sent int, err error) {
+	if least := time.Now().Add(leastPouring); until.Before(least) {
+		until = least
+	}
 	_ = conn.SetWriteDeadline(until)
 	for ctx.Err() == nil && time.Now().Before(until) && sent < mostBytes {
 		n, err := conn.Write(block)

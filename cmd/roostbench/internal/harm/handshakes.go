@@ -27,9 +27,7 @@ const (
 func heads(text string) func(context.Context, *attack) {
 	return func(ctx context.Context, a *attack) {
 		a.several(attackers, func(int) {
-			for n := 0; n < mostTries && a.going(ctx); n++ {
-				a.say(ctx, text)
-			}
+			a.repeat(ctx, mostTries, func(int) { a.say(ctx, text) })
 		})
 	}
 }
@@ -52,9 +50,7 @@ func (a *attack) say(ctx context.Context, text string) {
 func endlessHead(ctx context.Context, a *attack) {
 	block := []byte(strings.Repeat("X-A: b\r\n", 5000))
 	a.several(attackers, func(int) {
-		for n := 0; n < mostTries && a.going(ctx); n++ {
-			a.endless(ctx, block)
-		}
+		a.repeat(ctx, mostTries, func(int) { a.endless(ctx, block) })
 	})
 }
 
@@ -109,9 +105,7 @@ func badTokens(ctx context.Context, a *attack) {
 // resets connects and resets: before a word, within a head, and after an upgrade.
 func resets(ctx context.Context, a *attack) {
 	a.several(attackers, func(client int) {
-		for n := 0; n < mostTries && a.going(ctx); n++ {
-			a.reset(ctx, client, n)
-		}
+		a.repeat(ctx, mostTries, func(n int) { a.reset(ctx, client, n) })
 	})
 	began := time.Now()
 	conn, err := a.Target.Open(ctx, "after-resets", 0)

@@ -43,6 +43,13 @@ type attack struct {
 // going says whether there is time left.
 func (a *attack) going(ctx context.Context) bool { return ctx.Err() == nil && time.Now().Before(a.end) }
 
+// repeat does something again and again, at least once, until the time is over.
+func (a *attack) repeat(ctx context.Context, most int, do func(n int)) {
+	for n := 0; n < most && (n == 0 || a.going(ctx)); n++ {
+		do(n)
+	}
+}
+
 // several does something by several clients at the same time.
 func (a *attack) several(n int, one func(client int)) {
 	var all sync.WaitGroup

@@ -76,7 +76,7 @@ func (h *host) serve(conn *websocket.Conn) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 		}
-		return conn.WriteControl(websocket.PongMessage, []byte(text), time.Now().Add(time.Second))
+		return conn.WriteControl(websocket.PongMessage, []byte(text), time.Now().Add(20*time.Second))
 	})
 	for {
 		if _, _, err := conn.ReadMessage(); err != nil {
