@@ -1,7 +1,7 @@
 # What people do with Roost, one line each. `make help` lists it.
 # Variables given to make reach the server: make run WS_PORT=9081
 
-.PHONY: help run build test check fuzz docs bench bench-full clean
+.PHONY: help run build test check fuzz soak docs bench bench-full clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -20,6 +20,9 @@ check: ## Only the checks that run nothing: gofmt, vet, staticcheck, shellcheck
 
 fuzz: ## Fuzz each fuzz target, for 1m or what FUZZTIME says
 	@scripts/fuzz.sh $(or $(FUZZTIME),1m)
+
+soak: ## Everything at once, for 5m or what SOAKTIME says: clients that mean harm, Redis killed, nothing may be lost
+	@scripts/soak $(or $(SOAKTIME),5m)
 
 docs: ## Write docs/configuration.md from the code
 	@go run ./cmd/roost/internal/configdoc > docs/.configuration.md && mv docs/.configuration.md docs/configuration.md
