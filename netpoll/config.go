@@ -19,6 +19,11 @@ type Config struct {
 
 	Logger *slog.Logger // must not block: loops log; nil is slog.Default()
 
+	// Now is the clock on the wall, by which tokens expire and notices say when
+	// something was lost; nil is time.Now. Every deadline and interval goes by
+	// another clock, which nobody sets.
+	Now func() time.Time
+
 	// Loops is the number of event loops; 0 is GOMAXPROCS. Each sleeps in a system
 	// call and may keep a slot of Go's scheduler for up to 10 ms when it does:
 	// GOMAXPROCS should be larger.
@@ -99,6 +104,9 @@ func (c Config) withDefaults(procs int) Config {
 	c.ReadBuffer = max(c.ReadBuffer, 4096)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Health == nil {
 		c.Health = func() (int, []byte) { return 200, []byte("{}") }

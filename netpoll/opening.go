@@ -3,7 +3,6 @@ package netpoll
 import (
 	"bytes"
 	"errors"
-	"time"
 
 	"roost/hub"
 	"roost/wsproto"
@@ -81,7 +80,7 @@ func (l *loop) identify(c *conn, req wsproto.Request, more []byte) {
 		l.reject(c, req, wsproto.RefuseBusy(l.server.retryAfter()))
 		return
 	}
-	refusal := l.server.cfg.Gate.Identify(&req, time.Now())
+	refusal := l.server.cfg.Gate.Identify(&req, l.server.cfg.Now())
 	switch {
 	case refusal != nil:
 		l.reject(c, req, refusal)

@@ -137,7 +137,8 @@ func (s *Server) socketCame() int64 {
 	return n
 }
 
-// now is the clock of everything here: monotonic, and never zero.
+// now is the clock of everything here: monotonic, and never zero. What Config.Now
+// is for is all that goes by the clock on the wall.
 func (s *Server) now() time.Duration { return time.Since(s.started) }
 
 // moment returns when a tick is.
