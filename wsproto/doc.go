@@ -40,7 +40,7 @@
 //
 // A [Decoder] takes client bytes split anywhere. It unmasks in place, so the
 // input is overwritten, and keeps no payload but that of a control frame which
-// arrives in pieces. Encoders append to a destination. Frames that were built
+// arrives in pieces. Of a text message it knows whether it was {"type":"ping"}. Encoders append to a destination. Frames that were built
 // are not modified afterwards: one frame is shared by many connections.
 //
 // # What it does not do
