@@ -25,7 +25,7 @@ func someStats() Stats {
 		Commands: 23, CommandsInvalid: 24,
 		DeliveriesAccepted: 141, DeliveriesSent: 30, DeliveriesFailed: map[string]uint64{"queue_full": 31, "gone": 32},
 		DeliveriesWaiting: 48,
-		BytesReceived:     40, BytesSent: 41, PingsSent: 42, GapNotices: 43,
+		BytesReceived:     40, BytesSent: 41, PingsSent: 42, GapNotices: 43, TextPongs: 46,
 		RedisConnected: true, RedisPing: 1500 * time.Microsecond, RedisReconnects: 43,
 		LogLinesDropped: 44, AlertsDropped: 45,
 	}

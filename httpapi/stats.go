@@ -34,6 +34,7 @@ type Stats struct {
 	BytesSent     uint64 // to clients
 	PingsSent     uint64
 	GapNotices    uint64 // given to clients of which notifications were lost
+	TextPongs     uint64 // given to clients that sent {"type":"ping"}
 
 	Sockets          int    // of clients, in every state
 	SocketsLingering int    // ended, waiting for the client to close
@@ -105,6 +106,8 @@ func table() []metric {
 		{name: "roost_pings_sent_total", kind: counter, help: "Pings sent to clients.",
 			value: func(s *Stats) float64 { return float64(s.PingsSent) }},
 
+		{name: "roost_client_pings_total", kind: counter, help: "Text messages {\"type\":\"ping\"} from clients that were answered.",
+			value: func(s *Stats) float64 { return float64(s.TextPongs) }},
 		{name: "roost_gap_notices_total", kind: counter, help: "Notices to clients that notifications for them were lost.",
 			value: func(s *Stats) float64 { return float64(s.GapNotices) }},
 

@@ -88,6 +88,10 @@ func (l *loop) heardFrom(c *conn, event wsproto.Event) {
 		l.sendPong(c, event.Payload)
 	case wsproto.EventMessage:
 		l.stats.messages.Add(1)
+		if event.TextPing {
+			l.sendTextPong(c)
+			return
+		}
 		l.server.log.Debug("client message ignored", "user_id", c.link.User(), "bytes", event.Size, "text", event.Text)
 	case wsproto.EventClose:
 		// RFC 6455 section 5.5.1: the answer echoes the code.

@@ -23,6 +23,7 @@ type loopStats struct {
 	health      atomic.Uint64              // /health answers
 	pings       atomic.Uint64
 	messages    atomic.Uint64 // from clients
+	textPongs   atomic.Uint64 // answers to pings in text
 	stalled     atomic.Int64  // connections that the kernel takes nothing for
 	opening     atomic.Int64  // connections that have not completed their request head
 	heads       atomic.Int64  // connections with a part of their request head
@@ -69,6 +70,7 @@ type Stats struct {
 
 	BytesIn, BytesOut, Writes uint64
 	Pings, ClientMessages     uint64
+	TextPongs                 uint64 // given to clients that sent a ping in text
 	GapNotices                uint64 // given to clients of which notifications were lost
 	Panics                    uint64
 }
@@ -146,6 +148,7 @@ func (l *loop) addTo(sum *Stats) {
 	sum.Writes += st.writes.Load()
 	sum.Pings += st.pings.Load()
 	sum.ClientMessages += st.messages.Load()
+	sum.TextPongs += st.textPongs.Load()
 	sum.GapNotices += st.notices.Load()
 	sum.Panics += st.panics.Load()
 }

@@ -52,6 +52,7 @@ func (s *service) stats() httpapi.Stats {
 		BytesSent:     sockets.BytesOut,
 		PingsSent:     sockets.Pings,
 		GapNotices:    sockets.GapNotices,
+		TextPongs:     sockets.TextPongs,
 
 		Sockets:          sockets.Sockets,
 		SocketsLingering: sockets.Lingering,
