@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 )
@@ -28,6 +29,23 @@ func TestMessageRate(t *testing.T) {
 				t.Errorf("the calm client got %x %q", opcode, payload)
 			}
 		})
+	}
+}
+
+// Each message and control frame counts, however many come in one read.
+func TestMessageRateCountsEach(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.MessageRate, c.MessageBurst = 1, 20 })
+	for name, frame := range map[string][]byte{
+		"messages": masked(0x81, "hello"), "pings": masked(0x89, "hello"), "pings in text": masked(0x81, textPing),
+	} {
+		client := r.upgrade(name)
+		if _, err := client.Write(bytes.Repeat(frame, 30)); err != nil {
+			t.Fatal(err)
+		}
+		if opcode, payload := client.readNoPong(t); opcode != 0x88 || string(payload[:2]) != "\x03\xf0" {
+			t.Errorf("%s: got %x % x, want a close frame with 1008", name, opcode, payload)
+		}
 	}
 }
 
