@@ -107,13 +107,20 @@ func (tab tab) wait(events ...string) {
 	tab.t.Helper()
 	var got []string
 	roosttest.WaitFor(tab.t, strings.Join(events, ", "), func() bool {
-		var err error
-		if got, err = chromedp.Run(tab.ctx, chromedp.Evaluate[[]string]("events")); err != nil {
-			tab.t.Fatalf("asking the page: %v", err)
-		}
+		got = tab.events()
 		return len(got) >= len(events)
 	})
 	if strings.Join(got, ", ") != strings.Join(events, ", ") {
 		tab.t.Fatalf("the page saw %q, want %q", got, events)
 	}
+}
+
+// events is all that has happened.
+func (tab tab) events() []string {
+	tab.t.Helper()
+	got, err := chromedp.Run(tab.ctx, chromedp.Evaluate[[]string]("events"))
+	if err != nil {
+		tab.t.Fatalf("asking the page: %v", err)
+	}
+	return got
 }

@@ -1,0 +1,310 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"roost/client"
+	"roost/cmd/roost/internal/roosttest"
+	"roost/redisfeed/redistest"
+)
+
+// clientPage uses the client as a page does, and writes down what it says, and how
+// long it waits, which can be made shorter.
+const clientPage = `<!doctype html><title>client</title><script>
+var events = [], delays = [];
+const delay = window.setTimeout;
+window.setTimeout = (f, ms) => {
+  if (ms === 20_000 || ms === 200) return delay(f, ms); // openWithin, settle
+  delays.push(Math.round(ms));
+  return delay(f, window.hurry ? 1 : ms);
+};
+</script><script type="module">
+import { connect } from "/roost.js";
+const { url, options, before } = await (await fetch("/settings")).json();
+(0, eval)(before);
+window.roost = connect(url, async () => (await fetch("/token", { method: "POST" })).text(), {
+  onNotification: (n) => events.push("message " + n.payload),
+  onOpen: () => events.push("refetch"),
+  onGap: (gap) => events.push("gap " + gap.reason + " " + !isNaN(Date.parse(gap.since))),
+  onState: (state, why) => events.push(why ? state + " " + why.code + " " + why.reason : state),
+  ...options,
+});
+</script>`
+
+// site is what a page of clientPage talks to besides Roost.
+type site struct {
+	tab
+	redis  *redistest.Server
+	server *roosttest.Server
+	relay  *relay
+	tokens atomic.Int32  // given out
+	token  func() string // what is given out, any goroutine
+	env    roosttest.Env
+	target string // where the relay goes at first; "": the server
+}
+
+// options of a client that waits for nothing it need not; a test sets what it is about.
+type options map[string]any
+
+const never = 1 << 30 // milliseconds
+
+// openSite opens a page that connects as alice.
+func openSite(t *testing.T, browser context.Context, s *site, o options, before string) *site {
+	t.Helper()
+	s.redis = redistest.Start(t)
+	s.server = roosttest.Start(t, s.redis, s.env)
+	s.relay = startRelay(t, cmp.Or(s.target, s.server.WS))
+	if s.token == nil {
+		s.token = func() string { return roosttest.Token(t, "alice") }
+	}
+	settings := map[string]any{"url": "ws://" + s.relay.addr + "/ws", "options": o, "before": before}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, clientPage) })
+	mux.HandleFunc("GET /roost.js", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript")
+		_, _ = fmt.Fprint(w, client.Script())
+	})
+	mux.HandleFunc("GET /settings", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(settings) })
+	mux.HandleFunc("POST /token", func(w http.ResponseWriter, _ *http.Request) {
+		s.tokens.Add(1)
+		_, _ = fmt.Fprint(w, s.token())
+	})
+	pages := httptest.NewServer(mux)
+	t.Cleanup(pages.Close)
+	s.tab = openTab(t, browser, pages.URL)
+	return s
+}
+
+// waitLast waits until what happened last is this, and returns all that has.
+func (s *site) waitLast(last ...string) (all []string) {
+	s.t.Helper()
+	roosttest.WaitFor(s.t, strings.Join(last, ", "), func() bool {
+		all = s.events()
+		return len(all) >= len(last) && slices.Equal(all[len(all)-len(last):], last)
+	})
+	return all
+}
+
+// count returns how often something happened.
+func count(all []string, event string) (n int) {
+	for _, e := range all {
+		if e == event {
+			n++
+		}
+	}
+	return n
+}
+
+// run runs a script in the page.
+func (s *site) run(script string) {
+	s.t.Helper()
+	if _, err := chromedp.Run(s.ctx, chromedp.Evaluate[any](script+"; null")); err != nil {
+		s.t.Fatalf("running %s: %v", script, err)
+	}
+}
+
+// TestClient has a browser run the client that docs/clients.md gives to pages.
+func TestClient(t *testing.T) {
+	t.Parallel()
+	browser := startBrowser(t)
+	tests := map[string]func(*testing.T, context.Context){
+		"delivers":                        clientDelivers,
+		"comes back after a restart":      clientComesBack,
+		"replaces an expired token":       clientReplacesToken,
+		"does not insist on a bad token":  clientHasBadToken,
+		"stops when it is shown the door": clientIsShownTheDoor,
+		"notices a dead connection":       clientNoticesDeath,
+		"looks when it is woken":          clientIsWoken,
+		"waits longer each time":          clientBacksOff,
+		"closes for good":                 clientCloses,
+		"gives up an attempt":             clientGivesUpAnAttempt,
+		"gives up on a token":             clientGivesUpOnToken,
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, browser) })
+	}
+}
+
+func clientDelivers(t *testing.T, browser context.Context) {
+	s := openSite(t, browser, &site{env: roosttest.Env{"WS_GAP_NOTICE": "true"}}, nil, "")
+	s.wait("connecting", "open", "refetch")
+	notify(s.redis, "alice", `{"type":"greeting","payload":"grüße 😀"}`)
+	s.wait("connecting", "open", "refetch", "message grüße 😀")
+	notify(s.redis, "alice", `{"type":"_later","payload":"reserved for Roost"}`)
+	notify(s.redis, "alice", `{"type":"greeting","payload":"2"}`)
+	s.wait("connecting", "open", "refetch", "message grüße 😀", "message 2")
+	s.redis.Kill()
+	s.server.WaitLine("redis link lost")
+	s.redis.Restart()
+	s.wait("connecting", "open", "refetch", "message grüße 😀", "message 2", "gap redis true")
+}
+
+func clientComesBack(t *testing.T, browser context.Context) {
+	s := openSite(t, browser, &site{}, options{"baseDelay": 20, "maxDelay": 100}, "")
+	s.wait("connecting", "open", "refetch")
+	s.relay.turnTo("") // nothing listens until the next server does
+	s.server.Stop()
+	s.waitLast("connecting", "waiting 1006 ", "connecting", "waiting 1006 ")
+	next := roosttest.Start(t, s.redis, nil)
+	s.relay.turnTo(next.WS)
+	all := s.waitLast("connecting", "open", "refetch")
+	if !strings.HasPrefix(all[3], "waiting 1001 ") {
+		t.Errorf("the end is %q, want 1001", all[3])
+	}
+	notify(s.redis, "alice", `{"type":"n","payload":1}`)
+	s.waitLast("refetch", "message 1")
+	if n := int(s.tokens.Load()); n < 4 || n != count(s.events(), "connecting") {
+		t.Errorf("%d tokens were asked for in %d attempts", n, count(s.events(), "connecting"))
+	}
+}
+
+// expired is a token that was good.
+func expired(t *testing.T) string {
+	return roosttest.Sign(t, "HS256", roosttest.Secret, roosttest.Claims{"sub": "alice", "exp": 1_000_000_000})
+}
+
+func clientReplacesToken(t *testing.T, browser context.Context) {
+	s := &site{env: roosttest.Env{"WS_REJECT_AFTER_UPGRADE": "true"}}
+	s.token = func() string {
+		if s.tokens.Load() == 1 {
+			return expired(t)
+		}
+		return roosttest.Token(t, "alice")
+	}
+	openSite(t, browser, s, options{"baseDelay": never, "maxDelay": never}, "") // so that it is at once
+	s.wait("connecting", "waiting 4401 token expired", "connecting", "open", "refetch")
+	// As WS_CLOSE_ON_EXPIRY does. It is too soon for another time at once.
+	s.redis.Publish("user_ctl:alice", `{"disconnect":{"code":4401,"reason":"token expired"}}`)
+	s.wait("connecting", "waiting 4401 token expired", "connecting", "open", "refetch", "waiting 4401 token expired")
+}
+
+func clientHasBadToken(t *testing.T, browser context.Context) {
+	s := &site{env: roosttest.Env{"WS_REJECT_AFTER_UPGRADE": "true"}}
+	s.token = func() string { return expired(t) }
+	openSite(t, browser, s, options{"baseDelay": 1000, "maxDelay": never}, "window.hurry = true; Math.random = () => 0.5")
+	roosttest.WaitFor(t, "some attempts", func() bool { return s.tokens.Load() >= 6 })
+	want := []string{"connecting", "waiting 4401 token expired"}
+	if all := s.events()[:8]; !slices.Equal(all, slices.Concat(want, want, want, want)) {
+		t.Errorf("the page saw %q", all)
+	}
+	s.wantDelays(0, 1000, 2000, 4000)
+}
+
+// wantDelays wants these to be its first waits.
+func (s *site) wantDelays(want ...int) {
+	s.t.Helper()
+	delays, err := chromedp.Run(s.ctx, chromedp.Evaluate[[]int]("delays"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if len(delays) < len(want) || !slices.Equal(delays[:len(want)], want) {
+		s.t.Errorf("it waited %v, want %v", delays, want)
+	}
+}
+
+func clientIsShownTheDoor(t *testing.T, browser context.Context) {
+	s := openSite(t, browser, &site{}, options{"baseDelay": 1, "maxDelay": 1}, "")
+	s.wait("connecting", "open", "refetch")
+	s.redis.Publish("user_ctl:alice", `{"disconnect":{"code":4403,"reason":"signed out"}}`)
+	ended := []string{"connecting", "open", "refetch", "closed 4403 signed out"}
+	s.wait(ended...)
+	s.run(`dispatchEvent(new Event("online")); document.dispatchEvent(new Event("visibilitychange")); roost.close()`)
+	s.stays(ended)
+}
+
+// stays gives the page the time to go on, which it must not.
+func (s *site) stays(ended []string) {
+	s.t.Helper()
+	tokens := s.tokens.Load()
+	later, err := chromedp.Run(s.ctx, chromedp.Evaluate[[]string]("new Promise((done) => delay(() => done(events), 300))", chromedp.EvalAwaitPromise))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if !slices.Equal(later, ended) || s.tokens.Load() != tokens {
+		s.t.Errorf("the page went on after its end: %q", later)
+	}
+}
+
+func clientNoticesDeath(t *testing.T, browser context.Context) {
+	s := openSite(t, browser, &site{}, options{"baseDelay": 20, "pingAfter": 50, "pongWithin": 3000}, "")
+	s.wait("connecting", "open", "refetch")
+	roosttest.WaitFor(t, "answered pings", func() bool { return s.server.Metrics()["roost_client_pings_total"] >= 5 })
+	s.wait("connecting", "open", "refetch") // one that lives stays, and the answers are no notifications
+	s.relay.die()
+	s.wait("connecting", "open", "refetch", "waiting 1006 no answer to a ping", "connecting", "open", "refetch")
+	notify(s.redis, "alice", `{"type":"n","payload":1}`)
+	s.waitLast("refetch", "message 1")
+}
+
+func clientIsWoken(t *testing.T, browser context.Context) {
+	s := openSite(t, browser, &site{}, options{"baseDelay": never, "maxDelay": never, "pingAfter": never, "pongWithin": 500}, "")
+	s.wait("connecting", "open", "refetch")
+	s.relay.die()
+	s.run(`document.dispatchEvent(new Event("visibilitychange"))`)
+	once := []string{"connecting", "open", "refetch", "waiting 1006 no answer to a ping"}
+	s.wait(once...)
+	s.run(`dispatchEvent(new Event("offline"))`)
+	s.stays(once)
+	s.run(`dispatchEvent(new Event("online"))`)
+	s.wait(append(once, "connecting", "open", "refetch")...)
+}
+
+func clientBacksOff(t *testing.T, browser context.Context) {
+	s := &site{env: roosttest.Env{"WS_ALLOWED_ORIGINS": "https://elsewhere.example"}} // refused, as a page sees it
+	openSite(t, browser, s, nil, "window.hurry = true; Math.random = () => 1")
+	roosttest.WaitFor(t, "some attempts", func() bool { return s.tokens.Load() >= 8 })
+	s.wantDelays(4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000)
+	s.run("Math.random = () => 0; hurry = false")
+	seen := s.tokens.Load()
+	roosttest.WaitFor(t, "attempts without a delay", func() bool { return s.tokens.Load() > seen+3 })
+}
+
+func clientCloses(t *testing.T, browser context.Context) {
+	s := openSite(t, browser, &site{}, options{"baseDelay": 1}, "")
+	s.wait("connecting", "open", "refetch")
+	s.run("roost.close()")
+	ended := []string{"connecting", "open", "refetch", "closed 1000 closed by the page"}
+	s.wait(ended...)
+	s.server.WaitMetric("roost_connections", 0)
+	s.run(`dispatchEvent(new Event("online")); roost.close()`)
+	s.stays(ended)
+}
+
+// The first handshake goes where nobody answers.
+func clientGivesUpAnAttempt(t *testing.T, browser context.Context) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = silent.Close() })
+	s := &site{target: silent.Addr().String()}
+	s.token = func() string {
+		if s.tokens.Load() == 2 {
+			s.relay.turnTo(s.server.WS)
+		}
+		return roosttest.Token(t, "alice")
+	}
+	openSite(t, browser, s, options{"baseDelay": 1, "openWithin": 3000}, "")
+	s.wait("connecting", "waiting 1006 not connected in time", "connecting", "open", "refetch")
+}
+
+// The first request for a token is never answered, the second fails.
+func clientGivesUpOnToken(t *testing.T, browser context.Context) {
+	s := openSite(t, browser, &site{}, options{"baseDelay": 1, "openWithin": 1500}, `
+		const ask = fetch, wrong = [new Promise(() => {}), Promise.reject("no token")];
+		wrong[1].catch(() => {});
+		window.fetch = (url, how) => wrong.shift() ?? ask(url, how)`)
+	s.wait("connecting", "waiting 1006 not connected in time", "connecting", "waiting 1006 no token", "connecting", "open", "refetch")
+}
