@@ -70,7 +70,7 @@ func startBrowser(t *testing.T) context.Context {
 	if binary == "" {
 		t.Skip("no Chromium or Chrome is installed (apt-get install chromium): not tried with a browser")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*roosttest.Limit)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*roosttest.Limit)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx,
 		chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()),

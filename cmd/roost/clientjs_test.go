@@ -123,6 +123,7 @@ func TestClient(t *testing.T) {
 		"delivers":                        clientDelivers,
 		"comes back after a restart":      clientComesBack,
 		"replaces an expired token":       clientReplacesToken,
+		"begins anew":                     clientBeginsAnew,
 		"does not insist on a bad token":  clientHasBadToken,
 		"stops when it is shown the door": clientIsShownTheDoor,
 		"notices a dead connection":       clientNoticesDeath,
@@ -133,7 +134,7 @@ func TestClient(t *testing.T) {
 		"gives up on a token":             clientGivesUpOnToken,
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) { t.Parallel(); test(t, browser) })
+		t.Run(name, func(t *testing.T) { test(t, browser) }) // one after another: the browser is the whole test's
 	}
 }
 
@@ -190,6 +191,18 @@ func clientReplacesToken(t *testing.T, browser context.Context) {
 	s.wait("connecting", "waiting 4401 token expired", "connecting", "open", "refetch", "waiting 4401 token expired")
 }
 
+// A connection that held for long enough lets the next failure be the first again.
+func clientBeginsAnew(t *testing.T, browser context.Context) {
+	s := openSite(t, browser, &site{}, options{"baseDelay": never, "maxDelay": never, "stableAfter": 0}, "")
+	want := []string{"connecting", "open", "refetch"}
+	s.wait(want...)
+	for range 3 {
+		s.redis.Publish("user_ctl:alice", `{"disconnect":{"code":4401,"reason":"token expired"}}`)
+		want = append(want, "waiting 4401 token expired", "connecting", "open", "refetch")
+		s.wait(want...)
+	}
+}
+
 func clientHasBadToken(t *testing.T, browser context.Context) {
 	s := &site{env: roosttest.Env{"WS_REJECT_AFTER_UPGRADE": "true"}}
 	s.token = func() string { return expired(t) }
@@ -238,7 +251,7 @@ func (s *site) stays(ended []string) {
 }
 
 func clientNoticesDeath(t *testing.T, browser context.Context) {
-	s := openSite(t, browser, &site{}, options{"baseDelay": 20, "pingAfter": 50, "pongWithin": 3000}, "")
+	s := openSite(t, browser, &site{}, options{"baseDelay": 20, "pingAfter": 150, "pongWithin": 3000}, "")
 	s.wait("connecting", "open", "refetch")
 	roosttest.WaitFor(t, "answered pings", func() bool { return s.server.Metrics()["roost_client_pings_total"] >= 5 })
 	s.wait("connecting", "open", "refetch") // one that lives stays, and the answers are no notifications
@@ -302,7 +315,7 @@ func clientGivesUpAnAttempt(t *testing.T, browser context.Context) {
 
 // The first request for a token is never answered, the second fails.
 func clientGivesUpOnToken(t *testing.T, browser context.Context) {
-	s := openSite(t, browser, &site{}, options{"baseDelay": 1, "openWithin": 1500}, `
+	s := openSite(t, browser, &site{}, options{"baseDelay": 1, "openWithin": 3000}, `
 		const ask = fetch, wrong = [new Promise(() => {}), Promise.reject("no token")];
 		wrong[1].catch(() => {});
 		window.fetch = (url, how) => wrong.shift() ?? ask(url, how)`)
