@@ -21,8 +21,9 @@ check: ## Only the checks that run nothing: gofmt, vet, staticcheck, shellcheck
 fuzz: ## Fuzz each fuzz target, for 1m or what FUZZTIME says
 	@scripts/fuzz.sh $(or $(FUZZTIME),1m)
 
-docs: ## Write docs/configuration.md from the code
+docs: ## Write docs/configuration.md, and the client in docs/clients.md, from the code
 	@go run ./cmd/roost/internal/configdoc > docs/.configuration.md && mv docs/.configuration.md docs/configuration.md
+	@scripts/clientdoc.sh
 
 bench: ## Measure Roost beside other servers and write docs/benchmarks.md: 30 minutes at most, nothing else running
 	@scripts/deps.sh
@@ -33,4 +34,4 @@ bench-full: ## The same with 100,000 and 200,000 connections too: 10 minutes mor
 	@scripts/bench/run.sh --full
 
 clean: ## Remove what was built
-	@rm -rf bin docs/.configuration.md
+	@rm -rf bin docs/.configuration.md docs/.clients.md
