@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -52,6 +53,7 @@ type site struct {
 	tokens atomic.Int32  // given out
 	token  func() string // what is given out, any goroutine
 	env    roosttest.Env
+	page   string // "": clientPage
 	target string // where the relay goes at first; "": the server
 }
 
@@ -70,8 +72,9 @@ func openSite(t *testing.T, browser context.Context, s *site, o options, before 
 		s.token = func() string { return roosttest.Token(t, "alice") }
 	}
 	settings := map[string]any{"url": "ws://" + s.relay.addr + "/ws", "options": o, "before": before}
+	s.page = strings.ReplaceAll(s.page, "localhost:8081", s.relay.addr)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, clientPage) })
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, cmp.Or(s.page, clientPage)) })
 	mux.HandleFunc("GET /roost.js", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/javascript")
 		_, _ = fmt.Fprint(w, client.Script())
@@ -130,6 +133,9 @@ func TestClient(t *testing.T) {
 		"looks when it is woken":          clientIsWoken,
 		"waits longer each time":          clientBacksOff,
 		"closes for good":                 clientCloses,
+		"does as the table says":          clientObeysTheTable,
+		"is used as documented":           clientIsUsedAsDocumented,
+		"works in a worker":               clientWorksInAWorker,
 		"gives up an attempt":             clientGivesUpAnAttempt,
 		"gives up on a token":             clientGivesUpOnToken,
 	}
@@ -188,7 +194,9 @@ func clientReplacesToken(t *testing.T, browser context.Context) {
 	s.wait("connecting", "waiting 4401 token expired", "connecting", "open", "refetch")
 	// As WS_CLOSE_ON_EXPIRY does. It is too soon for another time at once.
 	s.redis.Publish("user_ctl:alice", `{"disconnect":{"code":4401,"reason":"token expired"}}`)
-	s.wait("connecting", "waiting 4401 token expired", "connecting", "open", "refetch", "waiting 4401 token expired")
+	ended := []string{"connecting", "waiting 4401 token expired", "connecting", "open", "refetch", "waiting 4401 token expired"}
+	s.wait(ended...)
+	s.stays(ended)
 }
 
 // A connection that held for long enough lets the next failure be the first again.
@@ -320,4 +328,70 @@ func clientGivesUpOnToken(t *testing.T, browser context.Context) {
 		wrong[1].catch(() => {});
 		window.fetch = (url, how) => wrong.shift() ?? ask(url, how)`)
 	s.wait("connecting", "waiting 1006 not connected in time", "connecting", "waiting 1006 no token", "connecting", "open", "refetch")
+}
+
+// The table of docs/clients.md says for each code whether to reconnect.
+func clientObeysTheTable(t *testing.T, browser context.Context) {
+	s := openSite(t, browser, &site{}, nil, "")
+	s.wait("connecting", "open", "refetch")
+	_, table, _ := strings.Cut(readDoc(t, "docs/clients.md"), "\n## How a connection ends\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	codes := 0
+	for _, row := range regexp.MustCompile(`(?m)^\| (\d+[^|]*) \|[^|]*\| (Reconnect|Stop)\b`).FindAllStringSubmatch(table, -1) {
+		want := map[string]string{"Reconnect": "waiting", "Stop": "closed"}[row[2]]
+		for _, code := range regexp.MustCompile(`\d+`).FindAllString(row[1], -1) {
+			codes++
+			state, err := chromedp.Run(s.ctx, chromedp.Evaluate[string](`import("/roost.js").then(({ connect }) => new Promise((done) => {
+				const real = WebSocket;
+				window.WebSocket = class { constructor() { setTimeout(() => this.onclose({ code: `+code+` })); } close() {} };
+				const fake = connect("", () => "", { onState: (state) => {
+					if (state === "connecting") return;
+					window.WebSocket = real;
+					setTimeout(() => fake.close());
+					done(state);
+				} });
+			}))`, chromedp.EvalAwaitPromise))
+			if err != nil || state != want {
+				t.Errorf("after %s it is %q (%v), want %q", code, state, err, want)
+			}
+		}
+	}
+	if codes < 14 {
+		t.Errorf("the table has %d codes", codes)
+	}
+}
+
+// The example of README and docs/clients.md, with the functions that it leaves out.
+func clientIsUsedAsDocumented(t *testing.T, browser context.Context) {
+	var example string
+	for _, path := range []string{"README.md", "docs/clients.md"} {
+		for _, block := range blocks(readDoc(t, path)) {
+			if block.language == "html" && example != "" && block.text != example {
+				t.Errorf("%s has another example than README.md", path)
+			} else if block.language == "html" {
+				example = block.text
+			}
+		}
+	}
+	s := openSite(t, browser, &site{env: roosttest.Env{"WS_GAP_NOTICE": "true"}, page: `<!doctype html><script>
+		var events = [];
+		const freshToken = async () => (await fetch("/token", { method: "POST" })).text();
+		const onNotification = (n) => events.push(n.type + " " + n.payload.text);
+		const refetch = () => events.push("refetch");
+		</script>` + example}, nil, "")
+	s.wait("refetch")
+	notify(s.redis, "alice", `{"type":"greeting","payload":{"text":"hello"}}`)
+	s.wait("refetch", "greeting hello")
+}
+
+func clientWorksInAWorker(t *testing.T, browser context.Context) {
+	s := openSite(t, browser, &site{}, nil, "")
+	s.wait("connecting", "open", "refetch")
+	s.run(`{
+		const script = "import { connect } from '" + origin + "/roost.js';" +
+			"connect('ws://` + s.relay.addr + `/ws', () => '` + roosttest.Token(t, "bob") + `', { onState: (s) => postMessage(s) })";
+		const worker = new Worker(URL.createObjectURL(new Blob([script], { type: "text/javascript" })), { type: "module" });
+		worker.onmessage = (e) => events.push("worker " + e.data);
+	}`)
+	s.waitLast("worker connecting", "worker open")
 }

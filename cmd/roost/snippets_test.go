@@ -1,0 +1,274 @@
+package main
+
+import (
+	"cmp"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"roost/cmd/roost/internal/roosttest"
+	"roost/redisfeed/redistest"
+)
+
+// language is how a snippet of the documentation is made a program and run.
+type language struct {
+	file          string // what the program is called
+	before, after string // what the documentation leaves out
+	run           string // by sh, in the directory of the file; $SNIPPETS is where scripts/snippets.sh installs
+	needs         string // fails where something is missing; "" needs nothing that the tests don't
+}
+
+// languages are those of docs/clients.md. redis-cli and Go are there wherever the tests run; the others are run where
+// they are installed, and all of them by scripts/snippets.sh.
+var languages = map[string]language{
+	"sh": {file: "publish.sh", run: "sh -e publish.sh"},
+	"go": {
+		file:   "main.go",
+		before: "package main\n\nimport (\n\"context\"\n\"log\"\n\n\"github.com/redis/go-redis/v9\"\n)\n\nfunc main() {\nctx := context.Background()\n",
+		after:  "if err != nil {\nlog.Fatal(err)\n}\n}\n",
+		run:    `file=$PWD/main.go; cd "$MODULE"; go run "$file"`,
+	},
+	"js": {
+		file:   "publish.mjs",
+		before: `import { createClient } from "redis";` + "\n", after: "process.exit();\n",
+		run:   `ln -sfn "$SNIPPETS/node_modules" node_modules; node publish.mjs`,
+		needs: `node --version && ls "$SNIPPETS/node_modules/redis"`,
+	},
+	"python": {
+		file: "publish.py", before: "import json, redis\n",
+		run:   "/usr/bin/python3 publish.py",
+		needs: "/usr/bin/python3 -c 'import redis'",
+	},
+	"php": {
+		file: "publish.php", before: "<?php\n",
+		run:   "php publish.php",
+		needs: `php -r 'exit(extension_loaded("redis") ? 0 : 1);'`,
+	},
+	"java": {
+		file:   "Publish.java",
+		before: "import redis.clients.jedis.Jedis;\n\nclass Publish {\npublic static void main(String[] arguments) {\n", after: "}\n}\n",
+		run:   `java -cp "$SNIPPETS/java/*" Publish.java`,
+		needs: `java -version && ls "$SNIPPETS"/java/*.jar`,
+	},
+}
+
+// TestSnippets runs what docs/clients.md says under Publishing, as it stands there.
+func TestSnippets(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	_, section, _ := strings.Cut(readDoc(t, "docs/clients.md"), "\n## Publishing\n")
+	section, _, found := strings.Cut(section, "\n## ")
+	if !found {
+		t.Fatal("docs/clients.md has no section Publishing")
+	}
+	seen := map[string]bool{}
+	for _, block := range blocks(section) {
+		seen[block.language] = true
+		t.Run(block.language, func(t *testing.T) {
+			alice := server.As(t).Connect("alice")
+			runSnippet(t, redis, block)
+			if strings.Contains(block.text, "user_ctl:alice") {
+				if code, reason := alice.WaitClose(); code != 4403 || reason != "signed out" {
+					t.Errorf("the connection ended with %d %q", code, reason)
+				}
+				return
+			}
+			const want = `{"type":"greeting","payload":{"text":"hello"},"timestamp":"`
+			got := strings.ReplaceAll(alice.WaitMessages(1)[0], `": `, `":`) // as Python spaces it
+			if !strings.HasPrefix(got, want) {
+				t.Errorf("alice got %s", got)
+			}
+		})
+	}
+	for name := range languages {
+		if !seen[name] {
+			t.Errorf("nothing in %s is under Publishing", name)
+		}
+	}
+}
+
+// runSnippet makes a program of a block, which finds the test's Redis where the
+// documentation has one on the usual port, and runs it.
+func runSnippet(t *testing.T, redis *redistest.Server, block block) {
+	t.Helper()
+	l, ok := languages[block.language]
+	if !ok {
+		t.Fatalf("nobody knows how to run %q:\n%s", block.language, block.text)
+	}
+	dir, port := t.TempDir(), strconv.Itoa(redis.Port())
+	text := strings.NewReplacer("redis-cli ", "redis-cli -h "+redis.Host()+" -p "+port+" ", "localhost", redis.Host(), "6379", port).
+		Replace(block.text)
+	if err := os.WriteFile(filepath.Join(dir, l.file), []byte(l.before+text+l.after), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l.needs != "" {
+		if output, err := inShell(t, dir, l.needs); err != nil {
+			if os.Getenv("SNIPPETS_ALL") != "" {
+				t.Fatalf("%s: %v\n%s", l.needs, err, output)
+			}
+			t.Skipf("not installed, run scripts/snippets.sh: %s: %v", l.needs, err)
+		}
+	}
+	output, err := inShell(t, dir, l.run)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", l.run, err, output)
+	}
+	t.Logf("ran, saying %q", output)
+}
+
+func inShell(t *testing.T, dir, script string) (output string, err error) {
+	t.Helper()
+	module, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "sh", "-c", script)
+	command.Dir = dir
+	snippets := cmp.Or(os.Getenv("SNIPPETS"), filepath.Join(module, "bin", "snippets"))
+	command.Env = append(os.Environ(), "MODULE="+module, "SNIPPETS="+snippets)
+	out, err := command.CombinedOutput()
+	return string(out), err
+}
+
+// block is a fenced block of a document.
+type block struct{ language, text string }
+
+// blocks returns the fenced blocks of a document that have a language.
+func blocks(document string) (all []block) {
+	var open *block
+	for line := range strings.Lines(document) {
+		language, fence := strings.CutPrefix(strings.TrimSpace(line), "```")
+		switch {
+		case fence && open != nil:
+			if open.language != "" {
+				all = append(all, *open)
+			}
+			open = nil
+		case fence:
+			open = &block{language: language}
+		case open != nil:
+			open.text += line
+		}
+	}
+	return all
+}
+
+func readDoc(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../..", path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestReadme does what README says, block by block. A block that nothing here
+// knows fails it.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	for _, block := range blocks(readDoc(t, "README.md")) {
+		first, _, _ := strings.Cut(block.text, " ")
+		t.Run(block.language+" "+first, func(t *testing.T) {
+			t.Parallel()
+			switch {
+			case block.language == "json": // an envelope, below
+			case block.language == "html": // TestClient runs it
+			case strings.Contains(block.text, "docker compose"):
+				t.Skip("needs Docker")
+			case strings.Contains(block.text, "bin/roost publish"):
+				readmeTriesItOut(t, block)
+			case strings.Contains(block.text, "redis-cli PUBLISH"):
+				readmePublishes(t, block)
+			case strings.Contains(block.text, "jwt.encode"):
+				readmeSigns(t, block)
+			default:
+				t.Errorf("no test runs this:\n%s", block.text)
+			}
+		})
+	}
+}
+
+// readmeTriesItOut runs the lines of "in three terminals", on other ports.
+func readmeTriesItOut(t *testing.T, block block) {
+	redis := redistest.Start(t)
+	env := roosttest.ServerEnv(redis, nil)
+	run := func(args []string) *roosttest.Process {
+		return roosttest.Run(t, roosttest.Command{Args: args, Env: env})
+	}
+	var server, listener *roosttest.Process
+	for line := range strings.Lines(block.text) {
+		command, _, _ := strings.Cut(line, "  #")
+		command, isRoost := strings.CutPrefix(strings.TrimSpace(command), "bin/roost")
+		name, value, isExport := strings.Cut(strings.TrimPrefix(command, "export "), "=")
+		switch args := shellWords(command); {
+		case !isRoost && isExport:
+			env[name] = value
+		case !isRoost:
+			t.Fatalf("what is %q?", line)
+		case len(args) == 0:
+			server = run(nil)
+			address := server.WaitLine("listening").Text("websocket")
+			env["WS_PORT"] = address[strings.LastIndexByte(address, ':')+1:]
+			server.WaitLine("redis feed is subscribed")
+		case args[0] == "listen":
+			listener = run(args)
+			server.WaitLine("connected", "user_id", "alice")
+		default:
+			if p := run(args); p.Wait() != 0 {
+				t.Errorf("%q failed: %s", line, p.Stderr.String())
+			}
+		}
+	}
+	waitMatch(t, listener, `\{"type":"greeting","payload":\{"text":"hello"\},"timestamp":`)
+	listener.Stop()
+}
+
+// shellWords splits a command, whose only quotes are single ones.
+func shellWords(command string) (words []string) {
+	for i, part := range strings.Split(command, "'") {
+		if i%2 == 1 {
+			words = append(words, part)
+		} else {
+			words = append(words, strings.Fields(part)...)
+		}
+	}
+	return words
+}
+
+// readmePublishes wants what README shows as the envelope.
+func readmePublishes(t *testing.T, snippet block) {
+	redis, server := start(t, nil)
+	alice := server.Connect("alice")
+	runSnippet(t, redis, snippet)
+	all := blocks(readDoc(t, "README.md"))
+	shown := all[slices.IndexFunc(all, func(b block) bool { return b.language == "json" })].text
+	want, _, _ := strings.Cut(shown, `"timestamp":`)
+	if got := alice.WaitMessages(1)[0]; !strings.HasPrefix(got, want) {
+		t.Errorf("alice got %s, README has %s", got, shown)
+	}
+}
+
+// readmeSigns has PyJWT make a token, which must open the door.
+func readmeSigns(t *testing.T, block block) {
+	_, server := start(t, nil)
+	path := filepath.Join(t.TempDir(), "sign.py")
+	if err := os.WriteFile(path, []byte(block.text+"print(token)\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := inShell(t, ".", "/usr/bin/python3 -c 'import jwt'"); err != nil {
+		if os.Getenv("SNIPPETS_ALL") != "" {
+			t.Fatalf("PyJWT: %v\n%s", err, output)
+		}
+		t.Skip("PyJWT is not installed, run scripts/snippets.sh")
+	}
+	token, err := inShell(t, ".", "JWT_SECRET_KEY="+roosttest.Secret+" /usr/bin/python3 "+path)
+	if err != nil {
+		t.Fatalf("%v: %s", err, token)
+	}
+	server.ConnectWith(strings.TrimSpace(token), roosttest.Dial{})
+	server.WaitLine("connected", "user_id", "alice")
+}
