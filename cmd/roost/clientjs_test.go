@@ -21,16 +21,26 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// clientPage uses the client as a page does, and writes down what it says, and how
-// long it waits, which can be made shorter.
+// clientPage uses the client as a page does, and writes down what it says, how
+// long it waits, which can be made shorter, and what it holds on to.
 const clientPage = `<!doctype html><title>client</title><script>
-var events = [], delays = [];
-const delay = window.setTimeout;
+var events = [], delays = [], held = 0; // timers and listeners
+const delay = window.setTimeout, forget = window.clearTimeout, timers = new Set();
 window.setTimeout = (f, ms) => {
-  if (ms === 20_000 || ms === 200) return delay(f, ms); // openWithin, settle
-  delays.push(Math.round(ms));
-  return delay(f, window.hurry ? 1 : ms);
+  if (ms !== 20_000 && ms !== 200) { // openWithin, settle
+    delays.push(Math.round(ms));
+    if (window.hurry) ms = 1;
+  }
+  const id = delay(() => { timers.delete(id); f(); }, ms);
+  timers.add(id);
+  return id;
 };
+window.clearTimeout = (id) => { timers.delete(id); forget(id); };
+for (const target of [window, document]) {
+  const add = target.addEventListener, remove = target.removeEventListener;
+  target.addEventListener = (...a) => { held++; add.apply(target, a); };
+  target.removeEventListener = (...a) => { held--; remove.apply(target, a); };
+}
 </script><script type="module">
 import { connect } from "/roost.js";
 const { url, options, before } = await (await fetch("/settings")).json();
@@ -264,9 +274,13 @@ func clientNoticesDeath(t *testing.T, browser context.Context) {
 	roosttest.WaitFor(t, "answered pings", func() bool { return s.server.Metrics()["roost_client_pings_total"] >= 5 })
 	s.wait("connecting", "open", "refetch") // one that lives stays, and the answers are no notifications
 	s.relay.die()
-	s.wait("connecting", "open", "refetch", "waiting 1006 no answer to a ping", "connecting", "open", "refetch")
+	again := []string{"connecting", "open", "refetch", "waiting 1006 no answer to a ping", "connecting", "open", "refetch"}
+	s.wait(again...)
+	s.relay.bury() // the dead one's close event comes now, and is nobody's concern
+	s.stays(again)
 	notify(s.redis, "alice", `{"type":"n","payload":1}`)
-	s.waitLast("refetch", "message 1")
+	s.wait(append(again, "message 1")...)
+	s.wantHeld(1, 3)
 }
 
 func clientIsWoken(t *testing.T, browser context.Context) {
@@ -292,12 +306,23 @@ func clientBacksOff(t *testing.T, browser context.Context) {
 	roosttest.WaitFor(t, "attempts without a delay", func() bool { return s.tokens.Load() > seen+3 })
 }
 
+// wantHeld wants so many timers and listeners.
+func (s *site) wantHeld(timers, listeners int) {
+	s.t.Helper()
+	got, err := chromedp.Run(s.ctx, chromedp.Evaluate[[]int]("[timers.size, held]"))
+	if err != nil || !slices.Equal(got, []int{timers, listeners}) {
+		s.t.Errorf("%v timers and listeners (%v), want %d and %d", got, err, timers, listeners)
+	}
+}
+
 func clientCloses(t *testing.T, browser context.Context) {
 	s := openSite(t, browser, &site{}, options{"baseDelay": 1}, "")
 	s.wait("connecting", "open", "refetch")
+	s.wantHeld(1, 3)
 	s.run("roost.close()")
 	ended := []string{"connecting", "open", "refetch", "closed 1000 closed by the page"}
 	s.wait(ended...)
+	s.wantHeld(0, 0)
 	s.server.WaitMetric("roost_connections", 0)
 	s.run(`dispatchEvent(new Event("online")); roost.close()`)
 	s.stays(ended)

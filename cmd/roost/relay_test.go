@@ -16,6 +16,7 @@ type relay struct {
 	target string     // where connections go; "": they are refused
 	dead   chan struct{}
 	conns  []net.Conn
+	dying  []net.Conn // of these those that die made dead
 
 	wg sync.WaitGroup
 }
@@ -92,7 +93,7 @@ func (r *relay) cut(target string) {
 	for _, conn := range r.conns {
 		_ = conn.Close()
 	}
-	r.conns = nil
+	r.conns, r.dying = nil, nil
 }
 
 // turnTo sends new connections to target.
@@ -109,4 +110,15 @@ func (r *relay) die() {
 	defer r.mu.Unlock()
 	close(r.dead)
 	r.dead = make(chan struct{})
+	r.dying = r.conns
+}
+
+// bury closes the connections that died.
+func (r *relay) bury() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, conn := range r.dying {
+		_ = conn.Close()
+	}
+	r.dying = nil
 }

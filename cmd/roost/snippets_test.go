@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -137,13 +138,17 @@ func inShell(t *testing.T, dir, script string) (output string, err error) {
 // block is a fenced block of a document.
 type block struct{ language, text string }
 
-// blocks returns the fenced blocks of a document that have a language.
+// blocks returns the fenced blocks of a document that have a language, and those
+// that begin with a command at a prompt, $, as "$".
 func blocks(document string) (all []block) {
 	var open *block
 	for line := range strings.Lines(document) {
 		language, fence := strings.CutPrefix(strings.TrimSpace(line), "```")
 		switch {
 		case fence && open != nil:
+			if strings.HasPrefix(open.text, "$ ") {
+				open.language = "$"
+			}
 			if open.language != "" {
 				all = append(all, *open)
 			}
@@ -179,6 +184,8 @@ func TestReadme(t *testing.T) {
 			case block.language == "html": // TestClient runs it
 			case strings.Contains(block.text, "docker compose"):
 				t.Skip("needs Docker")
+			case block.language == "$":
+				readmeAsks(t, block)
 			case strings.Contains(block.text, "bin/roost publish"):
 				readmeTriesItOut(t, block)
 			case strings.Contains(block.text, "redis-cli PUBLISH"):
@@ -249,6 +256,23 @@ func readmePublishes(t *testing.T, snippet block) {
 	want, _, _ := strings.Cut(shown, `"timestamp":`)
 	if got := alice.WaitMessages(1)[0]; !strings.HasPrefix(got, want) {
 		t.Errorf("alice got %s, README has %s", got, shown)
+	}
+}
+
+// readmeAsks asks the side server, and wants the members that README shows.
+func readmeAsks(t *testing.T, block block) {
+	_, server := start(t, nil)
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is not installed")
+	}
+	command, shown, _ := strings.Cut(strings.TrimPrefix(block.text, "$ "), "\n")
+	got, err := inShell(t, ".", strings.ReplaceAll(command, "localhost:8082", server.HTTP))
+	if err != nil {
+		t.Fatalf("%s: %v", command, err)
+	}
+	values := regexp.MustCompile(`[0-9.]+(T[0-9:.]+Z)?`)
+	if got, want := values.ReplaceAllString(strings.TrimSpace(got), "0"), values.ReplaceAllString(strings.TrimSpace(shown), "0"); got != want {
+		t.Errorf("%s answers\n%s, README has\n%s", command, got, want)
 	}
 }
 
