@@ -284,7 +284,8 @@ func clientNoticesDeath(t *testing.T, browser context.Context) {
 }
 
 func clientIsWoken(t *testing.T, browser context.Context) {
-	s := openSite(t, browser, &site{}, options{"baseDelay": never, "maxDelay": never, "pingAfter": never, "pongWithin": 500}, "")
+	s := openSite(t, browser, &site{}, options{"baseDelay": never, "maxDelay": never, "pingAfter": never, "pongWithin": 500},
+		"Math.random = () => 0.001") // of never and of a second
 	s.wait("connecting", "open", "refetch")
 	s.relay.die()
 	s.run(`document.dispatchEvent(new Event("visibilitychange"))`)
