@@ -99,9 +99,9 @@ export function connect(url, getToken, options = {}) {
     if (final(code)) return end({ code, reason });
     // A random part of it all ("full jitter"): others have lost their connections at the same moment. A token that has
     // expired is replaced at once, but not over and over.
-    const delay = code === 4401 && failures === 0 ? 0 : Math.random() * Math.min(o.maxDelay, o.baseDelay * 2 ** failures);
+    const most = code === 4401 && failures === 0 ? 0 : Math.min(o.maxDelay, o.baseDelay * 2 ** failures);
     failures++;
-    after(delay, open);
+    after(Math.random() * most, open);
     enter("waiting", { code, reason });
   }
 

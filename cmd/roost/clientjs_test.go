@@ -201,10 +201,11 @@ func clientReplacesToken(t *testing.T, browser context.Context) {
 		return roosttest.Token(t, "alice")
 	}
 	openSite(t, browser, s, options{"baseDelay": never, "maxDelay": never}, "") // so that it is at once
-	s.wait("connecting", "waiting 4401 token expired", "connecting", "open", "refetch")
+	replaced := []string{"connecting", "waiting 4401 token expired", "connecting", "open", "refetch"}
+	s.wait(replaced...)
 	// As WS_CLOSE_ON_EXPIRY does. It is too soon for another time at once.
 	s.redis.Publish("user_ctl:alice", `{"disconnect":{"code":4401,"reason":"token expired"}}`)
-	ended := []string{"connecting", "waiting 4401 token expired", "connecting", "open", "refetch", "waiting 4401 token expired"}
+	ended := append(replaced, "waiting 4401 token expired")
 	s.wait(ended...)
 	s.stays(ended)
 }
@@ -259,7 +260,8 @@ func clientIsShownTheDoor(t *testing.T, browser context.Context) {
 func (s *site) stays(ended []string) {
 	s.t.Helper()
 	tokens := s.tokens.Load()
-	later, err := chromedp.Run(s.ctx, chromedp.Evaluate[[]string]("new Promise((done) => delay(() => done(events), 300))", chromedp.EvalAwaitPromise))
+	const script = "new Promise((done) => delay(() => done(events), 300))"
+	later, err := chromedp.Run(s.ctx, chromedp.Evaluate[[]string](script, chromedp.EvalAwaitPromise))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -284,8 +286,8 @@ func clientNoticesDeath(t *testing.T, browser context.Context) {
 }
 
 func clientIsWoken(t *testing.T, browser context.Context) {
-	s := openSite(t, browser, &site{}, options{"baseDelay": never, "maxDelay": never, "pingAfter": never, "pongWithin": 500},
-		"Math.random = () => 0.001") // of never and of a second
+	o := options{"baseDelay": never, "maxDelay": never, "pingAfter": never, "pongWithin": 500}
+	s := openSite(t, browser, &site{}, o, "Math.random = () => 0.001") // of never and of a second
 	s.wait("connecting", "open", "refetch")
 	s.relay.die()
 	s.run(`document.dispatchEvent(new Event("visibilitychange"))`)
@@ -353,7 +355,8 @@ func clientGivesUpOnToken(t *testing.T, browser context.Context) {
 		const ask = fetch, wrong = [new Promise(() => {}), Promise.reject("no token")];
 		wrong[1].catch(() => {});
 		window.fetch = (url, how) => wrong.shift() ?? ask(url, how)`)
-	s.wait("connecting", "waiting 1006 not connected in time", "connecting", "waiting 1006 no token", "connecting", "open", "refetch")
+	s.wait("connecting", "waiting 1006 not connected in time", "connecting", "waiting 1006 no token",
+		"connecting", "open", "refetch")
 }
 
 // The table of docs/clients.md says for each code whether to reconnect.
@@ -363,20 +366,22 @@ func clientObeysTheTable(t *testing.T, browser context.Context) {
 	_, table, _ := strings.Cut(readDoc(t, "docs/clients.md"), "\n## How a connection ends\n")
 	table, _, _ = strings.Cut(table, "\n## ")
 	codes := 0
-	for _, row := range regexp.MustCompile(`(?m)^\| (\d+[^|]*) \|[^|]*\| (Reconnect|Stop)\b`).FindAllStringSubmatch(table, -1) {
+	rows := regexp.MustCompile(`(?m)^\| (\d+[^|]*) \|[^|]*\| (Reconnect|Stop)\b`)
+	for _, row := range rows.FindAllStringSubmatch(table, -1) {
 		want := map[string]string{"Reconnect": "waiting", "Stop": "closed"}[row[2]]
 		for _, code := range regexp.MustCompile(`\d+`).FindAllString(row[1], -1) {
 			codes++
-			state, err := chromedp.Run(s.ctx, chromedp.Evaluate[string](`import("/roost.js").then(({ connect }) => new Promise((done) => {
+			script := `import("/roost.js").then(({ connect }) => new Promise((done) => {
 				const real = WebSocket;
-				window.WebSocket = class { constructor() { setTimeout(() => this.onclose({ code: `+code+` })); } close() {} };
+				window.WebSocket = class { constructor() { setTimeout(() => this.onclose({ code: ` + code + ` })); } close() {} };
 				const fake = connect("", () => "", { onState: (state) => {
 					if (state === "connecting") return;
 					window.WebSocket = real;
 					setTimeout(() => fake.close());
 					done(state);
 				} });
-			}))`, chromedp.EvalAwaitPromise))
+			}))`
+			state, err := chromedp.Run(s.ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
 			if err != nil || state != want {
 				t.Errorf("after %s it is %q (%v), want %q", code, state, err, want)
 			}

@@ -25,36 +25,44 @@ type language struct {
 
 // languages are those of docs/clients.md. redis-cli and Go are there wherever the tests run; the others are run where
 // they are installed, and all of them by scripts/snippets.sh.
-var languages = map[string]language{
-	"sh": {file: "publish.sh", run: "sh -e publish.sh"},
-	"go": {
-		file:   "main.go",
-		before: "package main\n\nimport (\n\"context\"\n\"log\"\n\n\"github.com/redis/go-redis/v9\"\n)\n\nfunc main() {\nctx := context.Background()\n",
-		after:  "if err != nil {\nlog.Fatal(err)\n}\n}\n",
-		run:    `file=$PWD/main.go; cd "$MODULE"; go run "$file"`,
-	},
-	"js": {
-		file:   "publish.mjs",
-		before: `import { createClient } from "redis";` + "\n", after: "process.exit();\n",
-		run:   `ln -sfn "$SNIPPETS/node_modules" node_modules; node publish.mjs`,
-		needs: `node --version && ls "$SNIPPETS/node_modules/redis"`,
-	},
-	"python": {
-		file: "publish.py", before: "import json, redis\n",
-		run:   "/usr/bin/python3 publish.py",
-		needs: "/usr/bin/python3 -c 'import redis'",
-	},
-	"php": {
-		file: "publish.php", before: "<?php\n",
-		run:   "php publish.php",
-		needs: `php -r 'exit(extension_loaded("redis") ? 0 : 1);'`,
-	},
-	"java": {
-		file:   "Publish.java",
-		before: "import redis.clients.jedis.Jedis;\n\nclass Publish {\npublic static void main(String[] arguments) {\n", after: "}\n}\n",
-		run:   `java -cp "$SNIPPETS/java/*" Publish.java`,
-		needs: `java -version && ls "$SNIPPETS"/java/*.jar`,
-	},
+func languages() map[string]language {
+	return map[string]language{
+		"sh": {file: "publish.sh", run: "sh -e publish.sh"},
+		"go": {
+			file: "main.go",
+			before: `package main
+
+			import ("context"; "log"; "github.com/redis/go-redis/v9")
+
+			func main() {
+				ctx := context.Background()
+		`,
+			after: "if err != nil { log.Fatal(err) }\n}\n",
+			run:   `file=$PWD/main.go; cd "$MODULE"; go run "$file"`,
+		},
+		"js": {
+			file:   "publish.mjs",
+			before: `import { createClient } from "redis";` + "\n", after: "process.exit();\n",
+			run:   `ln -sfn "$SNIPPETS/node_modules" node_modules; node publish.mjs`,
+			needs: `node --version && ls "$SNIPPETS/node_modules/redis"`,
+		},
+		"python": {
+			file: "publish.py", before: "import json, redis\n",
+			run:   "PATH=/usr/bin:$PATH python3 publish.py",
+			needs: "PATH=/usr/bin:$PATH python3 -c 'import redis'",
+		},
+		"php": {
+			file: "publish.php", before: "<?php\n",
+			run:   "php publish.php",
+			needs: `php -r 'exit(extension_loaded("redis") ? 0 : 1);'`,
+		},
+		"java": {
+			file:   "Publish.java",
+			before: "import redis.clients.jedis.Jedis;\nclass Publish { public static void main(String[] arguments) {\n", after: "}}\n",
+			run:   `java -cp "$SNIPPETS/java/*" Publish.java`,
+			needs: `java -version && ls "$SNIPPETS"/java/*.jar`,
+		},
+	}
 }
 
 // TestSnippets runs what docs/clients.md says under Publishing, as it stands there.
@@ -85,7 +93,7 @@ func TestSnippets(t *testing.T) {
 			}
 		})
 	}
-	for name := range languages {
+	for name := range languages() {
 		if !seen[name] {
 			t.Errorf("nothing in %s is under Publishing", name)
 		}
@@ -96,13 +104,13 @@ func TestSnippets(t *testing.T) {
 // documentation has one on the usual port, and runs it.
 func runSnippet(t *testing.T, redis *redistest.Server, block block) {
 	t.Helper()
-	l, ok := languages[block.language]
+	l, ok := languages()[block.language]
 	if !ok {
 		t.Fatalf("nobody knows how to run %q:\n%s", block.language, block.text)
 	}
 	dir, port := t.TempDir(), strconv.Itoa(redis.Port())
-	text := strings.NewReplacer("redis-cli ", "redis-cli -h "+redis.Host()+" -p "+port+" ", "localhost", redis.Host(), "6379", port).
-		Replace(block.text)
+	cli := "redis-cli -h " + redis.Host() + " -p " + port + " "
+	text := strings.NewReplacer("redis-cli ", cli, "localhost", redis.Host(), "6379", port).Replace(block.text)
 	if err := os.WriteFile(filepath.Join(dir, l.file), []byte(l.before+text+l.after), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -283,13 +291,13 @@ func readmeSigns(t *testing.T, block block) {
 	if err := os.WriteFile(path, []byte(block.text+"print(token)\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if output, err := inShell(t, ".", "/usr/bin/python3 -c 'import jwt'"); err != nil {
+	if output, err := inShell(t, ".", "PATH=/usr/bin:$PATH python3 -c 'import jwt'"); err != nil {
 		if os.Getenv("SNIPPETS_ALL") != "" {
 			t.Fatalf("PyJWT: %v\n%s", err, output)
 		}
 		t.Skip("PyJWT is not installed, run scripts/snippets.sh")
 	}
-	token, err := inShell(t, ".", "JWT_SECRET_KEY="+roosttest.Secret+" /usr/bin/python3 "+path)
+	token, err := inShell(t, ".", "export JWT_SECRET_KEY="+roosttest.Secret+"; PATH=/usr/bin:$PATH python3 "+path)
 	if err != nil {
 		t.Fatalf("%v: %s", err, token)
 	}
