@@ -130,6 +130,9 @@ func (s *site) run(script string) {
 
 // TestClient has a browser run the client that docs/clients.md gives to pages.
 func TestClient(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
 	t.Parallel()
 	browser := startBrowser(t)
 	tests := map[string]func(*testing.T, context.Context){

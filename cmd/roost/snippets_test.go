@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,6 +68,9 @@ func languages() map[string]language {
 
 // TestSnippets runs what docs/clients.md says under Publishing, as it stands there.
 func TestSnippets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles a program")
+	}
 	t.Parallel()
 	redis, server := start(t, nil)
 	_, section, _ := strings.Cut(readDoc(t, "docs/clients.md"), "\n## Publishing\n")
@@ -184,8 +188,7 @@ func readDoc(t *testing.T, path string) string {
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	for _, block := range blocks(readDoc(t, "README.md")) {
-		first, _, _ := strings.Cut(block.text, " ")
-		t.Run(block.language+" "+first, func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s %.12s", block.language, block.text), func(t *testing.T) {
 			t.Parallel()
 			switch {
 			case block.language == "json": // an envelope, below
