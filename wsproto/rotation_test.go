@@ -13,8 +13,14 @@ import (
 // signWith makes a token with a secret of its own.
 func signWith(t testing.TB, secret, claims string) string {
 	t.Helper()
+	return signHeader(t, secret, `{"alg":"HS256"}`, claims)
+}
+
+// signHeader is signWith with a header that is spelled out.
+func signHeader(t testing.TB, secret, header, claims string) string {
+	t.Helper()
 	var token jwt.Token
-	text := token.EncodeSegment([]byte(`{"alg":"HS256"}`)) + "." + token.EncodeSegment([]byte(claims))
+	text := token.EncodeSegment([]byte(header)) + "." + token.EncodeSegment([]byte(claims))
 	sum, err := jwt.SigningMethodHS256.Sign(text, []byte(secret))
 	if err != nil {
 		t.Fatal(err)
