@@ -81,7 +81,10 @@ func (l *loop) identify(c *conn, req wsproto.Request, more []byte) {
 		l.reject(c, req, wsproto.RefuseBusy(l.server.retryAfter()))
 		return
 	}
-	refusal := l.server.cfg.Gate.Identify(&req, time.Now())
+	refusal, later := l.server.cfg.Gate.Identify(&req, time.Now())
+	if later {
+		refusal = l.server.cfg.Gate.Check(&req, time.Now())
+	}
 	switch {
 	case refusal != nil:
 		l.reject(c, req, refusal)

@@ -21,7 +21,9 @@
 // A token is read twice at most: plainIdentity knows the usual spelling, at the cost of
 // the user id; whatever it isn't sure of golang-jwt judges. A quick yes is always the
 // library's yes too, and a quick no its no (FuzzPlainToken). The library is given no
-// claims to parse of a token that no secret has signed.
+// claims to parse of a token that no secret has signed. With public keys to check, which
+// takes longer than a loop may, Identify leaves all but its own sure answers for later,
+// and [Gate.Check] gives them on another goroutine.
 //
 // The parser is strict on purpose; where HTTP leaves a choice, these are made:
 //

@@ -25,14 +25,14 @@ const (
 // allocates.
 //
 // No claim is decoded or read before the signature is known to be good.
-func (g *Gate) plainIdentity(token []byte, now time.Time) (identity, verdict) {
+func (g *Gate) plainIdentity(ring *keyring, token []byte, now time.Time) (identity, verdict) {
 	header, rest, _ := bytes.Cut(token, []byte{'.'})
 	payload, signature, three := bytes.Cut(rest, []byte{'.'})
-	if !three || len(header) > maxTokenHeader || len(signature) != signatureSize {
+	if !three || len(header) > maxTokenHeader || len(signature) != signatureSize || len(ring.secrets) == 0 {
 		return identity{}, strange
 	}
 	text := token[:len(token)-len(signature)-1]
-	for _, s := range g.secrets {
+	for _, s := range ring.secrets {
 		v := s.verifiers.Get().(*verifier)
 		signed := v.signed(text, signature)
 		var id identity
@@ -47,7 +47,7 @@ func (g *Gate) plainIdentity(token []byte, now time.Time) (identity, verdict) {
 			return identity{}, unsure
 		}
 	}
-	return identity{}, g.judgeStranger(header, signature)
+	return identity{}, ring.secrets[0].judgeStranger(header, signature)
 }
 
 // plainClaims returns whom claims surely let in, or nobody.
@@ -60,9 +60,8 @@ func (g *Gate) plainClaims(text []byte, now time.Time) (id identity) {
 }
 
 // judgeStranger judges a token that no secret has signed by its header and signature: when these are in order the
-// signature is all that counts.
-func (g *Gate) judgeStranger(header, signature []byte) verdict {
-	s := g.secrets[0]
+// signature is all that counts. Any secret will do.
+func (s *secret) judgeStranger(header, signature []byte) verdict {
 	v := s.verifiers.Get().(*verifier)
 	defer s.release(v)
 	if len(v.decode(signature)) == sha256.Size && plainHeader(v.decode(header)) {

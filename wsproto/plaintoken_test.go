@@ -13,7 +13,7 @@ import (
 // time; what is forged for it, checkToken refuses. It returns whom plainIdentity lets in.
 func checkPlain(t testing.TB, gate *Gate, token string, now time.Time) (user string, ok bool) {
 	t.Helper()
-	id, found := gate.plainIdentity([]byte(token), now)
+	id, found := gate.plainIdentity(gate.ring.Load(), []byte(token), now)
 	if found != genuine {
 		if id.user != "" {
 			t.Fatalf("%q without a yes", id.user)
@@ -178,10 +178,10 @@ func TestVerifiersAreShared(t *testing.T) {
 		wrong := []byte(string(token[:len(token)-4]) + "AAAA")
 		group.Go(func() {
 			for range 500 {
-				if got, found := gate.plainIdentity(token, testNow); found != genuine || got.user != user {
+				if got, found := gate.plainIdentity(gate.ring.Load(), token, testNow); found != genuine || got.user != user {
 					t.Errorf("%+v, %v, want %q", got, found, user)
 				}
-				if got, found := gate.plainIdentity(wrong, testNow); found == genuine {
+				if got, found := gate.plainIdentity(gate.ring.Load(), wrong, testNow); found == genuine {
 					t.Errorf("a wrong token of %q lets %+v in", user, got)
 				}
 			}
@@ -245,7 +245,7 @@ func TestReadAllocatesTheUser(t *testing.T) {
 		t.Errorf("%v allocations, want 1", n)
 	}
 	wrong := []byte(sign(t, jwt.MapClaims{"sub": "alice", "exp": 1}))
-	if n := testing.AllocsPerRun(1000, func() { gate.plainIdentity(wrong, testNow) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { gate.plainIdentity(gate.ring.Load(), wrong, testNow) }); n != 0 {
 		t.Errorf("%v allocations before the library is asked, want 0", n)
 	}
 	strangers := strangersGate(t, MaxPrevious)

@@ -61,7 +61,7 @@ func TestPreviousSecretsAreBounded(t *testing.T) {
 		t.Errorf("too many: %v", err)
 	}
 	config.Previous = [][]byte{nil}
-	if _, err := NewGate(config); !errors.Is(err, ErrNoSecret) {
+	if _, err := NewGate(config); !errors.Is(err, ErrNoKeys) {
 		t.Errorf("an empty one: %v", err)
 	}
 }
