@@ -24,6 +24,12 @@ type Config struct {
 	// GOMAXPROCS should be larger.
 	Loops int
 
+	// Checkers is the number of goroutines that check tokens of key pairs; 0 is Loops:
+	// with more, a storm of handshakes would keep the loops from the processors.
+	Checkers int
+	// CheckQueue is how many tokens may wait for them; what comes beyond is refused. 8192.
+	CheckQueue int
+
 	HandshakeTimeout time.Duration // from accept to the complete request head; 10 s
 	PingInterval     time.Duration // 30 s
 	PongWait         time.Duration // silence after which a connection is dead; 60 s
@@ -90,6 +96,8 @@ func (c Config) withDefaults(procs int) Config {
 		}
 	}
 	fillInt(&c.Loops, procs)
+	fillInt(&c.Checkers, c.Loops)
+	fillInt(&c.CheckQueue, 8192)
 	fillInt(&c.QueueMessages, 256)
 	fillInt(&c.QueueBytes, 1<<20)
 	fillInt(&c.MailboxItems, 16384)

@@ -83,9 +83,17 @@ func (l *loop) identify(c *conn, req wsproto.Request, more []byte) {
 	}
 	refusal, later := l.server.cfg.Gate.Identify(&req, time.Now())
 	if later {
-		refusal = l.server.cfg.Gate.Check(&req, time.Now())
+		l.checkLater(c, req, more)
+		return
 	}
+	l.identified(c, req, refusal, more)
+}
+
+// identified goes on when it is known who asks, or why nobody is let in.
+func (l *loop) identified(c *conn, req wsproto.Request, refusal *wsproto.Refusal, more []byte) {
 	switch {
+	case refusal != nil && refusal.Reason == wsproto.ReasonKeyPending:
+		l.reject(c, req, wsproto.RefuseKeyPending(l.server.retryAfter()))
 	case refusal != nil:
 		l.reject(c, req, refusal)
 	case l.server.draining.Load() && !req.Probe:
@@ -118,7 +126,7 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 		c.expireAt(req.Expires)
 	}
 	l.ceaseOpening(c)
-	c.state = stateOpen
+	c.state, c.part = stateOpen, nil
 	c.heard, c.pinged = instantOf(now), l.beforeFirstPing(now)
 	l.newcomers.trim()
 	if !c.probe {

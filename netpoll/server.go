@@ -42,6 +42,8 @@ type Server struct {
 	draining atomic.Bool // handshakes are refused
 	stopping atomic.Bool // sockets are closed as they are accepted
 
+	checkers checkers // of tokens, off the loops
+
 	looping sync.WaitGroup // the loops
 	probing sync.WaitGroup // the prober
 	busy    chan struct{}  // a token: the first socket has come
@@ -71,6 +73,7 @@ func New(cfg Config) (*Server, error) {
 	if err := s.startLoops(); err != nil {
 		return nil, fmt.Errorf("starting the event loops: %w", err)
 	}
+	s.startCheckers()
 	s.probing.Go(s.probeLoops)
 	return s, nil
 }

@@ -69,6 +69,9 @@ func (l *loop) due(c *conn, now time.Duration) {
 	case c.state == stateOpening:
 		l.refuse(c, wsproto.RefuseTimeout(), ReasonHandshake)
 		return
+	case c.state == stateChecking:
+		l.checkTooLate(c)
+		return
 	case c.state == stateClosing || c.state == stateLingering:
 		l.dueEnding(c, now)
 		return
