@@ -20,6 +20,9 @@ type Config struct {
 	Counts func() (connections, users int)
 	// Redis is the state of the link to Redis. It is called on event loops: atomics only. nil: connected.
 	Redis func() RedisState
+	// TokenKeys says why tokens can't be checked, nil if they can. It is called on event loops: atomics only. nil:
+	// they can.
+	TokenKeys func() error
 	// Draining says whether the server is leaving. It is called on event loops: atomics only. nil: never.
 	Draining func() bool
 	// Probe proves that the service works from end to end, for /health?deep=1. It must return when ctx ends, at the
@@ -56,6 +59,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Redis == nil {
 		c.Redis = func() RedisState { return RedisState{Connected: true} }
+	}
+	if c.TokenKeys == nil {
+		c.TokenKeys = func() error { return nil }
 	}
 	if c.Draining == nil {
 		c.Draining = func() bool { return false }

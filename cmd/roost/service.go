@@ -16,6 +16,7 @@ import (
 
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/tidymem"
+	"roost/cmd/roost/internal/tokenkeys"
 	"roost/httpapi"
 	"roost/hub"
 	"roost/netpoll"
@@ -47,6 +48,7 @@ type service struct {
 	feed     *redisfeed.Feed
 	http     *httpapi.Server
 	probe    *prober
+	jwks     *tokenkeys.Remote // nil without JWT_JWKS_URL
 
 	droppedLines  func() uint64 // static once started, as the next
 	droppedAlerts func() uint64
@@ -64,7 +66,7 @@ type service struct {
 func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*service, error) {
 	none := func() uint64 { return 0 }
 	s := &service{
-		cfg: cfg, log: log, loops: loopsAndTwoMore(), started: time.Now(), failed: make(chan error, 3), feedDone: make(chan struct{}),
+		cfg: cfg, log: log, loops: loopsAndTwoMore(), started: time.Now(), failed: make(chan error, 4), feedDone: make(chan struct{}),
 		droppedLines: none, droppedAlerts: none,
 	}
 	descriptors, err := netpoll.Descriptors()
@@ -97,21 +99,7 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 
 // openPorts opens the two ports and makes what answers on them.
 func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
-	gate, err := wsproto.NewGate(wsproto.GateConfig{
-		Secret:         []byte(s.cfg.JWTSecretKey),
-		Previous:       secretsOf(s.cfg.JWTSecretKeyPrevious),
-		Issuer:         s.cfg.JWTIssuer,
-		Audience:       s.cfg.JWTAudience,
-		AllowedOrigins: s.cfg.WSAllowedOrigins,
-		TrustedProxies: s.cfg.WSTrustedProxies,
-		Ticket:         s.probe.tickets.redeem,
-	})
-	if errors.Is(err, wsproto.ErrProxyPattern) {
-		return fmt.Errorf("WS_TRUSTED_PROXIES: %w", err)
-	}
-	if errors.Is(err, wsproto.ErrOriginPattern) {
-		return fmt.Errorf("WS_ALLOWED_ORIGINS: %w", err)
-	}
+	gate, err := s.newGate(ctx)
 	if err != nil {
 		return err
 	}
@@ -127,13 +115,6 @@ func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
 	}
 	s.ws, err = netpoll.New(s.socketConfig(gate, budget))
 	return err
-}
-
-func secretsOf(list []string) (secrets [][]byte) {
-	for _, s := range list {
-		secrets = append(secrets, []byte(s))
-	}
-	return secrets
 }
 
 // portError names the variables that say which port to open.
@@ -199,6 +180,9 @@ func (s *service) start() {
 	s.parts.Go(func() { s.ended("the WebSocket server", s.ws.Serve(s.listener)) })
 	s.parts.Go(func() { s.ended("the side server", s.http.Run(httpCtx)) })
 	s.parts.Go(func() { tidymem.Run(httpCtx) })
+	if s.jwks != nil {
+		s.parts.Go(func() { s.ended("the JWKS", s.jwks.Run(httpCtx)) })
+	}
 	if os.Getenv("GOGC") == "" { // whoever sets it knows better
 		context.AfterFunc(httpCtx, tidymem.Headroom(heapHeadroom))
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"roost/cmd/roost/internal/tokenkeys"
 	"roost/wsproto"
 )
 
@@ -69,7 +70,8 @@ func (c Config) valid() map[string]bool {
 		"REDIS_MIN_IDLE_CONNS":        c.RedisMinIdleConns >= 0,
 		"REDIS_POOL_SIZE":             c.RedisPoolSize >= 1,
 		"REDIS_FEED_MAX_ATTEMPTS":     c.RedisFeedMaxAttempts >= 0,
-		"JWT_SECRET_KEY":              c.JWTSecretKey != "",
+		"JWT_SECRET_KEY":              c.JWTSecretKey != "" || c.JWTPublicKeyFile != "" || c.JWTJWKSURL != "",
+		"JWT_JWKS_URL":                c.JWTJWKSURL == "" || tokenkeys.CheckURL(c.JWTJWKSURL) == nil,
 		"JWT_SECRET_KEY_PREVIOUS":     previousSecrets(c.JWTSecretKeyPrevious),
 		"WS_MAX_CONNECTIONS_PER_IP":   c.WSMaxConnectionsPerIP >= 0,
 		"LOGGER_LEVEL":                oneOf(c.LoggerLevel, "debug", "info", "warn", "error"),

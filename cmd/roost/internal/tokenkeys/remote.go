@@ -2,6 +2,7 @@ package tokenkeys
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -104,7 +105,7 @@ func (r *Remote) Fetch(ctx context.Context) {
 		err = r.cfg.Use(keys)
 	}
 	if err != nil {
-		if ctx.Err() == nil {
+		if !errors.Is(ctx.Err(), context.Canceled) {
 			r.fail(err)
 		}
 		return
