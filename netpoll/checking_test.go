@@ -129,6 +129,18 @@ func TestTokensOfKeyPairs(t *testing.T) {
 	wrong = wrong[:strings.LastIndexByte(wrong, '.')+1] + strings.Repeat("A", 86)
 	r.send(wrong, "").answered(t, http.StatusUnauthorized)
 	r.connect("carol") // with the secret
+	for _, l := range r.server.loops {
+		done := make(chan struct{})
+		l.do(func() {
+			defer close(done)
+			l.wheel.each(func(c *conn) {
+				if c.state == stateOpen && c.part != nil {
+					t.Error("a connection keeps its token")
+				}
+			})
+		})
+		<-done
+	}
 	if s := r.server.Stats(); s.Refused["token_signature"] != 1 || s.Opened != 2 || s.Checking != 0 {
 		t.Errorf("%+v", s)
 	}
@@ -137,7 +149,7 @@ func TestTokensOfKeyPairs(t *testing.T) {
 // While a token is checked its loop goes on, and what the client sends too early is neither lost nor read twice.
 func TestFramesBeforeTheAnswer(t *testing.T) {
 	t.Parallel()
-	r, issuer := startIssuer(t, nil)
+	r, issuer := startIssuer(t, func(c *Config) { c.Loops = 1 })
 	staying := r.connect("bob")
 	client := r.send(issuer.token(t, "later", "alice"), string(masked(0x89, "one"))+string(masked(0x89, "two")[:3]))
 	r.checkingIs(1)
@@ -147,11 +159,15 @@ func TestFramesBeforeTheAnswer(t *testing.T) {
 	if _, err := client.Write(masked(0x89, "three")); err != nil {
 		t.Fatal(err)
 	}
+	// Others' bytes come into the loop's buffer meanwhile.
+	other := r.send(strings.Repeat("x", 3000), "")
+	r.checkingIs(2)
 	r.deliver("bob", `{"type":"n"}`)
 	if _, _, err := staying.ReadMessage(); err != nil {
 		t.Error(err)
 	}
 	issuer.let()
+	other.answered(t, http.StatusUnauthorized)
 	client.answered(t, http.StatusSwitchingProtocols)
 	for _, want := range []string{"one", "two", "three"} {
 		if opcode, payload := client.readFrame(t); opcode != 0x8a || string(payload) != want {
@@ -181,7 +197,7 @@ func TestClientGoesBeforeTheAnswer(t *testing.T) {
 	r, issuer := startIssuer(t, func(c *Config) { c.Checkers = 1 })
 	first := r.send(issuer.token(t, "later", "alice"), "")
 	eventually(t, "the worker is held", func() bool { return issuer.held.Load() == 1 })
-	second := r.send(issuer.token(t, "later", "bob"), "")
+	second := r.send(issuer.token(t, "never", "bob"), "")
 	r.checkingIs(2)
 	_, _ = first.Close(), second.Close()
 	eventually(t, "both are gone", func() bool { s := r.server.Stats(); return s.Sockets == 0 && s.Checking == 0 })

@@ -51,6 +51,27 @@ func TestPreviousSecrets(t *testing.T) {
 	}
 }
 
+// What a stranger signed is refused for what is wrong with it, although its claims are never read.
+func TestStrangersTokens(t *testing.T) {
+	t.Parallel()
+	gate := strangersGate(t, 2)
+	for header, reason := range map[string]RefusalReason{
+		`{"alg":"HS256"}`: ReasonTokenSignature, `{"alg":"HS256","n":1}`: ReasonTokenSignature,
+		`{"alg":"none"}`: ReasonTokenAlgorithm, `{"alg":"HS512"}`: ReasonTokenAlgorithm, `{}`: ReasonTokenAlgorithm,
+		`{"alg":"HS256","crit":["exp"]}`: ReasonTokenMalformed, `{"alg":"HS256"`: ReasonTokenMalformed, `x`: ReasonTokenMalformed,
+		`{"alg":"HS256","kid":"` + strings.Repeat("x", maxTokenHeader) + `"}`: ReasonTokenMalformed,
+	} {
+		for _, claims := range []string{`{"sub":"alice","exp":99999999999}`, `{"sub":"alice"}`, `no JSON`} {
+			token := signJSON(t, header, claims)
+			checkTokenReason(t, gate, token, reason)
+			if reason != ReasonTokenMalformed {
+				checkTokenReason(t, gate, token+".x", ReasonTokenMalformed)
+				checkTokenReason(t, gate, "%22"+token, ReasonTokenMalformed)
+			}
+		}
+	}
+}
+
 func TestPreviousSecretsAreBounded(t *testing.T) {
 	t.Parallel()
 	config := GateConfig{Secret: testSecret}

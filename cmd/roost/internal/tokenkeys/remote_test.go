@@ -135,27 +135,32 @@ func TestRefresh(t *testing.T) {
 func TestFetchesThatFail(t *testing.T) {
 	t.Parallel()
 	key := jwk(t, newEd(t).Public(), `,"kid":"a"`)
-	for name, answer := range map[string]http.HandlerFunc{
-		"500":        fails,
-		"404":        http.NotFound,
-		"no JWKS":    func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
-		"too large":  publishes(key, `"`+strings.Repeat("x", maxJWKS)+`"`),
-		"never ends": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-		"cut off": func(w http.ResponseWriter, _ *http.Request) {
+	for name, test := range map[string]struct {
+		answer http.HandlerFunc
+		want   string
+	}{
+		"500":        {fails, "answered 500, not 200"},
+		"404":        {http.NotFound, "answered 404, not 200"},
+		"no JWKS":    {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, "not a JWKS"},
+		"too large":  {publishes(key, `"`+strings.Repeat("x", maxJWKS)+`"`), "more than 1048576 bytes"},
+		"never ends": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "exceeded"},
+		"cut off": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "99")
 			_, _ = w.Write([]byte(`{"keys":[]`))
-		},
-		"elsewhere":   http.RedirectHandler("http://192.0.2.1/jwks", http.StatusFound).ServeHTTP,
-		"to and fro":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) },
-		"not at once": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusAccepted) },
+		}, "unexpected EOF"},
+		"elsewhere": {http.RedirectHandler("http://192.0.2.1/jwks", http.StatusFound).ServeHTTP, "redirected to what is not https"},
+		"to and fro": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) },
+			"more than 3 redirects"},
+		"not at once": {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusAccepted); publishes(key)(w, r) },
+			"answered 202, not 200"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			i, u := newIssuer(t, answer), new(used)
+			i, u := newIssuer(t, test.answer), new(used)
 			r := NewRemote(Config{URL: i.URL + "/?key=hush", Use: u.use, Timeout: time.Second})
 			_, _, err := r.get(t.Context())
-			if err == nil || strings.Contains(err.Error(), "hush") {
-				t.Errorf("got %v, want an error without the query", err)
+			if err == nil || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "hush") {
+				t.Errorf("got %v, want %s, without the query", err, test.want)
 			}
 			r.Fetch(t.Context())
 			if s := r.Status(); s != (Status{Failed: 1}) || u.now() != "" {
@@ -193,6 +198,24 @@ func TestUnknownKeys(t *testing.T) {
 	}
 	if n := i.fetches.Load(); n != 2 {
 		t.Errorf("%d fetches, want 2", n)
+	}
+}
+
+// While the issuer is away nobody can say that a key is not there.
+func TestUnknownKeysWhileTheIssuerIsAway(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t, publishes())
+	r := NewRemote(Config{URL: i.URL, Use: new(used).use, UnknownEvery: time.Hour})
+	r.unknown.Allow() // there was one a moment ago
+	for _, step := range []struct {
+		answer  http.HandlerFunc
+		pending bool
+	}{{fails, true}, {publishes(), false}, {fails, true}, {publishes(), false}} {
+		i.set(step.answer)
+		r.Fetch(t.Context())
+		if r.Unknown() != step.pending {
+			t.Errorf("pending is %v", !step.pending)
+		}
 	}
 }
 
