@@ -153,15 +153,15 @@ func TestFramesBeforeTheAnswer(t *testing.T) {
 	staying := r.connect("bob")
 	client := r.send(issuer.token(t, "later", "alice"), string(masked(0x89, "one"))+string(masked(0x89, "two")[:3]))
 	r.checkingIs(1)
+	// Others' bytes come into the loop's buffer meanwhile.
+	other := r.send(strings.Repeat("x", 3000), "")
+	r.checkingIs(2)
 	if _, err := client.Write(masked(0x89, "two")[3:]); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := client.Write(masked(0x89, "three")); err != nil {
 		t.Fatal(err)
 	}
-	// Others' bytes come into the loop's buffer meanwhile.
-	other := r.send(strings.Repeat("x", 3000), "")
-	r.checkingIs(2)
 	r.deliver("bob", `{"type":"n"}`)
 	if _, _, err := staying.ReadMessage(); err != nil {
 		t.Error(err)

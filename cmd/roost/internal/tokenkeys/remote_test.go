@@ -139,10 +139,15 @@ func TestFetchesThatFail(t *testing.T) {
 		answer http.HandlerFunc
 		want   string
 	}{
-		"500":        {fails, "answered 500, not 200"},
-		"404":        {http.NotFound, "answered 404, not 200"},
-		"no JWKS":    {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, "not a JWKS"},
-		"too large":  {publishes(key, `"`+strings.Repeat("x", maxJWKS)+`"`), "more than 1048576 bytes"},
+		"500":       {fails, "answered 500, not 200"},
+		"404":       {http.NotFound, "answered 404, not 200"},
+		"no JWKS":   {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, "not a JWKS"},
+		"too large": {publishes(key, `"`+strings.Repeat("x", maxJWKS)+`"`), "more than 1048576 bytes"},
+		"endless": {func(w http.ResponseWriter, _ *http.Request) {
+			for err := error(nil); err == nil; {
+				_, err = w.Write(make([]byte, 4096))
+			}
+		}, "more than 1048576 bytes"},
 		"never ends": {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "exceeded"},
 		"cut off": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "99")
