@@ -1,6 +1,7 @@
 package wsproto
 
 import (
+	"crypto/elliptic"
 	"fmt"
 	"strings"
 	"testing"
@@ -116,6 +117,22 @@ func BenchmarkReadWrongSignature(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkCheck is what a worker does for a token of a key pair.
+func BenchmarkCheck(b *testing.B) {
+	for name, p := range map[string]pair{"RS256": rsaPairs()[0],
+		"ES256": newECPair(b, jwt.SigningMethodES256, elliptic.P256()), "EdDSA": newEdPair(b)} {
+		b.Run(name, func(b *testing.B) {
+			gate, token := gateOf(b, p.public(b, "a")), []byte(p.token(b, "a"))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, refusal := gate.checkToken(token, testNow); refusal != nil {
+					b.Fatal(refusal.Text())
+				}
+			}
+		})
 	}
 }
 
