@@ -274,3 +274,27 @@ func TestShutdownWhileATokenIsChecked(t *testing.T) {
 		t.Errorf("%d refusals are counted, want 1", n)
 	}
 }
+
+// Deliveries don't wait for a crowd of answers.
+func TestDeliveriesPassManyTasks(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.Loops = 1 })
+	client := r.connect("alice")
+	l := r.server.loops[0]
+	release := l.hold()
+	var sent uint64
+	done := make(chan struct{})
+	l.tasks.add(func() { r.hub.Deliver("alice", `{"type":"n"}`) })
+	for range drainEvery - 1 {
+		l.tasks.add(func() {})
+	}
+	l.tasks.add(func() { sent = r.server.Stats().Sent; close(done) })
+	release()
+	<-done
+	if sent != 1 {
+		t.Errorf("%d notifications were sent before the tasks were done, want 1", sent)
+	}
+	if _, _, err := client.ReadMessage(); err != nil {
+		t.Error(err)
+	}
+}
