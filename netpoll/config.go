@@ -19,6 +19,10 @@ type Config struct {
 
 	Logger *slog.Logger // must not block: loops log; nil is slog.Default()
 
+	// ConnectionLines bounds the lines a second about connects and disconnects; how
+	// many are left out is said. 0 is no bound.
+	ConnectionLines int
+
 	// Loops is the number of event loops; 0 is GOMAXPROCS. Each sleeps in a system
 	// call and may keep a slot of Go's scheduler for up to 10 ms when it does:
 	// GOMAXPROCS should be larger.

@@ -166,6 +166,7 @@ func (s *service) socketConfig(budget netpoll.Budget) netpoll.Config {
 		ReadBuffer:       s.cfg.WSReadBufferSize,
 		MaxSockets:       budget.Sockets,
 
+		ConnectionLines:    s.cfg.LoggerConnectionRate,
 		CloseOnExpiry:      s.cfg.WSCloseOnExpiry,
 		MaxPerAddress:      s.cfg.WSMaxConnectionsPerIP,
 		ProxyProtocol:      s.cfg.WSProxyProtocol,

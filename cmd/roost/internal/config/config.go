@@ -63,9 +63,10 @@ type Config struct {
 	JWTIssuer            string   `envconfig:"JWT_ISSUER" desc:"The iss that a token has to have. Empty: any, or none." want:"the issuer, letter by letter as in the tokens"`
 	JWTAudience          []string `envconfig:"JWT_AUDIENCE" desc:"Audiences, separated by commas, of which a token's aud has to name one. Empty: any, or none." want:"a list of audiences, letter by letter as in the tokens"`
 
-	LoggerLevel    string `envconfig:"LOGGER_LEVEL" default:"info" desc:"Least severe lines that are logged: debug, info, warn or error." want:"debug, info, warn or error"`
-	LoggerMode     string `envconfig:"LOGGER_MODE" default:"production" desc:"production, or development: adds to each line where in the source it comes from." want:"production or development"`
-	LoggerEncoding string `envconfig:"LOGGER_ENCODING" default:"json" desc:"Form of log lines: json, or console for reading by eye." want:"json or console"`
+	LoggerLevel          string `envconfig:"LOGGER_LEVEL" default:"info" desc:"Least severe lines that are logged: debug, info, warn or error." want:"debug, info, warn or error"`
+	LoggerConnectionRate int    `envconfig:"LOGGER_CONNECTION_RATE" default:"100" desc:"Lines a second about connects and disconnects; in a storm the rest is left out, and a line says how many were. 0: no limit." want:"a number of at least 0; 0 is no limit"`
+	LoggerMode           string `envconfig:"LOGGER_MODE" default:"production" desc:"production, or development: adds to each line where in the source it comes from." want:"production or development"`
+	LoggerEncoding       string `envconfig:"LOGGER_ENCODING" default:"json" desc:"Form of log lines: json, or console for reading by eye." want:"json or console"`
 
 	DiscordWebhookID    string `envconfig:"DISCORD_WEBHOOK_ID" desc:"Discord webhook to which critical errors, service up and service down are posted: the number in its address. Empty: none." want:"the number in the webhook's address, https://discord.com/api/webhooks/<id>/<token>; set it together with DISCORD_WEBHOOK_TOKEN"`
 	DiscordWebhookToken string `envconfig:"DISCORD_WEBHOOK_TOKEN" secret:"true" desc:"Token of that webhook: the last part of its address." want:"the last part of the webhook's address, https://discord.com/api/webhooks/<id>/<token>; set it together with DISCORD_WEBHOOK_ID"`

@@ -44,7 +44,7 @@ func TestDefaults(t *testing.T) {
 		RedisPoolTimeout: 4 * time.Second, RedisConnMaxIdleTime: 5 * time.Minute, RedisConnMaxLifetime: 30 * time.Minute,
 		RedisFeedMaxAttempts: 10, RedisFeedRetryDelay: 5 * time.Second,
 		JWTSecretKey: goodSecret,
-		LoggerLevel:  "info", LoggerMode: "production", LoggerEncoding: "json",
+		LoggerLevel:  "info", LoggerConnectionRate: 100, LoggerMode: "production", LoggerEncoding: "json",
 		HTTPHost: "0.0.0.0", HTTPPort: 8082, HTTPConsole: true,
 	}
 	if !reflect.DeepEqual(got, want) {

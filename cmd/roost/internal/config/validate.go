@@ -73,6 +73,7 @@ func (c Config) valid() map[string]bool {
 		"JWT_SECRET_KEY_PREVIOUS":     previousSecrets(c.JWTSecretKeyPrevious),
 		"WS_MAX_CONNECTIONS_PER_IP":   c.WSMaxConnectionsPerIP >= 0,
 		"LOGGER_LEVEL":                oneOf(c.LoggerLevel, "debug", "info", "warn", "error"),
+		"LOGGER_CONNECTION_RATE":      c.LoggerConnectionRate >= 0,
 		"LOGGER_MODE":                 oneOf(c.LoggerMode, "production", "development"),
 		"LOGGER_ENCODING":             oneOf(c.LoggerEncoding, "json", "console"),
 		"DISCORD_WEBHOOK_ID":          c.DiscordWebhookToken == "" || onlyDigits(c.DiscordWebhookID),
