@@ -28,6 +28,15 @@ type Config struct {
 	// Probe proves that the service works from end to end, for /health?deep=1. It must return when ctx ends, at the
 	// latest after 5 s. One is run at a time. nil: 501 is answered.
 	Probe func(ctx context.Context) []ProbeStep
+	// Why looks at a user's connections and, from the first time that it is asked for them on, at what becomes of their
+	// notifications. It returns ErrNoSuchUser for what is no user id. nil: 501 is answered.
+	Why func(ctx context.Context, user string) (Why, error)
+	// Console serves a page at / that shows how the server is.
+	Console bool
+	// Limits is what the page shows of how close each limit is, the one on connections first. nil: nothing.
+	Limits func(Stats) []Limit
+	// Token is what has to be given as Authorization: Bearer, for everything but health. Empty: see access.go.
+	Token string
 	// Logger gets what net/http complains about and failed deep checks. nil: nowhere.
 	Logger *slog.Logger
 }

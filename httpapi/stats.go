@@ -22,6 +22,9 @@ type Stats struct {
 	NotificationsOffline  uint64            // for a user without a connection here
 	NotificationsInvalid  map[string]uint64 // by what was wrong with the payload
 
+	Commands        uint64 // from Redis, about users' connections: done
+	CommandsInvalid uint64 // skipped for their content
+
 	DeliveriesAccepted uint64            // a notification for one connection
 	DeliveriesSent     uint64            // the kernel took the last byte
 	DeliveriesFailed   map[string]uint64 // by reason
@@ -84,6 +87,11 @@ func table() []metric {
 			value: func(s *Stats) float64 { return float64(s.NotificationsOffline) }},
 		{name: "roost_notifications_invalid_total", kind: counter, help: "Notifications skipped for their content, by reason.",
 			label: "reason", values: func(s *Stats) map[string]uint64 { return s.NotificationsInvalid }},
+
+		{name: "roost_commands_total", kind: counter, help: "Commands about users' connections that were done.",
+			value: func(s *Stats) float64 { return float64(s.Commands) }},
+		{name: "roost_commands_invalid_total", kind: counter, help: "Commands skipped for their content.",
+			value: func(s *Stats) float64 { return float64(s.CommandsInvalid) }},
 
 		{name: "roost_deliveries_accepted_total", kind: counter, help: "Notifications accepted for a connection, once for each.",
 			value: func(s *Stats) float64 { return float64(s.DeliveriesAccepted) }},

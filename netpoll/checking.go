@@ -17,9 +17,9 @@ const maxEarly = wsproto.MaxHead
 // check is a handshake whose token a worker looks at, because that takes longer
 // than a loop may. The connection has it in its part until the answer is there.
 type check struct {
-	c    *conn           // static; what it points to is the loop's
-	req  wsproto.Request // static; it holds nothing of the loop's buffers
-	gone atomic.Bool     // set by the loop: nobody waits for the answer any more
+	c    *conn       // static; what it points to is the loop's
+	req  request     // static; it holds nothing of the loop's buffers
+	gone atomic.Bool // set by the loop: nobody waits for the answer any more
 
 	early []byte // the loop's: what came behind the head
 }
@@ -82,13 +82,13 @@ func (s *Server) checkToken(k *check) {
 		}
 	}()
 	req := k.req
-	refusal := s.cfg.Gate.Check(&req, time.Now())
+	refusal := s.cfg.Gate.Check(&req.Request, time.Now())
 	l.do(func() { l.checked(k, req, refusal) })
 }
 
 // checkLater hands a connection's token to the workers. The handshake deadline
 // goes on.
-func (l *loop) checkLater(c *conn, req wsproto.Request, more []byte) {
+func (l *loop) checkLater(c *conn, req request, more []byte) {
 	switch {
 	case l.server.draining.Load():
 		l.reject(c, req, wsproto.RefuseDraining(l.server.retryAfter()))
@@ -121,7 +121,7 @@ func (l *loop) keepEarly(c *conn, b []byte) {
 
 // checked goes on with a handshake whose token was checked. req is the request
 // with who asks; the connection may have ended meanwhile.
-func (l *loop) checked(k *check, req wsproto.Request, refusal *wsproto.Refusal) {
+func (l *loop) checked(k *check, req request, refusal *wsproto.Refusal) {
 	if k.c.state != stateChecking {
 		return
 	}

@@ -47,9 +47,10 @@ type conn struct {
 
 // part is what a connection needs while something is under way.
 type part struct {
-	head    []byte          // opening: the beginning of a request head that comes in pieces
+	head    []byte          // opening: the beginning of a request head that comes in pieces, its PROXY header included
 	scanned int             // opening: bytes of it in which the end has been looked for
 	check   *check          // checking: the token that a worker has
+	asks    bool            // opening: head holds more than a PROXY header
 	decoder wsproto.Decoder // open: stands in the middle of a frame or message
 
 	giveUp   time.Duration // ending: when the client has had its time
@@ -62,8 +63,8 @@ func (c *conn) HubLink() *hub.Link { return &c.link }
 // Deliver implements hub.Conn: it puts n into the mailbox of the connection's
 // loop, waiting while that is full. Server.Flush sends it on its way.
 func (c *conn) Deliver(n *hub.Notification) {
-	if !c.loop.mail.push(c, n) && !c.probe {
-		c.loop.stats.failed[failedClosed].Add(1)
+	if !c.loop.mail.push(c, n) {
+		c.loop.failOne(c, n, failedClosed)
 	}
 }
 

@@ -19,7 +19,8 @@
 //
 // # The life of a connection
 //
-//	opening    the request head is not complete; the handshake deadline runs
+//	opening    the request head, or the PROXY header before it, is not complete; the
+//	           handshake deadline runs
 //	checking   the head is complete and a worker has the token; the deadline runs
 //	open       registered in the hub, the 101 is written, pings go round
 //	closing    the last words (a close frame, an HTTP answer) wait to be written

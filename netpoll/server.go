@@ -27,6 +27,8 @@ type Server struct {
 	cfg        Config // static
 	log        *slog.Logger
 	slowLog    *slowLog
+	lines      *lineLimit
+	proxyLog   *proxyLog
 	acceptLog  *acceptLog
 	started    time.Time     // what now counts from
 	tickLength time.Duration // of the loops' wheels
@@ -63,7 +65,7 @@ func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults(runtime.GOMAXPROCS(0))
 	s := &Server{
 		cfg: cfg, log: cfg.Logger,
-		slowLog: newSlowLog(cfg.Logger), acceptLog: &acceptLog{logger: cfg.Logger},
+		slowLog: newSlowLog(cfg.Logger), lines: newLineLimit(cfg.Logger, cfg.ConnectionLines), proxyLog: newProxyLog(cfg.Logger), acceptLog: &acceptLog{logger: cfg.Logger},
 		// A second ago: no moment is zero, which means never.
 		started: time.Now().Add(-time.Second), tickLength: cfg.tickLength(),
 		busy: make(chan struct{}, 1), empty: make(chan struct{}, 1),

@@ -50,6 +50,7 @@ func (s *Server) Shutdown(ctx context.Context, bye Farewell) error {
 	s.waitEmpty(ctx, 2*s.cfg.LingerTimeout)
 	left := s.accepts.sockets.Load()
 	s.stopLoops()
+	s.lines.tell()
 	if left > 0 {
 		return fmt.Errorf("netpoll: %d sockets were cut: %w", left, cmp.Or(ctx.Err(), errStillThere))
 	}

@@ -33,7 +33,8 @@ type GateConfig struct {
 	// "https://*.example.com" (sub-domains of any depth, not example.com
 	// itself), "a.example" (any scheme), "null".
 	AllowedOrigins []string
-	// TrustedProxies lists addresses and ranges whose X-Forwarded-For is believed: "192.0.2.1", "10.0.0.0/8".
+	// TrustedProxies lists addresses and ranges whose X-Forwarded-For and PROXY headers are believed: "192.0.2.1",
+	// "10.0.0.0/8".
 	TrustedProxies []string
 	// Ticket checks the value of ?ticket= and returns the identity that it stands
 	// for. It is how this process connects to itself for the deep health check.

@@ -7,7 +7,10 @@ type RefusalReason uint8
 
 // The reasons, in the order in which a request can meet them.
 const (
-	ReasonHeadTooLarge        RefusalReason = iota // 431, no end within MaxHead
+	ReasonProxyMissing        RefusalReason = iota // 400, a trusted proxy sent no PROXY header
+	ReasonProxyInvalid                             // 400, or a broken one
+	ReasonProxyUntrusted                           // 400, a PROXY header from an address that is no trusted proxy
+	ReasonHeadTooLarge                             // 431, no end within MaxHead
 	ReasonHandshakeTimeout                         // 408, no end in time
 	ReasonBadRequest                               // 400, not HTTP as Roost reads it
 	ReasonHTTPVersion                              // 505
@@ -45,6 +48,9 @@ const (
 )
 
 var reasonNames = [RefusalReasonCount]string{
+	ReasonProxyMissing:        "proxy_header_missing",
+	ReasonProxyInvalid:        "proxy_header_invalid",
+	ReasonProxyUntrusted:      "proxy_header_untrusted",
 	ReasonHeadTooLarge:        "head_too_large",
 	ReasonHandshakeTimeout:    "handshake_timeout",
 	ReasonBadRequest:          "bad_request",

@@ -51,6 +51,15 @@ func RefuseHeadTooLarge() *Refusal { return refuseHeadTooLarge }
 // RefuseTimeout is the answer when the head did not arrive in time.
 func RefuseTimeout() *Refusal { return refuseTimeout }
 
+// RefuseProxyMissing is the answer to a trusted proxy that sends no PROXY header where one has to come.
+func RefuseProxyMissing() *Refusal { return refuseProxyMissing }
+
+// RefuseProxyInvalid is the answer to a PROXY header that is none.
+func RefuseProxyInvalid() *Refusal { return refuseProxyInvalid }
+
+// RefuseProxyUntrusted is the answer to a PROXY header from an address that is no trusted proxy.
+func RefuseProxyUntrusted() *Refusal { return refuseProxyUntrusted }
+
 // RefuseFull is the answer when a limit is reached. retryAfter is told in whole
 // seconds, rounded up, at least 1.
 func RefuseFull(retryAfter time.Duration) *Refusal {

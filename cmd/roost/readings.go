@@ -14,6 +14,10 @@ func (s *service) httpConfig() httpapi.Config {
 		TokenKeys: s.tokenKeysMissing,
 		Draining:  s.draining.Load,
 		Probe:     s.probe.run,
+		Why:       s.why,
+		Token:     s.cfg.HTTPToken,
+		Console:   s.cfg.HTTPConsole,
+		Limits:    s.limits,
 		Logger:    s.log,
 	}
 }
@@ -40,6 +44,9 @@ func (s *service) stats() httpapi.Stats {
 		NotificationsReceived: users.Received,
 		NotificationsOffline:  users.Offline,
 		NotificationsInvalid:  users.Invalid,
+
+		Commands:        users.Commands,
+		CommandsInvalid: users.CommandsInvalid,
 
 		DeliveriesAccepted: sockets.Accepted,
 		DeliveriesSent:     sockets.Sent,

@@ -66,6 +66,8 @@ func TestWrongValues(t *testing.T) {
 		{"WS_MAX_CONNECTIONS", "0", "WS_MAX_CONNECTIONS"},
 		{"WS_MAX_MESSAGE_SIZE", "big", "bytes"},
 		{"WS_ALLOWED_ORIGINS", "https://*.*.example", "WS_ALLOWED_ORIGINS"},
+		{"WS_PROXY_PROTOCOL", "true", "want WS_TRUSTED_PROXIES"},
+		{"WS_PROXY_PROTOCOL", "v2", "true or false"},
 		{"REDIS_PORT", "tcp://10.0.0.1:6379", "REDIS_PORT"},
 		{"REDIS_USE_TLS", "perhaps", "REDIS_USE_TLS"},
 		{"REDIS_FEED_MAX_ATTEMPTS", "-1", "REDIS_FEED_MAX_ATTEMPTS"},

@@ -35,7 +35,8 @@ type Config struct {
 	WSSlowConsumer          string        `envconfig:"WS_SLOW_CONSUMER" default:"drop" desc:"What happens to a client whose queue is full: drop loses the notification and keeps the connection, close ends it with close code 1013." want:"drop or close"`
 	WSMaxQueuedBytes        int           `envconfig:"WS_MAX_QUEUED_BYTES" default:"268435456" desc:"Bytes of notifications that may wait for all slow clients together, in equal shares for the event loops; beyond it each keeps one. A single client has a bound of its own: 256 notifications, 1 MiB. 0: no limit." want:"a number of bytes of at least 0; 0 is no limit"`
 	WSMaxConnectionsPerIP   int           `envconfig:"WS_MAX_CONNECTIONS_PER_IP" default:"0" desc:"Connections from one address open at once, IPv6 counted by its /64; more are refused with 429. Behind proxies that are in WS_TRUSTED_PROXIES it is the client's own address, behind others the proxy's: leave it at 0 there. 0: no limit." want:"a number of at least 0; 0 is no limit"`
-	WSTrustedProxies        []string      `envconfig:"WS_TRUSTED_PROXIES" desc:"Addresses and ranges, separated by commas, of the proxies whose X-Forwarded-For is believed: 127.0.0.1,10.0.0.0/8. Empty: none." want:"a list of addresses and ranges such as 127.0.0.1,10.0.0.0/8"`
+	WSTrustedProxies        []string      `envconfig:"WS_TRUSTED_PROXIES" desc:"Addresses and ranges, separated by commas, of the proxies whose X-Forwarded-For, and PROXY headers, are believed: 127.0.0.1,10.0.0.0/8. Empty: none." want:"a list of addresses and ranges such as 127.0.0.1,10.0.0.0/8"`
+	WSProxyProtocol         bool          `envconfig:"WS_PROXY_PROTOCOL" default:"false" desc:"Every connection from WS_TRUSTED_PROXIES has to begin with a PROXY header, version 1 or 2, which says who the client is; others may send none. Without it the connection is refused with 400."`
 	WSCloseOnExpiry         bool          `envconfig:"WS_CLOSE_ON_EXPIRY" default:"false" desc:"Closes a connection with close code 4401 when its token expires. Otherwise a token counts when connecting only."`
 	WSGapNotice             bool          `envconfig:"WS_GAP_NOTICE" default:"false" desc:"Tells a client that notifications for it were lost, because it was too slow or because Redis was away: {\"type\":\"_gap\",\"payload\":{\"reason\":\"slow_consumer\" or \"redis\",\"since\":time}}, as soon as it can take it."`
 	WSRejectAfterUpgrade    bool          `envconfig:"WS_REJECT_AFTER_UPGRADE" default:"false" desc:"Refuses WebSocket handshakes with a 101 and a close frame, whose code is 4000 and the HTTP status (4401: the token, 4403: the origin, 4429: too many connections, 4503: no room), because browsers do not let a page see the status of a failed handshake."`
@@ -66,15 +67,18 @@ type Config struct {
 	JWTIssuer   string   `envconfig:"JWT_ISSUER" desc:"The iss that a token has to have. Empty: any, or none." want:"the issuer, letter by letter as in the tokens"`
 	JWTAudience []string `envconfig:"JWT_AUDIENCE" desc:"Audiences, separated by commas, of which a token's aud has to name one. Empty: any, or none." want:"a list of audiences, letter by letter as in the tokens"`
 
-	LoggerLevel    string `envconfig:"LOGGER_LEVEL" default:"info" desc:"Least severe lines that are logged: debug, info, warn or error." want:"debug, info, warn or error"`
-	LoggerMode     string `envconfig:"LOGGER_MODE" default:"production" desc:"production, or development: adds to each line where in the source it comes from." want:"production or development"`
-	LoggerEncoding string `envconfig:"LOGGER_ENCODING" default:"json" desc:"Form of log lines: json, or console for reading by eye." want:"json or console"`
+	LoggerLevel          string `envconfig:"LOGGER_LEVEL" default:"info" desc:"Least severe lines that are logged: debug, info, warn or error." want:"debug, info, warn or error"`
+	LoggerConnectionRate int    `envconfig:"LOGGER_CONNECTION_RATE" default:"100" desc:"Lines a second about connects and disconnects; in a storm the rest is left out, and a line says how many were. 0: no limit." want:"a number of at least 0; 0 is no limit"`
+	LoggerMode           string `envconfig:"LOGGER_MODE" default:"production" desc:"production, or development: adds to each line where in the source it comes from." want:"production or development"`
+	LoggerEncoding       string `envconfig:"LOGGER_ENCODING" default:"json" desc:"Form of log lines: json, or console for reading by eye." want:"json or console"`
 
 	DiscordWebhookID    string `envconfig:"DISCORD_WEBHOOK_ID" desc:"Discord webhook to which critical errors, service up and service down are posted: the number in its address. Empty: none." want:"the number in the webhook's address, https://discord.com/api/webhooks/<id>/<token>; set it together with DISCORD_WEBHOOK_TOKEN"`
 	DiscordWebhookToken string `envconfig:"DISCORD_WEBHOOK_TOKEN" secret:"true" desc:"Token of that webhook: the last part of its address." want:"the last part of the webhook's address, https://discord.com/api/webhooks/<id>/<token>; set it together with DISCORD_WEBHOOK_ID"`
 
-	HTTPHost string `envconfig:"HTTP_HOST" default:"0.0.0.0" desc:"Address of the side server with /health and /metrics. Empty: all addresses." want:"an IP address or a host name without a port"`
-	HTTPPort int    `envconfig:"HTTP_PORT" default:"8082" desc:"Port of the side server. 0: any free one, printed at the start." want:"a port number from 1 to 65535, or 0 for any free one"`
+	HTTPHost    string `envconfig:"HTTP_HOST" default:"0.0.0.0" desc:"Address of the side server with /health and /metrics. Empty: all addresses." want:"an IP address or a host name without a port"`
+	HTTPConsole bool   `envconfig:"HTTP_CONSOLE" default:"true" desc:"Serves the console at / of the side server: a page that shows how the server is."`
+	HTTPToken   string `envconfig:"HTTP_TOKEN" secret:"true" desc:"What has to be sent to the side server as Authorization: Bearer, for everything but /health. Empty: nothing has to be, and what is about users is answered to this machine only." want:"16 to 256 letters and digits without a space (make one with: openssl rand -hex 16)"`
+	HTTPPort    int    `envconfig:"HTTP_PORT" default:"8082" desc:"Port of the side server. 0: any free one, printed at the start." want:"a port number from 1 to 65535, or 0 for any free one"`
 }
 
 // WSAddr is the host:port to accept WebSocket connections on.

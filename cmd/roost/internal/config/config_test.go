@@ -44,8 +44,8 @@ func TestDefaults(t *testing.T) {
 		RedisPoolTimeout: 4 * time.Second, RedisConnMaxIdleTime: 5 * time.Minute, RedisConnMaxLifetime: 30 * time.Minute,
 		RedisFeedMaxAttempts: 10, RedisFeedRetryDelay: 5 * time.Second,
 		JWTSecretKey: goodSecret, JWTJWKSRefresh: 15 * time.Minute,
-		LoggerLevel: "info", LoggerMode: "production", LoggerEncoding: "json",
-		HTTPHost: "0.0.0.0", HTTPPort: 8082,
+		LoggerLevel: "info", LoggerConnectionRate: 100, LoggerMode: "production", LoggerEncoding: "json",
+		HTTPHost: "0.0.0.0", HTTPPort: 8082, HTTPConsole: true,
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

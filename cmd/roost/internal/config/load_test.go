@@ -32,6 +32,8 @@ func TestProblems(t *testing.T) {
 			[]string{`WS_PING_INTERVAL="60s": want less than WS_PONG_WAIT, which is 60s:`}},
 		{"ping above pong", map[string]string{"WS_PONG_WAIT": "20s"},
 			[]string{`WS_PING_INTERVAL="30s": want less than WS_PONG_WAIT, which is 20s:`}},
+		{"PROXY headers of nobody", map[string]string{"WS_PROXY_PROTOCOL": "true", "WS_TRUSTED_PROXIES": " , "},
+			[]string{`WS_PROXY_PROTOCOL="true": want WS_TRUSTED_PROXIES beside it`}},
 		{"a wrong ping is told of once", map[string]string{"WS_PING_INTERVAL": "x", "WS_PONG_WAIT": "20s"},
 			[]string{`WS_PING_INTERVAL="x": want a duration`}},
 		{"a wrong pong is told of once", map[string]string{"WS_PONG_WAIT": "0s"}, []string{`WS_PONG_WAIT="0s": want a duration`}},
