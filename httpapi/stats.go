@@ -49,6 +49,10 @@ type Stats struct {
 	RedisPing       time.Duration // last round trip
 	RedisReconnects uint64
 
+	TokenChecks   int               // handshakes whose token is checked, or waits to be, off the loops
+	JWKSKeys      int               // public keys from the JWKS
+	JWKSRefreshes map[string]uint64 // fetches of the JWKS, by result; nil without one
+
 	LogLinesDropped uint64
 	AlertsDropped   uint64
 }
@@ -134,6 +138,13 @@ func table() []metric {
 			value: func(s *Stats) float64 { return s.RedisPing.Seconds() }},
 		{name: "roost_redis_reconnects_total", kind: counter, help: "Times that the subscription was made anew.",
 			value: func(s *Stats) float64 { return float64(s.RedisReconnects) }},
+
+		{name: "roost_token_checks", kind: gauge, help: "Handshakes whose token is being checked by a worker, or waits for one.",
+			value: func(s *Stats) float64 { return float64(s.TokenChecks) }},
+		{name: "roost_jwks_keys", kind: gauge, help: "Public keys from the JWKS that tokens are checked with.",
+			value: func(s *Stats) float64 { return float64(s.JWKSKeys) }},
+		{name: "roost_jwks_refreshes_total", kind: counter, help: "Fetches of the JWKS, by result; after one that failed the keys stay.",
+			label: "result", values: func(s *Stats) map[string]uint64 { return s.JWKSRefreshes }},
 
 		{name: "roost_log_lines_dropped_total", kind: counter, help: "Log lines left out because they were not read in time.",
 			value: func(s *Stats) float64 { return float64(s.LogLinesDropped) }},

@@ -48,6 +48,9 @@ type Conn interface {
 type Notification struct {
 	// Frame is a complete WebSocket text frame that carries the envelope.
 	Frame []byte
+
+	// Trace is told what becomes of it, once for each connection. It may be nil.
+	Trace *Trace
 }
 
 // Config is what a Hub can be told. Its zero value is a hub without a limit.
@@ -92,6 +95,7 @@ type Hub struct {
 	commandLog  *invalidLog // its own, so that neither flood hides the other
 	stamper     stamper
 	spareBatch  spareBatch
+	watches     watches
 	changed     chan struct{} // holds one token while marks wait to be taken
 }
 

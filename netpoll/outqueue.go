@@ -61,18 +61,29 @@ func (q *outQueue) push(n *hub.Notification) {
 	q.bytes += len(n.Frame)
 }
 
-// dropWaiting forgets everything but the partial piece, and returns how many
-// notifications, and bytes of them, that were.
+// dropWaiting forgets everything but the partial piece, because the connection
+// ends, and returns how many notifications, and bytes of them, that were.
 func (q *outQueue) dropWaiting() (n, bytes int) {
 	for _, frame := range q.frames[q.head:] {
 		n++
 		bytes += len(frame.Frame)
+		frame.Trace.Failed(failureNames[failedClosed])
 	}
 	clear(q.frames)
 	q.frames, q.head = q.frames[:0], 0
 	q.bytes -= bytes
 	q.pong, q.textPong, q.ping, q.notice = q.pong[:0], nil, nil, nil
 	return n, bytes
+}
+
+// traceFailed tells those who watch that nothing of what waits will be sent.
+func (q *outQueue) traceFailed(why failure) {
+	if q.partialOf != nil {
+		q.partialOf.Trace.Failed(failureNames[why])
+	}
+	for _, n := range q.frames[q.head:] {
+		n.Trace.Failed(failureNames[why])
+	}
 }
 
 // gather returns the bytes that leave next: as many whole pieces as fit into
@@ -144,6 +155,7 @@ func (q *outQueue) took(n int) (sent int) {
 		}
 		n -= len(frame.Frame)
 		q.bytes -= len(frame.Frame)
+		frame.Trace.Sent()
 		sent++
 	}
 	if n > 0 {
@@ -174,9 +186,9 @@ func (q *outQueue) tookPartial(n int) (left int, done bool) {
 		q.bytes -= gone
 	}
 	q.partial = rest(q.partial, gone)
-	if q.partial == nil {
-		done = q.partialOf != nil
-		q.partialOf = nil
+	if q.partial == nil && q.partialOf != nil {
+		q.partialOf.Trace.Sent()
+		q.partialOf, done = nil, true
 	}
 	return n - gone, done
 }

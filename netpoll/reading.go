@@ -31,6 +31,8 @@ func (l *loop) received(c *conn, b []byte) {
 	switch c.state {
 	case stateOpening:
 		l.readHead(c, b)
+	case stateChecking:
+		l.keepEarly(c, b)
 	case stateOpen:
 		l.readFrames(c, b)
 	case stateClosing, stateLingering:

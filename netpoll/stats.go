@@ -26,6 +26,7 @@ type loopStats struct {
 	textPongs   atomic.Uint64 // answers to pings in text
 	stalled     atomic.Int64  // connections that the kernel takes nothing for
 	opening     atomic.Int64  // connections that have not completed their request head
+	checking    atomic.Int64  // connections whose token a worker has
 	heads       atomic.Int64  // connections with a part of their request head
 	ending      atomic.Int64  // connections that have, or wait for, their last words
 	lingering   atomic.Int64  // of these: only waiting for the client to close
@@ -66,6 +67,7 @@ type Stats struct {
 	QueuedBytes int
 	Stalled     int // connections that the kernel takes nothing for now
 	Lingering   int
+	Checking    int    // handshakes whose token is checked, or waits to be, off the loops
 	LingerCut   uint64 // closed without waiting for the client, because too many lingered
 
 	BytesIn, BytesOut, Writes uint64
@@ -142,6 +144,7 @@ func (l *loop) addTo(sum *Stats) {
 	sum.QueuedBytes += int(st.queuedBytes.Load())
 	sum.Stalled += int(st.stalled.Load())
 	sum.Lingering += int(st.lingering.Load())
+	sum.Checking += int(st.checking.Load())
 	sum.LingerCut += st.lingerCut.Load()
 	sum.BytesIn += st.bytesIn.Load()
 	sum.BytesOut += st.bytesOut.Load()

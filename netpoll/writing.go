@@ -14,7 +14,7 @@ import (
 func (l *loop) deliver(item delivery) {
 	defer l.guard(item.c)
 	if item.c.state != stateOpen {
-		l.fail(item.c, failedClosed, 1)
+		l.failOne(item.c, item.n, failedClosed)
 		return
 	}
 	l.enqueue(item.c, item.n)
@@ -29,7 +29,7 @@ func (l *loop) enqueue(c *conn, n *hub.Notification) {
 			l.flush(c)
 		}
 		if c.state != stateOpen {
-			l.fail(c, failedClosed, 1)
+			l.failOne(c, n, failedClosed)
 			return
 		}
 	}
@@ -38,7 +38,7 @@ func (l *loop) enqueue(c *conn, n *hub.Notification) {
 		l.dirty = append(l.dirty, c)
 	}
 	if why, full := l.full(c.out, n); full {
-		l.fail(c, why, 1)
+		l.failOne(c, n, why)
 		l.slowConsumer(c, why)
 		return
 	}

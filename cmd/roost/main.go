@@ -27,6 +27,7 @@ type commandLine struct {
 	Token      tokenCmd      `cmd:"" help:"Print a token that a client can connect with, signed with JWT_SECRET_KEY."`
 	Publish    publishCmd    `cmd:"" help:"Publish a notification for a user, as a backend does."`
 	Disconnect disconnectCmd `cmd:"" help:"Close all connections of a user, on every server."`
+	Why        whyCmd        `cmd:"" help:"Say why a user gets nothing: their connections, and what becomes of their notifications from now on."`
 	Listen     listenCmd     `cmd:"" help:"Connect as a user and print each notification."`
 	Config     configCmd     `cmd:"" help:"Print every environment variable, its default, its value and what it does."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`

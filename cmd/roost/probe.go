@@ -83,7 +83,7 @@ func (p *prober) run(ctx context.Context) []httpapi.ProbeStep {
 func (p *prober) connect(ctx context.Context, ticket string) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	conn, err := dial(ctx, "ws://"+p.service.localURL()+"/ws?ticket="+ticket)
+	conn, err := p.service.dialOwn(ctx, "ticket="+ticket)
 	if err != nil {
 		return nil, fmt.Errorf("our own WebSocket port: %w", err)
 	}
