@@ -26,6 +26,8 @@ func TestReadme(t *testing.T) {
 			case block.language == "html": // TestClient runs it
 			case strings.Contains(block.text, "docker compose"):
 				t.Skip("needs Docker")
+			case strings.HasPrefix(block.text, "$ roost why"):
+				readmeWonders(t, block)
 			case block.language == "$":
 				readmeAsks(t, block)
 			case strings.Contains(block.text, "bin/roost publish"):
@@ -115,6 +117,25 @@ func readmeAsks(t *testing.T, block block) {
 	values := regexp.MustCompile(`[0-9.]+(T[0-9:.]+Z)?`)
 	if got, want := values.ReplaceAllString(strings.TrimSpace(got), "0"), values.ReplaceAllString(strings.TrimSpace(shown), "0"); got != want {
 		t.Errorf("%s answers\n%s, README has\n%s", command, got, want)
+	}
+}
+
+// readmeWonders asks why alice gets nothing, and wants what README shows, but for numbers and the width of columns.
+func readmeWonders(t *testing.T, block block) {
+	_, server := start(t, nil)
+	server.Connect("alice")
+	command, shown, _ := strings.Cut(block.text, "\n")
+	args := append(strings.Fields(command)[2:], "--url", "http://"+server.HTTP)
+	process := roosttest.Run(t, roosttest.Command{Args: args})
+	if code := process.Wait(); code != 0 {
+		t.Fatalf("%q ended with %d: %s", args, code, process.Stderr.String())
+	}
+	values, spaces := regexp.MustCompile(`[0-9][0-9.:-]*`), regexp.MustCompile(` +`)
+	same := func(text string) string {
+		return spaces.ReplaceAllString(values.ReplaceAllString(strings.TrimSpace(text), "0"), " ")
+	}
+	if got, want := same(process.Log.String()), same(shown); got != want {
+		t.Errorf("%s says\n%s\nREADME has\n%s", command, got, want)
 	}
 }
 
