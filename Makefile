@@ -24,8 +24,9 @@ fuzz: ## Fuzz each fuzz target, for 1m or what FUZZTIME says
 soak: ## Everything at once, for 5m or what SOAKTIME says: clients that mean harm, Redis killed, nothing may be lost
 	@scripts/soak $(or $(SOAKTIME),5m)
 
-docs: ## Write docs/configuration.md from the code
+docs: ## Write docs/configuration.md, and the client in docs/clients.md, from the code
 	@go run ./cmd/roost/internal/configdoc > docs/.configuration.md && mv docs/.configuration.md docs/configuration.md
+	@scripts/clientdoc.sh
 
 bench: ## Measure Roost beside other servers and write docs/benchmarks.md: 30 minutes at most, nothing else running
 	@scripts/deps.sh
@@ -36,4 +37,4 @@ bench-full: ## The same with 100,000 and 200,000 connections too: 10 minutes mor
 	@scripts/bench/run.sh --full
 
 clean: ## Remove what was built
-	@rm -rf bin docs/.configuration.md
+	@rm -rf bin docs/.configuration.md docs/.clients.md

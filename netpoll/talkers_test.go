@@ -1,7 +1,9 @@
 package netpoll
 
 import (
+	"bytes"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -13,6 +15,7 @@ func TestMessageRate(t *testing.T) {
 	r := start(t, func(c *Config) { c.MessageRate, c.MessageBurst = 5, 20 })
 	for name, frame := range map[string][]byte{
 		"messages": masked(0x81, "hello"), "pings": masked(0x89, "hello"), "pongs": masked(0x8a, ""),
+		"pings in text": masked(0x81, textPing),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -24,14 +27,27 @@ func TestMessageRate(t *testing.T) {
 			}
 			r.flood(t, client, frame)
 			r.deliver(name, `{"type":"n"}`)
-			opcode, _ := calm.readFrame(t)
-			for opcode == 0x8a {
-				opcode, _ = calm.readFrame(t)
-			}
-			if opcode != 0x81 {
-				t.Errorf("the calm client got %x", opcode)
+			if opcode, payload := calm.readNoPong(t); opcode != 0x81 || !strings.HasPrefix(string(payload), `{"type":"n"`) {
+				t.Errorf("the calm client got %x %q", opcode, payload)
 			}
 		})
+	}
+}
+
+// Each message and control frame counts, however many come in one read.
+func TestMessageRateCountsEach(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.MessageRate, c.MessageBurst = 1, 20 })
+	for name, frame := range map[string][]byte{
+		"messages": masked(0x81, "hello"), "pings": masked(0x89, "hello"), "pings in text": masked(0x81, textPing),
+	} {
+		client := r.upgrade(name)
+		if _, err := client.Write(bytes.Repeat(frame, 30)); err != nil {
+			t.Fatal(err)
+		}
+		if opcode, payload := client.readNoPong(t); opcode != 0x88 || string(payload[:2]) != "\x03\xf0" {
+			t.Errorf("%s: got %x % x, want a close frame with 1008", name, opcode, payload)
+		}
 	}
 }
 
@@ -57,14 +73,21 @@ func (r *rig) flood(t *testing.T, client *raw, frame []byte) {
 			}
 		}
 	}()
-	opcode, payload := client.readFrame(t)
-	for opcode == 0x8a {
-		opcode, payload = client.readFrame(t)
-	}
+	opcode, payload := client.readNoPong(t)
 	if opcode != 0x88 || string(payload[:2]) != "\x03\xf0" {
 		t.Fatalf("got %x % x, want a close frame with 1008", opcode, payload)
 	}
 	eventually(t, "counted", func() bool { return r.server.Stats().Ended["message_rate"] > before })
+}
+
+// readNoPong reads one frame that answers no ping.
+func (c *raw) readNoPong(t *testing.T) (opcode byte, payload []byte) {
+	t.Helper()
+	for {
+		if opcode, payload = c.readFrame(t); opcode != 0x8a && string(payload) != textPong {
+			return opcode, payload
+		}
+	}
 }
 
 // Clients that only answer pings are not remembered for it.
