@@ -20,11 +20,23 @@ type Config struct {
 	Counts func() (connections, users int)
 	// Redis is the state of the link to Redis. It is called on event loops: atomics only. nil: connected.
 	Redis func() RedisState
+	// TokenKeys says why tokens can't be checked, nil if they can. It is called on event loops: atomics only. nil:
+	// they can.
+	TokenKeys func() error
 	// Draining says whether the server is leaving. It is called on event loops: atomics only. nil: never.
 	Draining func() bool
 	// Probe proves that the service works from end to end, for /health?deep=1. It must return when ctx ends, at the
 	// latest after 5 s. One is run at a time. nil: 501 is answered.
 	Probe func(ctx context.Context) []ProbeStep
+	// Why looks at a user's connections and, from the first time that it is asked for them on, at what becomes of their
+	// notifications. It returns ErrNoSuchUser for what is no user id. nil: 501 is answered.
+	Why func(ctx context.Context, user string) (Why, error)
+	// Console serves a page at / that shows how the server is.
+	Console bool
+	// Limits is what the page shows of how close each limit is, the one on connections first. nil: nothing.
+	Limits func(Stats) []Limit
+	// Token is what has to be given as Authorization: Bearer, for everything but health. Empty: see access.go.
+	Token string
 	// Logger gets what net/http complains about and failed deep checks. nil: nowhere.
 	Logger *slog.Logger
 }
@@ -56,6 +68,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Redis == nil {
 		c.Redis = func() RedisState { return RedisState{Connected: true} }
+	}
+	if c.TokenKeys == nil {
+		c.TokenKeys = func() error { return nil }
 	}
 	if c.Draining == nil {
 		c.Draining = func() bool { return false }

@@ -15,11 +15,13 @@ func (s *Server) Handler() http.Handler {
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Content-Type-Options", "nosniff")
-		switch serve := s.route(r.URL.Path); {
-		case serve == nil:
-			writeError(w, http.StatusNotFound, "not found: there are /health and /metrics")
+		path, found := s.route(r.URL.Path)
+		switch {
+		case !found:
+			writeError(w, http.StatusNotFound, "not found: there are /health, /metrics and /why")
+		case !s.admits(w, r, path):
 		case r.Method == http.MethodGet || r.Method == http.MethodHead:
-			serve(w, r)
+			path.serve(w, r)
 		case r.Method == http.MethodOptions:
 			h.Set("Allow", allowed)
 			w.WriteHeader(http.StatusNoContent)
@@ -30,15 +32,31 @@ func (s *Server) Handler() http.Handler {
 	})
 }
 
+// endpoint is what answers on a path.
+type endpoint struct {
+	serve   http.HandlerFunc
+	public  bool // for everybody, whatever Config.Token says
+	private bool // about users: see access.go
+	page    bool // for browsers, which ask people for the token
+}
+
 // route compares whole paths: a ServeMux would answer //health with a redirect, which health checks take for well.
-func (s *Server) route(path string) http.HandlerFunc {
+func (s *Server) route(path string) (e endpoint, found bool) {
 	switch path {
 	case "/health":
-		return s.serveHealth
+		return endpoint{serve: s.serveHealth, public: true}, true
 	case "/metrics":
-		return s.serveMetrics
+		return endpoint{serve: s.serveMetrics}, true
+	case "/why":
+		return endpoint{serve: s.serveWhy, private: true}, true
 	}
-	return nil
+	if !s.cfg.Console {
+		return endpoint{}, false
+	}
+	if path == "/console.json" {
+		return endpoint{serve: s.serveConsoleJSON}, true
+	}
+	return consoleFile(path)
 }
 
 func writeError(w http.ResponseWriter, status int, text string) {

@@ -49,7 +49,7 @@ func TestRoutes(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	t.Parallel()
 	body, err := io.ReadAll(serve(t, Config{}, "GET", "/nothing").Body)
-	if err != nil || string(body) != `{"error":"not found: there are /health and /metrics"}`+"\n" {
+	if err != nil || string(body) != `{"error":"not found: there are /health, /metrics and /why"}`+"\n" {
 		t.Errorf("%v, %q", err, body)
 	}
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,22 @@ func TestHealth(t *testing.T) {
 				t.Errorf("served with %d", resp.StatusCode)
 			}
 		})
+	}
+}
+
+// An instance that can check no token lets nobody in: it should get no clients.
+func TestHealthWithoutTokenKeys(t *testing.T) {
+	t.Parallel()
+	var missing error = errors.New("none yet")
+	s := newServer(t, Config{TokenKeys: func() error { return missing }})
+	status, body := s.Health()
+	if want := `"token_keys":{"status":"missing","error":"none yet"}`; status != 503 || !strings.Contains(string(body), want) ||
+		!strings.Contains(string(body), `"status":"degraded"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	missing = nil
+	if status, body = s.Health(); status != 200 || strings.Contains(string(body), "token_keys") {
+		t.Errorf("%d %s", status, body)
 	}
 }
 

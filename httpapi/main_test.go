@@ -22,10 +22,12 @@ func someStats() Stats {
 		ConnectionsAccepted: 10, ConnectionsRefused: map[string]uint64{"full": 11, "token_expired": 12},
 		ConnectionsClosed:     map[string]uint64{"client_left": 13},
 		NotificationsReceived: 20, NotificationsOffline: 21, NotificationsInvalid: map[string]uint64{"type": 22},
+		Commands: 23, CommandsInvalid: 24,
 		DeliveriesAccepted: 141, DeliveriesSent: 30, DeliveriesFailed: map[string]uint64{"queue_full": 31, "gone": 32},
 		DeliveriesWaiting: 48,
-		BytesReceived:     40, BytesSent: 41, PingsSent: 42, GapNotices: 43,
+		BytesReceived:     40, BytesSent: 41, PingsSent: 42, GapNotices: 43, TextPongs: 46,
 		RedisConnected: true, RedisPing: 1500 * time.Microsecond, RedisReconnects: 43,
+		TokenChecks: 46, JWKSKeys: 47, JWKSRefreshes: map[string]uint64{"ok": 48, "failed": 49},
 		LogLinesDropped: 44, AlertsDropped: 45,
 	}
 }

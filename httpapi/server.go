@@ -28,6 +28,7 @@ type Server struct {
 	cfg      Config             // Static.
 	http     *http.Server       // Static.
 	scrapes  http.Handler       // Static.
+	history  *history           // Any goroutine; nil without a console.
 	deep     *deepCheck         // Any goroutine.
 	stop     context.CancelFunc // Any goroutine. Ends deep checks.
 	listener net.Listener       // Set by Listen, before Run and Addr are called.
@@ -42,6 +43,9 @@ func New(cfg Config) *Server {
 		scrapes: scrapes(cfg),
 		deep:    &deepCheck{probe: cfg.Probe, ctx: ctx, logger: cfg.Logger},
 		stop:    stop,
+	}
+	if cfg.Console {
+		s.history = &history{stats: cfg.Stats}
 	}
 	s.http = &http.Server{
 		Handler:           s.Handler(),
@@ -87,6 +91,9 @@ func (s *Server) Run(ctx context.Context) error {
 		if err := s.Listen(); err != nil {
 			return err
 		}
+	}
+	if s.history != nil {
+		go s.history.run(ctx)
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(s.listener) }()

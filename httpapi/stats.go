@@ -22,6 +22,9 @@ type Stats struct {
 	NotificationsOffline  uint64            // for a user without a connection here
 	NotificationsInvalid  map[string]uint64 // by what was wrong with the payload
 
+	Commands        uint64 // from Redis, about users' connections: done
+	CommandsInvalid uint64 // skipped for their content
+
 	DeliveriesAccepted uint64            // a notification for one connection
 	DeliveriesSent     uint64            // the kernel took the last byte
 	DeliveriesFailed   map[string]uint64 // by reason
@@ -31,6 +34,7 @@ type Stats struct {
 	BytesSent     uint64 // to clients
 	PingsSent     uint64
 	GapNotices    uint64 // given to clients of which notifications were lost
+	TextPongs     uint64 // given to clients that sent {"type":"ping"}
 
 	Sockets          int    // of clients, in every state
 	SocketsLingering int    // ended, waiting for the client to close
@@ -44,6 +48,10 @@ type Stats struct {
 	RedisConnected  bool
 	RedisPing       time.Duration // last round trip
 	RedisReconnects uint64
+
+	TokenChecks   int               // handshakes whose token is checked, or waits to be, off the loops
+	JWKSKeys      int               // public keys from the JWKS
+	JWKSRefreshes map[string]uint64 // fetches of the JWKS, by result; nil without one
 
 	LogLinesDropped uint64
 	AlertsDropped   uint64
@@ -81,6 +89,11 @@ func table() []metric {
 		{name: "roost_notifications_invalid_total", kind: counter, help: "Notifications skipped for their content, by reason.",
 			label: "reason", values: func(s *Stats) map[string]uint64 { return s.NotificationsInvalid }},
 
+		{name: "roost_commands_total", kind: counter, help: "Commands about users' connections that were done.",
+			value: func(s *Stats) float64 { return float64(s.Commands) }},
+		{name: "roost_commands_invalid_total", kind: counter, help: "Commands skipped for their content.",
+			value: func(s *Stats) float64 { return float64(s.CommandsInvalid) }},
+
 		{name: "roost_deliveries_accepted_total", kind: counter, help: "Notifications accepted for a connection, once for each.",
 			value: func(s *Stats) float64 { return float64(s.DeliveriesAccepted) }},
 		{name: "roost_deliveries_sent_total", kind: counter, help: "Deliveries whose last byte the kernel took.",
@@ -97,6 +110,8 @@ func table() []metric {
 		{name: "roost_pings_sent_total", kind: counter, help: "Pings sent to clients.",
 			value: func(s *Stats) float64 { return float64(s.PingsSent) }},
 
+		{name: "roost_client_pings_total", kind: counter, help: "Text messages {\"type\":\"ping\"} from clients that were answered.",
+			value: func(s *Stats) float64 { return float64(s.TextPongs) }},
 		{name: "roost_gap_notices_total", kind: counter, help: "Notices to clients that notifications for them were lost.",
 			value: func(s *Stats) float64 { return float64(s.GapNotices) }},
 
@@ -123,6 +138,13 @@ func table() []metric {
 			value: func(s *Stats) float64 { return s.RedisPing.Seconds() }},
 		{name: "roost_redis_reconnects_total", kind: counter, help: "Times that the subscription was made anew.",
 			value: func(s *Stats) float64 { return float64(s.RedisReconnects) }},
+
+		{name: "roost_token_checks", kind: gauge, help: "Handshakes whose token is being checked by a worker, or waits for one.",
+			value: func(s *Stats) float64 { return float64(s.TokenChecks) }},
+		{name: "roost_jwks_keys", kind: gauge, help: "Public keys from the JWKS that tokens are checked with.",
+			value: func(s *Stats) float64 { return float64(s.JWKSKeys) }},
+		{name: "roost_jwks_refreshes_total", kind: counter, help: "Fetches of the JWKS, by result; after one that failed the keys stay.",
+			label: "result", values: func(s *Stats) map[string]uint64 { return s.JWKSRefreshes }},
 
 		{name: "roost_log_lines_dropped_total", kind: counter, help: "Log lines left out because they were not read in time.",
 			value: func(s *Stats) float64 { return float64(s.LogLinesDropped) }},

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"roost/wsproto"
 )
 
 // countingConn is a connection that allocates nothing.
@@ -15,6 +17,8 @@ type countingConn struct {
 func (c *countingConn) HubLink() *Link        { return &c.link }
 func (c *countingConn) Deliver(*Notification) { c.n++ }
 func (c *countingConn) Replaced()             {}
+
+func (c *countingConn) Disconnect(wsproto.CloseCode, string) {}
 
 // admitted is a hub with perUser connections of each of its users, n in all.
 type admitted struct {

@@ -16,23 +16,28 @@ func (h *Hub) Deliver(user, payload string) {
 	hash := h.hash(user)
 	only, several := h.shard(hash).collect(user, hash, &h.spareBatch)
 	defer h.spareBatch.keep(several)
+	trace := h.NewTrace(user, len(payload))
 	if only == nil && several == nil {
 		if !probe {
 			h.stats.offline.Add(1)
 		}
+		trace.nobody("offline")
 		return
 	}
 	envelope, problem := h.read(payload)
 	if problem != invalidNone {
 		h.stats.invalid[problem].Add(1)
 		h.invalidLog.warn(user, problem, len(payload))
+		trace.nobody(problem.String())
 		return
 	}
-	n := &Notification{Frame: envelope.frame(h.stamper.stamp(h.cfg.Now()))}
+	n := &Notification{Frame: envelope.frame(h.stamper.stamp(h.cfg.Now())), Trace: trace}
 	if several == nil {
+		trace.goes(envelope.kind, 1)
 		only.Deliver(n)
 		return
 	}
+	trace.goes(envelope.kind, len(several.conns))
 	for _, c := range several.conns {
 		c.Deliver(n)
 	}

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"roost/wsproto"
 )
 
 // What Admit returns when there is no room.
@@ -33,6 +35,12 @@ type Conn interface {
 	// is called without locks, from the goroutine that called Admit, and must
 	// not wait.
 	Replaced()
+
+	// Disconnect tells the connection to end with a close frame of code and
+	// reason, behind what was delivered to it. It is not admitted any longer,
+	// and may be closed by then. It is called without locks, from the goroutine
+	// that called Hub.Control, and must not wait.
+	Disconnect(code wsproto.CloseCode, reason string)
 }
 
 // Notification is one message on its way to the connections of a user. It is
@@ -40,6 +48,9 @@ type Conn interface {
 type Notification struct {
 	// Frame is a complete WebSocket text frame that carries the envelope.
 	Frame []byte
+
+	// Trace is told what becomes of it, once for each connection. It may be nil.
+	Trace *Trace
 }
 
 // Config is what a Hub can be told. Its zero value is a hub without a limit.
@@ -81,8 +92,10 @@ type Hub struct {
 	users       atomic.Int64
 	stats       counters
 	invalidLog  *invalidLog
+	commandLog  *invalidLog // its own, so that neither flood hides the other
 	stamper     stamper
 	spareBatch  spareBatch
+	watches     watches
 	changed     chan struct{} // holds one token while marks wait to be taken
 }
 
@@ -96,6 +109,7 @@ func New(cfg Config) *Hub {
 	}
 	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), changed: make(chan struct{}, 1)}
 	h.invalidLog = newInvalidLog(cfg.Logger)
+	h.commandLog = newInvalidLog(cfg.Logger)
 	for i := range h.shards {
 		h.shards[i].limit, h.shards[i].replace = cfg.MaxPerUser, cfg.ReplaceOldest
 		if cfg.TrackPresence {
@@ -138,7 +152,7 @@ func (h *Hub) Admit(c Conn, user string) (total, ofUser int, err error) {
 
 // Remove takes an admitted connection out again, and returns how many are left,
 // in all and of its user. Removing one that is not admitted does nothing. The
-// connection's own loop calls it.
+// connection's own loop calls it, and Control.
 func (h *Hub) Remove(c Conn) (total, ofUser int) {
 	link := c.HubLink()
 	ofUser, marked, was := h.shard(link.hash).remove(link)

@@ -14,8 +14,9 @@ type fakeConn struct {
 	link     Link
 	replaced atomic.Bool
 
-	mu  sync.Mutex
-	got []string // guarded by mu
+	mu          sync.Mutex
+	got         []string     // guarded by mu
+	disconnects []disconnect // guarded by mu: what it was told
 }
 
 func (c *fakeConn) HubLink() *Link { return &c.link }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// invalidLog warns about unusable notifications, a few lines a second at most:
-// one broken backend must not turn the log into a flood. Any goroutine.
+// invalidLog warns about unusable notifications or commands, a few lines a
+// second at most: one broken backend must not turn the log into a flood. Any goroutine.
 type invalidLog struct {
 	logger  *slog.Logger
 	limit   *rate.Limiter
@@ -27,5 +27,15 @@ func (l *invalidLog) warn(user string, problem Invalid, size int) {
 		return
 	}
 	l.logger.Warn("notification skipped", "reason", problem.String(), "expected", `{"type":string,"payload":any}`,
+		"user_id", user, "bytes", size, "similar_lines_left_out", l.leftOut.Swap(0))
+}
+
+// warnCommand doesn't show the payload either: it may be a notification that went to the wrong channel.
+func (l *invalidLog) warnCommand(user string, problem error, size int) {
+	if !l.limit.Allow() {
+		l.leftOut.Add(1)
+		return
+	}
+	l.logger.Warn("command skipped", "reason", problem, "expected", `{"disconnect":{"code":4403,"reason":"signed out"}}`,
 		"user_id", user, "bytes", size, "similar_lines_left_out", l.leftOut.Swap(0))
 }

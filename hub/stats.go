@@ -34,6 +34,8 @@ type counters struct {
 	received atomic.Uint64
 	offline  atomic.Uint64
 	invalid  [invalidCount]atomic.Uint64
+
+	commands, commandsInvalid atomic.Uint64
 }
 
 // Stats is what the hub has counted since it was made. The numbers are read one
@@ -46,16 +48,21 @@ type Stats struct {
 	// Invalid is how many of these could not be used, by reason. Only those for
 	// users who are here are looked at.
 	Invalid map[string]uint64
+
+	Commands        uint64 // done by Control, also where the user was not here
+	CommandsInvalid uint64 // that Control could not use
 }
 
 // Stats returns the hub's numbers. Any goroutine.
 func (h *Hub) Stats() Stats {
 	s := Stats{
-		Connections: h.Connections(),
-		Users:       h.Users(),
-		Received:    h.stats.received.Load(),
-		Offline:     h.stats.offline.Load(),
-		Invalid:     make(map[string]uint64, invalidCount-1),
+		Connections:     h.Connections(),
+		Users:           h.Users(),
+		Received:        h.stats.received.Load(),
+		Offline:         h.stats.offline.Load(),
+		Commands:        h.stats.commands.Load(),
+		CommandsInvalid: h.stats.commandsInvalid.Load(),
+		Invalid:         make(map[string]uint64, invalidCount-1),
 	}
 	for i := InvalidUTF8; i < invalidCount; i++ {
 		s.Invalid[i.String()] = h.stats.invalid[i].Load()

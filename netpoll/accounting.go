@@ -1,5 +1,7 @@
 package netpoll
 
+import "roost/hub"
+
 // Every notification that a loop takes ends in account or in fail. The server's
 // own health checks are in no count.
 
@@ -18,6 +20,12 @@ func (l *loop) fail(c *conn, why failure, n int) {
 	if !c.probe {
 		l.stats.failed[why].Add(uint64(n))
 	}
+}
+
+// failOne is fail for a notification that is in no write queue.
+func (l *loop) failOne(c *conn, n *hub.Notification, why failure) {
+	l.fail(c, why, 1)
+	n.Trace.Failed(failureNames[why])
 }
 
 // queued keeps the gauges of what is in write queues.

@@ -5,8 +5,6 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
-
-	"roost/wsproto"
 )
 
 // addresses counts connections by the client's address, IPv6 by its /64, which
@@ -91,13 +89,14 @@ func (a *addresses) leave(place uint32) {
 
 // takePlace counts a connection that is about to be admitted, and reports whether
 // its address may have one more.
-func (l *loop) takePlace(c *conn, req *wsproto.Request) bool {
+func (l *loop) takePlace(c *conn, req *request) bool {
 	limit := l.server.cfg.MaxPerAddress
 	if limit <= 0 || c.probe {
 		return true
 	}
+	client, _ := l.caller(c, req)
 	var ok bool
-	c.address, ok = l.server.crowd.take(l.server.cfg.Gate.Client(req, peer(c.fd).Addr()), limit)
+	c.address, ok = l.server.crowd.take(client.Addr(), limit)
 	return ok
 }
 

@@ -19,10 +19,25 @@ type Config struct {
 
 	Logger *slog.Logger // must not block: loops log; nil is slog.Default()
 
+	// Now is the clock on the wall, by which tokens expire and notices say when
+	// something was lost; nil is time.Now. Every deadline and interval goes by
+	// another clock, which nobody sets.
+	Now func() time.Time
+
+	// ConnectionLines bounds the lines a second about connects and disconnects; how
+	// many are left out is said. 0 is no bound.
+	ConnectionLines int
+
 	// Loops is the number of event loops; 0 is GOMAXPROCS. Each sleeps in a system
 	// call and may keep a slot of Go's scheduler for up to 10 ms when it does:
 	// GOMAXPROCS should be larger.
 	Loops int
+
+	// Checkers is the number of goroutines that check tokens of key pairs; 0 is Loops:
+	// with more, a storm of handshakes would keep the loops from the processors.
+	Checkers int
+	// CheckQueue is how many tokens may wait for them; what comes beyond is refused. 8192.
+	CheckQueue int
 
 	HandshakeTimeout time.Duration // from accept to the complete request head; 10 s
 	PingInterval     time.Duration // 30 s
@@ -30,6 +45,10 @@ type Config struct {
 	WriteWait        time.Duration // 10 s
 	LingerTimeout    time.Duration // from the last words to the end at the latest; 2 s
 	RetryAfter       time.Duration // what a refused client is told to wait; 5 s
+
+	// ProxyProtocol has every connection from an address that Gate trusts begin with a PROXY header, version 1
+	// or 2, which names the client. Others may send none.
+	ProxyProtocol bool
 
 	MaxPerAddress  int // connections from one address, IPv6 by its /64; 0 is no bound
 	HandshakeRate  int // upgrades a second that are looked at; 0 is no bound
@@ -90,6 +109,8 @@ func (c Config) withDefaults(procs int) Config {
 		}
 	}
 	fillInt(&c.Loops, procs)
+	fillInt(&c.Checkers, c.Loops)
+	fillInt(&c.CheckQueue, 8192)
 	fillInt(&c.QueueMessages, 256)
 	fillInt(&c.QueueBytes, 1<<20)
 	fillInt(&c.MailboxItems, 16384)
@@ -99,6 +120,9 @@ func (c Config) withDefaults(procs int) Config {
 	c.ReadBuffer = max(c.ReadBuffer, 4096)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Health == nil {
 		c.Health = func() (int, []byte) { return 200, []byte("{}") }

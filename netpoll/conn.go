@@ -12,6 +12,7 @@ type state uint8
 
 const (
 	stateOpening state = iota
+	stateChecking
 	stateOpen
 	stateClosing
 	stateLingering
@@ -35,7 +36,7 @@ type conn struct {
 	address uint32  // static once admitted: its place in the server's addresses; 0: none
 
 	out  *outQueue // nil while nothing waits to be written
-	part *part     // nil but in the middle of a head, of a message, or of ending
+	part *part     // nil but in the middle of a head, of a check, of a message, or of ending
 
 	fd      int32 // static; another's once the state is closed
 	state   state
@@ -46,8 +47,10 @@ type conn struct {
 
 // part is what a connection needs while something is under way.
 type part struct {
-	head    []byte          // opening: the beginning of a request head that comes in pieces
+	head    []byte          // opening: the beginning of a request head that comes in pieces, its PROXY header included
 	scanned int             // opening: bytes of it in which the end has been looked for
+	check   *check          // checking: the token that a worker has
+	asks    bool            // opening: head holds more than a PROXY header
 	decoder wsproto.Decoder // open: stands in the middle of a frame or message
 
 	giveUp   time.Duration // ending: when the client has had its time
@@ -60,8 +63,8 @@ func (c *conn) HubLink() *hub.Link { return &c.link }
 // Deliver implements hub.Conn: it puts n into the mailbox of the connection's
 // loop, waiting while that is full. Server.Flush sends it on its way.
 func (c *conn) Deliver(n *hub.Notification) {
-	if !c.loop.mail.push(c, n) && !c.probe {
-		c.loop.stats.failed[failedClosed].Add(1)
+	if !c.loop.mail.push(c, n) {
+		c.loop.failOne(c, n, failedClosed)
 	}
 }
 

@@ -78,6 +78,6 @@ func (l *loop) abandonMail() {
 	rest := append(l.batch[l.next:], l.mail.take(nil)...)
 	l.batch, l.next = nil, 0
 	for _, item := range rest {
-		l.fail(item.c, failedClosed, 1)
+		l.failOne(item.c, item.n, failedClosed)
 	}
 }

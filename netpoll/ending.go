@@ -112,7 +112,7 @@ func (l *loop) forget(c *conn) {
 	}
 	l.abandonQueue(c)
 	l.forgetHead(c)
-	delete(l.talkers, c)
+	l.talkers.forget(c)
 	l.ceaseOpening(c)
 	l.leavePlace(c)
 	c.state = stateClosed

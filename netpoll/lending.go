@@ -32,6 +32,7 @@ func (l *loop) abandonQueue(c *conn) {
 	}
 	n := c.out.notifications()
 	l.fail(c, failedClosed, n)
+	c.out.traceFailed(failedClosed)
 	l.queued(c, -n, -c.out.bytes)
 	l.returnQueue(c)
 }

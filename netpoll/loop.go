@@ -14,7 +14,7 @@ import (
 const (
 	// eventBatch is how many events a loop takes from its epoll at once.
 	eventBatch = 128
-	// drainEvery is after how many of them it looks into its mailbox: 128
+	// drainEvery is after how many of them, and of tasks, it looks into its mailbox: 128
 	// handshakes would hold deliveries up for milliseconds.
 	drainEvery = 16
 	// drainBatch is how many deliveries a loop takes from its mailbox before it
@@ -112,7 +112,7 @@ func (l *loop) handle(events []unix.EpollEvent) {
 		}
 		l.event(&events[i])
 	}
-	l.tasks.run()
+	l.tasks.run(l.drain)
 	l.runTimers()
 	l.round.goOn(l)
 	l.drain()

@@ -3,7 +3,7 @@ package netpoll
 import (
 	"bytes"
 	"errors"
-	"time"
+	"net/netip"
 
 	"roost/hub"
 	"roost/wsproto"
@@ -20,48 +20,67 @@ func (l *loop) open(fd int) {
 	l.at(c, now+l.server.cfg.HandshakeTimeout)
 }
 
-// readHead takes bytes of a request head. Until it is complete nothing is
-// parsed, and what came is copied only if it did not come in one piece.
+// readHead takes bytes of a request head, with the PROXY header before it where one has to be. Until the
+// head is complete nothing else is parsed, and what came is copied only if it did not come in one piece. Of a
+// PROXY header nothing is kept but its bytes: with each piece it is read again.
 func (l *loop) readHead(c *conn, b []byte) {
 	scanned := 0
 	if c.part != nil {
 		scanned = c.part.scanned
 		b = append(c.part.head, b...)
 	}
-	end := wsproto.HeadEnd(b, scanned)
+	header, ok := l.readProxyHeader(c, b)
+	if !ok {
+		return
+	}
+	head := b[header.Size:]
+	end := wsproto.HeadEnd(head, scanned-header.Size)
 	switch {
-	case end > wsproto.MaxHead || (end == 0 && len(b) >= wsproto.MaxHead):
-		l.refuse(c, wsproto.RefuseHeadTooLarge(), ReasonAnswered)
+	case end > wsproto.MaxHead || (end == 0 && len(head) >= wsproto.MaxHead):
+		l.refuse(c, request{named: header.Source}, wsproto.RefuseHeadTooLarge(), ReasonAnswered)
 	case end == 0:
-		l.keepHead(c, b)
+		l.keepHead(c, b, len(head) > 0)
 	default:
 		l.forgetHead(c)
-		l.decide(c, b[:end], b[end:])
+		l.decide(c, header.Source, head[:end], head[end:])
 	}
 }
 
-// keepHead keeps the beginning of a head until more of it comes.
-func (l *loop) keepHead(c *conn, b []byte) {
+// keepHead keeps the beginning of a head until more of it comes. asks says whether b holds any of the request.
+func (l *loop) keepHead(c *conn, b []byte, asks bool) {
 	if c.part == nil {
-		l.stats.heads.Add(1)
 		c.part = &part{head: bytes.Clone(b)}
 	} else {
 		c.part.head = b
 	}
 	c.part.scanned = len(b)
+	if asks && !c.part.asks {
+		c.part.asks = true
+		l.stats.heads.Add(1)
+	}
 }
 
 // forgetHead lets go of what keepHead kept.
 func (l *loop) forgetHead(c *conn) {
-	if c.state == stateOpening && c.part != nil {
-		c.part = nil
+	if c.state != stateOpening || c.part == nil {
+		return
+	}
+	if c.part.asks {
 		l.stats.heads.Add(-1)
 	}
+	c.part = nil
+}
+
+// request is what a client asks for.
+type request struct {
+	wsproto.Request
+	named netip.AddrPort // the client, as a PROXY header has it; the zero value: none does
 }
 
 // decide does what a complete head asks for. more is what came behind it.
-func (l *loop) decide(c *conn, head, more []byte) {
-	req, refusal := l.server.cfg.Gate.Read(head)
+func (l *loop) decide(c *conn, named netip.AddrPort, head, more []byte) {
+	asked, refusal := l.server.cfg.Gate.Read(head)
+	req := request{asked, named}
 	switch {
 	case refusal != nil:
 		l.reject(c, req, refusal)
@@ -76,13 +95,24 @@ func (l *loop) decide(c *conn, head, more []byte) {
 
 // identify finds out who asks for an upgrade. What costs nothing is looked at
 // before the token, which costs the most of a handshake.
-func (l *loop) identify(c *conn, req wsproto.Request, more []byte) {
+func (l *loop) identify(c *conn, req request, more []byte) {
 	if !req.Probe && l.server.tooManyHandshakes() {
 		l.reject(c, req, wsproto.RefuseBusy(l.server.retryAfter()))
 		return
 	}
-	refusal := l.server.cfg.Gate.Identify(&req, time.Now())
+	refusal, later := l.server.cfg.Gate.Identify(&req.Request, l.server.cfg.Now())
+	if later {
+		l.checkLater(c, req, more)
+		return
+	}
+	l.identified(c, req, refusal, more)
+}
+
+// identified goes on when it is known who asks, or why nobody is let in.
+func (l *loop) identified(c *conn, req request, refusal *wsproto.Refusal, more []byte) {
 	switch {
+	case refusal != nil && refusal.Reason == wsproto.ReasonKeyPending:
+		l.reject(c, req, wsproto.RefuseKeyPending(l.server.retryAfter()))
 	case refusal != nil:
 		l.reject(c, req, refusal)
 	case l.server.draining.Load() && !req.Probe:
@@ -95,7 +125,7 @@ func (l *loop) identify(c *conn, req wsproto.Request, more []byte) {
 // admit registers the connection first and answers second: a notification that
 // the client's own onopen causes must find it, and since deliveries are items of
 // the loop's queue they can't overtake the 101.
-func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
+func (l *loop) admit(c *conn, req request, more []byte) {
 	c.probe = req.Probe // before others can find the connection
 	if !l.takePlace(c, &req) {
 		l.reject(c, req, wsproto.RefuseAddressFull(l.server.retryAfter()))
@@ -114,13 +144,14 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 	if l.server.cfg.CloseOnExpiry {
 		c.expireAt(req.Expires)
 	}
+	l.server.conns.setOpened(c.fd, now)
 	l.ceaseOpening(c)
-	c.state = stateOpen
+	c.state, c.part = stateOpen, nil
 	c.heard, c.pinged = instantOf(now), l.beforeFirstPing(now)
 	l.newcomers.trim()
 	if !c.probe {
 		l.stats.opened.Add(1)
-		l.logConnected(c, total, ofUser)
+		l.logConnected(c, &req, total, ofUser)
 	}
 	l.schedule(c, now)
 	l.sendNow(c, req.AppendUpgrade(l.scratch[:0]))
@@ -129,13 +160,19 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 	}
 }
 
-// refuse answers a handshake with something other than a 101, and ends.
-func (l *loop) refuse(c *conn, refusal *wsproto.Refusal, why Reason) {
-	l.stats.refused[refusal.Reason].Add(1)
-	if why == ReasonHandshake && c.part == nil {
-		// Nothing ever came: an answer would be to nobody's question.
+// refuse answers a handshake with something other than a 101, and ends. req is what is known of it.
+func (l *loop) refuse(c *conn, req request, refusal *wsproto.Refusal, why Reason) {
+	l.noteRefusal(c, &req, refusal)
+	if why == ReasonHandshake && (c.part == nil || !c.part.asks) {
+		// Nothing ever came, or only a proxy's word: an answer would be to nobody's question.
 		l.drop(c, why)
 		return
 	}
 	l.end(c, why, refusal.Append(l.scratch[:0]))
+}
+
+// noteRefusal counts a refusal, and logs it where somebody looks for the cause of one.
+func (l *loop) noteRefusal(c *conn, req *request, refusal *wsproto.Refusal) {
+	l.stats.refused[refusal.Reason].Add(1)
+	l.logRefused(c, req, refusal)
 }

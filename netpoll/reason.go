@@ -6,24 +6,25 @@ type Reason uint8
 
 // Why connections end.
 const (
-	reasonNone       Reason = iota
-	ReasonClient            // the client sent a close frame
-	ReasonGone              // the client closed or reset TCP without a close frame
-	ReasonPongWait          // nothing came from the client for WS_PONG_WAIT
-	ReasonWriteWait         // the client took nothing for WS_WRITE_WAIT while data waited
-	ReasonProtocol          // the client broke RFC 6455
-	ReasonInvalid           // the client sent text that is not UTF-8
-	ReasonTooBig            // the client sent more than WS_MAX_MESSAGE_SIZE
-	ReasonSlow              // a notification found its write queue full, and WS_SLOW_CONSUMER is close
-	ReasonTooFast           // the client sent more than WS_MESSAGE_RATE allows
-	ReasonReplaced          // the user has opened a newer connection, and may have no more
-	ReasonExpired           // the token has expired, and WS_CLOSE_ON_EXPIRY is set
-	ReasonShutdown          // the server stops
-	ReasonRestart           // the server ends because it can't do its work
-	ReasonWriteError        // the socket failed while being written to
-	ReasonPanic             // the server failed while serving this connection
-	ReasonHandshake         // no complete request head within WS_HANDSHAKE_TIMEOUT
-	ReasonAnswered          // an HTTP answer was sent and that was all: refusals, /health
+	reasonNone         Reason = iota
+	ReasonClient              // the client sent a close frame
+	ReasonGone                // the client closed or reset TCP without a close frame
+	ReasonPongWait            // nothing came from the client for WS_PONG_WAIT
+	ReasonWriteWait           // the client took nothing for WS_WRITE_WAIT while data waited
+	ReasonProtocol            // the client broke RFC 6455
+	ReasonInvalid             // the client sent text that is not UTF-8
+	ReasonTooBig              // the client sent more than WS_MAX_MESSAGE_SIZE
+	ReasonSlow                // a notification found its write queue full, and WS_SLOW_CONSUMER is close
+	ReasonTooFast             // the client sent more than WS_MESSAGE_RATE allows
+	ReasonReplaced            // the user has opened a newer connection, and may have no more
+	ReasonExpired             // the token has expired, and WS_CLOSE_ON_EXPIRY is set
+	ReasonShutdown            // the server stops
+	ReasonRestart             // the server ends because it can't do its work
+	ReasonWriteError          // the socket failed while being written to
+	ReasonDisconnected        // a backend commanded it
+	ReasonPanic               // the server failed while serving this connection
+	ReasonHandshake           // no complete request head within WS_HANDSHAKE_TIMEOUT
+	ReasonAnswered            // an HTTP answer was sent and that was all: refusals, /health
 	reasonCount
 
 	// lastOpenReason ends those that a connection can have which got its 101.
@@ -31,24 +32,25 @@ const (
 )
 
 var reasonNames = [reasonCount]string{
-	reasonNone:       "none",
-	ReasonClient:     "client_closed",
-	ReasonGone:       "client_gone",
-	ReasonPongWait:   "pong_timeout",
-	ReasonWriteWait:  "write_timeout",
-	ReasonProtocol:   "protocol_error",
-	ReasonInvalid:    "invalid_text",
-	ReasonTooBig:     "message_too_big",
-	ReasonSlow:       "slow_consumer",
-	ReasonTooFast:    "message_rate",
-	ReasonReplaced:   "replaced",
-	ReasonExpired:    "token_expired",
-	ReasonShutdown:   "shutdown",
-	ReasonRestart:    "restart",
-	ReasonWriteError: "write_error",
-	ReasonPanic:      "panic",
-	ReasonHandshake:  "handshake_timeout",
-	ReasonAnswered:   "answered",
+	reasonNone:         "none",
+	ReasonClient:       "client_closed",
+	ReasonGone:         "client_gone",
+	ReasonPongWait:     "pong_timeout",
+	ReasonWriteWait:    "write_timeout",
+	ReasonProtocol:     "protocol_error",
+	ReasonInvalid:      "invalid_text",
+	ReasonTooBig:       "message_too_big",
+	ReasonSlow:         "slow_consumer",
+	ReasonTooFast:      "message_rate",
+	ReasonReplaced:     "replaced",
+	ReasonExpired:      "token_expired",
+	ReasonShutdown:     "shutdown",
+	ReasonRestart:      "restart",
+	ReasonWriteError:   "write_error",
+	ReasonDisconnected: "disconnected",
+	ReasonPanic:        "panic",
+	ReasonHandshake:    "handshake_timeout",
+	ReasonAnswered:     "answered",
 }
 
 // String returns the reason as logs and metrics name it.

@@ -30,13 +30,13 @@ func (s *Server) retryAfter() time.Duration {
 // reject refuses a request that was complete: with an HTTP answer, or, where
 // Config.RejectAfterUpgrade says so and the request is good enough for it, with a
 // 101 and a close frame that a page can read.
-func (l *loop) reject(c *conn, req wsproto.Request, refusal *wsproto.Refusal) {
+func (l *loop) reject(c *conn, req request, refusal *wsproto.Refusal) {
 	if l.server.cfg.RejectAfterUpgrade {
 		if words, ok := req.AppendRejection(l.scratch[:0], refusal); ok {
-			l.stats.refused[refusal.Reason].Add(1)
+			l.noteRefusal(c, &req, refusal)
 			l.end(c, ReasonAnswered, words)
 			return
 		}
 	}
-	l.refuse(c, refusal, ReasonAnswered)
+	l.refuse(c, req, refusal, ReasonAnswered)
 }

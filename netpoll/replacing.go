@@ -14,8 +14,6 @@ func (c *conn) Replaced() {
 	l.do(func() {
 		defer l.guard(c)
 		l.drainAll()
-		if c.state == stateOpen {
-			l.end(c, ReasonReplaced, wsproto.AppendClose(l.scratch[:0], closeReplaced, "replaced by a newer connection of this user"))
-		}
+		l.end(c, ReasonReplaced, wsproto.AppendClose(l.scratch[:0], closeReplaced, "replaced by a newer connection of this user"))
 	})
 }

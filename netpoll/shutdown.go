@@ -50,6 +50,7 @@ func (s *Server) Shutdown(ctx context.Context, bye Farewell) error {
 	s.waitEmpty(ctx, 2*s.cfg.LingerTimeout)
 	left := s.accepts.sockets.Load()
 	s.stopLoops()
+	s.lines.tell()
 	if left > 0 {
 		return fmt.Errorf("netpoll: %d sockets were cut: %w", left, cmp.Or(ctx.Err(), errStillThere))
 	}
@@ -87,7 +88,7 @@ func (l *loop) endAll(all bool, bye Farewell) {
 		switch {
 		case c.state == stateOpen:
 			l.end(c, bye.Reason, frame)
-		case c.state == stateOpening && all:
+		case (c.state == stateOpening || c.state == stateChecking) && all:
 			l.drop(c, bye.Reason)
 		}
 	})
@@ -113,10 +114,10 @@ func (s *Server) waitServed(ctx context.Context) {
 	}
 }
 
-// serving counts sockets in the middle of a request or of their ending.
+// serving counts sockets in the middle of a request, of its check or of their ending.
 func (s *Server) serving() (n int64) {
 	for _, l := range s.loops {
-		n += l.stats.ending.Load() + l.stats.heads.Load()
+		n += l.stats.ending.Load() + l.stats.heads.Load() + l.stats.checking.Load()
 	}
 	return n
 }

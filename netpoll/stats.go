@@ -23,8 +23,10 @@ type loopStats struct {
 	health      atomic.Uint64              // /health answers
 	pings       atomic.Uint64
 	messages    atomic.Uint64 // from clients
+	textPongs   atomic.Uint64 // answers to pings in text
 	stalled     atomic.Int64  // connections that the kernel takes nothing for
 	opening     atomic.Int64  // connections that have not completed their request head
+	checking    atomic.Int64  // connections whose token a worker has
 	heads       atomic.Int64  // connections with a part of their request head
 	ending      atomic.Int64  // connections that have, or wait for, their last words
 	lingering   atomic.Int64  // of these: only waiting for the client to close
@@ -65,10 +67,12 @@ type Stats struct {
 	QueuedBytes int
 	Stalled     int // connections that the kernel takes nothing for now
 	Lingering   int
+	Checking    int    // handshakes whose token is checked, or waits to be, off the loops
 	LingerCut   uint64 // closed without waiting for the client, because too many lingered
 
 	BytesIn, BytesOut, Writes uint64
 	Pings, ClientMessages     uint64
+	TextPongs                 uint64 // given to clients that sent a ping in text
 	GapNotices                uint64 // given to clients of which notifications were lost
 	Panics                    uint64
 }
@@ -140,12 +144,14 @@ func (l *loop) addTo(sum *Stats) {
 	sum.QueuedBytes += int(st.queuedBytes.Load())
 	sum.Stalled += int(st.stalled.Load())
 	sum.Lingering += int(st.lingering.Load())
+	sum.Checking += int(st.checking.Load())
 	sum.LingerCut += st.lingerCut.Load()
 	sum.BytesIn += st.bytesIn.Load()
 	sum.BytesOut += st.bytesOut.Load()
 	sum.Writes += st.writes.Load()
 	sum.Pings += st.pings.Load()
 	sum.ClientMessages += st.messages.Load()
+	sum.TextPongs += st.textPongs.Load()
 	sum.GapNotices += st.notices.Load()
 	sum.Panics += st.panics.Load()
 }

@@ -3,15 +3,20 @@ package netpoll
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // pageSize is how many descriptors share a page of the table.
 const pageSize = 1024
 
-type page [pageSize]atomic.Pointer[conn]
+type page struct {
+	conns  [pageSize]atomic.Pointer[conn]
+	opened [pageSize]atomic.Uint32 // when conns were admitted, in seconds since the server started
+}
 
-// table finds the connection that has a descriptor: eight bytes a connection,
-// since the kernel gives out the lowest free number. The zero value is empty.
+// table finds the connection that has a descriptor, and keeps what is rarely
+// asked for: twelve bytes a connection, since the kernel gives out the lowest free
+// number. The zero value is empty.
 //
 // A loop writes the entries of its own connections, and any loop may read any:
 // the number of a connection that was closed a moment ago can be that of another
@@ -27,7 +32,7 @@ func (t *table) get(fd int32) *conn {
 	if pages == nil || int(fd)/pageSize >= len(*pages) {
 		return nil
 	}
-	return (*pages)[fd/pageSize][fd%pageSize].Load()
+	return (*pages)[fd/pageSize].conns[fd%pageSize].Load()
 }
 
 // set says whose fd is; c is nil once it is nobody's.
@@ -36,7 +41,17 @@ func (t *table) set(fd int32, c *conn) {
 	if pages == nil || int(fd)/pageSize >= len(*pages) {
 		pages = t.extend(int(fd)/pageSize + 1)
 	}
-	(*pages)[fd/pageSize][fd%pageSize].Store(c)
+	(*pages)[fd/pageSize].conns[fd%pageSize].Store(c)
+}
+
+// setOpened says when the connection that has fd was admitted.
+func (t *table) setOpened(fd int32, when time.Duration) {
+	(*t.pages.Load())[fd/pageSize].opened[fd%pageSize].Store(uint32(when / time.Second))
+}
+
+// opened returns when that was, to the second.
+func (t *table) opened(fd int32) time.Duration {
+	return time.Duration((*t.pages.Load())[fd/pageSize].opened[fd%pageSize].Load()) * time.Second
 }
 
 // extend makes room for n pages.

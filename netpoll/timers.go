@@ -67,7 +67,10 @@ func (l *loop) due(c *conn, now time.Duration) {
 	cfg := &l.server.cfg
 	switch {
 	case c.state == stateOpening:
-		l.refuse(c, wsproto.RefuseTimeout(), ReasonHandshake)
+		l.refuse(c, l.askedSoFar(c), wsproto.RefuseTimeout(), ReasonHandshake)
+		return
+	case c.state == stateChecking:
+		l.checkTooLate(c)
 		return
 	case c.state == stateClosing || c.state == stateLingering:
 		l.dueEnding(c, now)

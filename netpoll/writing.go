@@ -14,7 +14,7 @@ import (
 func (l *loop) deliver(item delivery) {
 	defer l.guard(item.c)
 	if item.c.state != stateOpen {
-		l.fail(item.c, failedClosed, 1)
+		l.failOne(item.c, item.n, failedClosed)
 		return
 	}
 	l.enqueue(item.c, item.n)
@@ -29,7 +29,7 @@ func (l *loop) enqueue(c *conn, n *hub.Notification) {
 			l.flush(c)
 		}
 		if c.state != stateOpen {
-			l.fail(c, failedClosed, 1)
+			l.failOne(c, n, failedClosed)
 			return
 		}
 	}
@@ -38,7 +38,7 @@ func (l *loop) enqueue(c *conn, n *hub.Notification) {
 		l.dirty = append(l.dirty, c)
 	}
 	if why, full := l.full(c.out, n); full {
-		l.fail(c, why, 1)
+		l.failOne(c, n, why)
 		l.slowConsumer(c, why)
 		return
 	}
@@ -177,4 +177,18 @@ func (l *loop) sendPong(c *conn, payload []byte) {
 		return
 	}
 	l.sendNow(c, wsproto.AppendPong(l.scratch[:0], payload))
+}
+
+// sendTextPong answers a ping in text. Where it can't leave at once one answer
+// waits for all that are asked for meanwhile, so that they cost no memory either.
+func (l *loop) sendTextPong(c *conn) {
+	switch {
+	case c.out == nil:
+		l.sendNow(c, wsproto.TextPong())
+	case c.out.textPong == nil:
+		c.out.textPong = wsproto.TextPong()
+	default:
+		return
+	}
+	l.stats.textPongs.Add(1)
 }

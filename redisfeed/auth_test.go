@@ -67,8 +67,9 @@ func refused(t *testing.T, what string, err error, want, secret string) {
 func TestNarrowACL(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	setUser(t, server.Client(), "roost", "on", ">pw", "resetchannels", "&user_noti:*", "&roost:heartbeat:*",
+	setUser(t, server.Client(), "roost", "on", ">pw", "resetchannels", "&user_noti:*", "&user_ctl:*", "&roost:heartbeat:*",
 		"-@all", "+psubscribe", "+subscribe", "+publish")
+	setUser(t, server.Client(), "old", "on", ">pw", "resetchannels", "&user_noti:*", "&roost:heartbeat:*", "+@all")
 	setUser(t, server.Client(), "deaf", "on", ">pw", "resetchannels", "&other:*", "+@all")
 
 	cfg := quick(server.Addr())
@@ -81,8 +82,10 @@ func TestNarrowACL(t *testing.T) {
 	}
 	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 
-	cfg.Username, cfg.MaxAttempts = "deaf", 1
-	refused(t, "Run", run(t, cfg, &sink).wait(t), "lacks a permission", "")
+	for _, user := range []string{"deaf", "old"} {
+		cfg.Username, cfg.MaxAttempts = user, 1
+		refused(t, "Run", run(t, cfg, &sink).wait(t), "&user_noti:* &user_ctl:* &roost:heartbeat:*", "")
+	}
 }
 
 func setUser(t *testing.T, client *redis.Client, args ...any) {

@@ -118,6 +118,7 @@ type flushCounter struct {
 }
 
 func (c *flushCounter) Deliver(string, string) { c.waiting++ }
+func (c *flushCounter) Control(string, string) {}
 
 func (c *flushCounter) Flush() {
 	select {

@@ -1,10 +1,12 @@
 // Package redisfeed carries notifications from Redis pub/sub to a [Sink].
 //
-// A [Feed] keeps one connection subscribed to the pattern user_noti:* and hands every message to the sink
-// from the goroutine that called [Feed.Run], in the order in which Redis sent them. A sink that blocks holds
+// A [Feed] keeps one connection subscribed to the patterns user_noti:* and user_ctl:* and hands every message to
+// the sink from the goroutine that called [Feed.Run], in the order in which Redis sent them. A sink that blocks holds
 // that goroutine and so, through TCP, Redis: the feed has no queue and drops nothing. What Redis itself drops
 // (its client-output-buffer-limit for pubsub: by default 32 MB, or 8 MB for a minute) ends the connection and
-// counts as a gap.
+// counts as a gap. A payload is read whole before the sink sees it, whatever its size, which only that limit and
+// Redis's proto-max-bulk-len (512 MB) bound: twice that much memory may be needed, as the one before may not be
+// collected yet.
 //
 // A second goroutine, also under Run, publishes a heartbeat on a channel that only this feed reads. It proves
 // the whole way through Redis and measures it. A connection on which nothing at all arrives for
@@ -12,8 +14,8 @@
 // Lost connections are replaced after the policy in Config; pub/sub keeps nothing for absent subscribers, so
 // each replacement is a gap, counted and logged.
 //
-// The user of the Redis ACL needs +psubscribe, +subscribe and +publish on the channels user_noti:* and
-// roost:heartbeat:*.
+// The user of the Redis ACL needs +psubscribe, +subscribe and +publish on the channels user_noti:*, user_ctl:*
+// and roost:heartbeat:*.
 //
 // The package does not look into payloads, knows neither connections nor users, does not follow Sentinel or
 // Cluster, and reads no environment. Apart from cmd it is the only one that imports go-redis.

@@ -16,7 +16,7 @@ type fakeRedis struct {
 	addr string
 
 	hello string                   // answers HELLO; empty: properly
-	mute  string                   // the kind of subscription that is not confirmed; empty: none
+	mute  string                   // the kind of subscription, or the channel, that is not confirmed; empty: none
 	after func(n int) (odd string) // sent after the n-th link's subscriptions, counted from 1; hangUp closes
 
 	mu       sync.Mutex
@@ -80,22 +80,28 @@ func (f *fakeRedis) answer(args []string) string {
 		}
 		return "*2\r\n$5\r\nproto\r\n:2\r\n"
 	case "subscribe":
-		return f.confirm("subscribe", args[1])
+		return f.confirm("subscribe", args[1:])
 	case "psubscribe":
 		f.mu.Lock()
 		f.links++
 		n := f.links
 		f.mu.Unlock()
-		return f.confirm("psubscribe", args[1]) + f.after(n)
+		return f.confirm("psubscribe", args[1:]) + f.after(n)
 	}
 	return ":0\r\n"
 }
 
-func (f *fakeRedis) confirm(kind, channel string) string {
+func (f *fakeRedis) confirm(kind string, channels []string) string {
 	if kind == f.mute {
 		return ""
 	}
-	return confirmed(kind, channel)
+	var all strings.Builder
+	for _, channel := range channels {
+		if channel != f.mute {
+			all.WriteString(confirmed(kind, channel))
+		}
+	}
+	return all.String()
 }
 
 func confirmed(kind, channel string) string {

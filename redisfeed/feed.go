@@ -7,10 +7,13 @@ import (
 	"time"
 )
 
-// Sink takes the notifications. Deliver is called by one goroutine, in the order in which Redis sent them; while it
-// blocks, nothing is read from Redis, and Run cannot end. The strings are the sink's to keep.
+// Sink takes the notifications and the commands. Deliver and Control are called by one goroutine, in the order in which
+// Redis sent them; while one blocks, nothing is read from Redis, and Run cannot end. The strings are the sink's to keep.
 type Sink interface {
 	Deliver(user, payload string)
+
+	// Control is handed what was published on user's control channel.
+	Control(user, payload string)
 
 	// Flush is called after each batch of calls to Deliver, by the same goroutine, before it waits for more. Deliver
 	// may leave the work to it.

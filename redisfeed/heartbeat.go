@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// heartbeatPrefix begins the name of each feed's own channel.
+const heartbeatPrefix = "roost:heartbeat:"
+
 // heartbeat publishes stamps on a channel of its own and measures how long they take to come back to the reader.
 type heartbeat struct {
 	channel   string // static
@@ -17,7 +20,7 @@ type heartbeat struct {
 
 func newHeartbeat(interval time.Duration) *heartbeat {
 	return &heartbeat{
-		channel:   "roost:heartbeat:" + rand.Text(), // 128 random bits: no other instance listens here
+		channel:   heartbeatPrefix + rand.Text(), // 128 random bits: no other instance listens here
 		interval:  interval,
 		start:     time.Now(),
 		connected: make(chan struct{}, 1),

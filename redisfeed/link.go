@@ -12,12 +12,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-const pattern = ChannelPrefix + "*"
+// What a link is subscribed to beside the heartbeat.
+const (
+	pattern        = ChannelPrefix + "*"
+	controlPattern = ControlPrefix + "*"
+)
 
 // readBuffer is what one read from Redis may bring: some three hundred notifications.
 const readBuffer = 64 << 10
 
-// link is one connection to Redis with both subscriptions on it. It is used once and by one goroutine: go-redis
+// link is one connection to Redis with all subscriptions on it. It is used once and by one goroutine: go-redis
 // would reconnect and resubscribe inside a call to Receive without a word, so each link has a client of its own, whose
 // dialer gives out one connection and then refuses.
 type link struct {
@@ -30,7 +34,7 @@ type link struct {
 	dialed bool
 	inSink bool // the sink's Flush runs, which go-redis calls by reading
 
-	channelOK, patternOK bool // confirmed by Redis
+	channelOK, patternOK, controlOK bool // confirmed by Redis, each by itself
 }
 
 // newLink prepares a link that ends with ctx. Nothing is sent before subscribe. flush is called on the reader's goroutine
@@ -68,13 +72,13 @@ func (l *link) dialOnce(_ context.Context, network, addr string) (net.Conn, erro
 	return conn, nil
 }
 
-// subscribe connects and asks for both subscriptions. The confirmations come through receive.
+// subscribe connects and asks for all subscriptions. The confirmations come through receive.
 func (l *link) subscribe(heartbeat string) error {
 	err := l.guard(func() error {
 		if err := l.pubsub.Subscribe(l.ctx, heartbeat); err != nil {
 			return err
 		}
-		return l.pubsub.PSubscribe(l.ctx, pattern)
+		return l.pubsub.PSubscribe(l.ctx, pattern, controlPattern)
 	})
 	// A Redis that is full says so and closes. go-redis takes no notice of an error in answer to its HELLO, and goes on
 	// writing.
@@ -116,11 +120,13 @@ func (l *link) guard(call func() error) (err error) {
 
 // confirm notes Redis's confirmation of a subscription. It is an error that Redis ended one.
 func (l *link) confirm(s *redis.Subscription) error {
-	switch s.Kind {
-	case "subscribe":
+	switch {
+	case s.Kind == "subscribe":
 		l.channelOK = true
-	case "psubscribe":
+	case s.Kind == "psubscribe" && s.Channel == pattern:
 		l.patternOK = true
+	case s.Kind == "psubscribe" && s.Channel == controlPattern:
+		l.controlOK = true
 	default:
 		return fmt.Errorf("%w: %s %q", errUnwanted, s.Kind, s.Channel)
 	}
@@ -130,8 +136,8 @@ func (l *link) confirm(s *redis.Subscription) error {
 	return nil
 }
 
-// confirmed says whether both subscriptions are.
-func (l *link) confirmed() bool { return l.channelOK && l.patternOK }
+// confirmed says whether all subscriptions are.
+func (l *link) confirmed() bool { return l.channelOK && l.patternOK && l.controlOK }
 
 // close ends the link. It leaves the PubSub alone, whose lock is still held after some of its panics; it owns nothing
 // but the socket.

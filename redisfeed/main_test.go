@@ -50,6 +50,9 @@ func (c *collector) Deliver(user, payload string) {
 
 func (*collector) Flush() {}
 
+// Control notes a command among the notifications, which shows the order.
+func (c *collector) Control(user, payload string) { c.Deliver(ControlPrefix+user, payload) }
+
 func (c *collector) all() []notification {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,6 +73,7 @@ type sinkFunc func(user, payload string)
 
 func (f sinkFunc) Deliver(user, payload string) { f(user, payload) }
 func (sinkFunc) Flush()                         {}
+func (sinkFunc) Control(_, _ string)            {}
 
 // quick is a Config with short waits. The timeout has twenty heartbeats in it, so that a machine that stands still for a
 // second fails no test.

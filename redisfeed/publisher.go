@@ -13,6 +13,9 @@ import (
 // ChannelPrefix and the user make the name of the channel on which the user's notifications are published.
 const ChannelPrefix = "user_noti:"
 
+// ControlPrefix and the user make the name of the channel on which commands about the user's connections are published.
+const ControlPrefix = "user_ctl:"
+
 // Publisher publishes notifications on a pool of ordinary connections. Any goroutine may use it.
 type Publisher struct {
 	client *redis.Client
@@ -35,6 +38,11 @@ func NewPublisher(cfg Config) (*Publisher, error) {
 // waits for an answer; a mere cancellation is seen only between its steps. A refusal wraps ErrAuth.
 func (p *Publisher) Publish(ctx context.Context, user, payload string) (receivers int64, err error) {
 	return p.publish(ctx, ChannelPrefix+user, payload)
+}
+
+// PublishControl publishes a command about a user's connections, as Publish does a notification.
+func (p *Publisher) PublishControl(ctx context.Context, user, command string) (receivers int64, err error) {
+	return p.publish(ctx, ControlPrefix+user, command)
 }
 
 func (p *Publisher) publish(ctx context.Context, channel, payload string) (int64, error) {

@@ -54,7 +54,7 @@ func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
 	}
 }
 
-// message hands a notification to the sink, or notes a heartbeat.
+// message hands a notification or a command to the sink, or notes a heartbeat.
 func (f *Feed) message(m *redis.Message) {
 	now := time.Now()
 	if m.Channel == f.beat.channel {
@@ -63,7 +63,11 @@ func (f *Feed) message(m *redis.Message) {
 		}
 		return
 	}
-	// The pattern lets nothing else through; the first colon is the prefix's last byte.
+	// The patterns let nothing else through; the first colon is the prefix's last byte.
+	if user, ok := strings.CutPrefix(m.Channel, ControlPrefix); ok {
+		f.sink.Control(user, m.Payload)
+		return
+	}
 	user := strings.TrimPrefix(m.Channel, ChannelPrefix)
 	f.monitor.message(now)
 	f.sink.Deliver(user, m.Payload)

@@ -2,11 +2,12 @@
 # Installs what the tests want besides Go, through apt-get, where it is missing:
 # a Redis server, and a C compiler for the race detector. In CI (CI=true) also
 # what is optional: a browser and systemd-analyze (without one its test skips
-# itself), shellcheck.
+# itself), shellcheck, and Python and PHP with their Redis libraries, whose
+# snippets in the docs are run. Packages that are named are optional ones too.
 set -euo pipefail
 
 missing=()
-optional=()
+optional=("$@")
 have() { command -v "$1" >/dev/null; }
 
 have redis-server || missing+=(redis-server)
@@ -15,6 +16,8 @@ if [ "${CI:-}" = true ]; then
   have chromium || have google-chrome || optional+=(chromium)
   have shellcheck || optional+=(shellcheck)
   have systemd-analyze || optional+=(systemd)
+  /usr/bin/python3 -c 'import redis, jwt' 2>/dev/null || optional+=(python3-redis python3-jwt)
+  php -r 'exit(extension_loaded("redis") ? 0 : 1);' 2>/dev/null || optional+=(php-cli php-redis)
 elif ! have chromium && ! have google-chrome; then
   echo 'no chromium: the browser test will be skipped' >&2
 fi

@@ -122,8 +122,12 @@ func parseForwarded(entry []byte) (netip.Addr, bool) {
 	return address.Unmap(), err == nil && address.Zone() == ""
 }
 
+// Trusts reports whether an address is that of a trusted proxy.
+func (g *Gate) Trusts(address netip.Addr) bool { return g.proxies.trusts(address) }
+
 // Client returns the address that limits count a request by, and lines show: that
-// of who connected to us, or, where that is a trusted proxy, whom it reports in X-Forwarded-For. It is to be called
+// of who connected to us, or, where that is a trusted proxy, whom it reports in X-Forwarded-For. Who connected is
+// the other end of the socket, or whom a PROXY header names in its place. It is to be called
 // while the head that was read is there. peer may be the zero value, and then so is the result.
 func (g *Gate) Client(request *Request, peer netip.Addr) netip.Addr {
 	if !peer.IsValid() {

@@ -314,7 +314,7 @@ func TestTicket(t *testing.T) {
 
 func TestNewGateNeedsASecret(t *testing.T) {
 	t.Parallel()
-	if _, err := NewGate(GateConfig{}); !errors.Is(err, ErrNoSecret) {
+	if _, err := NewGate(GateConfig{}); !errors.Is(err, ErrNoKeys) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -7,7 +7,10 @@ type RefusalReason uint8
 
 // The reasons, in the order in which a request can meet them.
 const (
-	ReasonHeadTooLarge        RefusalReason = iota // 431, no end within MaxHead
+	ReasonProxyMissing        RefusalReason = iota // 400, a trusted proxy sent no PROXY header
+	ReasonProxyInvalid                             // 400, or a broken one
+	ReasonProxyUntrusted                           // 400, a PROXY header from an address that is no trusted proxy
+	ReasonHeadTooLarge                             // 431, no end within MaxHead
 	ReasonHandshakeTimeout                         // 408, no end in time
 	ReasonBadRequest                               // 400, not HTTP as Roost reads it
 	ReasonHTTPVersion                              // 505
@@ -21,7 +24,8 @@ const (
 	ReasonTokenMissing                             // 401, like all that follow…
 	ReasonTokenDuplicate                           // … except this, 400
 	ReasonTokenMalformed                           // not a JWT, or longer than MaxToken
-	ReasonTokenAlgorithm                           // none, or another than HS256
+	ReasonTokenAlgorithm                           // none, or one that no key is for
+	ReasonTokenKey                                 // signed with a key that is not known
 	ReasonTokenSignature                           //
 	ReasonTokenNoExpiry                            //
 	ReasonTokenExpired                             //
@@ -35,6 +39,8 @@ const (
 	ReasonUserFull                                 // 429, that of the user's connections
 	ReasonAddressFull                              // 429, that of the address's connections
 	ReasonHandshakeRate                            // 503, handshakes come too fast
+	ReasonChecksFull                               // 503, too many tokens wait to be checked
+	ReasonKeyPending                               // 503, the token's key may be among those that are being fetched
 	ReasonDraining                                 // 503, leaving service
 
 	// RefusalReasonCount is how many reasons there are.
@@ -42,6 +48,9 @@ const (
 )
 
 var reasonNames = [RefusalReasonCount]string{
+	ReasonProxyMissing:        "proxy_header_missing",
+	ReasonProxyInvalid:        "proxy_header_invalid",
+	ReasonProxyUntrusted:      "proxy_header_untrusted",
 	ReasonHeadTooLarge:        "head_too_large",
 	ReasonHandshakeTimeout:    "handshake_timeout",
 	ReasonBadRequest:          "bad_request",
@@ -57,6 +66,7 @@ var reasonNames = [RefusalReasonCount]string{
 	ReasonTokenDuplicate:      "token_duplicate",
 	ReasonTokenMalformed:      "token_malformed",
 	ReasonTokenAlgorithm:      "token_algorithm",
+	ReasonTokenKey:            "token_key",
 	ReasonTokenSignature:      "token_signature",
 	ReasonTokenNoExpiry:       "token_no_expiry",
 	ReasonTokenExpired:        "token_expired",
@@ -70,6 +80,8 @@ var reasonNames = [RefusalReasonCount]string{
 	ReasonUserFull:            "user_full",
 	ReasonAddressFull:         "address_full",
 	ReasonHandshakeRate:       "handshake_rate",
+	ReasonChecksFull:          "token_checks_full",
+	ReasonKeyPending:          "token_key_pending",
 	ReasonDraining:            "draining",
 }
 

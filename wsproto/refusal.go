@@ -51,6 +51,15 @@ func RefuseHeadTooLarge() *Refusal { return refuseHeadTooLarge }
 // RefuseTimeout is the answer when the head did not arrive in time.
 func RefuseTimeout() *Refusal { return refuseTimeout }
 
+// RefuseProxyMissing is the answer to a trusted proxy that sends no PROXY header where one has to come.
+func RefuseProxyMissing() *Refusal { return refuseProxyMissing }
+
+// RefuseProxyInvalid is the answer to a PROXY header that is none.
+func RefuseProxyInvalid() *Refusal { return refuseProxyInvalid }
+
+// RefuseProxyUntrusted is the answer to a PROXY header from an address that is no trusted proxy.
+func RefuseProxyUntrusted() *Refusal { return refuseProxyUntrusted }
+
 // RefuseFull is the answer when a limit is reached. retryAfter is told in whole
 // seconds, rounded up, at least 1.
 func RefuseFull(retryAfter time.Duration) *Refusal {
@@ -72,6 +81,19 @@ func RefuseAddressFull(retryAfter time.Duration) *Refusal {
 func RefuseBusy(retryAfter time.Duration) *Refusal {
 	return refuseForNow(503, ReasonHandshakeRate, "too many handshakes at a time", retryAfter)
 }
+
+// RefuseChecksFull is the answer when more tokens wait to be checked than may.
+func RefuseChecksFull(retryAfter time.Duration) *Refusal {
+	return refuseForNow(503, ReasonChecksFull, "too many tokens to check at a time", retryAfter)
+}
+
+// RefuseKeyPending is the answer to a token whose key is not here yet: the keys are being fetched.
+func RefuseKeyPending(retryAfter time.Duration) *Refusal {
+	return refuseForNow(503, ReasonKeyPending, "token of a key that is not known here yet: the keys are being fetched", retryAfter)
+}
+
+// RefuseEarly is the answer to a client that says too much before it has got its own.
+func RefuseEarly() *Refusal { return refuseEarly }
 
 // RefuseDraining is the answer while this instance leaves service.
 func RefuseDraining(retryAfter time.Duration) *Refusal {

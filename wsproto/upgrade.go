@@ -1,6 +1,7 @@
 package wsproto
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
 	"time"
@@ -43,6 +44,14 @@ type Request struct {
 	protocol   bool          // Upgrade: our sub-protocol was offered
 	forwarded  forwardedFor  // Upgrade: whom proxies report; aliases the head
 	credential []byte        // Upgrade, until Identify: a token or a ticket; aliases the head
+}
+
+// Detach copies what the request has of its head, which may then go away.
+func (r *Request) Detach() {
+	r.credential = bytes.Clone(r.credential)
+	for i, field := range r.forwarded.fields {
+		r.forwarded.fields[i] = bytes.Clone(field)
+	}
 }
 
 // AppendUpgrade appends the 101 (RFC 6455 section 4.2.2). Our sub-protocol is answered

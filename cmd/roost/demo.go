@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strconv"
 	"time"
@@ -45,7 +44,7 @@ func (c *demoCmd) Run(env *environment) error {
 	return serve(env, cfg, func(s *service) {
 		url := "ws://" + s.localURL() + "/ws?token=" + token
 		c.greet(env, url, redis)
-		go c.listen(ctx, env.stdout, url, s.log)
+		go c.listen(ctx, env.stdout, s, token)
 	})
 }
 
@@ -112,10 +111,10 @@ Ctrl-C ends the demo. What follows is the server's log, and what %[2]s gets.
 }
 
 // listen is the demo's own client.
-func (c *demoCmd) listen(ctx context.Context, out io.Writer, url string, log *slog.Logger) {
-	conn, err := dial(ctx, url)
+func (c *demoCmd) listen(ctx context.Context, out io.Writer, s *service, token string) {
+	conn, err := s.dialOwn(ctx, "token="+token)
 	if err != nil {
-		log.Warn("the demo's listener can't connect", "error", err)
+		s.log.Warn("the demo's listener can't connect", "error", err)
 		return
 	}
 	defer func() { _ = conn.CloseNow() }()
@@ -123,6 +122,6 @@ func (c *demoCmd) listen(ctx context.Context, out io.Writer, url string, log *sl
 		_, _ = fmt.Fprintf(out, "\n  %s got: %s\n\n", c.User, message)
 	})
 	if err != nil {
-		log.Info("the demo's listener is disconnected", "cause", err)
+		s.log.Info("the demo's listener is disconnected", "cause", err)
 	}
 }

@@ -30,7 +30,7 @@ func (c *listenCmd) Run(env *environment) error {
 	}
 	ctx, cancel := context.WithTimeout(env.ctx, 10*time.Second)
 	defer cancel()
-	conn, err := dial(ctx, address)
+	conn, err := dial(ctx, address, nil)
 	if err != nil {
 		return err
 	}
@@ -81,10 +81,11 @@ func (c *listenCmd) sign() (string, error) {
 	return signToken(secret, c.User, "", time.Hour)
 }
 
-// dial opens a WebSocket. Where the server refuses, the error says what it
+// dial opens a WebSocket, with http.DefaultClient where client is nil. Where the server refuses, the error says what it
 // answered, and never holds the URL, which has the token in it.
-func dial(ctx context.Context, address string) (*websocket.Conn, error) {
-	conn, response, err := websocket.Dial(ctx, address, &websocket.DialOptions{CompressionMode: websocket.CompressionDisabled})
+func dial(ctx context.Context, address string, client *http.Client) (*websocket.Conn, error) {
+	conn, response, err := websocket.Dial(ctx, address,
+		&websocket.DialOptions{CompressionMode: websocket.CompressionDisabled, HTTPClient: client})
 	if err == nil {
 		conn.SetReadLimit(-1)
 		return conn, nil

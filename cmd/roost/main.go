@@ -1,6 +1,6 @@
 // Command roost is a WebSocket notification server: clients connect with
 // GET /ws?token=JWT, backends PUBLISH user_noti:<user> on Redis, and roost
-// delivers to every open connection of that user.
+// delivers to every open connection of that user. PUBLISH user_ctl:<user> closes them.
 //
 // This package reads the command line and the environment, wires the rooms
 // together, and ends them in order. Each subcommand is a file.
@@ -22,14 +22,16 @@ import (
 // commandLine is what kong parses. Settings come from the environment (see
 // `roost config`); flags are for what a person says to one command.
 type commandLine struct {
-	Serve   serveCmd   `cmd:"" default:"1" help:"Run the server (the default). Settings come from the environment, see 'roost config'."`
-	Demo    demoCmd    `cmd:"" help:"Run the server with an embedded Redis and a listening user, to try it without anything else."`
-	Token   tokenCmd   `cmd:"" help:"Print a token that a client can connect with, signed with JWT_SECRET_KEY."`
-	Publish publishCmd `cmd:"" help:"Publish a notification for a user, as a backend does."`
-	Listen  listenCmd  `cmd:"" help:"Connect as a user and print each notification."`
-	Config  configCmd  `cmd:"" help:"Print every environment variable, its default, its value and what it does."`
-	Doctor  doctorCmd  `cmd:"" help:"Say how many connections this host holds, what stops it there, and the lines that change it."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve      serveCmd      `cmd:"" default:"1" help:"Run the server (the default). Settings come from the environment, see 'roost config'."`
+	Demo       demoCmd       `cmd:"" help:"Run the server with an embedded Redis and a listening user, to try it without anything else."`
+	Token      tokenCmd      `cmd:"" help:"Print a token that a client can connect with, signed with JWT_SECRET_KEY."`
+	Publish    publishCmd    `cmd:"" help:"Publish a notification for a user, as a backend does."`
+	Disconnect disconnectCmd `cmd:"" help:"Close all connections of a user, on every server."`
+	Why        whyCmd        `cmd:"" help:"Say why a user gets nothing: their connections, and what becomes of their notifications from now on."`
+	Listen     listenCmd     `cmd:"" help:"Connect as a user and print each notification."`
+	Config     configCmd     `cmd:"" help:"Print every environment variable, its default, its value and what it does."`
+	Doctor     doctorCmd     `cmd:"" help:"Say how many connections this host holds, what stops it there, and the lines that change it."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
 // environment is what commands get from the process around them.

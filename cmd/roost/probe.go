@@ -44,6 +44,9 @@ func (p *prober) Deliver(user, payload string) {
 	p.service.hub.Deliver(user, payload)
 }
 
+// Control implements redisfeed.Sink.
+func (p *prober) Control(user, payload string) { p.service.hub.Control(user, payload) }
+
 // Flush implements redisfeed.Sink.
 func (p *prober) Flush() { p.service.ws.Flush() }
 
@@ -80,7 +83,7 @@ func (p *prober) run(ctx context.Context) []httpapi.ProbeStep {
 func (p *prober) connect(ctx context.Context, ticket string) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	conn, err := dial(ctx, "ws://"+p.service.localURL()+"/ws?ticket="+ticket)
+	conn, err := p.service.dialOwn(ctx, "ticket="+ticket)
 	if err != nil {
 		return nil, fmt.Errorf("our own WebSocket port: %w", err)
 	}

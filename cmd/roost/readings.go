@@ -8,12 +8,17 @@ import (
 func (s *service) httpConfig() httpapi.Config {
 	return httpapi.Config{
 		Addr: s.cfg.HTTPAddr(), Version: version(), Started: s.started,
-		Stats:    s.stats,
-		Counts:   func() (connections, users int) { return s.hub.Connections(), s.hub.Users() },
-		Redis:    s.redisState,
-		Draining: s.draining.Load,
-		Probe:    s.probe.run,
-		Logger:   s.log,
+		Stats:     s.stats,
+		Counts:    func() (connections, users int) { return s.hub.Connections(), s.hub.Users() },
+		Redis:     s.redisState,
+		TokenKeys: s.tokenKeysMissing,
+		Draining:  s.draining.Load,
+		Probe:     s.probe.run,
+		Why:       s.why,
+		Token:     s.cfg.HTTPToken,
+		Console:   s.cfg.HTTPConsole,
+		Limits:    s.limits,
+		Logger:    s.log,
 	}
 }
 
@@ -40,6 +45,9 @@ func (s *service) stats() httpapi.Stats {
 		NotificationsOffline:  users.Offline,
 		NotificationsInvalid:  users.Invalid,
 
+		Commands:        users.Commands,
+		CommandsInvalid: users.CommandsInvalid,
+
 		DeliveriesAccepted: sockets.Accepted,
 		DeliveriesSent:     sockets.Sent,
 		DeliveriesFailed:   sockets.Failed,
@@ -49,6 +57,7 @@ func (s *service) stats() httpapi.Stats {
 		BytesSent:     sockets.BytesOut,
 		PingsSent:     sockets.Pings,
 		GapNotices:    sockets.GapNotices,
+		TextPongs:     sockets.TextPongs,
 
 		Sockets:          sockets.Sockets,
 		SocketsLingering: sockets.Lingering,
@@ -62,6 +71,10 @@ func (s *service) stats() httpapi.Stats {
 		RedisConnected:  redis.Connected,
 		RedisPing:       redis.Ping,
 		RedisReconnects: redis.Reconnects,
+
+		TokenChecks:   sockets.Checking,
+		JWKSKeys:      s.jwksStatus().Keys,
+		JWKSRefreshes: s.jwksRefreshes(),
 
 		LogLinesDropped: s.droppedLines(),
 		AlertsDropped:   s.droppedAlerts(),

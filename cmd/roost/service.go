@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -16,6 +15,7 @@ import (
 
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/tidymem"
+	"roost/cmd/roost/internal/tokenkeys"
 	"roost/httpapi"
 	"roost/hub"
 	"roost/netpoll"
@@ -43,11 +43,14 @@ type service struct {
 	loops    int
 	memLimit slog.Attr // Go's, for the log; static
 	hub      *hub.Hub
+	gate     *wsproto.Gate
 	ws       *netpoll.Server
 	listener *net.TCPListener
 	feed     *redisfeed.Feed
 	http     *httpapi.Server
 	probe    *prober
+	jwks     *tokenkeys.Remote // nil without JWT_JWKS_URL
+	budget   netpoll.Budget    // static
 
 	droppedLines  func() uint64 // static once started, as the next
 	droppedAlerts func() uint64
@@ -65,7 +68,7 @@ type service struct {
 func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*service, error) {
 	none := func() uint64 { return 0 }
 	s := &service{
-		cfg: cfg, log: log, loops: loopsAndTwoMore(), started: time.Now(), failed: make(chan error, 3), feedDone: make(chan struct{}),
+		cfg: cfg, log: log, loops: loopsAndTwoMore(), started: time.Now(), failed: make(chan error, 4), feedDone: make(chan struct{}),
 		droppedLines: none, droppedAlerts: none,
 	}
 	descriptors, err := netpoll.Descriptors()
@@ -79,6 +82,7 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)
 	}
 	s.memLimit = limitMemory(budget.Connections, log)
+	s.budget = budget
 	s.hub = hub.New(hub.Config{
 		MaxConnections: budget.Connections, MaxNotification: cfg.WSMaxNotificationSize,
 		MaxPerUser: cfg.WSMaxConnectionsPerUser, ReplaceOldest: cfg.WSUserLimit == "replace",
@@ -99,24 +103,11 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 
 // openPorts opens the two ports and makes what answers on them.
 func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
-	gate, err := wsproto.NewGate(wsproto.GateConfig{
-		Secret:         []byte(s.cfg.JWTSecretKey),
-		Previous:       secretsOf(s.cfg.JWTSecretKeyPrevious),
-		Issuer:         s.cfg.JWTIssuer,
-		Audience:       s.cfg.JWTAudience,
-		AllowedOrigins: s.cfg.WSAllowedOrigins,
-		TrustedProxies: s.cfg.WSTrustedProxies,
-		Ticket:         s.probe.tickets.redeem,
-	})
-	if errors.Is(err, wsproto.ErrProxyPattern) {
-		return fmt.Errorf("WS_TRUSTED_PROXIES: %w", err)
-	}
-	if errors.Is(err, wsproto.ErrOriginPattern) {
-		return fmt.Errorf("WS_ALLOWED_ORIGINS: %w", err)
-	}
+	gate, err := s.newGate(ctx)
 	if err != nil {
 		return err
 	}
+	s.gate = gate
 	s.listener, err = netpoll.Listen(ctx, netpoll.ListenConfig{
 		Address: s.cfg.WSAddr(), SendBuffer: s.cfg.WSWriteBufferSize, ReusePort: s.cfg.WSReusePort,
 	})
@@ -127,15 +118,8 @@ func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
 		_ = s.listener.Close()
 		return portError("HTTP_HOST, HTTP_PORT", s.cfg.HTTPAddr(), err)
 	}
-	s.ws, err = netpoll.New(s.socketConfig(gate, budget))
+	s.ws, err = netpoll.New(s.socketConfig(budget))
 	return err
-}
-
-func secretsOf(list []string) (secrets [][]byte) {
-	for _, s := range list {
-		secrets = append(secrets, []byte(s))
-	}
-	return secrets
 }
 
 // portError names the variables that say which port to open.
@@ -147,10 +131,10 @@ func portError(variables, address string, err error) error {
 }
 
 // socketConfig is netpoll's part of the configuration.
-func (s *service) socketConfig(gate *wsproto.Gate, budget netpoll.Budget) netpoll.Config {
+func (s *service) socketConfig(budget netpoll.Budget) netpoll.Config {
 	return netpoll.Config{
 		Loops: s.loops,
-		Gate:  gate, Hub: s.hub, Logger: s.log, Health: s.http.Health,
+		Gate:  s.gate, Hub: s.hub, Logger: s.log, Health: s.http.Health,
 		HandshakeTimeout: s.cfg.WSHandshakeTimeout,
 		PingInterval:     s.cfg.WSPingInterval,
 		PongWait:         s.cfg.WSPongWait,
@@ -165,8 +149,10 @@ func (s *service) socketConfig(gate *wsproto.Gate, budget netpoll.Budget) netpol
 		ReadBuffer:       s.cfg.WSReadBufferSize,
 		MaxSockets:       budget.Sockets,
 
+		ConnectionLines:    s.cfg.LoggerConnectionRate,
 		CloseOnExpiry:      s.cfg.WSCloseOnExpiry,
 		MaxPerAddress:      s.cfg.WSMaxConnectionsPerIP,
+		ProxyProtocol:      s.cfg.WSProxyProtocol,
 		GapNotice:          s.cfg.WSGapNotice,
 		RejectAfterUpgrade: s.cfg.WSRejectAfterUpgrade,
 	}
@@ -201,6 +187,9 @@ func (s *service) start() {
 	s.parts.Go(func() { s.ended("the WebSocket server", s.ws.Serve(s.listener)) })
 	s.parts.Go(func() { s.ended("the side server", s.http.Run(httpCtx)) })
 	s.parts.Go(func() { tidymem.Run(httpCtx) })
+	if s.jwks != nil {
+		s.parts.Go(func() { s.ended("the JWKS", s.jwks.Run(httpCtx)) })
+	}
 	if os.Getenv("GOGC") == "" { // whoever sets it knows better
 		context.AfterFunc(httpCtx, tidymem.Headroom(heapHeadroom))
 	}
@@ -257,18 +246,4 @@ func (s *service) stop(farewell netpoll.Farewell) {
 	s.parts.Wait()
 	left := s.ws.Stats()
 	s.log.Info("delivered", "sent", left.Sent, "failed", left.FailedTotal(), "accepted", left.Accepted)
-}
-
-// localAddress is where this machine reaches a server that listens on host. It
-// is a number where it can be, so that nobody has to be asked for it.
-func localAddress(host string, port int) string {
-	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, strconv.Itoa(port))
-}
-
-// localURL is host:port of the WebSocket port as this machine reaches it.
-func (s *service) localURL() string {
-	return localAddress(s.cfg.WSHost, s.listener.Addr().(*net.TCPAddr).Port)
 }

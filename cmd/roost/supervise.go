@@ -43,7 +43,7 @@ func (s *service) portAnswers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	transport := &http.Transport{DisableKeepAlives: true}
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: s.dialProxied}
 	response, err := transport.RoundTrip(request)
 	if err != nil {
 		return fmt.Errorf("our own WebSocket port: %w", err)

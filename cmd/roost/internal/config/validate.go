@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"roost/cmd/roost/internal/tokenkeys"
 	"roost/wsproto"
 )
 
@@ -69,16 +70,19 @@ func (c Config) valid() map[string]bool {
 		"REDIS_MIN_IDLE_CONNS":        c.RedisMinIdleConns >= 0,
 		"REDIS_POOL_SIZE":             c.RedisPoolSize >= 1,
 		"REDIS_FEED_MAX_ATTEMPTS":     c.RedisFeedMaxAttempts >= 0,
-		"JWT_SECRET_KEY":              c.JWTSecretKey != "",
+		"JWT_SECRET_KEY":              c.JWTSecretKey != "" || c.JWTPublicKeyFile != "" || c.JWTJWKSURL != "",
+		"JWT_JWKS_URL":                c.JWTJWKSURL == "" || tokenkeys.CheckURL(c.JWTJWKSURL) == nil,
 		"JWT_SECRET_KEY_PREVIOUS":     previousSecrets(c.JWTSecretKeyPrevious),
 		"WS_MAX_CONNECTIONS_PER_IP":   c.WSMaxConnectionsPerIP >= 0,
 		"LOGGER_LEVEL":                oneOf(c.LoggerLevel, "debug", "info", "warn", "error"),
+		"LOGGER_CONNECTION_RATE":      c.LoggerConnectionRate >= 0,
 		"LOGGER_MODE":                 oneOf(c.LoggerMode, "production", "development"),
 		"LOGGER_ENCODING":             oneOf(c.LoggerEncoding, "json", "console"),
 		"DISCORD_WEBHOOK_ID":          c.DiscordWebhookToken == "" || onlyDigits(c.DiscordWebhookID),
 		"DISCORD_WEBHOOK_TOKEN":       c.DiscordWebhookID == "" || pathSegment(c.DiscordWebhookToken),
 		"HTTP_HOST":                   host(c.HTTPHost),
 		"HTTP_PORT":                   within(c.HTTPPort, 0, maxPort),
+		"HTTP_TOKEN":                  c.HTTPToken == "" || headerToken(c.HTTPToken),
 	}
 }
 
@@ -97,6 +101,8 @@ func (c Config) conflicts(already Problems) Problems {
 		fmt.Sprintf("no more than REDIS_POOL_SIZE, which is %d", c.RedisPoolSize))
 	add(c.HTTPPort != 0 && c.HTTPPort == c.WSPort && overlap(c.HTTPHost, c.WSHost), "HTTP_PORT", "WS_PORT",
 		fmt.Sprint(c.HTTPPort), "a port that WS_PORT does not have already")
+	add(c.WSProxyProtocol && len(c.WSTrustedProxies) == 0, "WS_PROXY_PROTOCOL", "WS_TRUSTED_PROXIES", "true",
+		"WS_TRUSTED_PROXIES beside it, the addresses that PROXY headers come from, such as 127.0.0.1,10.0.0.0/8: nobody else's are believed")
 	return bad
 }
 
@@ -105,6 +111,12 @@ func (c Config) conflicts(already Problems) Problems {
 func previousSecrets(list []string) bool {
 	short := slices.ContainsFunc(list, func(secret string) bool { return len(secret) < minSecret })
 	return len(list) <= wsproto.MaxPrevious && !short
+}
+
+// headerToken wants what can't be guessed, and can stand in a header.
+func headerToken(s string) bool {
+	odd := func(r rune) bool { return r <= ' ' || r > '~' }
+	return within(len(s), 16, 256) && !strings.ContainsFunc(s, odd)
 }
 
 func within(n, low, high int) bool { return n >= low && n <= high }

@@ -35,10 +35,19 @@ func (s *Server) DialBuffered(receive int) *Raw {
 	return raw
 }
 
+// DialFrom is Dial from an address of this machine, such as 127.0.0.2.
+func (s *Server) DialFrom(address string) *Raw {
+	s.t.Helper()
+	raw, err := s.dial(net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}})
+	if err != nil {
+		s.t.Fatalf("dialing %s from %s: %v", s.WS, address, err)
+	}
+	return raw
+}
+
 // TryDial is DialBuffered that reports failure. Any goroutine.
 func (s *Server) TryDial(receive int) (*Raw, error) {
-	dialer := net.Dialer{Timeout: Limit, KeepAlive: -1}
-	dialer.SetMultipathTCP(false)
+	var dialer net.Dialer
 	if receive > 0 {
 		dialer.Control = func(_, _ string, c syscall.RawConn) error {
 			return c.Control(func(fd uintptr) {
@@ -46,6 +55,12 @@ func (s *Server) TryDial(receive int) (*Raw, error) {
 			})
 		}
 	}
+	return s.dial(dialer)
+}
+
+func (s *Server) dial(dialer net.Dialer) (*Raw, error) {
+	dialer.Timeout, dialer.KeepAlive = Limit, -1
+	dialer.SetMultipathTCP(false)
 	conn, err := dialer.Dial("tcp", s.WS)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"roost/cmd/roost/internal/config"
+	"roost/hub"
+	"roost/redisfeed"
+)
+
+type disconnectCmd struct {
+	User   string `arg:"" help:"The user whose connections are closed, on every server."`
+	Code   int    `default:"4403" help:"The close code: 1000, 1008, or 3000 to 4999."`
+	Reason string `default:"disconnected" help:"The close reason, at most 123 bytes."`
+	Redis  string `placeholder:"HOST:PORT" help:"The Redis to publish on, instead of the one in the environment."`
+}
+
+// Run publishes the command. It checks first what the server would only count and skip.
+func (c *disconnectCmd) Run(env *environment) error {
+	command, err := c.command()
+	if err := errors.Join(checkUser(c.User), err); err != nil {
+		return err
+	}
+	cfg, err := config.Read()
+	if err != nil {
+		return err
+	}
+	if c.Redis != "" {
+		if cfg, err = withRedis(cfg, c.Redis); err != nil {
+			return err
+		}
+	}
+	redisfeed.RouteLibraryLog(slog.New(slog.DiscardHandler)) // the error says it all
+	publisher, err := redisfeed.NewPublisher(oneShot(cfg))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = publisher.Close() }()
+	ctx, cancel := context.WithTimeout(env.ctx, 5*time.Second)
+	defer cancel()
+	receivers, err := publisher.PublishControl(ctx, c.User, command)
+	if err != nil {
+		return fmt.Errorf("publishing on %s: %w", cfg.RedisAddr(), err)
+	}
+	if receivers == 0 {
+		return fmt.Errorf("nobody listens on %s: no roost is connected to it", cfg.RedisAddr())
+	}
+	_, err = fmt.Fprintf(env.stdout, "told to disconnect %s on %s; servers that heard it: %d\n", c.User, cfg.RedisAddr(), receivers)
+	return err
+}
+
+// command is what is published, checked as the server does it.
+func (c *disconnectCmd) command() (string, error) {
+	type disconnect struct {
+		Code   int    `json:"code"`
+		Reason string `json:"reason"`
+	}
+	command, err := json.Marshal(map[string]disconnect{"disconnect": {c.Code, c.Reason}})
+	if err != nil {
+		return "", fmt.Errorf("writing the command: %w", err)
+	}
+	if err := hub.CheckControl(string(command)); err != nil {
+		return "", fmt.Errorf("not a command that a server would take: %w", err)
+	}
+	return string(command), nil
+}

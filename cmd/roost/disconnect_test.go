@@ -1,0 +1,114 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"roost/cmd/roost/internal/roosttest"
+)
+
+func TestDisconnectOnEveryInstance(t *testing.T) {
+	t.Parallel()
+	redis, one := start(t, nil)
+	two := roosttest.Start(t, redis, nil)
+	alice := []*roosttest.Client{one.Connect("alice"), one.Connect("alice"), two.Connect("alice")}
+	bob := []*roosttest.Client{one.Connect("bob"), two.Connect("bob")}
+
+	const before = 20
+	for n := range before {
+		notify(redis, "alice", numbered(n))
+	}
+	if heard := redis.Publish("user_ctl:alice", `{"disconnect":{"code":4001,"reason":"signed out"}}`); heard != 2 {
+		t.Errorf("%d instances heard it, want 2", heard)
+	}
+	notify(redis, "alice", numbered(before)) // behind the door
+	for i, c := range alice {
+		if code, text := c.WaitClose(); code != 4001 || text != "signed out" {
+			t.Errorf("connection %d ended with %d %q", i, code, text)
+		}
+		if got := c.Messages(); len(got) != before {
+			t.Errorf("connection %d got %d notifications, want %d", i, len(got), before)
+		}
+	}
+	notify(redis, "bob", numbered(0))
+	for i, c := range bob {
+		if c.WaitMessages(1); c.Ended() {
+			t.Errorf("connection %d of bob has ended", i)
+		}
+	}
+	for server, ended := range map[*roosttest.Server]float64{one: 2, two: 1} {
+		server.WaitMetric(`roost_connections_closed_total{reason="disconnected"}`, ended)
+		server.WaitMetric("roost_commands_total", 1)
+		server.WaitMetric("roost_connections", 1)
+		server.WaitLine("disconnected", "user_id", "alice", "reason", "disconnected")
+	}
+	again := one.Connect("alice") // shown the door, not locked out
+	notify(redis, "alice", numbered(1))
+	again.WaitMessages(1)
+}
+
+func TestInvalidCommandsAreHarmless(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	alice := server.Connect("alice")
+	invalid := []string{
+		"", "nonsense", "{}", `{"Disconnect":{}}`, `{"disconnect":null}`, `{"disconnect":{"code":1006}}`,
+		`{"disconnect":{},"x":1}`, `{"disconnect":{"code":4000,"code":4001}}`,
+		`{"disconnect":{"reason":"` + strings.Repeat("x", 124) + `"}}`, "{\"disconnect\":{\"reason\":\"\xff\"}}",
+	}
+	for _, command := range invalid {
+		redis.Publish("user_ctl:alice", command)
+	}
+	redis.Publish("user_ctl:Alice", `{"disconnect":{}}`)
+	redis.Publish("user_ctl:", `{"disconnect":{}}`)
+	notify(redis, "alice", numbered(1)) // comes after all of them
+	alice.WaitMessages(1)
+	metrics := server.Metrics()
+	if n := metrics["roost_commands_invalid_total"]; n != float64(len(invalid)) {
+		t.Errorf("%v are counted as invalid, want %d", n, len(invalid))
+	}
+	if n := metrics["roost_commands_total"]; n != 2 {
+		t.Errorf("%v are counted as done, want 2", n)
+	}
+	if alice.Ended() {
+		t.Error("alice was disconnected")
+	}
+	server.WaitLine("command skipped", "reason", "not JSON", "user_id", "alice")
+}
+
+func TestDisconnectCommand(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	env := roosttest.ServerEnv(redis, nil)
+	tests := []struct {
+		args []string
+		code int
+		text string
+	}{
+		{nil, 4403, "disconnected"},
+		{[]string{"--code", "1008", "--reason", `"<bye>" ä`}, 1008, `"<bye>" ä`},
+	}
+	for _, test := range tests {
+		alice := server.Connect("alice")
+		command := roosttest.Run(t, roosttest.Command{Args: append([]string{"disconnect", "alice"}, test.args...), Env: env})
+		if code := command.Wait(); code != 0 || !strings.Contains(command.Log.String(), "servers that heard it: 1") {
+			t.Errorf("%q ended with %d, saying %q", test.args, code, command.Log.String()+command.Stderr.String())
+		}
+		if code, text := alice.WaitClose(); code != test.code || text != test.text {
+			t.Errorf("%q: alice's connection ended with %d %q", test.args, code, text)
+		}
+	}
+	for says, args := range map[string][]string{
+		"1000, 1008": {"alice", "--code", "1001"},
+		"123 bytes":  {"alice", "--reason", strings.Repeat("x", 124)},
+		"user id":    {"", "--code", "4000"},
+	} {
+		command := roosttest.Run(t, roosttest.Command{Args: append([]string{"disconnect"}, args...), Env: env})
+		if code := command.Wait(); code != 1 || !strings.Contains(command.Stderr.String(), says) {
+			t.Errorf("%q ended with %d, saying %q; want %q in it", args, code, command.Stderr.String(), says)
+		}
+	}
+	if n := server.Metrics()["roost_commands_invalid_total"]; n != 0 {
+		t.Errorf("%v invalid commands were published", n)
+	}
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"roost/httpapi"
+	"roost/netpoll"
+)
+
+// shownConnections bounds how many of a user's connections are looked at.
+const shownConnections = 20
+
+// lookTime is how long loops get to answer: they do within a millisecond, or are in trouble.
+const lookTime = 2 * time.Second
+
+// why looks at a user, and watches what becomes of their notifications from then on.
+func (s *service) why(ctx context.Context, user string) (httpapi.Why, error) {
+	if err := checkUser(user); err != nil {
+		return httpapi.Why{}, fmt.Errorf("%w: %w", httpapi.ErrNoSuchUser, err)
+	}
+	watched, redis := s.hub.Watch(user), s.feed.Status()
+	conns, all := s.hub.ConnsOf(user, shownConnections)
+	w := httpapi.Why{
+		User: user, Connections: all,
+		Redis: s.redisState(), RedisSince: redis.Since,
+		WatchedSince: watched.Since, WatchedUntil: watched.Until, Seen: watched.Total,
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	infos, err := s.ws.Describe(ctx, conns)
+	if err != nil {
+		w.Problem = err.Error()
+	}
+	for _, info := range infos {
+		w.Open = append(w.Open, openConnection(info))
+	}
+	for _, n := range watched.Latest {
+		w.Latest = append(w.Latest, httpapi.WhyNotification{
+			At: n.At, Type: n.Type, Bytes: n.Bytes, Problem: n.Problem,
+			Connections: n.Connections, Sent: n.Sent, Queued: n.Queued(), Failed: n.Failed,
+			TookMS: float64(n.Settled.Microseconds()) / 1000,
+		})
+	}
+	return w, nil
+}
+
+func openConnection(info netpoll.ConnInfo) httpapi.WhyConnection {
+	return httpapi.WhyConnection{
+		Remote: info.Remote, Since: info.Opened,
+		HeardSeconds: info.Heard.Seconds(), StalledFor: info.Stalled.Seconds(),
+		Waiting: info.Waiting, WaitingBytes: info.Bytes,
+	}
+}

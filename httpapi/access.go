@@ -1,0 +1,73 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// Who may see what: health is for everybody, since load balancers carry no token. With Config.Token everything else
+// wants it. Without one, numbers are for everybody who reaches the port, and what is about users is for this machine
+// only.
+
+// admits answers those who may not see a path, and reports whether this one may.
+func (s *Server) admits(w http.ResponseWriter, r *http.Request, path endpoint) bool {
+	switch {
+	case path.public:
+		return true
+	case s.cfg.Token != "":
+		if s.hasToken(r) {
+			return true
+		}
+		w.Header().Set("WWW-Authenticate", `Bearer realm="roost"`)
+		if path.page {
+			// A browser asks for a name and a password, and sends them with all that the page asks for.
+			w.Header().Add("WWW-Authenticate", `Basic realm="roost: any name, and HTTP_TOKEN as the password", charset="UTF-8"`)
+		}
+		writeError(w, http.StatusUnauthorized, "Authorization: Bearer with the HTTP_TOKEN of this server is needed")
+		return false
+	case path.private && !isLocal(r):
+		writeError(w, http.StatusForbidden, "this is for the machine that the server runs on, directly; for others set HTTP_TOKEN")
+		return false
+	}
+	return true
+}
+
+// hasToken compares in a time that does not depend on what is given.
+func (s *Server) hasToken(r *http.Request) bool {
+	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		_, given, ok = r.BasicAuth()
+	}
+	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(s.cfg.Token))
+	return ok && subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+// isLocal reports whether a request comes from this machine, and not through a proxy on it, nor from a page of another
+// site whose name was made to point here (DNS rebinding).
+func isLocal(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !peer.Addr().Unmap().IsLoopback() {
+		return false
+	}
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	return isLocalHost(r.Host) && (r.Header.Get("Sec-Fetch-Site") != "cross-site")
+}
+
+func isLocalHost(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && addr.IsLoopback()
+}

@@ -1,0 +1,138 @@
+package httpapi
+
+import (
+	"embed"
+	"io/fs"
+	"mime"
+	"net/http"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// consoleFiles is the page: HTML, CSS and JavaScript as they are, nothing built, nothing from elsewhere.
+//
+//go:embed console
+var consoleFiles embed.FS
+
+// consolePolicy lets the page load and ask this server only. WebSockets are for its demonstration, whose port differs.
+const consolePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ws: wss:; " +
+	"form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+
+// consoleFile answers for / and what is below /console/.
+func consoleFile(urlPath string) (e endpoint, found bool) {
+	name := strings.TrimPrefix(urlPath, "/")
+	if urlPath == "/" {
+		name = "console/index.html"
+	}
+	if !strings.HasPrefix(name, "console/") || !fs.ValidPath(name) {
+		return endpoint{}, false
+	}
+	content, err := consoleFiles.ReadFile(name)
+	if err != nil {
+		return endpoint{}, false
+	}
+	kind := mime.TypeByExtension(path.Ext(name))
+	return endpoint{page: true, serve: func(w http.ResponseWriter, _ *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", kind)
+		h.Set("Content-Length", strconv.Itoa(len(content)))
+		h.Set("Content-Security-Policy", consolePolicy)
+		h.Set("Referrer-Policy", "no-referrer")
+		_, _ = w.Write(content) // a client that left wants no answer
+	}}, true
+}
+
+// Limit is something that there can be too much of.
+type Limit struct {
+	Name     string `json:"name"`               // in words
+	Variable string `json:"variable,omitempty"` // that sets it
+	Unit     string `json:"unit,omitempty"`     // "bytes", or "" for a count
+	Used     int64  `json:"used"`
+	Max      int64  `json:"max"` // 0: no limit
+}
+
+// consoleJSON is what the page asks for every two seconds.
+type consoleJSON struct {
+	At      int64  `json:"at"`      // Unix milliseconds
+	Started int64  `json:"started"` // of the process, the same
+	Host    string `json:"host"`
+	Version string `json:"version"`
+	Uptime  int64  `json:"uptime_seconds"`
+
+	Status string    `json:"status"`
+	Redis  redisJSON `json:"redis"`
+
+	Connections int             `json:"connections"`
+	Users       int             `json:"users"`
+	Waiting     int             `json:"waiting"` // deliveries
+	Stalled     int             `json:"stalled"` // connections that the kernel takes nothing for
+	Memory      int64           `json:"memory_bytes"`
+	Counters    consoleCounters `json:"counters"`
+	Limits      []Limit         `json:"limits"`
+
+	Refused map[string]uint64 `json:"refused"`
+	Closed  map[string]uint64 `json:"closed"`
+	Failed  map[string]uint64 `json:"failed"`
+	Invalid map[string]uint64 `json:"invalid"`
+
+	History     []sample `json:"history"` // after the request's since
+	HistoryKept int      `json:"history_kept"`
+}
+
+// consoleCounters rise; the page turns them into rates.
+type consoleCounters struct {
+	Received uint64 `json:"received"`
+	Sent     uint64 `json:"sent"`
+	Failed   uint64 `json:"failed"`
+}
+
+func (s *Server) serveConsoleJSON(w http.ResponseWriter, r *http.Request) {
+	since, err := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64)
+	if err != nil && r.URL.Query().Has("since") {
+		writeError(w, http.StatusBadRequest, "since is a time in Unix seconds")
+		return
+	}
+	writeJSON(w, http.StatusOK, marshal(s.console(time.Now(), since)))
+}
+
+func (s *Server) console(now time.Time, since int64) consoleJSON {
+	stats, health := s.cfg.Stats(), s.health(now)
+	host, _ := os.Hostname() // without a name the page shows none
+	c := consoleJSON{
+		At: now.UnixMilli(), Started: s.cfg.Started.UnixMilli(), Host: host, Version: s.cfg.Version, Uptime: health.UptimeSeconds,
+		Status: health.Status, Redis: health.Redis,
+		Connections: stats.Connections, Users: stats.Users, Waiting: stats.DeliveriesWaiting, Stalled: stats.Stalled,
+		Memory: residentBytes(),
+		Counters: consoleCounters{
+			Received: stats.NotificationsReceived, Sent: stats.DeliveriesSent, Failed: sum(stats.DeliveriesFailed),
+		},
+		Limits:  []Limit{},
+		Refused: stats.ConnectionsRefused, Closed: stats.ConnectionsClosed,
+		Failed: stats.DeliveriesFailed, Invalid: stats.NotificationsInvalid,
+		History: s.history.after(since), HistoryKept: historyKept,
+	}
+	if s.cfg.Limits != nil {
+		c.Limits = s.cfg.Limits(stats)
+	}
+	return c
+}
+
+// residentBytes is the memory of the process that is in RAM, 0 where the kernel does not say (proc(5), statm).
+func residentBytes() int64 {
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(statm))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}

@@ -1,0 +1,177 @@
+package httpapi
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// ErrNoSuchUser is returned by Config.Why for what can be nobody's id.
+var ErrNoSuchUser = errors.New("not a user id")
+
+// Why is what there is to know about why a user gets notifications, or does not. It has no token and no payload in it.
+// It is the JSON of /why.
+type Why struct {
+	User    string `json:"user"`
+	Verdict string `json:"verdict"` // in words; set by the side server
+
+	Connections int             `json:"connections"` // on this server
+	Open        []WhyConnection `json:"open"`        // of these, 20 at most
+	Problem     string          `json:"problem,omitempty"`
+
+	Redis      RedisState `json:"-"`
+	RedisSince time.Time  `json:"redis_since"` // when it was connected, or lost
+	RedisJSON  redisJSON  `json:"redis"`       // set by the side server
+
+	WatchedSince time.Time         `json:"watched_since"` // notifications are seen from then on
+	WatchedUntil time.Time         `json:"watched_until"` // as long as nobody asks again
+	Seen         int               `json:"notifications"` // since WatchedSince
+	Latest       []WhyNotification `json:"latest"`        // of these, the last 20, oldest first
+}
+
+// WhyConnection is an open connection.
+type WhyConnection struct {
+	Remote       string    `json:"remote"`
+	Since        time.Time `json:"since"`
+	HeardSeconds float64   `json:"heard_seconds"` // ago: the last bytes from the client
+	StalledFor   float64   `json:"stalled_seconds,omitempty"`
+	Waiting      int       `json:"waiting"` // notifications
+	WaitingBytes int       `json:"waiting_bytes"`
+}
+
+// WhyNotification is what became of one notification.
+type WhyNotification struct {
+	At          time.Time      `json:"at"`
+	Type        string         `json:"type,omitempty"`
+	Bytes       int            `json:"bytes"`
+	Outcome     string         `json:"outcome"`     // the worst of all connections; set by the side server
+	Connections int            `json:"connections"` // that it went to
+	Sent        int            `json:"sent"`
+	Queued      int            `json:"queued"`
+	Failed      map[string]int `json:"failed,omitempty"`  // by reason
+	TookMS      float64        `json:"took_ms,omitempty"` // until the last of Sent and Failed
+	Problem     string         `json:"problem,omitempty"` // why it went to nobody
+}
+
+// What can become of a notification.
+const (
+	outcomeSent    = "sent"
+	outcomeQueued  = "queued"
+	outcomeDropped = "dropped"
+	outcomeClosed  = "closed"
+	outcomeOffline = "offline"
+	outcomeInvalid = "invalid"
+)
+
+// failedByClosing is the reason of those that failed because their connection ended.
+const failedByClosing = "connection_closed"
+
+// outcome puts into one word what became of a notification.
+func (n *WhyNotification) outcome() string {
+	switch {
+	case n.Problem == outcomeOffline:
+		return outcomeOffline
+	case n.Problem != "":
+		return outcomeInvalid
+	}
+	for reason := range n.Failed {
+		if reason != failedByClosing {
+			return outcomeDropped
+		}
+	}
+	switch {
+	case n.Queued > 0:
+		return outcomeQueued
+	case n.Failed[failedByClosing] > 0:
+		return outcomeClosed
+	}
+	return outcomeSent
+}
+
+// complete fills in what follows from the rest.
+func (w *Why) complete() {
+	w.RedisJSON = redisHealth(w.Redis)
+	for i := range w.Latest {
+		w.Latest[i].Outcome = w.Latest[i].outcome()
+	}
+	if w.Open == nil {
+		w.Open = []WhyConnection{} // a list for whoever reads it
+	}
+	if w.Latest == nil {
+		w.Latest = []WhyNotification{}
+	}
+	w.Verdict = w.verdict()
+}
+
+// verdict says the first thing that explains why nothing arrives, or that nothing here does.
+func (w *Why) verdict() string {
+	switch {
+	case !w.Redis.Connected:
+		return fmt.Sprintf("This server is not connected to Redis since %s, so nothing can come: %s.", clock(w.RedisSince), w.Redis.Err)
+	case w.Connections == 0:
+		return w.verdictOffline()
+	case w.stalled() != nil:
+		c := w.stalled()
+		return fmt.Sprintf("The client at %s has taken nothing for %.0f s; %d notifications wait for it.", c.Remote, c.StalledFor, c.Waiting)
+	case w.Seen == 0:
+		return fmt.Sprintf("Connected, but nothing was published for this user since %s: is the channel's name right, to the letter?", clock(w.WatchedSince))
+	}
+	last := &w.Latest[len(w.Latest)-1]
+	switch last.Outcome {
+	case outcomeOffline:
+		return fmt.Sprintf("The last notification, at %s, came while the user was not connected.", clock(last.At))
+	case outcomeInvalid:
+		return fmt.Sprintf("The last notification, at %s, was skipped for its content: %s.", clock(last.At), last.Problem)
+	case outcomeDropped:
+		return fmt.Sprintf("The last notification, at %s, was dropped for want of room: the client reads too slowly.", clock(last.At))
+	case outcomeQueued:
+		return fmt.Sprintf("The last notification, at %s, waits for %d of %d connections.", clock(last.At), last.Queued, last.Connections)
+	case outcomeClosed:
+		return fmt.Sprintf("The last notification, at %s, was lost with a connection that ended.", clock(last.At))
+	}
+	return fmt.Sprintf("The last notification, at %s, left for all connections that were open (%d), within %.2f ms: look at the client.",
+		clock(last.At), last.Connections, last.TookMS)
+}
+
+func (w *Why) verdictOffline() string {
+	if w.Seen == 0 {
+		return "The user has no connection to this server. Nothing was published for them since they are watched."
+	}
+	return fmt.Sprintf("The user has no connection to this server; %d notifications came since %s.", w.Seen, clock(w.WatchedSince))
+}
+
+// stalled returns the open connection that takes nothing for longest, or nil.
+func (w *Why) stalled() *WhyConnection {
+	var worst *WhyConnection
+	for i := range w.Open {
+		if c := &w.Open[i]; c.StalledFor >= 1 && (worst == nil || c.StalledFor > worst.StalledFor) {
+			worst = c
+		}
+	}
+	return worst
+}
+
+func clock(t time.Time) string { return t.UTC().Format("15:04:05") + " UTC" }
+
+func (s *Server) serveWhy(w http.ResponseWriter, r *http.Request) {
+	if s.cfg.Why == nil {
+		writeError(w, http.StatusNotImplemented, "looking at users is not set up")
+		return
+	}
+	user := r.URL.Query().Get("user")
+	if user == "" {
+		writeError(w, http.StatusBadRequest, "whose? /why?user=alice is right")
+		return
+	}
+	why, err := s.cfg.Why(r.Context(), user)
+	switch {
+	case errors.Is(err, ErrNoSuchUser):
+		writeError(w, http.StatusBadRequest, err.Error())
+	case err != nil:
+		writeError(w, http.StatusInternalServerError, err.Error())
+	default:
+		why.complete()
+		writeJSON(w, http.StatusOK, marshal(why))
+	}
+}

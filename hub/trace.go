@@ -1,0 +1,103 @@
+package hub
+
+import (
+	"encoding/json"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Trace is what becomes of one notification of a user who is watched. Nil, as
+// nearly all are, is nobody's. Any goroutine.
+type Trace struct {
+	at    time.Time        // static
+	clock func() time.Time // static
+
+	mu   sync.Mutex // held for assignments only
+	seen Traced     // guarded by mu
+}
+
+// Traced is a trace at one moment. It has nothing of the payload.
+type Traced struct {
+	At    time.Time // when it came from Redis
+	Type  string    // cut off where it is long; "" where it was not looked at
+	Bytes int       // as it was published
+
+	Problem     string         // why it went to nobody: "offline", or what is wrong with it; "": it did
+	Connections int            // that it went to
+	Sent        int            // of these: the kernel took the last byte
+	Failed      map[string]int // of these: never will be sent, by reason
+	Settled     time.Duration  // from At to the last change of Sent or Failed
+}
+
+// Queued is how many connections it still waits for.
+func (t Traced) Queued() int {
+	n := t.Connections - t.Sent
+	for _, failed := range t.Failed {
+		n -= failed
+	}
+	return n
+}
+
+// Sent notes that the kernel took the last byte for one connection.
+func (t *Trace) Sent() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen.Sent++
+	t.seen.Settled = t.clock().Sub(t.at)
+}
+
+// Failed notes that one connection will not get it.
+func (t *Trace) Failed(why string) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.seen.Failed == nil {
+		t.seen.Failed = make(map[string]int, 1)
+	}
+	t.seen.Failed[why]++
+	t.seen.Settled = t.clock().Sub(t.at)
+}
+
+// nobody notes that it goes nowhere.
+func (t *Trace) nobody(why string) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen.Problem = why
+}
+
+// goes notes what it is, its type being the JSON string kind, and to how many
+// connections it goes.
+func (t *Trace) goes(kind string, connections int) {
+	if t == nil {
+		return
+	}
+	var text string // a copy: else all of the payload would stay
+	if err := json.Unmarshal([]byte(kind), &text); err != nil {
+		text = "?" // it has been found to be a string
+	}
+	if len(text) > maxTracedKind {
+		text = strings.ToValidUTF8(text[:maxTracedKind], "") + "…"
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen.Type = text
+	t.seen.Connections = connections
+}
+
+func (t *Trace) read() Traced {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	seen := t.seen
+	seen.Failed = maps.Clone(seen.Failed)
+	return seen
+}

@@ -1,0 +1,71 @@
+package netpoll
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"roost/hub"
+)
+
+// ConnInfo is what there is to know of one connection, for people who look into
+// why nothing arrives on it.
+type ConnInfo struct {
+	Remote  string        // the peer's address and port; "" if it has none
+	Opened  time.Time     // to the second
+	Heard   time.Duration // ago: the last bytes from the client, pongs included
+	Stalled time.Duration // for how long the kernel takes nothing more; 0: it does
+	Waiting int           // notifications in the write queue
+	Bytes   int           // of them
+}
+
+// Describe looks at connections of this server. Each loop is asked to look at its
+// own; what has closed meanwhile is left out. The error says that a loop did not
+// answer before ctx ended; what others answered is returned. Any goroutine but a
+// loop's.
+func (s *Server) Describe(ctx context.Context, conns []hub.Conn) ([]ConnInfo, error) {
+	byLoop := make(map[*loop][]*conn)
+	for _, c := range conns {
+		if c, ok := c.(*conn); ok {
+			byLoop[c.loop] = append(byLoop[c.loop], c)
+		}
+	}
+	answers := make(chan []ConnInfo, len(byLoop))
+	for l, own := range byLoop {
+		l.do(func() { answers <- l.describe(own) })
+	}
+	var all []ConnInfo
+	for range byLoop {
+		select {
+		case infos := <-answers:
+			all = append(all, infos...)
+		case <-ctx.Done():
+			return all, fmt.Errorf("netpoll: a loop does not answer: %w", ctx.Err())
+		}
+	}
+	return all, nil
+}
+
+// describe looks at connections of this loop.
+func (l *loop) describe(conns []*conn) []ConnInfo {
+	infos := make([]ConnInfo, 0, len(conns))
+	now := l.server.now()
+	for _, c := range conns {
+		if c.state != stateOpen {
+			continue
+		}
+		info := ConnInfo{
+			Remote: addressText(peer(c.fd)),
+			Opened: l.server.started.Add(l.server.conns.opened(c.fd)).Round(0),
+			Heard:  c.heard.ago(now),
+		}
+		if c.out != nil {
+			info.Waiting, info.Bytes = c.out.notifications(), c.out.bytes
+		}
+		if since := c.stalledSince(); since != 0 {
+			info.Stalled = now - since
+		}
+		infos = append(infos, info)
+	}
+	return infos
+}
