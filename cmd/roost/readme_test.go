@@ -28,6 +28,8 @@ func TestReadme(t *testing.T) {
 				t.Skip("needs Docker")
 			case strings.HasPrefix(block.text, "$ roost why"):
 				readmeWonders(t, block)
+			case strings.HasPrefix(block.text, "$ roost doctor"):
+				readmeAsksTheDoctor(t, block)
 			case block.language == "$":
 				readmeAsks(t, block)
 			case strings.Contains(block.text, "bin/roost publish"):
@@ -136,6 +138,20 @@ func readmeWonders(t *testing.T, block block) {
 	}
 	if got, want := same(process.Log.String()), same(shown); got != want {
 		t.Errorf("%s says\n%s\nREADME has\n%s", command, got, want)
+	}
+}
+
+// readmeAsksTheDoctor wants the lines that do not depend on the host.
+func readmeAsksTheDoctor(t *testing.T, block block) {
+	command, _, _ := strings.Cut(block.text, "\n")
+	process := roosttest.Run(t, roosttest.Command{Args: strings.Fields(command)[2:]})
+	if code := process.Wait(); code > 1 {
+		t.Fatalf("%s ended with %d: %s", command, code, process.Stderr.String())
+	}
+	for _, part := range []string{"open files (/proc/self/limits)", "accept queue (net.core.somaxconn)", "This host holds"} {
+		if !strings.Contains(block.text, part) || !strings.Contains(process.Log.String(), part) {
+			t.Errorf("README or the doctor don't say %q:\n%s", part, process.Log.String())
+		}
 	}
 }
 
