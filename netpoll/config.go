@@ -76,6 +76,10 @@ type Config struct {
 	// CloseOnExpiry ends a connection with 4401 when its token would be refused.
 	CloseOnExpiry bool
 
+	// MaxAge ends a connection with 1012 when it is so old, or up to a fifth less;
+	// 0 is no bound. To the second.
+	MaxAge time.Duration
+
 	// GapNotice tells clients, in an envelope of type _gap, that notifications for
 	// them were lost.
 	GapNotice bool

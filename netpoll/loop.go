@@ -62,6 +62,7 @@ type loop struct {
 
 	newcomers newcomers
 	round     round
+	departing departing
 	input     []byte // what was read from one connection, for as long as it takes to handle it
 	scratch   []byte
 	decoder   wsproto.Decoder // for frames that come whole, which is nearly all of them

@@ -91,6 +91,10 @@ func (l *loop) due(c *conn, now time.Duration) {
 		l.end(c, ReasonExpired, wsproto.AppendClose(l.scratch[:0], closeExpired, "token expired"))
 		return
 	}
+	if cfg.MaxAge > 0 && now >= l.tooOldAt(c) {
+		l.endOld(c)
+		return
+	}
 	if c.pinged.ago(now) >= cfg.PingInterval {
 		l.talkers.quiet(c, now)
 		l.ping(c)
@@ -113,6 +117,9 @@ func (l *loop) schedule(c *conn, now time.Duration) {
 		wait = min(wait, c.untilExpiry())
 	}
 	when := now + wait
+	if cfg.MaxAge > 0 {
+		when = min(when, l.tooOldAt(c))
+	}
 	if since := c.stalledSince(); since != 0 {
 		when = min(when, since+cfg.WriteWait)
 	}

@@ -41,7 +41,7 @@ func (c *demoCmd) Run(env *environment) error {
 	// The listener outlives the signal, to be told goodbye like everybody.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(env.ctx))
 	defer cancel()
-	return serve(env, cfg, func(s *service) {
+	return serve(env, cfg, new(sockets), func(s *service) {
 		url := "ws://" + s.localURL() + "/ws?token=" + token
 		c.greet(env, url, redis)
 		go c.listen(ctx, env.stdout, s, token)

@@ -16,6 +16,9 @@ import (
 // service that does what it should.
 const readyPatience = 5 * time.Second
 
+// errNotOurs: who answers on the port is the process before this one.
+var errNotOurs = errors.New("the process before is still in charge")
+
 var errNoRedisYet = errors.New("redis is not connected yet")
 
 // supervise tells the supervisor how the service is, if there is one.
@@ -26,6 +29,9 @@ func (s *service) supervise() *supervisor.Supervisor {
 // ready is nil once the WebSocket port answers and Redis is connected, or has had
 // its time.
 func (s *service) ready(ctx context.Context) error {
+	if s.sockets.takingOver() && !s.tookOver.Load() {
+		return errNotOurs
+	}
 	if err := s.portAnswers(ctx); err != nil {
 		return err
 	}

@@ -19,6 +19,8 @@ type Command struct {
 	Args []string // the subcommand and its arguments
 	Env  Env
 	Wrap []string // a program and its arguments that replaces itself by roost: prlimit, say
+
+	Files []*os.File // handed to it, from descriptor 3 on
 }
 
 // Process is a roost program that runs, or has run.
@@ -37,7 +39,7 @@ func Run(t testing.TB, c Command) *Process {
 	argv := slices.Concat(c.Wrap, []string{Binary(t)}, c.Args)
 	p := &Process{t: t, cmd: exec.Command(argv[0], argv[1:]...), Log: new(Log), Stderr: new(Log), exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = p.Log, p.Stderr
-	p.cmd.Env = environment(c.Env)
+	p.cmd.Env, p.cmd.ExtraFiles = environment(c.Env), c.Files
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.start(); err != nil {
 		t.Fatalf("roosttest: %v", err)

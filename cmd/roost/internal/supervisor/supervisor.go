@@ -7,7 +7,9 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -92,7 +94,8 @@ func (s *Supervisor) run(ctx context.Context) {
 		return
 	}
 	if s.awaitReady() {
-		s.tell(daemon.SdNotifyReady + "\n" + s.status())
+		// Which process is the service's is news after an upgrade.
+		s.tell(fmt.Sprintf("%s\nMAINPID=%d\n%s", daemon.SdNotifyReady, os.Getpid(), s.status()))
 		s.each(s.serving, s.keepAlive)
 	}
 	if s.stopped.Load() {
