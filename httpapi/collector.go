@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"runtime"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -23,11 +24,7 @@ type collector struct {
 func newCollector(stats func() Stats) *collector {
 	c := &collector{stats: stats, metrics: table()}
 	for _, m := range c.metrics {
-		var labels []string
-		if m.label != "" {
-			labels = []string{m.label}
-		}
-		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.help, labels, nil))
+		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.help, m.labels(), nil))
 	}
 	return c
 }
@@ -43,13 +40,37 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	stats := c.stats()
 	for i, m := range c.metrics {
-		if m.label == "" {
-			ch <- prometheus.MustNewConstMetric(c.descs[i], m.kind, m.value(&stats))
-			continue
+		m.collect(&stats, c.descs[i], ch)
+	}
+}
+
+// labels are the names of a metric's labels.
+func (m *metric) labels() []string {
+	switch {
+	case m.values != nil:
+		return []string{m.label}
+	case m.loops != nil:
+		return []string{"loop"}
+	}
+	return nil
+}
+
+// collect sends a metric's values.
+func (m *metric) collect(stats *Stats, desc *prometheus.Desc, ch chan<- prometheus.Metric) {
+	switch {
+	case m.value != nil:
+		ch <- prometheus.MustNewConstMetric(desc, m.kind, m.value(stats))
+	case m.values != nil:
+		for label, n := range m.values(stats) {
+			ch <- prometheus.MustNewConstMetric(desc, m.kind, float64(n), label)
 		}
-		for reason, n := range m.values(&stats) {
-			ch <- prometheus.MustNewConstMetric(c.descs[i], m.kind, float64(n), reason)
+	case m.loops != nil:
+		for loop, v := range m.loops(stats) {
+			ch <- prometheus.MustNewConstMetric(desc, m.kind, v, strconv.Itoa(loop))
 		}
+	default:
+		count, buckets := m.histogram(stats).cumulative()
+		ch <- prometheus.MustNewConstHistogram(desc, count, m.histogram(stats).Sum.Seconds(), buckets)
 	}
 }
 

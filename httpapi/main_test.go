@@ -28,6 +28,9 @@ func someStats() Stats {
 		BytesReceived:     40, BytesSent: 41, PingsSent: 42, GapNotices: 43,
 		RedisConnected: true, RedisPing: 1500 * time.Microsecond, RedisReconnects: 43,
 		LogLinesDropped: 44, AlertsDropped: 45,
+		ClosedByCode:  map[string]uint64{"1000": 46},
+		DeliveryTimes: Histogram{Bounds: []time.Duration{time.Millisecond, 250 * time.Millisecond}, Counts: []uint64{1, 2, 3}, Sum: 7 * time.Second},
+		LoopBusy:      []time.Duration{time.Second / 2, 2 * time.Second}, MailboxItems: []int{47, 48},
 	}
 }
 

@@ -28,7 +28,7 @@ func (h *Hub) Deliver(user, payload string) {
 		h.invalidLog.warn(user, problem, len(payload))
 		return
 	}
-	n := &Notification{Frame: envelope.frame(h.stamper.stamp(h.cfg.Now()))}
+	n := &Notification{Frame: envelope.frame(h.stamper.stamp(h.cfg.Now())), Arrived: h.arrival()}
 	if several == nil {
 		only.Deliver(n)
 		return

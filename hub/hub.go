@@ -48,6 +48,9 @@ type Conn interface {
 type Notification struct {
 	// Frame is a complete WebSocket text frame that carries the envelope.
 	Frame []byte
+
+	// Arrived is when it came from Redis, by Hub.Clock.
+	Arrived time.Duration
 }
 
 // Config is what a Hub can be told. Its zero value is a hub without a limit.
@@ -81,9 +84,11 @@ type Config struct {
 
 // Hub is the registry of users and the way to their connections.
 type Hub struct {
-	cfg    Config
-	seed   maphash.Seed
-	shards [shardCount]shard
+	cfg     Config
+	seed    maphash.Seed
+	started time.Time    // static: what Clock counts from
+	arrived atomic.Int64 // by Clock, when the batch came that is delivered now; 0: not known
+	shards  [shardCount]shard
 
 	connections atomic.Int64
 	users       atomic.Int64
@@ -103,7 +108,7 @@ func New(cfg Config) *Hub {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), changed: make(chan struct{}, 1)}
+	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), changed: make(chan struct{}, 1), started: time.Now()}
 	h.invalidLog = newInvalidLog(cfg.Logger)
 	h.commandLog = newInvalidLog(cfg.Logger)
 	for i := range h.shards {

@@ -116,6 +116,7 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 	}
 	l.ceaseOpening(c)
 	c.state = stateOpen
+	accepted := c.heard
 	c.heard, c.pinged = instantOf(now), l.beforeFirstPing(now)
 	l.newcomers.trim()
 	if !c.probe {
@@ -124,6 +125,9 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 	}
 	l.schedule(c, now)
 	l.sendNow(c, req.AppendUpgrade(l.scratch[:0]))
+	if !c.probe {
+		l.handshakes.observe(accepted.ago(now)) // in milliseconds, beside which the answer took no time
+	}
 	if len(more) > 0 {
 		l.readFrames(c, more)
 	}

@@ -35,6 +35,9 @@ func (s *service) stats() httpapi.Stats {
 		ConnectionsAccepted: sockets.Opened,
 		ConnectionsRefused:  sockets.Refused,
 		ConnectionsClosed:   sockets.Ended,
+		ClosedByCode:        sockets.Closed,
+		ConnectionsLimit:    s.limit,
+		HandshakeTimes:      httpapi.Histogram(sockets.Handshakes),
 
 		NotificationsReceived: users.Received,
 		NotificationsOffline:  users.Offline,
@@ -47,6 +50,7 @@ func (s *service) stats() httpapi.Stats {
 		DeliveriesSent:     sockets.Sent,
 		DeliveriesFailed:   sockets.Failed,
 		DeliveriesWaiting:  int(sockets.Waiting),
+		DeliveryTimes:      httpapi.Histogram(sockets.Delays),
 
 		BytesReceived: sockets.BytesIn,
 		BytesSent:     sockets.BytesOut,
@@ -58,9 +62,12 @@ func (s *service) stats() httpapi.Stats {
 		LingerCut:        sockets.LingerCut,
 		AcceptErrors:     sockets.AcceptErrors,
 		Panics:           sockets.Panics,
-		MailboxDepth:     sockets.MailboxItems(),
 		QueuedBytes:      sockets.QueuedBytes,
 		Stalled:          sockets.Stalled,
+
+		MailboxItems: sockets.Mailbox,
+		LoopBusy:     sockets.Busy,
+		FeedBusy:     redis.Busy,
 
 		RedisConnected:  redis.Connected,
 		RedisPing:       redis.Ping,

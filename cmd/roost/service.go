@@ -41,6 +41,7 @@ type service struct {
 	log      *slog.Logger
 	started  time.Time
 	loops    int
+	limit    int // connections open at once
 	hub      *hub.Hub
 	ws       *netpoll.Server
 	listener *net.TCPListener
@@ -77,6 +78,7 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 		log.Warn("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
 			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)
 	}
+	s.limit = budget.Connections
 	s.hub = hub.New(hub.Config{
 		MaxConnections: budget.Connections, MaxNotification: cfg.WSMaxNotificationSize,
 		MaxPerUser: cfg.WSMaxConnectionsPerUser, ReplaceOldest: cfg.WSUserLimit == "replace",
@@ -84,7 +86,7 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 	})
 	s.probe = newProber(s)
 	feed := feedConfig(cfg, log)
-	feed.Gap = s.tellGap
+	feed.Gap, feed.Arrived = s.tellGap, s.hub.Arrived
 	if s.feed, err = redisfeed.New(feed, s.probe); err != nil {
 		return nil, err
 	}
