@@ -17,7 +17,7 @@ func (s *Server) Handler() http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		switch serve := s.route(r.URL.Path); {
 		case serve == nil:
-			writeError(w, http.StatusNotFound, "not found: there are /health and /metrics")
+			writeError(w, http.StatusNotFound, "not found: there are /health, /health/ready, /health/live and /metrics")
 		case r.Method == http.MethodGet || r.Method == http.MethodHead:
 			serve(w, r)
 		case r.Method == http.MethodOptions:
@@ -33,8 +33,10 @@ func (s *Server) Handler() http.Handler {
 // route compares whole paths: a ServeMux would answer //health with a redirect, which health checks take for well.
 func (s *Server) route(path string) http.HandlerFunc {
 	switch path {
-	case "/health":
+	case "/health", "/health/ready":
 		return s.serveHealth
+	case "/health/live":
+		return serveLive
 	case "/metrics":
 		return s.serveMetrics
 	}

@@ -67,11 +67,17 @@ func (l *loop) decide(c *conn, head, more []byte) {
 		l.reject(c, req, refusal)
 	case req.Kind == wsproto.Health:
 		status, body := l.server.cfg.Health()
-		l.stats.health.Add(1)
-		l.end(c, ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
+		l.answerHealth(c, req, status, body)
+	case req.Kind == wsproto.Live:
+		l.answerHealth(c, req, 200, l.server.cfg.Live)
 	default:
 		l.identify(c, req, more)
 	}
+}
+
+func (l *loop) answerHealth(c *conn, req wsproto.Request, status int, body []byte) {
+	l.stats.health.Add(1)
+	l.end(c, ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
 }
 
 // identify finds out who asks for an upgrade. What costs nothing is looked at

@@ -150,7 +150,7 @@ func portError(variables, address string, err error) error {
 func (s *service) socketConfig(gate *wsproto.Gate, budget netpoll.Budget) netpoll.Config {
 	return netpoll.Config{
 		Loops: s.loops,
-		Gate:  gate, Hub: s.hub, Logger: s.log, Health: s.http.Health,
+		Gate:  gate, Hub: s.hub, Logger: s.log, Health: s.http.Health, Live: httpapi.Live(),
 		HandshakeTimeout: s.cfg.WSHandshakeTimeout,
 		PingInterval:     s.cfg.WSPingInterval,
 		PongWait:         s.cfg.WSPongWait,
