@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/procfs"
 )
 
 // maxScrapes bounds the scrapes under way: one that is refused costs a gap in a graph, many at once cost the service.
@@ -19,10 +20,11 @@ type collector struct {
 	stats   func() Stats
 	metrics []metric
 	descs   []*prometheus.Desc // of metrics, by index
+	machine *machine
 }
 
 func newCollector(stats func() Stats) *collector {
-	c := &collector{stats: stats, metrics: table()}
+	c := &collector{stats: stats, metrics: table(), machine: newMachine(procfs.DefaultMountPoint)}
 	for _, m := range c.metrics {
 		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.help, m.labels(), nil))
 	}
@@ -34,6 +36,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range c.descs {
 		ch <- d
 	}
+	c.machine.describe(ch)
 }
 
 // Collect is prometheus.Collector's.
@@ -42,6 +45,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for i, m := range c.metrics {
 		m.collect(&stats, c.descs[i], ch)
 	}
+	c.machine.collect(stats.Sockets, ch)
 }
 
 // labels are the names of a metric's labels.
@@ -79,7 +83,7 @@ func newRegistry(cfg Config) *prometheus.Registry {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "roost_build_info",
 		Help:        "Always 1; the labels say what runs.",
-		ConstLabels: prometheus.Labels{"version": cfg.Version, "goversion": runtime.Version()},
+		ConstLabels: prometheus.Labels{"version": cfg.Version, "revision": cfg.Revision, "goversion": runtime.Version()},
 	})
 	build.Set(1)
 	r := prometheus.NewRegistry()
@@ -87,7 +91,6 @@ func newRegistry(cfg Config) *prometheus.Registry {
 		newCollector(cfg.Stats),
 		build,
 		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return r
 }

@@ -150,10 +150,10 @@ func TestKindsFollowNames(t *testing.T) {
 
 func TestPrometheusText(t *testing.T) {
 	t.Parallel()
-	body := text(t, serve(t, Config{Version: "v1.2.3"}, "GET", "/metrics", "Accept", "text/plain;version=0.0.4").Body)
+	body := text(t, serve(t, Config{Version: "v1.2.3", Revision: "abc"}, "GET", "/metrics", "Accept", "text/plain;version=0.0.4").Body)
 	for _, want := range []string{
 		"\nroost_connections 3\n",
-		"\nroost_build_info{goversion=\"" + runtime.Version() + "\",version=\"v1.2.3\"} 1\n",
+		"\nroost_build_info{goversion=\"" + runtime.Version() + "\",revision=\"abc\",version=\"v1.2.3\"} 1\n",
 		"\ngo_goroutines ", "\nprocess_open_fds ", "\nprocess_resident_memory_bytes ",
 	} {
 		if !strings.Contains(body, want) {

@@ -7,7 +7,7 @@ import (
 // httpConfig gives the side server its views of the rooms.
 func (s *service) httpConfig() httpapi.Config {
 	return httpapi.Config{
-		Addr: s.cfg.HTTPAddr(), Version: version(), Started: s.started,
+		Addr: s.cfg.HTTPAddr(), Version: version(), Revision: revision(), Started: s.started,
 		Stats:    s.stats,
 		Counts:   func() (connections, users int) { return s.hub.Connections(), s.hub.Users() },
 		Redis:    s.redisState,
