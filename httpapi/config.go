@@ -26,6 +26,8 @@ type Config struct {
 	// Probe proves that the service works from end to end, for /health?deep=1. It must return when ctx ends, at the
 	// latest after 5 s. One is run at a time. nil: 501 is answered.
 	Probe func(ctx context.Context) []ProbeStep
+	// PProf serves Go's profiles under /debug/pprof/, to processes of this machine.
+	PProf bool
 	// Logger gets what net/http complains about and failed deep checks. nil: nowhere.
 	Logger *slog.Logger
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // allowed are the methods of every path.
@@ -39,6 +40,9 @@ func (s *Server) route(path string) http.HandlerFunc {
 		return serveLive
 	case "/metrics":
 		return s.serveMetrics
+	}
+	if s.cfg.PProf && strings.HasPrefix(path, profiles) {
+		return servePProf
 	}
 	return nil
 }

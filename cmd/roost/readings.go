@@ -13,6 +13,7 @@ func (s *service) httpConfig() httpapi.Config {
 		Redis:    s.redisState,
 		Draining: s.draining.Load,
 		Probe:    s.probe.run,
+		PProf:    s.cfg.HTTPPProf,
 		Logger:   s.log,
 	}
 }

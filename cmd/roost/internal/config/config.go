@@ -69,8 +69,9 @@ type Config struct {
 	DiscordWebhookID    string `envconfig:"DISCORD_WEBHOOK_ID" desc:"Discord webhook to which critical errors, service up and service down are posted: the number in its address. Empty: none." want:"the number in the webhook's address, https://discord.com/api/webhooks/<id>/<token>; set it together with DISCORD_WEBHOOK_TOKEN"`
 	DiscordWebhookToken string `envconfig:"DISCORD_WEBHOOK_TOKEN" secret:"true" desc:"Token of that webhook: the last part of its address." want:"the last part of the webhook's address, https://discord.com/api/webhooks/<id>/<token>; set it together with DISCORD_WEBHOOK_ID"`
 
-	HTTPHost string `envconfig:"HTTP_HOST" default:"0.0.0.0" desc:"Address of the side server with /health and /metrics. Empty: all addresses." want:"an IP address or a host name without a port"`
-	HTTPPort int    `envconfig:"HTTP_PORT" default:"8082" desc:"Port of the side server. 0: any free one, printed at the start." want:"a port number from 1 to 65535, or 0 for any free one"`
+	HTTPHost  string `envconfig:"HTTP_HOST" default:"0.0.0.0" desc:"Address of the side server with /health and /metrics. Empty: all addresses." want:"an IP address or a host name without a port"`
+	HTTPPort  int    `envconfig:"HTTP_PORT" default:"8082" desc:"Port of the side server. 0: any free one, printed at the start." want:"a port number from 1 to 65535, or 0 for any free one"`
+	HTTPPProf bool   `envconfig:"HTTP_PPROF" default:"false" desc:"Serves Go's profiles under /debug/pprof/ of the side server, to processes of this machine only, whatever HTTP_HOST says: go tool pprof http://127.0.0.1:8082/debug/pprof/profile. From elsewhere through a tunnel (ssh, kubectl port-forward), not through a proxy."`
 }
 
 // WSAddr is the host:port to accept WebSocket connections on.
