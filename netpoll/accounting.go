@@ -10,6 +10,7 @@ func (l *loop) account(c *conn, n int) {
 		l.delays.now = l.server.cfg.Hub.Clock()
 	}
 	sent := c.out.took(n)
+	l.delays.count()
 	if !c.probe {
 		l.stats.sent.Add(uint64(sent))
 	}

@@ -50,6 +50,23 @@ func TestDelayOfASlowClient(t *testing.T) {
 	}
 }
 
+// What leaves in one write may have come at several times.
+func TestDelaysOfOneWrite(t *testing.T) {
+	t.Parallel()
+	l := sleeper(t)
+	c, _ := l.connect(t)
+	now := l.server.cfg.Hub.Clock()
+	for _, ago := range []time.Duration{time.Hour, time.Hour, 0, time.Hour} {
+		c.Deliver(&hub.Notification{Frame: []byte("abc"), Arrived: now - ago})
+	}
+	l.server.Flush()
+	delays := l.server.Stats().Delays
+	last := len(delays.Counts) - 1
+	if count(delays) != 4 || delays.Counts[last] != 3 || delays.Sum < 3*time.Hour || delays.Sum > 3*time.Hour+time.Minute {
+		t.Errorf("%v, %s in all, want 3 of an hour and one of next to nothing", delays.Counts, delays.Sum)
+	}
+}
+
 // All that one read brought came at the same time: what waits for the others in it
 // waits.
 func TestDelayCountsFromTheBatch(t *testing.T) {

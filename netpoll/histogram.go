@@ -35,15 +35,15 @@ func newHistogram(bounds []time.Duration) histogram {
 	return histogram{bounds: bounds, counts: make([]atomic.Uint64, len(bounds)+1)}
 }
 
-// observe counts one duration. Nearly all are in the first buckets, so that a
-// walk finds them before a search would.
-func (h *histogram) observe(d time.Duration) {
+// observe counts n times the same duration. Nearly all are in the first buckets, so
+// that a walk finds them before a search would.
+func (h *histogram) observe(d time.Duration, n int) {
 	i := 0
 	for i < len(h.bounds) && d > h.bounds[i] {
 		i++
 	}
-	h.counts[i].Add(1)
-	h.sum.Add(uint64(max(d, 0)))
+	h.counts[i].Add(uint64(n))
+	h.sum.Add(uint64(max(d, 0)) * uint64(n))
 }
 
 // Histogram is durations counted by buckets.

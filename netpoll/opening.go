@@ -132,7 +132,7 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 	l.schedule(c, now)
 	l.sendNow(c, req.AppendUpgrade(l.scratch[:0]))
 	if !c.probe {
-		l.handshakes.observe(accepted.ago(now)) // in milliseconds, beside which the answer took no time
+		l.handshakes.observe(accepted.ago(now), 1) // in milliseconds, beside which the answer took no time
 	}
 	if len(more) > 0 {
 		l.readFrames(c, more)
