@@ -29,6 +29,44 @@ func TestBusyTime(t *testing.T) {
 	check(305, 15)
 }
 
+// A loop that falls asleep reads the clock first and says so then; in between it is
+// taken for awake.
+func TestBusyTimeThatWasShownStays(t *testing.T) {
+	t.Parallel()
+	var b busyTime
+	at := func(now time.Duration) func() time.Duration { return func() time.Duration { return now } }
+	b.wake(100)
+	if got := b.total(at(110)); got != 10 {
+		t.Fatalf("it is %d", got)
+	}
+	b.sleep(105)
+	if got := b.total(at(200)); got != 10 {
+		t.Errorf("it is %d after 10", got)
+	}
+	b.wake(200)
+	if got := b.total(at(209)); got != 14 {
+		t.Errorf("it is %d, want the 5 before and 9", got)
+	}
+}
+
+// A reader that is held up between the word and the clock must not take sleep for work.
+func TestBusyTimeOfAReaderThatIsHeldUp(t *testing.T) {
+	t.Parallel()
+	var b busyTime
+	b.wake(100)
+	first := true
+	got := b.total(func() time.Duration {
+		if first {
+			first = false
+			b.sleep(105)
+		}
+		return 1000
+	})
+	if got != 5 {
+		t.Errorf("it is %d, want 5", got)
+	}
+}
+
 // A reading that goes back would look like a new process, and make the rate jump.
 func TestBusyTimeNeverGoesBack(t *testing.T) {
 	t.Parallel()
