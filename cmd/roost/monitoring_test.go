@@ -27,7 +27,7 @@ func TestMonitoring(t *testing.T) {
 	t.Parallel()
 	_, server := start(t, nil)
 	_, text := server.Get("/metrics?format=prometheus")
-	all := readExported(t, string(text))
+	all := readExposition(t, string(text))
 	if _, err := os.Stat("/proc/sys/net/ipv4/tcp_mem"); err != nil { // as in a container with a network of its own
 		all["roost_kernel_tcp_memory_threshold_bytes"] = map[string][]string{"level": {"low", "pressure", "max"}}
 	}

@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// exported is what a server exports: by a metric's name, its labels, and the values that each has.
-type exported map[string]map[string][]string
+// exposition is what a server exports: by a metric's name, its labels, and the values that each has.
+type exposition map[string]map[string][]string
 
-// readExported reads Prometheus's text format.
-func readExported(t *testing.T, text string) exported {
+// readExposition reads Prometheus's text format.
+func readExposition(t *testing.T, text string) exposition {
 	t.Helper()
-	all := make(exported)
+	all := make(exposition)
 	for line := range strings.Lines(text) {
 		m := sampleLine.FindStringSubmatch(line)
 		if m == nil {
@@ -49,7 +49,7 @@ var targets = []string{"instance", "job"}
 
 // faults says what of an expression no server exports: names of metrics, of labels, and values of labels. texts are
 // what is shown with its result, with templates in them.
-func (e exported) faults(expr string, texts ...string) (faults []string) {
+func (e exposition) faults(expr string, texts ...string) (faults []string) {
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Sprintf(format, args...)) }
 	known := slices.Clone(targets)
 	for _, m := range metricName.FindAllStringSubmatch(expr, -1) {
@@ -80,7 +80,7 @@ func (e exported) faults(expr string, texts ...string) (faults []string) {
 }
 
 // selectorFaults checks one matcher, and each alternative of a regular expression by itself.
-func (e exported) selectorFaults(metric, label, how, value string) (faults []string) {
+func (e exposition) selectorFaults(metric, label, how, value string) (faults []string) {
 	if slices.Contains(targets, label) {
 		return nil
 	}
@@ -103,7 +103,7 @@ func (e exported) selectorFaults(metric, label, how, value string) (faults []str
 
 func TestFaultsOfExpressions(t *testing.T) {
 	t.Parallel()
-	e := exported{"roost_x_total": {"reason": {"full", "queue_full"}}, "roost_y_bucket": {"le": {"1"}}, "process_z": {}}
+	e := exposition{"roost_x_total": {"reason": {"full", "queue_full"}}, "roost_y_bucket": {"le": {"1"}}, "process_z": {}}
 	for expr, want := range map[string]int{
 		`rate(roost_x_total[5m]) > 0`:                                               0,
 		`sum by (instance, reason) (roost_x_total{job="a", reason="full"})`:         0,
