@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // allowed are the methods of every path.
@@ -18,7 +19,7 @@ func (s *Server) Handler() http.Handler {
 		path, found := s.route(r.URL.Path)
 		switch {
 		case !found:
-			writeError(w, http.StatusNotFound, "not found: there are /health, /metrics and /why")
+			writeError(w, http.StatusNotFound, "not found: there are /health, /health/ready, /health/live, /metrics and /why")
 		case !s.admits(w, r, path):
 		case r.Method == http.MethodGet || r.Method == http.MethodHead:
 			path.serve(w, r)
@@ -43,12 +44,17 @@ type endpoint struct {
 // route compares whole paths: a ServeMux would answer //health with a redirect, which health checks take for well.
 func (s *Server) route(path string) (e endpoint, found bool) {
 	switch path {
-	case "/health":
+	case "/health", "/health/ready":
 		return endpoint{serve: s.serveHealth, public: true}, true
+	case "/health/live":
+		return endpoint{serve: serveLive, public: true}, true
 	case "/metrics":
 		return endpoint{serve: s.serveMetrics}, true
 	case "/why":
 		return endpoint{serve: s.serveWhy, private: true}, true
+	}
+	if s.cfg.PProf && strings.HasPrefix(path, profiles) {
+		return endpoint{serve: servePProf}, true
 	}
 	if !s.cfg.Console {
 		return endpoint{}, false

@@ -38,8 +38,14 @@ func TestHealth(t *testing.T) {
 			if status != tt.status || string(body) != tt.want {
 				t.Errorf("%d\ngot  %s\nwant %s", status, body, tt.want)
 			}
-			if resp := ask(s, "GET", "/health"); resp.StatusCode != tt.status {
-				t.Errorf("served with %d", resp.StatusCode)
+			for _, path := range []string{"/health", "/health/ready"} {
+				if resp := ask(s, "GET", path); resp.StatusCode != tt.status {
+					t.Errorf("%s is served with %d", path, resp.StatusCode)
+				}
+			}
+			// Whatever ails it, to start it anew would help nobody.
+			if resp := ask(s, "GET", "/health/live"); resp.StatusCode != 200 || text(t, resp.Body) != string(Live()) {
+				t.Errorf("/health/live is served with %d", resp.StatusCode)
 			}
 		})
 	}

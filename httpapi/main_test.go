@@ -29,6 +29,9 @@ func someStats() Stats {
 		RedisConnected: true, RedisPing: 1500 * time.Microsecond, RedisReconnects: 43,
 		TokenChecks: 46, JWKSKeys: 47, JWKSRefreshes: map[string]uint64{"ok": 48, "failed": 49},
 		LogLinesDropped: 44, AlertsDropped: 45,
+		ClosedByCode:  map[string]uint64{"1000": 46},
+		DeliveryTimes: Histogram{Bounds: []time.Duration{time.Millisecond, 250 * time.Millisecond}, Counts: []uint64{1, 2, 3}, Sum: 7 * time.Second},
+		LoopBusy:      []time.Duration{time.Second / 2, 2 * time.Second}, MailboxItems: []int{47, 48},
 	}
 }
 

@@ -13,9 +13,12 @@ type Config struct {
 	Gate *wsproto.Gate // decides about handshakes; required
 	Hub  *hub.Hub      // the registry; required
 
-	// Health gives the answer to /health on the WebSocket port. Loops call it,
-	// so it must not wait for anything. Nil answers 200 with an empty object.
+	// Health gives the answer to /health and /health/ready on the WebSocket port.
+	// Loops call it, so it must not wait for anything. Nil answers 200 with an empty
+	// object.
 	Health func() (status int, body []byte)
+
+	Live []byte // the answer to /health/live, always with 200; an empty object
 
 	Logger *slog.Logger // must not block: loops log; nil is slog.Default()
 
@@ -130,6 +133,9 @@ func (c Config) withDefaults(procs int) Config {
 	}
 	if c.Health == nil {
 		c.Health = func() (int, []byte) { return 200, []byte("{}") }
+	}
+	if c.Live == nil {
+		c.Live = []byte("{}")
 	}
 	return c
 }

@@ -86,11 +86,17 @@ func (l *loop) decide(c *conn, named netip.AddrPort, head, more []byte) {
 		l.reject(c, req, refusal)
 	case req.Kind == wsproto.Health:
 		status, body := l.server.cfg.Health()
-		l.stats.health.Add(1)
-		l.end(c, ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
+		l.answerHealth(c, req, status, body)
+	case req.Kind == wsproto.Live:
+		l.answerHealth(c, req, 200, l.server.cfg.Live)
 	default:
 		l.identify(c, req, more)
 	}
+}
+
+func (l *loop) answerHealth(c *conn, req request, status int, body []byte) {
+	l.stats.health.Add(1)
+	l.end(c, ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
 }
 
 // identify finds out who asks for an upgrade. What costs nothing is looked at
@@ -147,6 +153,7 @@ func (l *loop) admit(c *conn, req request, more []byte) {
 	l.server.conns.setOpened(c.fd, now)
 	l.ceaseOpening(c)
 	c.state, c.part = stateOpen, nil
+	accepted := c.heard
 	c.heard, c.pinged = instantOf(now), l.beforeFirstPing(now)
 	l.newcomers.trim()
 	if !c.probe {
@@ -155,6 +162,9 @@ func (l *loop) admit(c *conn, req request, more []byte) {
 	}
 	l.schedule(c, now)
 	l.sendNow(c, req.AppendUpgrade(l.scratch[:0]))
+	if !c.probe {
+		l.handshakes.observe(accepted.ago(now), 1) // in milliseconds, beside which the answer took no time
+	}
 	if len(more) > 0 {
 		l.readFrames(c, more)
 	}

@@ -31,6 +31,8 @@ type outQueue struct {
 	stalled time.Duration // since when the kernel takes nothing, in time since the server started; 0: it does
 
 	bytes int // of the notifications that wait, the partial one's rest included
+
+	delays *delays // told of each notification that has left; may be nil
 }
 
 // empty reports whether nothing waits.
@@ -156,6 +158,7 @@ func (q *outQueue) took(n int) (sent int) {
 		n -= len(frame.Frame)
 		q.bytes -= len(frame.Frame)
 		frame.Trace.Sent()
+		q.delays.note(frame)
 		sent++
 	}
 	if n > 0 {
@@ -188,6 +191,7 @@ func (q *outQueue) tookPartial(n int) (left int, done bool) {
 	q.partial = rest(q.partial, gone)
 	if q.partial == nil && q.partialOf != nil {
 		q.partialOf.Trace.Sent()
+		q.delays.note(q.partialOf)
 		q.partialOf, done = nil, true
 	}
 	return n - gone, done

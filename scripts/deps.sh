@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests want besides Go, through apt-get, where it is missing:
 # a Redis server, and a C compiler for the race detector. In CI (CI=true) also
-# what is optional: a browser and systemd-analyze (without one its test skips
-# itself), shellcheck, and Python and PHP with their Redis libraries, whose
+# what is optional: a browser, promtool and systemd-analyze (without one its test
+# skips itself), shellcheck, and Python and PHP with their Redis libraries, whose
 # snippets in the docs are run. Packages that are named are optional ones too.
 set -euo pipefail
 
@@ -14,12 +14,14 @@ have redis-server || missing+=(redis-server)
 have "${CC:-gcc}" || missing+=(gcc libc6-dev)
 if [ "${CI:-}" = true ]; then
   have chromium || have google-chrome || optional+=(chromium)
+  have promtool || optional+=(prometheus) # 19 MB; nothing of it is started
   have shellcheck || optional+=(shellcheck)
   have systemd-analyze || optional+=(systemd)
   /usr/bin/python3 -c 'import redis, jwt' 2>/dev/null || optional+=(python3-redis python3-jwt)
   php -r 'exit(extension_loaded("redis") ? 0 : 1);' 2>/dev/null || optional+=(php-cli php-redis)
-elif ! have chromium && ! have google-chrome; then
-  echo 'no chromium: the browser test will be skipped' >&2
+else
+  have chromium || have google-chrome || echo 'no chromium: the browser test will be skipped' >&2
+  have promtool || echo 'no promtool: the alert rules will not be tried out' >&2
 fi
 [ ${#missing[@]} -gt 0 ] || [ ${#optional[@]} -gt 0 ] || exit 0
 
@@ -41,7 +43,7 @@ fi
 apt_get() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends "$@" </dev/null; }
 
 # Debian's redis-server would start a server on port 6379, now and at every
-# boot. The tests start their own on other ports.
+# boot, and its prometheus one on port 9090. The tests start their own on others.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
   trap '"${as_root[@]}" rm -f $policy' EXIT
@@ -58,6 +60,8 @@ fi
 for package in "${optional[@]}"; do
   apt_get install "$package" >/dev/null || echo "going on without $package" >&2
 done
-if have systemctl && [[ " ${missing[*]} " == *' redis-server '* ]]; then
-  "${as_root[@]}" systemctl disable --quiet redis-server || true
-fi
+for service in redis-server prometheus; do
+  if have systemctl && [[ " ${wanted[*]} " == *" $service "* ]]; then
+    "${as_root[@]}" systemctl disable --quiet $service || true
+  fi
+done

@@ -27,7 +27,7 @@
 //
 // The parser is strict on purpose; where HTTP leaves a choice, these are made:
 //
-//   - A path is compared byte for byte with /ws and /health. A percent-encoded
+//   - A path is compared byte for byte with /ws, /health and the two under it. A percent-encoded
 //     spelling such as /%77s is another path (404), so that a rule in a proxy
 //     and Roost can't disagree about what a request is for.
 //   - A target in absolute form (http://host/ws) is accepted, as RFC 9112

@@ -113,20 +113,22 @@ func (g *Gate) route(h *head) (Request, *Refusal) {
 	switch string(h.path) {
 	case "/ws":
 		return g.readUpgrade(h)
-	case "/health":
-		return readHealth(h)
+	case "/health", "/health/ready":
+		return readHealth(h, Health)
+	case "/health/live":
+		return readHealth(h, Live)
 	}
 	return Request{}, refuseNotFound
 }
 
-func readHealth(h *head) (Request, *Refusal) {
+func readHealth(h *head, kind Kind) (Request, *Refusal) {
 	switch string(h.method) {
 	case "GET":
-		return Request{Kind: Health}, nil
+		return Request{Kind: kind}, nil
 	case "HEAD":
-		return Request{Kind: Health, method: methodHead}, nil
+		return Request{Kind: kind, method: methodHead}, nil
 	case "OPTIONS":
-		return Request{Kind: Health, method: methodOptions}, nil
+		return Request{Kind: kind, method: methodOptions}, nil
 	}
 	return Request{}, refuseHealthMethod
 }

@@ -13,7 +13,8 @@ type Kind uint8
 // The kinds of request.
 const (
 	Upgrade Kind = iota // a WebSocket on /ws
-	Health              // the health of this instance, on /health
+	Health              // whether to send clients here, on /health and /health/ready
+	Live                // whether the process works, on /health/live
 )
 
 type method uint8
@@ -39,7 +40,7 @@ type Request struct {
 	// the leeway. Zero with a ticket.
 	Expires time.Time
 
-	method     method        // Health
+	method     method        // Health, Live
 	key        [keySize]byte // Upgrade: Sec-WebSocket-Key
 	protocol   bool          // Upgrade: our sub-protocol was offered
 	forwarded  forwardedFor  // Upgrade: whom proxies report; aliases the head

@@ -7,7 +7,7 @@ import (
 // httpConfig gives the side server its views of the rooms.
 func (s *service) httpConfig() httpapi.Config {
 	return httpapi.Config{
-		Addr: s.cfg.HTTPAddr(), Version: version(), Started: s.started,
+		Addr: s.cfg.HTTPAddr(), Version: version(), Revision: revision(), Started: s.started,
 		Stats:     s.stats,
 		Counts:    func() (connections, users int) { return s.hub.Connections(), s.hub.Users() },
 		Redis:     s.redisState,
@@ -18,6 +18,7 @@ func (s *service) httpConfig() httpapi.Config {
 		Token:     s.cfg.HTTPToken,
 		Console:   s.cfg.HTTPConsole,
 		Limits:    s.limits,
+		PProf:     s.cfg.HTTPPProf,
 		Logger:    s.log,
 	}
 }
@@ -40,6 +41,9 @@ func (s *service) stats() httpapi.Stats {
 		ConnectionsAccepted: sockets.Opened,
 		ConnectionsRefused:  sockets.Refused,
 		ConnectionsClosed:   sockets.Ended,
+		ClosedByCode:        sockets.Closed,
+		ConnectionsLimit:    s.budget.Connections,
+		HandshakeTimes:      httpapi.Histogram(sockets.Handshakes),
 
 		NotificationsReceived: users.Received,
 		NotificationsOffline:  users.Offline,
@@ -52,6 +56,7 @@ func (s *service) stats() httpapi.Stats {
 		DeliveriesSent:     sockets.Sent,
 		DeliveriesFailed:   sockets.Failed,
 		DeliveriesWaiting:  int(sockets.Waiting),
+		DeliveryTimes:      httpapi.Histogram(sockets.Delays),
 
 		BytesReceived: sockets.BytesIn,
 		BytesSent:     sockets.BytesOut,
@@ -64,9 +69,12 @@ func (s *service) stats() httpapi.Stats {
 		LingerCut:        sockets.LingerCut,
 		AcceptErrors:     sockets.AcceptErrors,
 		Panics:           sockets.Panics,
-		MailboxDepth:     sockets.MailboxItems(),
 		QueuedBytes:      sockets.QueuedBytes,
 		Stalled:          sockets.Stalled,
+
+		MailboxItems: sockets.Mailbox,
+		LoopBusy:     sockets.Busy,
+		FeedBusy:     redis.Busy,
 
 		RedisConnected:  redis.Connected,
 		RedisPing:       redis.Ping,

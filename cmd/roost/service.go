@@ -54,7 +54,7 @@ type service struct {
 
 	draining atomic.Bool
 	tookOver atomic.Bool // the process before this one has been told to go
-	failed   chan error // one for each long-running part
+	failed   chan error  // one for each long-running part
 	stopFeed context.CancelFunc
 	stopHTTP context.CancelFunc
 	feedDone chan struct{} // closed when the feed has ended
@@ -89,7 +89,7 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger, from *
 	})
 	s.probe = newProber(s)
 	feed := feedConfig(cfg, log)
-	feed.Gap = s.tellGap
+	feed.Gap, feed.Arrived = s.tellGap, s.hub.Arrived
 	if s.feed, err = redisfeed.New(feed, s.probe); err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func portError(variables, address string, err error) error {
 func (s *service) socketConfig(budget netpoll.Budget) netpoll.Config {
 	return netpoll.Config{
 		Loops: s.loops,
-		Gate:  s.gate, Hub: s.hub, Logger: s.log, Health: s.http.Health,
+		Gate:  s.gate, Hub: s.hub, Logger: s.log, Health: s.http.Health, Live: httpapi.Live(),
 		HandshakeTimeout: s.cfg.WSHandshakeTimeout,
 		PingInterval:     s.cfg.WSPingInterval,
 		PongWait:         s.cfg.WSPongWait,

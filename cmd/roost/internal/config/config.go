@@ -83,6 +83,7 @@ type Config struct {
 	HTTPConsole bool   `envconfig:"HTTP_CONSOLE" default:"true" desc:"Serves the console at / of the side server: a page that shows how the server is."`
 	HTTPToken   string `envconfig:"HTTP_TOKEN" secret:"true" desc:"What has to be sent to the side server as Authorization: Bearer, for everything but /health. Empty: nothing has to be, and what is about users is answered to this machine only." want:"16 to 256 letters and digits without a space (make one with: openssl rand -hex 16)"`
 	HTTPPort    int    `envconfig:"HTTP_PORT" default:"8082" desc:"Port of the side server. 0: any free one, printed at the start." want:"a port number from 1 to 65535, or 0 for any free one"`
+	HTTPPProf   bool   `envconfig:"HTTP_PPROF" default:"false" desc:"Serves Go's profiles under /debug/pprof/ of the side server, to processes of this machine only, whatever HTTP_HOST says: go tool pprof http://127.0.0.1:8082/debug/pprof/profile. From elsewhere through a tunnel (ssh, kubectl port-forward), not through a proxy."`
 }
 
 // WSAddr is the host:port to accept WebSocket connections on.
