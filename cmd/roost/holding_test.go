@@ -16,7 +16,6 @@ import (
 
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/roosttest"
-	"roost/netpoll"
 	"roost/redisfeed/redistest"
 )
 
@@ -49,11 +48,11 @@ func inProcess(t *testing.T, redis *redistest.Server, log slog.Handler) (s *serv
 	}
 	cfg.JWTSecretKey, cfg.RedisHost, cfg.RedisPort, cfg.RedisMinIdleConns = roosttest.Secret, redis.Host(), redis.Port(), 0
 	cfg.WSHost, cfg.WSPort, cfg.HTTPHost, cfg.HTTPPort = "127.0.0.1", 0, "127.0.0.1", 0
-	if s, err = newService(t.Context(), cfg, slog.New(log)); err != nil {
+	if s, err = newService(t.Context(), cfg, slog.New(log), new(sockets)); err != nil {
 		t.Fatal(err)
 	}
 	s.start()
-	stop = sync.OnceFunc(func() { s.stopInTime(netpoll.GoingAway()) })
+	stop = sync.OnceFunc(func() { s.stopInTime(askedTo) })
 	t.Cleanup(stop)
 	return s, stop
 }
@@ -101,7 +100,7 @@ func TestDeliveryTimeBeginsWithTheRead(t *testing.T) {
 	const wait = 100 * time.Millisecond
 	server := redistest.Start(t)
 	s, _ := inProcess(t, server, holdingLog{slog.DiscardHandler, "notification skipped", func() { time.Sleep(wait) }})
-	conn, err := dial(t.Context(), "ws://"+s.localURL()+"/ws?token="+roosttest.Token(t, "alice"))
+	conn, err := dial(t.Context(), "ws://"+s.localURL()+"/ws?token="+roosttest.Token(t, "alice"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,13 +63,21 @@ func (s *sockets) listen(name, address string, open func() (net.Listener, error)
 	if s.upgrader == nil {
 		return open()
 	}
-	// Two sockets can have the same address: any free port.
-	return s.upgrader.ListenWithCallback("tcp", name+" "+address, func(_, _ string) (net.Listener, error) {
-		if given := s.activated[name]; given != nil {
-			return given, nil
+	key := name + " " + address // two sockets can have the same address: any free port
+	ln, err := s.upgrader.Listener("tcp", key)
+	if ln != nil || err != nil {
+		return ln, err
+	}
+	if ln = s.activated[name]; ln == nil {
+		if ln, err = open(); err != nil {
+			return nil, err
 		}
-		return open()
-	})
+	}
+	kept, ok := ln.(tableflip.Listener)
+	if !ok {
+		return nil, fmt.Errorf("a socket of %s can't be handed on", ln.Addr().Network())
+	}
+	return ln, s.upgrader.AddListener("tcp", key, kept)
 }
 
 // takingOver reports whether another process waits for this one to be ready.

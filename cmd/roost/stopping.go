@@ -130,6 +130,9 @@ func (s *service) tellProgress(every time.Duration) (done chan struct{}) {
 				return
 			case <-ticker.C:
 			}
+			if s.hub.Connections() == 0 {
+				continue // only sockets that linger are left
+			}
 			took := time.Since(begun)
 			s.log.Info("draining", "connections", s.hub.Connections(), "at_the_beginning", had,
 				"for", took.Round(time.Second).String(), "at_most", (s.cfg.WSShutdownTimeout - took).Round(time.Second).String())
