@@ -47,7 +47,7 @@ func (s *service) upgrade() (done bool) {
 }
 
 // errNoFeed fails an upgrade: the new process would serve clients who get nothing.
-var errNoFeed = errors.New("Redis could not be reached in time to take over")
+var errNoFeed = errors.New("no link to Redis in time to take over")
 
 // waitForFeed waits until the feed is connected, where that matters: as long as the old process serves, nobody has to be
 // served without notifications.
