@@ -5,52 +5,15 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"roost/wsproto"
 )
 
 // A server that is to be replaced lets its connections go a few at a time, so that
 // its clients do not all come back at once. First nobody new comes, see
-// StopListening; then Depart; and Shutdown ends what is left.
+// StopAccepting; then Depart; and Shutdown ends what is left.
 
 // departEvery is how often some connections are let go.
 const departEvery = 50 * time.Millisecond
-
-// StopListening lets everybody in who waits in the port's queue, and closes the
-// port. The connections that there are, and the requests under way, are served as
-// before. It returns when that is done, or ctx has ended. Any goroutine.
-func (s *Server) StopListening(ctx context.Context) error {
-	closed := make(chan struct{})
-	s.loops[0].do(func() {
-		s.loops[0].emptyPort()
-		close(closed)
-	})
-	select {
-	case <-closed:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// emptyPort accepts everything that waits, on this loop, and closes the port.
-func (l *loop) emptyPort() {
-	p := &l.server.port
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for p.fd != 0 {
-		fd, err := acceptOne(p.fd)
-		switch err {
-		case nil:
-			l.server.accepts.accepted.Add(1)
-			l.welcome(fd)
-		case unix.EINTR, unix.ECONNABORTED:
-		default: // nobody waits, or nobody can be let in
-			p.shut()
-		}
-	}
-}
 
 // Depart ends every connection with bye, behind what was delivered to it, spread
 // over a time. Those who come meanwhile stay. It returns when the time is over,

@@ -1,15 +1,9 @@
 package netpoll
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -75,53 +69,6 @@ func TestDepartOfNobody(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.server.Depart(t.Context(), Restarting(), time.Hour)
-}
-
-// Who waits in the port's queue when it is closed is served.
-func TestStopListeningEmptiesTheQueue(t *testing.T) {
-	t.Parallel()
-	const waiting = 20
-	r := start(t, nil)
-	var release []func()
-	for _, l := range r.server.loops {
-		release = append(release, l.hold())
-	}
-	var dialed []net.Conn
-	for i := range waiting {
-		conn, err := net.Dial("tcp", r.addr) // the kernel's queue takes them
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		if _, err := io.WriteString(conn, upgradeRequest(t, fmt.Sprint("user", i))); err != nil {
-			t.Fatal(err)
-		}
-		dialed = append(dialed, conn)
-	}
-	stopped := make(chan error, 1)
-	go func() { stopped <- r.server.StopListening(t.Context()) }()
-	for _, end := range release {
-		end()
-	}
-	if err := <-stopped; err != nil {
-		t.Fatal(err)
-	}
-	for i, c := range dialed {
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-		response, err := http.ReadResponse(bufio.NewReader(c), nil)
-		if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
-			t.Errorf("client %d, who waited, got %v, %v", i, response, err)
-		}
-	}
-	if conn, err := net.Dial("tcp", r.addr); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("the port is still open: %v, %v", conn, err)
-	}
-	if err := r.server.StopListening(t.Context()); err != nil {
-		t.Errorf("again: %v", err)
-	}
-	if n := r.hub.Connections(); n != waiting {
-		t.Errorf("%d are connected, want %d", n, waiting)
-	}
 }
 
 // A connection ends when it is old enough, and those that came together do not end

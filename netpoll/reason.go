@@ -81,7 +81,6 @@ const (
 	awayDescriptors turnedAway = iota // no descriptors left, by our own count
 	awayCrowdedOut                    // the same, and it was the oldest that had not said what it wants
 	awayWatch                         // epoll would not watch it
-	awayClosing                       // accepted while the server was stopping
 	awayCount
 )
 
@@ -89,5 +88,4 @@ var awayNames = [awayCount]string{
 	awayDescriptors: "descriptors",
 	awayCrowdedOut:  "crowded_out",
 	awayWatch:       "epoll_failed",
-	awayClosing:     "stopping",
 }

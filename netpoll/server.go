@@ -42,7 +42,6 @@ type Server struct {
 
 	accepts  acceptStats
 	draining atomic.Bool // handshakes are refused
-	stopping atomic.Bool // sockets are closed as they are accepted
 
 	checkers checkers // of tokens, off the loops
 

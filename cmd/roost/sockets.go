@@ -29,7 +29,11 @@ const upgradeLimit = time.Minute
 type sockets struct {
 	upgrader  *tableflip.Upgrader // nil: nothing is handed on
 	activated map[string]net.Listener
+	held      bool // a supervisor keeps the sockets: who waits in their queues waits for the next process
 }
+
+// heldVariable tells the process after an upgrade that a supervisor keeps its sockets.
+const heldVariable = "ROOST_SOCKETS_HELD"
 
 // newSockets takes what this process was given. It is called once.
 func newSockets() (*sockets, error) {
@@ -54,6 +58,10 @@ func newSockets() (*sockets, error) {
 				strings.Join(slices.Sorted(maps.Keys(given)), ", "), socketWebSocket, socketHTTP)
 		}
 		s.activated[name] = listeners[0]
+	}
+	s.held = len(given) > 0 || os.Getenv(heldVariable) != ""
+	if s.held {
+		_ = os.Setenv(heldVariable, "true")
 	}
 	return s, nil
 }

@@ -68,6 +68,9 @@ func (s *service) stop(ctx context.Context, why cause) {
 		s.waitForBalancers(ctx)
 	}
 	s.sockets.close()
+	if shared := why == replaced || s.sockets.held; shared {
+		s.ws.StopAccepting(ctx, shared) // or clients would hear of a stop who could have the next process
+	}
 	if why == replaced || (why == askedTo && s.cfg.WSDrainWindow > 0) {
 		bye = netpoll.Restarting()
 		s.depart(ctx, bye)
@@ -98,9 +101,7 @@ func (s *service) waitForBalancers(ctx context.Context) {
 // depart closes the port, and then the connections, spread over WS_DRAIN_WINDOW. The
 // feed goes on: until its own turn comes a connection misses nothing.
 func (s *service) depart(ctx context.Context, bye netpoll.Farewell) {
-	if err := s.ws.StopListening(ctx); err != nil {
-		s.log.Error("closing the port", "error", err)
-	}
+	s.ws.StopAccepting(ctx, false)
 	if s.cfg.WSDrainWindow > 0 {
 		s.log.Info("draining: nobody new comes, connections are let go", "over", s.cfg.WSDrainWindow.String())
 		s.ws.Depart(ctx, bye, s.cfg.WSDrainWindow)
