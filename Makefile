@@ -1,7 +1,7 @@
 # What people do with Roost, one line each. `make help` lists it.
 # Variables given to make reach the server: make run WS_PORT=9081
 
-.PHONY: help run build test check fuzz docs bench bench-full clean
+.PHONY: help run build test check fuzz soak docs bench bench-full clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -21,8 +21,12 @@ check: ## Only the checks that run nothing: gofmt, vet, staticcheck, shellcheck
 fuzz: ## Fuzz each fuzz target, for 1m or what FUZZTIME says
 	@scripts/fuzz.sh $(or $(FUZZTIME),1m)
 
-docs: ## Write docs/configuration.md from the code
+soak: ## Everything at once, for 5m or what SOAKTIME says: clients that mean harm, Redis killed, nothing may be lost
+	@scripts/soak $(or $(SOAKTIME),5m)
+
+docs: ## Write docs/configuration.md, and the client in docs/clients.md, from the code
 	@go run ./cmd/roost/internal/configdoc > docs/.configuration.md && mv docs/.configuration.md docs/configuration.md
+	@scripts/clientdoc.sh
 
 bench: ## Measure Roost beside other servers and write docs/benchmarks.md: 30 minutes at most, nothing else running
 	@scripts/deps.sh
@@ -33,4 +37,4 @@ bench-full: ## The same with 100,000 and 200,000 connections too: 10 minutes mor
 	@scripts/bench/run.sh --full
 
 clean: ## Remove what was built
-	@rm -rf bin docs/.configuration.md
+	@rm -rf bin docs/.configuration.md docs/.clients.md

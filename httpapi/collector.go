@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"runtime"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -18,16 +19,13 @@ type collector struct {
 	stats   func() Stats
 	metrics []metric
 	descs   []*prometheus.Desc // of metrics, by index
+	machine *machine
 }
 
-func newCollector(stats func() Stats) *collector {
-	c := &collector{stats: stats, metrics: table()}
+func newCollector(stats func() Stats, m *machine) *collector {
+	c := &collector{stats: stats, metrics: table(), machine: m}
 	for _, m := range c.metrics {
-		var labels []string
-		if m.label != "" {
-			labels = []string{m.label}
-		}
-		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.help, labels, nil))
+		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.help, m.labels(), nil))
 	}
 	return c
 }
@@ -37,43 +35,68 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range c.descs {
 		ch <- d
 	}
+	c.machine.describe(ch)
 }
 
 // Collect is prometheus.Collector's.
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	stats := c.stats()
 	for i, m := range c.metrics {
-		if m.label == "" {
-			ch <- prometheus.MustNewConstMetric(c.descs[i], m.kind, m.value(&stats))
-			continue
+		m.collect(&stats, c.descs[i], ch)
+	}
+	c.machine.collect(stats.Sockets, ch)
+}
+
+// labels are the names of a metric's labels.
+func (m *metric) labels() []string {
+	switch {
+	case m.values != nil:
+		return []string{m.label}
+	case m.loops != nil:
+		return []string{"loop"}
+	}
+	return nil
+}
+
+// collect sends a metric's values.
+func (m *metric) collect(stats *Stats, desc *prometheus.Desc, ch chan<- prometheus.Metric) {
+	switch {
+	case m.value != nil:
+		ch <- prometheus.MustNewConstMetric(desc, m.kind, m.value(stats))
+	case m.values != nil:
+		for label, n := range m.values(stats) {
+			ch <- prometheus.MustNewConstMetric(desc, m.kind, float64(n), label)
 		}
-		for reason, n := range m.values(&stats) {
-			ch <- prometheus.MustNewConstMetric(c.descs[i], m.kind, float64(n), reason)
+	case m.loops != nil:
+		for loop, v := range m.loops(stats) {
+			ch <- prometheus.MustNewConstMetric(desc, m.kind, v, strconv.Itoa(loop))
 		}
+	default:
+		count, buckets := m.histogram(stats).cumulative()
+		ch <- prometheus.MustNewConstHistogram(desc, count, m.histogram(stats).Sum.Seconds(), buckets)
 	}
 }
 
 // newRegistry holds all that /metrics exports.
-func newRegistry(cfg Config) *prometheus.Registry {
+func newRegistry(cfg Config, m *machine) *prometheus.Registry {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "roost_build_info",
 		Help:        "Always 1; the labels say what runs.",
-		ConstLabels: prometheus.Labels{"version": cfg.Version, "goversion": runtime.Version()},
+		ConstLabels: prometheus.Labels{"version": cfg.Version, "revision": cfg.Revision, "goversion": runtime.Version()},
 	})
 	build.Set(1)
 	r := prometheus.NewRegistry()
 	r.MustRegister(
-		newCollector(cfg.Stats),
+		newCollector(cfg.Stats, m),
 		build,
 		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return r
 }
 
 // scrapes serves the registry as Prometheus text.
-func scrapes(cfg Config) http.Handler {
-	return promhttp.HandlerFor(newRegistry(cfg), promhttp.HandlerOpts{
+func scrapes(cfg Config, m *machine) http.Handler {
+	return promhttp.HandlerFor(newRegistry(cfg, m), promhttp.HandlerOpts{
 		ErrorLog:            errorLog(cfg.Logger),
 		ErrorHandling:       promhttp.ContinueOnError, // a broken process collector must not hide the rest
 		MaxRequestsInFlight: maxScrapes,

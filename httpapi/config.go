@@ -9,9 +9,10 @@ import (
 // Config is what the side server needs. All functions may be called on any goroutine, at any time between New and the
 // end of Run. Only Addr and Stats must be set.
 type Config struct {
-	Addr    string    // host:port to listen on; port 0: any free one
-	Version string    // of roost, for the build info; empty: dev
-	Started time.Time // of the process, for the uptime; zero: when New is called
+	Addr     string    // host:port to listen on; port 0: any free one
+	Version  string    // of roost, for the build info; empty: dev
+	Revision string    // of its source, for the build info; empty: unknown
+	Started  time.Time // of the process, for the uptime; zero: when New is called
 
 	// Stats reads all counters. It may take locks for a moment; it is not called on event loops.
 	Stats func() Stats
@@ -20,6 +21,9 @@ type Config struct {
 	Counts func() (connections, users int)
 	// Redis is the state of the link to Redis. It is called on event loops: atomics only. nil: connected.
 	Redis func() RedisState
+	// TokenKeys says why tokens can't be checked, nil if they can. It is called on event loops: atomics only. nil:
+	// they can.
+	TokenKeys func() error
 	// Draining says whether the server is leaving. It is called on event loops: atomics only. nil: never.
 	Draining func() bool
 	// Probe proves that the service works from end to end, for /health?deep=1. It must return when ctx ends, at the
@@ -34,6 +38,8 @@ type Config struct {
 	Limits func(Stats) []Limit
 	// Token is what has to be given as Authorization: Bearer, for everything but health. Empty: see access.go.
 	Token string
+	// PProf serves Go's profiles under /debug/pprof/, to processes of this machine.
+	PProf bool
 	// Logger gets what net/http complains about and failed deep checks. nil: nowhere.
 	Logger *slog.Logger
 }
@@ -56,6 +62,9 @@ func (c Config) withDefaults() Config {
 	if c.Version == "" {
 		c.Version = "dev"
 	}
+	if c.Revision == "" {
+		c.Revision = "unknown"
+	}
 	if c.Started.IsZero() {
 		c.Started = time.Now()
 	}
@@ -65,6 +74,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Redis == nil {
 		c.Redis = func() RedisState { return RedisState{Connected: true} }
+	}
+	if c.TokenKeys == nil {
+		c.TokenKeys = func() error { return nil }
 	}
 	if c.Draining == nil {
 		c.Draining = func() bool { return false }

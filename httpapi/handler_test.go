@@ -18,6 +18,13 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/health?deep=1", 501, "", "application/json"},
 		{"GET", "/health?deep=maybe", 400, "", "application/json"},
 		{"OPTIONS", "/health", 204, allowed, ""},
+		{"GET", "/health/ready", 200, "", "application/json"},
+		{"HEAD", "/health/ready", 200, "", "application/json"},
+		{"GET", "/health/ready?deep=1", 501, "", "application/json"},
+		{"GET", "/health/live", 200, "", "application/json"},
+		{"HEAD", "/health/live", 200, "", "application/json"},
+		{"POST", "/health/live", 405, allowed, "application/json"},
+		{"GET", "/health/live/", 404, "", "application/json"},
 		{"POST", "/health", 405, allowed, "application/json"},
 		{"GET", "/metrics", 200, "", "application/json"},
 		{"HEAD", "/metrics", 200, "", "application/json"},
@@ -49,7 +56,7 @@ func TestRoutes(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	t.Parallel()
 	body, err := io.ReadAll(serve(t, Config{}, "GET", "/nothing").Body)
-	if err != nil || string(body) != `{"error":"not found: there are /health, /metrics and /why"}`+"\n" {
+	if err != nil || string(body) != `{"error":"not found: there are /health, /health/ready, /health/live, /metrics and /why"}`+"\n" {
 		t.Errorf("%v, %q", err, body)
 	}
 }

@@ -12,6 +12,7 @@ type healthJSON struct {
 	Status        string              `json:"status"` // healthy, degraded or draining
 	Timestamp     string              `json:"timestamp"`
 	Redis         redisJSON           `json:"redis"`
+	TokenKeys     *tokenKeysJSON      `json:"token_keys,omitempty"` // when tokens can't be checked
 	WebSocket     webSocketJSON       `json:"websocket"`
 	UptimeSeconds int64               `json:"uptime_seconds"`
 	Deep          map[string]stepJSON `json:"deep,omitempty"` // by the step's name
@@ -21,6 +22,11 @@ type redisJSON struct {
 	Status string   `json:"status"` // connected or disconnected
 	PingMS *float64 `json:"ping_ms,omitempty"`
 	Error  string   `json:"error,omitempty"`
+}
+
+type tokenKeysJSON struct {
+	Status string `json:"status"` // missing
+	Error  string `json:"error"`
 }
 
 type webSocketJSON struct {
@@ -58,6 +64,9 @@ func (s *Server) health(now time.Time) *healthJSON {
 	}
 	if !redis.Connected {
 		h.Status = degraded
+	}
+	if err := s.cfg.TokenKeys(); err != nil {
+		h.Status, h.TokenKeys = degraded, &tokenKeysJSON{Status: "missing", Error: err.Error()}
 	}
 	if s.cfg.Draining() {
 		h.Status = draining

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -37,10 +38,32 @@ func TestHealth(t *testing.T) {
 			if status != tt.status || string(body) != tt.want {
 				t.Errorf("%d\ngot  %s\nwant %s", status, body, tt.want)
 			}
-			if resp := ask(s, "GET", "/health"); resp.StatusCode != tt.status {
-				t.Errorf("served with %d", resp.StatusCode)
+			for _, path := range []string{"/health", "/health/ready"} {
+				if resp := ask(s, "GET", path); resp.StatusCode != tt.status {
+					t.Errorf("%s is served with %d", path, resp.StatusCode)
+				}
+			}
+			// Whatever ails it, to start it anew would help nobody.
+			if resp := ask(s, "GET", "/health/live"); resp.StatusCode != 200 || text(t, resp.Body) != string(Live()) {
+				t.Errorf("/health/live is served with %d", resp.StatusCode)
 			}
 		})
+	}
+}
+
+// An instance that can check no token lets nobody in: it should get no clients.
+func TestHealthWithoutTokenKeys(t *testing.T) {
+	t.Parallel()
+	var missing error = errors.New("none yet")
+	s := newServer(t, Config{TokenKeys: func() error { return missing }})
+	status, body := s.Health()
+	if want := `"token_keys":{"status":"missing","error":"none yet"}`; status != 503 || !strings.Contains(string(body), want) ||
+		!strings.Contains(string(body), `"status":"degraded"`) {
+		t.Errorf("%d %s", status, body)
+	}
+	missing = nil
+	if status, body = s.Health(); status != 200 || strings.Contains(string(body), "token_keys") {
+		t.Errorf("%d %s", status, body)
 	}
 }
 

@@ -25,9 +25,13 @@ func someStats() Stats {
 		Commands: 23, CommandsInvalid: 24,
 		DeliveriesAccepted: 141, DeliveriesSent: 30, DeliveriesFailed: map[string]uint64{"queue_full": 31, "gone": 32},
 		DeliveriesWaiting: 48,
-		BytesReceived:     40, BytesSent: 41, PingsSent: 42, GapNotices: 43,
+		BytesReceived:     40, BytesSent: 41, PingsSent: 42, GapNotices: 43, TextPongs: 46,
 		RedisConnected: true, RedisPing: 1500 * time.Microsecond, RedisReconnects: 43,
+		TokenChecks: 46, JWKSKeys: 47, JWKSRefreshes: map[string]uint64{"ok": 48, "failed": 49},
 		LogLinesDropped: 44, AlertsDropped: 45,
+		ClosedByCode:  map[string]uint64{"1000": 46},
+		DeliveryTimes: Histogram{Bounds: []time.Duration{time.Millisecond, 250 * time.Millisecond}, Counts: []uint64{1, 2, 3}, Sum: 7 * time.Second},
+		LoopBusy:      []time.Duration{time.Second / 2, 2 * time.Second}, MailboxItems: []int{47, 48},
 	}
 }
 

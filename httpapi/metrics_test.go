@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/procfs"
 )
 
 func TestMetricsJSON(t *testing.T) {
@@ -33,12 +34,23 @@ func TestMetricsJSON(t *testing.T) {
 func TestCollector(t *testing.T) {
 	t.Parallel()
 	reads := 0
-	c := newCollector(func() Stats { reads++; return someStats() })
+	c := newCollector(func() Stats { reads++; return someStats() }, newMachine(procfs.DefaultMountPoint))
 	const want = `
 # HELP roost_connections_refused_total Connections that were not admitted, by reason.
 # TYPE roost_connections_refused_total counter
 roost_connections_refused_total{reason="full"} 11
 roost_connections_refused_total{reason="token_expired"} 12
+# HELP roost_delivery_duration_seconds Time from when the read from Redis that brought a notification returned, to when the kernel had taken its last byte for a connection. Only of those that were sent.
+# TYPE roost_delivery_duration_seconds histogram
+roost_delivery_duration_seconds_bucket{le="0.001"} 1
+roost_delivery_duration_seconds_bucket{le="0.25"} 3
+roost_delivery_duration_seconds_bucket{le="+Inf"} 6
+roost_delivery_duration_seconds_sum 7
+roost_delivery_duration_seconds_count 6
+# HELP roost_loop_busy_seconds_total Time that an event loop was not asleep. A rate of 1 is all that one has. What the feed writes for loops that sleep is in roost_feed_busy_seconds_total.
+# TYPE roost_loop_busy_seconds_total counter
+roost_loop_busy_seconds_total{loop="0"} 0.5
+roost_loop_busy_seconds_total{loop="1"} 2
 # HELP roost_deliveries_failed_total Deliveries that were given up, by reason.
 # TYPE roost_deliveries_failed_total counter
 roost_deliveries_failed_total{reason="gone"} 32
@@ -54,7 +66,7 @@ roost_redis_ping_seconds 0.0015
 roost_redis_up 1
 `
 	err := testutil.CollectAndCompare(c, strings.NewReader(want), "roost_connections_refused_total", "roost_deliveries_failed_total",
-		"roost_deliveries_waiting", "roost_redis_ping_seconds", "roost_redis_up")
+		"roost_deliveries_waiting", "roost_redis_ping_seconds", "roost_redis_up", "roost_delivery_duration_seconds", "roost_loop_busy_seconds_total")
 	if err != nil {
 		t.Error(err)
 	}
@@ -66,7 +78,7 @@ roost_redis_up 1
 // Names, units and help are as the Prometheus project wants them.
 func TestLint(t *testing.T) {
 	t.Parallel()
-	problems, err := testutil.CollectAndLint(newCollector(someStats))
+	problems, err := testutil.CollectAndLint(newCollector(someStats, newMachine(procfs.DefaultMountPoint)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +99,7 @@ func TestTableNamesEveryField(t *testing.T) {
 		set(reflect.ValueOf(&s).Elem().Field(i))
 		var named []string
 		for _, m := range table() {
-			if m.label == "" && m.value(&s) != 0 || m.label != "" && len(m.values(&s)) > 0 {
+			if m.reads(&s) {
 				named = append(named, m.name)
 			}
 		}
@@ -97,9 +109,26 @@ func TestTableNamesEveryField(t *testing.T) {
 	}
 }
 
+// reads reports whether a metric has something to say.
+func (m *metric) reads(s *Stats) bool {
+	switch {
+	case m.value != nil:
+		return m.value(s) != 0
+	case m.values != nil:
+		return len(m.values(s)) > 0
+	case m.loops != nil:
+		return len(m.loops(s)) > 0
+	}
+	return len(m.histogram(s).Counts) > 0
+}
+
 // set gives a field any value but its zero.
 func set(v reflect.Value) {
 	switch v.Kind() {
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+	case reflect.Struct:
+		set(v.FieldByName("Counts"))
 	case reflect.Map:
 		v.Set(reflect.ValueOf(map[string]uint64{"x": 1}))
 	case reflect.Bool:
@@ -114,7 +143,7 @@ func set(v reflect.Value) {
 func TestKindsFollowNames(t *testing.T) {
 	t.Parallel()
 	for _, m := range table() {
-		if strings.HasSuffix(m.name, "_total") != (m.kind == prometheus.CounterValue) {
+		if m.histogram == nil && strings.HasSuffix(m.name, "_total") != (m.kind == prometheus.CounterValue) {
 			t.Errorf("%s is of kind %d", m.name, m.kind)
 		}
 	}
@@ -122,10 +151,10 @@ func TestKindsFollowNames(t *testing.T) {
 
 func TestPrometheusText(t *testing.T) {
 	t.Parallel()
-	body := text(t, serve(t, Config{Version: "v1.2.3"}, "GET", "/metrics", "Accept", "text/plain;version=0.0.4").Body)
+	body := text(t, serve(t, Config{Version: "v1.2.3", Revision: "abc"}, "GET", "/metrics", "Accept", "text/plain;version=0.0.4").Body)
 	for _, want := range []string{
 		"\nroost_connections 3\n",
-		"\nroost_build_info{goversion=\"" + runtime.Version() + "\",version=\"v1.2.3\"} 1\n",
+		"\nroost_build_info{goversion=\"" + runtime.Version() + "\",revision=\"abc\",version=\"v1.2.3\"} 1\n",
 		"\ngo_goroutines ", "\nprocess_open_fds ", "\nprocess_resident_memory_bytes ",
 	} {
 		if !strings.Contains(body, want) {

@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
 // Bounds on what one client of the side server may hold, in time and bytes.
@@ -25,24 +28,31 @@ const (
 
 // Server is the side server.
 type Server struct {
-	cfg      Config             // Static.
-	http     *http.Server       // Static.
-	scrapes  http.Handler       // Static.
-	history  *history           // Any goroutine; nil without a console.
+	cfg      Config       // Static.
+	http     *http.Server // Static.
+	machine  *machine     // Static.
+	scrapes  http.Handler // Static.
+	history  *history     // Any goroutine; nil without a console.
+	demo     atomic.Pointer[Demo]
 	deep     *deepCheck         // Any goroutine.
 	stop     context.CancelFunc // Any goroutine. Ends deep checks.
-	listener net.Listener       // Set by Listen, before Run and Addr are called.
+	listener net.Listener       // Set by Listen or Use, before Run and Addr are called.
+	released chan struct{}      // Closed by Release.
 }
 
 // New makes a server that does not listen yet.
 func New(cfg Config) *Server {
 	cfg = cfg.withDefaults()
 	ctx, stop := context.WithCancel(context.Background())
+	machine := newMachine(procfs.DefaultMountPoint)
 	s := &Server{
 		cfg:     cfg,
-		scrapes: scrapes(cfg),
+		machine: machine,
+		scrapes: scrapes(cfg, machine),
 		deep:    &deepCheck{probe: cfg.Probe, ctx: ctx, logger: cfg.Logger},
 		stop:    stop,
+
+		released: make(chan struct{}),
 	}
 	if cfg.Console {
 		s.history = &history{stats: cfg.Stats}
@@ -62,17 +72,29 @@ func New(cfg Config) *Server {
 // Listen opens the port, so that main learns whether it may before it starts anything. Its error names the address,
 // and wraps syscall.EADDRINUSE when another process has it.
 func (s *Server) Listen() error {
+	l, err := Listen(context.Background(), s.cfg.Addr)
+	if err != nil {
+		return err
+	}
+	s.Use(l)
+	return nil
+}
+
+// Use has the server serve on a listener that is open already, in place of Listen.
+func (s *Server) Use(l net.Listener) { s.listener = l }
+
+// Listen opens a port as Server.Listen does, for whoever hands it to Server.Use.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(context.Background(), "tcp", s.cfg.Addr)
+	l, err := lc.Listen(ctx, "tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("httpapi: %s is in use already: %w", s.cfg.Addr, err)
+		return nil, fmt.Errorf("httpapi: %s is in use already: %w", addr, err)
 	case err != nil:
-		return fmt.Errorf("httpapi: cannot listen on %s: %w", s.cfg.Addr, err)
+		return nil, fmt.Errorf("httpapi: cannot listen on %s: %w", addr, err)
 	}
-	s.listener = l
-	return nil
+	return l, nil
 }
 
 // Addr is the address that Listen opened, with the real port. It is nil before.
@@ -99,12 +121,27 @@ func (s *Server) Run(ctx context.Context) error {
 	go func() { served <- s.http.Serve(s.listener) }()
 	select {
 	case err := <-served:
-		return fmt.Errorf("httpapi: %w", err)
+		select {
+		case <-s.released:
+			<-ctx.Done()
+			s.shutdown()
+			return nil
+		default:
+			return fmt.Errorf("httpapi: %w", err)
+		}
 	case <-ctx.Done():
 	}
 	s.shutdown()
 	<-served
 	return nil
+}
+
+// Release accepts no more: another process has the listener too, and answers from now on. Requests on their way here are
+// answered, which http.Server's Shutdown would not do. It is called once, while Run runs.
+func (s *Server) Release() {
+	close(s.released)
+	s.http.SetKeepAlivesEnabled(false)
+	_ = s.listener.Close() // which can't fail in a way that matters
 }
 
 // shutdown waits for requests under way, and cuts those that take too long.

@@ -17,6 +17,9 @@ type Stats struct {
 	ConnectionsAccepted uint64            // admitted: they got their 101
 	ConnectionsRefused  map[string]uint64 // by the reason in the answer
 	ConnectionsClosed   map[string]uint64 // by why they ended
+	ClosedByCode        map[string]uint64 // the same, by the close code, of which there must be few
+	ConnectionsLimit    int               // that may be open at once
+	HandshakeTimes      Histogram         // of ConnectionsAccepted: from accept to the 101
 
 	NotificationsReceived uint64            // from Redis, whatever became of them
 	NotificationsOffline  uint64            // for a user without a connection here
@@ -29,37 +32,49 @@ type Stats struct {
 	DeliveriesSent     uint64            // the kernel took the last byte
 	DeliveriesFailed   map[string]uint64 // by reason
 	DeliveriesWaiting  int               // now
+	DeliveryTimes      Histogram         // of DeliveriesSent: from Redis to the kernel's taking of the last byte
 
 	BytesReceived uint64 // from clients
 	BytesSent     uint64 // to clients
 	PingsSent     uint64
 	GapNotices    uint64 // given to clients of which notifications were lost
+	TextPongs     uint64 // given to clients that sent {"type":"ping"}
 
 	Sockets          int    // of clients, in every state
 	SocketsLingering int    // ended, waiting for the client to close
 	LingerCut        uint64 // closed without waiting, because too many lingered
 	AcceptErrors     uint64 // accept failed and was tried again
 	Panics           uint64 // connections closed because serving them failed
-	MailboxDepth     int    // items that wait for the loops
 	QueuedBytes      int    // that wait for clients in user space
 	Stalled          int    // connections that the kernel takes nothing for
+
+	MailboxItems []int           // that wait, a loop
+	LoopBusy     []time.Duration // not asleep, a loop
+	FeedBusy     time.Duration   // not waiting for Redis
 
 	RedisConnected  bool
 	RedisPing       time.Duration // last round trip
 	RedisReconnects uint64
 
+	TokenChecks   int               // handshakes whose token is checked, or waits to be, off the loops
+	JWKSKeys      int               // public keys from the JWKS
+	JWKSRefreshes map[string]uint64 // fetches of the JWKS, by result; nil without one
+
 	LogLinesDropped uint64
 	AlertsDropped   uint64
 }
 
-// metric is one line of the table below: a name, and how to read its value or, when it has a label, its values.
+// metric is one line of the table below: a name, and one way to read its value or values.
 type metric struct {
-	name   string
-	help   string
-	kind   prometheus.ValueType
-	value  func(*Stats) float64
-	label  string
-	values func(*Stats) map[string]uint64
+	name string
+	help string
+	kind prometheus.ValueType // not of histograms
+
+	value     func(*Stats) float64
+	label     string // of values
+	values    func(*Stats) map[string]uint64
+	loops     func(*Stats) []float64 // one a loop
+	histogram func(*Stats) *Histogram
 }
 
 // table names every field of Stats for Prometheus.
@@ -70,12 +85,20 @@ func table() []metric {
 			value: func(s *Stats) float64 { return float64(s.Connections) }},
 		{name: "roost_users", kind: gauge, help: "Users with at least one open connection now.",
 			value: func(s *Stats) float64 { return float64(s.Users) }},
-		{name: "roost_connections_accepted_total", kind: counter, help: "Connections that were admitted.",
+		{name: "roost_connections_accepted_total", kind: counter, help: "Connections that were admitted: they got their 101.",
 			value: func(s *Stats) float64 { return float64(s.ConnectionsAccepted) }},
 		{name: "roost_connections_refused_total", kind: counter, help: "Connections that were not admitted, by reason.",
 			label: "reason", values: func(s *Stats) map[string]uint64 { return s.ConnectionsRefused }},
 		{name: "roost_connections_closed_total", kind: counter, help: "Admitted connections that ended, by reason.",
 			label: "reason", values: func(s *Stats) map[string]uint64 { return s.ConnectionsClosed }},
+		{name: "roost_connections_closed_by_code_total", kind: counter,
+			help:  "Admitted connections that ended, by close code: 1005 without a code, 1006 without a close frame, 3xxx and 4xxx for those that backends and clients make up.",
+			label: "code", values: func(s *Stats) map[string]uint64 { return s.ClosedByCode }},
+		{name: "roost_connections_limit", kind: gauge, help: "WebSocket connections that may be open at once: WS_MAX_CONNECTIONS, or less where the limit on open files wants it.",
+			value: func(s *Stats) float64 { return float64(s.ConnectionsLimit) }},
+		{name: "roost_handshake_duration_seconds",
+			help:      "Time from accept to the 101, for connections that were admitted: waiting for the client's request and for the loop, and the answer. To the millisecond.",
+			histogram: func(s *Stats) *Histogram { return &s.HandshakeTimes }},
 
 		{name: "roost_notifications_received_total", kind: counter, help: "Notifications that Redis carried here.",
 			value: func(s *Stats) float64 { return float64(s.NotificationsReceived) }},
@@ -97,6 +120,9 @@ func table() []metric {
 			label: "reason", values: func(s *Stats) map[string]uint64 { return s.DeliveriesFailed }},
 		{name: "roost_deliveries_waiting", kind: gauge, help: "Deliveries neither sent nor given up yet.",
 			value: func(s *Stats) float64 { return float64(s.DeliveriesWaiting) }},
+		{name: "roost_delivery_duration_seconds",
+			help:      "Time from when the read from Redis that brought a notification returned, to when the kernel had taken its last byte for a connection. Only of those that were sent.",
+			histogram: func(s *Stats) *Histogram { return &s.DeliveryTimes }},
 
 		{name: "roost_received_bytes_total", kind: counter, help: "Bytes read from clients.",
 			value: func(s *Stats) float64 { return float64(s.BytesReceived) }},
@@ -105,6 +131,8 @@ func table() []metric {
 		{name: "roost_pings_sent_total", kind: counter, help: "Pings sent to clients.",
 			value: func(s *Stats) float64 { return float64(s.PingsSent) }},
 
+		{name: "roost_client_pings_total", kind: counter, help: "Text messages {\"type\":\"ping\"} from clients that were answered.",
+			value: func(s *Stats) float64 { return float64(s.TextPongs) }},
 		{name: "roost_gap_notices_total", kind: counter, help: "Notices to clients that notifications for them were lost.",
 			value: func(s *Stats) float64 { return float64(s.GapNotices) }},
 
@@ -118,11 +146,17 @@ func table() []metric {
 			value: func(s *Stats) float64 { return float64(s.AcceptErrors) }},
 		{name: "roost_panics_total", kind: counter, help: "Connections closed because serving them failed.",
 			value: func(s *Stats) float64 { return float64(s.Panics) }},
-		{name: "roost_mailbox_items", kind: gauge, help: "Items that wait for the event loops.",
-			value: func(s *Stats) float64 { return float64(s.MailboxDepth) }},
+		{name: "roost_mailbox_items", kind: gauge, help: "Notifications that wait for an event loop. It holds 16384, and then the feed waits.",
+			loops: func(s *Stats) []float64 { return floats(s.MailboxItems) }},
+		{name: "roost_loop_busy_seconds_total", kind: counter,
+			help:  "Time that an event loop was not asleep. A rate of 1 is all that one has. What the feed writes for loops that sleep is in roost_feed_busy_seconds_total.",
+			loops: func(s *Stats) []float64 { return seconds(s.LoopBusy) }},
+		{name: "roost_feed_busy_seconds_total", kind: counter,
+			help:  "Time that the feed was not waiting for Redis. A rate of 1 is all that it has: it is one thread.",
+			value: func(s *Stats) float64 { return s.FeedBusy.Seconds() }},
 		{name: "roost_queued_bytes", kind: gauge, help: "Bytes of notifications that wait for slow clients.",
 			value: func(s *Stats) float64 { return float64(s.QueuedBytes) }},
-		{name: "roost_stalled_connections", kind: gauge, help: "Connections that the kernel takes no bytes for now.",
+		{name: "roost_stalled_connections", kind: gauge, help: "Slow consumers: connections that the kernel takes no bytes for now.",
 			value: func(s *Stats) float64 { return float64(s.Stalled) }},
 
 		{name: "roost_redis_up", kind: gauge, help: "1 while the subscription to Redis works, else 0.",
@@ -132,11 +166,32 @@ func table() []metric {
 		{name: "roost_redis_reconnects_total", kind: counter, help: "Times that the subscription was made anew.",
 			value: func(s *Stats) float64 { return float64(s.RedisReconnects) }},
 
+		{name: "roost_token_checks", kind: gauge, help: "Handshakes whose token is being checked by a worker, or waits for one.",
+			value: func(s *Stats) float64 { return float64(s.TokenChecks) }},
+		{name: "roost_jwks_keys", kind: gauge, help: "Public keys from the JWKS that tokens are checked with.",
+			value: func(s *Stats) float64 { return float64(s.JWKSKeys) }},
+		{name: "roost_jwks_refreshes_total", kind: counter, help: "Fetches of the JWKS, by result; after one that failed the keys stay.",
+			label: "result", values: func(s *Stats) map[string]uint64 { return s.JWKSRefreshes }},
+
 		{name: "roost_log_lines_dropped_total", kind: counter, help: "Log lines left out because they were not read in time.",
 			value: func(s *Stats) float64 { return float64(s.LogLinesDropped) }},
 		{name: "roost_alerts_dropped_total", kind: counter, help: "Alerts that could not be posted.",
 			value: func(s *Stats) float64 { return float64(s.AlertsDropped) }},
 	}
+}
+
+func floats(ns []int) (fs []float64) {
+	for _, n := range ns {
+		fs = append(fs, float64(n))
+	}
+	return fs
+}
+
+func seconds(ds []time.Duration) (fs []float64) {
+	for _, d := range ds {
+		fs = append(fs, d.Seconds())
+	}
+	return fs
 }
 
 func oneIf(b bool) float64 {

@@ -49,6 +49,9 @@ type Notification struct {
 	// Frame is a complete WebSocket text frame that carries the envelope.
 	Frame []byte
 
+	// Arrived is when it came from Redis, by Hub.Clock.
+	Arrived time.Duration
+
 	// Trace is told what becomes of it, once for each connection. It may be nil.
 	Trace *Trace
 }
@@ -84,9 +87,11 @@ type Config struct {
 
 // Hub is the registry of users and the way to their connections.
 type Hub struct {
-	cfg    Config
-	seed   maphash.Seed
-	shards [shardCount]shard
+	cfg     Config
+	seed    maphash.Seed
+	started time.Time    // static: what Clock counts from
+	arrived atomic.Int64 // by Clock, when the batch came that is delivered now; 0: not known
+	shards  [shardCount]shard
 
 	connections atomic.Int64
 	users       atomic.Int64
@@ -107,7 +112,7 @@ func New(cfg Config) *Hub {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), changed: make(chan struct{}, 1)}
+	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), changed: make(chan struct{}, 1), started: time.Now()}
 	h.invalidLog = newInvalidLog(cfg.Logger)
 	h.commandLog = newInvalidLog(cfg.Logger)
 	for i := range h.shards {

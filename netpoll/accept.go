@@ -60,10 +60,6 @@ func (l *loop) welcome(fd int) {
 		s.acceptLog.turnedAway(awayDescriptors, nil)
 		return
 	}
-	if s.stopping.Load() {
-		s.turnAway(fd, awayClosing)
-		return
-	}
 	if err := l.poll.add(fd, int32(fd)); err != nil {
 		s.turnAway(fd, awayWatch)
 		s.acceptLog.turnedAway(awayWatch, err)

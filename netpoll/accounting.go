@@ -8,7 +8,11 @@ import "roost/hub"
 // account notes that the kernel took n bytes of what gather returned.
 func (l *loop) account(c *conn, n int) {
 	before := c.out.bytes
+	if before > 0 {
+		l.delays.now = l.server.cfg.Hub.Clock()
+	}
 	sent := c.out.took(n)
+	l.delays.count()
 	if !c.probe {
 		l.stats.sent.Add(uint64(sent))
 	}

@@ -13,16 +13,34 @@ type Config struct {
 	Gate *wsproto.Gate // decides about handshakes; required
 	Hub  *hub.Hub      // the registry; required
 
-	// Health gives the answer to /health on the WebSocket port. Loops call it,
-	// so it must not wait for anything. Nil answers 200 with an empty object.
+	// Health gives the answer to /health and /health/ready on the WebSocket port.
+	// Loops call it, so it must not wait for anything. Nil answers 200 with an empty
+	// object.
 	Health func() (status int, body []byte)
 
+	Live []byte // the answer to /health/live, always with 200; an empty object
+
 	Logger *slog.Logger // must not block: loops log; nil is slog.Default()
+
+	// Now is the clock on the wall, by which tokens expire and notices say when
+	// something was lost; nil is time.Now. Every deadline and interval goes by
+	// another clock, which nobody sets.
+	Now func() time.Time
+
+	// ConnectionLines bounds the lines a second about connects and disconnects; how
+	// many are left out is said. 0 is no bound.
+	ConnectionLines int
 
 	// Loops is the number of event loops; 0 is GOMAXPROCS. Each sleeps in a system
 	// call and may keep a slot of Go's scheduler for up to 10 ms when it does:
 	// GOMAXPROCS should be larger.
 	Loops int
+
+	// Checkers is the number of goroutines that check tokens of key pairs; 0 is Loops:
+	// with more, a storm of handshakes would keep the loops from the processors.
+	Checkers int
+	// CheckQueue is how many tokens may wait for them; what comes beyond is refused. 8192.
+	CheckQueue int
 
 	HandshakeTimeout time.Duration // from accept to the complete request head; 10 s
 	PingInterval     time.Duration // 30 s
@@ -61,6 +79,10 @@ type Config struct {
 	// CloseOnExpiry ends a connection with 4401 when its token would be refused.
 	CloseOnExpiry bool
 
+	// MaxAge ends a connection with 1012 when it is so old, or up to a fifth less;
+	// 0 is no bound. To the second.
+	MaxAge time.Duration
+
 	// GapNotice tells clients, in an envelope of type _gap, that notifications for
 	// them were lost.
 	GapNotice bool
@@ -94,6 +116,8 @@ func (c Config) withDefaults(procs int) Config {
 		}
 	}
 	fillInt(&c.Loops, procs)
+	fillInt(&c.Checkers, c.Loops)
+	fillInt(&c.CheckQueue, 8192)
 	fillInt(&c.QueueMessages, 256)
 	fillInt(&c.QueueBytes, 1<<20)
 	fillInt(&c.MailboxItems, 16384)
@@ -104,8 +128,14 @@ func (c Config) withDefaults(procs int) Config {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	if c.Health == nil {
 		c.Health = func() (int, []byte) { return 200, []byte("{}") }
+	}
+	if c.Live == nil {
+		c.Live = []byte("{}")
 	}
 	return c
 }

@@ -18,7 +18,7 @@ import (
 
 func (l *loop) logConnected(c *conn, req *request, total, ofUser int) {
 	log, ctx := l.server.log, context.Background()
-	if !log.Enabled(ctx, slog.LevelInfo) {
+	if !log.Enabled(ctx, slog.LevelInfo) || !l.server.lines.connected() {
 		return
 	}
 	attrs := [5]slog.Attr{slog.String("user_id", c.link.User()),
@@ -28,7 +28,7 @@ func (l *loop) logConnected(c *conn, req *request, total, ofUser int) {
 
 func (l *loop) logDisconnected(c *conn, total, ofUser int) {
 	log, ctx := l.server.log, context.Background()
-	if !log.Enabled(ctx, slog.LevelInfo) {
+	if !log.Enabled(ctx, slog.LevelInfo) || !l.server.lines.disconnected() {
 		return
 	}
 	attrs := [5]slog.Attr{slog.String("user_id", c.link.User()), slog.String("reason", c.reason.String()),

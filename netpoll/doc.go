@@ -8,6 +8,8 @@
 //     their state, its timing wheel, its write queues. Whoever touches them has
 //     taken the loop's turn, a lock: the loop's goroutine while it is awake, and
 //     in Flush, while it sleeps, the goroutine that delivers.
+//   - A few workers check the tokens that take longer than a loop may (checking.go).
+//     They have a copy of the request, and give the answer back through the loop.
 //   - One prober, while anybody is connected, looks once a second whether every
 //     loop still answers.
 //
@@ -19,6 +21,7 @@
 //
 //	opening    the request head, or the PROXY header before it, is not complete; the
 //	           handshake deadline runs
+//	checking   the head is complete and a worker has the token; the deadline runs
 //	open       registered in the hub, the 101 is written, pings go round
 //	closing    the last words (a close frame, an HTTP answer) wait to be written
 //	lingering  the last words are with the kernel and the sending side is shut;

@@ -27,7 +27,7 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 		return
 	}
 	l.forgetHead(c)
-	l.unregister(c, why)
+	l.unregister(c, why, closeClassOf(lastWords))
 	l.ceaseOpening(c)
 	l.leavePlace(c)
 	c.state = stateClosing
@@ -103,7 +103,7 @@ func (l *loop) drop(c *conn, why Reason) {
 // forget ends what a connection has here, before its descriptor is closed: from
 // then on the number may be another client's.
 func (l *loop) forget(c *conn) {
-	l.unregister(c, c.reason)
+	l.unregister(c, c.reason, closeNone)
 	if c.state >= stateClosing {
 		l.stats.ending.Add(-1)
 	}
@@ -112,7 +112,7 @@ func (l *loop) forget(c *conn) {
 	}
 	l.abandonQueue(c)
 	l.forgetHead(c)
-	delete(l.talkers, c)
+	l.talkers.forget(c)
 	l.ceaseOpening(c)
 	l.leavePlace(c)
 	c.state = stateClosed
@@ -124,7 +124,7 @@ func (l *loop) forget(c *conn) {
 
 // unregister takes an open connection out of the hub, once, and says why it
 // ended. From then on nothing is delivered to it.
-func (l *loop) unregister(c *conn, why Reason) {
+func (l *loop) unregister(c *conn, why Reason, code closeClass) {
 	if c.reason == reasonNone {
 		c.reason = why
 	}
@@ -136,5 +136,6 @@ func (l *loop) unregister(c *conn, why Reason) {
 		return
 	}
 	l.stats.ended[c.reason].Add(1)
+	l.stats.closed[code].Add(1)
 	l.logDisconnected(c, total, ofUser)
 }

@@ -28,6 +28,7 @@ func (s *Server) stopLoops() {
 		l.do(l.cutAll)
 	}
 	s.looping.Wait()
+	s.stopCheckers()
 	for _, l := range s.loops {
 		l.mail.close()
 		l.abandonMail()

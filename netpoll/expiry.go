@@ -23,4 +23,6 @@ func (c *conn) expireAt(when time.Time) {
 // as tokens are: when that is set forward, the connection ends at its next timer.
 func (c *conn) expired() bool { return c.expires != 0 && c.untilExpiry() <= 0 }
 
-func (c *conn) untilExpiry() time.Duration { return time.Until(time.Unix(int64(c.expires), 0)) }
+func (c *conn) untilExpiry() time.Duration {
+	return time.Unix(int64(c.expires), 0).Sub(c.loop.server.cfg.Now())
+}

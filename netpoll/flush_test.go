@@ -23,6 +23,7 @@ func sleeper(t testing.TB) *loop {
 	}
 	cfg := Config{Gate: gate, Hub: hub.New(hub.Config{})}.withDefaults(1)
 	s := &Server{cfg: cfg, log: slog.New(slog.DiscardHandler), started: time.Now().Add(-time.Second), tickLength: cfg.tickLength()}
+	s.slowLog = newSlowLog(s.log)
 	l, err := newLoop(s, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -33,7 +33,7 @@ func (l *loop) noteLoss(c *conn) {
 		return
 	}
 	if c.out.lostSince.IsZero() {
-		c.out.lostSince = time.Now()
+		c.out.lostSince = l.server.cfg.Now()
 	}
 	if told := c.out.told; told == 0 || l.server.now()-told >= noticeEvery {
 		l.giveNotice(c)

@@ -5,7 +5,12 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"roost/hub"
 )
 
 // gapOf returns a notice's reason and time; "" if the payload is none.
@@ -108,4 +113,69 @@ func TestNoGapNoticeUnlessAskedFor(t *testing.T) {
 	if _, payload := client.readFrame(t); strings.Contains(string(payload), "_gap") {
 		t.Errorf("told without being asked: %q", payload)
 	}
+}
+
+// A client that is slow without end is told once a second that it loses
+// notifications, and then of the first loss that it does not know of.
+func TestGapNoticeOnceASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { // whose clock stands still but for Sleep
+		l := sleeper(t)
+		l.server.cfg.GapNotice, l.server.cfg.QueueMessages = true, 20
+		c, client := l.connect(t)
+		frame := &hub.Notification{Frame: make([]byte, 32<<10)}
+		lose := func() { // fills the queue until a notification is dropped
+			for before := l.stats.failed[failedFull].Load(); l.stats.failed[failedFull].Load() == before; {
+				c.Deliver(frame)
+				l.server.Flush()
+			}
+		}
+		lose()
+		begun := time.Now()
+		const times = 4 // a fifth of the second apart
+		for range times {
+			time.Sleep(noticeEvery / (times + 1))
+			for before := c.out.notifications(); c.out.notice != nil || c.out.notifications() == before; l.flush(c) {
+				if _, err := unix.Read(client, make([]byte, 64<<10)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			lose()
+			if n := l.stats.notices.Load(); n != 1 {
+				t.Fatalf("%d notices after %s, want 1", n, time.Since(begun))
+			}
+		}
+		time.Sleep(noticeEvery / (times + 1))
+		lose()
+		if n := l.stats.notices.Load(); n != 2 {
+			t.Fatalf("%d notices after %s, want 2", n, time.Since(begun))
+		}
+		_, since := gapOf(t, c.out.notice[2:])
+		if want := begun.Add(noticeEvery / (times + 1)); since.Sub(want).Abs() > time.Millisecond {
+			t.Errorf("the second is of a loss at %s, want %s", since, want)
+		}
+	})
+}
+
+// All are told a few at a time, so that the loop gets to other things between.
+func TestGapRoundGoesInSteps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := sleeper(t)
+		const others = 10
+		for range roundBatch + others {
+			c, _ := l.connect(t)
+			l.at(c, time.Hour) // each is in the wheel at all times
+		}
+		l.round.begin(l, gapFrame(gapRedis, time.Now()))
+		for i, want := range []uint64{roundBatch, roundBatch, roundBatch + others} {
+			if i == 2 {
+				time.Sleep(roundPause)
+			}
+			l.round.goOn(l)
+			if n := l.stats.notices.Load(); n != want {
+				t.Errorf("step %d: %d are told, want %d", i, n, want)
+			}
+		}
+	})
 }

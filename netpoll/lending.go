@@ -4,9 +4,12 @@ package netpoll
 func (l *loop) borrowQueue(c *conn) {
 	if last := len(l.queues) - 1; last >= 0 {
 		c.out, l.queues = l.queues[last], l.queues[:last]
-		return
+	} else {
+		c.out = new(outQueue)
 	}
-	c.out = new(outQueue)
+	if !c.probe {
+		c.out.delays = &l.delays
+	}
 }
 
 // keptQueues is how many empty write queues a loop keeps for the next batch.

@@ -47,6 +47,19 @@ func Listen(ctx context.Context, cfg ListenConfig) (*net.TCPListener, error) {
 	return ln.(*net.TCPListener), nil
 }
 
+// Prepare sets the options that Listen sets, on a socket that somebody else
+// opened. What was accepted from it before does not get them.
+func Prepare(ln *net.TCPListener, cfg ListenConfig) error {
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cfg.ReusePort = false // to be set before a socket is bound
+	failed := error(nil)
+	err = raw.Control(func(fd uintptr) { failed = setOptions(int(fd), cfg) })
+	return errors.Join(err, failed)
+}
+
 // setOptions prepares a socket before it listens. Keepalive ends what pings
 // can't see: sockets that linger, or wait for a head.
 func setOptions(fd int, cfg ListenConfig) error {

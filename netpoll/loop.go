@@ -14,7 +14,7 @@ import (
 const (
 	// eventBatch is how many events a loop takes from its epoll at once.
 	eventBatch = 128
-	// drainEvery is after how many of them it looks into its mailbox: 128
+	// drainEvery is after how many of them, and of tasks, it looks into its mailbox: 128
 	// handshakes would hold deliveries up for milliseconds.
 	drainEvery = 16
 	// drainBatch is how many deliveries a loop takes from its mailbox before it
@@ -41,6 +41,9 @@ type loop struct {
 	stats loopStats   // any goroutine
 	tasks taskList    // any goroutine
 	alive atomic.Bool // set by the loop when the prober asks
+	busy  busyTime    // any goroutine reads
+
+	handshakes histogram // from accept to the 101; any goroutine reads
 
 	queueShare int // static: the loop's part of Config.QueueTotal; 0 is no bound
 
@@ -58,10 +61,12 @@ type loop struct {
 	next    int
 	dirty   []*conn // have something to write, and get one write each at the end of a drain
 	queues  []*outQueue
+	delays  delays // its histogram any goroutine reads
 	talkers talkers
 
 	newcomers newcomers
 	round     round
+	departing departing
 	input     []byte // what was read from one connection, for as long as it takes to handle it
 	scratch   []byte
 	decoder   wsproto.Decoder // for frames that come whole, which is nearly all of them
@@ -69,6 +74,8 @@ type loop struct {
 
 func newLoop(s *Server, index int) (*loop, error) {
 	l := &loop{server: s, index: index, scratch: make([]byte, scratchSize), input: make([]byte, s.cfg.ReadBuffer)}
+	l.handshakes = newHistogram(handshakeBounds[:])
+	l.delays.took = newHistogram(deliveryBounds[:])
 	l.queueShare = s.cfg.QueueTotal / s.cfg.Loops
 	l.mail = newMailbox(s.cfg.MailboxItems, l.poll.ring)
 	l.wheel.now = s.tick(s.now())
@@ -79,12 +86,15 @@ func newLoop(s *Server, index int) (*loop, error) {
 // with what makes it impossible to go on.
 func (l *loop) run() error {
 	events := make([]unix.EpollEvent, eventBatch)
+	l.busy.wake(l.server.now())
 	l.turn.Lock()
 	defer l.turn.Unlock()
 	for !l.ended {
 		timeout := l.fallAsleep()
 		l.turn.Unlock()
+		l.busy.sleep(l.server.now())
 		n, err := l.poll.wait(events, timeout)
+		l.busy.wake(l.server.now())
 		l.turn.Lock()
 		l.asleep = false
 		if err != nil {
@@ -112,7 +122,7 @@ func (l *loop) handle(events []unix.EpollEvent) {
 		}
 		l.event(&events[i])
 	}
-	l.tasks.run()
+	l.tasks.run(l.drain)
 	l.runTimers()
 	l.round.goOn(l)
 	l.drain()

@@ -71,10 +71,14 @@ func (l *loop) crowdOut() bool {
 	return true
 }
 
-// ceaseOpening is called for a connection that is about to leave stateOpening, if it is
-// in it.
+// ceaseOpening is called for a connection that is about to leave stateOpening or
+// stateChecking, if it is in one of them.
 func (l *loop) ceaseOpening(c *conn) {
-	if c.state == stateOpening {
+	switch c.state {
+	case stateOpening:
 		l.stats.opening.Add(-1)
+	case stateChecking:
+		l.stats.checking.Add(-1)
+		c.part.check.gone.Store(true)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
-	"time"
 
 	"roost/hub"
 	"roost/wsproto"
@@ -87,11 +86,17 @@ func (l *loop) decide(c *conn, named netip.AddrPort, head, more []byte) {
 		l.reject(c, req, refusal)
 	case req.Kind == wsproto.Health:
 		status, body := l.server.cfg.Health()
-		l.stats.health.Add(1)
-		l.end(c, ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
+		l.answerHealth(c, req, status, body)
+	case req.Kind == wsproto.Live:
+		l.answerHealth(c, req, 200, l.server.cfg.Live)
 	default:
 		l.identify(c, req, more)
 	}
+}
+
+func (l *loop) answerHealth(c *conn, req request, status int, body []byte) {
+	l.stats.health.Add(1)
+	l.end(c, ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
 }
 
 // identify finds out who asks for an upgrade. What costs nothing is looked at
@@ -101,8 +106,19 @@ func (l *loop) identify(c *conn, req request, more []byte) {
 		l.reject(c, req, wsproto.RefuseBusy(l.server.retryAfter()))
 		return
 	}
-	refusal := l.server.cfg.Gate.Identify(&req.Request, time.Now())
+	refusal, later := l.server.cfg.Gate.Identify(&req.Request, l.server.cfg.Now())
+	if later {
+		l.checkLater(c, req, more)
+		return
+	}
+	l.identified(c, req, refusal, more)
+}
+
+// identified goes on when it is known who asks, or why nobody is let in.
+func (l *loop) identified(c *conn, req request, refusal *wsproto.Refusal, more []byte) {
 	switch {
+	case refusal != nil && refusal.Reason == wsproto.ReasonKeyPending:
+		l.reject(c, req, wsproto.RefuseKeyPending(l.server.retryAfter()))
 	case refusal != nil:
 		l.reject(c, req, refusal)
 	case l.server.draining.Load() && !req.Probe:
@@ -136,7 +152,8 @@ func (l *loop) admit(c *conn, req request, more []byte) {
 	}
 	l.server.conns.setOpened(c.fd, now)
 	l.ceaseOpening(c)
-	c.state = stateOpen
+	c.state, c.part = stateOpen, nil
+	accepted := c.heard
 	c.heard, c.pinged = instantOf(now), l.beforeFirstPing(now)
 	l.newcomers.trim()
 	if !c.probe {
@@ -145,6 +162,9 @@ func (l *loop) admit(c *conn, req request, more []byte) {
 	}
 	l.schedule(c, now)
 	l.sendNow(c, req.AppendUpgrade(l.scratch[:0]))
+	if !c.probe {
+		l.handshakes.observe(accepted.ago(now), 1) // in milliseconds, beside which the answer took no time
+	}
 	if len(more) > 0 {
 		l.readFrames(c, more)
 	}

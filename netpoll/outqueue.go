@@ -11,12 +11,14 @@ import (
 // back when all of it is written.
 //
 // Bytes leave in this order: the rest of what the kernel took a part of (after
-// a partial frame nothing may come but its rest), the latest unanswered pong, a
-// ping, the notice of a loss, the notifications, and the last words (a close frame).
+// a partial frame nothing may come but its rest), the latest unanswered pong, the
+// answer to a ping in text, a ping, the notice of a loss, the notifications, and the
+// last words (a close frame).
 type outQueue struct {
 	partial   []byte            // never empty: nil or what is left
 	partialOf *hub.Notification // what partial is the rest of; nil for control bytes
 	pong      []byte            // RFC 6455 section 5.5.3: the latest is enough
+	textPong  []byte            // nil, or the shared answer to a ping in text
 	ping      []byte            // nil, or the shared ping
 	notice    []byte            // nil, or that notifications were lost
 	frames    []*hub.Notification
@@ -29,6 +31,8 @@ type outQueue struct {
 	stalled time.Duration // since when the kernel takes nothing, in time since the server started; 0: it does
 
 	bytes int // of the notifications that wait, the partial one's rest included
+
+	delays *delays // told of each notification that has left; may be nil
 }
 
 // empty reports whether nothing waits.
@@ -36,7 +40,9 @@ func (q *outQueue) empty() bool {
 	return q.partial == nil && !q.hasControl() && q.head == len(q.frames) && q.lastWords == nil
 }
 
-func (q *outQueue) hasControl() bool { return len(q.pong) > 0 || q.ping != nil || q.notice != nil }
+func (q *outQueue) hasControl() bool {
+	return len(q.pong) > 0 || q.textPong != nil || q.ping != nil || q.notice != nil
+}
 
 // notifications returns how many wait, one that has partly left included.
 func (q *outQueue) notifications() int {
@@ -68,7 +74,7 @@ func (q *outQueue) dropWaiting() (n, bytes int) {
 	clear(q.frames)
 	q.frames, q.head = q.frames[:0], 0
 	q.bytes -= bytes
-	q.pong, q.ping, q.notice = q.pong[:0], nil, nil
+	q.pong, q.textPong, q.ping, q.notice = q.pong[:0], nil, nil, nil
 	return n, bytes
 }
 
@@ -89,7 +95,7 @@ func (q *outQueue) gather(scratch []byte) []byte {
 		return q.frames[q.head].Frame
 	}
 	buf := scratch[:0]
-	for _, piece := range [4][]byte{q.partial, q.pong, q.ping, q.notice} {
+	for _, piece := range [5][]byte{q.partial, q.pong, q.textPong, q.ping, q.notice} {
 		if len(buf) == 0 && len(piece) > cap(buf) {
 			return piece
 		}
@@ -128,6 +134,10 @@ func (q *outQueue) took(n int) (sent int) {
 		n = q.tookControl(n, q.pong)
 		q.pong = q.pong[:0]
 	}
+	if n > 0 && q.textPong != nil {
+		n = q.tookControl(n, q.textPong)
+		q.textPong = nil
+	}
 	if n > 0 && q.ping != nil {
 		n = q.tookControl(n, q.ping)
 		q.ping = nil
@@ -148,6 +158,7 @@ func (q *outQueue) took(n int) (sent int) {
 		n -= len(frame.Frame)
 		q.bytes -= len(frame.Frame)
 		frame.Trace.Sent()
+		q.delays.note(frame)
 		sent++
 	}
 	if n > 0 {
@@ -180,6 +191,7 @@ func (q *outQueue) tookPartial(n int) (left int, done bool) {
 	q.partial = rest(q.partial, gone)
 	if q.partial == nil && q.partialOf != nil {
 		q.partialOf.Trace.Sent()
+		q.delays.note(q.partialOf)
 		q.partialOf, done = nil, true
 	}
 	return n - gone, done

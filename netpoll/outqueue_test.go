@@ -21,7 +21,7 @@ func TestOutQueueAgainstStream(t *testing.T) {
 		scratch := make([]byte, 64)
 		pushed, sent, pushedBytes := 0, 0, 0
 		for range 300 {
-			switch rng.IntN(7) {
+			switch rng.IntN(8) {
 			case 0, 1:
 				frame := fmt.Appendf(nil, "<%d%s>", pushed, bytes.Repeat([]byte("."), rng.IntN(100)))
 				q.push(&hub.Notification{Frame: frame})
@@ -31,6 +31,8 @@ func TestOutQueueAgainstStream(t *testing.T) {
 				q.pong = append(q.pong[:0], "(pong)"...)
 			case 3:
 				q.ping = []byte("(ping)")
+			case 4:
+				q.textPong = []byte("(text)")
 			default:
 				if q.empty() {
 					continue
@@ -67,7 +69,7 @@ func checkStream(t *testing.T, stream []byte, frames int) {
 	next := 0
 	for len(stream) > 0 {
 		switch {
-		case bytes.HasPrefix(stream, []byte("(pong)")), bytes.HasPrefix(stream, []byte("(ping)")):
+		case bytes.HasPrefix(stream, []byte("(pong)")), bytes.HasPrefix(stream, []byte("(ping)")), bytes.HasPrefix(stream, []byte("(text)")):
 			stream = stream[len("(pong)"):]
 		case bytes.Equal(stream, []byte("[end]")):
 			stream = nil

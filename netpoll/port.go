@@ -81,9 +81,13 @@ func (p *port) resume() {
 func (p *port) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.fd == 0 {
-		return
+	if p.fd != 0 {
+		p.shut()
 	}
+}
+
+// shut is close for whoever holds mu, and knows that the port is open.
+func (p *port) shut() {
 	if p.pause != nil {
 		p.pause.Stop()
 	}

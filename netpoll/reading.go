@@ -31,6 +31,8 @@ func (l *loop) received(c *conn, b []byte) {
 	switch c.state {
 	case stateOpening:
 		l.readHead(c, b)
+	case stateChecking:
+		l.keepEarly(c, b)
 	case stateOpen:
 		l.readFrames(c, b)
 	case stateClosing, stateLingering:
@@ -88,6 +90,10 @@ func (l *loop) heardFrom(c *conn, event wsproto.Event) {
 		l.sendPong(c, event.Payload)
 	case wsproto.EventMessage:
 		l.stats.messages.Add(1)
+		if event.TextPing {
+			l.sendTextPong(c)
+			return
+		}
 		l.server.log.Debug("client message ignored", "user_id", c.link.User(), "bytes", event.Size, "text", event.Text)
 	case wsproto.EventClose:
 		// RFC 6455 section 5.5.1: the answer echoes the code.

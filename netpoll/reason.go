@@ -21,6 +21,7 @@ const (
 	ReasonShutdown            // the server stops
 	ReasonRestart             // the server ends because it can't do its work
 	ReasonWriteError          // the socket failed while being written to
+	ReasonAge                 // it is older than Config.MaxAge
 	ReasonDisconnected        // a backend commanded it
 	ReasonPanic               // the server failed while serving this connection
 	ReasonHandshake           // no complete request head within WS_HANDSHAKE_TIMEOUT
@@ -47,6 +48,7 @@ var reasonNames = [reasonCount]string{
 	ReasonShutdown:     "shutdown",
 	ReasonRestart:      "restart",
 	ReasonWriteError:   "write_error",
+	ReasonAge:          "max_age",
 	ReasonDisconnected: "disconnected",
 	ReasonPanic:        "panic",
 	ReasonHandshake:    "handshake_timeout",
@@ -79,7 +81,6 @@ const (
 	awayDescriptors turnedAway = iota // no descriptors left, by our own count
 	awayCrowdedOut                    // the same, and it was the oldest that had not said what it wants
 	awayWatch                         // epoll would not watch it
-	awayClosing                       // accepted while the server was stopping
 	awayCount
 )
 
@@ -87,5 +88,4 @@ var awayNames = [awayCount]string{
 	awayDescriptors: "descriptors",
 	awayCrowdedOut:  "crowded_out",
 	awayWatch:       "epoll_failed",
-	awayClosing:     "stopping",
 }

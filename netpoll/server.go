@@ -27,6 +27,7 @@ type Server struct {
 	cfg        Config // static
 	log        *slog.Logger
 	slowLog    *slowLog
+	lines      *lineLimit
 	proxyLog   *proxyLog
 	acceptLog  *acceptLog
 	started    time.Time     // what now counts from
@@ -41,7 +42,8 @@ type Server struct {
 
 	accepts  acceptStats
 	draining atomic.Bool // handshakes are refused
-	stopping atomic.Bool // sockets are closed as they are accepted
+
+	checkers checkers // of tokens, off the loops
 
 	looping sync.WaitGroup // the loops
 	probing sync.WaitGroup // the prober
@@ -62,7 +64,7 @@ func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults(runtime.GOMAXPROCS(0))
 	s := &Server{
 		cfg: cfg, log: cfg.Logger,
-		slowLog: newSlowLog(cfg.Logger), proxyLog: newProxyLog(cfg.Logger), acceptLog: &acceptLog{logger: cfg.Logger},
+		slowLog: newSlowLog(cfg.Logger), lines: newLineLimit(cfg.Logger, cfg.ConnectionLines), proxyLog: newProxyLog(cfg.Logger), acceptLog: &acceptLog{logger: cfg.Logger},
 		// A second ago: no moment is zero, which means never.
 		started: time.Now().Add(-time.Second), tickLength: cfg.tickLength(),
 		busy: make(chan struct{}, 1), empty: make(chan struct{}, 1),
@@ -72,6 +74,7 @@ func New(cfg Config) (*Server, error) {
 	if err := s.startLoops(); err != nil {
 		return nil, fmt.Errorf("starting the event loops: %w", err)
 	}
+	s.startCheckers()
 	s.probing.Go(s.probeLoops)
 	return s, nil
 }
@@ -138,7 +141,8 @@ func (s *Server) socketCame() int64 {
 	return n
 }
 
-// now is the clock of everything here: monotonic, and never zero.
+// now is the clock of everything here: monotonic, and never zero. What Config.Now
+// is for is all that goes by the clock on the wall.
 func (s *Server) now() time.Duration { return time.Since(s.started) }
 
 // moment returns when a tick is.

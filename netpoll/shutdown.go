@@ -32,8 +32,9 @@ func Restarting() Farewell {
 }
 
 // Shutdown sends every connection a close frame behind what it still has to
-// get, waits until they are gone, stops accepting, and stops the loops. Until
-// the listener closes, /health is answered and handshakes are refused with 503.
+// get, waits until they are gone, stops accepting (unless StopAccepting has been
+// called), and stops the loops. From its beginning handshakes are refused with 503,
+// while /health is answered as before.
 // When ctx ends first the rest is cut, and an error that wraps ctx's returned.
 // Whoever delivers should have stopped before: what comes later is counted as
 // failed.
@@ -44,12 +45,12 @@ func (s *Server) Shutdown(ctx context.Context, bye Farewell) error {
 	s.endConnections(false, bye)
 	s.waitServed(ctx)
 
-	s.stopping.Store(true)
-	s.port.close()
+	s.StopAccepting(ctx, false)
 	s.endConnections(true, bye)
 	s.waitEmpty(ctx, 2*s.cfg.LingerTimeout)
 	left := s.accepts.sockets.Load()
 	s.stopLoops()
+	s.lines.tell()
 	if left > 0 {
 		return fmt.Errorf("netpoll: %d sockets were cut: %w", left, cmp.Or(ctx.Err(), errStillThere))
 	}
@@ -88,9 +89,27 @@ func (l *loop) endAll(all bool, bye Farewell) {
 		case c.state == stateOpen:
 			l.end(c, bye.Reason, frame)
 		case c.state == stateOpening && all:
+			l.hurry(c, bye.Reason)
+		case c.state == stateChecking && all:
 			l.drop(c, bye.Reason)
 		}
 	})
+}
+
+// lastRequest is how long after accept a client's request may take to come once the
+// port is closed: it is on its way when the accept queue has just been emptied.
+const lastRequest = time.Second
+
+// hurry gives who has just been accepted a moment to ask, so that it gets an answer
+// and not a reset, and drops who has had that.
+func (l *loop) hurry(c *conn, why Reason) {
+	now := l.server.now()
+	left := min(lastRequest, l.server.cfg.LingerTimeout) - c.heard.ago(now)
+	if left <= 0 {
+		l.drop(c, why)
+		return
+	}
+	l.at(c, now+left)
 }
 
 // waitServed waits until nobody is served any more: no connection, no last words
@@ -113,10 +132,10 @@ func (s *Server) waitServed(ctx context.Context) {
 	}
 }
 
-// serving counts sockets in the middle of a request or of their ending.
+// serving counts sockets in the middle of a request, of its check or of their ending.
 func (s *Server) serving() (n int64) {
 	for _, l := range s.loops {
-		n += l.stats.ending.Load() + l.stats.heads.Load()
+		n += l.stats.ending.Load() + l.stats.heads.Load() + l.stats.checking.Load()
 	}
 	return n
 }

@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"sync/atomic"
+	"time"
 
 	"roost/wsproto"
 )
@@ -19,12 +20,15 @@ type loopStats struct {
 	writes      atomic.Uint64 // system calls that wrote
 	opened      atomic.Uint64 // connections that got their 101
 	refused     [wsproto.RefusalReasonCount]atomic.Uint64
-	ended       [reasonCount]atomic.Uint64 // connections that had got their 101
-	health      atomic.Uint64              // /health answers
+	ended       [reasonCount]atomic.Uint64  // connections that had got their 101
+	closed      [closeClasses]atomic.Uint64 // the same, by close code
+	health      atomic.Uint64               // /health answers
 	pings       atomic.Uint64
 	messages    atomic.Uint64 // from clients
+	textPongs   atomic.Uint64 // answers to pings in text
 	stalled     atomic.Int64  // connections that the kernel takes nothing for
 	opening     atomic.Int64  // connections that have not completed their request head
+	checking    atomic.Int64  // connections whose token a worker has
 	heads       atomic.Int64  // connections with a part of their request head
 	ending      atomic.Int64  // connections that have, or wait for, their last words
 	lingering   atomic.Int64  // of these: only waiting for the client to close
@@ -53,6 +57,7 @@ type Stats struct {
 	Opened  uint64            // handshakes that ended with a 101
 	Refused map[string]uint64 // handshakes refused, by reason
 	Ended   map[string]uint64 // connections that ended, by reason
+	Closed  map[string]uint64 // the same, by the close code they were told; 1006 without a close frame
 	Health  uint64            // /health answered on the WebSocket port
 
 	Accepted uint64            // notification × connection: taken for delivery
@@ -60,15 +65,24 @@ type Stats struct {
 	Failed   map[string]uint64 // will never be sent, by reason
 	Waiting  uint64            // in a loop's mailbox or a connection's write queue
 
-	Mailbox     []int // items that wait for each loop
-	Queued      int   // notifications in write queues
+	// Delays are of the notifications in Sent, from when the feed has read them until
+	// the kernel has taken their last byte. Handshakes are of the connections in
+	// Opened, from accept until the 101, to the millisecond: what the client took to
+	// ask is in them, and what waited for the loop.
+	Delays, Handshakes Histogram
+
+	Busy        []time.Duration // that each loop was not asleep
+	Mailbox     []int           // items that wait for each loop
+	Queued      int             // notifications in write queues
 	QueuedBytes int
 	Stalled     int // connections that the kernel takes nothing for now
 	Lingering   int
+	Checking    int    // handshakes whose token is checked, or waits to be, off the loops
 	LingerCut   uint64 // closed without waiting for the client, because too many lingered
 
 	BytesIn, BytesOut, Writes uint64
 	Pings, ClientMessages     uint64
+	TextPongs                 uint64 // given to clients that sent a ping in text
 	GapNotices                uint64 // given to clients of which notifications were lost
 	Panics                    uint64
 }
@@ -101,6 +115,7 @@ func (s *Server) Stats() Stats {
 		TurnedAway:    make(map[string]uint64, awayCount),
 		Refused:       make(map[string]uint64),
 		Ended:         make(map[string]uint64, reasonCount),
+		Closed:        make(map[string]uint64, closeClasses),
 		Failed:        make(map[string]uint64, failureCount),
 	}
 	for i := range s.accepts.turnedAway {
@@ -134,18 +149,26 @@ func (l *loop) addTo(sum *Stats) {
 	for i := ReasonClient; i <= lastOpenReason; i++ {
 		sum.Ended[i.String()] += st.ended[i].Load()
 	}
+	for i := range st.closed {
+		sum.Closed[closeClass(i).String()] += st.closed[i].Load()
+	}
+	l.delays.took.addTo(&sum.Delays)
+	l.handshakes.addTo(&sum.Handshakes)
+	sum.Busy = append(sum.Busy, l.busy.total(l.server.now))
 	sum.Opened += st.opened.Load()
 	sum.Health += st.health.Load()
 	sum.Queued += int(st.queued.Load())
 	sum.QueuedBytes += int(st.queuedBytes.Load())
 	sum.Stalled += int(st.stalled.Load())
 	sum.Lingering += int(st.lingering.Load())
+	sum.Checking += int(st.checking.Load())
 	sum.LingerCut += st.lingerCut.Load()
 	sum.BytesIn += st.bytesIn.Load()
 	sum.BytesOut += st.bytesOut.Load()
 	sum.Writes += st.writes.Load()
 	sum.Pings += st.pings.Load()
 	sum.ClientMessages += st.messages.Load()
+	sum.TextPongs += st.textPongs.Load()
 	sum.GapNotices += st.notices.Load()
 	sum.Panics += st.panics.Load()
 }

@@ -20,8 +20,9 @@ func (t *taskList) add(fn func()) {
 	t.waiting.Store(true)
 }
 
-// run does what waits. The loop only.
-func (t *taskList) run() {
+// run does what waits, and calls between after each drainEvery of it: in a storm
+// of handshakes many answers of the checkers wait. The loop only.
+func (t *taskList) run(between func()) {
 	if !t.waiting.Load() {
 		return
 	}
@@ -30,7 +31,10 @@ func (t *taskList) run() {
 	t.list = nil
 	t.waiting.Store(false)
 	t.mu.Unlock()
-	for _, fn := range list {
+	for i, fn := range list {
+		if i > 0 && i%drainEvery == 0 {
+			between()
+		}
 		fn()
 	}
 }

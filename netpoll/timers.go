@@ -69,6 +69,9 @@ func (l *loop) due(c *conn, now time.Duration) {
 	case c.state == stateOpening:
 		l.refuse(c, l.askedSoFar(c), wsproto.RefuseTimeout(), ReasonHandshake)
 		return
+	case c.state == stateChecking:
+		l.checkTooLate(c)
+		return
 	case c.state == stateClosing || c.state == stateLingering:
 		l.dueEnding(c, now)
 		return
@@ -86,6 +89,10 @@ func (l *loop) due(c *conn, now time.Duration) {
 	}
 	if c.expired() {
 		l.end(c, ReasonExpired, wsproto.AppendClose(l.scratch[:0], closeExpired, "token expired"))
+		return
+	}
+	if cfg.MaxAge > 0 && now >= l.tooOldAt(c) {
+		l.endOld(c)
 		return
 	}
 	if c.pinged.ago(now) >= cfg.PingInterval {
@@ -110,6 +117,9 @@ func (l *loop) schedule(c *conn, now time.Duration) {
 		wait = min(wait, c.untilExpiry())
 	}
 	when := now + wait
+	if cfg.MaxAge > 0 {
+		when = min(when, l.tooOldAt(c))
+	}
 	if since := c.stalledSince(); since != 0 {
 		when = min(when, since+cfg.WriteWait)
 	}

@@ -178,3 +178,17 @@ func (l *loop) sendPong(c *conn, payload []byte) {
 	}
 	l.sendNow(c, wsproto.AppendPong(l.scratch[:0], payload))
 }
+
+// sendTextPong answers a ping in text. Where it can't leave at once one answer
+// waits for all that are asked for meanwhile, so that they cost no memory either.
+func (l *loop) sendTextPong(c *conn) {
+	switch {
+	case c.out == nil:
+		l.sendNow(c, wsproto.TextPong())
+	case c.out.textPong == nil:
+		c.out.textPong = wsproto.TextPong()
+	default:
+		return
+	}
+	l.stats.textPongs.Add(1)
+}

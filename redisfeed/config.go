@@ -50,6 +50,10 @@ type Config struct {
 	// noticed. Nil: nobody is told.
 	Gap func(since time.Time)
 
+	// Arrived is told, by the goroutine of Run, that a read has brought something: what the sink is handed next, until
+	// Arrived is called again, came just now. Nil: nobody is told.
+	Arrived func()
+
 	Logger *slog.Logger // nil: no logging
 }
 

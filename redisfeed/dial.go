@@ -25,6 +25,7 @@ type dialer struct {
 type feedSocket struct {
 	silence time.Duration // a read that gets nothing for so long fails with errSilent
 	flush   func()        // called before each read, by the reader
+	arrived func()        // called after each read that brought something, by the reader
 	window  time.Duration // between two reads
 }
 
@@ -59,7 +60,7 @@ func (f *feedSocket) wrap(conn net.Conn) (net.Conn, error) {
 	}
 	return &batchConn{
 		Conn:  &watchedConn{Conn: thread, limit: f.silence},
-		flush: f.flush, window: f.window, sleep: sleepOnThread,
+		flush: f.flush, arrived: f.arrived, window: f.window, sleep: sleepOnThread,
 	}, nil
 }
 

@@ -4,7 +4,9 @@
 // the sink from the goroutine that called [Feed.Run], in the order in which Redis sent them. A sink that blocks holds
 // that goroutine and so, through TCP, Redis: the feed has no queue and drops nothing. What Redis itself drops
 // (its client-output-buffer-limit for pubsub: by default 32 MB, or 8 MB for a minute) ends the connection and
-// counts as a gap.
+// counts as a gap. A payload is read whole before the sink sees it, whatever its size, which only that limit and
+// Redis's proto-max-bulk-len (512 MB) bound: twice that much memory may be needed, as the one before may not be
+// collected yet.
 //
 // A second goroutine, also under Run, publishes a heartbeat on a channel that only this feed reads. It proves
 // the whole way through Redis and measures it. A connection on which nothing at all arrives for

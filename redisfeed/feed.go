@@ -35,7 +35,8 @@ type Feed struct {
 	// Owned by Run's goroutine.
 
 	retry retry
-	again bool // a link was up before
+	again bool      // a link was up before
+	woke  time.Time // when the last read returned; zero once what it brought is done
 
 	// Owned by the heartbeat's goroutine.
 

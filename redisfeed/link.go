@@ -38,12 +38,13 @@ type link struct {
 }
 
 // newLink prepares a link that ends with ctx. Nothing is sent before subscribe. flush is called on the reader's goroutine
-// before each wait for more.
-func newLink(ctx context.Context, cfg Config, flush func()) *link {
+// before each wait for more, and arrived after each that brought something.
+func newLink(ctx context.Context, cfg Config, flush, arrived func()) *link {
 	l := &link{}
 	l.dialer = &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout, feed: &feedSocket{
 		silence: cfg.HeartbeatTimeout, window: cfg.FlushWindow,
-		flush: func() { l.inSink = true; flush(); l.inSink = false },
+		arrived: arrived,
+		flush:   func() { l.inSink = true; flush(); l.inSink = false },
 	}}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	l.timer = time.AfterFunc(cfg.HeartbeatTimeout, func() { l.cancel(errSlow) })

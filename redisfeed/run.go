@@ -32,9 +32,9 @@ func (f *Feed) runLinks(ctx context.Context) error {
 
 // runLink runs a link until it ends, which it always does with an error. wasUp is false when it never was confirmed.
 func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
-	l := newLink(ctx, f.cfg, f.sink.Flush)
+	l := newLink(ctx, f.cfg, f.flush, f.arrived)
 	defer l.close()
-	defer f.sink.Flush() // what came before a reply that ends the link
+	defer f.flush() // what came before a reply that ends the link
 	if err := l.subscribe(f.beat.channel); err != nil {
 		return false, err
 	}

@@ -21,6 +21,10 @@ type Status struct {
 	Gaps       uint64 // times at which notifications may have been missed: subscriptions confirmed after the first
 	BadReplies uint64 // links lost because go-redis panicked on what Redis sent
 
+	// Busy is how long the feed's goroutine was not waiting for Redis: it parsed, delivered, wrote for loops that
+	// slept, or waited for loops with full mailboxes. One goroutine does all this, so a second each second is the end.
+	Busy time.Duration
+
 	Messages    uint64    // notifications handed to the sink; heartbeats are not counted
 	LastMessage time.Time // when the latest was read; zero before the first
 }
@@ -32,6 +36,7 @@ type monitor struct {
 	ping        atomic.Int64 // nanoseconds
 	messages    atomic.Uint64
 	lastMessage atomic.Int64 // Unix nanoseconds, 0 before the first
+	busy        atomic.Int64 // nanoseconds
 
 	mu   sync.Mutex // guards rest; held for assignments only
 	rest Status     // all but the three above
@@ -47,6 +52,7 @@ func (m *monitor) status() Status {
 	m.mu.Unlock()
 	s.Ping = time.Duration(m.ping.Load())
 	s.Messages = m.messages.Load()
+	s.Busy = time.Duration(m.busy.Load())
 	if ns := m.lastMessage.Load(); ns != 0 {
 		s.LastMessage = time.Unix(0, ns)
 	}

@@ -13,7 +13,7 @@ go vet ./...
 go tool staticcheck ./...
 
 if command -v shellcheck >/dev/null; then
-  find scripts -name '*.sh' -exec shellcheck {} +
+  find scripts \( -name '*.sh' -o -name soak \) -exec shellcheck {} +
   shellcheck .ci/run
 else
   echo 'shellcheck is not installed: the scripts are not checked' >&2

@@ -2,11 +2,14 @@
 # Installs what the tests want besides Go, through apt-get, where it is missing:
 # a Redis server, and a C compiler for the race detector. nginx and HAProxy are
 # optional (their tests skip themselves, but for CI), 7 MB together. In CI
-# (CI=true) there is more of that: a browser, and shellcheck.
+# (CI=true) there is more of that: a browser, promtool and systemd-analyze
+# (without one its test skips itself), shellcheck, and Python and PHP with their
+# Redis libraries, whose snippets in the docs are run. Packages that are named are
+# optional ones too.
 set -euo pipefail
 
 missing=()
-optional=()
+optional=("$@")
 have() { command -v "$1" >/dev/null; }
 have_daemon() { have "$1" || [ -x "/usr/sbin/$1" ]; } # where not everybody's PATH leads
 
@@ -16,9 +19,14 @@ have_daemon nginx || optional+=(nginx)
 have_daemon haproxy || optional+=(haproxy)
 if [ "${CI:-}" = true ]; then
   have chromium || have google-chrome || optional+=(chromium)
+  have promtool || optional+=(prometheus) # 19 MB; nothing of it is started
   have shellcheck || optional+=(shellcheck)
-elif ! have chromium && ! have google-chrome; then
-  echo 'no chromium: the browser test will be skipped' >&2
+  have systemd-analyze || optional+=(systemd)
+  /usr/bin/python3 -c 'import redis, jwt' 2>/dev/null || optional+=(python3-redis python3-jwt)
+  php -r 'exit(extension_loaded("redis") ? 0 : 1);' 2>/dev/null || optional+=(php-cli php-redis)
+else
+  have chromium || have google-chrome || echo 'no chromium: the browser test will be skipped' >&2
+  have promtool || echo 'no promtool: the alert rules will not be tried out' >&2
 fi
 [ ${#missing[@]} -gt 0 ] || [ ${#optional[@]} -gt 0 ] || exit 0
 
@@ -64,7 +72,7 @@ fi
 for package in "${optional[@]}"; do
   apt_get install "$package" >/dev/null || echo "going on without $package" >&2
 done
-for service in redis-server nginx haproxy; do
+for service in redis-server nginx haproxy prometheus; do
   if have systemctl && [[ " ${wanted[*]} " == *" $service "* ]]; then
     "${as_root[@]}" systemctl disable --quiet "$service" || true
   fi

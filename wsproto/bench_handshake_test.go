@@ -1,6 +1,9 @@
 package wsproto
 
 import (
+	"crypto/elliptic"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -96,18 +99,55 @@ func BenchmarkReadHealth(b *testing.B) {
 	}
 }
 
+// BenchmarkReadWrongSignature is what a stranger's token costs, of usual length and as long as one may be.
 func BenchmarkReadWrongSignature(b *testing.B) {
-	gate, err := NewGate(GateConfig{Secret: []byte("another secret of thirty-two bytes or so")})
-	if err != nil {
-		b.Fatal(err)
-	}
-	head := browserHead(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, refusal := decide(gate, head); refusal == nil {
-			b.Fatal("accepted")
+	long := signJSON(b, hs256, `{"sub":"alice","exp":1.8e9,"x":"`+strings.Repeat("x", 6000)+`"}`)
+	odd := signJSON(b, `{"alg":"HS256","n":1}`, `{"sub":"alice","exp":1.8e9,"x":"`+strings.Repeat("x", 6000)+`"}`)
+	for name, head := range map[string][]byte{
+		"usual": browserHead(b), "long": upgradeHead("/ws?token=" + long), "odd": upgradeHead("/ws?token=" + odd),
+	} {
+		for _, previous := range []int{0, MaxPrevious} {
+			b.Run(fmt.Sprintf("%s/previous=%d", name, previous), func(b *testing.B) {
+				gate := strangersGate(b, previous)
+				b.ReportAllocs()
+				for b.Loop() {
+					if _, refusal := decide(gate, head); refusal == nil {
+						b.Fatal("accepted")
+					}
+				}
+			})
 		}
 	}
+}
+
+// BenchmarkCheck is what a worker does for a token of a key pair.
+func BenchmarkCheck(b *testing.B) {
+	for name, p := range map[string]pair{"RS256": rsaPairs()[0],
+		"ES256": newECPair(b, jwt.SigningMethodES256, elliptic.P256()), "EdDSA": newEdPair(b)} {
+		b.Run(name, func(b *testing.B) {
+			gate, token := gateOf(b, p.public(b, "a")), []byte(p.token(b, "a"))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, refusal := gate.checkToken(token, testNow); refusal != nil {
+					b.Fatal(refusal.Text())
+				}
+			}
+		})
+	}
+}
+
+// strangersGate knows none of the tests' secrets.
+func strangersGate(t testing.TB, previous int) *Gate {
+	t.Helper()
+	config := GateConfig{Secret: []byte("another secret of thirty-two bytes or so")}
+	for i := range previous {
+		config.Previous = append(config.Previous, fmt.Append(nil, "previous secret ", i))
+	}
+	gate, err := NewGate(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gate
 }
 
 func BenchmarkOrigin(b *testing.B) {

@@ -21,12 +21,13 @@ const (
 
 // Event is one complete thing that a client sent.
 type Event struct {
-	Kind    EventKind
-	Text    bool      // EventMessage: text, not binary
-	Code    CloseCode // EventClose: 0 when the frame had none
-	Size    int       // EventMessage: bytes of the message, all fragments together
-	Payload []byte    // EventPing, EventPong: valid until the next call and while the input is
-	Reason  []byte    // EventClose: valid UTF-8, as long as Payload
+	Kind     EventKind
+	Text     bool      // EventMessage: text, not binary
+	TextPing bool      // EventMessage: the text is {"type":"ping"}, to be answered with [TextPong]
+	Code     CloseCode // EventClose: 0 when the frame had none
+	Size     int       // EventMessage: bytes of the message, all fragments together
+	Payload  []byte    // EventPing, EventPong: valid until the next call and while the input is
+	Reason   []byte    // EventClose: valid UTF-8, as long as Payload
 }
 
 // Decoder reads what a client sends, split anywhere. The zero value is ready. Owned
@@ -38,12 +39,13 @@ type Decoder struct {
 	size    int64                                // bytes of the open message so far
 	control *[ws.MaxControlFramePayloadSize]byte // payload of a control frame in pieces, nil until needed
 	head    frameHead
-	text    utf8Check // of the open message, if it is text
-	pos     uint8     // payload bytes of this frame so far modulo 4; for control frames their number
-	payload bool      // the head is complete, payload follows
-	open    bool      // a message has begun and not ended
-	isText  bool      // the open message is text
-	ended   bool      // after a close frame or an error
+	text    utf8Check     // of the open message, if it is text
+	pos     uint8         // payload bytes of this frame so far modulo 4; for control frames their number
+	payload bool          // the head is complete, payload follows
+	open    bool          // a message has begun and not ended
+	isText  bool          // the open message is text
+	ended   bool          // after a close frame or an error
+	asking  textPingMatch // whether the open message is a ping in text
 }
 
 // Idle reports whether the decoder stands between frames with no message open, so
@@ -145,8 +147,11 @@ func (d *Decoder) readPayload(piece []byte) (Event, *ProtocolError) {
 	}
 	d.pos = uint8((int(d.pos) + len(piece)) % 4)
 	d.size += int64(len(piece))
-	if d.isText && !d.text.write(piece) {
-		return Event{}, errInvalidUTF8
+	if d.isText {
+		if !d.text.write(piece) {
+			return Event{}, errInvalidUTF8
+		}
+		d.asking.write(piece)
 	}
 	if d.left > 0 {
 		return Event{}, nil
@@ -163,8 +168,8 @@ func (d *Decoder) endFrame() (Event, *ProtocolError) {
 	if !d.text.complete() {
 		return Event{}, errInvalidUTF8
 	}
-	event := Event{Kind: EventMessage, Size: int(d.size), Text: d.isText}
-	d.open, d.isText, d.size = false, false, 0
+	event := Event{Kind: EventMessage, Size: int(d.size), Text: d.isText, TextPing: d.asking.complete()}
+	d.open, d.isText, d.size, d.asking = false, false, 0, 0
 	return event, nil
 }
 

@@ -67,7 +67,12 @@ func decodeAll(in string, maxMessage int, next func() int) (log []string, failur
 func describe(event Event) string {
 	switch event.Kind {
 	case EventMessage:
-		if event.Text {
+		switch {
+		case event.TextPing && event.Text:
+			return fmt.Sprintf("text ping %d", event.Size)
+		case event.TextPing:
+			return "a ping that is no text"
+		case event.Text:
 			return fmt.Sprintf("text %d", event.Size)
 		}
 		return fmt.Sprintf("binary %d", event.Size)

@@ -18,13 +18,16 @@
 // [Request], or with a [Refusal], which holds its whole HTTP response. Then, with
 // limits in between that cost less, [Gate.Identify] looks at the token.
 //
-// A token is read twice at most: plainIdentity knows the usual spelling and only ever
-// says yes, at the cost of the user id; whatever it isn't sure of golang-jwt judges. A
-// quick yes is always the library's yes too (FuzzPlainToken).
+// A token is read twice at most: plainIdentity knows the usual spelling, at the cost of
+// the user id; whatever it isn't sure of golang-jwt judges. A quick yes is always the
+// library's yes too, and a quick no its no (FuzzPlainToken). The library is given no
+// claims to parse of a token that no secret has signed. With public keys to check, which
+// takes longer than a loop may, Identify leaves all but its own sure answers for later,
+// and [Gate.Check] gives them on another goroutine.
 //
 // The parser is strict on purpose; where HTTP leaves a choice, these are made:
 //
-//   - A path is compared byte for byte with /ws and /health. A percent-encoded
+//   - A path is compared byte for byte with /ws, /health and the two under it. A percent-encoded
 //     spelling such as /%77s is another path (404), so that a rule in a proxy
 //     and Roost can't disagree about what a request is for.
 //   - A target in absolute form (http://host/ws) is accepted, as RFC 9112
@@ -40,7 +43,7 @@
 //
 // A [Decoder] takes client bytes split anywhere. It unmasks in place, so the
 // input is overwritten, and keeps no payload but that of a control frame which
-// arrives in pieces. Encoders append to a destination. Frames that were built
+// arrives in pieces. Of a text message it knows whether it was {"type":"ping"}. Encoders append to a destination. Frames that were built
 // are not modified afterwards: one frame is shared by many connections.
 //
 // # What it does not do

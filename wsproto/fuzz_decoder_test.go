@@ -3,6 +3,7 @@ package wsproto
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -16,6 +17,7 @@ func FuzzDecoder(f *testing.F) {
 	for _, seed := range []string{
 		text("hello"), blob("\xff"), ping("a") + pong("b"), closing(1000, "bye") + text("x"), closing(1005, ""), frame(ws.OpClose, true, "x"),
 		begin("a") + ping("b") + more("c") + end("d"), begin("\xe6\x97") + end("\xa5"), begin("\xe6") + end("x"),
+		text(textPing), blob(textPing), begin(`{ "type":`) + ping("") + end("\t\"ping\"}\n"), text(textPing + "x"),
 		text(strings.Repeat("x", 200)), "\x81\xfe\x00\x7d", "\x81\xff\x80\x00", "\x89\xfe", "\x09\x80", "\xc1", "\x80\x80", "\x83", "\x81\x05",
 	} {
 		f.Add([]byte(seed), uint16(0), uint64(0))
@@ -57,6 +59,8 @@ func reference(stream []byte, maxMessage int) string {
 	}
 	return strings.Join(r.log, "; ")
 }
+
+var textPingPattern = regexp.MustCompile(`^[ \t\r\n]*\{[ \t\r\n]*"type"[ \t\r\n]*:[ \t\r\n]*"ping"[ \t\r\n]*\}[ \t\r\n]*$`)
 
 type referenceReader struct {
 	log     []string
@@ -138,7 +142,8 @@ func (r *referenceReader) data(header ws.Header, payload []byte, whole bool) {
 		return
 	}
 	r.state = r.state.Clear(ws.StateFragmented)
-	r.log = append(r.log, describe(Event{Kind: EventMessage, Text: r.isText, Size: len(r.message)}))
+	isPing := r.isText && textPingPattern.Match(r.message)
+	r.log = append(r.log, describe(Event{Kind: EventMessage, Text: r.isText, TextPing: isPing, Size: len(r.message)}))
 	r.message = nil
 }
 

@@ -2,28 +2,26 @@ package wsproto
 
 import (
 	"encoding/base64"
-	"errors"
-	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
 )
 
 // DefaultLeeway is how far the clocks of Roost and of who issues the tokens may
 // be apart when [GateConfig] doesn't say.
 const DefaultLeeway = 5 * time.Second
 
-// ErrNoSecret is returned by [NewGate] when there is nothing to check tokens with.
-var ErrNoSecret = errors.New("wsproto: no secret to check tokens with")
-
 // GateConfig says who may come in.
 type GateConfig struct {
-	// Secret is the HS256 key of the tokens. Required; copied.
-	Secret []byte
-	// Previous are further keys, MaxPrevious at most, with which tokens are good too: those that Secret replaced, until
-	// the last token signed with them has expired. Copied.
+	// Secret is the HS256 key of the tokens, and Previous and Public are further keys: see [Keys]. One has to be there,
+	// or UnknownKey.
+	Secret   []byte
 	Previous [][]byte
+	Public   []PublicKey
+	// UnknownKey is called with a token that none of the public keys can have signed: it names another. It reports
+	// whether more keys are on their way (see [Gate.SetKeys]): then the client is told to come again. It is called from
+	// many goroutines, for strangers' tokens too, and must not block. Optional.
+	UnknownKey func() (pending bool)
 	// Issuer, where it is set, is the iss that a token has to have, exactly.
 	Issuer string
 	// Audience, where it is set, lists the audiences of which a token's aud has to name one.
@@ -45,12 +43,12 @@ type GateConfig struct {
 	Ticket func(ticket []byte) (user string, ok bool)
 }
 
-// Gate decides about requests. Static after construction; any goroutine.
+// Gate decides about requests. Static after construction but for its keys; any goroutine.
 type Gate struct {
 	origins origins
 	ticket  func(ticket []byte) (user string, ok bool)
-	secrets []*secret   // the current one first
-	keys    jwt.Keyfunc // the same for the library
+	ring    atomic.Pointer[keyring]
+	unknown func() bool // nil: the keys are all there will be
 	leeway  time.Duration
 
 	issuer   string
@@ -58,15 +56,9 @@ type Gate struct {
 	proxies  proxies
 }
 
-// NewGate checks and compiles a configuration. The error is [ErrNoSecret], or
-// wraps [ErrOriginPattern], [ErrProxyPattern] or [ErrPrevious] and names the pattern and what would be right.
+// NewGate checks and compiles a configuration. The error is [ErrNoKeys], or wraps [ErrOriginPattern],
+// [ErrProxyPattern], [ErrPrevious] or [ErrTooManyKeys] and names what is wrong and what would be right.
 func NewGate(config GateConfig) (*Gate, error) {
-	if len(config.Secret) == 0 {
-		return nil, ErrNoSecret
-	}
-	if len(config.Previous) > MaxPrevious {
-		return nil, fmt.Errorf("%w: %d, and %d are too many", ErrPrevious, MaxPrevious, len(config.Previous))
-	}
 	origins, err := compileOrigins(config.AllowedOrigins)
 	if err != nil {
 		return nil, err
@@ -76,26 +68,26 @@ func NewGate(config GateConfig) (*Gate, error) {
 		return nil, err
 	}
 	gate := &Gate{origins: origins, proxies: proxies, ticket: config.Ticket, leeway: max(0, config.Leeway),
-		issuer: config.Issuer, audience: slices.Clone(config.Audience)}
-	for _, key := range append([][]byte{config.Secret}, config.Previous...) {
-		if len(key) == 0 {
-			return nil, ErrNoSecret
-		}
-		gate.secrets = append(gate.secrets, newSecret(key))
-	}
-	gate.keys = keyfunc(gate.secrets)
+		issuer: config.Issuer, audience: slices.Clone(config.Audience), unknown: config.UnknownKey}
 	if config.Leeway == 0 {
 		gate.leeway = DefaultLeeway
 	}
-	return gate, nil
+	return gate, gate.SetKeys(Keys{Secret: config.Secret, Previous: config.Previous, Public: config.Public})
 }
 
-// MaxPrevious bounds [GateConfig].Previous: a token that is good with none of them is
-// tried with each.
-const MaxPrevious = 8
-
-// ErrPrevious is wrapped by the error of [NewGate] about too many previous secrets.
-var ErrPrevious = errors.New("wsproto: previous secrets are bounded")
+// SetKeys replaces what tokens are checked with; a token that is being checked is judged by the keys of before. The
+// error is as that of [NewGate], and then the old keys stay. One goroutine at a time.
+func (g *Gate) SetKeys(keys Keys) error {
+	ring, err := newKeyring(keys, g.ring.Load())
+	if err != nil {
+		return err
+	}
+	if ring.empty() && g.unknown == nil {
+		return ErrNoKeys
+	}
+	g.ring.Store(ring)
+	return nil
+}
 
 // Read decides what a head (as [HeadEnd] measured it) asks for. The request may go
 // on when the refusal is nil; one for an upgrade then has to say who asks, see
@@ -121,20 +113,22 @@ func (g *Gate) route(h *head) (Request, *Refusal) {
 	switch string(h.path) {
 	case "/ws":
 		return g.readUpgrade(h)
-	case "/health":
-		return readHealth(h)
+	case "/health", "/health/ready":
+		return readHealth(h, Health)
+	case "/health/live":
+		return readHealth(h, Live)
 	}
 	return Request{}, refuseNotFound
 }
 
-func readHealth(h *head) (Request, *Refusal) {
+func readHealth(h *head, kind Kind) (Request, *Refusal) {
 	switch string(h.method) {
 	case "GET":
-		return Request{Kind: Health}, nil
+		return Request{Kind: kind}, nil
 	case "HEAD":
-		return Request{Kind: Health, method: methodHead}, nil
+		return Request{Kind: kind, method: methodHead}, nil
 	case "OPTIONS":
-		return Request{Kind: Health, method: methodOptions}, nil
+		return Request{Kind: kind, method: methodOptions}, nil
 	}
 	return Request{}, refuseHealthMethod
 }

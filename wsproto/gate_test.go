@@ -64,6 +64,8 @@ func TestReadHealth(t *testing.T) {
 		lines("GET /health?deep=1 HTTP/1.1", "Host: h", "Content-Length: 00"),
 		lines("GET http://h/health HTTP/1.1", "Host: h"),
 		lines("HEAD /health HTTP/1.0"),
+		lines("GET /health/ready HTTP/1.1", "Host: h"),
+		lines("HEAD /health/ready?x HTTP/1.0"),
 		lines("OPTIONS /health HTTP/1.1", "Host: h"),
 		lines("GET /health HTTP/1.1", "Host: h", "Connection: Upgrade", "Upgrade: websocket"),
 	} {
@@ -71,6 +73,25 @@ func TestReadHealth(t *testing.T) {
 		if refusal != nil || request.Kind != Health || request.User != "" {
 			t.Errorf("%q: %+v, %+v", head, request, refusal)
 		}
+	}
+}
+
+func TestReadLive(t *testing.T) {
+	t.Parallel()
+	gate := newTestGate(t, GateConfig{})
+	for path, want := range map[string]Kind{"/health/live": Live, "/health/ready": Health, "/health": Health} {
+		request, refusal := decide(gate, lines("HEAD "+path+" HTTP/1.1", "Host: h"))
+		if refusal != nil || request.Kind != want {
+			t.Errorf("%s: %+v, %+v", path, request, refusal)
+		}
+	}
+	for _, path := range []string{"/health/", "/health/live/", "/live", "/health/Ready", "//health/live"} {
+		if _, refusal := decide(gate, lines("GET "+path+" HTTP/1.1", "Host: h")); refusal == nil || refusal.Status != 404 {
+			t.Errorf("%s: %+v, want a 404", path, refusal)
+		}
+	}
+	if _, refusal := decide(gate, lines("POST /health/live HTTP/1.1", "Host: h")); refusal == nil || refusal.Status != 405 {
+		t.Errorf("POST: %+v, want a 405", refusal)
 	}
 }
 
@@ -314,7 +335,7 @@ func TestTicket(t *testing.T) {
 
 func TestNewGateNeedsASecret(t *testing.T) {
 	t.Parallel()
-	if _, err := NewGate(GateConfig{}); !errors.Is(err, ErrNoSecret) {
+	if _, err := NewGate(GateConfig{}); !errors.Is(err, ErrNoKeys) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -115,7 +115,10 @@ func skipUnderRace(t *testing.T) {
 func decide(gate *Gate, head []byte) (Request, *Refusal) {
 	request, refusal := gate.Read(head)
 	if refusal == nil && request.Kind == Upgrade {
-		refusal = gate.Identify(&request, testNow)
+		var later bool
+		if refusal, later = gate.Identify(&request, testNow); later {
+			refusal = gate.Check(&request, testNow)
+		}
 	}
 	return request, refusal
 }

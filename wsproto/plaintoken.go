@@ -2,44 +2,83 @@ package wsproto
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 )
 
-// plainIdentity reads a token as nearly all are: signed with a key of ours and spelled without
-// anything odd. It has one answer only, a sure yes: ok says that checkToken
-// would let the same user in. All else, every refusal too, is left to that. The
-// user is all that it allocates.
+// verdict is what a quick look at a token finds.
+type verdict uint8
+
+const (
+	unsure  verdict = iota // checkToken has to judge
+	genuine                // checkToken would let the same user in
+	forged                 // it says HS256 and is signed with no secret of ours: checkToken would refuse it
+	strange                // no secret of ours has signed it, and why it is no good checkToken has to say
+)
+
+// plainIdentity reads a token as nearly all are: signed with a secret of ours and spelled without
+// anything odd. It answers only what it is sure of. What it isn't sure of is left to checkToken, and so are all
+// refusals but one: what a stranger signed must not cost a loop the library's work. The user is all that it
+// allocates.
 //
-// Nothing is decoded or read before the signature is known to be good.
-func (g *Gate) plainIdentity(token []byte, now time.Time) (id identity, ok bool) {
+// No claim is decoded or read before the signature is known to be good.
+func (g *Gate) plainIdentity(ring *keyring, token []byte, now time.Time) (identity, verdict) {
 	header, rest, _ := bytes.Cut(token, []byte{'.'})
 	payload, signature, three := bytes.Cut(rest, []byte{'.'})
-	if !three || len(header) > maxTokenHeader || len(payload) > maxPlainSegment {
-		return identity{}, false
+	if !three || len(header) > maxTokenHeader || len(signature) != signatureSize || len(ring.secrets) == 0 {
+		return identity{}, strange
 	}
-	for _, s := range g.secrets {
-		if id, ok = g.plainIdentityOf(s, token, header, payload, signature, now); ok {
-			return id, true
+	text := token[:len(token)-len(signature)-1]
+	for _, s := range ring.secrets {
+		v := s.verifiers.Get().(*verifier)
+		signed := v.signed(text, signature)
+		var id identity
+		if signed && plainHeader(v.decode(header)) && len(payload) <= maxPlainSegment {
+			id = g.plainClaims(v.decode(payload), now)
+		}
+		s.release(v)
+		switch {
+		case id.user != "":
+			return id, genuine
+		case signed:
+			return identity{}, unsure
 		}
 	}
-	return identity{}, false
+	return identity{}, ring.secrets[0].judgeStranger(header, signature)
 }
 
-// plainIdentityOf is plainIdentity with one secret and the token's parts.
-func (g *Gate) plainIdentityOf(s *secret, token, header, payload, signature []byte, now time.Time) (id identity, ok bool) {
-	v := s.verifiers.Get().(*verifier)
-	if v.signed(token[:len(token)-len(signature)-1], signature) && plainHeader(v.decode(header)) {
-		c := readPlainClaims(v.decode(payload))
-		if c.inTime(now, g.leeway) && g.knows(&c) {
-			id = identity{plainUserID(c.subject), c.expires.time()}
-		}
+// plainClaims returns whom claims surely let in, or nobody.
+func (g *Gate) plainClaims(text []byte, now time.Time) (id identity) {
+	c := readPlainClaims(text)
+	if c.inTime(now, g.leeway) && g.knows(&c) {
+		id = identity{plainUserID(c.subject), c.expires.time()}
 	}
-	v.forget()
-	s.verifiers.Put(v)
-	return id, id.user != ""
+	return id
+}
+
+// judgeStranger judges a token that no secret has signed by its header and signature: when these are in order the
+// signature is all that counts. Any secret will do.
+func (s *secret) judgeStranger(header, signature []byte) verdict {
+	v := s.verifiers.Get().(*verifier)
+	defer s.release(v)
+	if len(v.decode(signature)) == sha256.Size && plainHeader(v.decode(header)) {
+		return forged
+	}
+	return strange
+}
+
+// withoutClaims returns a token with {} in place of its claims, which are not worth reading when nobody of ours has
+// signed them. What else is wrong with it stays as it is.
+func withoutClaims(token []byte) []byte {
+	header, rest, _ := bytes.Cut(token, []byte{'.'})
+	_, signature, three := bytes.Cut(rest, []byte{'.'})
+	if !three {
+		return token
+	}
+	return slices.Concat(header, []byte(".e30."), signature)
 }
 
 // knows reports whether the token surely is of the issuer and for an audience that are asked for: spelled

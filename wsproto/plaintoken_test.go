@@ -10,13 +10,16 @@ import (
 )
 
 // checkPlain: whom plainIdentity lets in, checkToken lets in as the same user, until the same
-// time. It returns whom plainIdentity lets in.
+// time; what is forged for it, checkToken refuses. It returns whom plainIdentity lets in.
 func checkPlain(t testing.TB, gate *Gate, token string, now time.Time) (user string, ok bool) {
 	t.Helper()
-	id, ok := gate.plainIdentity([]byte(token), now)
-	if !ok {
+	id, found := gate.plainIdentity(gate.ring.Load(), []byte(token), now)
+	if found != genuine {
 		if id.user != "" {
 			t.Fatalf("%q without a yes", id.user)
+		}
+		if judged, refusal := gate.checkToken([]byte(token), now); refusal == nil && (found == forged || found == strange) {
+			t.Fatalf("%q counts as %d, but is %+v", token, found, judged)
 		}
 		return "", false
 	}
@@ -175,10 +178,10 @@ func TestVerifiersAreShared(t *testing.T) {
 		wrong := []byte(string(token[:len(token)-4]) + "AAAA")
 		group.Go(func() {
 			for range 500 {
-				if got, ok := gate.plainIdentity(token, testNow); !ok || got.user != user {
-					t.Errorf("%+v, %v, want %q", got, ok, user)
+				if got, found := gate.plainIdentity(gate.ring.Load(), token, testNow); found != genuine || got.user != user {
+					t.Errorf("%+v, %v, want %q", got, found, user)
 				}
-				if got, ok := gate.plainIdentity(wrong, testNow); ok {
+				if got, found := gate.plainIdentity(gate.ring.Load(), wrong, testNow); found == genuine {
 					t.Errorf("a wrong token of %q lets %+v in", user, got)
 				}
 			}
@@ -213,9 +216,16 @@ func FuzzPlainToken(f *testing.F) {
 	f.Add(hs256, `{"sub":"\u0061","exp":1e10}`, now, int64(0))
 	f.Add(hs256, `{"s\u0075b":"b","sub":"a","exp":99999999999,"Exp":0}`, int64(-1), int64(1<<62))
 	f.Add(hs256, "{\"sub\":\"a\x7f\xff\",\"exp\":1800000000,\"x\":[[[[[[[[[]]]]]]]]]}", now, int64(-1))
+	f.Add(hs256, `{"sub":"alice","exp":1800000000,"iss":"a.example","aud":"roost"}`, now, int64(0))
+	f.Add(hs256, `{"sub":"alice","exp":1800000000,"iss":"a\u002eexample","aud":["push","roost"]}`, now, int64(0))
 	f.Fuzz(func(t *testing.T, header, claims string, seconds, leeway int64) {
 		gate := newTestGate(t, GateConfig{Leeway: time.Duration(leeway)})
 		checkPlain(t, gate, signJSON(t, header, claims), time.Unix(seconds, 0))
+		asking := newTestGate(t, GateConfig{Leeway: time.Duration(leeway), Issuer: "a.example", Audience: []string{"push", "roost"},
+			Previous: [][]byte{[]byte("the older secret"), []byte("the old secret")}})
+		checkPlain(t, asking, signJSON(t, header, claims), time.Unix(seconds, 0))
+		checkPlain(t, asking, signHeader(t, "the old secret", header, claims), time.Unix(seconds, 0))
+		checkPlain(t, asking, signHeader(t, "nobody's secret", header, claims), time.Unix(seconds, 0))
 	})
 }
 
@@ -235,7 +245,11 @@ func TestReadAllocatesTheUser(t *testing.T) {
 		t.Errorf("%v allocations, want 1", n)
 	}
 	wrong := []byte(sign(t, jwt.MapClaims{"sub": "alice", "exp": 1}))
-	if n := testing.AllocsPerRun(1000, func() { gate.plainIdentity(wrong, testNow) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { gate.plainIdentity(gate.ring.Load(), wrong, testNow) }); n != 0 {
 		t.Errorf("%v allocations before the library is asked, want 0", n)
+	}
+	strangers := strangersGate(t, MaxPrevious)
+	if n := testing.AllocsPerRun(1000, func() { decide(strangers, head) }); n != 0 {
+		t.Errorf("%v allocations for a stranger's token, want 0", n)
 	}
 }

@@ -24,7 +24,8 @@ const (
 	ReasonTokenMissing                             // 401, like all that follow…
 	ReasonTokenDuplicate                           // … except this, 400
 	ReasonTokenMalformed                           // not a JWT, or longer than MaxToken
-	ReasonTokenAlgorithm                           // none, or another than HS256
+	ReasonTokenAlgorithm                           // none, or one that no key is for
+	ReasonTokenKey                                 // signed with a key that is not known
 	ReasonTokenSignature                           //
 	ReasonTokenNoExpiry                            //
 	ReasonTokenExpired                             //
@@ -38,6 +39,8 @@ const (
 	ReasonUserFull                                 // 429, that of the user's connections
 	ReasonAddressFull                              // 429, that of the address's connections
 	ReasonHandshakeRate                            // 503, handshakes come too fast
+	ReasonChecksFull                               // 503, too many tokens wait to be checked
+	ReasonKeyPending                               // 503, the token's key may be among those that are being fetched
 	ReasonDraining                                 // 503, leaving service
 
 	// RefusalReasonCount is how many reasons there are.
@@ -63,6 +66,7 @@ var reasonNames = [RefusalReasonCount]string{
 	ReasonTokenDuplicate:      "token_duplicate",
 	ReasonTokenMalformed:      "token_malformed",
 	ReasonTokenAlgorithm:      "token_algorithm",
+	ReasonTokenKey:            "token_key",
 	ReasonTokenSignature:      "token_signature",
 	ReasonTokenNoExpiry:       "token_no_expiry",
 	ReasonTokenExpired:        "token_expired",
@@ -76,6 +80,8 @@ var reasonNames = [RefusalReasonCount]string{
 	ReasonUserFull:            "user_full",
 	ReasonAddressFull:         "address_full",
 	ReasonHandshakeRate:       "handshake_rate",
+	ReasonChecksFull:          "token_checks_full",
+	ReasonKeyPending:          "token_key_pending",
 	ReasonDraining:            "draining",
 }
 

@@ -82,6 +82,19 @@ func RefuseBusy(retryAfter time.Duration) *Refusal {
 	return refuseForNow(503, ReasonHandshakeRate, "too many handshakes at a time", retryAfter)
 }
 
+// RefuseChecksFull is the answer when more tokens wait to be checked than may.
+func RefuseChecksFull(retryAfter time.Duration) *Refusal {
+	return refuseForNow(503, ReasonChecksFull, "too many tokens to check at a time", retryAfter)
+}
+
+// RefuseKeyPending is the answer to a token whose key is not here yet: the keys are being fetched.
+func RefuseKeyPending(retryAfter time.Duration) *Refusal {
+	return refuseForNow(503, ReasonKeyPending, "token of a key that is not known here yet: the keys are being fetched", retryAfter)
+}
+
+// RefuseEarly is the answer to a client that says too much before it has got its own.
+func RefuseEarly() *Refusal { return refuseEarly }
+
 // RefuseDraining is the answer while this instance leaves service.
 func RefuseDraining(retryAfter time.Duration) *Refusal {
 	return refuseForNow(503, ReasonDraining, "leaving service", retryAfter)

@@ -1,10 +1,14 @@
 package wsproto
 
+import "time"
+
 // The refusals that never change. Shared, never written.
 var (
 	refuseHeadTooLarge = refuse(431, ReasonHeadTooLarge, "request head longer than 16 KiB")
 	refuseTimeout      = refuse(408, ReasonHandshakeTimeout, "request head not complete in time")
 
+	// refuseKeyPending is what Check answers; who knows how long to wait answers RefuseKeyPending.
+	refuseKeyPending     = RefuseKeyPending(time.Second)
 	refuseProxyMissing   = refuse(400, ReasonProxyMissing, "bad request: a connection from a trusted proxy has to begin with a PROXY header")
 	refuseProxyInvalid   = refuse(400, ReasonProxyInvalid, "bad request: bad PROXY header")
 	refuseProxyUntrusted = refuse(400, ReasonProxyUntrusted, "bad request: a PROXY header from an address that is no trusted proxy")
@@ -23,6 +27,7 @@ var (
 	refuseBadHost     = badRequest("bad Host")
 	refuseBody        = badRequest("a body is not accepted here")
 	refuseTwoOrigins  = badRequest("more than one Origin")
+	refuseEarly       = badRequest("frames before the answer to the handshake")
 
 	refuseHTTPVersion   = refuse(505, ReasonHTTPVersion, "only HTTP/1 is spoken here")
 	refuseNotFound      = refuse(404, ReasonNotFound, "not found: only /ws and /health are here")
@@ -41,7 +46,10 @@ var (
 	refuseTokenTooLong     = badToken(ReasonTokenMalformed, "token malformed: longer than 8 KiB")
 	refuseTokenMalformed   = badToken(ReasonTokenMalformed, "token malformed")
 	refuseTokenCritical    = badToken(ReasonTokenMalformed, "token malformed: critical headers are not understood")
-	refuseTokenAlgorithm   = badToken(ReasonTokenAlgorithm, "token algorithm not allowed")
+	refuseTokenFamily      = badToken(ReasonTokenAlgorithm, "token algorithm is not that of its key")
+	refuseTokenKeyID       = badToken(ReasonTokenMalformed, "token malformed: kid is not a string")
+	refuseTokenKey         = badToken(ReasonTokenKey, "token of a key that is not known here")
+	refuseTokenNoKeyID     = badToken(ReasonTokenKey, "token without the kid of a key, and more keys than are tried")
 	refuseTokenSignature   = badToken(ReasonTokenSignature, "token signature wrong")
 	refuseTokenNoExpiry    = badToken(ReasonTokenNoExpiry, "token without exp")
 	refuseTokenExpired     = badToken(ReasonTokenExpired, "token expired")

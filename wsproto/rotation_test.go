@@ -13,8 +13,14 @@ import (
 // signWith makes a token with a secret of its own.
 func signWith(t testing.TB, secret, claims string) string {
 	t.Helper()
+	return signHeader(t, secret, `{"alg":"HS256"}`, claims)
+}
+
+// signHeader is signWith with a header that is spelled out.
+func signHeader(t testing.TB, secret, header, claims string) string {
+	t.Helper()
 	var token jwt.Token
-	text := token.EncodeSegment([]byte(`{"alg":"HS256"}`)) + "." + token.EncodeSegment([]byte(claims))
+	text := token.EncodeSegment([]byte(header)) + "." + token.EncodeSegment([]byte(claims))
 	sum, err := jwt.SigningMethodHS256.Sign(text, []byte(secret))
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +51,27 @@ func TestPreviousSecrets(t *testing.T) {
 	}
 }
 
+// What a stranger signed is refused for what is wrong with it, although its claims are never read.
+func TestStrangersTokens(t *testing.T) {
+	t.Parallel()
+	gate := strangersGate(t, 2)
+	for header, reason := range map[string]RefusalReason{
+		`{"alg":"HS256"}`: ReasonTokenSignature, `{"alg":"HS256","n":1}`: ReasonTokenSignature,
+		`{"alg":"none"}`: ReasonTokenAlgorithm, `{"alg":"HS512"}`: ReasonTokenAlgorithm, `{}`: ReasonTokenAlgorithm,
+		`{"alg":"HS256","crit":["exp"]}`: ReasonTokenMalformed, `{"alg":"HS256"`: ReasonTokenMalformed, `x`: ReasonTokenMalformed,
+		`{"alg":"HS256","kid":"` + strings.Repeat("x", maxTokenHeader) + `"}`: ReasonTokenMalformed,
+	} {
+		for _, claims := range []string{`{"sub":"alice","exp":99999999999}`, `{"sub":"alice"}`, `no JSON`} {
+			token := signJSON(t, header, claims)
+			checkTokenReason(t, gate, token, reason)
+			if reason != ReasonTokenMalformed {
+				checkTokenReason(t, gate, token+".x", ReasonTokenMalformed)
+				checkTokenReason(t, gate, "%22"+token, ReasonTokenMalformed)
+			}
+		}
+	}
+}
+
 func TestPreviousSecretsAreBounded(t *testing.T) {
 	t.Parallel()
 	config := GateConfig{Secret: testSecret}
@@ -55,7 +82,7 @@ func TestPreviousSecretsAreBounded(t *testing.T) {
 		t.Errorf("too many: %v", err)
 	}
 	config.Previous = [][]byte{nil}
-	if _, err := NewGate(config); !errors.Is(err, ErrNoSecret) {
+	if _, err := NewGate(config); !errors.Is(err, ErrNoKeys) {
 		t.Errorf("an empty one: %v", err)
 	}
 }

@@ -15,3 +15,9 @@ func newSecret(key []byte) *secret {
 	key = slices.Clone(key)
 	return &secret{key: key, verifiers: sync.Pool{New: func() any { return newVerifier(key) }}}
 }
+
+// release takes a verifier back.
+func (s *secret) release(v *verifier) {
+	v.forget()
+	s.verifiers.Put(v)
+}

@@ -23,22 +23,57 @@ type identity struct {
 	expires time.Time
 }
 
-// readToken checks a token, the quick way where that is sure.
-func (g *Gate) readToken(token []byte, now time.Time) (identity, *Refusal) {
-	if id, ok := g.plainIdentity(token, now); ok {
-		return id, nil
+// readToken checks a token the quick way. later says that it may be good with a public key: to find out takes longer
+// than a loop may, and is left to checkToken.
+func (g *Gate) readToken(token []byte, now time.Time) (id identity, refusal *Refusal, later bool) {
+	ring := g.ring.Load()
+	id, found := g.plainIdentity(ring, token, now)
+	switch {
+	case found == genuine:
+		return id, nil, false
+	case found == forged:
+		return identity{}, refuseTokenSignature, false
+	case len(ring.public) > 0 || g.unknown != nil:
+		return identity{}, nil, true
+	case found == strange:
+		if !jwtChars.holds(token) {
+			return identity{}, refuseTokenMalformed, false
+		}
+		token = withoutClaims(token)
 	}
-	return g.checkToken(token, now)
+	id, refusal = g.checkToken(token, now)
+	return id, refusal, false
 }
 
-// checkToken verifies signature and claims. The library requires nothing by
-// itself, so everything that must be there is said here.
+// checkToken verifies signature and claims, with a key of any kind.
 func (g *Gate) checkToken(token []byte, now time.Time) (identity, *Refusal) {
+	ring := g.ring.Load()
+	id, refusal := g.checkWith(ring, token, now)
+	if refusal != refuseTokenKey || g.unknown == nil {
+		return id, refusal
+	}
+	if g.unknown() {
+		return identity{}, refuseKeyPending
+	}
+	if newer := g.ring.Load(); newer != ring { // they came in between
+		return g.checkWith(newer, token, now)
+	}
+	return identity{}, refusal
+}
+
+// allowedMethods are the algorithms that are known here. Which of them a token may have its key says.
+var allowedMethods = []string{
+	jwt.SigningMethodHS256.Name, jwt.SigningMethodRS256.Name, jwt.SigningMethodES256.Name, jwt.SigningMethodEdDSA.Alg(),
+}
+
+// checkWith is checkToken with these keys. The library requires nothing by
+// itself, so everything that must be there is said here.
+func (g *Gate) checkWith(ring *keyring, token []byte, now time.Time) (identity, *Refusal) {
 	if !jwtChars.holds(token) || bytes.IndexByte(token, '.') > maxTokenHeader {
 		return identity{}, refuseTokenMalformed
 	}
 	options := []jwt.ParserOption{
-		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Name}),
+		jwt.WithValidMethods(allowedMethods),
 		jwt.WithStrictDecoding(),
 		jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(),
@@ -53,41 +88,63 @@ func (g *Gate) checkToken(token []byte, now time.Time) (identity, *Refusal) {
 	}
 	parser := jwt.NewParser(options...)
 	var c claims
-	if _, err := parser.ParseWithClaims(string(token), &c, g.keys); err != nil {
-		return identity{}, refuseToken(err, &c, g.issuer != "")
+	choice := keyChoice{ring: ring, pending: g.unknown != nil}
+	if _, err := parser.ParseWithClaims(string(token), &c, choice.keys); err != nil {
+		return identity{}, choice.refuse(err, &c, g.issuer != "")
 	}
 	return identity{c.user, c.expires.Time}, nil
 }
 
-// keyfunc hands the keys to the library, whose parser has checked the algorithm
-// before it asks. It tries one after the other.
-func keyfunc(secrets []*secret) jwt.Keyfunc {
-	var keys jwt.VerificationKeySet
-	for _, s := range secrets {
-		keys.Keys = append(keys.Keys, s.key)
-	}
-	return func(token *jwt.Token) (any, error) {
-		// RFC 7515 section 4.1.11: extensions listed in crit that are not
-		// understood make the token invalid. None is understood here.
-		if _, ok := token.Header["crit"]; ok {
-			return nil, errCritical
-		}
-		return keys, nil
-	}
+// keyChoice chooses the keys for one token. One call's.
+type keyChoice struct {
+	ring    *keyring
+	pending bool // there may be more keys
+	made    bool // there are keys to try
 }
 
-// refuseToken says which of several faults counts. issuer says that one is required. The library's errors nest:
-// the order of the cases matters.
-func refuseToken(err error, c *claims, issuer bool) *Refusal {
+// keys hands the keys to the library, whose parser has checked that the algorithm is known
+// before it asks. It tries one after the other.
+func (k *keyChoice) keys(token *jwt.Token) (any, error) {
+	// RFC 7515 section 4.1.11: extensions listed in crit that are not
+	// understood make the token invalid. None is understood here.
+	if _, ok := token.Header["crit"]; ok {
+		return nil, errCritical
+	}
+	set, err := k.ring.choose(token.Header)
+	if err == errAlgorithm && k.pending && token.Method != jwt.SigningMethodHS256 {
+		err = errKey
+	}
+	k.made = err == nil
+	return set, err
+}
+
+// refuse says which of several faults counts.
+func (k *keyChoice) refuse(err error, c *claims, issuer bool) *Refusal {
 	switch {
-	case errors.Is(err, jwt.ErrTokenMalformed):
-		return refuseTokenMalformed
 	case errors.Is(err, errCritical):
 		return refuseTokenCritical
-	case errors.Is(err, jwt.ErrSignatureInvalid):
+	case errors.Is(err, errKeyFamily):
+		return refuseTokenFamily
+	case errors.Is(err, errKeyID):
+		return refuseTokenKeyID
+	case errors.Is(err, errKey):
+		return refuseTokenKey
+	case errors.Is(err, errNoKeyID):
+		return refuseTokenNoKeyID
+	case errors.Is(err, jwt.ErrTokenMalformed):
+		return refuseTokenMalformed
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid) && k.made:
 		return refuseTokenSignature
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenUnverifiable):
-		return refuseTokenAlgorithm
+		return k.ring.refuseAlgorithm
+	}
+	return refuseClaims(err, c, issuer)
+}
+
+// refuseClaims is refuse for a token with a good signature. issuer says that one is required. The library's errors
+// nest: the order of the cases matters.
+func refuseClaims(err error, c *claims, issuer bool) *Refusal {
+	switch {
 	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing) && c.expires == nil:
 		return refuseTokenNoExpiry
 	case errors.Is(err, jwt.ErrTokenExpired):

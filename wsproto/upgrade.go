@@ -1,6 +1,7 @@
 package wsproto
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"encoding/base64"
 	"time"
@@ -12,7 +13,8 @@ type Kind uint8
 // The kinds of request.
 const (
 	Upgrade Kind = iota // a WebSocket on /ws
-	Health              // the health of this instance, on /health
+	Health              // whether to send clients here, on /health and /health/ready
+	Live                // whether the process works, on /health/live
 )
 
 type method uint8
@@ -38,11 +40,19 @@ type Request struct {
 	// the leeway. Zero with a ticket.
 	Expires time.Time
 
-	method     method        // Health
+	method     method        // Health, Live
 	key        [keySize]byte // Upgrade: Sec-WebSocket-Key
 	protocol   bool          // Upgrade: our sub-protocol was offered
 	forwarded  forwardedFor  // Upgrade: whom proxies report; aliases the head
 	credential []byte        // Upgrade, until Identify: a token or a ticket; aliases the head
+}
+
+// Detach copies what the request has of its head, which may then go away.
+func (r *Request) Detach() {
+	r.credential = bytes.Clone(r.credential)
+	for i, field := range r.forwarded.fields {
+		r.forwarded.fields[i] = bytes.Clone(field)
+	}
 }
 
 // AppendUpgrade appends the 101 (RFC 6455 section 4.2.2). Our sub-protocol is answered

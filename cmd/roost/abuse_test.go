@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,14 +68,12 @@ func TestMessageFlood(t *testing.T) {
 
 func TestSlowConsumerClosed(t *testing.T) {
 	t.Parallel()
-	redis, server := start(t, roosttest.Env{"WS_SLOW_CONSUMER": "close"})
+	redis, server := start(t, roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_WRITE_WAIT": "1m"}) // however long filling takes
 	fast, slow := server.Connect("bob"), server.DialBuffered(4096)
 	slow.MustUpgrade(roosttest.Token(t, "alice"))
-	padding := strings.Repeat("x", 4<<10)
-	sent := 0
+	some := slices.Repeat([]string{`{"type":"n","payload":"` + strings.Repeat("x", 4<<10) + `"}`}, 50)
 	roosttest.WaitFor(t, "the slow one to be closed", func() bool {
-		notify(redis, "alice", `{"type":"n","payload":"`+padding+`"}`)
-		sent++
+		notifyAll(t, redis, "alice", some)
 		return server.Metrics()[`roost_connections_closed_total{reason="slow_consumer"}`] == 1
 	})
 	opcode, payload := slow.Frame()

@@ -70,7 +70,7 @@ func startBrowser(t *testing.T) context.Context {
 	if binary == "" {
 		t.Skip("no Chromium or Chrome is installed (apt-get install chromium): not tried with a browser")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*roosttest.Limit)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*roosttest.Limit)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx,
 		chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()),
@@ -107,13 +107,20 @@ func (tab tab) wait(events ...string) {
 	tab.t.Helper()
 	var got []string
 	roosttest.WaitFor(tab.t, strings.Join(events, ", "), func() bool {
-		var err error
-		if got, err = chromedp.Run(tab.ctx, chromedp.Evaluate[[]string]("events")); err != nil {
-			tab.t.Fatalf("asking the page: %v", err)
-		}
+		got = tab.events()
 		return len(got) >= len(events)
 	})
 	if strings.Join(got, ", ") != strings.Join(events, ", ") {
 		tab.t.Fatalf("the page saw %q, want %q", got, events)
 	}
+}
+
+// events is all that has happened.
+func (tab tab) events() []string {
+	tab.t.Helper()
+	got, err := chromedp.Run(tab.ctx, chromedp.Evaluate[[]string]("events"))
+	if err != nil {
+		tab.t.Fatalf("asking the page: %v", err)
+	}
+	return got
 }

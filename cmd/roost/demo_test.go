@@ -111,6 +111,9 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 		{"listen where nobody is", []string{"listen", "--user", "alice"}, key, "127.0.0.1:1"},
 		{"listen on something else", []string{"listen", "--url", "localhost"}, key, "ws://"},
 		{"publish where no Redis is", []string{"publish", "alice", `{"type":"a"}`}, redis, "127.0.0.1:1"},
+		{"publish too much", []string{"publish", "alice", `{"type":"a","payload":"` + strings.Repeat("x", 65536) + `"}`}, redis, "raise WS_MAX_NOTIFICATION_SIZE"},
+		{"publish more than the servers take", []string{"publish", "alice", `{"type":"a","payload":123}`}, roosttest.Env{"WS_MAX_NOTIFICATION_SIZE": "25"},
+			"it has 26 bytes, and may have 25"},
 		{"publish on half an address", []string{"publish", "--redis", "localhost", "alice", `{"type":"a"}`}, nil, "host:port"},
 		{"an unknown command", []string{"dance"}, nil, "dance"},
 	}

@@ -87,6 +87,7 @@ func TestWhileDraining(t *testing.T) {
 	if side := server.Health(false); side.Code != http.StatusServiceUnavailable || side.Status != "draining" {
 		t.Errorf("the side server says %d %s", side.Code, side.Status)
 	}
+	checkAlive(t, server)
 	answer := refusedFor(t, server, "draining")
 	if answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(answer.Text, "leaving") {
 		t.Errorf("a handshake is answered %s %q", answer.Status, answer.Text)

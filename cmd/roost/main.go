@@ -30,6 +30,7 @@ type commandLine struct {
 	Why        whyCmd        `cmd:"" help:"Say why a user gets nothing: their connections, and what becomes of their notifications from now on."`
 	Listen     listenCmd     `cmd:"" help:"Connect as a user and print each notification."`
 	Config     configCmd     `cmd:"" help:"Print every environment variable, its default, its value and what it does."`
+	Doctor     doctorCmd     `cmd:"" help:"Say how many connections this host holds, what stops it there, and the lines that change it."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
 
@@ -72,7 +73,7 @@ func run(env *environment, args []string) int {
 		return exit
 	}
 	if err != nil {
-		return complain(env, fmt.Errorf("%w (see roost --help)", err))
+		return complain(env, usage(err))
 	}
 	if err := command.Run(env); err != nil {
 		return complain(env, err)
@@ -83,13 +84,30 @@ func run(env *environment, args []string) int {
 // errSaid ends with exit code 1 when everything has been said already.
 var errSaid = errors.New("said already")
 
-// complain prints an error, a line for each of its lines, and returns 1.
+// usageError ends with exit code 2, for a command whose 1 is an answer.
+type usageError struct{ error }
+
+// usage is what is said of a command line that can't be parsed.
+func usage(err error) error {
+	said := fmt.Errorf("%w (see roost --help)", err)
+	var parse *kong.ParseError
+	if !errors.As(err, &parse) || parse.Context.Selected() == nil || parse.Context.Selected().Name != "doctor" {
+		return said
+	}
+	return usageError{said}
+}
+
+// complain prints an error, a line for each of its lines, and returns the exit
+// code: 1, or 2 for a usageError.
 func complain(env *environment, err error) int {
 	if errors.Is(err, errSaid) {
 		return 1
 	}
 	for line := range strings.Lines(err.Error()) {
 		_, _ = fmt.Fprintf(env.stderr, "roost: %s\n", strings.TrimRight(line, "\n"))
+	}
+	if errors.As(err, new(usageError)) {
+		return 2
 	}
 	return 1
 }

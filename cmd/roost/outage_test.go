@@ -23,8 +23,33 @@ func waitHealth(t *testing.T, server *roosttest.Server, code int, status string)
 	if h := roosttest.ReadHealth(t, answer.StatusCode, []byte(answer.Text)); h.Code != code || h.Status != status {
 		t.Errorf("the WebSocket port says %d %s, want %d %s", h.Code, h.Status, code, status)
 	}
+	checkAlive(t, server)
 	return health
 }
+
+// checkAlive wants /health/live to say 200 on both ports, whatever /health says, and /health/ready what /health says.
+func checkAlive(t *testing.T, server *roosttest.Server) {
+	t.Helper()
+	if code, body := server.Get("/health/live"); code != http.StatusOK || string(body) != aliveBody {
+		t.Errorf("/health/live says %d %q", code, body)
+	}
+	answer := server.Dial().Ask("GET /health/live HTTP/1.1\r\nHost: lb\r\n\r\n")
+	if answer.StatusCode != http.StatusOK || answer.Text != aliveBody {
+		t.Errorf("the WebSocket port's /health/live says %s %q", answer.Status, answer.Text)
+	}
+	head := server.Dial().Ask("HEAD /health/live HTTP/1.1\r\nHost: lb\r\n\r\n")
+	if head.StatusCode != http.StatusOK || head.Text != "" || head.ContentLength != int64(len(aliveBody)) {
+		t.Errorf("to HEAD it says %s %q, %d bytes", head.Status, head.Text, head.ContentLength)
+	}
+	health, _ := server.Get("/health")
+	ready, _ := server.Get("/health/ready")
+	onPort := server.Dial().Ask("HEAD /health/ready HTTP/1.1\r\nHost: lb\r\n\r\n")
+	if ready != health || onPort.StatusCode != health {
+		t.Errorf("/health says %d, /health/ready %d and on the WebSocket port %d", health, ready, onPort.StatusCode)
+	}
+}
+
+const aliveBody = "{\"status\":\"alive\"}\n"
 
 func TestRedisKilledAndStartedAgain(t *testing.T) {
 	t.Parallel()

@@ -7,17 +7,19 @@ import (
 // httpConfig gives the side server its views of the rooms.
 func (s *service) httpConfig() httpapi.Config {
 	return httpapi.Config{
-		Addr: s.cfg.HTTPAddr(), Version: version(), Started: s.started,
-		Stats:    s.stats,
-		Counts:   func() (connections, users int) { return s.hub.Connections(), s.hub.Users() },
-		Redis:    s.redisState,
-		Draining: s.draining.Load,
-		Probe:    s.probe.run,
-		Why:      s.why,
-		Token:    s.cfg.HTTPToken,
-		Console:  s.cfg.HTTPConsole,
-		Limits:   s.limits,
-		Logger:   s.log,
+		Addr: s.cfg.HTTPAddr(), Version: version(), Revision: revision(), Started: s.started,
+		Stats:     s.stats,
+		Counts:    func() (connections, users int) { return s.hub.Connections(), s.hub.Users() },
+		Redis:     s.redisState,
+		TokenKeys: s.tokenKeysMissing,
+		Draining:  s.draining.Load,
+		Probe:     s.probe.run,
+		Why:       s.why,
+		Token:     s.cfg.HTTPToken,
+		Console:   s.cfg.HTTPConsole,
+		Limits:    s.limits,
+		PProf:     s.cfg.HTTPPProf,
+		Logger:    s.log,
 	}
 }
 
@@ -39,6 +41,9 @@ func (s *service) stats() httpapi.Stats {
 		ConnectionsAccepted: sockets.Opened,
 		ConnectionsRefused:  sockets.Refused,
 		ConnectionsClosed:   sockets.Ended,
+		ClosedByCode:        sockets.Closed,
+		ConnectionsLimit:    s.budget.Connections,
+		HandshakeTimes:      httpapi.Histogram(sockets.Handshakes),
 
 		NotificationsReceived: users.Received,
 		NotificationsOffline:  users.Offline,
@@ -51,24 +56,33 @@ func (s *service) stats() httpapi.Stats {
 		DeliveriesSent:     sockets.Sent,
 		DeliveriesFailed:   sockets.Failed,
 		DeliveriesWaiting:  int(sockets.Waiting),
+		DeliveryTimes:      httpapi.Histogram(sockets.Delays),
 
 		BytesReceived: sockets.BytesIn,
 		BytesSent:     sockets.BytesOut,
 		PingsSent:     sockets.Pings,
 		GapNotices:    sockets.GapNotices,
+		TextPongs:     sockets.TextPongs,
 
 		Sockets:          sockets.Sockets,
 		SocketsLingering: sockets.Lingering,
 		LingerCut:        sockets.LingerCut,
 		AcceptErrors:     sockets.AcceptErrors,
 		Panics:           sockets.Panics,
-		MailboxDepth:     sockets.MailboxItems(),
 		QueuedBytes:      sockets.QueuedBytes,
 		Stalled:          sockets.Stalled,
+
+		MailboxItems: sockets.Mailbox,
+		LoopBusy:     sockets.Busy,
+		FeedBusy:     redis.Busy,
 
 		RedisConnected:  redis.Connected,
 		RedisPing:       redis.Ping,
 		RedisReconnects: redis.Reconnects,
+
+		TokenChecks:   sockets.Checking,
+		JWKSKeys:      s.jwksStatus().Keys,
+		JWKSRefreshes: s.jwksRefreshes(),
 
 		LogLinesDropped: s.droppedLines(),
 		AlertsDropped:   s.droppedAlerts(),

@@ -76,7 +76,7 @@ func tokenRefusals(t *testing.T) []refusal {
 		{"no token", roosttest.Head(""), 401, "token missing", bearer, "token_missing"},
 		{"malformed", roosttest.Head("abc"), 401, "malformed", invalid, "token_malformed"},
 		{"two parts", roosttest.Head(header + "." + claims), 401, "malformed", invalid, "token_malformed"},
-		{"claims not JSON", roosttest.Head(header + ".bm8." + signature), 401, "malformed", invalid, "token_malformed"},
+		{"claims not JSON, nor signed", roosttest.Head(header + ".bm8." + signature), 401, "signature", invalid, "token_signature"},
 		{"longer than 8 KiB", roosttest.Head(strings.Repeat("a", 8<<10+1)), 401, "8 KiB", invalid, "token_malformed"},
 		{"alg none", signed("none", "", good), 401, "algorithm", invalid, "token_algorithm"},
 		{"alg none, signed", signed("none", "", good) + signature, 401, "algorithm", invalid, "token_algorithm"},

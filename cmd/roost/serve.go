@@ -10,7 +10,6 @@ import (
 	"roost/cmd/roost/internal/alert"
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/logging"
-	"roost/netpoll"
 	"roost/redisfeed"
 )
 
@@ -22,12 +21,16 @@ func (serveCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	return serve(env, cfg, nil)
+	from, err := newSockets()
+	if err != nil {
+		return err
+	}
+	return serve(env, cfg, from, nil)
 }
 
 // serve runs the service with its log and its alerts around it. ready, where it
 // is given, is called once clients can connect.
-func serve(env *environment, cfg config.Config, ready func(*service)) error {
+func serve(env *environment, cfg config.Config, from *sockets, ready func(*service)) error {
 	log := logging.New(logging.Config{
 		Writer: env.stdout, Level: cfg.LogLevel(),
 		Console: cfg.LoggerEncoding == "console", Development: cfg.Development(),
@@ -45,26 +48,37 @@ func serve(env *environment, cfg config.Config, ready func(*service)) error {
 		logger.Warn(warning)
 	}
 
-	s, err := newService(env.ctx, cfg, logger)
+	s, err := newService(env.ctx, cfg, logger, from)
 	if err != nil {
 		return err
 	}
 	s.droppedLines, s.droppedAlerts = log.Dropped, alerts.Dropped
 	s.start()
+	told := s.supervise()
+	defer told.Close()
 	alerts.Up(fmt.Sprintf("version %s, WebSocket on %s", version(), s.listener.Addr()))
 	if ready != nil {
 		ready(s)
 	}
-	err = s.wait(env.ctx)
+	handedOver, err := s.wait(env.ctx)
+	if handedOver {
+		told.Close() // the new process talks; to hear of stopping a supervisor would take for the end of the service
+	} else {
+		told.Stopping()
+	}
 	if err != nil {
 		logger.LogAttrs(context.Background(), logging.LevelCritical, "the service can't go on", slog.Any("error", err))
 		alerts.Down(err.Error())
-		s.stopInTime(netpoll.Restarting())
+		s.stopInTime(broken)
 		return errSaid
 	}
-	logger.Info("stopping", "connections", s.hub.Connections())
-	alerts.Down("asked to stop")
-	s.stopInTime(netpoll.GoingAway())
+	why := askedTo
+	if handedOver {
+		why = replaced
+	}
+	logger.Info("stopping", "why", why.String(), "connections", s.hub.Connections())
+	alerts.Down(why.String())
+	s.stopInTime(why)
 	logger.Info("stopped")
 	return nil
 }

@@ -15,16 +15,13 @@ import (
 
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/tidymem"
+	"roost/cmd/roost/internal/tokenkeys"
 	"roost/httpapi"
 	"roost/hub"
 	"roost/netpoll"
 	"roost/redisfeed"
 	"roost/wsproto"
 )
-
-// shutdownLimit is how long stopping may take. Supervisors give 30 s, and the
-// last alert and the log want some of it.
-const shutdownLimit = 25 * time.Second
 
 // otherDescriptors is what the process opens besides the WebSocket server and
 // the pool of Redis connections: log, subscription, side server and its clients.
@@ -40,6 +37,7 @@ type service struct {
 	log      *slog.Logger
 	started  time.Time
 	loops    int
+	memLimit slog.Attr // Go's, for the log; static
 	hub      *hub.Hub
 	gate     *wsproto.Gate
 	ws       *netpoll.Server
@@ -47,13 +45,16 @@ type service struct {
 	feed     *redisfeed.Feed
 	http     *httpapi.Server
 	probe    *prober
-	budget   netpoll.Budget // static
+	sockets  *sockets
+	jwks     *tokenkeys.Remote // nil without JWT_JWKS_URL
+	budget   netpoll.Budget    // static
 
 	droppedLines  func() uint64 // static once started, as the next
 	droppedAlerts func() uint64
 
 	draining atomic.Bool
-	failed   chan error // one for each long-running part
+	tookOver atomic.Bool // the process before this one has been told to go
+	failed   chan error  // one for each long-running part
 	stopFeed context.CancelFunc
 	stopHTTP context.CancelFunc
 	feedDone chan struct{} // closed when the feed has ended
@@ -62,10 +63,11 @@ type service struct {
 
 // newService builds the rooms and opens both ports, so that a wrong setting or
 // a port in use is heard of before anything runs.
-func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*service, error) {
+func newService(ctx context.Context, cfg config.Config, log *slog.Logger, from *sockets) (*service, error) {
 	none := func() uint64 { return 0 }
 	s := &service{
-		cfg: cfg, log: log, loops: loopsAndTwoMore(), started: time.Now(), failed: make(chan error, 3), feedDone: make(chan struct{}),
+		cfg: cfg, log: log, sockets: from, loops: loopsAndTwoMore(), started: time.Now(),
+		failed: make(chan error, 4), feedDone: make(chan struct{}),
 		droppedLines: none, droppedAlerts: none,
 	}
 	descriptors, err := netpoll.Descriptors()
@@ -78,6 +80,7 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 		log.Warn("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
 			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)
 	}
+	s.memLimit = limitMemory(budget.Connections, log)
 	s.budget = budget
 	s.hub = hub.New(hub.Config{
 		MaxConnections: budget.Connections, MaxNotification: cfg.WSMaxNotificationSize,
@@ -86,7 +89,7 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 	})
 	s.probe = newProber(s)
 	feed := feedConfig(cfg, log)
-	feed.Gap = s.tellGap
+	feed.Gap, feed.Arrived = s.tellGap, s.hub.Arrived
 	if s.feed, err = redisfeed.New(feed, s.probe); err != nil {
 		return nil, err
 	}
@@ -99,44 +102,36 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger) (*serv
 
 // openPorts opens the two ports and makes what answers on them.
 func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
-	gate, err := wsproto.NewGate(wsproto.GateConfig{
-		Secret:         []byte(s.cfg.JWTSecretKey),
-		Previous:       secretsOf(s.cfg.JWTSecretKeyPrevious),
-		Issuer:         s.cfg.JWTIssuer,
-		Audience:       s.cfg.JWTAudience,
-		AllowedOrigins: s.cfg.WSAllowedOrigins,
-		TrustedProxies: s.cfg.WSTrustedProxies,
-		Ticket:         s.probe.tickets.redeem,
-	})
-	if errors.Is(err, wsproto.ErrProxyPattern) {
-		return fmt.Errorf("WS_TRUSTED_PROXIES: %w", err)
-	}
-	if errors.Is(err, wsproto.ErrOriginPattern) {
-		return fmt.Errorf("WS_ALLOWED_ORIGINS: %w", err)
-	}
+	gate, err := s.newGate(ctx)
 	if err != nil {
 		return err
 	}
 	s.gate = gate
-	s.listener, err = netpoll.Listen(ctx, netpoll.ListenConfig{
-		Address: s.cfg.WSAddr(), SendBuffer: s.cfg.WSWriteBufferSize, ReusePort: s.cfg.WSReusePort,
-	})
-	if err != nil {
+	if s.listener, err = s.listenWebSocket(ctx); err != nil {
 		return portError("WS_HOST, WS_PORT", s.cfg.WSAddr(), err)
 	}
-	if err := s.http.Listen(); err != nil {
+	side, err := s.sockets.listen(socketHTTP, s.cfg.HTTPAddr(), func() (net.Listener, error) { return httpapi.Listen(ctx, s.cfg.HTTPAddr()) })
+	if err != nil {
 		_ = s.listener.Close()
 		return portError("HTTP_HOST, HTTP_PORT", s.cfg.HTTPAddr(), err)
 	}
+	s.http.Use(side)
 	s.ws, err = netpoll.New(s.socketConfig(budget))
 	return err
 }
 
-func secretsOf(list []string) (secrets [][]byte) {
-	for _, s := range list {
-		secrets = append(secrets, []byte(s))
+// listenWebSocket opens the WebSocket port, or takes it from whoever had it.
+func (s *service) listenWebSocket(ctx context.Context) (*net.TCPListener, error) {
+	cfg := netpoll.ListenConfig{Address: s.cfg.WSAddr(), SendBuffer: s.cfg.WSWriteBufferSize, ReusePort: s.cfg.WSReusePort}
+	ln, err := s.sockets.listen(socketWebSocket, cfg.Address, func() (net.Listener, error) { return netpoll.Listen(ctx, cfg) })
+	if err != nil {
+		return nil, err
 	}
-	return secrets
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		return nil, fmt.Errorf("the socket that was given is of %s: it has to be of TCP", ln.Addr().Network())
+	}
+	return tcp, netpoll.Prepare(tcp, cfg)
 }
 
 // portError names the variables that say which port to open.
@@ -151,7 +146,7 @@ func portError(variables, address string, err error) error {
 func (s *service) socketConfig(budget netpoll.Budget) netpoll.Config {
 	return netpoll.Config{
 		Loops: s.loops,
-		Gate:  s.gate, Hub: s.hub, Logger: s.log, Health: s.http.Health,
+		Gate:  s.gate, Hub: s.hub, Logger: s.log, Health: s.http.Health, Live: httpapi.Live(),
 		HandshakeTimeout: s.cfg.WSHandshakeTimeout,
 		PingInterval:     s.cfg.WSPingInterval,
 		PongWait:         s.cfg.WSPongWait,
@@ -166,6 +161,8 @@ func (s *service) socketConfig(budget netpoll.Budget) netpoll.Config {
 		ReadBuffer:       s.cfg.WSReadBufferSize,
 		MaxSockets:       budget.Sockets,
 
+		ConnectionLines:    s.cfg.LoggerConnectionRate,
+		MaxAge:             s.cfg.WSMaxConnectionAge,
 		CloseOnExpiry:      s.cfg.WSCloseOnExpiry,
 		MaxPerAddress:      s.cfg.WSMaxConnectionsPerIP,
 		ProxyProtocol:      s.cfg.WSProxyProtocol,
@@ -200,14 +197,40 @@ func (s *service) start() {
 	httpCtx, stopHTTP := context.WithCancel(context.Background())
 	s.stopFeed, s.stopHTTP = stopFeed, stopHTTP
 	s.parts.Go(func() { defer close(s.feedDone); s.ended("the Redis feed", s.feed.Run(feedCtx)) })
-	s.parts.Go(func() { s.ended("the WebSocket server", s.ws.Serve(s.listener)) })
-	s.parts.Go(func() { s.ended("the side server", s.http.Run(httpCtx)) })
+	s.parts.Go(func() { s.ended("the WebSocket server", s.serveClients(feedCtx)) })
+	s.parts.Go(func() { s.ended("the side server", s.serveOperators(httpCtx)) })
 	s.parts.Go(func() { tidymem.Run(httpCtx) })
+	if s.jwks != nil {
+		s.parts.Go(func() { s.ended("the JWKS", s.jwks.Run(httpCtx)) })
+	}
 	if os.Getenv("GOGC") == "" { // whoever sets it knows better
 		context.AfterFunc(httpCtx, tidymem.Headroom(heapHeadroom))
 	}
 	s.log.Info("listening", "websocket", s.listener.Addr().String(), "http", s.http.Addr().String(),
-		"redis", s.cfg.RedisAddr(), "version", version())
+		"redis", s.cfg.RedisAddr(), "version", version(), "pid", os.Getpid(), s.memLimit)
+}
+
+// serveClients serves until the WebSocket server is shut down or fails.
+func (s *service) serveClients(ctx context.Context) error {
+	if err := s.waitForFeed(ctx); err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.ws.Serve(s.listener) }()
+	if err := s.sockets.ready(); err != nil {
+		return fmt.Errorf("taking over: %w", err)
+	}
+	s.tookOver.Store(true)
+	return <-served
+}
+
+// serveOperators serves the side port until ctx ends. A process that takes over
+// does not answer that it is not well yet: the old one does, and is.
+func (s *service) serveOperators(ctx context.Context) error {
+	if err := s.waitForFeed(ctx); err != nil {
+		return err
+	}
+	return s.http.Run(ctx)
 }
 
 // ended is called with what a long-running part returned.
@@ -217,46 +240,17 @@ func (s *service) ended(part string, err error) {
 	}
 }
 
-// wait returns nil when ctx ends, or why the service can't go on.
-func (s *service) wait(ctx context.Context) error {
+// wait returns when ctx ends, or with why the service can't go on, or when another
+// process has taken over.
+func (s *service) wait(ctx context.Context) (handedOver bool, err error) {
+	watching, cancel := context.WithCancel(ctx)
+	defer cancel()
 	select {
 	case <-ctx.Done():
-		return nil
+		return false, nil
+	case <-s.watchUpgrades(watching):
+		return true, nil
 	case err := <-s.failed:
-		return err
+		return false, err
 	}
-}
-
-// stopInTime is stop, given up after shutdownLimit: a loop that hangs must not
-// keep the process from ending.
-func (s *service) stopInTime(farewell netpoll.Farewell) {
-	stopped := make(chan struct{})
-	go func() { s.stop(farewell); close(stopped) }()
-	select {
-	case <-stopped:
-	case <-time.After(shutdownLimit + time.Second):
-		s.log.Error("stopping takes too long; the rest is cut", "limit", shutdownLimit)
-	}
-}
-
-// stop ends the parts in the order in which notifications pass through them:
-// the feed, the connections (each with a close frame behind what it still has
-// to get), the side server.
-func (s *service) stop(farewell netpoll.Farewell) {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownLimit)
-	defer cancel()
-	s.draining.Store(true)
-	s.stopFeed()
-	select {
-	case <-s.feedDone:
-	case <-time.After(shutdownLimit / 3):
-		s.log.Error("the Redis feed does not end; going on without it")
-	}
-	if err := s.ws.Shutdown(ctx, farewell); err != nil {
-		s.log.Error("closing the connections", "error", err)
-	}
-	s.stopHTTP()
-	s.parts.Wait()
-	left := s.ws.Stats()
-	s.log.Info("delivered", "sent", left.Sent, "failed", left.FailedTotal(), "accepted", left.Accepted)
 }

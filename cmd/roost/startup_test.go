@@ -72,6 +72,10 @@ func TestWrongValues(t *testing.T) {
 		{"REDIS_USE_TLS", "perhaps", "REDIS_USE_TLS"},
 		{"REDIS_FEED_MAX_ATTEMPTS", "-1", "REDIS_FEED_MAX_ATTEMPTS"},
 		{"JWT_SECRET_KEY", "", "JWT_SECRET_KEY"},
+		{"JWT_SECRET_KEY", "", "or JWT_PUBLIC_KEY_FILE or JWT_JWKS_URL"},
+		{"JWT_PUBLIC_KEY_FILE", "/no/such/file", "no such file"},
+		{"JWT_PUBLIC_KEY_FILE", "startup_test.go", "PEM is wanted"},
+		{"JWT_JWKS_URL", "http://id.example/jwks", "https://"},
 		{"LOGGER_LEVEL", "loud", "LOGGER_LEVEL"},
 		{"LOGGER_ENCODING", "xml", "console"},
 	}

@@ -38,7 +38,8 @@ func tokenSecret() (string, error) {
 		return "", err
 	}
 	if cfg.JWTSecretKey == "" {
-		return "", errors.New("JWT_SECRET_KEY is not set: it has to be the secret that the server checks tokens with")
+		return "", errors.New("JWT_SECRET_KEY is not set: it has to be the secret that the server checks tokens with" +
+			" (what a server with public keys only takes, nobody but the issuer can sign)")
 	}
 	return cfg.JWTSecretKey, nil
 }

@@ -7,6 +7,7 @@
 //	roostbench connect  handshakes a second, and their CPU
 //	roostbench deliver  latency, CPU and losses of notifications through Redis
 //	roostbench crowd    100,000 connections and more, of several processes
+//	roostbench abuse    what comes of every broken rule, and of clients that do harm
 //	roostbench suite    all of it, for several servers in turn
 //
 // It loads loopback addresses only, and every run has an end. Each subcommand is
@@ -32,6 +33,7 @@ type commandLine struct {
 	Deliver deliverCmd `cmd:"" help:"Publish through Redis: latency, server CPU a notification, losses."`
 	Crowd   crowdCmd   `cmd:"" help:"Start several processes of a server that share a port, have as many processes connect, hold, and notify each user once."`
 	Member  memberCmd  `cmd:"" hidden:"" help:"One of the processes that connect; crowd starts them."`
+	Abuse   abuseCmd   `cmd:"" help:"Break every rule of RFC 6455 and do what clients shouldn't, over sockets; say what came of it. Exit status 1 where a rule was not kept."`
 	Suite   suiteCmd   `cmd:"" help:"Start Redis and several servers in turn, measure each, compare medians."`
 }
 

@@ -57,21 +57,27 @@ func address(hostport string) (netip.AddrPort, error) {
 	return a, nil
 }
 
+// endpoint reads where clients connect, and checks that there is a secret.
+func endpoint(where, secret string) (server netip.AddrPort, path string, err error) {
+	u, err := url.Parse(where)
+	if err != nil || u.Scheme != "ws" {
+		return server, "", fmt.Errorf("%w: %q: it has to be like ws://127.0.0.1:8081/ws", errTarget, where)
+	}
+	if secret == "" {
+		return server, "", fmt.Errorf("%w: JWT_SECRET_KEY is empty", errTarget)
+	}
+	server, err = address(u.Host)
+	return server, u.Path, err
+}
+
 // config is the swarm's part of the flags.
 func (f targetFlags) config() (swarm.Config, error) {
-	u, err := url.Parse(f.URL)
-	if err != nil || u.Scheme != "ws" {
-		return swarm.Config{}, fmt.Errorf("%w: %q: it has to be like ws://127.0.0.1:8081/ws", errTarget, f.URL)
-	}
-	if f.Secret == "" {
-		return swarm.Config{}, fmt.Errorf("%w: JWT_SECRET_KEY is empty", errTarget)
-	}
-	server, err := address(u.Host)
+	server, path, err := endpoint(f.URL, f.Secret)
 	if err != nil {
 		return swarm.Config{}, err
 	}
 	return swarm.Config{
-		Server: server, Path: u.Path, Secret: []byte(f.Secret),
+		Server: server, Path: path, Secret: []byte(f.Secret),
 		Loops: min(f.Loops, 8), FirstSource: f.FirstSource, Sources: f.Sources, PerUser: f.PerUser, FirstUser: f.FirstUser,
 	}, nil
 }

@@ -40,11 +40,12 @@ func TestDefaults(t *testing.T) {
 		WSMaxConnections: 10000, WSMaxConnectionsPerUser: 100, WSUserLimit: "refuse",
 		WSHandshakeRate: 5000, WSHandshakeBurst: 20000, WSMessageRate: 10, WSMessageBurst: 100,
 		WSSlowConsumer: "drop", WSMaxQueuedBytes: 256 << 20,
-		RedisHost: "localhost", RedisPort: 6379, RedisMaxRetries: 3, RedisMinIdleConns: 10, RedisPoolSize: 100,
+		WSShutdownTimeout: 25 * time.Second,
+		RedisHost:         "localhost", RedisPort: 6379, RedisMaxRetries: 3, RedisMinIdleConns: 10, RedisPoolSize: 100,
 		RedisPoolTimeout: 4 * time.Second, RedisConnMaxIdleTime: 5 * time.Minute, RedisConnMaxLifetime: 30 * time.Minute,
 		RedisFeedMaxAttempts: 10, RedisFeedRetryDelay: 5 * time.Second,
-		JWTSecretKey: goodSecret,
-		LoggerLevel:  "info", LoggerMode: "production", LoggerEncoding: "json",
+		JWTSecretKey: goodSecret, JWTJWKSRefresh: 15 * time.Minute,
+		LoggerLevel: "info", LoggerConnectionRate: 100, LoggerMode: "production", LoggerEncoding: "json",
 		HTTPHost: "0.0.0.0", HTTPPort: 8082, HTTPConsole: true,
 	}
 	if !reflect.DeepEqual(got, want) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"roost/cmd/roost/internal/tokenkeys"
 	"roost/wsproto"
 )
 
@@ -19,6 +20,7 @@ const (
 	maxWriteBuffer   = 16 << 20
 	maxRetries       = 100
 	maxFlushWindow   = 100 * time.Millisecond
+	drainSlack       = 5 * time.Second // of WS_SHUTDOWN_TIMEOUT, for what is left after the drain
 )
 
 // Validate checks what the values mean. Its error, when not nil, is Problems.
@@ -61,6 +63,9 @@ func (c Config) valid() map[string]bool {
 		"WS_MESSAGE_BURST":            c.WSMessageBurst >= 0,
 		"WS_SLOW_CONSUMER":            oneOf(c.WSSlowConsumer, "drop", "close"),
 		"WS_MAX_QUEUED_BYTES":         c.WSMaxQueuedBytes >= 0,
+		"WS_MAX_CONNECTION_AGE":       c.WSMaxConnectionAge >= 0,
+		"WS_DRAIN_DELAY":              c.WSDrainDelay >= 0,
+		"WS_DRAIN_WINDOW":             c.WSDrainWindow >= 0,
 		"WS_FLUSH_WINDOW":             c.WSFlushWindow >= 0 && c.WSFlushWindow <= maxFlushWindow,
 		"REDIS_HOST":                  c.RedisHost != "" && host(c.RedisHost),
 		"REDIS_PORT":                  within(c.RedisPort, 1, maxPort),
@@ -69,10 +74,12 @@ func (c Config) valid() map[string]bool {
 		"REDIS_MIN_IDLE_CONNS":        c.RedisMinIdleConns >= 0,
 		"REDIS_POOL_SIZE":             c.RedisPoolSize >= 1,
 		"REDIS_FEED_MAX_ATTEMPTS":     c.RedisFeedMaxAttempts >= 0,
-		"JWT_SECRET_KEY":              c.JWTSecretKey != "",
+		"JWT_SECRET_KEY":              c.JWTSecretKey != "" || c.JWTPublicKeyFile != "" || c.JWTJWKSURL != "",
+		"JWT_JWKS_URL":                c.JWTJWKSURL == "" || tokenkeys.CheckURL(c.JWTJWKSURL) == nil,
 		"JWT_SECRET_KEY_PREVIOUS":     previousSecrets(c.JWTSecretKeyPrevious),
 		"WS_MAX_CONNECTIONS_PER_IP":   c.WSMaxConnectionsPerIP >= 0,
 		"LOGGER_LEVEL":                oneOf(c.LoggerLevel, "debug", "info", "warn", "error"),
+		"LOGGER_CONNECTION_RATE":      c.LoggerConnectionRate >= 0,
 		"LOGGER_MODE":                 oneOf(c.LoggerMode, "production", "development"),
 		"LOGGER_ENCODING":             oneOf(c.LoggerEncoding, "json", "console"),
 		"DISCORD_WEBHOOK_ID":          c.DiscordWebhookToken == "" || onlyDigits(c.DiscordWebhookID),
@@ -94,6 +101,9 @@ func (c Config) conflicts(already Problems) Problems {
 	add(c.WSPingInterval >= c.WSPongWait, "WS_PING_INTERVAL", "WS_PONG_WAIT", shortDuration(c.WSPingInterval),
 		fmt.Sprintf("less than WS_PONG_WAIT, which is %s: else clients are disconnected before their pong can come",
 			shortDuration(c.WSPongWait)))
+	add(c.WSShutdownTimeout < c.WSDrainDelay+c.WSDrainWindow+drainSlack, "WS_SHUTDOWN_TIMEOUT", "WS_DRAIN_WINDOW", shortDuration(c.WSShutdownTimeout),
+		fmt.Sprintf("at least %s: WS_DRAIN_DELAY, WS_DRAIN_WINDOW and %s for the last ones; the supervisor has to give more",
+			shortDuration(c.WSDrainDelay+c.WSDrainWindow+drainSlack), shortDuration(drainSlack)))
 	add(c.RedisMinIdleConns > c.RedisPoolSize, "REDIS_MIN_IDLE_CONNS", "REDIS_POOL_SIZE", fmt.Sprint(c.RedisMinIdleConns),
 		fmt.Sprintf("no more than REDIS_POOL_SIZE, which is %d", c.RedisPoolSize))
 	add(c.HTTPPort != 0 && c.HTTPPort == c.WSPort && overlap(c.HTTPHost, c.WSHost), "HTTP_PORT", "WS_PORT",

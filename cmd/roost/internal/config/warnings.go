@@ -17,6 +17,10 @@ func (c Config) Warnings(environ []string) []string {
 		ws = append(ws, fmt.Sprintf("JWT_SECRET_KEY is %d bytes long; shorter than %d it can be guessed from one token"+
 			" (make one with: openssl rand -hex 32)", n, minSecret))
 	}
+	if c.JWTJWKSURL != "" && len(c.JWTAudience) == 0 {
+		ws = append(ws, "JWT_JWKS_URL is set and JWT_AUDIENCE is not: tokens that the issuer made for other services are"+
+			" good here too")
+	}
 	return append(ws, unknown(environ)...)
 }
 

@@ -48,6 +48,19 @@ func TestShortSecretIsWarnedOfAndNotShown(t *testing.T) {
 	}
 }
 
+// An issuer signs for many services with the same keys.
+func TestJWKSWithoutAudienceIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	c := Config{JWTJWKSURL: "https://id.example/jwks"}
+	if got := c.Warnings(nil); len(got) != 1 || !strings.HasPrefix(got[0], "JWT_JWKS_URL is set and JWT_AUDIENCE is not") {
+		t.Errorf("got %q", got)
+	}
+	c.JWTAudience = []string{"roost"}
+	if got := c.Warnings(nil); len(got) != 0 {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestDistance(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -20,6 +20,8 @@ type Command struct {
 	Env  Env
 	Wrap []string // a program and its arguments that replaces itself by roost: prlimit, say
 
+	Files []*os.File // handed to it, from descriptor 3 on
+
 	// Program is what to run instead of roost: a proxy, say. It has to end on SIGTERM, as roost does, and to take its
 	// children with it.
 	Program string
@@ -53,7 +55,7 @@ func Run(t testing.TB, c Command) *Process {
 	p := &Process{t: t, cmd: exec.Command(argv[0], argv[1:]...), Log: new(Log), Stderr: new(Log), exited: make(chan struct{})}
 	p.foreign = c.Program != ""
 	p.cmd.Stdout, p.cmd.Stderr = p.Log, p.Stderr
-	p.cmd.Env = environment(c.Env)
+	p.cmd.Env, p.cmd.ExtraFiles = environment(c.Env), c.Files
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: death}
 	if err := p.start(); err != nil {
 		t.Fatalf("roosttest: %v", err)

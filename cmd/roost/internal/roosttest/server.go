@@ -66,6 +66,7 @@ func ServerEnv(redis Redis, env Env) Env {
 		"REDIS_HOST": redis.Host(), "REDIS_PORT": strconv.Itoa(redis.Port()),
 		"REDIS_MIN_IDLE_CONNS": "1", "REDIS_POOL_SIZE": "4", "REDIS_FEED_RETRY_DELAY": "100ms",
 		"REDIS_FEED_MAX_ATTEMPTS": "0", "JWT_SECRET_KEY": Secret, "GOMAXPROCS": "2",
+		"LOGGER_CONNECTION_RATE": "0", // tests look for lines
 	}
 	maps.Copy(all, env)
 	return all

@@ -3,5 +3,5 @@
 // killed, stopped and made to cut its subscribers. The healthy clients have to lose nothing but what Redis itself
 // dropped, and in the end the server has to be as it was in the beginning.
 //
-// `go test` runs a short version. ROOST_SOAK=5m, or scripts/soak.sh, makes it long.
+// `go test` runs a short version. ROOST_SOAK=5m, or scripts/soak, makes it long.
 package soak

@@ -18,8 +18,8 @@ type plan struct {
 
 const (
 	tick     = 10 * time.Millisecond // of the publisher
-	shortest = 10 * time.Second      // in which every kind of trouble has its turn
-	longest  = 30 * time.Minute
+	shortest = 20 * time.Second      // in which every kind of trouble has its turn
+	longest  = time.Hour
 )
 
 // short is what `go test` runs, also with the race detector on a machine that does other things.
@@ -34,7 +34,7 @@ func planFor(text string) (plan, error) {
 	if err != nil || length < shortest || length > longest {
 		return plan{}, fmt.Errorf("ROOST_SOAK is %q, want a duration from %s to %s, such as 5m", text, shortest, longest)
 	}
-	return plan{length: length, users: 100, batch: 10, crowd: 3, every: 8 * time.Second}, nil
+	return plan{length: length, users: 100, batch: 10, crowd: 3, every: min(8*time.Second, length/6)}, nil
 }
 
 func planned(t *testing.T) plan {
@@ -49,8 +49,8 @@ func planned(t *testing.T) plan {
 func TestPlan(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{
-		"": short.length, "10s": 10 * time.Second, "5m": 5 * time.Minute, "30m": 30 * time.Minute,
-		"9s": 0, "31m": 0, "5": 0, "long": 0,
+		"": short.length, "20s": 20 * time.Second, "5m": 5 * time.Minute, "1h": time.Hour,
+		"19s": 0, "61m": 0, "5": 0, "long": 0,
 	} {
 		p, err := planFor(text)
 		if (err != nil) != (want == 0) || p.length != want {

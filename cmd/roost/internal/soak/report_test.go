@@ -3,17 +3,24 @@ package soak
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"text/tabwriter"
 	"time"
 )
 
-// report prints the figures and, where ROOST_SOAK_PAGE names a page, writes them there: of a soak that went well only.
+// report prints the figures. Where ROOST_SOAK_FIGURES names a file it writes them there, and where ROOST_SOAK_PAGE names
+// a page, into that: of a soak that went well only.
 func (s *soak) report(t *testing.T) {
 	t.Helper()
 	text := s.figures()
-	t.Log("\n" + text)
+	if path := os.Getenv("ROOST_SOAK_FIGURES"); path != "" {
+		write(t, path, text)
+	} else {
+		t.Log("\n" + text)
+	}
 	path := os.Getenv("ROOST_SOAK_PAGE")
 	if path == "" || t.Failed() {
 		return
@@ -26,24 +33,29 @@ func (s *soak) report(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
-	if err := os.WriteFile(path, []byte(written), 0o644); err != nil {
+	write(t, path, written)
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// figures are the report, as a table in Markdown.
+// figures are the report: a line for each thing.
 func (s *soak) figures() string {
-	var table strings.Builder
+	var text strings.Builder
+	lines := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	row := func(what, format string, args ...any) {
-		fmt.Fprintf(&table, "| %s | %s |\n", what, fmt.Sprintf(format, args...))
+		fmt.Fprintf(lines, "%s\t%s\n", what, fmt.Sprintf(format, args...))
 	}
 	connections, published := 0, 0
 	for user, clients := range s.clients {
 		connections += len(clients)
 		published += len(s.publisher.ledger[user])
 	}
-	table.WriteString("| | |\n|---|---|\n")
-	row("Length", "%s", s.plan.length)
+	row("Length", "%s, on %d processors, %s", s.plan.length, runtime.NumCPU(), runtime.Version())
 	row("Healthy clients", "%d connections of %d users", connections, s.plan.users)
 	row("Published for them", "%d notifications", published)
 	row("Arrived at every connection of their user", "%d, which are %d deliveries", s.outcome.arrived, s.outcome.deliveries)
@@ -62,7 +74,8 @@ func (s *soak) figures() string {
 	row("Memory (VmRSS)", "%s, %s, %s", mib(s.before.rss), mib(s.peak.rss), mib(s.after.rss))
 	row("Descriptors", "%d, %d, %d", s.before.descriptors, s.peak.descriptors, s.after.descriptors)
 	row("Goroutines", "%d, %d, %d", s.before.goroutines, s.peak.goroutines, s.after.goroutines)
-	return table.String()
+	_ = lines.Flush() // a strings.Builder takes everything
+	return text.String()
 }
 
 func (s *soak) visits() (n int64) {
@@ -93,8 +106,8 @@ func counts(of map[string]int) string {
 func mib(bytes int) string { return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20)) }
 
 const (
-	opening = "<!-- soak: written by scripts/soak.sh -->\n"
-	closing = "<!-- soak: end -->\n"
+	opening = "<!-- soak: written by scripts/soak -->\n```text\n"
+	closing = "```\n<!-- soak: end -->\n"
 )
 
 // between replaces what a page has between the two marks.

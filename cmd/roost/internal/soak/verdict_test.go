@@ -50,7 +50,7 @@ func (s *soak) judge(t *testing.T) {
 func (s *soak) settle(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"roost_connections", "roost_users", "roost_sockets", "roost_sockets_lingering", "roost_deliveries_waiting",
-		"roost_mailbox_items", "roost_queued_bytes", "roost_stalled_connections"} {
+		`roost_mailbox_items{loop="0"}`, `roost_mailbox_items{loop="1"}`, "roost_queued_bytes", "roost_stalled_connections"} {
 		s.server.WaitMetric(name, 0)
 	}
 	s.checkMetrics(t)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 )
 
 // Key is a Sec-WebSocket-Key: 16 random bytes in base64.
@@ -55,9 +56,10 @@ var ErrRefused = errors.New("refused")
 // ErrBadAnswer is wrapped when the server switched, but not as RFC 6455 wants it.
 var ErrBadAnswer = errors.New("not a proper handshake")
 
-// ReadAnswer looks for the server's answer to a request that had key. It returns
-// its length, or 0 while it is incomplete; what follows it are frames.
-func ReadAnswer(buf []byte, key Key) (int, error) {
+// ReadAnswer looks for the server's answer to a request that had key and offered
+// sub-protocols. It returns its length, or 0 while it is incomplete; what follows
+// it are frames.
+func ReadAnswer(buf []byte, key Key, offered ...string) (int, error) {
 	end := bytes.Index(buf, []byte("\r\n\r\n"))
 	if end < 0 {
 		if len(buf) > maxAnswer {
@@ -69,15 +71,15 @@ func ReadAnswer(buf []byte, key Key) (int, error) {
 	if !bytes.HasPrefix(status, []byte("HTTP/1.1 101")) {
 		return 0, fmt.Errorf("%w: %q", ErrRefused, status)
 	}
-	if err := checkHeaders(headers, key); err != nil {
+	if err := checkHeaders(headers, key, offered); err != nil {
 		return 0, err
 	}
 	return end + 4, nil
 }
 
 // checkHeaders is RFC 6455 section 4.1, what a client must check of an answer. We
-// offered neither extensions nor subprotocols, so none may be chosen.
-func checkHeaders(headers []byte, key Key) error {
+// never offer extensions, so none may be chosen.
+func checkHeaders(headers []byte, key Key, offered []string) error {
 	var upgrade, connection, accept bool
 	for line := range bytes.SplitSeq(headers, []byte("\r\n")) {
 		name, value, _ := bytes.Cut(line, []byte(":"))
@@ -89,7 +91,11 @@ func checkHeaders(headers []byte, key Key) error {
 			connection = bytes.EqualFold(value, []byte("Upgrade"))
 		case "sec-websocket-accept":
 			accept = string(value) == key.accept()
-		case "sec-websocket-extensions", "sec-websocket-protocol":
+		case "sec-websocket-protocol":
+			if !slices.Contains(offered, string(value)) {
+				return fmt.Errorf("%w: sub-protocol %q, which nobody offered", ErrBadAnswer, value)
+			}
+		case "sec-websocket-extensions":
 			return fmt.Errorf("%w: %s that nobody offered", ErrBadAnswer, name)
 		}
 	}

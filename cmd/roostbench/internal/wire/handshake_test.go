@@ -35,6 +35,19 @@ func TestReadAnswer(t *testing.T) {
 	}
 }
 
+func TestReadAnswerWithSubProtocol(t *testing.T) {
+	t.Parallel()
+	answer := []byte(strings.Replace(rfcAnswer, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: b\r\n\r\n", 1))
+	if n, err := ReadAnswer(answer, rfcKey(), "a", "b"); n != len(answer) || err != nil {
+		t.Errorf("one that was offered: %d, %v", n, err)
+	}
+	for _, offered := range [][]string{nil, {"a"}} {
+		if _, err := ReadAnswer(answer, rfcKey(), offered...); !errors.Is(err, ErrBadAnswer) {
+			t.Errorf("offered %q: got %v", offered, err)
+		}
+	}
+}
+
 func TestReadAnswerRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

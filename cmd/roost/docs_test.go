@@ -1,0 +1,122 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"roost/cmd/roost/internal/roosttest"
+)
+
+// tested are the packages whose tests the documents name, by the name that they have there.
+var tested = map[string]string{
+	"wsproto": "../../wsproto", "netpoll": "../../netpoll", "hub": "../../hub", "redisfeed": "../../redisfeed",
+	"roost": ".", "logging": "internal/logging", "soak": "internal/soak",
+}
+
+// namedTest is a package, a test, and in quotes the cases behind it: `hub.TestX` “one”, “another”.
+var namedTest = regexp.MustCompile("`(\\w+)\\.((?:Test|Fuzz)\\w+)`((?:,?\\s“[^”]+”)*)")
+
+// Each test that a document names exists, and has the cases that it names.
+func TestDocumentsNameTests(t *testing.T) {
+	t.Parallel()
+	sources := map[string]string{}
+	for name, dir := range tested {
+		sources[name] = testSource(t, dir)
+	}
+	quoted := regexp.MustCompile("“([^”]+)”")
+	for path, least := range map[string]int{"rfc6455.md": 60, "reliability.md": 40} {
+		found := namedTest.FindAllStringSubmatch(document(t, path), -1)
+		if len(found) < least {
+			t.Fatalf("%s names %d tests: is it still read as it is written?", path, len(found))
+		}
+		for _, ref := range found {
+			name, body := ref[1]+"."+ref[2], functionBody(sources[ref[1]], ref[2])
+			if body == "" {
+				t.Errorf("%s names %s, which there is not", path, name)
+				continue
+			}
+			for _, one := range quoted.FindAllStringSubmatch(ref[3], -1) {
+				if !strings.Contains(body, `"`+one[1]+`"`) {
+					t.Errorf("%s names the case %q of %s, which has none such", path, one[1], name)
+				}
+			}
+		}
+	}
+}
+
+// Each metric that docs/reliability.md names is exported, with the labels that it has there, and each line of its
+// tables has a test.
+func TestReliabilityNamesMetrics(t *testing.T) {
+	t.Parallel()
+	_, server := start(t, nil)
+	metrics := server.Metrics()
+	page := document(t, "reliability.md")
+	found := regexp.MustCompile("`(roost_\\w+)(\\{[^}]*\\})?`").FindAllStringSubmatch(page, -1)
+	if len(found) < 30 {
+		t.Fatalf("the page names %d metrics: is it still read as it is written?", len(found))
+	}
+	for _, ref := range found {
+		if !exported(metrics, ref[1], ref[2]) {
+			t.Errorf("the page names %s%s, which is not exported", ref[1], ref[2])
+		}
+	}
+	for line := range strings.Lines(page) {
+		if columns := strings.Count(line, " | "); strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| Trouble ") &&
+			(columns != 3 || !namedTest.MatchString(line)) {
+			t.Errorf("a line of a table has %d columns, want 4, and a test in the last:\n%s", columns+1, line)
+		}
+	}
+}
+
+// exported says whether there is a metric, with exactly those labels or, if there are none, with any.
+func exported(metrics roosttest.Metrics, name, labels string) bool {
+	if _, ok := metrics[name+labels]; ok || labels != "" {
+		return ok
+	}
+	for key := range metrics {
+		if strings.HasPrefix(key, name+"{") {
+			return true
+		}
+	}
+	return false
+}
+
+func document(t *testing.T, name string) string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("../../docs", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(page)
+}
+
+// testSource is all of a package's tests.
+func testSource(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s has no tests: %v", dir, err)
+	}
+	var all strings.Builder
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(source)
+	}
+	return all.String()
+}
+
+// functionBody is a function's text, as gofmt lays it out, or "".
+func functionBody(source, name string) string {
+	_, body, ok := strings.Cut(source, "func "+name+"(")
+	if !ok {
+		return ""
+	}
+	body, _, _ = strings.Cut(body, "\n}\n")
+	return body
+}

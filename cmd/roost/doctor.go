@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+
+	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/doctor"
+	"roost/netpoll"
+)
+
+// usualAsk is how many connections doctor asks for where nothing says.
+const usualAsk = 100_000
+
+type doctorCmd struct {
+	Connections int  `help:"Connections that this host shall hold. Without it: WS_MAX_CONNECTIONS where that is set, else 100000." placeholder:"N"`
+	BehindProxy int  `help:"A proxy on this machine connects to Roost, at so many addresses of Roost: each is good for as many connections as there are source ports." placeholder:"N"`
+	JSON        bool `name:"json" help:"Print JSON."`
+}
+
+// Help is what `roost doctor --help` says below the flags' summary.
+func (doctorCmd) Help() string {
+	return `Reads the limits of this host and of the environment that it runs in, says which of them stops Roost short of that many
+connections, at how many, and the lines that change it. Run it where the service runs: in its container, or as its unit
+(systemd-run --property=LimitNOFILE=131072 --pipe roost doctor). Nothing is changed.
+
+It reckons with 6.5 KiB of memory a connection, nearly all of it the kernel's sockets, and 64 MiB besides; with a
+descriptor for each connection and a quarter more; and with a page of TCP memory for each fourth. docs/benchmarks.md has
+what was measured.
+
+A container has its own net.* settings: give them to docker run --sysctl. The others are the host's.
+
+Exit code 0: it holds them. 1: it does not. 2: the command line, or a variable that matters, is wrong.`
+}
+
+// Validate is called by kong.
+func (c *doctorCmd) Validate() error {
+	if c.Connections < 0 || c.BehindProxy < 0 {
+		return fmt.Errorf("--connections and --behind-proxy want a number above 0")
+	}
+	return nil
+}
+
+// Run prints the report; not holding the connections is an error that has been said.
+func (c *doctorCmd) Run(env *environment) error {
+	cfg, err := config.Read()
+	if err != nil {
+		return usageError{err}
+	}
+	host := doctor.ReadHost(os.DirFS("/"), runtime.GOMAXPROCS(0))
+	report := doctor.Judge(host, c.ask(cfg))
+	if err := c.print(env, report); err != nil {
+		return err
+	}
+	if !report.OK {
+		return errSaid
+	}
+	return nil
+}
+
+// ask is what the command line and the configuration want.
+func (c *doctorCmd) ask(cfg config.Config) doctor.Ask {
+	_, set := os.LookupEnv("WS_MAX_CONNECTIONS")
+	ask := doctor.Ask{
+		Connections:    c.Connections,
+		Reserved:       netpoll.OwnDescriptors(runtime.GOMAXPROCS(0)) + otherDescriptors + cfg.RedisPoolSize,
+		MaxConnections: cfg.WSMaxConnections, MaxIsSet: set,
+		QueuedBytes: cfg.WSMaxQueuedBytes, SendBuffer: cfg.WSWriteBufferSize,
+		HandshakeRate: cfg.WSHandshakeRate, HandshakeBurst: cfg.WSHandshakeBurst,
+		ProxyAddresses: c.BehindProxy,
+	}
+	switch {
+	case ask.Connections > 0:
+	case set:
+		ask.Connections = cfg.WSMaxConnections
+	default:
+		ask.Connections = usualAsk
+	}
+	return ask
+}
+
+func (c *doctorCmd) print(env *environment, report doctor.Report) error {
+	if !c.JSON {
+		return report.WriteText(env.stdout)
+	}
+	encoder := json.NewEncoder(env.stdout)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(report)
+}

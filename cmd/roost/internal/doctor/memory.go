@@ -1,0 +1,80 @@
+package doctor
+
+import (
+	"fmt"
+
+	"roost/cmd/roost/internal/sizing"
+)
+
+// available judges what the machine's memory holds.
+func available(h Host, ask Ask) Finding {
+	if h.available.err != nil {
+		return unknown(nameMemory, h.available)
+	}
+	n := h.available.at(0)
+	return wall(nameMemory, h.available, mebibytes(n), sizing.Connections(n), ask,
+		Fix{Machine, fmt.Sprintf("memory: %d MiB available", needed(ask))}).
+		noting(perConnection())
+}
+
+// group judges what the control group's limit holds: it is charged for the
+// sockets too.
+func group(h Host, ask Ask) Finding {
+	const name = "control group's memory"
+	if h.group.missing() {
+		return Finding{Name: name, Source: h.group.source(), Found: "no limit", State: OK}
+	}
+	if h.group.err != nil {
+		return unknown(name, h.group)
+	}
+	n := h.group.at(0)
+	return wall(name, h.group, mebibytes(n), sizing.Connections(n), ask,
+		Fix{Systemd, fmt.Sprintf("MemoryMax=%dM", needed(ask))},
+		Fix{Docker, fmt.Sprintf("--memory %dm", needed(ask))}).
+		noting(perConnection())
+}
+
+// needed is memory for the connections, in MiB, with an eighth to spare.
+func needed(ask Ask) uint64 {
+	need := sizing.Memory(ask.Connections)
+	return (need+need/8)>>20 + 1
+}
+
+func perConnection() string {
+	return fmt.Sprintf("%s, and %.1f KiB a connection, most of it the kernel's",
+		mebibytes(sizing.Base), float64(sizing.PerConnection+sizing.KernelPerConnection)/1024)
+}
+
+// slowClients judges whether there is memory for what may wait for clients that
+// don't read.
+func slowClients(h Host, ask Ask) Finding {
+	queues := uint64(ask.QueuedBytes)
+	if ask.QueuedBytes == 0 {
+		queues = uint64(ask.Connections) << 20 // a client's own bound
+	}
+	f := Finding{Name: "slow clients", Source: "WS_MAX_QUEUED_BYTES", Found: mebibytes(queues), State: OK}
+	have, ok := leastMemory(h)
+	if !ok {
+		return f.noting("memory is unknown")
+	}
+	need := sizing.Memory(ask.Connections)
+	if need+queues <= have {
+		return f.noting("may wait for them in all")
+	}
+	left := uint64(16 << 20)
+	if have > need {
+		left = max(left, (have-need)/2)
+	}
+	return f.warn("may wait for them in all: more memory than the connections leave",
+		Fix{Environment, fmt.Sprintf("WS_MAX_QUEUED_BYTES=%d", left)})
+}
+
+// leastMemory is the smaller of the machine's and the group's.
+func leastMemory(h Host) (bytes uint64, ok bool) {
+	for _, r := range []reading{h.available, h.group} {
+		if r.err == nil && (!ok || r.at(0) < bytes) {
+			bytes, ok = r.at(0), true
+		}
+	}
+	return bytes, ok
+}

@@ -1,0 +1,213 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// ear is a supervisor that listens. Tests that have one can't be parallel: the environment says where it is.
+type ear struct {
+	t    *testing.T
+	conn *net.UnixConn
+}
+
+// listen makes the environment that of a service whose watchdog waits for so long; 0 is none.
+func listen(t *testing.T, watchdog time.Duration) *ear {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_USEC", "")
+	if watchdog > 0 {
+		t.Setenv("WATCHDOG_USEC", strconv.FormatInt(watchdog.Microseconds(), 10))
+	}
+	return &ear{t, conn}
+}
+
+// hear returns the next message, or "" when none comes in time.
+func (e *ear) hear(within time.Duration) string {
+	e.t.Helper()
+	_ = e.conn.SetReadDeadline(time.Now().Add(within))
+	buffer := make([]byte, 4096)
+	n, err := e.conn.Read(buffer)
+	if err != nil {
+		return ""
+	}
+	return string(buffer[:n])
+}
+
+// await returns the message that says something, and those before it.
+func (e *ear) await(what string) (before []string) {
+	e.t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		said := e.hear(time.Until(deadline))
+		if said == "" {
+			e.t.Fatalf("%s does not come, only %q", what, before)
+		}
+		if strings.Contains(said, what) {
+			return before
+		}
+		before = append(before, said)
+	}
+}
+
+// service is one whose state a test sets.
+type service struct {
+	ready, stuck atomic.Bool
+	hangs        chan struct{} // a token: it was asked while stuck
+	status       atomic.Value
+	log          bytes.Buffer // written on the Supervisor's goroutine; read after Close
+}
+
+func start(t *testing.T) (*service, *Supervisor) {
+	t.Helper()
+	v := &service{hangs: make(chan struct{}, 1)}
+	v.status.Store("fine")
+	s := Start(Config{
+		Ready: func(context.Context) error {
+			if !v.ready.Load() {
+				return errors.New("not yet")
+			}
+			return nil
+		},
+		Alive: func(ctx context.Context) error {
+			if v.stuck.Load() {
+				select {
+				case v.hangs <- struct{}{}:
+				default:
+				}
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		},
+		Status: func() string { return v.status.Load().(string) },
+		Logger: slog.New(slog.NewTextHandler(&v.log, nil)),
+	})
+	t.Cleanup(s.Close)
+	return v, s
+}
+
+func TestConversation(t *testing.T) {
+	ear := listen(t, 200*time.Millisecond)
+	service, s := start(t)
+	if said := ear.hear(10 * time.Second); said != "STATUS=fine" {
+		t.Errorf("the first word is %q", said)
+	}
+	if said := ear.hear(300 * time.Millisecond); said != "" {
+		t.Errorf("said %q before it was ready", said)
+	}
+	service.ready.Store(true)
+	if before := ear.await("READY=1"); len(before) > 0 {
+		t.Errorf("said %q before READY", before)
+	}
+	ear.await("WATCHDOG=1")
+	service.status.Store("better")
+	ear.await("STATUS=better")
+	s.Stopping()
+	ear.await("STOPPING=1")
+	ear.await("WATCHDOG=1") // stopping may take longer than the watchdog waits
+}
+
+// A watchdog that waits 400 ms hears of us every 200.
+func TestWatchdogIsToldInTime(t *testing.T) {
+	ear := listen(t, 400*time.Millisecond)
+	service, s := start(t)
+	if got := s.interval(); got != 200*time.Millisecond {
+		t.Errorf("every %s, want half of the watchdog's patience", got)
+	}
+	begun := time.Now()
+	service.ready.Store(true)
+	for range 5 {
+		ear.await("WATCHDOG=1")
+	}
+	if took := time.Since(begun); took < time.Second {
+		t.Errorf("five times within %s: too often", took)
+	}
+}
+
+func TestWatchdogHearsNothingOfWhatHangs(t *testing.T) {
+	ear := listen(t, 100*time.Millisecond)
+	service, s := start(t)
+	service.ready.Store(true)
+	ear.await("WATCHDOG=1")
+	service.stuck.Store(true)
+	select {
+	case <-service.hangs:
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody asks whether it is alive")
+	}
+	for ear.hear(time.Millisecond) != "" { // said before
+	}
+	if said := ear.hear(500 * time.Millisecond); said != "" {
+		t.Errorf("said %q although nothing answers", said)
+	}
+	s.Stopping() // is heard at once, all the same
+	ear.await("STOPPING=1")
+	s.Close()
+	if !strings.Contains(service.log.String(), "watchdog is not told") {
+		t.Errorf("the log does not say so: %s", service.log.String())
+	}
+}
+
+func TestStoppingBeforeReady(t *testing.T) {
+	ear := listen(t, 0)
+	_, s := start(t)
+	ear.await("STATUS=fine")
+	s.Stopping()
+	if before := ear.await("STOPPING=1"); len(before) > 0 {
+		t.Errorf("said %q before", before)
+	}
+	s.Close()
+	if said := ear.hear(50 * time.Millisecond); said != "" {
+		t.Errorf("said %q after its end", said)
+	}
+}
+
+func TestNobodyToTalkTo(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	service, s := start(t)
+	s.Stopping()
+	s.Close()
+	if service.log.Len() > 0 {
+		t.Errorf("said %s", service.log.String())
+	}
+}
+
+func TestSocketThatIsNotThere(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "none"))
+	service, s := start(t)
+	<-s.done
+	if !strings.Contains(service.log.String(), "NOTIFY_SOCKET") {
+		t.Errorf("the log says nothing: %s", service.log.String())
+	}
+}
+
+func TestWatchdogThatMakesNoSense(t *testing.T) {
+	ear := listen(t, 0)
+	t.Setenv("WATCHDOG_USEC", "soon")
+	service, s := start(t)
+	service.ready.Store(true)
+	ear.await("READY=1")
+	s.Close()
+	if !strings.Contains(service.log.String(), "WATCHDOG_USEC") {
+		t.Errorf("the log says nothing: %s", service.log.String())
+	}
+}

@@ -1,0 +1,85 @@
+package supervisor
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const unitFile = "../../../../scripts/roost.service"
+
+// unit returns the file of the unit with a program that is there, and its text.
+func unit(t *testing.T) (path, text string) {
+	t.Helper()
+	content, err := os.ReadFile(unitFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = string(content)
+	runnable := strings.Replace(text, "ExecStart=/usr/local/bin/roost", "ExecStart="+program, 1)
+	if runnable == text {
+		t.Fatal("the unit starts something else than /usr/local/bin/roost")
+	}
+	path = filepath.Join(t.TempDir(), "roost.service")
+	if err := os.WriteFile(path, []byte(runnable), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path, text
+}
+
+// analyze runs systemd-analyze.
+func analyze(t *testing.T, args ...string) (output string, err error) {
+	t.Helper()
+	program, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not installed: the unit is not checked")
+	}
+	said, err := exec.Command(program, args...).CombinedOutput()
+	return string(said), err
+}
+
+func TestUnitIsRight(t *testing.T) {
+	t.Parallel()
+	path, _ := unit(t)
+	said, err := analyze(t, "verify", "--man=no", path)
+	// What it does not know it only says.
+	if err != nil || strings.Contains(said, "roost.service") {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, said)
+	}
+}
+
+// systemd's own measure goes from 0 to 10, and the threshold is ten times that.
+func TestUnitIsClosed(t *testing.T) {
+	t.Parallel()
+	path, _ := unit(t)
+	said, err := analyze(t, "security", "--offline=true", "--threshold=15", "--no-pager", path)
+	if err != nil {
+		t.Errorf("systemd-analyze security: %v\n%s", err, said)
+	}
+}
+
+// What the program needs of its unit.
+func TestUnitFitsTheProgram(t *testing.T) {
+	t.Parallel()
+	_, text := unit(t)
+	for _, line := range []string{
+		"Type=notify", "NotifyAccess=all", "WatchdogSec=30s", // told every 15 s
+		"TimeoutStopSec=35s", // stopping takes 30 s at most
+		"Restart=on-failure", "LimitNOFILE=1048576", "EnvironmentFile=/etc/roost/roost.env",
+		"RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
+	} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("there is no line %s", line)
+		}
+	}
+	// Go would take an accept queue of 128.
+	if strings.Contains(text, "\nProcSubset=pid") {
+		t.Error("ProcSubset=pid hides net.core.somaxconn")
+	}
+}

@@ -1,0 +1,171 @@
+package tokenkeys
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"roost/wsproto"
+)
+
+// Config says where the keys are. Only URL and Use are required.
+type Config struct {
+	URL     string                          // of the JWKS; see CheckURL
+	Refresh time.Duration                   // from one fetch to the next; 15 min
+	Use     func([]wsproto.PublicKey) error // called with what was fetched, on the goroutine of Fetch or Run
+	Logger  *slog.Logger                    // nil: nowhere
+
+	Timeout    time.Duration // of a fetch; 10 s
+	RetryAfter time.Duration // from a failed fetch to the next, doubled with each up to a minute; 1 s
+	// UnknownEvery is how often, at most, a fetch is made because a token names an unknown key; 1 min. A fetch that
+	// was due anyway doesn't count.
+	UnknownEvery time.Duration
+}
+
+// longestRetry bounds how long a failed fetch is waited after.
+const longestRetry = time.Minute
+
+// Remote keeps the keys of a JWKS. Make it with NewRemote, call Fetch once, then Run.
+type Remote struct {
+	cfg     Config // static
+	log     *slog.Logger
+	client  *http.Client
+	unknown *rate.Limiter // any goroutine
+	wake    chan struct{} // a token: fetch now
+
+	keys     []wsproto.PublicKey // of the goroutine of Fetch and Run, as the next two
+	skipped  []string
+	failures int // in a row
+
+	count  atomic.Int64 // of keys in use
+	due    atomic.Bool  // a fetch was asked for or is under way
+	failed atomic.Bool  // there was no fetch yet, or the last one failed
+	stats  struct{ ok, failed atomic.Uint64 }
+}
+
+// NewRemote makes a Remote without any key.
+func NewRemote(cfg Config) *Remote {
+	fill := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	fill(&cfg.Refresh, 15*time.Minute)
+	fill(&cfg.Timeout, 10*time.Second)
+	fill(&cfg.RetryAfter, time.Second)
+	fill(&cfg.UnknownEvery, time.Minute)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Remote{
+		cfg: cfg, log: cfg.Logger, client: newClient(cfg.Timeout),
+		unknown: rate.NewLimiter(rate.Every(cfg.UnknownEvery), 1), wake: make(chan struct{}, 1),
+	}
+	r.failed.Store(true)
+	return r
+}
+
+// Run fetches the keys every Refresh, and sooner when a fetch failed or Unknown asks for it, until ctx ends.
+func (r *Remote) Run(ctx context.Context) error {
+	timer := time.NewTimer(r.wait())
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.wake:
+		case <-timer.C:
+		}
+		r.Fetch(ctx)
+		timer.Reset(r.wait())
+	}
+}
+
+// wait returns how long the keys are good for, or a failed fetch is waited after.
+func (r *Remote) wait() time.Duration {
+	if r.failures == 0 {
+		return r.cfg.Refresh
+	}
+	return min(r.cfg.Refresh, longestRetry, r.cfg.RetryAfter<<min(r.failures-1, 10))
+}
+
+// Fetch fetches the keys once; it may take Config.Timeout. A fetch that fails leaves the keys as they were, is
+// counted, logged, and made again by Run. Not together with Run.
+func (r *Remote) Fetch(ctx context.Context) {
+	r.due.Store(true)
+	defer r.due.Store(false)
+	keys, skipped, err := r.get(ctx)
+	if err == nil {
+		err = r.cfg.Use(keys)
+	}
+	if err != nil {
+		if !errors.Is(ctx.Err(), context.Canceled) {
+			r.fail(err)
+		}
+		return
+	}
+	r.stats.ok.Add(1)
+	r.count.Store(int64(len(keys)))
+	r.tell(keys, skipped)
+	r.keys, r.skipped, r.failures = keys, skipped, 0
+	r.failed.Store(false)
+}
+
+func (r *Remote) fail(err error) {
+	r.failures++
+	r.stats.failed.Add(1)
+	r.failed.Store(true)
+	level, text := slog.LevelWarn, "the JWKS could not be fetched; the keys stay as they were"
+	if len(r.keys) == 0 {
+		level, text = slog.LevelError, "the JWKS could not be fetched, and there is no key from it: its tokens are refused"
+	}
+	r.log.Log(context.Background(), level, text, "error", err, "failures", r.failures, "next_in", r.wait())
+}
+
+// tell logs what is new.
+func (r *Remote) tell(keys []wsproto.PublicKey, skipped []string) {
+	first := r.stats.ok.Load() == 1
+	if !first && r.failures == 0 && slices.EqualFunc(r.keys, keys, wsproto.PublicKey.Equal) && slices.Equal(r.skipped, skipped) {
+		return
+	}
+	var names []string
+	for _, k := range keys {
+		names = append(names, k.Algorithm()+" "+k.ID())
+	}
+	level, text := slog.LevelInfo, "the JWKS has been fetched"
+	if len(keys) == 0 {
+		level, text = slog.LevelError, "the JWKS has no key that tokens can be checked with: its tokens are refused"
+	}
+	r.log.Log(context.Background(), level, text, "keys", names, "left_out", skipped)
+}
+
+// Unknown is to be told of a token that names a key that is not among ours. It has the keys fetched, every
+// Config.UnknownEvery at most, and reports whether the key may still come: a fetch is under way or the last one
+// failed. Any goroutine; it never waits.
+func (r *Remote) Unknown() (pending bool) {
+	if !r.due.Load() && r.unknown.Allow() {
+		r.due.Store(true)
+		select {
+		case r.wake <- struct{}{}:
+		default:
+		}
+	}
+	return r.due.Load() || r.failed.Load()
+}
+
+// Status is what a Remote has done so far.
+type Status struct {
+	Keys       int    // in use
+	OK, Failed uint64 // fetches
+}
+
+// Status reads atomics only. Any goroutine.
+func (r *Remote) Status() Status {
+	return Status{Keys: int(r.count.Load()), OK: r.stats.ok.Load(), Failed: r.stats.failed.Load()}
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"log/slog"
+	"math"
+	"os"
+	"runtime/debug"
+
+	"roost/cmd/roost/internal/cgroup"
+	"roost/cmd/roost/internal/tidymem"
+)
+
+// limitMemory has Go collect sooner when the heap nears what the control group
+// leaves for it: by its own rule the heap may be twice what is alive, and the
+// kernel ends the process that goes beyond. GOMEMLIMIT in the environment
+// overrides it, and without a group's limit there is none.
+//
+// It returns the limit for the log: bytes, or "none".
+func limitMemory(connections int, log *slog.Logger) slog.Attr {
+	if os.Getenv("GOMEMLIMIT") == "" { // whoever sets it knows better
+		limit, source, err := cgroup.Memory(os.DirFS("/"))
+		if err != nil {
+			log.Warn("a memory limit of the control group can't be read", "error", err)
+		}
+		if soft := tidymem.SoftLimit(limit, connections); soft > 0 {
+			debug.SetMemoryLimit(soft)
+			log.Debug("the control group limits memory", "bytes", limit, "file", "/"+source, "soft_limit", soft)
+		}
+	}
+	if inForce := debug.SetMemoryLimit(-1); inForce < math.MaxInt64 {
+		return slog.Int64("memory_limit", inForce)
+	}
+	return slog.String("memory_limit", "none")
+}

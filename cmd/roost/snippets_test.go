@@ -1,0 +1,180 @@
+package main
+
+import (
+	"cmp"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"roost/redisfeed/redistest"
+)
+
+// language is how a snippet of the documentation is made a program and run.
+type language struct {
+	file          string // what the program is called
+	before, after string // what the documentation leaves out
+	run           string // by sh, in the directory of the file; $SNIPPETS is where scripts/snippets.sh installs
+	needs         string // fails where something is missing; "" needs nothing that the tests don't
+}
+
+// languages are those of docs/clients.md. redis-cli and Go are there wherever the tests run; the others are run where
+// they are installed, and all of them by scripts/snippets.sh.
+func languages() map[string]language {
+	return map[string]language{
+		"sh": {file: "publish.sh", run: "sh -e publish.sh"},
+		"go": {
+			file: "main.go",
+			before: `package main
+
+			import ("context"; "log"; "github.com/redis/go-redis/v9")
+
+			func main() {
+				ctx := context.Background()
+		`,
+			after: "if err != nil { log.Fatal(err) }\n}\n",
+			run:   `file=$PWD/main.go; cd "$MODULE"; go run "$file"`,
+		},
+		"js": {
+			file:   "publish.mjs",
+			before: `import { createClient } from "redis";` + "\n", after: "process.exit();\n",
+			run:   `ln -sfn "$SNIPPETS/node_modules" node_modules; node publish.mjs`,
+			needs: `node --version && ls "$SNIPPETS/node_modules/redis"`,
+		},
+		"python": {
+			file: "publish.py", before: "import json, redis\n",
+			run:   "PATH=/usr/bin:$PATH python3 publish.py",
+			needs: "PATH=/usr/bin:$PATH python3 -c 'import redis'",
+		},
+		"php": {
+			file: "publish.php", before: "<?php\n",
+			run:   "php publish.php",
+			needs: `php -r 'exit(extension_loaded("redis") ? 0 : 1);'`,
+		},
+		"java": {
+			file:   "Publish.java",
+			before: "import redis.clients.jedis.Jedis;\nclass Publish { public static void main(String[] arguments) {\n", after: "}}\n",
+			run:   `java -cp "$SNIPPETS/java/*" Publish.java`,
+			needs: `java -version && ls "$SNIPPETS"/java/*.jar`,
+		},
+	}
+}
+
+// TestSnippets runs what docs/clients.md says under Publishing, as it stands there.
+func TestSnippets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles a program")
+	}
+	t.Parallel()
+	redis, server := start(t, nil)
+	_, section, _ := strings.Cut(readDoc(t, "docs/clients.md"), "\n## Publishing\n")
+	section, _, found := strings.Cut(section, "\n## ")
+	if !found {
+		t.Fatal("docs/clients.md has no section Publishing")
+	}
+	seen := map[string]bool{}
+	for _, block := range blocks(section) {
+		seen[block.language] = true
+		t.Run(block.language, func(t *testing.T) {
+			alice := server.As(t).Connect("alice")
+			runSnippet(t, redis, block)
+			if strings.Contains(block.text, "user_ctl:alice") {
+				if code, reason := alice.WaitClose(); code != 4403 || reason != "signed out" {
+					t.Errorf("the connection ended with %d %q", code, reason)
+				}
+				return
+			}
+			const want = `{"type":"greeting","payload":{"text":"hello"},"timestamp":"`
+			got := strings.ReplaceAll(alice.WaitMessages(1)[0], `": `, `":`) // as Python spaces it
+			if !strings.HasPrefix(got, want) {
+				t.Errorf("alice got %s", got)
+			}
+		})
+	}
+	for name := range languages() {
+		if !seen[name] {
+			t.Errorf("nothing in %s is under Publishing", name)
+		}
+	}
+}
+
+// runSnippet makes a program of a block, which finds the test's Redis where the
+// documentation has one on the usual port, and runs it.
+func runSnippet(t *testing.T, redis *redistest.Server, block block) {
+	t.Helper()
+	l, ok := languages()[block.language]
+	if !ok {
+		t.Fatalf("nobody knows how to run %q:\n%s", block.language, block.text)
+	}
+	dir, port := t.TempDir(), strconv.Itoa(redis.Port())
+	cli := "redis-cli -h " + redis.Host() + " -p " + port + " "
+	text := strings.NewReplacer("redis-cli ", cli, "localhost", redis.Host(), "6379", port).Replace(block.text)
+	if err := os.WriteFile(filepath.Join(dir, l.file), []byte(l.before+text+l.after), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l.needs != "" {
+		if output, err := inShell(t, dir, l.needs); err != nil {
+			if os.Getenv("SNIPPETS_ALL") != "" {
+				t.Fatalf("%s: %v\n%s", l.needs, err, output)
+			}
+			t.Skipf("not installed, run scripts/snippets.sh: %s: %v", l.needs, err)
+		}
+	}
+	output, err := inShell(t, dir, l.run)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", l.run, err, output)
+	}
+	t.Logf("ran, saying %q", output)
+}
+
+func inShell(t *testing.T, dir, script string) (output string, err error) {
+	t.Helper()
+	module, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "sh", "-c", script)
+	command.Dir = dir
+	snippets := cmp.Or(os.Getenv("SNIPPETS"), filepath.Join(module, "bin", "snippets"))
+	command.Env = append(os.Environ(), "MODULE="+module, "SNIPPETS="+snippets)
+	out, err := command.CombinedOutput()
+	return string(out), err
+}
+
+// block is a fenced block of a document.
+type block struct{ language, text string }
+
+// blocks returns the fenced blocks of a document that have a language, and those
+// that begin with a command at a prompt, $, as "$".
+func blocks(document string) (all []block) {
+	var open *block
+	for line := range strings.Lines(document) {
+		language, fence := strings.CutPrefix(strings.TrimSpace(line), "```")
+		switch {
+		case fence && open != nil:
+			if strings.HasPrefix(open.text, "$ ") {
+				open.language = "$"
+			}
+			if open.language != "" {
+				all = append(all, *open)
+			}
+			open = nil
+		case fence:
+			open = &block{language: language}
+		case open != nil:
+			open.text += line
+		}
+	}
+	return all
+}
+
+func readDoc(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../..", path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

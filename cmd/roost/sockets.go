@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cloudflare/tableflip"
+	"github.com/coreos/go-systemd/v22/activation"
+)
+
+// What listening sockets are called, in FileDescriptorName= of systemd's socket units too.
+const (
+	socketWebSocket = "websocket"
+	socketHTTP      = "http"
+)
+
+// upgradeLimit is how long a new process has to become ready. The old one goes on if it does not.
+const upgradeLimit = time.Minute
+
+// sockets is where listening sockets come from: from the process that this one takes over from, from systemd, or they are
+// opened. Always the same socket is handed on, and never a second one opened with SO_REUSEPORT beside it: to close one of
+// two resets the clients that wait in its queue. The zero value opens all, and hands nothing on.
+type sockets struct {
+	upgrader  *tableflip.Upgrader // nil: nothing is handed on
+	activated map[string]net.Listener
+	held      bool // a supervisor keeps the sockets: who waits in their queues waits for the next process
+}
+
+// heldVariable tells the process after an upgrade that a supervisor keeps its sockets.
+const heldVariable = "ROOST_SOCKETS_HELD"
+
+// newSockets takes what this process was given. It is called once.
+func newSockets() (*sockets, error) {
+	upgrader, err := tableflip.New(tableflip.Options{UpgradeTimeout: upgradeLimit})
+	if err != nil {
+		return nil, fmt.Errorf("taking over from another process: %w", err)
+	}
+	if upgrader.HasParent() {
+		_ = os.Unsetenv("WATCHDOG_PID") // the supervisor meant the process before; it is told of this one
+	}
+	s := &sockets{upgrader: upgrader, activated: make(map[string]net.Listener)}
+	given, err := activation.ListenersWithNames()
+	if err != nil {
+		return nil, fmt.Errorf("taking the sockets of systemd: %w", err)
+	}
+	for name, listeners := range given {
+		if len(given) == 1 && len(listeners) == 1 && name != socketHTTP {
+			name = socketWebSocket // the only one needs no name
+		}
+		if len(listeners) != 1 || (name != socketWebSocket && name != socketHTTP) {
+			return nil, fmt.Errorf("systemd gives sockets named %s: there may be one with FileDescriptorName=%s and one with FileDescriptorName=%s",
+				strings.Join(slices.Sorted(maps.Keys(given)), ", "), socketWebSocket, socketHTTP)
+		}
+		s.activated[name] = listeners[0]
+	}
+	s.held = len(given) > 0 || os.Getenv(heldVariable) != ""
+	if s.held {
+		_ = os.Setenv(heldVariable, "true")
+	}
+	return s, nil
+}
+
+// listen returns the socket of that name and address, opened by open if nobody gave it.
+func (s *sockets) listen(name, address string, open func() (net.Listener, error)) (net.Listener, error) {
+	if s.upgrader == nil {
+		return open()
+	}
+	key := name + " " + address // two sockets can have the same address: any free port
+	ln, err := s.upgrader.Listener("tcp", key)
+	if ln != nil || err != nil {
+		return ln, err
+	}
+	if ln = s.activated[name]; ln == nil {
+		if ln, err = open(); err != nil {
+			return nil, err
+		}
+	}
+	kept, ok := ln.(tableflip.Listener)
+	if !ok {
+		return nil, fmt.Errorf("a socket of %s can't be handed on", ln.Addr().Network())
+	}
+	return ln, s.upgrader.AddListener("tcp", key, kept)
+}
+
+// takingOver reports whether another process waits for this one to be ready.
+func (s *sockets) takingOver() bool { return s.upgrader != nil && s.upgrader.HasParent() }
+
+// ready tells the process that this one takes over from that it may go.
+func (s *sockets) ready() error {
+	if s.upgrader == nil {
+		return nil
+	}
+	return s.upgrader.Ready()
+}
+
+// handOver starts the program anew, with the sockets, and returns when the new process is ready. It may be called again
+// after an error: the new process has ended then.
+func (s *sockets) handOver() error {
+	if s.upgrader == nil {
+		return errors.New("this process can't be upgraded")
+	}
+	if err := s.upgrader.Upgrade(); err != nil {
+		return fmt.Errorf("starting %s anew: %w", os.Args[0], err)
+	}
+	return nil
+}
+
+// close gives up what is kept for handing on. From then on closing a socket closes its port, if nobody else has it.
+func (s *sockets) close() {
+	if s.upgrader != nil {
+		s.upgrader.Stop()
+		<-s.upgrader.Exit()
+	}
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"roost/netpoll"
+)
+
+// feedLimit is how long the feed may take to end.
+const feedLimit = 8 * time.Second
+
+// cause is why the service stops, which says how.
+type cause uint8
+
+const (
+	askedTo  cause = iota // somebody wants it: balancers get time to see it coming, and clients do not all return at once
+	replaced              // a new process has the ports
+	broken                // it can't do its work
+)
+
+// String is the cause as the log and alerts have it.
+func (c cause) String() string {
+	switch c {
+	case replaced:
+		return "replaced by a new process"
+	case broken:
+		return "it can't go on"
+	}
+	return "asked to stop"
+}
+
+// farewell is what clients are told by a service that stops for this cause.
+func (c cause) farewell() netpoll.Farewell {
+	if c == askedTo {
+		return netpoll.GoingAway()
+	}
+	return netpoll.Restarting()
+}
+
+// stopInTime is stop, given up after WS_SHUTDOWN_TIMEOUT: a loop that hangs must
+// not keep the process from ending.
+func (s *service) stopInTime(why cause) {
+	limit := s.cfg.WSShutdownTimeout
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	stopped := make(chan struct{})
+	go func() { s.stop(ctx, why); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-time.After(limit + time.Second):
+		s.log.Error("stopping takes too long; the rest is cut", "limit", limit.String())
+	}
+}
+
+// stop ends the parts in the order in which notifications pass through them: the
+// feed, the connections (each with a close frame behind what it still has to get),
+// the side server.
+func (s *service) stop(ctx context.Context, why cause) {
+	done := s.tellProgress(time.Second)
+	bye := why.farewell()
+	if why == replaced {
+		s.http.Release() // and who still asks here is not told that all is draining: the new process is well
+	} else {
+		s.draining.Store(true)
+	}
+	if why == askedTo {
+		s.waitForBalancers(ctx)
+	}
+	s.sockets.close()
+	if shared := why == replaced || s.sockets.held; shared {
+		s.ws.StopAccepting(ctx, shared) // or clients would hear of a stop who could have the next process
+	}
+	if why == replaced || (why == askedTo && s.cfg.WSDrainWindow > 0) {
+		bye = netpoll.Restarting()
+		s.depart(ctx, bye)
+	}
+	s.endFeed()
+	if err := s.ws.Shutdown(ctx, bye); err != nil {
+		s.log.Error("closing the connections", "error", err)
+	}
+	close(done)
+	s.stopHTTP()
+	s.parts.Wait()
+	left := s.ws.Stats()
+	s.log.Info("delivered", "sent", left.Sent, "failed", left.FailedTotal(), "accepted", left.Accepted)
+}
+
+// waitForBalancers serves as before, while /health says draining.
+func (s *service) waitForBalancers(ctx context.Context) {
+	if s.cfg.WSDrainDelay == 0 {
+		return
+	}
+	s.log.Info("draining: clients are still served", "for", s.cfg.WSDrainDelay.String())
+	select {
+	case <-ctx.Done():
+	case <-time.After(s.cfg.WSDrainDelay):
+	}
+}
+
+// depart closes the port, and then the connections, spread over WS_DRAIN_WINDOW. The
+// feed goes on: until its own turn comes a connection misses nothing.
+func (s *service) depart(ctx context.Context, bye netpoll.Farewell) {
+	s.ws.StopAccepting(ctx, false)
+	if s.cfg.WSDrainWindow > 0 {
+		s.log.Info("draining: nobody new comes, connections are let go", "over", s.cfg.WSDrainWindow.String())
+		s.ws.Depart(ctx, bye, s.cfg.WSDrainWindow)
+	}
+}
+
+func (s *service) endFeed() {
+	s.stopFeed()
+	select {
+	case <-s.feedDone:
+	case <-time.After(feedLimit):
+		s.log.Error("the Redis feed does not end; going on without it")
+	}
+}
+
+// tellProgress says now and then how many connections are left, until done is
+// closed.
+func (s *service) tellProgress(every time.Duration) (done chan struct{}) {
+	done = make(chan struct{})
+	begun, had := time.Now(), s.hub.Connections()
+	go func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+			}
+			if s.hub.Connections() == 0 {
+				continue // only sockets that linger are left
+			}
+			took := time.Since(begun)
+			s.log.Info("draining", "connections", s.hub.Connections(), "at_the_beginning", had,
+				"for", took.Round(time.Second).String(), "at_most", (s.cfg.WSShutdownTimeout - took).Round(time.Second).String())
+		}
+	}()
+	return done
+}

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"roost/cmd/roost/internal/supervisor"
+)
+
+// readyPatience is how long being ready waits for Redis. Without it clients can
+// connect all the same, /health says what is missing, and the feed goes on trying:
+// a Redis that is away must not hold up the boot, nor have the supervisor end a
+// service that does what it should.
+const readyPatience = 5 * time.Second
+
+// errNotOurs: who answers on the port is the process before this one.
+var errNotOurs = errors.New("the process before is still in charge")
+
+var errNoRedisYet = errors.New("redis is not connected yet")
+
+// supervise tells the supervisor how the service is, if there is one.
+func (s *service) supervise() *supervisor.Supervisor {
+	return supervisor.Start(supervisor.Config{Ready: s.ready, Alive: s.ws.Answers, Status: s.statusLine, Logger: s.log})
+}
+
+// ready is nil once the WebSocket port answers and Redis is connected, or has had
+// its time.
+func (s *service) ready(ctx context.Context) error {
+	if s.sockets.takingOver() && !s.tookOver.Load() {
+		return errNotOurs
+	}
+	if err := s.portAnswers(ctx); err != nil {
+		return err
+	}
+	if !s.feed.Status().Connected && time.Since(s.started) < readyPatience {
+		return errNoRedisYet
+	}
+	return nil
+}
+
+// portAnswers asks the WebSocket port for /health. Whatever it says is an answer.
+func (s *service) portAnswers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.localURL()+"/health", nil)
+	if err != nil {
+		return err
+	}
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: s.dialProxied}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return fmt.Errorf("our own WebSocket port: %w", err)
+	}
+	return response.Body.Close()
+}
+
+// statusLine is what systemctl status shows.
+func (s *service) statusLine() string {
+	line := fmt.Sprintf("%d connections of %d users", s.hub.Connections(), s.hub.Users())
+	if !s.feed.Status().Connected {
+		line += "; waiting for Redis"
+	}
+	return line
+}

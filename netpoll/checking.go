@@ -1,0 +1,134 @@
+package netpoll
+
+import (
+	"bytes"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"roost/wsproto"
+)
+
+// maxEarly bounds the bytes that are kept for a client that sends frames before
+// it has got its 101: RFC 6455 section 4.1 has it wait.
+const maxEarly = wsproto.MaxHead
+
+// check is a handshake whose token a worker looks at, because that takes longer
+// than a loop may. The connection has it in its part until the answer is there.
+type check struct {
+	c    *conn       // static; what it points to is the loop's
+	req  request     // static; it holds nothing of the loop's buffers
+	gone atomic.Bool // set by the loop: nobody waits for the answer any more
+
+	early []byte // the loop's: what came behind the head
+}
+
+// checkers are the workers that check tokens: as many as Config.Checkers, and a
+// queue of Config.CheckQueue in front of them.
+type checkers struct {
+	queue chan *check
+	stop  chan struct{} // closed when the loops have ended
+	work  sync.WaitGroup
+}
+
+// startCheckers starts the workers.
+func (s *Server) startCheckers() {
+	s.checkers.queue = make(chan *check, s.cfg.CheckQueue)
+	s.checkers.stop = make(chan struct{})
+	for range s.cfg.Checkers {
+		s.checkers.work.Go(s.checkTokens)
+	}
+}
+
+// stopCheckers ends the workers. What still waits nobody is there to hear of.
+func (s *Server) stopCheckers() {
+	close(s.checkers.stop)
+	s.checkers.work.Wait()
+}
+
+// put hands a check over, or reports false when too many wait. It never waits.
+func (w *checkers) put(k *check) bool {
+	select {
+	case w.queue <- k:
+		return true
+	default:
+		return false
+	}
+}
+
+// checkTokens is a worker's goroutine.
+func (s *Server) checkTokens() {
+	for {
+		select {
+		case <-s.checkers.stop:
+			return
+		case k := <-s.checkers.queue:
+			if !k.gone.Load() {
+				s.checkToken(k)
+			}
+		}
+	}
+}
+
+// checkToken checks one token and sends the answer to the connection's loop.
+func (s *Server) checkToken(k *check) {
+	l := k.c.loop
+	defer func() {
+		if problem := recover(); problem != nil {
+			l.stats.panics.Add(1)
+			s.log.Error("checking a token failed; the connection is closed", "panic", problem, "stack", string(debug.Stack()))
+			l.do(func() { l.drop(k.c, ReasonPanic) })
+		}
+	}()
+	req := k.req
+	refusal := s.cfg.Gate.Check(&req.Request, s.cfg.Now())
+	l.do(func() { l.checked(k, req, refusal) })
+}
+
+// checkLater hands a connection's token to the workers. The handshake deadline
+// goes on.
+func (l *loop) checkLater(c *conn, req request, more []byte) {
+	switch {
+	case l.server.draining.Load():
+		l.reject(c, req, wsproto.RefuseDraining(l.server.retryAfter()))
+		return
+	case len(more) > maxEarly:
+		l.reject(c, req, wsproto.RefuseEarly())
+		return
+	}
+	req.Detach()
+	k := &check{c: c, req: req, early: bytes.Clone(more)}
+	if !l.server.checkers.put(k) {
+		l.reject(c, req, wsproto.RefuseChecksFull(l.server.retryAfter()))
+		return
+	}
+	l.ceaseOpening(c)
+	c.state, c.part = stateChecking, &part{check: k}
+	l.stats.checking.Add(1)
+	l.newcomers.trim()
+}
+
+// keepEarly keeps what a client sends that has not got its answer yet.
+func (l *loop) keepEarly(c *conn, b []byte) {
+	k := c.part.check
+	if len(k.early)+len(b) > maxEarly {
+		l.reject(c, k.req, wsproto.RefuseEarly())
+		return
+	}
+	k.early = append(k.early, b...)
+}
+
+// checked goes on with a handshake whose token was checked. req is the request
+// with who asks; the connection may have ended meanwhile.
+func (l *loop) checked(k *check, req request, refusal *wsproto.Refusal) {
+	if k.c.state != stateChecking {
+		return
+	}
+	defer l.guard(k.c)
+	l.identified(k.c, req, refusal, k.early)
+}
+
+// checkTooLate ends a handshake whose token has not been checked in time.
+func (l *loop) checkTooLate(c *conn) {
+	l.reject(c, c.part.check.req, wsproto.RefuseChecksFull(l.server.retryAfter()))
+}

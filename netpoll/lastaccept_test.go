@@ -1,0 +1,202 @@
+package netpoll
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// askHealth is a client with one question.
+func askHealth(addr string) (answer string, err error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		return "", err
+	}
+	b, err := io.ReadAll(conn)
+	return string(b), err
+}
+
+// Who is in the accept queue when the port closes gets its answer.
+func TestAcceptQueueIsEmptiedBeforeThePortCloses(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.Loops = 1; c.LingerTimeout = 2 * time.Second })
+	release := r.server.loops[0].hold()
+	defer release()
+	var asking sync.WaitGroup
+	var connected atomic.Int32
+	const clients = 100
+	for range clients {
+		conn, err := net.Dial("tcp", r.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		connected.Add(1)
+		asking.Go(func() {
+			defer func() { _ = conn.Close() }()
+			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_, _ = io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+			if b, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 ") {
+				t.Errorf("answer %.30q, %v", b, err)
+			}
+		})
+	}
+	stopped := make(chan struct{})
+	go func() { r.server.StopAccepting(t.Context(), false); close(stopped) }()
+	select { // it has to wait for the loop
+	case <-stopped:
+		t.Error("the port closed while clients were in its queue")
+	case <-time.After(2 * settleTime):
+	}
+	release()
+	asking.Wait()
+	<-stopped
+	if _, err := net.Dial("tcp", r.addr); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("a connect after it: %v, want one that is refused", err)
+	}
+}
+
+// Clients connect all the time while the server stops: each gets an answer or is refused, and none is reset.
+func TestNobodyIsResetWhileThePortCloses(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		r := start(t, func(c *Config) { c.LingerTimeout = 2 * time.Second })
+		var clients sync.WaitGroup
+		var answered atomic.Int32
+		for range 8 {
+			clients.Go(func() {
+				for {
+					answer, err := askHealth(r.addr)
+					if errors.Is(err, syscall.ECONNREFUSED) {
+						return
+					}
+					if err != nil || !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
+						t.Errorf("answer %.30q, %v", answer, err)
+						return
+					}
+					answered.Add(1)
+				}
+			})
+		}
+		eventually(t, "clients are answered", func() bool { return answered.Load() > 50 })
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		if err := r.server.Shutdown(ctx, GoingAway()); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		clients.Wait()
+	}
+}
+
+// A port that another process has too is let go of, and works on there.
+func TestSharedPortIsLetGoOf(t *testing.T) {
+	t.Parallel()
+	ln, err := Listen(t.Context(), ListenConfig{Address: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := ln.File() // the other's
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	r := start(t, nil)
+	eventually(t, "the port is open", r.server.port.letNobodyIn)
+	r.server.StopAccepting(t.Context(), false)
+	fd, err := takeOver(ln)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.server.port.open(fd); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := askHealth(ln.Addr().String()); err != nil || !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
+		t.Fatalf("answer %.30q, %v", answer, err)
+	}
+	r.server.StopAccepting(t.Context(), true)
+	accepted := r.server.Stats().SocketsOpened
+	waiting, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatalf("the other can't be connected to: %v", err)
+	}
+	defer func() { _ = waiting.Close() }()
+	// The loops have a turn each, in which they would see it.
+	for _, l := range r.server.loops {
+		l.hold()()
+	}
+	if n := r.server.Stats().SocketsOpened; n != accepted {
+		t.Error("accepted after it was let go of")
+	}
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(file.Fd()), Events: unix.POLLIN}}, 5000); n != 1 || err != nil {
+		t.Errorf("the other has nobody to accept: %d, %v", n, err)
+	}
+}
+
+// Nobody new is let in while the queue is emptied, and whoever is there already goes on.
+func TestNobodyIsLetInBeforeThePortCloses(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.LingerTimeout = 2 * time.Second })
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	eventually(t, "the port is open", r.server.port.letNobodyIn)
+	if late, err := net.DialTimeout("tcp", r.addr, 300*time.Millisecond); err == nil {
+		_ = late.Close()
+		t.Error("a connect was let in")
+	} else if errors.Is(err, syscall.ECONNREFUSED) {
+		t.Error("the port is closed already")
+	}
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+	if b, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 ") {
+		t.Errorf("answer %.30q, %v", b, err)
+	}
+}
+
+// Whoever was in the queue has a moment to say what it wants.
+func TestLastToBeAcceptedMayAsk(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.Loops = 1; c.LingerTimeout = 2 * time.Second })
+	release := r.server.loops[0].hold()
+	defer release()
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ended := make(chan error, 1)
+	go func() { ended <- r.server.Shutdown(t.Context(), GoingAway()) }()
+	eventually(t, "the server drains", r.server.draining.Load)
+	release()
+	eventually(t, "the port is closed", func() bool {
+		r.server.port.mu.Lock()
+		defer r.server.port.mu.Unlock()
+		return r.server.port.fd == 0
+	})
+	r.server.loops[0].hold()() // what the end of the port put on the loop
+	r.server.loops[0].hold()()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+	if b, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 ") {
+		t.Errorf("answer %.30q, %v", b, err)
+	}
+	_ = conn.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

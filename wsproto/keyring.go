@@ -1,0 +1,162 @@
+package wsproto
+
+import (
+	"bytes"
+	"crypto"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+const (
+	// MaxPrevious bounds [Keys].Previous: a token that is good with none of them is tried with each.
+	MaxPrevious = 8
+	// MaxPublic bounds [Keys].Public.
+	MaxPublic = 64
+	// maxTries is with how many public keys a token is tried that doesn't say which is its own.
+	maxTries = 8
+)
+
+var (
+	// ErrNoKeys is returned by [NewGate] when there is nothing to check tokens with.
+	ErrNoKeys = errors.New("wsproto: no secret and no public key to check tokens with")
+	// ErrPrevious is wrapped by the error about too many previous secrets.
+	ErrPrevious = errors.New("wsproto: previous secrets are bounded")
+	// ErrTooManyKeys is wrapped by the error about too many public keys.
+	ErrTooManyKeys = errors.New("wsproto: public keys are bounded")
+)
+
+// Keys is what tokens are checked with.
+type Keys struct {
+	// Secret is the HS256 key. Copied.
+	Secret []byte
+	// Previous are further ones, MaxPrevious at most, with which tokens are good too: those that Secret replaced, until
+	// the last token signed with them has expired. Copied.
+	Previous [][]byte
+	// Public are the issuer's public keys, MaxPublic at most.
+	Public []PublicKey
+}
+
+// keyring is [Keys], ready for use. Static after construction; any goroutine.
+type keyring struct {
+	secrets []*secret // the current one first
+	public  []PublicKey
+
+	refuseAlgorithm *Refusal // of a token that no key here could have signed
+}
+
+// newKeyring takes from old what it has already.
+func newKeyring(keys Keys, old *keyring) (*keyring, error) {
+	if len(keys.Previous) > MaxPrevious {
+		return nil, fmt.Errorf("%w: %d, and %d are too many", ErrPrevious, MaxPrevious, len(keys.Previous))
+	}
+	if len(keys.Public) > MaxPublic {
+		return nil, fmt.Errorf("%w: %d, and %d are too many", ErrTooManyKeys, MaxPublic, len(keys.Public))
+	}
+	ring := &keyring{public: slices.Clone(keys.Public)}
+	secrets := slices.Clone(keys.Previous)
+	if len(keys.Secret) > 0 {
+		secrets = slices.Insert(secrets, 0, keys.Secret)
+	}
+	for _, key := range secrets {
+		if len(key) == 0 {
+			return nil, ErrNoKeys
+		}
+		ring.secrets = append(ring.secrets, old.secretOf(key))
+	}
+	ring.refuseAlgorithm = badToken(ReasonTokenAlgorithm, "token algorithm not allowed: right is "+ring.algorithms())
+	return ring, nil
+}
+
+// secretOf returns the ring's secret with a key, or a new one. The ring may be nil.
+func (r *keyring) secretOf(key []byte) *secret {
+	if r != nil {
+		for _, s := range r.secrets {
+			if bytes.Equal(s.key, key) {
+				return s
+			}
+		}
+	}
+	return newSecret(key)
+}
+
+// empty reports whether nobody can be let in.
+func (r *keyring) empty() bool { return len(r.secrets)+len(r.public) == 0 }
+
+// algorithms lists what the ring has keys for.
+func (r *keyring) algorithms() string {
+	var names []string
+	if len(r.secrets) > 0 {
+		names = append(names, jwt.SigningMethodHS256.Name)
+	}
+	for _, k := range r.public {
+		if !slices.Contains(names, k.alg) {
+			names = append(names, k.alg)
+		}
+	}
+	if len(names) == 0 {
+		return "one of RS256, ES256, EdDSA"
+	}
+	return strings.Join(names, " or ")
+}
+
+// Why a token is checked with none of the keys.
+var (
+	errAlgorithm = errors.New("no key of the token's algorithm")
+	errKeyFamily = errors.New("the token's key is of another algorithm")
+	errKeyID     = errors.New("kid is not a string")
+	errKey       = errors.New("the token's key is not known")
+	errNoKeyID   = errors.New("too many keys to try")
+)
+
+// choose returns the keys that a token may have been signed with. The algorithm counts first: whatever a token says,
+// a public key is never taken for a secret, nor a key of one kind for one of another. Then the kid: a key that has it
+// is the only one tried; without such a key those are that have none. A token without a kid is tried with all keys of
+// its algorithm, unless they are more than maxTries. Secrets have no kid, all are tried.
+func (r *keyring) choose(header map[string]any) (jwt.VerificationKeySet, error) {
+	alg, _ := header["alg"].(string)
+	kid, ok := header["kid"].(string)
+	if _, there := header["kid"]; there && !ok {
+		return jwt.VerificationKeySet{}, errKeyID
+	}
+	var set jwt.VerificationKeySet
+	if alg == jwt.SigningMethodHS256.Name {
+		for _, s := range r.secrets {
+			set.Keys = append(set.Keys, s.key)
+		}
+		if len(set.Keys) == 0 {
+			return set, errAlgorithm
+		}
+		return set, nil
+	}
+	keys, err := r.choosePublic(alg, kid)
+	for _, key := range keys {
+		set.Keys = append(set.Keys, key)
+	}
+	return set, err
+}
+
+// choosePublic is choose for the algorithms with public keys. An empty kid is none.
+func (r *keyring) choosePublic(alg, kid string) (keys []crypto.PublicKey, err error) {
+	named := kid != "" && slices.ContainsFunc(r.public, func(k PublicKey) bool { return k.id == kid })
+	for _, k := range r.public {
+		fits := kid == "" || k.id == kid || k.id == "" && !named
+		if k.alg == alg && fits {
+			keys = append(keys, k.key)
+		}
+	}
+	switch {
+	case len(keys) > maxTries:
+		return nil, errNoKeyID
+	case len(keys) > 0:
+		return keys, nil
+	case named:
+		return nil, errKeyFamily
+	case kid != "" && len(r.public) > 0:
+		return nil, errKey
+	}
+	return nil, errAlgorithm
+}

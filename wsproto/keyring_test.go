@@ -1,0 +1,426 @@
+package wsproto
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// pair is a key pair of an issuer.
+type pair struct {
+	method  jwt.SigningMethod
+	private crypto.Signer
+}
+
+// rsaPairs are made once: it takes long.
+var rsaPairs = sync.OnceValue(func() (pairs [2]pair) {
+	for i := range pairs {
+		key, err := rsa.GenerateKey(rand.Reader, minRSA)
+		if err != nil {
+			panic(err)
+		}
+		pairs[i] = pair{jwt.SigningMethodRS256, key}
+	}
+	return pairs
+})
+
+func newECPair(t testing.TB, method jwt.SigningMethod, curve elliptic.Curve) pair {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair{method, key}
+}
+
+func newEdPair(t testing.TB) pair {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair{jwt.SigningMethodEdDSA, key}
+}
+
+// public is the pair's public half under a kid.
+func (p pair) public(t testing.TB, id string) PublicKey {
+	t.Helper()
+	key, err := NewPublicKey(id, p.private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+const pairClaims = `{"sub":"alice","exp":99999999999}`
+
+// sign makes a token with a header that is spelled out, whatever algorithm that names.
+func (p pair) sign(t testing.TB, header, claims string) string {
+	t.Helper()
+	var token jwt.Token
+	text := token.EncodeSegment([]byte(header)) + "." + token.EncodeSegment([]byte(claims))
+	sum, err := p.method.Sign(text, p.private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text + "." + token.EncodeSegment(sum)
+}
+
+// token is a good one, with a kid unless that is empty.
+func (p pair) token(t testing.TB, kid string) string {
+	t.Helper()
+	if kid == "" {
+		return p.sign(t, `{"alg":"`+p.method.Alg()+`"}`, pairClaims)
+	}
+	return p.sign(t, fmt.Sprintf(`{"alg":%q,"typ":"JWT","kid":%q}`, p.method.Alg(), kid), pairClaims)
+}
+
+// gateOf has public keys and no secret.
+func gateOf(t testing.TB, keys ...PublicKey) *Gate {
+	t.Helper()
+	gate, err := NewGate(GateConfig{Public: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gate
+}
+
+// Each algorithm lets in what its key signed, and nothing that another did, or that was changed.
+func TestKeyPairs(t *testing.T) {
+	t.Parallel()
+	for name, pairs := range map[string][2]pair{
+		"RS256": rsaPairs(),
+		"ES256": {newECPair(t, jwt.SigningMethodES256, elliptic.P256()), newECPair(t, jwt.SigningMethodES256, elliptic.P256())},
+		"EdDSA": {newEdPair(t), newEdPair(t)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, kid := range []string{"", "a"} {
+				gate := gateOf(t, pairs[0].public(t, kid))
+				if got := pairs[0].public(t, kid).Algorithm(); got != name {
+					t.Errorf("the key is for %s", got)
+				}
+				good := pairs[0].token(t, kid)
+				checkTokenReason(t, gate, good, 0)
+				checkTokenReason(t, gate, pairs[1].token(t, kid), ReasonTokenSignature)
+				text, signature := good[:strings.LastIndexByte(good, '.')], good[strings.LastIndexByte(good, '.'):]
+				checkTokenReason(t, gate, text+".", ReasonTokenSignature)
+				checkTokenReason(t, gate, text+".AAAA", ReasonTokenSignature)
+				checkTokenReason(t, gate, text+"."+strings.Repeat("A", len(signature)-1), ReasonTokenSignature)
+				other := pairs[0].sign(t, `{"alg":"`+name+`"}`, `{"sub":"bob","exp":99999999999}`)
+				checkTokenReason(t, gate, other[:strings.LastIndexByte(other, '.')]+signature, ReasonTokenSignature)
+				expired := pairs[0].sign(t, `{"alg":"`+name+`"}`, `{"sub":"alice","exp":1}`)
+				checkTokenReason(t, gate, expired, ReasonTokenExpired)
+				checkTokenReason(t, gate, pairs[0].sign(t, `{"alg":"`+name+`","crit":["exp"]}`, pairClaims), ReasonTokenMalformed)
+			}
+		})
+	}
+}
+
+// The confusions of algorithms and keys that have let strangers in elsewhere (RFC 8725 section 2.1).
+func TestKeyConfusion(t *testing.T) {
+	t.Parallel()
+	rsa, ec, ed := rsaPairs()[0], newECPair(t, jwt.SigningMethodES256, elliptic.P256()), newEdPair(t)
+	onP384 := newECPair(t, jwt.SigningMethodES384, elliptic.P384())
+	rsaKey, ecKey, edKey := rsa.public(t, "rsa"), ec.public(t, "ec"), ed.public(t, "ed")
+	every, err := NewGate(GateConfig{Secret: testSecret, Public: []PublicKey{rsaKey, ecKey, edKey}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gates := map[string]*Gate{"public keys": gateOf(t, rsaKey, ecKey, edKey), "and a secret": every,
+		"RSA": gateOf(t, rsaKey), "ECDSA": gateOf(t, ecKey), "Ed25519": gateOf(t, edKey),
+		"RSA without kid": gateOf(t, rsa.public(t, ""), ecKey, edKey)}
+	der, err := x509.MarshalPKIXPublicKey(rsa.private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	tokens := map[string]string{
+		"signed with the PEM as secret":        signHeader(t, text, `{"alg":"HS256"}`, pairClaims),
+		"with the PEM, trimmed":                signHeader(t, strings.TrimSpace(text), `{"alg":"HS256","kid":"rsa"}`, pairClaims),
+		"signed with the DER as secret":        signHeader(t, string(der), `{"alg":"HS256","kid":"rsa"}`, pairClaims),
+		"signed with the raw key as secret":    signHeader(t, string(ed.private.Public().(ed25519.PublicKey)), `{"alg":"HS256","kid":"ed"}`, pairClaims),
+		"PEM as secret that says RS256":        signHeader(t, text, `{"alg":"RS256","kid":"rsa"}`, pairClaims),
+		"none":                                 unsigned(t, pairClaims),
+		"none with a kid":                      strings.TrimRight(rsa.sign(t, `{"alg":"none","kid":"rsa"}`, pairClaims), "-_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"),
+		"none, signed":                         rsa.sign(t, `{"alg":"none","kid":"rsa"}`, pairClaims),
+		"RS256 with the kid of an ECDSA key":   rsa.token(t, "ec"),
+		"RS256 with the kid of an Ed25519 key": rsa.token(t, "ed"),
+		"ES256 with the kid of an RSA key":     ec.token(t, "rsa"),
+		"ES256 with the kid of an Ed25519 key": ec.token(t, "ed"),
+		"EdDSA with the kid of an ECDSA key":   ed.token(t, "ec"),
+		"ES256 that says RS256":                ec.sign(t, `{"alg":"RS256","kid":"ec"}`, pairClaims),
+		"RS256 that says ES256":                rsa.sign(t, `{"alg":"ES256","kid":"rsa"}`, pairClaims),
+		"RS512 of the RSA key":                 pair{jwt.SigningMethodRS512, rsa.private}.token(t, "rsa"),
+		"PS256 of the RSA key":                 pair{jwt.SigningMethodPS256, rsa.private}.token(t, "rsa"),
+		"PS256 that says RS256":                pair{jwt.SigningMethodPS256, rsa.private}.sign(t, `{"alg":"RS256","kid":"rsa"}`, pairClaims),
+		"ES384 on P-384":                       onP384.token(t, "ec"),
+		"ES256 on P-384":                       onP384.sign(t, `{"alg":"ES256","kid":"ec"}`, pairClaims),
+		"a key of its own in the header":       newEdPair(t).sign(t, `{"alg":"EdDSA","jwk":{"kty":"OKP","crv":"Ed25519","x":"AAAA"}}`, pairClaims),
+	}
+	for gateName, gate := range gates {
+		for name, token := range tokens {
+			if request, refusal := decide(gate, upgradeHead("/ws?token="+token)); refusal == nil {
+				t.Errorf("%s, %s: let in as %q", gateName, name, request.User)
+			} else if refusal.Status != 401 {
+				t.Errorf("%s, %s: %d", gateName, name, refusal.Status)
+			}
+		}
+	}
+	// And why.
+	for name, reason := range map[string]RefusalReason{
+		"signed with the PEM as secret": ReasonTokenAlgorithm, "none": ReasonTokenAlgorithm, "RS512 of the RSA key": ReasonTokenAlgorithm,
+		"RS256 with the kid of an ECDSA key": ReasonTokenAlgorithm, "ES256 on P-384": ReasonTokenSignature,
+		"PS256 that says RS256": ReasonTokenSignature,
+	} {
+		checkTokenReason(t, gates["public keys"], tokens[name], reason)
+	}
+	checkTokenReason(t, every, tokens["signed with the PEM as secret"], ReasonTokenSignature)
+	checkTokenReason(t, every, goodToken(t, "alice"), 0)
+}
+
+// A refusal for the algorithm says which would be right.
+func TestAlgorithmRefusalNamesTheRightOnes(t *testing.T) {
+	t.Parallel()
+	ed := newEdPair(t)
+	for want, gate := range map[string]*Gate{
+		"right is HS256": newTestGate(t, GateConfig{}),
+		"right is EdDSA": gateOf(t, ed.public(t, "")),
+		"right is HS256 or RS256 or EdDSA": newTestGate(t, GateConfig{Public: []PublicKey{
+			rsaPairs()[0].public(t, ""), ed.public(t, "a"), ed.public(t, "b")}}),
+	} {
+		_, refusal := decide(gate, upgradeHead("/ws?token="+unsigned(t, pairClaims)))
+		if refusal == nil || !strings.HasSuffix(refusal.Text(), want) || len(refusal.Text()) > 123 {
+			t.Errorf("got %+v, want %s", refusal, want)
+		}
+	}
+}
+
+// The kid chooses: a key that has it is the only one tried, without such a key those are that have none.
+func TestKeyIDs(t *testing.T) {
+	t.Parallel()
+	a, b, c := newEdPair(t), newEdPair(t), newEdPair(t)
+	many := []PublicKey{}
+	for i := range maxTries + 1 {
+		many = append(many, newEdPair(t).public(t, fmt.Sprint("k", i)))
+	}
+	many = append(many, a.public(t, "a"))
+	ab := []PublicKey{a.public(t, "a"), b.public(t, "b")}
+	abNone := append([]PublicKey{c.public(t, "")}, ab...)
+	for name, test := range map[string]struct {
+		keys   []PublicKey
+		token  string
+		reason RefusalReason // 0 is none
+	}{
+		"its key":                          {ab, b.token(t, "b"), 0},
+		"another's kid":                    {ab, b.token(t, "a"), ReasonTokenSignature},
+		"no kid":                           {ab, b.token(t, ""), 0},
+		"no kid, a key without":            {abNone, c.token(t, ""), 0},
+		"no kid, all fail":                 {ab, c.token(t, ""), ReasonTokenSignature},
+		"an empty kid":                     {ab, b.sign(t, `{"alg":"EdDSA","kid":""}`, pairClaims), 0},
+		"unknown kid":                      {ab, b.token(t, "x"), ReasonTokenKey},
+		"unknown kid, a key without":       {abNone, c.token(t, "x"), 0},
+		"unknown kid, not the one without": {abNone, b.token(t, "x"), ReasonTokenSignature},
+		"known kid, but the key without":   {abNone, c.token(t, "a"), ReasonTokenSignature},
+		"two keys of a kid":                {[]PublicKey{a.public(t, "a"), b.public(t, "a")}, b.token(t, "a"), 0},
+		"kid that is a number":             {ab, b.sign(t, `{"alg":"EdDSA","kid":5}`, pairClaims), ReasonTokenMalformed},
+		"kid null":                         {ab, b.sign(t, `{"alg":"EdDSA","kid":null}`, pairClaims), ReasonTokenMalformed},
+		"kid in other letters":             {ab, b.token(t, "B"), ReasonTokenKey},
+		"many keys, kid":                   {many, a.token(t, "a"), 0},
+		"many keys, no kid":                {many, a.token(t, ""), ReasonTokenKey},
+		"no key of the algorithm":          {[]PublicKey{rsaPairs()[0].public(t, "a")}, a.token(t, ""), ReasonTokenAlgorithm},
+		"nor of the kid":                   {[]PublicKey{rsaPairs()[0].public(t, "a")}, a.token(t, "b"), ReasonTokenKey},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			checkTokenReason(t, gateOf(t, test.keys...), test.token, test.reason)
+		})
+	}
+}
+
+func TestPublicKeysThatAreRefused(t *testing.T) {
+	t.Parallel()
+	modulus := func(bits uint) *big.Int {
+		return new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), bits-1), big.NewInt(1))
+	}
+	p384 := newECPair(t, jwt.SigningMethodES384, elliptic.P384())
+	for name, test := range map[string]struct {
+		key  any
+		want string
+	}{
+		"short RSA":     {&rsa.PublicKey{N: modulus(1024), E: 65537}, "an RSA key of 1024 bits: 2048 at least, 8192 at most"},
+		"nearly RSA":    {&rsa.PublicKey{N: modulus(2047), E: 65537}, "an RSA key of 2047 bits"},
+		"huge RSA":      {&rsa.PublicKey{N: modulus(16384), E: 65537}, "an RSA key of 16384 bits"},
+		"exponent 1":    {&rsa.PublicKey{N: modulus(2048), E: 1}, "exponent 1: right is 65537"},
+		"even exponent": {&rsa.PublicKey{N: modulus(2048), E: 65536}, "exponent 65536"},
+		"P-384":         {p384.private.Public(), "an ECDSA key on P-384: ES256 needs P-256"},
+		"short Ed25519": {ed25519.PublicKey("short"), "an Ed25519 key of 5 bytes"},
+		"secret":        {[]byte("secret"), "a []uint8: right are RSA (RS256), ECDSA on P-256 (ES256) and Ed25519 (EdDSA)"},
+		"private key":   {newEdPair(t).private, "a ed25519.PrivateKey: right are"},
+		"nothing":       {nil, "a <nil>: right are"},
+	} {
+		if _, err := NewPublicKey("a", test.key); !errors.Is(err, ErrPublicKey) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %s", name, err, test.want)
+		}
+	}
+}
+
+// Keys are replaced in one go: what is gone is refused, what is new is let in, and a set that can't be leaves all as
+// it was.
+func TestSetKeys(t *testing.T) {
+	t.Parallel()
+	old, next := newEdPair(t), newEdPair(t)
+	gate := gateOf(t, old.public(t, "1"))
+	checkTokenReason(t, gate, next.token(t, "2"), ReasonTokenKey)
+	if err := gate.SetKeys(Keys{Public: []PublicKey{next.public(t, "2")}, Secret: testSecret}); err != nil {
+		t.Fatal(err)
+	}
+	checkTokenReason(t, gate, next.token(t, "2"), 0)
+	checkTokenReason(t, gate, old.token(t, "1"), ReasonTokenKey)
+	checkTokenReason(t, gate, goodToken(t, "alice"), 0)
+	secret := gate.ring.Load().secrets[0]
+	for name, keys := range map[string]Keys{
+		"none":     {},
+		"too many": {Public: make([]PublicKey, MaxPublic+1)},
+		"previous": {Secret: testSecret, Previous: make([][]byte, MaxPrevious+1)},
+	} {
+		if err := gate.SetKeys(keys); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	checkTokenReason(t, gate, next.token(t, "2"), 0)
+	if err := gate.SetKeys(Keys{Previous: [][]byte{testSecret}}); err != nil {
+		t.Fatal(err)
+	}
+	if gate.ring.Load().secrets[0] != secret {
+		t.Error("the secret was made anew, with its verifiers")
+	}
+	checkTokenReason(t, gate, goodToken(t, "alice"), 0)
+	checkTokenReason(t, gate, next.token(t, "2"), ReasonTokenAlgorithm)
+}
+
+// A token of a key that is not here yet is put off while keys are on their way, and judged by them once they are
+// there.
+func TestUnknownKey(t *testing.T) {
+	t.Parallel()
+	a, b := newEdPair(t), newEdPair(t)
+	asked, pending, arrives := 0, true, false
+	var gate *Gate
+	gate, err := NewGate(GateConfig{UnknownKey: func() bool {
+		asked++
+		if arrives {
+			if err := gate.SetKeys(Keys{Public: []PublicKey{a.public(t, "a"), b.public(t, "b")}}); err != nil {
+				t.Error(err)
+			}
+		}
+		return pending
+	}})
+	if err != nil {
+		t.Fatalf("keys may come later: %v", err)
+	}
+	putOff := func(token string) {
+		t.Helper()
+		_, refusal := decide(gate, upgradeHead("/ws?token="+token))
+		if refusal == nil || refusal.Status != 503 || refusal.Reason != ReasonKeyPending {
+			t.Errorf("got %+v, want a 503", refusal)
+		}
+	}
+	putOff(a.token(t, "a"))
+	putOff(a.token(t, ""))
+	checkTokenReason(t, gate, unsigned(t, pairClaims), ReasonTokenAlgorithm)
+	checkTokenReason(t, gate, goodToken(t, "alice"), ReasonTokenAlgorithm)
+	if asked != 2 {
+		t.Errorf("asked %d times, want 2", asked)
+	}
+	if err := gate.SetKeys(Keys{Public: []PublicKey{a.public(t, "a")}}); err != nil {
+		t.Fatal(err)
+	}
+	checkTokenReason(t, gate, a.token(t, "a"), 0)
+	putOff(b.token(t, "b"))
+	putOff(rsaPairs()[0].token(t, "b"))
+	checkTokenReason(t, gate, b.token(t, "a"), ReasonTokenSignature)
+	checkTokenReason(t, gate, rsaPairs()[0].token(t, "a"), ReasonTokenAlgorithm)
+	if asked != 4 {
+		t.Errorf("asked %d times, want 4", asked)
+	}
+	pending = false
+	checkTokenReason(t, gate, b.token(t, "b"), ReasonTokenKey)
+	arrives = true
+	checkTokenReason(t, gate, b.token(t, "b"), 0)
+}
+
+// A loop checks what a secret signed, and nothing that takes longer; what it leaves for later holds nothing of the head.
+func TestOnlyPublicKeysAreForLater(t *testing.T) {
+	t.Parallel()
+	ed := newEdPair(t)
+	both := newTestGate(t, GateConfig{Public: []PublicKey{ed.public(t, "")}})
+	only := newTestGate(t, GateConfig{})
+	for name, test := range map[string]struct {
+		gate  *Gate
+		token string
+		later bool
+	}{
+		"secret":                 {both, goodToken(t, "alice"), false},
+		"stranger's secret":      {both, signWith(t, "nobody's", pairClaims), false},
+		"key pair":               {both, ed.token(t, ""), true},
+		"key pair, secrets only": {only, ed.token(t, ""), false},
+		"nonsense, secrets only": {only, "x", false},
+	} {
+		head := upgradeHead("/ws?token="+test.token, "X-Forwarded-For: 192.0.2.7")
+		request, refusal := test.gate.Read(head)
+		if refusal != nil {
+			t.Fatal(refusal.Text())
+		}
+		_, later := test.gate.Identify(&request, testNow)
+		if later != test.later {
+			t.Errorf("%s: later is %v", name, later)
+		}
+		if !later {
+			continue
+		}
+		request.Detach()
+		clear(head)
+		if refusal := test.gate.Check(&request, testNow); refusal != nil || request.User != "alice" || request.credential != nil {
+			t.Errorf("%s: %+v, %+v", name, request, refusal)
+		}
+		if got := string(request.forwarded.fields[0]); got != "192.0.2.7" {
+			t.Errorf("%s: X-Forwarded-For is %q", name, got)
+		}
+	}
+}
+
+// FuzzPublicToken changes the parts of tokens of key pairs: who gets in must have a token as it was signed.
+func FuzzPublicToken(f *testing.F) {
+	rsa, ec, ed := rsaPairs()[0], newECPair(f, jwt.SigningMethodES256, elliptic.P256()), newEdPair(f)
+	gate := gateOf(f, rsa.public(f, "rsa"), ec.public(f, "ec"), ed.public(f, "ed"))
+	good := map[string]bool{}
+	for kid, p := range map[string]pair{"rsa": rsa, "ec": ec, "ed": ed} {
+		token := p.token(f, kid)
+		good[token[:strings.LastIndexByte(token, '.')]] = true
+		f.Add(token)
+		f.Add(p.sign(f, `{"alg":"HS256","kid":"`+kid+`"}`, pairClaims))
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		id, refusal := gate.checkToken([]byte(token), testNow)
+		text, _, _ := strings.Cut(token, "\x00")
+		if dot := strings.LastIndexByte(text, '.'); dot >= 0 {
+			text = text[:dot]
+		}
+		if refusal == nil && !good[text] {
+			t.Fatalf("%q lets %+v in", token, id)
+		}
+	})
+}
