@@ -83,22 +83,6 @@ func (d *dialer) control(_ context.Context, network, _ string, raw syscall.RawCo
 	return errors.Join(err, os.NewSyscallError("setsockopt TCP_USER_TIMEOUT", failed))
 }
 
-func (d *dialer) secure(ctx context.Context, conn net.Conn, addr string) (net.Conn, error) {
-	cfg := d.tls
-	if host, _, err := net.SplitHostPort(addr); err == nil && cfg.ServerName == "" {
-		cfg = cfg.Clone()
-		cfg.ServerName = host
-	}
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
-	defer cancel()
-	secured := tls.Client(conn, cfg)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("TLS handshake with %s: %w", addr, err)
-	}
-	return secured, nil
-}
-
 // watchedConn ends a read during which not one byte came for the limit, which the socket below it keeps: each of its
 // reads fails with os.ErrDeadlineExceeded after so long. The clock runs only inside Read, so a reader that is busy
 // elsewhere never loses its link, and it starts again with every piece of a long message. It belongs to one reader.

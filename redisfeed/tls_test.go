@@ -7,8 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"roost/redisfeed/redistest"
 )
@@ -98,4 +100,99 @@ func TestTLSHandshakeHangs(t *testing.T) {
 	if err := run(t, cfg, &collector{}).wait(t); !errors.Is(err, ErrGaveUp) {
 		t.Errorf("Run: %v", err)
 	}
+}
+
+// A redis-server with TLS of its own, and each way in which it and Roost can fail to trust each other.
+func TestRedisWithTLS(t *testing.T) {
+	t.Parallel()
+	ours, other := redistest.NewAuthority(t), redistest.NewAuthority(t)
+	good := ours.Issue("127.0.0.1")
+	start := func(shown redistest.Certificate, clients bool) string {
+		return redistest.StartTLS(t, redistest.TLS{Authority: ours, Shown: shown, Clients: clients}).Addr()
+	}
+	open, strict := start(good, false), start(good, true)
+	named := start(ours.Issue("redis.example"), false)
+	late := start(ours.IssueUntil("127.0.0.1", time.Now().Add(-time.Hour)), false)
+	for _, tt := range []struct {
+		name, addr string
+		cfg        *tls.Config
+		want       string // in the error; empty: it works
+	}{
+		{name: "right", addr: open},
+		{name: "right certificate", addr: strict, cfg: &tls.Config{Certificates: pair(t, ours.Issue("roost"))}},
+		{name: "right name", addr: named, cfg: &tls.Config{ServerName: "redis.example"}},
+		{name: "no certificate", addr: strict, want: "redis refuses our certificate, or that we have none (REDIS_TLS_CERT_FILE"},
+		{
+			name: "no certificate, TLS 1.2", addr: strict, cfg: &tls.Config{MaxVersion: tls.VersionTLS12},
+			want: "redis refuses our certificate, or that we have none (REDIS_TLS_CERT_FILE",
+		},
+		{
+			name: "a stranger's certificate", addr: strict, cfg: &tls.Config{Certificates: pair(t, other.Issue("roost"))},
+			want: "redis refuses our certificate, or that we have none (REDIS_TLS_CERT_FILE",
+		},
+		{
+			name: "wrong authority", addr: open, cfg: &tls.Config{RootCAs: other.Roots()},
+			want: "nobody that is trusted signed redis's certificate (REDIS_TLS_CA_FILE)",
+		},
+		{
+			name: "wrong name", addr: open, cfg: &tls.Config{ServerName: "redis.example"},
+			want: "redis's certificate is not for redis.example (REDIS_TLS_SERVER_NAME)",
+		},
+		{name: "address instead of name", addr: named, want: "redis's certificate is not for 127.0.0.1 (REDIS_TLS_SERVER_NAME)"},
+		{name: "expired", addr: late, want: "redis's certificate has expired"},
+		{name: "no TLS there", addr: redistest.Start(t).Addr(), want: "no answer, as from a port that speaks no TLS (REDIS_PORT, REDIS_USE_TLS)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := quick(tt.addr)
+			cfg.TLS = tt.cfg.Clone()
+			if cfg.TLS == nil {
+				cfg.TLS = &tls.Config{}
+			}
+			if cfg.TLS.RootCAs == nil {
+				cfg.TLS.RootCAs = ours.Roots()
+			}
+			if tt.want == "" {
+				worksOver(t, cfg)
+				return
+			}
+			cfg.MaxAttempts = 1
+			feed := run(t, cfg, &collector{})
+			if err := feed.wait(t); !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Run: %v, want %q", err, tt.want)
+			}
+			if s := feed.Status(); !strings.Contains(s.Err, "TLS handshake with "+tt.addr+": "+tt.want) {
+				t.Errorf("status says %q", s.Err)
+			}
+			publisher, err := NewPublisher(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer publisher.Close()
+			if _, err := publisher.Publish(t.Context(), "a", "x"); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Publish: %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// worksOver wants a heartbeat and a notification to come.
+func worksOver(t *testing.T, cfg Config) {
+	t.Helper()
+	var sink collector
+	feed := connected(t, cfg, &sink)
+	waitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
+	if n, err := feed.Publish(t.Context(), "a", "x"); err != nil || n == 0 {
+		t.Fatalf("Publish: %d heard it, %v", n, err)
+	}
+	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+}
+
+func pair(t *testing.T, c redistest.Certificate) []tls.Certificate {
+	t.Helper()
+	cert, err := tls.LoadX509KeyPair(c.File, c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []tls.Certificate{cert}
 }

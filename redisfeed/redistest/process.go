@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -52,12 +53,12 @@ func (p *process) kill() {
 
 // awaitReady waits until the process says that it listens, and then until it answers: something else may be answering
 // on the port.
-func (p *process) awaitReady(addr string, limit time.Duration) error {
+func (p *process) awaitReady(addr string, secured *tls.Config, limit time.Duration) error {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	select {
 	case <-p.log.ready:
-		return ping(addr, limit)
+		return ping(addr, secured, limit)
 	case <-p.exited:
 		if strings.Contains(p.log.tail(), "Address already in use") {
 			return errPortTaken
@@ -69,12 +70,15 @@ func (p *process) awaitReady(addr string, limit time.Duration) error {
 }
 
 // ping waits for any answer to PING. It may be a demand for a password.
-func ping(addr string, limit time.Duration) error {
+func ping(addr string, secured *tls.Config, limit time.Duration) error {
 	conn, err := net.DialTimeout("tcp", addr, limit)
 	if err != nil {
 		return fmt.Errorf("connect to redis-server: %w", err)
 	}
 	defer conn.Close()
+	if secured != nil {
+		conn = tls.Client(conn, secured)
+	}
 	_ = conn.SetDeadline(time.Now().Add(limit))
 	if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
 		return fmt.Errorf("PING redis-server: %w", err)

@@ -2,11 +2,13 @@ package redistest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"os/exec"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -29,6 +31,7 @@ type Server struct {
 	t      testing.TB
 	binary string
 	args   []string // of the caller
+	tls    *TLS     // nil: none
 	port   int
 	proc   *process // nil while killed
 	client *redis.Client
@@ -38,11 +41,23 @@ type Server struct {
 // override them: "--requirepass", "secret". The test fails, and does not skip, where redis-server is missing.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
+	return begin(t, &Server{args: args})
+}
+
+// StartTLS is Start for a server that speaks nothing but TLS.
+func StartTLS(t testing.TB, secured TLS, args ...string) *Server {
+	t.Helper()
+	return begin(t, &Server{args: args, tls: &secured})
+}
+
+// begin starts a server on a port that is free.
+func begin(t testing.TB, s *Server) *Server {
+	t.Helper()
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
 		t.Fatalf("redistest: these tests need a real redis-server (apt-get install redis-server): %v", err)
 	}
-	s := &Server{t: t, binary: binary, args: args}
+	s.t, s.binary = t, binary
 	t.Cleanup(s.cleanup)
 	for range portTries {
 		// Below the ephemeral range, from which a client's socket could take the port while the server is down,
@@ -117,8 +132,13 @@ func (s *Server) signal(sig syscall.Signal) {
 // start a server with one make their own.
 func (s *Server) Client() *redis.Client {
 	if s.client == nil {
+		secured, err := s.clientTLS()
+		if err != nil {
+			s.t.Fatalf("redistest: %v", err)
+		}
 		s.client = redis.NewClient(&redis.Options{
 			Addr:                     s.Addr(),
+			TLSConfig:                secured,
 			Protocol:                 2,
 			DisableIdentity:          true,
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
@@ -140,20 +160,39 @@ func (s *Server) Publish(channel, payload string) int64 {
 }
 
 func (s *Server) start() error {
-	args := append([]string{
-		"--bind", host, "--port", strconv.Itoa(s.port), "--save", "", "--appendonly", "no",
-		"--dir", s.t.TempDir(), "--daemonize", "no",
-	}, s.args...)
-	p, err := startProcess(s.binary, args)
+	secured, err := s.clientTLS()
 	if err != nil {
 		return err
 	}
-	if err := p.awaitReady(s.Addr(), startLimit); err != nil {
+	p, err := startProcess(s.binary, s.allArgs())
+	if err != nil {
+		return err
+	}
+	if err := p.awaitReady(s.Addr(), secured, startLimit); err != nil {
 		p.kill()
 		return fmt.Errorf("%w; redis-server said:\n%s", err, p.log.tail())
 	}
 	s.proc = p
 	return nil
+}
+
+// allArgs are ours and then the caller's.
+func (s *Server) allArgs() []string {
+	ports := []string{"--port", strconv.Itoa(s.port)}
+	if s.tls != nil {
+		ports = append([]string{"--port", "0", "--tls-port", strconv.Itoa(s.port)}, s.tls.args()...)
+	}
+	return slices.Concat([]string{
+		"--bind", host, "--save", "", "--appendonly", "no", "--dir", s.t.TempDir(), "--daemonize", "no",
+	}, ports, s.args)
+}
+
+// clientTLS is how to connect; nil is without TLS.
+func (s *Server) clientTLS() (*tls.Config, error) {
+	if s.tls == nil {
+		return nil, nil
+	}
+	return s.tls.client()
 }
 
 func (s *Server) cleanup() {
