@@ -72,7 +72,9 @@ func demoConfig(cfg *config.Config, redis *miniredis.Miniredis) error {
 		return fmt.Errorf("the embedded Redis's port: %w", err)
 	}
 	cfg.RedisHost, cfg.RedisPort = redis.Host(), port
-	cfg.RedisUsername, cfg.RedisPassword, cfg.RedisUseTLS, cfg.RedisDB = "", "", false, 0
+	cfg.RedisUsername, cfg.RedisPassword, cfg.RedisDB = "", "", 0
+	cfg.RedisAddrs, cfg.RedisMasterName, cfg.RedisSentinelUsername, cfg.RedisSentinelPassword = nil, "", "", ""
+	cfg.RedisUseTLS, cfg.RedisTLSCAFile, cfg.RedisTLSCertFile, cfg.RedisTLSKeyFile, cfg.RedisTLSServerName = false, "", "", "", ""
 	cfg.RedisMinIdleConns = 0
 	if cfg.JWTSecretKey == "" {
 		cfg.JWTSecretKey = rand.Text() + rand.Text()

@@ -36,7 +36,7 @@ func (c *disconnectCmd) Run(env *environment) error {
 		}
 	}
 	redisfeed.RouteLibraryLog(slog.New(slog.DiscardHandler)) // the error says it all
-	publisher, err := redisfeed.NewPublisher(oneShot(cfg))
+	publisher, err := oneShot(cfg)
 	if err != nil {
 		return err
 	}

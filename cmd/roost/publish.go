@@ -38,7 +38,7 @@ func (c *publishCmd) Run(env *environment) error {
 		}
 	}
 	redisfeed.RouteLibraryLog(slog.New(slog.DiscardHandler)) // the error says it all
-	publisher, err := redisfeed.NewPublisher(oneShot(cfg))
+	publisher, err := oneShot(cfg)
 	if err != nil {
 		return err
 	}
@@ -67,13 +67,17 @@ func withRedis(cfg config.Config, address string) (config.Config, error) {
 		return cfg, fmt.Errorf("--redis %q: the port has to be a number from 1 to 65535", address)
 	}
 	cfg.RedisHost, cfg.RedisPort = host, number
+	cfg.RedisAddrs, cfg.RedisMasterName = nil, ""
 	return cfg, nil
 }
 
-// oneShot is the Redis of cfg for a single command: no connections ahead of
-// need.
-func oneShot(cfg config.Config) redisfeed.Config {
-	feed := feedConfig(cfg, nil)
+// oneShot publishes on the Redis of cfg for a single command: no connections
+// ahead of need.
+func oneShot(cfg config.Config) (*redisfeed.Publisher, error) {
+	feed, err := feedConfig(cfg, nil)
+	if err != nil {
+		return nil, err
+	}
 	feed.MinIdleConns = 0
-	return feed
+	return redisfeed.NewPublisher(feed)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -88,7 +87,10 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger, from *
 		Logger: log,
 	})
 	s.probe = newProber(s)
-	feed := feedConfig(cfg, log)
+	feed, err := feedConfig(cfg, log)
+	if err != nil {
+		return nil, err
+	}
 	feed.Gap, feed.Arrived = s.tellGap, s.hub.Arrived
 	if s.feed, err = redisfeed.New(feed, s.probe); err != nil {
 		return nil, err
@@ -169,23 +171,6 @@ func (s *service) socketConfig(budget netpoll.Budget) netpoll.Config {
 		GapNotice:          s.cfg.WSGapNotice,
 		RejectAfterUpgrade: s.cfg.WSRejectAfterUpgrade,
 	}
-}
-
-// feedConfig is redisfeed's part of the configuration.
-func feedConfig(cfg config.Config, log *slog.Logger) redisfeed.Config {
-	feed := redisfeed.Config{
-		Addr: cfg.RedisAddr(), Username: cfg.RedisUsername, Password: cfg.RedisPassword, DB: cfg.RedisDB,
-		MaxRetries: cfg.RedisMaxRetries, MinIdleConns: cfg.RedisMinIdleConns,
-		PoolSize: cfg.RedisPoolSize, PoolTimeout: cfg.RedisPoolTimeout,
-		ConnMaxIdleTime: cfg.RedisConnMaxIdleTime, ConnMaxLifetime: cfg.RedisConnMaxLifetime,
-		MaxAttempts: cfg.RedisFeedMaxAttempts, RetryDelay: cfg.RedisFeedRetryDelay,
-		FlushWindow: cfg.WSFlushWindow,
-		Logger:      log,
-	}
-	if cfg.RedisUseTLS {
-		feed.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.RedisHost}
-	}
-	return feed
 }
 
 // tellGap is called by the feed when it is back.

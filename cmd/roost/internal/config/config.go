@@ -1,9 +1,11 @@
 package config
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -47,20 +49,28 @@ type Config struct {
 	WSFlushWindow           time.Duration `envconfig:"WS_FLUSH_WINDOW" default:"0s" desc:"Notifications that come from Redis within this time are written together. Under load that saves much CPU, and each may come so much later; one that comes alone is not held up. 1ms is a good value, 0s is none, 100ms at most." want:"a duration from 0s (none) to 100ms, such as 1ms"`
 	WSReusePort             bool          `envconfig:"WS_REUSE_PORT" default:"false" desc:"Lets several processes share WS_PORT (SO_REUSEPORT). When true, a second process that starts by mistake is not noticed."`
 
-	RedisHost            string        `envconfig:"REDIS_HOST" default:"localhost" desc:"Host of the Redis that backends publish to." want:"a host name or an IP address without a port"`
-	RedisPort            int           `envconfig:"REDIS_PORT" default:"6379" desc:"Port of Redis." want:"a port number from 1 to 65535"`
-	RedisUsername        string        `envconfig:"REDIS_USERNAME" desc:"Redis ACL user. Empty: the default user." want:"a Redis ACL user name"`
-	RedisPassword        string        `envconfig:"REDIS_PASSWORD" secret:"true" desc:"Password of Redis. Empty: none." want:"the password of Redis"`
-	RedisDB              int           `envconfig:"REDIS_DB" default:"0" desc:"Number of the Redis database. Pub/sub does not depend on it: channels are the same in all." want:"a database number of at least 0"`
-	RedisUseTLS          bool          `envconfig:"REDIS_USE_TLS" default:"false" desc:"Connects to Redis with TLS and checks its certificate against REDIS_HOST."`
-	RedisMaxRetries      int           `envconfig:"REDIS_MAX_RETRIES" default:"3" desc:"Times that a Redis command is tried again after a network error; 0: never." want:"a number from 0 to 100"`
-	RedisMinIdleConns    int           `envconfig:"REDIS_MIN_IDLE_CONNS" default:"10" desc:"Connections to Redis that are kept open for commands (publishing, health). Not above REDIS_POOL_SIZE." want:"a number of connections of at least 0"`
-	RedisPoolSize        int           `envconfig:"REDIS_POOL_SIZE" default:"100" desc:"Connections to Redis at most, for commands. The subscription has one of its own." want:"a number of connections of at least 1"`
-	RedisPoolTimeout     time.Duration `envconfig:"REDIS_POOL_TIMEOUT" default:"4s" desc:"Time that a command waits for a connection of the pool."`
-	RedisConnMaxIdleTime time.Duration `envconfig:"REDIS_CONN_MAX_IDLE_TIME" default:"5m" desc:"A pooled connection unused for this long is closed."`
-	RedisConnMaxLifetime time.Duration `envconfig:"REDIS_CONN_MAX_LIFETIME" default:"30m" desc:"A pooled connection older than this is replaced."`
-	RedisFeedMaxAttempts int           `envconfig:"REDIS_FEED_MAX_ATTEMPTS" default:"10" desc:"Attempts to reach Redis, in a row, before roost closes its connections with 1012 and exits non-zero. 0: for ever, which a site with many clients wants: they stay connected through a long outage of Redis instead of all coming back at once." want:"a number of attempts, or 0 for ever"`
-	RedisFeedRetryDelay  time.Duration `envconfig:"REDIS_FEED_RETRY_DELAY" default:"5s" desc:"Time between two attempts to reach Redis."`
+	RedisHost             string        `envconfig:"REDIS_HOST" default:"localhost" desc:"Host of the Redis that backends publish to. Not used with REDIS_ADDRS." want:"a host name or an IP address without a port"`
+	RedisPort             int           `envconfig:"REDIS_PORT" default:"6379" desc:"Port of Redis. Not used with REDIS_ADDRS." want:"a port number from 1 to 65535"`
+	RedisAddrs            []string      `envconfig:"REDIS_ADDRS" desc:"Addresses of the sentinels, separated by commas: 10.0.0.1:26379,10.0.0.2:26379,10.0.0.3:26379. They are asked where the master called REDIS_MASTER_NAME is, and Roost follows it. Empty: REDIS_HOST and REDIS_PORT say where Redis is." want:"a list of host:port, such as 10.0.0.1:26379,10.0.0.2:26379,10.0.0.3:26379"`
+	RedisMasterName       string        `envconfig:"REDIS_MASTER_NAME" desc:"Name by which the sentinels know the master, as in their line sentinel monitor." want:"the name in the sentinels' line: sentinel monitor <name> …"`
+	RedisSentinelUsername string        `envconfig:"REDIS_SENTINEL_USERNAME" desc:"ACL user of the sentinels. Empty: their default user." want:"a Redis ACL user name"`
+	RedisSentinelPassword string        `envconfig:"REDIS_SENTINEL_PASSWORD" secret:"true" desc:"Password of the sentinels, which is not REDIS_PASSWORD. Empty: none." want:"the password of the sentinels"`
+	RedisUsername         string        `envconfig:"REDIS_USERNAME" desc:"Redis ACL user. Empty: the default user." want:"a Redis ACL user name"`
+	RedisPassword         string        `envconfig:"REDIS_PASSWORD" secret:"true" desc:"Password of Redis. Empty: none." want:"the password of Redis"`
+	RedisDB               int           `envconfig:"REDIS_DB" default:"0" desc:"Number of the Redis database. Pub/sub does not depend on it: channels are the same in all." want:"a database number of at least 0"`
+	RedisUseTLS           bool          `envconfig:"REDIS_USE_TLS" default:"false" desc:"Connects to Redis, and to the sentinels, with TLS and checks their certificates."`
+	RedisTLSCAFile        string        `envconfig:"REDIS_TLS_CA_FILE" desc:"File with the certificates, in PEM, of the authorities that may have signed Redis's. Read at the start. Empty: those that the system trusts." want:"the path of a file with certificates in PEM"`
+	RedisTLSCertFile      string        `envconfig:"REDIS_TLS_CERT_FILE" desc:"File with the certificate, in PEM, that Redis is shown, with those between it and the authority after it. Read for each new connection. Empty: none." want:"the path of a file with a certificate in PEM; set it together with REDIS_TLS_KEY_FILE"`
+	RedisTLSKeyFile       string        `envconfig:"REDIS_TLS_KEY_FILE" desc:"File with the private key of that certificate, in PEM, without a password." want:"the path of a file with a private key in PEM; set it together with REDIS_TLS_CERT_FILE"`
+	RedisTLSServerName    string        `envconfig:"REDIS_TLS_SERVER_NAME" desc:"Name that Redis's certificate has to be for. Empty: the host that is connected to." want:"a host name, or an IP address, without a port"`
+	RedisMaxRetries       int           `envconfig:"REDIS_MAX_RETRIES" default:"3" desc:"Times that a Redis command is tried again after a network error; 0: never." want:"a number from 0 to 100"`
+	RedisMinIdleConns     int           `envconfig:"REDIS_MIN_IDLE_CONNS" default:"10" desc:"Connections to Redis that are kept open for commands (publishing, health). Not above REDIS_POOL_SIZE." want:"a number of connections of at least 0"`
+	RedisPoolSize         int           `envconfig:"REDIS_POOL_SIZE" default:"100" desc:"Connections to Redis at most, for commands. The subscription has one of its own." want:"a number of connections of at least 1"`
+	RedisPoolTimeout      time.Duration `envconfig:"REDIS_POOL_TIMEOUT" default:"4s" desc:"Time that a command waits for a connection of the pool."`
+	RedisConnMaxIdleTime  time.Duration `envconfig:"REDIS_CONN_MAX_IDLE_TIME" default:"5m" desc:"A pooled connection unused for this long is closed."`
+	RedisConnMaxLifetime  time.Duration `envconfig:"REDIS_CONN_MAX_LIFETIME" default:"30m" desc:"A pooled connection older than this is replaced."`
+	RedisFeedMaxAttempts  int           `envconfig:"REDIS_FEED_MAX_ATTEMPTS" default:"10" desc:"Attempts to reach Redis, in a row, before roost closes its connections with 1012 and exits non-zero. 0: for ever, which a site with many clients wants: they stay connected through a long outage of Redis instead of all coming back at once." want:"a number of attempts, or 0 for ever"`
+	RedisFeedRetryDelay   time.Duration `envconfig:"REDIS_FEED_RETRY_DELAY" default:"5s" desc:"Time between two attempts to reach Redis."`
 
 	JWTSecretKey         string        `envconfig:"JWT_SECRET_KEY" secret:"true" desc:"Secret that tokens are signed with (HS256). Required, unless JWT_PUBLIC_KEY_FILE or JWT_JWKS_URL says how they are checked; at least 32 random bytes, for example from: openssl rand -hex 32" want:"the secret that your backend signs tokens with, at least 32 bytes (make one with: openssl rand -hex 32), or JWT_PUBLIC_KEY_FILE or JWT_JWKS_URL where it signs with a key pair"`
 	JWTSecretKeyPrevious []string      `envconfig:"JWT_SECRET_KEY_PREVIOUS" secret:"true" desc:"Secrets that JWT_SECRET_KEY has replaced, separated by commas, 8 at most: tokens signed with them are still good. Take them out when the last of these has expired. Each has 32 bytes at least, and no comma in it." want:"a list of secrets, 8 at most, of at least 32 bytes each, separated by commas; one that has a comma in it can not be listed"`
@@ -92,8 +102,16 @@ func (c Config) WSAddr() string { return net.JoinHostPort(c.WSHost, strconv.Itoa
 // HTTPAddr is the host:port of the side server.
 func (c Config) HTTPAddr() string { return net.JoinHostPort(c.HTTPHost, strconv.Itoa(c.HTTPPort)) }
 
-// RedisAddr is the host:port of Redis.
-func (c Config) RedisAddr() string { return net.JoinHostPort(c.RedisHost, strconv.Itoa(c.RedisPort)) }
+// Sentinel says whether sentinels know where Redis is.
+func (c Config) Sentinel() bool { return len(c.RedisAddrs) > 0 }
+
+// RedisAddr is the host:port of Redis. With Sentinel it is text that says who knows it.
+func (c Config) RedisAddr() string {
+	if c.Sentinel() {
+		return fmt.Sprintf("%s (sentinels %s)", c.RedisMasterName, strings.Join(c.RedisAddrs, ","))
+	}
+	return net.JoinHostPort(c.RedisHost, strconv.Itoa(c.RedisPort))
+}
 
 // Debug says whether WS_MODE asks for debugging.
 func (c Config) Debug() bool { return c.WSMode == "debug" }

@@ -75,7 +75,7 @@ func TestWrite(t *testing.T) {
 		"VARIABLE                     DEFAULT       CURRENT       WHAT IT DOES\n",
 		"WS_PORT                      8081          8081          Port on which WebSocket connections are accepted.",
 		"\nREDIS_HOST                   localhost     redis.internal.production.example\n" +
-			"                                                         Host of the Redis that backends publish to.\n",
+			"                                                         Host of the Redis that backends publish to. Not used\n",
 		"\nREDIS_PASSWORD               -             ********      Password of Redis. Empty: none.\n",
 	} {
 		if !strings.Contains(b.String(), want) {

@@ -38,7 +38,7 @@ func read() (Config, Problems) {
 		into.Field(v.index).Set(one.Elem().Field(0))
 	}
 	c.WSAllowedOrigins = trimmed(c.WSAllowedOrigins)
-	c.WSTrustedProxies = trimmed(c.WSTrustedProxies)
+	c.WSTrustedProxies, c.RedisAddrs = trimmed(c.WSTrustedProxies), trimmed(c.RedisAddrs)
 	c.JWTSecretKeyPrevious, c.JWTAudience = trimmed(c.JWTSecretKeyPrevious), trimmed(c.JWTAudience)
 	return c, bad
 }

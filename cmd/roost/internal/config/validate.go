@@ -69,6 +69,10 @@ func (c Config) valid() map[string]bool {
 		"WS_FLUSH_WINDOW":             c.WSFlushWindow >= 0 && c.WSFlushWindow <= maxFlushWindow,
 		"REDIS_HOST":                  c.RedisHost != "" && host(c.RedisHost),
 		"REDIS_PORT":                  within(c.RedisPort, 1, maxPort),
+		"REDIS_ADDRS":                 !slices.ContainsFunc(c.RedisAddrs, notHostPort),
+		"REDIS_TLS_CERT_FILE":         c.RedisTLSKeyFile == "" || c.RedisTLSCertFile != "",
+		"REDIS_TLS_KEY_FILE":          c.RedisTLSCertFile == "" || c.RedisTLSKeyFile != "",
+		"REDIS_TLS_SERVER_NAME":       host(c.RedisTLSServerName),
 		"REDIS_DB":                    c.RedisDB >= 0,
 		"REDIS_MAX_RETRIES":           within(c.RedisMaxRetries, 0, maxRetries),
 		"REDIS_MIN_IDLE_CONNS":        c.RedisMinIdleConns >= 0,
@@ -110,6 +114,7 @@ func (c Config) conflicts(already Problems) Problems {
 		fmt.Sprint(c.HTTPPort), "a port that WS_PORT does not have already")
 	add(c.WSProxyProtocol && len(c.WSTrustedProxies) == 0, "WS_PROXY_PROTOCOL", "WS_TRUSTED_PROXIES", "true",
 		"WS_TRUSTED_PROXIES beside it, the addresses that PROXY headers come from, such as 127.0.0.1,10.0.0.0/8: nobody else's are believed")
+	c.redisConflicts(add)
 	return bad
 }
 

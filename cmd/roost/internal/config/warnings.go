@@ -21,7 +21,22 @@ func (c Config) Warnings(environ []string) []string {
 		ws = append(ws, "JWT_JWKS_URL is set and JWT_AUDIENCE is not: tokens that the issuer made for other services are"+
 			" good here too")
 	}
+	ws = append(ws, c.withoutEffect(environ)...)
 	return append(ws, unknown(environ)...)
+}
+
+// withoutEffect names what says where a single Redis is while sentinels are asked.
+func (c Config) withoutEffect(environ []string) (ws []string) {
+	if !c.Sentinel() {
+		return nil
+	}
+	for _, entry := range environ {
+		if name, _, _ := strings.Cut(entry, "="); name == "REDIS_HOST" || name == "REDIS_PORT" {
+			ws = append(ws, name+" has no effect beside REDIS_ADDRS: the sentinels say where Redis is")
+		}
+	}
+	slices.Sort(ws)
+	return ws
 }
 
 // unknown names the variables that look as if they were meant for roost but are read by nothing.

@@ -22,7 +22,7 @@ func TestWarnings(t *testing.T) {
 		{"lower case", goodSecret, []string{"ws_port=1"}, []string{"ws_port" + none + "; did you mean WS_PORT?"}},
 		{"end missing", goodSecret, []string{"JWT_SECRET=x"},
 			[]string{"JWT_SECRET" + none + "; did you mean JWT_SECRET_KEY?"}},
-		{"far from all", goodSecret, []string{"REDIS_SENTINEL_MASTER=x"}, []string{"REDIS_SENTINEL_MASTER" + none}},
+		{"far from all", goodSecret, []string{"REDIS_REPLICA_PRIORITY=x"}, []string{"REDIS_REPLICA_PRIORITY" + none}},
 		{"sorted", goodSecret, []string{"LOGGER_ZZZZZZZZ=", "DISCORD_AAAAAAAA="},
 			[]string{"DISCORD_AAAAAAAA" + none, "LOGGER_ZZZZZZZZ" + none}},
 		{"others' variables", goodSecret, []string{
@@ -57,6 +57,21 @@ func TestJWKSWithoutAudienceIsWarnedOf(t *testing.T) {
 	}
 	c.JWTAudience = []string{"roost"}
 	if got := c.Warnings(nil); len(got) != 0 {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestAHostBesideSentinelsIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	c := Config{JWTSecretKey: goodSecret}
+	environ := []string{"REDIS_PORT=6379", "REDIS_HOST=h"}
+	if got := c.Warnings(environ); len(got) != 0 {
+		t.Errorf("without sentinels: %q", got)
+	}
+	c.RedisAddrs = []string{"a:26379"}
+	got := c.Warnings(environ)
+	if len(got) != 2 || !strings.HasPrefix(got[0], "REDIS_HOST has no effect beside REDIS_ADDRS") ||
+		!strings.HasPrefix(got[1], "REDIS_PORT has no effect") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -1,0 +1,26 @@
+package main
+
+import (
+	"log/slog"
+
+	"roost/cmd/roost/internal/config"
+	"roost/redisfeed"
+)
+
+// feedConfig is redisfeed's part of the configuration. The error names the variable whose file can't be used.
+func feedConfig(cfg config.Config, log *slog.Logger) (redisfeed.Config, error) {
+	feed := redisfeed.Config{
+		Addr: cfg.RedisAddr(), Username: cfg.RedisUsername, Password: cfg.RedisPassword, DB: cfg.RedisDB,
+		MaxRetries: cfg.RedisMaxRetries, MinIdleConns: cfg.RedisMinIdleConns,
+		PoolSize: cfg.RedisPoolSize, PoolTimeout: cfg.RedisPoolTimeout,
+		ConnMaxIdleTime: cfg.RedisConnMaxIdleTime, ConnMaxLifetime: cfg.RedisConnMaxLifetime,
+		MaxAttempts: cfg.RedisFeedMaxAttempts, RetryDelay: cfg.RedisFeedRetryDelay,
+		FlushWindow: cfg.WSFlushWindow,
+		Logger:      log,
+	}
+	var err error
+	if cfg.RedisUseTLS {
+		feed.TLS, err = redisTLS(cfg)
+	}
+	return feed, err
+}

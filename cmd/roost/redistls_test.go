@@ -1,0 +1,135 @@
+package main
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/roosttest"
+	"roost/redisfeed/redistest"
+)
+
+// TestRedisOverTLS has a redis-server that wants certificates, and every way in which the files can be wrong for it:
+// the log and /health say which variable to look at.
+func TestRedisOverTLS(t *testing.T) {
+	t.Parallel()
+	ours, other := redistest.NewAuthority(t), redistest.NewAuthority(t)
+	redis := redistest.StartTLS(t, redistest.TLS{Authority: ours, Shown: ours.Issue("redis.example"), Clients: true})
+	own, strange := ours.Issue("roost"), other.Issue("roost")
+	right := roosttest.Env{
+		"REDIS_USE_TLS": "true", "REDIS_TLS_CA_FILE": ours.File, "REDIS_TLS_SERVER_NAME": "redis.example",
+		"REDIS_TLS_CERT_FILE": own.File, "REDIS_TLS_KEY_FILE": own.Key,
+	}
+	t.Run("right", func(t *testing.T) {
+		t.Parallel()
+		server := roosttest.Start(t, redis, right)
+		alice := server.Connect("alice")
+		notify(redis, "alice", numbered(1))
+		if got := alice.WaitMessages(1); !strings.HasPrefix(got[0], `{"type":"n","payload":1,`) {
+			t.Errorf("got %q", got)
+		}
+		if h := server.Health(true); h.Code != http.StatusOK {
+			t.Errorf("deep health: %+v", h)
+		}
+	})
+	for _, test := range []struct {
+		name string
+		but  roosttest.Env
+		says string
+	}{
+		{"no certificate", roosttest.Env{"REDIS_TLS_CERT_FILE": "", "REDIS_TLS_KEY_FILE": ""}, "(REDIS_TLS_CERT_FILE, REDIS_TLS_KEY_FILE)"},
+		{
+			"a stranger's certificate", roosttest.Env{"REDIS_TLS_CERT_FILE": strange.File, "REDIS_TLS_KEY_FILE": strange.Key},
+			"(REDIS_TLS_CERT_FILE, REDIS_TLS_KEY_FILE)",
+		},
+		{"wrong authority", roosttest.Env{"REDIS_TLS_CA_FILE": other.File}, "nobody that is trusted signed redis's certificate (REDIS_TLS_CA_FILE)"},
+		{"the system's authorities", roosttest.Env{"REDIS_TLS_CA_FILE": ""}, "nobody that is trusted signed redis's certificate (REDIS_TLS_CA_FILE)"},
+		{"no name", roosttest.Env{"REDIS_TLS_SERVER_NAME": ""}, "redis's certificate is not for 127.0.0.1 (REDIS_TLS_SERVER_NAME)"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			env := roosttest.Env{}
+			for _, from := range []roosttest.Env{right, test.but} {
+				for name, value := range from {
+					env[name] = value
+				}
+			}
+			server := roosttest.Launch(t, redis, env)
+			line := server.WaitLine("redis cannot be reached")
+			if got := line.Text("error"); !strings.Contains(got, test.says) {
+				t.Errorf("the log says %q, want %q in it", got, test.says)
+			}
+			health := waitHealth(t, server, http.StatusServiceUnavailable, "degraded")
+			if !strings.Contains(health.Redis.Error, test.says) {
+				t.Errorf("/health says %q, want %q in it", health.Redis.Error, test.says)
+			}
+		})
+	}
+}
+
+// A certificate that was renewed is shown without a restart.
+func TestRenewedCertificate(t *testing.T) {
+	t.Parallel()
+	ours, other := redistest.NewAuthority(t), redistest.NewAuthority(t)
+	redis := redistest.StartTLS(t, redistest.TLS{Authority: ours, Shown: ours.Issue("127.0.0.1"), Clients: true})
+	shown, renewed := other.Issue("roost"), ours.Issue("roost") // the first is no good
+	server := roosttest.Launch(t, redis, roosttest.Env{
+		"REDIS_USE_TLS": "true", "REDIS_TLS_CA_FILE": ours.File, "REDIS_TLS_CERT_FILE": shown.File, "REDIS_TLS_KEY_FILE": shown.Key,
+	})
+	server.WaitLine("redis cannot be reached")
+	for from, to := range map[string]string{renewed.File: shown.File, renewed.Key: shown.Key} {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.WaitLine("redis feed is subscribed")
+}
+
+// What can't be used is said at the start, with the variable's name.
+func TestTLSFiles(t *testing.T) {
+	t.Parallel()
+	authority := redistest.NewAuthority(t)
+	one, two := authority.Issue("one"), authority.Issue("two")
+	dir := t.TempDir()
+	none, text := filepath.Join(dir, "none"), filepath.Join(dir, "text")
+	if err := os.WriteFile(text, []byte("no PEM"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, authority, cert, key string
+		want                       []string // in the error; none: they can be used
+	}{
+		{name: "right", authority: authority.File, cert: one.File, key: one.Key},
+		{name: "nothing"},
+		{name: "no authority there", authority: none, want: []string{"REDIS_TLS_CA_FILE: ", none, "no such file"}},
+		{name: "authority is a directory", authority: dir, want: []string{"REDIS_TLS_CA_FILE: ", dir, "is a directory"}},
+		{name: "authority is no PEM", authority: text, want: []string{"REDIS_TLS_CA_FILE: ", text, "no certificate in it: PEM is wanted"}},
+		{name: "authority is a key", authority: one.Key, want: []string{"REDIS_TLS_CA_FILE: ", "no certificate in it"}},
+		{name: "no certificate there", cert: none, key: one.Key, want: []string{"REDIS_TLS_CERT_FILE: ", none, "no such file"}},
+		{name: "no key there", cert: one.File, key: none, want: []string{"REDIS_TLS_KEY_FILE: ", none, "no such file"}},
+		{name: "certificate is no PEM", cert: text, key: one.Key, want: []string{"REDIS_TLS_CERT_FILE, REDIS_TLS_KEY_FILE: ", text, "PEM"}},
+		{name: "key is no PEM", cert: one.File, key: text, want: []string{"REDIS_TLS_CERT_FILE, REDIS_TLS_KEY_FILE: ", text, "PEM"}},
+		{name: "another's key", cert: one.File, key: two.Key, want: []string{"REDIS_TLS_CERT_FILE, REDIS_TLS_KEY_FILE: ", "does not match"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := feedConfig(config.Config{
+				RedisUseTLS: true, RedisTLSCAFile: test.authority, RedisTLSCertFile: test.cert, RedisTLSKeyFile: test.key,
+			}, nil)
+			if len(test.want) == 0 {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			for _, want := range test.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("got %v, want %q in it", err, want)
+				}
+			}
+		})
+	}
+}
