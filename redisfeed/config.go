@@ -15,13 +15,21 @@ const (
 	DefaultHeartbeatTimeout  = 8 * time.Second
 )
 
-// Config says which Redis to use and how patiently. Only Addr is required.
+// Config says which Redis to use and how patiently. Only Addr is required, or Sentinels and MasterName.
 type Config struct {
-	Addr     string // host:port, or the path of a Unix socket
+	Addr     string // host:port, or the path of a Unix socket. Empty with Sentinels
 	Username string // of the Redis ACL; empty is the default user
 	Password string
 	DB       int         // selected on every connection; pub/sub does not depend on it
-	TLS      *tls.Config // nil: no TLS. An empty ServerName is taken from Addr
+	TLS      *tls.Config // nil: no TLS. An empty ServerName is taken from the address. For the sentinels too
+
+	// Sentinels are asked where the master called MasterName is: host:port of each. They have a user and a password of
+	// their own, or none.
+
+	Sentinels        []string
+	MasterName       string
+	SentinelUsername string
+	SentinelPassword string
 
 	// The pool of ordinary connections, which publish. The subscription is not in it.
 
@@ -73,8 +81,12 @@ func (c Config) withDefaults() (Config, error) {
 
 func (c Config) check() error {
 	switch {
-	case c.Addr == "":
+	case c.Addr == "" && len(c.Sentinels) == 0:
 		return errors.New("redisfeed: Addr is empty")
+	case c.Addr != "" && len(c.Sentinels) > 0:
+		return errors.New("redisfeed: there are both Addr and Sentinels")
+	case c.MasterName == "" && len(c.Sentinels) > 0:
+		return errors.New("redisfeed: MasterName is empty (REDIS_MASTER_NAME)")
 	case c.MaxAttempts < 0:
 		return fmt.Errorf("redisfeed: MaxAttempts %d is negative", c.MaxAttempts)
 	case c.RetryDelay < 0:

@@ -52,6 +52,16 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	return d.secure(ctx, conn, addr)
 }
 
+// within is dial that ends with life.
+func (d *dialer) within(life context.Context) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(life, cancel)()
+		return d.dial(ctx, network, addr)
+	}
+}
+
 // wrap puts the layers of a subscription's socket around it.
 func (f *feedSocket) wrap(conn net.Conn) (net.Conn, error) {
 	thread, err := newThreadConn(conn, f.silence)

@@ -14,6 +14,8 @@ var (
 	// user's permissions. Waiting does not mend it, but a rotated password does, so it is retried like the rest.
 	ErrAuth = errors.New("redis refuses us")
 
+	errNoMaster  = errors.New("no sentinel says where the master is")
+	errMoved     = errors.New("the sentinels name another master")
 	errSilent    = errors.New("nothing came from redis")
 	errSlow      = errors.New("redis did not confirm the subscription in time")
 	errHungUp    = errors.New("redis closed the connection at once, as it does with too many clients (its maxclients)")

@@ -1,6 +1,7 @@
 package redisfeed
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -30,11 +31,14 @@ type Feed struct {
 	beat      *heartbeat
 	monitor   *monitor
 
-	ran atomic.Bool // Run was called
+	ran    atomic.Bool            // Run was called
+	target atomic.Pointer[target] // Run's goroutine writes it, before each attempt
+	moved  chan struct{}          // capacity 1: the master has moved, do not wait for the next attempt
 
 	// Owned by Run's goroutine.
 
 	retry retry
+	at    master    // of the latest attempt; its name before the first
 	again bool      // a link was up before
 	woke  time.Time // when the last read returned; zero once what it brought is done
 
@@ -63,6 +67,8 @@ func New(cfg Config, sink Sink) (*Feed, error) {
 		publisher: publisher,
 		beat:      newHeartbeat(cfg.HeartbeatInterval),
 		monitor:   newMonitor(time.Now()),
+		at:        master{addr: cmp.Or(cfg.Addr, cfg.MasterName)},
+		moved:     make(chan struct{}, 1),
 		retry:     retry{max: cfg.MaxAttempts, delay: cfg.RetryDelay},
 	}, nil
 }
@@ -77,6 +83,7 @@ func (f *Feed) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { f.beat.run(ctx, f.sendBeat) })
+	wg.Go(func() { f.follow(ctx) })
 	wg.Go(func() {
 		<-ctx.Done()
 		_ = f.publisher.Close()

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -17,9 +17,20 @@ const ChannelPrefix = "user_noti:"
 const ControlPrefix = "user_ctl:"
 
 // Publisher publishes notifications on a pool of ordinary connections. Any goroutine may use it.
+//
+// With Sentinel it asks where the master is before it publishes for the first time, and again after it has failed. That
+// a master is none any more, and takes what is published all the same, is noticed by a Feed only, for its own Publisher.
 type Publisher struct {
-	client *redis.Client
-	cancel context.CancelFunc // ends dials that go-redis started without a context of ours
+	cfg       Config
+	sentinels *sentinels // nil without Sentinel
+	life      context.Context
+	cancel    context.CancelFunc // ends life, and so dials that go-redis started without a context of ours
+
+	mu     sync.Mutex    // guards the rest; held for assignments only
+	client *redis.Client // nil before the master is known, and once closed
+	at     string        // its address
+	unsure bool          // the last publish failed
+	closed bool
 }
 
 // NewPublisher returns a Publisher for the Redis of cfg. It does not wait for a connection. Of cfg it uses what
@@ -29,8 +40,64 @@ func NewPublisher(cfg Config) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	life, cancel := context.WithCancel(context.Background())
-	return &Publisher{client: redis.NewClient(poolOptions(life, cfg)), cancel: cancel}, nil
+	p := &Publisher{cfg: cfg}
+	p.life, p.cancel = context.WithCancel(context.Background())
+	if p.sentinels = newSentinels(p.life, cfg); p.sentinels == nil {
+		p.use(master{addr: cfg.Addr})
+	}
+	return p, nil
+}
+
+// use publishes on another Redis from now on. What is under way on the one before fails.
+func (p *Publisher) use(m master) {
+	if old := p.swap(m); old != nil {
+		_ = old.Close()
+	}
+}
+
+// swap puts a client for m in the place of the one that it returns, which is nil where nothing changes.
+func (p *Publisher) swap(m master) (old *redis.Client) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unsure = false
+	if p.closed || m.addr == p.at {
+		return nil
+	}
+	cfg := p.cfg
+	cfg.Addr = m.addr
+	old, p.client, p.at = p.client, redis.NewClient(poolOptions(p.life, cfg)), m.addr
+	return old
+}
+
+// addr is the Redis that is published on; empty while it is not known.
+func (p *Publisher) addr() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.at
+}
+
+// pool is the client to publish with.
+func (p *Publisher) pool(ctx context.Context) (*redis.Client, error) {
+	p.mu.Lock()
+	client, unsure, closed := p.client, p.unsure, p.closed
+	p.mu.Unlock()
+	switch {
+	case closed:
+		return nil, redis.ErrClosed
+	case client != nil && (!unsure || p.sentinels == nil):
+		return client, nil
+	}
+	m, err := p.sentinels.master(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.use(m)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.client == nil { // closed meanwhile
+		return nil, redis.ErrClosed
+	}
+	return p.client, nil
 }
 
 // Publish publishes a payload for a user and returns how many subscribers Redis handed it to: the number of Roost
@@ -46,8 +113,15 @@ func (p *Publisher) PublishControl(ctx context.Context, user, command string) (r
 }
 
 func (p *Publisher) publish(ctx context.Context, channel, payload string) (int64, error) {
-	n, err := p.client.Publish(ctx, channel, payload).Result()
+	client, err := p.pool(ctx)
 	if err != nil {
+		return 0, fmt.Errorf("redis publish: %w", err)
+	}
+	n, err := client.Publish(ctx, channel, payload).Result()
+	if err != nil {
+		p.mu.Lock()
+		p.unsure = true
+		p.mu.Unlock()
 		return 0, fmt.Errorf("redis publish: %w", explain(err))
 	}
 	return n, nil
@@ -56,7 +130,17 @@ func (p *Publisher) publish(ctx context.Context, channel, payload string) (int64
 // Close closes the connections; publishing fails from then on, also what is under way. Further calls do nothing.
 func (p *Publisher) Close() error {
 	p.cancel()
-	if err := p.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
+	p.mu.Lock()
+	client := p.client
+	p.client, p.closed = nil, true
+	p.mu.Unlock()
+	if p.sentinels != nil {
+		p.sentinels.close()
+	}
+	if client == nil {
+		return nil
+	}
+	if err := client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return fmt.Errorf("close redis connections: %w", err)
 	}
 	return nil
@@ -66,12 +150,7 @@ func (p *Publisher) Close() error {
 func poolOptions(life context.Context, cfg Config) *redis.Options {
 	o := baseOptions(cfg)
 	d := &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout}
-	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(life, cancel)()
-		return d.dial(ctx, network, addr)
-	}
+	o.Dialer = d.within(life)
 	o.ContextTimeoutEnabled = true
 	o.MaxRetries = orNone(cfg.MaxRetries)
 	o.MinIdleConns = cfg.MinIdleConns

@@ -22,7 +22,7 @@ func (f *Feed) runLinks(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !pause(ctx, wait) {
+		if !f.pause(ctx, wait) {
 			break
 		}
 	}
@@ -32,8 +32,17 @@ func (f *Feed) runLinks(ctx context.Context) error {
 
 // runLink runs a link until it ends, which it always does with an error. wasUp is false when it never was confirmed.
 func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
-	l := newLink(ctx, f.cfg, f.flush, f.arrived)
+	at, err := f.findMaster(ctx)
+	if err != nil {
+		return false, err
+	}
+	f.at = at
+	cfg := f.cfg
+	cfg.Addr = at.addr
+	l := newLink(ctx, cfg, f.flush, f.arrived)
 	defer l.close()
+	f.target.Store(&target{at, l})
+	f.publisher.use(at)
 	defer f.flush() // what came before a reply that ends the link
 	if err := l.subscribe(f.beat.channel); err != nil {
 		return false, err
@@ -99,9 +108,9 @@ func (f *Feed) linkUp() {
 	if f.again {
 		f.tellGap(now.Add(-gone))
 		f.cfg.Logger.Warn("redis feed is subscribed again, what was published meanwhile is lost",
-			"addr", f.cfg.Addr, "gone", gone.Round(time.Millisecond), "gaps", f.monitor.status().Gaps)
+			"addr", f.at.addr, "gone", gone.Round(time.Millisecond), "gaps", f.monitor.status().Gaps)
 	} else {
-		f.cfg.Logger.Info("redis feed is subscribed", "addr", f.cfg.Addr)
+		f.cfg.Logger.Info("redis feed is subscribed", "addr", f.at.addr)
 	}
 	f.again = true
 }
@@ -123,12 +132,12 @@ func (f *Feed) linkEnded(wasUp bool, cause error) (wait time.Duration, err error
 	if wasUp {
 		wait = f.retry.lost(now)
 		f.monitor.down(now, cause, 0)
-		f.cfg.Logger.Warn("redis link lost", "addr", f.cfg.Addr, "error", cause, "next_in", wait.Round(time.Millisecond))
+		f.cfg.Logger.Warn("redis link lost", "addr", f.at.addr, "error", cause, "next_in", wait.Round(time.Millisecond))
 		return wait, nil
 	}
 	wait, more := f.retry.failed()
 	f.monitor.down(now, cause, f.retry.failures)
-	attempt := slog.Group("", "addr", f.cfg.Addr, "attempt", f.retry.failures, "of", limit(f.retry.max), "error", cause)
+	attempt := slog.Group("", "addr", f.at.addr, "attempt", f.retry.failures, "of", limit(f.retry.max), "error", cause)
 	if !more {
 		f.cfg.Logger.Error("redis cannot be reached, giving up", attempt)
 		return 0, fmt.Errorf("%w after %d attempts: %w", ErrGaveUp, f.retry.failures, cause)
@@ -156,19 +165,7 @@ func (f *Feed) sendBeat(ctx context.Context) {
 	defer cancel()
 	_, err := f.publisher.publish(ctx, f.beat.channel, f.beat.stamp(time.Now()))
 	if err != nil && !f.beatFailing && !errors.Is(err, redis.ErrClosed) {
-		f.cfg.Logger.Warn("redis heartbeat cannot be published", "addr", f.cfg.Addr, "error", err)
+		f.cfg.Logger.Warn("redis heartbeat cannot be published", "addr", f.publisher.addr(), "error", err)
 	}
 	f.beatFailing = err != nil
-}
-
-// pause waits. It returns false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

@@ -10,13 +10,19 @@ import (
 // feedConfig is redisfeed's part of the configuration. The error names the variable whose file can't be used.
 func feedConfig(cfg config.Config, log *slog.Logger) (redisfeed.Config, error) {
 	feed := redisfeed.Config{
-		Addr: cfg.RedisAddr(), Username: cfg.RedisUsername, Password: cfg.RedisPassword, DB: cfg.RedisDB,
+		Username: cfg.RedisUsername, Password: cfg.RedisPassword, DB: cfg.RedisDB,
 		MaxRetries: cfg.RedisMaxRetries, MinIdleConns: cfg.RedisMinIdleConns,
 		PoolSize: cfg.RedisPoolSize, PoolTimeout: cfg.RedisPoolTimeout,
 		ConnMaxIdleTime: cfg.RedisConnMaxIdleTime, ConnMaxLifetime: cfg.RedisConnMaxLifetime,
 		MaxAttempts: cfg.RedisFeedMaxAttempts, RetryDelay: cfg.RedisFeedRetryDelay,
 		FlushWindow: cfg.WSFlushWindow,
 		Logger:      log,
+	}
+	if cfg.Sentinel() {
+		feed.Sentinels, feed.MasterName = cfg.RedisAddrs, cfg.RedisMasterName
+		feed.SentinelUsername, feed.SentinelPassword = cfg.RedisSentinelUsername, cfg.RedisSentinelPassword
+	} else {
+		feed.Addr = cfg.RedisAddr()
 	}
 	var err error
 	if cfg.RedisUseTLS {

@@ -99,8 +99,9 @@ type output struct {
 }
 
 const (
-	readyLine  = "Ready to accept connections"
-	outputKept = 16 << 10
+	readyLine     = "Ready to accept connections"
+	sentinelReady = "Sentinel ID is"
+	outputKept    = 16 << 10
 )
 
 func newOutput() *output { return &output{ready: make(chan struct{})} }
@@ -110,7 +111,7 @@ func (o *output) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.buf = append(o.buf, b...)
-	if !o.isReady && bytes.Contains(o.buf, []byte(readyLine)) {
+	if !o.isReady && (bytes.Contains(o.buf, []byte(readyLine)) || bytes.Contains(o.buf, []byte(sentinelReady))) {
 		o.isReady = true
 		close(o.ready)
 	}

@@ -32,6 +32,7 @@ type Server struct {
 	binary string
 	args   []string // of the caller
 	tls    *TLS     // nil: none
+	conf   string   // a sentinel's configuration; empty for a server
 	port   int
 	proc   *process // nil while killed
 	client *redis.Client
@@ -181,6 +182,9 @@ func (s *Server) allArgs() []string {
 	ports := []string{"--port", strconv.Itoa(s.port)}
 	if s.tls != nil {
 		ports = append([]string{"--port", "0", "--tls-port", strconv.Itoa(s.port)}, s.tls.args()...)
+	}
+	if s.conf != "" {
+		return slices.Concat([]string{s.conf, "--bind", host, "--dir", s.t.TempDir()}, ports, []string{"--sentinel"})
 	}
 	return slices.Concat([]string{
 		"--bind", host, "--save", "", "--appendonly", "no", "--dir", s.t.TempDir(), "--daemonize", "no",

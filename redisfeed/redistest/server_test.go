@@ -119,3 +119,23 @@ func TestOutputFindsTheReadyLineAcrossWrites(t *testing.T) {
 		t.Errorf("keeps %d bytes", n)
 	}
 }
+
+func TestTrio(t *testing.T) {
+	t.Parallel()
+	tr := StartTrio(t, nil)
+	tr.AwaitMaster(tr.Master)
+	tr.AwaitReplica(tr.Replica)
+	tr.Master.Kill()
+	tr.AwaitMaster(tr.Replica)
+	tr.Master.Restart()
+	tr.AwaitReplica(tr.Master)
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	a := NewAuthority(t)
+	s := StartTLS(t, TLS{Authority: a, Shown: a.Issue("127.0.0.1"), Clients: true})
+	if !answers(s, startLimit) {
+		t.Error("does not answer")
+	}
+}

@@ -1,0 +1,77 @@
+package redisfeed
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// target is what Run's goroutine is connected to, or trying to connect to.
+type target struct {
+	master
+	link *link
+}
+
+// findMaster says where to connect to, after asking the sentinels if there are any.
+func (f *Feed) findMaster(ctx context.Context) (master, error) {
+	if f.publisher.sentinels == nil {
+		return master{addr: f.cfg.Addr}, nil
+	}
+	return f.publisher.sentinels.master(ctx)
+}
+
+// follow asks the sentinels every interval whether the master is still the same, until ctx ends. A link to the one that
+// was looks well for ever: a replica takes PUBLISH, and so its heartbeat comes back.
+func (f *Feed) follow(ctx context.Context) {
+	if f.publisher.sentinels == nil {
+		return
+	}
+	tick := time.NewTicker(f.cfg.HeartbeatInterval)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now, err := f.publisher.sentinels.master(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			f.moveTo(now)
+		} else if !failing {
+			f.cfg.Logger.Warn("redis sentinels do not say where the master is, a failover would not be noticed", "error", err)
+		}
+		failing = err != nil
+	}
+}
+
+// moveTo ends the link if it is to another master, and has the next one made without delay. An answer that is older
+// than the one the link was made with counts for nothing.
+func (f *Feed) moveTo(now master) {
+	t := f.target.Load()
+	if t == nil || t.addr == now.addr || now.epoch < t.epoch {
+		return
+	}
+	f.publisher.use(now)
+	t.link.cancel(fmt.Errorf("%w: %s, and no longer %s", errMoved, now.addr, t.addr))
+	select {
+	case f.moved <- struct{}{}:
+	default:
+	}
+}
+
+// pause waits for a while, or until the master has moved. It returns false if ctx ended first.
+func (f *Feed) pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-f.moved:
+	}
+	return ctx.Err() == nil
+}

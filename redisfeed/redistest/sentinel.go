@@ -1,0 +1,136 @@
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// MasterName is how the sentinels of a Trio call their master.
+const MasterName = "roost-test"
+
+// Trio is a master, its replica, and three sentinels that watch them and are quick about it: two of them together make
+// the replica the master, about two seconds after the master is gone.
+type Trio struct {
+	Master, Replica *Server // as they began
+	Sentinels       [3]*Server
+
+	t testing.TB
+}
+
+// StartTrio starts the five, and waits until all sentinels know of each other and of the replica. lines are added to the
+// sentinels' configuration, args to both servers' arguments.
+func StartTrio(t testing.TB, lines []string, args ...string) *Trio {
+	t.Helper()
+	args = append([]string{"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"}, args...)
+	tr := &Trio{t: t, Master: Start(t, args...)}
+	tr.Replica = Start(t, append([]string{"--replicaof", host + " " + strconv.Itoa(tr.Master.Port())}, args...)...)
+	for i := range tr.Sentinels {
+		tr.Sentinels[i] = startSentinel(t, tr.Master, lines)
+	}
+	for _, s := range tr.Sentinels {
+		s.debug("info-period", "300", "publish-period", "200", "ask-period", "300", "ping-period", "200",
+			// Sentinels that stood still for a while do nothing for half a minute, in case their clock was set.
+			"tilt-trigger", "60000", "tilt-period", "1000")
+	}
+	for _, s := range tr.Sentinels {
+		tr.await("a sentinel to know all others", func() bool {
+			about := s.aboutMaster()
+			return about["num-slaves"] == "1" && about["num-other-sentinels"] == "2" && about["flags"] == "master"
+		})
+	}
+	tr.await("the replica to follow", func() bool {
+		info, err := tr.Replica.Client().Info(context.Background(), "replication").Result()
+		return err == nil && strings.Contains(info, "master_link_status:up")
+	})
+	return tr
+}
+
+// Addrs are the sentinels' host:port.
+func (tr *Trio) Addrs() []string {
+	var addrs []string
+	for _, s := range tr.Sentinels {
+		addrs = append(addrs, s.Addr())
+	}
+	return addrs
+}
+
+// AwaitMaster waits until all sentinels that run call s the master.
+func (tr *Trio) AwaitMaster(s *Server) {
+	tr.t.Helper()
+	for _, sentinel := range tr.Sentinels {
+		if sentinel.proc == nil {
+			continue
+		}
+		tr.await("the sentinels to name "+s.Addr(), func() bool {
+			about := sentinel.aboutMaster()
+			return net.JoinHostPort(about["ip"], about["port"]) == s.Addr()
+		})
+	}
+}
+
+// AwaitReplica waits until s follows another.
+func (tr *Trio) AwaitReplica(s *Server) {
+	tr.t.Helper()
+	tr.await(s.Addr()+" to be a replica", func() bool {
+		info, err := s.Client().Info(context.Background(), "replication").Result()
+		return err == nil && strings.Contains(info, "role:slave") && strings.Contains(info, "master_link_status:up")
+	})
+}
+
+// trioLimit is for a machine that is busy with other tests: an election that fails is repeated after some seconds.
+const trioLimit = 60 * time.Second
+
+func (tr *Trio) await(what string, cond func() bool) {
+	tr.t.Helper()
+	deadline := time.NewTimer(trioLimit)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			tr.t.Fatalf("redistest: waited %s for %s", trioLimit, what)
+		}
+	}
+}
+
+// startSentinel starts a sentinel of a trio. It keeps what it knows over a Restart, in its configuration file.
+func startSentinel(t testing.TB, master *Server, lines []string) *Server {
+	t.Helper()
+	text := strings.Join(append([]string{
+		fmt.Sprintf("sentinel monitor %s %s %d 2", MasterName, master.Host(), master.Port()),
+		"sentinel down-after-milliseconds " + MasterName + " 1000",
+		"sentinel failover-timeout " + MasterName + " 3000",
+	}, lines...), "\n") + "\n"
+	path := filepath.Join(t.TempDir(), "sentinel.conf")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatalf("redistest: %v", err)
+	}
+	return begin(t, &Server{conf: path})
+}
+
+// aboutMaster is what a sentinel knows of the master; nothing when it does not answer.
+func (s *Server) aboutMaster() map[string]string {
+	cmd := redis.NewMapStringStringCmd(context.Background(), "SENTINEL", "MASTER", MasterName)
+	_ = s.Client().Process(context.Background(), cmd)
+	return cmd.Val()
+}
+
+// debug sets a sentinel's inner periods, in milliseconds.
+func (s *Server) debug(settings ...any) {
+	s.t.Helper()
+	cmd := redis.NewStatusCmd(context.Background(), append([]any{"SENTINEL", "DEBUG"}, settings...)...)
+	if err := s.Client().Process(context.Background(), cmd); err != nil {
+		s.t.Fatalf("redistest: %v", err)
+	}
+}

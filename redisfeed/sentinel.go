@@ -1,0 +1,146 @@
+package redisfeed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// askLimit is how long sentinels have to say where the master is.
+	askLimit = 2 * time.Second
+	// askMore is how long the others have once one has answered. It may be one that has not heard of a failover yet.
+	askMore = 200 * time.Millisecond
+)
+
+// master is what sentinels say of the master.
+type master struct {
+	addr  string // host:port
+	epoch int64  // number of the failover that made it the master; 0 without Sentinel
+}
+
+// sentinels know where the master is. Any goroutine may ask.
+type sentinels struct {
+	name    string // of the master
+	clients []sentinel
+}
+
+type sentinel struct {
+	addr   string
+	client *redis.SentinelClient
+}
+
+// newSentinels connects to nobody yet; dials end with life. It is nil without Sentinel.
+func newSentinels(life context.Context, cfg Config) *sentinels {
+	if len(cfg.Sentinels) == 0 {
+		return nil
+	}
+	s := &sentinels{name: cfg.MasterName}
+	d := &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout}
+	for _, addr := range cfg.Sentinels {
+		cfg.Addr, cfg.Username, cfg.Password, cfg.DB = addr, cfg.SentinelUsername, cfg.SentinelPassword, 0
+		o := baseOptions(cfg)
+		o.Dialer = d.within(life)
+		o.ContextTimeoutEnabled = true
+		o.MaxRetries = orNone(0) // the next question comes anyway
+		o.PoolSize = 2
+		s.clients = append(s.clients, sentinel{addr, redis.NewSentinelClient(o)})
+	}
+	return s
+}
+
+func (s *sentinels) close() {
+	for _, c := range s.clients {
+		_ = c.client.Close()
+	}
+}
+
+// answer is one sentinel's.
+type answer struct {
+	from   string
+	master master
+	err    error
+}
+
+// master asks all sentinels at once and believes the one that knows of the latest failover, not the one that is the
+// fastest: one that was cut off from the others would send us to a master that nobody publishes on any more. The error
+// says what each of them answered.
+func (s *sentinels) master(ctx context.Context) (master, error) {
+	ctx, cancel := context.WithTimeout(ctx, askLimit)
+	defer cancel()
+	answers := make(chan answer, len(s.clients))
+	for _, c := range s.clients {
+		go func() {
+			m, err := s.ask(ctx, c.client)
+			answers <- answer{c.addr, m, err}
+		}()
+	}
+	var best master
+	failed := errNoMaster
+	for range s.clients {
+		select {
+		case a := <-answers:
+			switch {
+			case a.err != nil:
+				failed = fmt.Errorf("%w; %s: %w", failed, a.from, a.err)
+			case best.addr == "":
+				best = a.master
+				defer time.AfterFunc(askMore, cancel).Stop()
+			case a.master.epoch > best.epoch:
+				best = a.master
+			}
+		case <-ctx.Done():
+		}
+	}
+	if best.addr == "" {
+		return master{}, failed
+	}
+	return best, nil
+}
+
+// ask asks one.
+func (s *sentinels) ask(ctx context.Context, c *redis.SentinelClient) (master, error) {
+	// The epoch comes first. When a failover happens in between, this is the new address with the old epoch, and the
+	// next question puts it right; the other way round the old master would beat the new one.
+	about, err := c.Master(ctx, s.name).Result()
+	if err != nil {
+		return master{}, s.explain(err)
+	}
+	epoch, err := strconv.ParseInt(about["config-epoch"], 10, 64)
+	if err != nil {
+		return master{}, fmt.Errorf("%w: config-epoch %q", errBadReply, about["config-epoch"])
+	}
+	// Not the address that Master says: that is the old one until all replicas follow the new.
+	where, err := c.GetMasterAddrByName(ctx, s.name).Result()
+	if err != nil {
+		return master{}, s.explain(err)
+	}
+	if len(where) != 2 {
+		return master{}, fmt.Errorf("%w: an address of %d parts", errBadReply, len(where))
+	}
+	return master{net.JoinHostPort(where[0], where[1]), epoch}, nil
+}
+
+// explain puts what an operator can do about it in front of a sentinel's own words.
+func (s *sentinels) explain(err error) error {
+	switch text := err.Error(); {
+	case errors.Is(err, redis.Nil), strings.Contains(text, "No such master"):
+		return fmt.Errorf("it knows no master called %q (REDIS_MASTER_NAME): %w", s.name, err)
+	case strings.Contains(text, "unknown command"):
+		return fmt.Errorf("it is no sentinel (REDIS_ADDRS): %w", err)
+	case redis.HasErrorPrefix(err, "NOAUTH"):
+		return fmt.Errorf("%w: it wants a password and none is configured (REDIS_SENTINEL_PASSWORD): %w", ErrAuth, err)
+	case redis.IsAuthError(err):
+		return fmt.Errorf("%w: wrong user name or password (REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD): %w", ErrAuth, err)
+	case redis.IsPermissionError(err):
+		return fmt.Errorf("%w: the sentinel's user lacks a permission, of +sentinel|master +sentinel|get-master-addr-by-name: %w",
+			ErrAuth, err)
+	}
+	return err
+}
