@@ -2,11 +2,13 @@ package redisfeed
 
 import (
 	"context"
+	"crypto/tls"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"roost/redisfeed/redistest"
 )
@@ -85,5 +87,62 @@ func TestFailoverMidTraffic(t *testing.T) {
 		if !strings.Contains(log.String(), line) {
 			t.Errorf("the log does not say %q:\n%s", line, log.String())
 		}
+	}
+}
+
+// A master that hangs keeps its connections: only the sentinels say that there is another. It takes a sentinel with it,
+// as when both were on one host.
+func TestHungMasterIsLeft(t *testing.T) {
+	t.Parallel()
+	tr := redistest.StartTrio(t, nil)
+	var sink collector
+	cfg := watching(tr)
+	cfg.HeartbeatTimeout = time.Hour // so that it is not the silence that ends the link
+	feed := connected(t, cfg, &sink)
+	tr.Master.Pause()
+	tr.Sentinels[0].Pause()
+	waitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	tr.Replica.Publish("user_noti:a", "x")
+	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	tr.Master.Resume()
+	tr.Sentinels[0].Resume()
+	tr.AwaitReplica(tr.Master)
+	tr.Replica.Publish("user_noti:a", "y")
+	waitFor(t, "the next notification", func() bool { return sink.has(notification{"a", "y"}) })
+	if s := feed.Status(); s.Gaps != 1 || len(sink.all()) != 2 {
+		t.Errorf("status %+v, got %q", s, sink.all())
+	}
+}
+
+// A failover that an operator asked for is a gap like any other.
+func TestFailoverOnDemand(t *testing.T) {
+	t.Parallel()
+	ours := redistest.NewAuthority(t)
+	tr := redistest.StartTrio(t, &redistest.TLS{Authority: ours, Shown: ours.Issue("127.0.0.1"), Clients: true})
+	cfg := watching(tr)
+	cfg.TLS = &tls.Config{RootCAs: ours.Roots(), Certificates: pair(t, ours.Issue("roost"))}
+	for _, s := range []*redistest.Server{tr.Master, tr.Replica} {
+		setUser(t, s.Client(), "roost", "on", ">pw", "resetchannels", "&user_noti:*", "&user_ctl:*", "&roost:heartbeat:*",
+			"-@all", "+psubscribe", "+subscribe", "+publish")
+	}
+	for _, s := range tr.Sentinels {
+		setUser(t, s.Client(), "watcher", "on", ">pw2", "-@all", "+sentinel|master", "+sentinel|get-master-addr-by-name")
+	}
+	cfg.Username, cfg.Password, cfg.SentinelUsername, cfg.SentinelPassword = "roost", "pw", "watcher", "pw2"
+	var sink collector
+	feed := connected(t, cfg, &sink)
+	if err := tr.Sentinels[1].Client().Do(t.Context(), "SENTINEL", "FAILOVER", redistest.MasterName).Err(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the feed and its publisher to be on the other", func() bool {
+		return feed.Status().Connected && feed.publisher.addr() == tr.Replica.Addr()
+	})
+	tr.AwaitReplica(tr.Master)
+	waitFor(t, "notifications", func() bool {
+		_, _ = feed.Publish(t.Context(), "a", "x")
+		return sink.has(notification{"a", "x"})
+	})
+	if s := feed.Status(); s.Gaps == 0 {
+		t.Errorf("status %+v", s)
 	}
 }

@@ -26,15 +26,16 @@ type Trio struct {
 	t testing.TB
 }
 
-// StartTrio starts the five, and waits until all sentinels know of each other and of the replica. lines are added to the
-// sentinels' configuration, args to both servers' arguments.
-func StartTrio(t testing.TB, lines []string, args ...string) *Trio {
+// StartTrio starts the five, and waits until all sentinels know of each other and of the replica. All five speak TLS
+// where it says how.
+func StartTrio(t testing.TB, secured *TLS) *Trio {
 	t.Helper()
-	args = append([]string{"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"}, args...)
-	tr := &Trio{t: t, Master: Start(t, args...)}
-	tr.Replica = Start(t, append([]string{"--replicaof", host + " " + strconv.Itoa(tr.Master.Port())}, args...)...)
+	quick := []string{"--repl-diskless-sync-delay", "0"}
+	tr := &Trio{t: t, Master: begin(t, &Server{tls: secured, args: quick})}
+	follow := append([]string{"--replicaof", host, strconv.Itoa(tr.Master.Port())}, quick...)
+	tr.Replica = begin(t, &Server{tls: secured, args: follow})
 	for i := range tr.Sentinels {
-		tr.Sentinels[i] = startSentinel(t, tr.Master, lines)
+		tr.Sentinels[i] = startSentinel(t, tr.Master, secured)
 	}
 	for _, s := range tr.Sentinels {
 		s.debug("info-period", "300", "publish-period", "200", "ask-period", "300", "ping-period", "200",
@@ -105,18 +106,18 @@ func (tr *Trio) await(what string, cond func() bool) {
 }
 
 // startSentinel starts a sentinel of a trio. It keeps what it knows over a Restart, in its configuration file.
-func startSentinel(t testing.TB, master *Server, lines []string) *Server {
+func startSentinel(t testing.TB, master *Server, secured *TLS) *Server {
 	t.Helper()
-	text := strings.Join(append([]string{
+	text := strings.Join([]string{
 		fmt.Sprintf("sentinel monitor %s %s %d 2", MasterName, master.Host(), master.Port()),
 		"sentinel down-after-milliseconds " + MasterName + " 1000",
 		"sentinel failover-timeout " + MasterName + " 3000",
-	}, lines...), "\n") + "\n"
+	}, "\n") + "\n"
 	path := filepath.Join(t.TempDir(), "sentinel.conf")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatalf("redistest: %v", err)
 	}
-	return begin(t, &Server{conf: path})
+	return begin(t, &Server{conf: path, tls: secured})
 }
 
 // aboutMaster is what a sentinel knows of the master; nothing when it does not answer.

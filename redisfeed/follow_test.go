@@ -1,0 +1,177 @@
+package redisfeed
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"roost/redisfeed/redistest"
+)
+
+// fakes starts sentinels that name a master.
+func fakes(t *testing.T, all ...master) []*fakeSentinel {
+	t.Helper()
+	var list []*fakeSentinel
+	for _, m := range all {
+		f := &fakeSentinel{master: m}
+		f.start(t)
+		list = append(list, f)
+	}
+	return list
+}
+
+// believing is a quick Config for what sentinels say.
+func believing(list ...*fakeSentinel) Config {
+	cfg := quick("")
+	cfg.MasterName = "m"
+	for _, f := range list {
+		cfg.Sentinels = append(cfg.Sentinels, f.addr)
+	}
+	return cfg
+}
+
+// A master that was made a replica takes PUBLISH and passes on what its master is told: nothing about it looks wrong.
+// The feed leaves it all the same, at once, and takes what publishes along.
+func TestDemotedMasterIsLeft(t *testing.T) {
+	t.Parallel()
+	one, two := redistest.Start(t), redistest.Start(t, "--repl-diskless-sync-delay", "0")
+	sentinel := fakes(t, master{one.Addr(), 1})[0]
+	var sink collector
+	var log logLines
+	cfg := believing(sentinel)
+	cfg.RetryDelay, cfg.Logger = time.Hour, log.logger() // no reason to wait when there is another master
+	feed := connected(t, cfg, &sink)
+	if err := one.Client().Do(t.Context(), "REPLICAOF", two.Host(), two.Port()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "notifications of the new master through the old", func() bool {
+		two.Publish("user_noti:a", "replicated")
+		return sink.has(notification{"a", "replicated"})
+	})
+	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
+		t.Fatalf("the link ended by itself: %+v", s)
+	}
+	sentinel.say(master{two.Addr(), 2})
+	waitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	if _, err := feed.Publish(t.Context(), "a", "x"); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	for _, s := range []*redistest.Server{one, two} {
+		want := s == two
+		waitFor(t, "all connections to be to the new master", func() bool {
+			clients, err := s.Client().ClientList(t.Context()).Result()
+			return err == nil && strings.Contains(clients, "cmd=publish") == want && strings.Contains(clients, "cmd=psubscribe") == want
+		})
+	}
+	if want := "the sentinels name another master: " + two.Addr() + ", and no longer " + one.Addr(); !strings.Contains(log.String(), want) {
+		t.Errorf("the log does not say %q:\n%s", want, log.String())
+	}
+}
+
+// A sentinel that was cut off from the others says what was, and may be the only one that answers.
+func TestSentinelThatIsBehind(t *testing.T) {
+	t.Parallel()
+	right, wrong := redistest.Start(t), redistest.Start(t)
+	list := fakes(t, master{wrong.Addr(), 4}, master{right.Addr(), 5})
+	cfg := believing(list...)
+	cfg.Sentinels = append(cfg.Sentinels, listen(t), "127.0.0.1:1") // one that hangs, and one that is not there
+	feed := connected(t, cfg, &collector{})
+	waitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
+	list[1].shut()
+	before := list[0].questions()
+	waitFor(t, "the one that is behind to be asked", func() bool { return list[0].questions() > before+3 })
+	if s := feed.Status(); !s.Connected || s.Gaps != 0 || feed.publisher.addr() != right.Addr() {
+		t.Errorf("on %s: %+v", feed.publisher.addr(), s)
+	}
+	list[0].say(master{wrong.Addr(), 6}) // is not behind any more
+	waitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	if feed.publisher.addr() != wrong.Addr() {
+		t.Errorf("on %s", feed.publisher.addr())
+	}
+}
+
+// While no sentinel answers the link stays, and the log says once what is not noticed now.
+func TestSentinelsGone(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	sentinel := fakes(t, master{server.Addr(), 1})[0]
+	var sink collector
+	var log logLines
+	cfg := believing(sentinel)
+	cfg.Logger = log.logger()
+	feed := connected(t, cfg, &sink)
+	sentinel.shut()
+	waitFor(t, "the log to say so", func() bool { return strings.Contains(log.String(), "a failover would not be noticed") })
+	server.Publish("user_noti:a", "x")
+	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
+		t.Errorf("status %+v", s)
+	}
+	if n := strings.Count(log.String(), "would not be noticed"); n != 1 {
+		t.Errorf("said %d times", n)
+	}
+	server.Kill() // and now nobody knows
+	waitFor(t, "the reason", func() bool { return strings.Contains(feed.Status().Err, "no sentinel says where the master is") })
+}
+
+// What sentinels refuse is said, with the variable to look at.
+func TestSentinelsRefuse(t *testing.T) {
+	t.Parallel()
+	tr := redistest.StartTrio(t, nil)
+	sentinel := tr.Sentinels[0]
+	setUser(t, sentinel.Client(), "roost", "on", ">pw", "-@all", "+sentinel|master", "+sentinel|get-master-addr-by-name")
+	setUser(t, sentinel.Client(), "poor", "on", ">pw", "-@all", "+sentinel|master")
+	locked, plain := tr.Sentinels[2], redistest.Start(t)
+	setUser(t, locked.Client(), "default", "resetpass", ">secret")
+	for _, tt := range []struct {
+		name, addr, master, user, password string
+		want                               string // in the error; empty: it works
+		auth                               bool
+	}{
+		{name: "the least that is needed", addr: sentinel.Addr(), user: "roost", password: "pw"},
+		{name: "other master", addr: sentinel.Addr(), master: "other", want: `it knows no master called "other" (REDIS_MASTER_NAME)`},
+		{name: "no password", addr: locked.Addr(), want: "none is configured (REDIS_SENTINEL_PASSWORD)", auth: true},
+		{
+			name: "wrong password", addr: sentinel.Addr(), user: "roost", password: "guess", auth: true,
+			want: "wrong user name or password (REDIS_SENTINEL_USERNAME, REDIS_SENTINEL_PASSWORD)",
+		},
+		{
+			name: "no permission", addr: sentinel.Addr(), user: "poor", password: "pw", auth: true,
+			want: "+sentinel|master +sentinel|get-master-addr-by-name",
+		},
+		{name: "no sentinel", addr: plain.Addr(), want: "it is no sentinel (REDIS_ADDRS)"},
+		{name: "nobody there", addr: "127.0.0.1:1", want: "connection refused"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			cfg := quick("")
+			cfg.Sentinels, cfg.MasterName, cfg.MaxAttempts = []string{tt.addr}, redistest.MasterName, 1
+			if tt.master != "" {
+				cfg.MasterName = tt.master
+			}
+			cfg.SentinelUsername, cfg.SentinelPassword = tt.user, tt.password
+			if tt.want == "" {
+				worksOver(t, cfg)
+				return
+			}
+			feed := run(t, cfg, &collector{})
+			err := feed.wait(t)
+			if !errors.Is(err, errNoMaster) || !strings.Contains(err.Error(), tt.want) || errors.Is(err, ErrAuth) != tt.auth {
+				t.Errorf("Run: %v, want %q", err, tt.want)
+			}
+			if s := feed.Status(); !strings.Contains(s.Err, tt.addr+": ") || !strings.Contains(s.Err, tt.want) {
+				t.Errorf("status says %q", s.Err)
+			}
+			publisher, err := NewPublisher(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer publisher.Close()
+			if _, err := publisher.Publish(t.Context(), "a", "x"); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Publish: %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
