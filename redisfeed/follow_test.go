@@ -70,6 +70,31 @@ func TestDemotedMasterIsLeft(t *testing.T) {
 	}
 }
 
+// What is published on the new master before the feed is there does not come, and lies in the gap that is told.
+func TestGapHoldsWhatTheNewMasterTook(t *testing.T) {
+	t.Parallel()
+	one, two := redistest.Start(t), redistest.Start(t)
+	sentinel := fakes(t, master{one.Addr(), 1})[0]
+	var sink collector
+	cfg := believing(sentinel)
+	gaps := make(chan time.Time, 10)
+	cfg.Gap = func(since time.Time) { gaps <- since }
+	feed := connected(t, cfg, &sink)
+	lost := time.Now()
+	if n := two.Publish("user_noti:a", "lost"); n != 0 {
+		t.Fatalf("%d heard it", n)
+	}
+	sentinel.say(master{two.Addr(), 2})
+	if since := <-gaps; since.After(lost) || lost.Sub(since) > patience {
+		t.Errorf("the gap is since %s, what is lost was published at %s", since, lost)
+	}
+	two.Publish("user_noti:a", "kept")
+	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "kept"}) })
+	if s := feed.Status(); s.Gaps != 1 || len(sink.all()) != 1 || len(gaps) != 0 {
+		t.Errorf("status %+v, got %q, %d more gaps told", s, sink.all(), len(gaps))
+	}
+}
+
 // A sentinel that was cut off from the others says what was, and may be the only one that answers.
 func TestSentinelThatIsBehind(t *testing.T) {
 	t.Parallel()

@@ -111,7 +111,7 @@ func startSentinel(t testing.TB, master *Server, secured *TLS) *Server {
 	text := strings.Join([]string{
 		fmt.Sprintf("sentinel monitor %s %s %d 2", MasterName, master.Host(), master.Port()),
 		"sentinel down-after-milliseconds " + MasterName + " 1000",
-		"sentinel failover-timeout " + MasterName + " 3000",
+		"sentinel failover-timeout " + MasterName + " 2000",
 	}, "\n") + "\n"
 	path := filepath.Join(t.TempDir(), "sentinel.conf")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
