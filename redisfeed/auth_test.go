@@ -63,31 +63,6 @@ func refused(t *testing.T, what string, err error, want, secret string) {
 	}
 }
 
-// The package comment promises that this is enough.
-func TestNarrowACL(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	setUser(t, server.Client(), "roost", "on", ">pw", "resetchannels", "&user_noti:*", "&user_ctl:*", "&roost:heartbeat:*",
-		"-@all", "+psubscribe", "+subscribe", "+publish")
-	setUser(t, server.Client(), "old", "on", ">pw", "resetchannels", "&user_noti:*", "&roost:heartbeat:*", "+@all")
-	setUser(t, server.Client(), "deaf", "on", ">pw", "resetchannels", "&other:*", "+@all")
-
-	cfg := quick(server.Addr())
-	cfg.Username, cfg.Password = "roost", "pw"
-	var sink collector
-	feed := connected(t, cfg, &sink)
-	waitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
-	if _, err := feed.Publish(t.Context(), "a", "x"); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
-
-	for _, user := range []string{"deaf", "old"} {
-		cfg.Username, cfg.MaxAttempts = user, 1
-		refused(t, "Run", run(t, cfg, &sink).wait(t), "&user_noti:* &user_ctl:* &roost:heartbeat:*", "")
-	}
-}
-
 func setUser(t *testing.T, client *redis.Client, args ...any) {
 	t.Helper()
 	if err := client.Do(t.Context(), append([]any{"ACL", "SETUSER"}, args...)...).Err(); err != nil {

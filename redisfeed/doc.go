@@ -14,9 +14,13 @@
 // Lost connections are replaced after the policy in Config; pub/sub keeps nothing for absent subscribers, so
 // each replacement is a gap, counted and logged.
 //
-// The user of the Redis ACL needs +psubscribe, +subscribe and +publish on the channels user_noti:*, user_ctl:*
-// and roost:heartbeat:*.
+// With Config.Sentinels a third goroutine asks the sentinels, as often as there is a heartbeat, who the master is. A link
+// to another is ended: a master that was demoted goes on answering, and its heartbeat comes back.
 //
-// The package does not look into payloads, knows neither connections nor users, does not follow Sentinel or
+// The user of the Redis ACL needs +psubscribe, +subscribe and +publish on the channels user_noti:*, user_ctl:*
+// and roost:heartbeat:*, and +select where Config.DB is not 0; that of sentinels +sentinel|master and
+// +sentinel|get-master-addr-by-name.
+//
+// The package does not look into payloads, knows neither connections nor users, does not follow
 // Cluster, and reads no environment. Apart from cmd it is the only one that imports go-redis.
 package redisfeed

@@ -117,6 +117,24 @@ func TestSentinelThatIsBehind(t *testing.T) {
 	}
 }
 
+// A sentinel whose host is gone holds nobody up for as long as it might have to answer.
+func TestSentinelThatHangs(t *testing.T) {
+	t.Parallel()
+	one := fakes(t, master{"192.0.2.1:6379", 1})[0]
+	cfg := believing(one)
+	cfg.Sentinels = append(cfg.Sentinels, listen(t), listen(t))
+	publisher, err := NewPublisher(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer publisher.Close()
+	start := time.Now()
+	got, err := publisher.sentinels.master(t.Context())
+	if took := time.Since(start); err != nil || got != one.master || took >= askLimit {
+		t.Errorf("got %+v, %v, after %s", got, err, took)
+	}
+}
+
 // While no sentinel answers the link stays, and the log says once what is not noticed now.
 func TestSentinelsGone(t *testing.T) {
 	t.Parallel()
