@@ -83,13 +83,14 @@ func (f *fakeSentinel) answer(command string) string {
 	switch {
 	case strings.HasPrefix(command, "hello"):
 		return "*2\r\n$5\r\nproto\r\n:2\r\n"
-	case f.silent:
-		return ""
 	case strings.HasPrefix(command, "sentinel master "):
+		f.asked++
+		if f.silent {
+			return ""
+		}
 		epoch := fmt.Sprint(f.master.epoch)
 		return fmt.Sprintf("*2\r\n$12\r\nconfig-epoch\r\n$%d\r\n%s\r\n", len(epoch), epoch)
 	case strings.HasPrefix(command, "sentinel get-master-addr-by-name "):
-		f.asked++
 		host, port, _ := net.SplitHostPort(f.master.addr)
 		return fmt.Sprintf("*2\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", len(host), host, len(port), port)
 	}

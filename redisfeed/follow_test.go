@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"roost/redisfeed/redistest"
 )
 
@@ -52,20 +54,28 @@ func TestDemotedMasterIsLeft(t *testing.T) {
 	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
 		t.Fatalf("the link ended by itself: %+v", s)
 	}
+	old, err := feed.publisher.pool(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	sentinel.say(master{two.Addr(), 2})
 	waitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
 	if _, err := feed.Publish(t.Context(), "a", "x"); err != nil {
 		t.Fatal(err)
 	}
 	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	if err := old.Ping(t.Context()).Err(); !errors.Is(err, redis.ErrClosed) {
+		t.Errorf("what published on the old master: %v, want it closed", err)
+	}
 	for _, s := range []*redistest.Server{one, two} {
 		want := s == two
-		waitFor(t, "all connections to be to the new master", func() bool {
+		waitFor(t, "the subscription to be on the new master", func() bool {
 			clients, err := s.Client().ClientList(t.Context()).Result()
-			return err == nil && strings.Contains(clients, "cmd=publish") == want && strings.Contains(clients, "cmd=psubscribe") == want
+			return err == nil && strings.Contains(clients, "cmd=psubscribe") == want
 		})
 	}
-	if want := "the sentinels name another master: " + two.Addr() + ", and no longer " + one.Addr(); !strings.Contains(log.String(), want) {
+	want := "the sentinels name another master: " + two.Addr() + ", and no longer " + one.Addr()
+	if !strings.Contains(log.String(), want) {
 		t.Errorf("the log does not say %q:\n%s", want, log.String())
 	}
 }
@@ -132,6 +142,37 @@ func TestSentinelThatHangs(t *testing.T) {
 	got, err := publisher.sentinels.master(t.Context())
 	if took := time.Since(start); err != nil || got != one.master || took >= askLimit {
 		t.Errorf("got %+v, %v, after %s", got, err, took)
+	}
+}
+
+// Close waits for nobody who does not answer, and leaves no goroutine behind.
+func TestCloseWhileSentinelsAreAsked(t *testing.T) {
+	t.Parallel()
+	list := fakes(t, master{}, master{})
+	list[0].shut()
+	list[1].shut()
+	publisher, err := NewPublisher(believing(list...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan error, 1)
+	go func() {
+		_, err := publisher.Publish(t.Context(), "a", "x")
+		asked <- err
+	}()
+	waitFor(t, "both to be asked", func() bool { return list[0].questions() > 0 && list[1].questions() > 0 })
+	start := time.Now()
+	if err := publisher.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took >= askLimit {
+		t.Errorf("closed after %s", took)
+	}
+	if err := <-asked; err == nil {
+		t.Error("published on nothing")
+	}
+	if _, err := publisher.Publish(t.Context(), "a", "x"); !errors.Is(err, redis.ErrClosed) {
+		t.Errorf("after Close: %v", err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -29,6 +30,10 @@ type master struct {
 type sentinels struct {
 	name    string // of the master
 	clients []sentinel
+
+	mu     sync.Mutex // guards closed, and that nobody asks from then on
+	closed bool
+	asking sync.WaitGroup // goroutines that wait for an answer
 }
 
 type sentinel struct {
@@ -55,10 +60,32 @@ func newSentinels(life context.Context, cfg Config) *sentinels {
 	return s
 }
 
+// close ends what is asked, and waits for that. Further calls do nothing.
 func (s *sentinels) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	for _, c := range s.clients {
 		_ = c.client.Close()
 	}
+	s.asking.Wait()
+}
+
+// start asks all; each answer comes once.
+func (s *sentinels) start(ctx context.Context) (<-chan answer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, redis.ErrClosed
+	}
+	answers := make(chan answer, len(s.clients))
+	for _, c := range s.clients {
+		s.asking.Go(func() {
+			m, err := s.ask(ctx, c.client)
+			answers <- answer{c.addr, m, err}
+		})
+	}
+	return answers, nil
 }
 
 // answer is one sentinel's.
@@ -74,12 +101,9 @@ type answer struct {
 func (s *sentinels) master(ctx context.Context) (master, error) {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	answers := make(chan answer, len(s.clients))
-	for _, c := range s.clients {
-		go func() {
-			m, err := s.ask(ctx, c.client)
-			answers <- answer{c.addr, m, err}
-		}()
+	answers, err := s.start(ctx)
+	if err != nil {
+		return master{}, err
 	}
 	var best master
 	failed := errNoMaster

@@ -83,7 +83,8 @@ func TestFailoverMidTraffic(t *testing.T) {
 	if s := feed.Status(); s.Gaps != 1 || s.Reconnects != 1 || s.Attempts != 0 || s.Err != "" {
 		t.Errorf("status %+v, log:\n%s", s, log.String())
 	}
-	for _, line := range []string{"addr=" + tr.Master.Addr(), "redis link lost", "subscribed again", "addr=" + tr.Replica.Addr(), "gaps=1"} {
+	from, to := "addr="+tr.Master.Addr(), "addr="+tr.Replica.Addr()
+	for _, line := range []string{from, "redis link lost", "subscribed again", to, "gaps=1"} {
 		if !strings.Contains(log.String(), line) {
 			t.Errorf("the log does not say %q:\n%s", line, log.String())
 		}

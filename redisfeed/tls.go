@@ -1,6 +1,7 @@
 package redisfeed
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 )
 
 // secure puts TLS on a socket that is connected to addr, and closes it if it fails.
@@ -37,12 +39,12 @@ func (d *dialer) secure(ctx context.Context, conn net.Conn, addr string) (net.Co
 // breaks the connection in a way that says nothing.
 func firstAnswer(ctx context.Context, conn *tls.Conn) error {
 	defer context.AfterFunc(ctx, func() { conn.NetConn().Close() })()
-	_, written := io.WriteString(conn, "PING\r\n")
+	// Whether this works says nothing: what the server said before it closed can be read all the same.
+	_, _ = io.WriteString(conn, "*1\r\n$4\r\nPING\r\n")
 	var b [1]byte
 	for range maxFirstAnswer {
-		// What the server said before it closed can be read even when writing failed.
 		if _, err := conn.Read(b[:]); err != nil {
-			return errors.Join(context.Cause(ctx), err, written)
+			return cmp.Or(context.Cause(ctx), err)
 		}
 		if b[0] == '\n' {
 			return nil
@@ -74,7 +76,7 @@ func explainTLS(err error, serverName string) error {
 		return fmt.Errorf("what answers on this port speaks no TLS (REDIS_PORT, REDIS_USE_TLS): %w", err)
 	case errors.Is(err, context.DeadlineExceeded): // a Redis without TLS waits for the end of a line
 		return fmt.Errorf("no answer, as from a port that speaks no TLS (REDIS_PORT, REDIS_USE_TLS): %w", err)
-	case errors.As(err, &remote) && remote.Op == "remote error":
+	case errors.As(err, &remote) && remote.Op == "remote error" && !strings.Contains(err.Error(), "protocol version"):
 		return fmt.Errorf("redis refuses our certificate, or that we have none (REDIS_TLS_CERT_FILE, REDIS_TLS_KEY_FILE): %w", err)
 	}
 	return err

@@ -110,7 +110,7 @@ func startSentinel(t testing.TB, master *Server, secured *TLS) *Server {
 	t.Helper()
 	text := strings.Join([]string{
 		fmt.Sprintf("sentinel monitor %s %s %d 2", MasterName, master.Host(), master.Port()),
-		"sentinel down-after-milliseconds " + MasterName + " 1000",
+		"sentinel down-after-milliseconds " + MasterName + " 1500",
 		"sentinel failover-timeout " + MasterName + " 2000",
 	}, "\n") + "\n"
 	path := filepath.Join(t.TempDir(), "sentinel.conf")
