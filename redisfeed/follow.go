@@ -17,7 +17,7 @@ func (f *Feed) findMaster(ctx context.Context) (master, error) {
 	if f.publisher.sentinels == nil {
 		return master{addr: f.cfg.Addr}, nil
 	}
-	return f.publisher.sentinels.master(ctx)
+	return f.publisher.sentinels.master(ctx, f.at.addr)
 }
 
 // follow asks the sentinels every interval whether the master is still the same, until ctx ends. A link to the one that
@@ -35,12 +35,16 @@ func (f *Feed) follow(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		now, err := f.publisher.sentinels.master(ctx)
+		t := f.target.Load()
+		if t == nil {
+			continue // the first attempt asks for itself
+		}
+		now, err := f.publisher.sentinels.master(ctx, t.addr)
 		if ctx.Err() != nil {
 			return
 		}
 		if err == nil {
-			f.moveTo(now)
+			f.moveTo(now, t)
 		} else if !failing {
 			f.cfg.Logger.Warn("redis sentinels do not say where the master is, a failover would not be noticed", "error", err)
 		}
@@ -48,11 +52,10 @@ func (f *Feed) follow(ctx context.Context) {
 	}
 }
 
-// moveTo ends the link if it is to another master, and has the next one made without delay. An answer that is older
-// than the one the link was made with counts for nothing.
-func (f *Feed) moveTo(now master) {
-	t := f.target.Load()
-	if t == nil || t.addr == now.addr || now.epoch < t.epoch {
+// moveTo ends t if it is a link to another master, and has the next one made without delay. An answer that is older than
+// the one the link was made with counts for nothing.
+func (f *Feed) moveTo(now master, t *target) {
+	if t.addr == now.addr || now.epoch < t.epoch || t != f.target.Load() {
 		return
 	}
 	f.publisher.use(now)

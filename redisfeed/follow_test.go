@@ -127,6 +127,18 @@ func TestSentinelThatIsBehind(t *testing.T) {
 	}
 }
 
+// Sentinels that name the same failover's master in different ways do not make the feed go back and forth.
+func TestSentinelsThatDisagree(t *testing.T) {
+	t.Parallel()
+	one, two := redistest.Start(t), redistest.Start(t)
+	list := fakes(t, master{one.Addr(), 1}, master{two.Addr(), 1})
+	feed := connected(t, believing(list...), &collector{})
+	waitFor(t, "both to be asked often", func() bool { return list[0].questions() > 20 && list[1].questions() > 20 })
+	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
+		t.Errorf("status %+v", s)
+	}
+}
+
 // A sentinel whose host is gone holds nobody up for as long as it might have to answer.
 func TestSentinelThatHangs(t *testing.T) {
 	t.Parallel()
@@ -139,7 +151,7 @@ func TestSentinelThatHangs(t *testing.T) {
 	}
 	defer publisher.Close()
 	start := time.Now()
-	got, err := publisher.sentinels.master(t.Context())
+	got, err := publisher.sentinels.master(t.Context(), "")
 	if took := time.Since(start); err != nil || got != one.master || took >= askLimit {
 		t.Errorf("got %+v, %v, after %s", got, err, took)
 	}

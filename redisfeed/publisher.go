@@ -87,7 +87,7 @@ func (p *Publisher) pool(ctx context.Context) (*redis.Client, error) {
 	case client != nil && (!unsure || p.sentinels == nil):
 		return client, nil
 	}
-	m, err := p.sentinels.master(ctx)
+	m, err := p.sentinels.master(ctx, p.addr())
 	if err != nil {
 		return nil, err
 	}

@@ -96,9 +96,10 @@ type answer struct {
 }
 
 // master asks all sentinels at once and believes the one that knows of the latest failover, not the one that is the
-// fastest: one that was cut off from the others would send us to a master that nobody publishes on any more. The error
-// says what each of them answered.
-func (s *sentinels) master(ctx context.Context) (master, error) {
+// fastest: one that was cut off from the others would send us to a master that nobody publishes on any more. Where they
+// disagree about the same failover, as when some say names and others addresses, current stays. The error says what
+// each of them answered.
+func (s *sentinels) master(ctx context.Context, current string) (master, error) {
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
 	answers, err := s.start(ctx)
@@ -106,6 +107,7 @@ func (s *sentinels) master(ctx context.Context) (master, error) {
 		return master{}, err
 	}
 	var best master
+	var enough <-chan time.Time // from the first answer on
 	failed := errNoMaster
 	for range s.clients {
 		select {
@@ -114,12 +116,12 @@ func (s *sentinels) master(ctx context.Context) (master, error) {
 			case a.err != nil:
 				failed = fmt.Errorf("%w; %s: %w", failed, a.from, a.err)
 			case best.addr == "":
-				best = a.master
-				defer time.AfterFunc(askMore, cancel).Stop()
-			case a.master.epoch > best.epoch:
+				best, enough = a.master, time.After(askMore)
+			case a.master.epoch > best.epoch, a.master.epoch == best.epoch && a.master.addr == current:
 				best = a.master
 			}
-		case <-ctx.Done():
+		case <-enough:
+			return best, nil
 		}
 	}
 	if best.addr == "" {
