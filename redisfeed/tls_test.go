@@ -140,7 +140,8 @@ func TestRedisWithTLS(t *testing.T) {
 		},
 		{name: "address instead of name", addr: named, want: "redis's certificate is not for 127.0.0.1 (REDIS_TLS_SERVER_NAME)"},
 		{name: "expired", addr: late, want: "redis's certificate has expired"},
-		{name: "no TLS there", addr: redistest.Start(t).Addr(), want: "no answer, as from a port that speaks no TLS (REDIS_PORT, REDIS_USE_TLS)"},
+		{name: "no TLS there", addr: redistest.Start(t).Addr(),
+			want: "no answer, as from a port that speaks no TLS (REDIS_PORT, REDIS_USE_TLS)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
