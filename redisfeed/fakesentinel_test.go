@@ -14,9 +14,10 @@ type fakeSentinel struct {
 	addr string
 
 	mu     sync.Mutex // guards the rest
-	master master
-	silent bool
-	asked  int
+	master  master
+	silent  bool
+	refuses bool
+	asked   int
 
 	wg sync.WaitGroup
 }
@@ -28,7 +29,14 @@ func (f *fakeSentinel) say(m master) {
 	f.master = m
 }
 
-// shut makes it answer nothing, and takes back what it said.
+// refuse makes it answer with an error.
+func (f *fakeSentinel) refuse() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuses = true
+}
+
+// shut makes it answer nothing.
 func (f *fakeSentinel) shut() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -87,6 +95,9 @@ func (f *fakeSentinel) answer(command string) string {
 		f.asked++
 		if f.silent {
 			return ""
+		}
+		if f.refuses {
+			return "-ERR not now\r\n"
 		}
 		epoch := fmt.Sprint(f.master.epoch)
 		return fmt.Sprintf("*2\r\n$12\r\nconfig-epoch\r\n$%d\r\n%s\r\n", len(epoch), epoch)

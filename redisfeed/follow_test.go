@@ -198,8 +198,10 @@ func TestSentinelsGone(t *testing.T) {
 	cfg := believing(sentinel)
 	cfg.Logger = log.logger()
 	feed := connected(t, cfg, &sink)
-	sentinel.shut()
+	sentinel.refuse()
 	waitFor(t, "the log to say so", func() bool { return strings.Contains(log.String(), "a failover would not be noticed") })
+	before := sentinel.questions()
+	waitFor(t, "more questions", func() bool { return sentinel.questions() > before+5 })
 	server.Publish("user_noti:a", "x")
 	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 	if s := feed.Status(); !s.Connected || s.Gaps != 0 {

@@ -70,6 +70,10 @@ func TestWrongValues(t *testing.T) {
 		{"WS_PROXY_PROTOCOL", "v2", "true or false"},
 		{"REDIS_PORT", "tcp://10.0.0.1:6379", "REDIS_PORT"},
 		{"REDIS_USE_TLS", "perhaps", "REDIS_USE_TLS"},
+		{"REDIS_ADDRS", "10.0.0.1:26379", "want REDIS_MASTER_NAME beside it"},
+		{"REDIS_ADDRS", "10.0.0.1", "host:port"},
+		{"REDIS_MASTER_NAME", "mymaster", "want REDIS_ADDRS beside it"},
+		{"REDIS_TLS_CA_FILE", "ca.pem", "want REDIS_USE_TLS=true beside it"},
 		{"REDIS_FEED_MAX_ATTEMPTS", "-1", "REDIS_FEED_MAX_ATTEMPTS"},
 		{"JWT_SECRET_KEY", "", "JWT_SECRET_KEY"},
 		{"JWT_SECRET_KEY", "", "or JWT_PUBLIC_KEY_FILE or JWT_JWKS_URL"},
@@ -84,6 +88,29 @@ func TestWrongValues(t *testing.T) {
 			t.Parallel()
 			env := roosttest.ServerEnv(noRedis{}, roosttest.Env{test.variable: test.value})
 			checkRefusesToStart(t, env, test.variable, test.says)
+		})
+	}
+}
+
+func TestWrongTLSFiles(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		env  roosttest.Env
+		says []string
+	}{
+		{roosttest.Env{"REDIS_TLS_CA_FILE": "/no/such/file"}, []string{"REDIS_TLS_CA_FILE", "no such file"}},
+		{roosttest.Env{"REDIS_TLS_CA_FILE": "startup_test.go"}, []string{"REDIS_TLS_CA_FILE", "PEM is wanted"}},
+		{roosttest.Env{"REDIS_TLS_CERT_FILE": "a.pem"}, []string{"REDIS_TLS_KEY_FILE", "set it together with REDIS_TLS_CERT_FILE"}},
+		{
+			roosttest.Env{"REDIS_TLS_CERT_FILE": "/no/such/file", "REDIS_TLS_KEY_FILE": "startup_test.go"},
+			[]string{"REDIS_TLS_CERT_FILE", "no such file"},
+		},
+	} {
+		t.Run(strings.Join(test.says, " "), func(t *testing.T) {
+			t.Parallel()
+			env := roosttest.ServerEnv(noRedis{}, test.env)
+			env["REDIS_USE_TLS"] = "true"
+			checkRefusesToStart(t, env, test.says...)
 		})
 	}
 }
