@@ -13,7 +13,7 @@ import (
 type fakeSentinel struct {
 	addr string
 
-	mu     sync.Mutex // guards the rest
+	mu      sync.Mutex // guards the rest
 	master  master
 	silent  bool
 	refuses bool

@@ -80,6 +80,26 @@ func TestDemotedMasterIsLeft(t *testing.T) {
 	}
 }
 
+// A link that broke finds the new master by itself. What publishes goes with it, though the old one would still take it.
+func TestPublisherGoesWithTheLink(t *testing.T) {
+	t.Parallel()
+	one, two := redistest.Start(t), redistest.Start(t)
+	sentinel := fakes(t, master{one.Addr(), 1})[0]
+	var sink collector
+	cfg := believing(sentinel)
+	cfg.HeartbeatInterval, cfg.HeartbeatTimeout = time.Hour, 2*time.Hour // so that nothing else asks
+	feed := connected(t, cfg, &sink)
+	sentinel.say(master{two.Addr(), 2})
+	if err := one.Client().Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	if n, err := feed.Publish(t.Context(), "a", "x"); n != 1 || err != nil {
+		t.Errorf("%d heard it, %v", n, err)
+	}
+	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+}
+
 // What is published on the new master before the feed is there does not come, and lies in the gap that is told.
 func TestGapHoldsWhatTheNewMasterTook(t *testing.T) {
 	t.Parallel()
