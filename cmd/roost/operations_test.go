@@ -34,6 +34,11 @@ func TestOperationsMetrics(t *testing.T) {
 	if !is || !closed {
 		t.Fatalf("%s has no table of metrics", operationsFile)
 	}
+	for _, name := range regexp.MustCompile(`\broost_[a-z_]*[a-z]`).FindAllString(before+after, -1) {
+		if !strings.Contains(want, "| `"+strings.TrimSuffix(name, "_bucket")) { // or the beginning of one, as commands have it
+			t.Errorf("%s has %s, which no server exports", operationsFile, name)
+		}
+	}
 	switch {
 	case got == want:
 	case os.Getenv("WRITE_DOCS") != "":

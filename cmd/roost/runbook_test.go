@@ -6,10 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/roosttest"
 	"roost/redisfeed/redistest"
 )
@@ -68,6 +70,11 @@ func TestOperationsCommands(t *testing.T) {
 		if strings.Contains(block.text, "metrics() {") {
 			shorthands = block.text
 		}
+		for _, search := range searches(block.text) {
+			if output, err := inShell(t, o.dir, o.script(shorthands, search)); err != nil {
+				t.Errorf("this finds nothing: %s\n%s\nof\n%s", search, output, block.text)
+			}
+		}
 		output, err := inShell(t, o.dir, o.script(shorthands, block.text))
 		if err != nil {
 			t.Errorf("%s%s\n%v", block.text, output, err)
@@ -77,6 +84,32 @@ func TestOperationsCommands(t *testing.T) {
 		}
 	}
 	o.wantInstalled(t)
+}
+
+var (
+	searching = regexp.MustCompile(`^(since='[^']*' )?(metrics|logs) `)
+	choice    = regexp.MustCompile(`\(([^()']*\|[^()']*)\)`)
+)
+
+// searches are the lines of a block that look for something in numbers or the log, each without what is behind a pipe,
+// which would hide that nothing was found, and once for each that it looks for: a(b|c)d for abd and for acd.
+func searches(text string) (all []string) {
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(strings.TrimSpace(line), "; sleep")
+		if !searching.MatchString(line) || strings.Contains(line, " || ") {
+			continue
+		}
+		search, _, _ := strings.Cut(line, " | ")
+		m := choice.FindStringSubmatchIndex(search)
+		if m == nil {
+			all = append(all, search)
+			continue
+		}
+		for one := range strings.SplitSeq(search[m[2]:m[3]], "|") {
+			all = append(all, search[:m[0]]+one+search[m[1]:])
+		}
+	}
+	return all
 }
 
 // operator is somebody in a directory of their own, in front of a server.
@@ -165,8 +198,14 @@ func (o *operator) wantInstalled(t *testing.T) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
 		env[name] = value
 	}
+	rows := (config.Config{}).Describe()
+	for name := range env {
+		if !slices.ContainsFunc(rows, func(r config.Row) bool { return r.Name == name }) {
+			t.Errorf("the page sets %s, which nothing reads", name)
+		}
+	}
 	p := roosttest.Run(t, roosttest.Command{Args: []string{"config"}, Env: env})
-	if code := p.Wait(); code != 0 || strings.Contains(p.Stderr.String(), "warn") {
+	if code := p.Wait(); code != 0 {
 		t.Errorf("the settings of the page are no good: %d\n%s", code, p.Stderr.String())
 	}
 }
