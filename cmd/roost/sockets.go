@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -99,11 +100,27 @@ func (s *sockets) ready() error {
 	return s.upgrader.Ready()
 }
 
+// errPredecessor fails an upgrade that comes too soon after the last one.
+var errPredecessor = errors.New("the process before this one still lets its connections go (WS_DRAIN_WINDOW); once it has stopped, try again")
+
+// predecessorIsThere says whether the process that this one has replaced still runs.
+func (s *sockets) predecessorIsThere() bool {
+	if !s.upgrader.HasParent() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	return errors.Is(s.upgrader.WaitForParent(ctx), context.DeadlineExceeded)
+}
+
 // handOver starts the program anew, with the sockets, and returns when the new process is ready. It may be called again
 // after an error: the new process has ended then.
 func (s *sockets) handOver() error {
 	if s.upgrader == nil {
 		return errors.New("this process can't be upgraded")
+	}
+	if s.predecessorIsThere() {
+		return errPredecessor
 	}
 	if err := s.upgrader.Upgrade(); err != nil {
 		return fmt.Errorf("starting %s anew: %w", os.Args[0], err)
