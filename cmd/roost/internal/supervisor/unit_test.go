@@ -71,7 +71,9 @@ func TestUnitFitsTheProgram(t *testing.T) {
 	for _, line := range []string{
 		"Type=notify", "NotifyAccess=all", "WatchdogSec=30s", // told every 15 s
 		"TimeoutStopSec=35s", // stopping takes 30 s at most
-		"Restart=always", "LimitNOFILE=1048576", "EnvironmentFile=/etc/roost/roost.env",
+		"Restart=always", "KillMode=control-group",
+		"ExecStop=/bin/sh -c 'kill -TERM $$MAINPID && exec tail --pid=$$MAINPID --sleep-interval=0.1 -f /dev/null'",
+		"LimitNOFILE=1048576", "EnvironmentFile=/etc/roost/roost.env",
 		"RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
