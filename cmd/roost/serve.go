@@ -17,7 +17,11 @@ type serveCmd struct{}
 
 // Run serves until a signal comes, or until the server can't go on.
 func (serveCmd) Run(env *environment) error {
-	cfg, err := config.Load()
+	source, err := config.Open()
+	if err != nil {
+		return err
+	}
+	cfg, err := source.Load()
 	if err != nil {
 		return err
 	}
@@ -25,12 +29,12 @@ func (serveCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	return serve(env, cfg, from, nil)
+	return serve(env, source, cfg, from, nil)
 }
 
 // serve runs the service with its log and its alerts around it. ready, where it
 // is given, is called once clients can connect.
-func serve(env *environment, cfg config.Config, from *sockets, ready func(*service)) error {
+func serve(env *environment, source config.Source, cfg config.Config, from *sockets, ready func(*service)) error {
 	log := logging.New(logging.Config{
 		Writer: env.stdout, Level: cfg.LogLevel(),
 		Console: cfg.LoggerEncoding == "console", Development: cfg.Development(),
@@ -44,7 +48,7 @@ func serve(env *environment, cfg config.Config, from *sockets, ready func(*servi
 	defer func() { _ = alerts.Close(3 * time.Second) }()
 	logger := slog.New(alerts.Handler(log.Handler()))
 	redisfeed.RouteLibraryLog(logger)
-	for _, warning := range cfg.Warnings(os.Environ()) {
+	for _, warning := range source.Warnings(cfg, os.Environ()) {
 		logger.Warn(warning)
 	}
 

@@ -32,7 +32,7 @@ func TestWarnings(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got := Config{JWTSecretKey: tt.secret}.Warnings(tt.environ)
+			got := Source{}.Warnings(Config{JWTSecretKey: tt.secret}, tt.environ)
 			if !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
@@ -42,7 +42,7 @@ func TestWarnings(t *testing.T) {
 
 func TestShortSecretIsWarnedOfAndNotShown(t *testing.T) {
 	t.Parallel()
-	got := Config{JWTSecretKey: goodSecret[:31]}.Warnings(nil)
+	got := Source{}.Warnings(Config{JWTSecretKey: goodSecret[:31]}, nil)
 	if len(got) != 1 || !strings.HasPrefix(got[0], "JWT_SECRET_KEY is 31 bytes long") || strings.Contains(got[0], "0123") {
 		t.Errorf("got %q", got)
 	}
@@ -52,11 +52,11 @@ func TestShortSecretIsWarnedOfAndNotShown(t *testing.T) {
 func TestJWKSWithoutAudienceIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	c := Config{JWTJWKSURL: "https://id.example/jwks"}
-	if got := c.Warnings(nil); len(got) != 1 || !strings.HasPrefix(got[0], "JWT_JWKS_URL is set and JWT_AUDIENCE is not") {
+	if got := (Source{}).Warnings(c, nil); len(got) != 1 || !strings.HasPrefix(got[0], "JWT_JWKS_URL is set and JWT_AUDIENCE is not") {
 		t.Errorf("got %q", got)
 	}
 	c.JWTAudience = []string{"roost"}
-	if got := c.Warnings(nil); len(got) != 0 {
+	if got := (Source{}).Warnings(c, nil); len(got) != 0 {
 		t.Errorf("got %q", got)
 	}
 }
