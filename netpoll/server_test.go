@@ -42,7 +42,7 @@ func start(t testing.TB, change func(*Config)) *rig {
 		t.Fatal(err)
 	}
 	h := hub.New(hub.Config{Logger: slog.New(slog.DiscardHandler)})
-	cfg := Config{Gate: gate, Hub: h, Logger: slog.New(slog.DiscardHandler), Loops: 2, LingerTimeout: 200 * time.Millisecond}
+	cfg := Config{Rules: Rules{Gate: gate}, Hub: h, Logger: slog.New(slog.DiscardHandler), Loops: 2, LingerTimeout: 200 * time.Millisecond}
 	if change != nil {
 		change(&cfg)
 	}

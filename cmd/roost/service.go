@@ -83,8 +83,7 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger, from *
 	s.memLimit = limitMemory(budget.Connections, log)
 	s.budget = budget
 	s.hub = hub.New(hub.Config{
-		MaxConnections: budget.Connections, MaxNotification: cfg.WSMaxNotificationSize,
-		MaxPerUser: cfg.WSMaxConnectionsPerUser, ReplaceOldest: cfg.WSUserLimit == "replace",
+		Limits: hubLimits(cfg, budget),
 		Logger: log,
 	})
 	s.probe = newProber(s)
@@ -145,29 +144,45 @@ func portError(variables, address string, err error) error {
 // socketConfig is netpoll's part of the configuration.
 func (s *service) socketConfig(budget netpoll.Budget) netpoll.Config {
 	return netpoll.Config{
+		Rules: rules(s.cfg, s.gate, budget),
 		Loops: s.loops,
-		Gate:  s.gate, Hub: s.hub, Logger: s.log, Health: s.http.Health, Live: httpapi.Live(),
+		Hub:   s.hub, Logger: s.log, Health: s.http.Health, Live: httpapi.Live(),
 		HandshakeTimeout: s.cfg.WSHandshakeTimeout,
 		PingInterval:     s.cfg.WSPingInterval,
 		PongWait:         s.cfg.WSPongWait,
 		WriteWait:        s.cfg.WSWriteWait,
-		HandshakeRate:    s.cfg.WSHandshakeRate,
-		HandshakeBurst:   s.cfg.WSHandshakeBurst,
-		MessageRate:      s.cfg.WSMessageRate,
-		MessageBurst:     s.cfg.WSMessageBurst,
 		CloseSlow:        s.cfg.WSSlowConsumer == "close",
-		QueueTotal:       s.cfg.WSMaxQueuedBytes,
 		MaxMessage:       s.cfg.WSMaxMessageSize,
 		ReadBuffer:       s.cfg.WSReadBufferSize,
-		MaxSockets:       budget.Sockets,
 
-		ConnectionLines:    s.cfg.LoggerConnectionRate,
 		MaxAge:             s.cfg.WSMaxConnectionAge,
 		CloseOnExpiry:      s.cfg.WSCloseOnExpiry,
-		MaxPerAddress:      s.cfg.WSMaxConnectionsPerIP,
 		ProxyProtocol:      s.cfg.WSProxyProtocol,
 		GapNotice:          s.cfg.WSGapNotice,
 		RejectAfterUpgrade: s.cfg.WSRejectAfterUpgrade,
+	}
+}
+
+// rules is the part of it that may change.
+func rules(cfg config.Config, gate *wsproto.Gate, budget netpoll.Budget) netpoll.Rules {
+	return netpoll.Rules{
+		Gate:            gate,
+		MaxPerAddress:   cfg.WSMaxConnectionsPerIP,
+		HandshakeRate:   cfg.WSHandshakeRate,
+		HandshakeBurst:  cfg.WSHandshakeBurst,
+		MessageRate:     cfg.WSMessageRate,
+		MessageBurst:    cfg.WSMessageBurst,
+		QueueTotal:      cfg.WSMaxQueuedBytes,
+		MaxSockets:      budget.Sockets,
+		ConnectionLines: cfg.LoggerConnectionRate,
+	}
+}
+
+// hubLimits is the hub's part, all of which may change.
+func hubLimits(cfg config.Config, budget netpoll.Budget) hub.Limits {
+	return hub.Limits{
+		MaxConnections: budget.Connections, MaxNotification: cfg.WSMaxNotificationSize,
+		MaxPerUser: cfg.WSMaxConnectionsPerUser, ReplaceOldest: cfg.WSUserLimit == "replace",
 	}
 }
 

@@ -24,9 +24,9 @@ func TestDescribe(t *testing.T) {
 		{Name: "WS_PONG_WAIT", Default: "60s", Current: "90s", Set: true},
 		{Name: "WS_PING_INTERVAL", Default: "30s", Current: "30s"},
 		{Name: "REDIS_CONN_MAX_IDLE_TIME", Default: "5m", Current: "5m"},
-		{Name: "WS_ALLOWED_ORIGINS", Default: "*", Current: "https://a.example,b", Set: true},
+		{Name: "WS_ALLOWED_ORIGINS", Default: "*", Current: "https://a.example,b", Set: true, Reload: true},
 		{Name: "REDIS_PASSWORD", Current: mask, Set: true},
-		{Name: "JWT_SECRET_KEY", Current: mask, Set: true},
+		{Name: "JWT_SECRET_KEY", Current: mask, Set: true, Reload: true},
 		{Name: "DISCORD_WEBHOOK_TOKEN"},
 	} {
 		got := rows[want.Name]
