@@ -15,11 +15,12 @@ import (
 
 // admits answers those who may not see a path, and reports whether this one may.
 func (s *Server) admits(w http.ResponseWriter, r *http.Request, path endpoint) bool {
+	token := *s.token.Load()
 	switch {
 	case path.public:
 		return true
-	case s.cfg.Token != "":
-		if s.hasToken(r) {
+	case token != "":
+		if carries(r, token) {
 			return true
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="roost"`)
@@ -36,13 +37,16 @@ func (s *Server) admits(w http.ResponseWriter, r *http.Request, path endpoint) b
 	return true
 }
 
-// hasToken compares in a time that does not depend on what is given.
-func (s *Server) hasToken(r *http.Request) bool {
+// SetToken replaces Config.Token, for the requests that come from now on. Any goroutine.
+func (s *Server) SetToken(token string) { s.token.Store(&token) }
+
+// carries compares in a time that does not depend on what is given.
+func carries(r *http.Request, token string) bool {
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		_, given, ok = r.BasicAuth()
 	}
-	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(s.cfg.Token))
+	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(token))
 	return ok && subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 

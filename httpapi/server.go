@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -25,14 +26,15 @@ const (
 
 // Server is the side server.
 type Server struct {
-	cfg      Config             // Static.
-	http     *http.Server       // Static.
-	scrapes  http.Handler       // Static.
-	history  *history           // Any goroutine; nil without a console.
-	deep     *deepCheck         // Any goroutine.
-	stop     context.CancelFunc // Any goroutine. Ends deep checks.
-	listener net.Listener       // Set by Listen or Use, before Run and Addr are called.
-	released chan struct{}      // Closed by Release.
+	cfg      Config                 // Static, but for what token is in place of.
+	token    atomic.Pointer[string] // Any goroutine. What has to be given; Config.Token at first.
+	http     *http.Server           // Static.
+	scrapes  http.Handler           // Static.
+	history  *history               // Any goroutine; nil without a console.
+	deep     *deepCheck             // Any goroutine.
+	stop     context.CancelFunc     // Any goroutine. Ends deep checks.
+	listener net.Listener           // Set by Listen or Use, before Run and Addr are called.
+	released chan struct{}          // Closed by Release.
 }
 
 // New makes a server that does not listen yet.
@@ -47,6 +49,7 @@ func New(cfg Config) *Server {
 
 		released: make(chan struct{}),
 	}
+	s.SetToken(cfg.Token)
 	if cfg.Console {
 		s.history = &history{stats: cfg.Stats}
 	}

@@ -44,11 +44,11 @@ func (c *demoCmd) Run(env *environment) error {
 	// The listener outlives the signal, to be told goodbye like everybody.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(env.ctx))
 	defer cancel()
-	return serve(env, source, cfg, new(sockets), func(s *service) {
+	return serve(env, serving{source: source, cfg: cfg, sockets: new(sockets), ready: func(s *service) {
 		url := "ws://" + s.localURL() + "/ws?token=" + token
 		c.greet(env, url, redis)
 		go c.listen(ctx, env.stdout, s, token)
-	})
+	}})
 }
 
 // startRedis takes a port that can be remembered, or else any.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"roost/cmd/roost/internal/alert"
@@ -21,6 +23,10 @@ func (serveCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
+	// From here on SIGHUP does not end the process.
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGHUP)
+	defer signal.Stop(asked)
 	cfg, err := source.Load()
 	if err != nil {
 		return err
@@ -29,12 +35,23 @@ func (serveCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	return serve(env, source, cfg, from, nil)
+	return serve(env, serving{source: source, cfg: cfg, sockets: from, reloads: asked})
 }
 
-// serve runs the service with its log and its alerts around it. ready, where it
-// is given, is called once clients can connect.
-func serve(env *environment, source config.Source, cfg config.Config, from *sockets, ready func(*service)) error {
+// serving is what to serve with.
+type serving struct {
+	source  config.Source
+	cfg     config.Config
+	sockets *sockets
+	reloads <-chan os.Signal // SIGHUP; nil: it ends the process
+	ready   func(*service)   // called once clients can connect; may be nil
+}
+
+// serve runs the service with its log and its alerts around it.
+func serve(env *environment, with serving) error {
+	cfg := with.cfg
+	ctx, stop := context.WithCancel(env.ctx)
+	defer stop()
 	log := logging.New(logging.Config{
 		Writer: env.stdout, Level: cfg.LogLevel(),
 		Console: cfg.LoggerEncoding == "console", Development: cfg.Development(),
@@ -48,23 +65,27 @@ func serve(env *environment, source config.Source, cfg config.Config, from *sock
 	defer func() { _ = alerts.Close(3 * time.Second) }()
 	logger := slog.New(alerts.Handler(log.Handler()))
 	redisfeed.RouteLibraryLog(logger)
-	for _, warning := range source.Warnings(cfg, os.Environ()) {
+	warnings := with.source.Warnings(cfg, os.Environ())
+	for _, warning := range warnings {
 		logger.Warn(warning)
 	}
 
-	s, err := newService(env.ctx, cfg, logger, from)
+	s, err := newService(ctx, cfg, logger, with.sockets)
 	if err != nil {
 		return err
 	}
 	s.droppedLines, s.droppedAlerts = log.Dropped, alerts.Dropped
+	s.reloads.asked, s.reloads.hungUp, s.reloads.setLevel = with.reloads, stop, log.SetLevel
+	s.reloads.said, s.reloads.terminals = warnings, openTerminals()
 	s.start()
 	told := s.supervise()
 	defer told.Close()
 	alerts.Up(fmt.Sprintf("version %s, WebSocket on %s", version(), s.listener.Addr()))
-	if ready != nil {
-		ready(s)
+	if with.ready != nil {
+		with.ready(s)
 	}
-	handedOver, err := s.wait(env.ctx)
+	handedOver, err := s.wait(ctx)
+	s.stopping.Store(true)
 	if handedOver {
 		told.Close() // the new process talks; to hear of stopping a supervisor would take for the end of the service
 	} else {

@@ -20,7 +20,6 @@ import (
 	"roost/hub"
 	"roost/netpoll"
 	"roost/redisfeed"
-	"roost/wsproto"
 )
 
 // otherDescriptors is what the process opens besides the WebSocket server and
@@ -33,13 +32,15 @@ const heapHeadroom = 16 << 20
 
 // service is the rooms, wired together.
 type service struct {
-	cfg      config.Config
+	cfg      config.Config // as at the start; static
+	current  atomic.Pointer[settings]
+	keys     keyring
+	reloads  reloads
 	log      *slog.Logger
 	started  time.Time
 	loops    int
 	memLimit slog.Attr // Go's, for the log; static
 	hub      *hub.Hub
-	gate     *wsproto.Gate
 	ws       *netpoll.Server
 	listener *net.TCPListener
 	feed     *redisfeed.Feed
@@ -47,12 +48,12 @@ type service struct {
 	probe    *prober
 	sockets  *sockets
 	jwks     *tokenkeys.Remote // nil without JWT_JWKS_URL
-	budget   netpoll.Budget    // static
 
 	droppedLines  func() uint64 // static once started, as the next
 	droppedAlerts func() uint64
 
 	draining atomic.Bool
+	stopping atomic.Bool // nothing is reloaded any more
 	tookOver atomic.Bool // the process before this one has been told to go
 	failed   chan error  // one for each long-running part
 	stopFeed context.CancelFunc
@@ -70,20 +71,13 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger, from *
 		failed: make(chan error, 4), feedDone: make(chan struct{}),
 		droppedLines: none, droppedAlerts: none,
 	}
-	descriptors, err := netpoll.Descriptors()
+	budget, err := s.newBudget(cfg)
 	if err != nil {
 		return nil, err
 	}
-	reserved := netpoll.OwnDescriptors(s.loops) + otherDescriptors + cfg.RedisPoolSize
-	budget := netpoll.NewBudget(descriptors, reserved, cfg.WSMaxConnections)
-	if budget.Connections < cfg.WSMaxConnections {
-		log.Warn("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
-			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)
-	}
 	s.memLimit = limitMemory(budget.Connections, log)
-	s.budget = budget
 	s.hub = hub.New(hub.Config{
-		Limits: hubLimits(cfg, budget),
+		Limits: settings{cfg: cfg, budget: budget}.limits(),
 		Logger: log,
 	})
 	s.probe = newProber(s)
@@ -99,13 +93,28 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger, from *
 	return s, nil
 }
 
+// newBudget divides the descriptors, and warns where they are too few.
+func (s *service) newBudget(cfg config.Config) (netpoll.Budget, error) {
+	descriptors, err := netpoll.Descriptors()
+	if err != nil {
+		return netpoll.Budget{}, err
+	}
+	reserved := netpoll.OwnDescriptors(s.loops) + otherDescriptors + cfg.RedisPoolSize
+	budget := netpoll.NewBudget(descriptors, reserved, cfg.WSMaxConnections)
+	if budget.Connections < cfg.WSMaxConnections {
+		s.log.Warn("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
+			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)
+	}
+	return budget, nil
+}
+
 // openPorts opens the two ports and makes what answers on them.
 func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
-	gate, err := s.newGate(ctx)
+	gate, err := s.openGate(ctx)
 	if err != nil {
 		return err
 	}
-	s.gate = gate
+	s.current.Store(&settings{s.cfg, budget, gate})
 	if s.listener, err = s.listenWebSocket(ctx); err != nil {
 		return portError("WS_HOST, WS_PORT", s.cfg.WSAddr(), err)
 	}
@@ -115,7 +124,7 @@ func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
 		return portError("HTTP_HOST, HTTP_PORT", s.cfg.HTTPAddr(), err)
 	}
 	s.http.Use(side)
-	s.ws, err = netpoll.New(s.socketConfig(budget))
+	s.ws, err = netpoll.New(s.socketConfig())
 	return err
 }
 
@@ -142,9 +151,9 @@ func portError(variables, address string, err error) error {
 }
 
 // socketConfig is netpoll's part of the configuration.
-func (s *service) socketConfig(budget netpoll.Budget) netpoll.Config {
+func (s *service) socketConfig() netpoll.Config {
 	return netpoll.Config{
-		Rules: rules(s.cfg, s.gate, budget),
+		Rules: s.current.Load().rules(),
 		Loops: s.loops,
 		Hub:   s.hub, Logger: s.log, Health: s.http.Health, Live: httpapi.Live(),
 		HandshakeTimeout: s.cfg.WSHandshakeTimeout,
@@ -160,29 +169,6 @@ func (s *service) socketConfig(budget netpoll.Budget) netpoll.Config {
 		ProxyProtocol:      s.cfg.WSProxyProtocol,
 		GapNotice:          s.cfg.WSGapNotice,
 		RejectAfterUpgrade: s.cfg.WSRejectAfterUpgrade,
-	}
-}
-
-// rules is the part of it that may change.
-func rules(cfg config.Config, gate *wsproto.Gate, budget netpoll.Budget) netpoll.Rules {
-	return netpoll.Rules{
-		Gate:            gate,
-		MaxPerAddress:   cfg.WSMaxConnectionsPerIP,
-		HandshakeRate:   cfg.WSHandshakeRate,
-		HandshakeBurst:  cfg.WSHandshakeBurst,
-		MessageRate:     cfg.WSMessageRate,
-		MessageBurst:    cfg.WSMessageBurst,
-		QueueTotal:      cfg.WSMaxQueuedBytes,
-		MaxSockets:      budget.Sockets,
-		ConnectionLines: cfg.LoggerConnectionRate,
-	}
-}
-
-// hubLimits is the hub's part, all of which may change.
-func hubLimits(cfg config.Config, budget netpoll.Budget) hub.Limits {
-	return hub.Limits{
-		MaxConnections: budget.Connections, MaxNotification: cfg.WSMaxNotificationSize,
-		MaxPerUser: cfg.WSMaxConnectionsPerUser, ReplaceOldest: cfg.WSUserLimit == "replace",
 	}
 }
 
@@ -220,6 +206,9 @@ func (s *service) start() {
 	}
 	if os.Getenv("GOGC") == "" { // whoever sets it knows better
 		context.AfterFunc(httpCtx, tidymem.Headroom(heapHeadroom))
+	}
+	if s.reloads.asked != nil {
+		s.parts.Go(func() { s.watchReloads(httpCtx) })
 	}
 	s.log.Info("listening", "websocket", s.listener.Addr().String(), "http", s.http.Addr().String(),
 		"redis", s.cfg.RedisAddr(), "version", version(), "pid", os.Getpid(), s.memLimit)
