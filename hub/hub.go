@@ -95,8 +95,8 @@ type Hub struct {
 	cfg     Config // static; its Limits are those of the start
 	seed    maphash.Seed
 	limits  atomic.Pointer[Limits] // replaced whole; any goroutine
-	started time.Time    // static: what Clock counts from
-	arrived atomic.Int64 // by Clock, when the batch came that is delivered now; 0: not known
+	started time.Time              // static: what Clock counts from
+	arrived atomic.Int64           // by Clock, when the batch came that is delivered now; 0: not known
 	shards  [shardCount]shard
 
 	connections atomic.Int64
