@@ -71,11 +71,18 @@ func TestUnitFitsTheProgram(t *testing.T) {
 	for _, line := range []string{
 		"Type=notify", "NotifyAccess=all", "WatchdogSec=30s", // told every 15 s
 		"TimeoutStopSec=35s", // stopping takes 30 s at most
-		"Restart=on-failure", "LimitNOFILE=1048576", "EnvironmentFile=/etc/roost/roost.env",
+		"Restart=on-failure", "LimitNOFILE=1048576",
+		"Environment=ROOST_CONFIG_FILE=/etc/roost/roost.env", "ExecReload=/bin/kill -HUP $MAINPID", "User=roost", "Group=roost",
 		"RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("there is no line %s", line)
+		}
+	}
+	// What is in them when the service starts no reload changes.
+	for _, line := range []string{"EnvironmentFile=", "LoadCredential=", "DynamicUser="} {
+		if strings.Contains(text, "\n"+line) {
+			t.Errorf("%s keeps reloads from what they are for", line)
 		}
 	}
 	// Go would take an accept queue of 128.
