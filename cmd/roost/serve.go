@@ -23,6 +23,7 @@ func (serveCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
+	terminals := openTerminals()
 	// From here on SIGHUP does not end the process.
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGHUP)
@@ -35,16 +36,17 @@ func (serveCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	return serve(env, serving{source: source, cfg: cfg, sockets: from, reloads: asked})
+	return serve(env, serving{source: source, cfg: cfg, sockets: from, reloads: asked, terminals: terminals})
 }
 
 // serving is what to serve with.
 type serving struct {
-	source  config.Source
-	cfg     config.Config
-	sockets *sockets
-	reloads <-chan os.Signal // SIGHUP; nil: it ends the process
-	ready   func(*service)   // called once clients can connect; may be nil
+	source    config.Source
+	cfg       config.Config
+	sockets   *sockets
+	reloads   <-chan os.Signal // SIGHUP; nil: it ends the process
+	terminals terminals
+	ready     func(*service) // called once clients can connect; may be nil
 }
 
 // serve runs the service with its log and its alerts around it.
@@ -76,7 +78,7 @@ func serve(env *environment, with serving) error {
 	}
 	s.droppedLines, s.droppedAlerts = log.Dropped, alerts.Dropped
 	s.reloads.asked, s.reloads.hungUp, s.reloads.setLevel = with.reloads, stop, log.SetLevel
-	s.reloads.said, s.reloads.terminals = warnings, openTerminals()
+	s.reloads.said, s.reloads.terminals = warnings, with.terminals
 	s.start()
 	told := s.supervise()
 	defer told.Close()

@@ -59,7 +59,7 @@ func unknownName(name string) string {
 }
 
 func ours(name string) bool {
-	for _, prefix := range []string{"WS_", "REDIS_", "HTTP_", "JWT_", "LOGGER_", "DISCORD_", "ROOST_"} {
+	for _, prefix := range []string{"WS_", "REDIS_", "HTTP_", "JWT_", "LOGGER_", "DISCORD_", "ROOST_CONFIG"} {
 		if strings.HasPrefix(strings.ToUpper(name), prefix) {
 			return true
 		}
@@ -70,7 +70,7 @@ func ours(name string) bool {
 // others says whether the name has an owner: the proxy that HTTP clients use, or what Docker links and Kubernetes set
 // for a service called redis or ws (REDIS_SERVICE_HOST, REDIS_PORT_6379_TCP_ADDR, REDIS_ENV_…).
 func others(name string) bool {
-	if strings.EqualFold(name, "HTTP_PROXY") || name == "ROOST_SOCKETS_HELD" { // the latter is for the process after an upgrade
+	if strings.EqualFold(name, "HTTP_PROXY") {
 		return true
 	}
 	_, rest, _ := strings.Cut(name, "_")

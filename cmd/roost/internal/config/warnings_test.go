@@ -23,11 +23,12 @@ func TestWarnings(t *testing.T) {
 		{"end missing", goodSecret, []string{"JWT_SECRET=x"},
 			[]string{"JWT_SECRET" + none + "; did you mean JWT_SECRET_KEY?"}},
 		{"far from all", goodSecret, []string{"REDIS_SENTINEL_MASTER=x"}, []string{"REDIS_SENTINEL_MASTER" + none}},
+		{"the file's name", goodSecret, []string{"ROOST_CONFIGFILE=x"}, []string{"ROOST_CONFIGFILE" + none + "; did you mean ROOST_CONFIG_FILE?"}},
 		{"sorted", goodSecret, []string{"LOGGER_ZZZZZZZZ=", "DISCORD_AAAAAAAA="},
 			[]string{"DISCORD_AAAAAAAA" + none, "LOGGER_ZZZZZZZZ" + none}},
 		{"others' variables", goodSecret, []string{
 			"HTTP_PROXY=http://p", "REDIS_PORT_6379_TCP=tcp://1", "REDIS_PORT_6379_TCP_ADDR=1", "REDIS_SERVICE_HOST=1",
-			"REDIS_SERVICE_PORT_REDIS=1", "REDIS_NAME=/a/redis", "REDIS_ENV_VERSION=8", "WS_SERVICE_PORT=1",
+			"ROOST_PORT=tcp://1", "ROOST_SERVICE_HOST=1", "ROOST_SOCKETS_HELD=true", "REDIS_SERVICE_PORT_REDIS=1", "REDIS_NAME=/a/redis", "REDIS_ENV_VERSION=8", "WS_SERVICE_PORT=1",
 		}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
