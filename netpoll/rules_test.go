@@ -36,7 +36,10 @@ func TestSetRulesGate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.setRules(func(next *Rules) { next.Gate = gate })
+	r.setRules(func(next *Rules) { next.Gate, next.ConnectionLines = gate, 7 })
+	if limit := r.server.lines.limit; limit == nil || limit.Burst() != 7 {
+		t.Error("the lines about connections are not limited")
+	}
 	r.answered("bob", http.StatusUnauthorized)
 	r.deliver("alice", `{"type":"n"}`)
 	if _, message, err := staying.ReadMessage(); err != nil || !strings.HasPrefix(string(message), `{"type":"n"`) {

@@ -179,9 +179,9 @@ func TestReloadOfWrongValues(t *testing.T) {
 			`WS_MAX_CONNECTIONS="none" (` + server.path + `, line 2): want`,
 			`JWT_SECRET_KEY_PREVIOUS="********" (` + server.path + `, line 4): want`,
 			`LOGGER_LEVEL="loud" (` + server.path + `, line 3): want`}},
-		{"the gate", []string{"JWT_SECRET_KEY=" + otherSecret, "WS_ALLOWED_ORIGINS=https://", "WS_TRUSTED_PROXIES=here"},
+		{"the gate", []string{"JWT_SECRET_KEY=" + otherSecret, "WS_ALLOWED_ORIGINS=https://", "WS_TRUSTED_PROXIES=here", "WS_MAX_CONNECTIONS_PER_USER=1"},
 			[]string{"WS_ALLOWED_ORIGINS: ", "WS_TRUSTED_PROXIES: "}},
-		{"a key file", []string{"JWT_SECRET_KEY=" + otherSecret, "JWT_PUBLIC_KEY_FILE=/none"}, []string{"JWT_PUBLIC_KEY_FILE: stat /none"}},
+		{"a key file", []string{"JWT_SECRET_KEY=" + otherSecret, "JWT_PUBLIC_KEY_FILE=/none", "WS_MAX_CONNECTIONS_PER_USER=1"}, []string{"JWT_PUBLIC_KEY_FILE: stat /none"}},
 		{"the syntax", []string{"JWT_SECRET_KEY=" + otherSecret, "JWT_SECRET_KEY_PREVIOUS='s3cret"},
 			[]string{"ROOST_CONFIG_FILE: " + server.path + ": line 2: JWT_SECRET_KEY_PREVIOUS: a quote is opened"}},
 		{"beside what stays", []string{"JWT_SECRET_KEY=", "JWT_JWKS_URL=http://127.0.0.1:1/jwks"}, []string{`JWT_SECRET_KEY="": want`}},
@@ -301,11 +301,16 @@ func TestReloadWithJWKS(t *testing.T) {
 	issuer := roosttest.NewIssuer(t, pair)
 	server := startConfigured(t, roosttest.Env{"JWT_JWKS_URL": issuer.URL})
 	server.ConnectWith(pair.Token(t, "alice"), roosttest.Dial{})
-	fetches := server.Metrics()[`roost_jwks_refreshes_total{result="ok"}`]
+	issuer.SetDown(true)
 	server.reload(t, "JWT_SECRET_KEY="+otherSecret)
 	server.ConnectWith(pair.Token(t, "bob"), roosttest.Dial{})
-	server.WaitMetric(`roost_jwks_refreshes_total{result="ok"}`, fetches+1)
-	server.ConnectWith(pair.Token(t, "carol"), roosttest.Dial{}) // what was fetched went into the new gate
+	fetches := func(result string) float64 { return server.Metrics()[`roost_jwks_refreshes_total{result="`+result+`"}`] }
+	roosttest.WaitFor(t, "the reload to have the keys fetched", func() bool { return fetches("failed") > 0 })
+	next := roosttest.NewKeyPair(t, "ES256", "b")
+	issuer.Publish(next)
+	issuer.SetDown(false)
+	roosttest.WaitFor(t, "the keys to be fetched", func() bool { return fetches("ok") > 1 })
+	server.ConnectWith(next.Token(t, "carol"), roosttest.Dial{}) // what was fetched went into the new gate
 	server.ConnectWith(signed(t, otherSecret, "dave"), roosttest.Dial{})
 	if code := connects(server.Server, roosttest.Token(t, "erin")); code != http.StatusUnauthorized {
 		t.Errorf("a token of the old secret is answered %d after the fetch", code)
