@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"slices"
@@ -50,9 +51,9 @@ func (s *service) watchReloads(ctx context.Context) {
 
 // reload reads the configuration and puts it into force, or says all that is wrong with it and changes nothing.
 func (s *service) reload() {
-	source, read, next, own, err := s.readAgain()
+	wanted, err := s.readAgain()
 	if err == nil {
-		err = s.adopt(source, read, next, own)
+		err = s.adopt(wanted)
 	}
 	if err != nil {
 		s.reloads.failed.Add(1)
@@ -60,56 +61,63 @@ func (s *service) reload() {
 	}
 }
 
-// readAgain reads and checks all that can be checked without making anything. read is what the file and the
-// environment say, next is what of it can be put into force.
-func (s *service) readAgain() (source config.Source, read, next config.Config, own wsproto.Keys, err error) {
-	if source, err = config.Open(); err != nil {
-		return
-	}
-	if read, err = source.Load(); err != nil {
-		return
-	}
-	next = s.current.Load().cfg.Reloaded(read)
-	if err = next.Validate(); err != nil { // right for a start, and wrong beside what stays as it is
-		return
-	}
-	own, err = ownKeys(next)
-	return
+// wanted is a configuration that was read again.
+type wanted struct {
+	source config.Source
+	read   config.Config // what the file and the environment say
+	next   config.Config // what of it can be put into force
+	own    wsproto.Keys  // those of next
 }
 
-// adopt puts next into force. On an error nothing has changed.
-func (s *service) adopt(source config.Source, read, next config.Config, own wsproto.Keys) error {
+// readAgain reads the configuration and checks it. The error is all that is wrong, a line each.
+func (s *service) readAgain() (w wanted, err error) {
+	if w.source, err = config.Open(); err != nil {
+		return w, err
+	}
+	w.read, err = w.source.Load()
+	w.next = s.current.Load().cfg.Reloaded(w.read)
+	if err == nil {
+		err = w.next.Validate() // what is right for a start may be wrong beside what stays as it is
+	}
+	var wrongKeys error
+	w.own, wrongKeys = ownKeys(w.next)
+	_, wrongList := s.newGate(w.next, wsproto.Keys{Secret: []byte("any")}) // origins and proxies
+	return w, errors.Join(err, wrongKeys, wrongList)
+}
+
+// adopt puts a configuration into force. On an error nothing has changed.
+func (s *service) adopt(w wanted) error {
 	s.keys.mu.Lock() // no keys are fetched into the old gate meanwhile
 	defer s.keys.mu.Unlock()
 	old := s.current.Load()
-	gate, err := s.newGate(next, joined(own, s.keys.fetched))
+	gate, err := s.newGate(w.next, joined(w.own, s.keys.fetched))
 	if err != nil {
 		return err
 	}
 	budget := old.budget
-	if next.WSMaxConnections != old.cfg.WSMaxConnections {
-		if budget, err = s.newBudget(next); err != nil {
+	if w.next.WSMaxConnections != old.cfg.WSMaxConnections {
+		if budget, err = s.newBudget(w.next); err != nil {
 			return err
 		}
 	}
-	now := &settings{next, budget, gate}
+	now := &settings{w.next, budget, gate}
 	if err := s.ws.SetRules(now.rules()); err != nil {
 		return err
 	}
 	// From here on nothing can fail.
 	s.hub.SetLimits(now.limits())
-	s.http.SetToken(next.HTTPToken)
+	s.http.SetToken(w.next.HTTPToken)
 	if budget != old.budget {
 		limitMemory(budget.Connections, s.log)
 	}
-	changed := changes(old.cfg, next, s.keys.own, own)
-	s.keys.gate, s.keys.own = gate, own
+	changed := changes(old.cfg, w.next, s.keys.own, w.own)
+	s.keys.gate, s.keys.own = gate, w.own
 	s.current.Store(now)
 	if s.jwks != nil {
 		s.jwks.FetchSoon()
 	}
 	s.reloads.ok.Add(1)
-	s.tellReloaded(source, old.cfg, read, next, changed)
+	s.tellReloaded(old.cfg, w, changed)
 	return nil
 }
 
@@ -127,21 +135,21 @@ func changes(old, next config.Config, oldKeys, keys wsproto.Keys) []string {
 
 // tellReloaded logs what has changed and what has not, and sets the log's level: the line is written if the old
 // level or the new one lets it.
-func (s *service) tellReloaded(source config.Source, old, read, next config.Config, changed []string) {
-	s.reloads.setLevel(min(old.LogLevel(), next.LogLevel()))
-	defer s.reloads.setLevel(next.LogLevel())
-	s.log.Info("configuration reloaded", "file", source.File(), "changed", changed)
+func (s *service) tellReloaded(old config.Config, w wanted, changed []string) {
+	s.reloads.setLevel(min(old.LogLevel(), w.next.LogLevel()))
+	defer s.reloads.setLevel(w.next.LogLevel())
+	s.log.Info("configuration reloaded", "file", w.source.File(), "changed", changed)
 	var waiting []string
-	for _, c := range next.Changes(read) {
+	for _, c := range w.next.Changes(w.read) {
 		waiting = append(waiting, c.Name)
 	}
 	if len(waiting) > 0 {
 		s.log.Warn("variables that have changed need a restart, and stay as they were", "variables", waiting)
 	}
-	if source.File() == "" {
+	if w.source.File() == "" {
 		s.log.Info("without a ROOST_CONFIG_FILE only keys are read again: the environment of a running process can't change")
 	}
-	warnings := source.Warnings(read, os.Environ())
+	warnings := w.source.Warnings(w.read, os.Environ())
 	for _, warning := range warnings {
 		if !slices.Contains(s.reloads.said, warning) {
 			s.log.Warn(warning)

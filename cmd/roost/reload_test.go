@@ -181,6 +181,8 @@ func TestReloadOfWrongValues(t *testing.T) {
 			`LOGGER_LEVEL="loud" (` + server.path + `, line 3): want`}},
 		{"the gate", []string{"JWT_SECRET_KEY=" + otherSecret, "WS_ALLOWED_ORIGINS=https://", "WS_TRUSTED_PROXIES=here", "WS_MAX_CONNECTIONS_PER_USER=1"},
 			[]string{"WS_ALLOWED_ORIGINS: ", "WS_TRUSTED_PROXIES: "}},
+		{"all at once", []string{"JWT_PUBLIC_KEY_FILE=/none", "WS_ALLOWED_ORIGINS=https://", "WS_TRUSTED_PROXIES=here", "LOGGER_LEVEL=loud"},
+			[]string{`LOGGER_LEVEL="loud" (`, "JWT_PUBLIC_KEY_FILE: ", "WS_ALLOWED_ORIGINS: ", "WS_TRUSTED_PROXIES: "}},
 		{"a key file", []string{"JWT_SECRET_KEY=" + otherSecret, "JWT_PUBLIC_KEY_FILE=/none", "WS_MAX_CONNECTIONS_PER_USER=1"}, []string{"JWT_PUBLIC_KEY_FILE: stat /none"}},
 		{"the syntax", []string{"JWT_SECRET_KEY=" + otherSecret, "JWT_SECRET_KEY_PREVIOUS='s3cret"},
 			[]string{"ROOST_CONFIG_FILE: " + server.path + ": line 2: JWT_SECRET_KEY_PREVIOUS: a quote is opened"}},
@@ -199,7 +201,7 @@ func TestReloadOfWrongValues(t *testing.T) {
 		}
 		server.Connect("alice")
 	}
-	server.WaitMetric(`roost_config_reloads_total{result="failed"}`, 5)
+	server.WaitMetric(`roost_config_reloads_total{result="failed"}`, 6)
 	if strings.Contains(server.Log.String(), "s3cret") {
 		t.Error("the log shows a secret")
 	}
@@ -304,7 +306,9 @@ func TestReloadWithJWKS(t *testing.T) {
 	issuer.SetDown(true)
 	server.reload(t, "JWT_SECRET_KEY="+otherSecret)
 	server.ConnectWith(pair.Token(t, "bob"), roosttest.Dial{})
-	fetches := func(result string) float64 { return server.Metrics()[`roost_jwks_refreshes_total{result="`+result+`"}`] }
+	fetches := func(result string) float64 {
+		return server.Metrics()[`roost_jwks_refreshes_total{result="`+result+`"}`]
+	}
 	roosttest.WaitFor(t, "the reload to have the keys fetched", func() bool { return fetches("failed") > 0 })
 	next := roosttest.NewKeyPair(t, "ES256", "b")
 	issuer.Publish(next)
