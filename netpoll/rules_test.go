@@ -50,6 +50,23 @@ func TestSetRulesGate(t *testing.T) {
 	}
 }
 
+// A token that waits for a worker is checked by the gate of now: a key that was taken out lets nobody in any more.
+func TestSetRulesWhileTokensWait(t *testing.T) {
+	t.Parallel()
+	r, issuer := startIssuer(t, func(c *Config) { c.Checkers = 1 })
+	r.send(issuer.token(t, "later", "held"), "")
+	eventually(t, "the worker to be held", func() bool { return issuer.held.Load() == 1 })
+	waiting := r.send(issuer.token(t, "known", "waiting"), "")
+	eventually(t, "another token to wait", func() bool { return r.server.Stats().Checking == 2 })
+	gate, err := wsproto.NewGate(wsproto.GateConfig{Secret: []byte(testSecret)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.setRules(func(next *Rules) { next.Gate = gate })
+	issuer.let()
+	waiting.answered(t, http.StatusUnauthorized)
+}
+
 // A bound on addresses counts those that came since it is there, and gives their places back when it is gone.
 func TestSetRulesAddresses(t *testing.T) {
 	t.Parallel()
