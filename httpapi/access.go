@@ -51,10 +51,11 @@ func carries(r *http.Request, token string) bool {
 }
 
 // isLocal reports whether a request comes from this machine, and not through a proxy on it, nor from a page of another
-// site whose name was made to point here (DNS rebinding).
+// site whose name was made to point here (DNS rebinding). A proxy that speaks HTTP/1.1 and says nothing of itself can't be
+// told from a client here: in front of the side server a proxy needs Config.Token.
 func isLocal(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !peer.Addr().Unmap().IsLoopback() {
+	if err != nil || !peer.Addr().Unmap().IsLoopback() || !r.ProtoAtLeast(1, 1) { // nginx speaks 1.0 unless told otherwise
 		return false
 	}
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {

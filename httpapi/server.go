@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
 // Bounds on what one client of the side server may hold, in time and bytes.
@@ -29,8 +31,10 @@ type Server struct {
 	cfg      Config                 // Static, but for what token is in place of.
 	token    atomic.Pointer[string] // Any goroutine. What has to be given; Config.Token at first.
 	http     *http.Server           // Static.
+	machine  *machine               // Static.
 	scrapes  http.Handler           // Static.
 	history  *history               // Any goroutine; nil without a console.
+	demo     atomic.Pointer[Demo]   // Any goroutine.
 	deep     *deepCheck             // Any goroutine.
 	stop     context.CancelFunc     // Any goroutine. Ends deep checks.
 	listener net.Listener           // Set by Listen or Use, before Run and Addr are called.
@@ -41,9 +45,11 @@ type Server struct {
 func New(cfg Config) *Server {
 	cfg = cfg.withDefaults()
 	ctx, stop := context.WithCancel(context.Background())
+	machine := newMachine(procfs.DefaultMountPoint)
 	s := &Server{
 		cfg:     cfg,
-		scrapes: scrapes(cfg),
+		machine: machine,
+		scrapes: scrapes(cfg, machine),
 		deep:    &deepCheck{probe: cfg.Probe, ctx: ctx, logger: cfg.Logger},
 		stop:    stop,
 

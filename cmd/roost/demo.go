@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -10,7 +11,10 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 
+	"roost/client"
 	"roost/cmd/roost/internal/config"
+	"roost/httpapi"
+	"roost/hub"
 )
 
 type demoCmd struct {
@@ -46,7 +50,8 @@ func (c *demoCmd) Run(env *environment) error {
 	defer cancel()
 	return serve(env, serving{source: source, cfg: cfg, sockets: new(sockets), ready: func(s *service) {
 		url := "ws://" + s.localURL() + "/ws?token=" + token
-		c.greet(env, url, redis)
+		c.greet(env, url, s.http.Addr().String(), redis)
+		s.http.OfferDemo(s.demo())
 		go c.listen(ctx, env.stdout, s, token)
 	}})
 }
@@ -86,8 +91,24 @@ func demoConfig(source config.Source, cfg *config.Config, redis *miniredis.Minir
 	return cfg.Validate()
 }
 
+// demo is what the console needs to connect and publish.
+func (s *service) demo() httpapi.Demo {
+	return httpapi.Demo{
+		Socket: "ws://" + s.localURL() + "/ws",
+		Script: client.Script(),
+		Token:  func(user string) (string, error) { return signToken(s.cfg.JWTSecretKey, user, "", time.Hour) },
+		Publish: func(ctx context.Context, user, notification string) error {
+			if err := errors.Join(checkUser(user), hub.Check(notification), hub.CheckSize(notification, s.cfg.WSMaxNotificationSize)); err != nil {
+				return err
+			}
+			_, err := s.feed.Publish(ctx, user, notification)
+			return err
+		},
+	}
+}
+
 // greet prints what to do next, ready to paste.
-func (c *demoCmd) greet(env *environment, url string, redis *miniredis.Miniredis) {
+func (c *demoCmd) greet(env *environment, url, side string, redis *miniredis.Miniredis) {
 	const notification = `'{"type":"greeting","payload":{"text":"hello"}}'`
 	_, _ = fmt.Fprintf(env.stdout, `
 Roost is running, with a Redis of its own on %[1]s, and %[2]s is listening here.
@@ -104,13 +125,13 @@ Connect as %[2]s too (a token for a day):
 
   %[3]s listen --url '%[6]s'
 
-or in a browser's console:
+or look at the console, which connects and publishes too:
 
-  new WebSocket('%[6]s').onmessage = e => console.log(e.data)
+  http://%[7]s/
 
 Ctrl-C ends the demo. What follows is the server's log, and what %[2]s gets.
 
-`, redis.Addr(), c.User, env.program, notification, redis.Port(), url)
+`, redis.Addr(), c.User, env.program, notification, redis.Port(), url, side)
 }
 
 // listen is the demo's own client.

@@ -22,7 +22,8 @@ func localAddress(host string, port int) string {
 
 // localURL is host:port of the WebSocket port as this machine reaches it.
 func (s *service) localURL() string {
-	return localAddress(s.cfg.WSHost, s.listener.Addr().(*net.TCPAddr).Port)
+	address := s.listener.Addr().(*net.TCPAddr) // a supervisor may have opened it, elsewhere than WS_HOST says
+	return localAddress(address.IP.String(), address.Port)
 }
 
 // dialOwn opens a WebSocket on our own port.

@@ -96,7 +96,7 @@ func serve(env *environment, with serving) error {
 	if err != nil {
 		logger.LogAttrs(context.Background(), logging.LevelCritical, "the service can't go on", slog.Any("error", err))
 		alerts.Down(err.Error())
-		s.stopInTime(broken)
+		_ = s.stopInTime(broken)
 		return errSaid
 	}
 	why := askedTo
@@ -105,7 +105,10 @@ func serve(env *environment, with serving) error {
 	}
 	logger.Info("stopping", "why", why.String(), "connections", s.hub.Connections())
 	alerts.Down(why.String())
-	s.stopInTime(why)
+	if err := s.stopInTime(why); err != nil {
+		logger.LogAttrs(context.Background(), logging.LevelCritical, "the service failed while it stopped", slog.Any("error", err))
+		return errSaid
+	}
 	logger.Info("stopped")
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/supervisor"
 	"roost/cmd/roost/internal/tidymem"
 	"roost/cmd/roost/internal/tokenkeys"
 	"roost/httpapi"
@@ -220,8 +221,16 @@ func (s *service) serveClients(ctx context.Context) error {
 		return err
 	}
 	served := make(chan error, 1)
-	go func() { served <- s.ws.Serve(s.listener) }()
-	if err := s.sockets.ready(); err != nil {
+	err := s.sockets.takeOver(func() {
+		go func() { served <- s.ws.Serve(s.listener) }()
+		if s.sockets.takingOver() {
+			supervisor.TellMainProcess(s.log) // the old one may be gone a moment after it is told to go
+		}
+	})
+	switch {
+	case errors.Is(err, errEnded):
+		return nil
+	case err != nil:
 		return fmt.Errorf("taking over: %w", err)
 	}
 	s.tookOver.Store(true)
