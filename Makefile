@@ -12,7 +12,7 @@ run: build ## Run the demo: the server, a Redis inside it, and a user who listen
 build: ## Build bin/roost
 	@go build -o bin/roost ./cmd/roost
 
-test: ## Check the code and run all tests with the race detector (installs redis-server where it is missing)
+test: ## Check the code and run all tests with the race detector (installs redis-server, nginx and haproxy where missing)
 	@scripts/test.sh
 
 check: ## Only the checks that run nothing: gofmt, vet, staticcheck, shellcheck

@@ -8,7 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/prometheus/procfs"
 )
 
 // maxScrapes bounds the scrapes under way: one that is refused costs a gap in a graph, many at once cost the service.
@@ -23,8 +22,8 @@ type collector struct {
 	machine *machine
 }
 
-func newCollector(stats func() Stats) *collector {
-	c := &collector{stats: stats, metrics: table(), machine: newMachine(procfs.DefaultMountPoint)}
+func newCollector(stats func() Stats, m *machine) *collector {
+	c := &collector{stats: stats, metrics: table(), machine: m}
 	for _, m := range c.metrics {
 		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.help, m.labels(), nil))
 	}
@@ -79,7 +78,7 @@ func (m *metric) collect(stats *Stats, desc *prometheus.Desc, ch chan<- promethe
 }
 
 // newRegistry holds all that /metrics exports.
-func newRegistry(cfg Config) *prometheus.Registry {
+func newRegistry(cfg Config, m *machine) *prometheus.Registry {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "roost_build_info",
 		Help:        "Always 1; the labels say what runs.",
@@ -88,7 +87,7 @@ func newRegistry(cfg Config) *prometheus.Registry {
 	build.Set(1)
 	r := prometheus.NewRegistry()
 	r.MustRegister(
-		newCollector(cfg.Stats),
+		newCollector(cfg.Stats, m),
 		build,
 		collectors.NewGoCollector(),
 	)
@@ -96,8 +95,8 @@ func newRegistry(cfg Config) *prometheus.Registry {
 }
 
 // scrapes serves the registry as Prometheus text.
-func scrapes(cfg Config) http.Handler {
-	return promhttp.HandlerFor(newRegistry(cfg), promhttp.HandlerOpts{
+func scrapes(cfg Config, m *machine) http.Handler {
+	return promhttp.HandlerFor(newRegistry(cfg, m), promhttp.HandlerOpts{
 		ErrorLog:            errorLog(cfg.Logger),
 		ErrorHandling:       promhttp.ContinueOnError, // a broken process collector must not hide the rest
 		MaxRequestsInFlight: maxScrapes,

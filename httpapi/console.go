@@ -34,6 +34,11 @@ func consoleFile(urlPath string) (e endpoint, found bool) {
 	if err != nil {
 		return endpoint{}, false
 	}
+	return page(name, content), true
+}
+
+// page answers with a file of the console.
+func page(name string, content []byte) endpoint {
 	kind := mime.TypeByExtension(path.Ext(name))
 	return endpoint{page: true, serve: func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()
@@ -42,7 +47,7 @@ func consoleFile(urlPath string) (e endpoint, found bool) {
 		h.Set("Content-Security-Policy", consolePolicy)
 		h.Set("Referrer-Policy", "no-referrer")
 		_, _ = w.Write(content) // a client that left wants no answer
-	}}, true
+	}}
 }
 
 // Limit is something that there can be too much of.
@@ -69,7 +74,8 @@ type consoleJSON struct {
 	Users       int             `json:"users"`
 	Waiting     int             `json:"waiting"` // deliveries
 	Stalled     int             `json:"stalled"` // connections that the kernel takes nothing for
-	Memory      int64           `json:"memory_bytes"`
+	Memory      int             `json:"memory_bytes"`
+	MemoryEach  float64         `json:"memory_per_connection_bytes"` // 0 while there are few
 	Counters    consoleCounters `json:"counters"`
 	Limits      []Limit         `json:"limits"`
 
@@ -80,6 +86,8 @@ type consoleJSON struct {
 
 	History     []sample `json:"history"` // after the request's since
 	HistoryKept int      `json:"history_kept"`
+
+	Demo string `json:"demo,omitempty"` // the WebSocket's URL, where the page may try it
 }
 
 // consoleCounters rise; the page turns them into rates.
@@ -101,11 +109,15 @@ func (s *Server) serveConsoleJSON(w http.ResponseWriter, r *http.Request) {
 func (s *Server) console(now time.Time, since int64) consoleJSON {
 	stats, health := s.cfg.Stats(), s.health(now)
 	host, _ := os.Hostname() // without a name the page shows none
+	resident := 0
+	if stat, err := s.machine.process.stat(); err == nil {
+		resident = stat.ResidentMemory()
+	}
 	c := consoleJSON{
 		At: now.UnixMilli(), Started: s.cfg.Started.UnixMilli(), Host: host, Version: s.cfg.Version, Uptime: health.UptimeSeconds,
 		Status: health.Status, Redis: health.Redis,
 		Connections: stats.Connections, Users: stats.Users, Waiting: stats.DeliveriesWaiting, Stalled: stats.Stalled,
-		Memory: residentBytes(),
+		Memory: resident, MemoryEach: s.machine.each(resident, stats.Sockets),
 		Counters: consoleCounters{
 			Received: stats.NotificationsReceived, Sent: stats.DeliveriesSent, Failed: sum(stats.DeliveriesFailed),
 		},
@@ -114,25 +126,12 @@ func (s *Server) console(now time.Time, since int64) consoleJSON {
 		Failed: stats.DeliveriesFailed, Invalid: stats.NotificationsInvalid,
 		History: s.history.after(since), HistoryKept: historyKept,
 	}
+	if demo := s.demo.Load(); demo != nil {
+		c.Demo = demo.Socket
+	}
 	if s.cfg.Limits != nil {
 		c.Limits = s.cfg.Limits(stats)
 	}
+	c.Limits = append(c.Limits, s.machine.limits(stats.Sockets)...)
 	return c
-}
-
-// residentBytes is the memory of the process that is in RAM, 0 where the kernel does not say (proc(5), statm).
-func residentBytes() int64 {
-	statm, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(statm))
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
 }

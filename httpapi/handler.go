@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// allowed are the methods of every path.
+// allowed are the methods of nearly every path.
 const allowed = "GET, HEAD, OPTIONS"
 
 // Handler serves the side server's paths, for whoever has a listener of their own.
@@ -21,24 +21,35 @@ func (s *Server) Handler() http.Handler {
 		case !found:
 			writeError(w, http.StatusNotFound, "not found: there are /health, /health/ready, /health/live, /metrics and /why")
 		case !s.admits(w, r, path):
-		case r.Method == http.MethodGet || r.Method == http.MethodHead:
+		case path.post != nil && r.Method == http.MethodPost:
+			path.post(w, r)
+		case path.serve != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 			path.serve(w, r)
 		case r.Method == http.MethodOptions:
-			h.Set("Allow", allowed)
+			h.Set("Allow", path.allowed())
 			w.WriteHeader(http.StatusNoContent)
 		default:
-			h.Set("Allow", allowed)
-			writeError(w, http.StatusMethodNotAllowed, "method not allowed: "+allowed+" are")
+			h.Set("Allow", path.allowed())
+			writeError(w, http.StatusMethodNotAllowed, "method not allowed: "+path.allowed()+" are")
 		}
 	})
 }
 
 // endpoint is what answers on a path.
 type endpoint struct {
-	serve   http.HandlerFunc
-	public  bool // for everybody, whatever Config.Token says
-	private bool // about users: see access.go
-	page    bool // for browsers, which ask people for the token
+	serve   http.HandlerFunc // GET and HEAD
+	post    http.HandlerFunc // in place of these
+	public  bool             // for everybody, whatever Config.Token says
+	private bool             // about users: see access.go
+	page    bool             // for browsers, which ask people for the token
+}
+
+// allowed are the path's methods.
+func (e endpoint) allowed() string {
+	if e.post != nil {
+		return "POST, OPTIONS"
+	}
+	return allowed
 }
 
 // route compares whole paths: a ServeMux would answer //health with a redirect, which health checks take for well.
@@ -61,6 +72,9 @@ func (s *Server) route(path string) (e endpoint, found bool) {
 	}
 	if path == "/console.json" {
 		return endpoint{serve: s.serveConsoleJSON}, true
+	}
+	if e, found := s.demoEndpoint(path); found {
+		return e, true
 	}
 	return consoleFile(path)
 }

@@ -21,6 +21,10 @@ type sample struct {
 	Failed      float64 `json:"failed"`
 	Refused     float64 `json:"refused"`
 	Closed      float64 `json:"closed"`
+
+	P50  *float64 `json:"p50_ms,omitempty"` // from Redis to the socket; nil where nothing was sent
+	P99  *float64 `json:"p99_ms,omitempty"`
+	Busy float64  `json:"busy"` // the busiest loop's or the feed's share of its time
 }
 
 // history keeps the last samples. Any goroutine reads it; one takes the samples.
@@ -68,7 +72,10 @@ func (h *history) take(now time.Time) {
 	if len(h.samples) == historyKept {
 		h.samples = append(h.samples[:0], h.samples[1:]...)
 	}
+	took := stats.DeliveryTimes.since(&h.last.DeliveryTimes)
 	h.samples = append(h.samples, sample{
+		P50: took.milliseconds(0.5), P99: took.milliseconds(0.99),
+		Busy:        busiest(&stats, &h.last, seconds),
 		At:          now.Unix(),
 		Connections: stats.Connections,
 		Received:    perSecond(func(s *Stats) uint64 { return s.NotificationsReceived }),
@@ -78,6 +85,17 @@ func (h *history) take(now time.Time) {
 		Closed:      perSecond(func(s *Stats) uint64 { return sum(s.ConnectionsClosed) }),
 	})
 	h.last, h.lastAt = stats, now
+}
+
+// busiest is the largest share of its time that a loop, or the feed, was not asleep.
+func busiest(now, before *Stats, seconds float64) float64 {
+	most := (now.FeedBusy - before.FeedBusy).Seconds()
+	for i, busy := range now.LoopBusy {
+		if i < len(before.LoopBusy) {
+			most = max(most, (busy - before.LoopBusy[i]).Seconds())
+		}
+	}
+	return most / seconds
 }
 
 // after returns the samples taken after a moment, in Unix seconds.

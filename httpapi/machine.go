@@ -64,8 +64,8 @@ func (m *machine) collect(sockets int, ch chan<- prometheus.Metric) {
 	if pages, ok := tcpPages(fs); ok {
 		send(m.tcpMemory, prometheus.GaugeValue, float64(pages)*page)
 	}
-	if levels, err := fs.SysctlInts("net.ipv4.tcp_mem"); err == nil && len(levels) == 3 {
-		for i, level := range [3]string{"low", "pressure", "max"} {
+	for i, level := range [3]string{"low", "pressure", "max"} {
+		if levels := tcpLevels(fs); levels != nil {
 			send(m.tcpThreshold, prometheus.GaugeValue, float64(levels[i])*page, level)
 		}
 	}
@@ -76,6 +76,34 @@ func (m *machine) collect(sockets int, ch chan<- prometheus.Metric) {
 			send(m.drops, prometheus.CounterValue, *stat.ListenDrops)
 		}
 	}
+}
+
+// limits is how close those of the machine are, as far as it says.
+func (m *machine) limits(sockets int) []Limit {
+	all := []Limit{{
+		Name: "Open files", Variable: "ulimit -n, LimitNOFILE=", Used: int64(m.process.openDescriptors(sockets)), Max: maxDescriptors(),
+	}}
+	fs, err := procfs.NewFS(m.proc)
+	if err != nil {
+		return all
+	}
+	page := int64(os.Getpagesize())
+	if pages, ok := tcpPages(fs); ok {
+		limit := Limit{Name: "Kernel's buffers of TCP, all processes", Variable: "net.ipv4.tcp_mem", Unit: "bytes", Used: int64(pages) * page}
+		if levels := tcpLevels(fs); levels != nil {
+			limit.Max = int64(levels[2]) * page
+		}
+		all = append(all, limit)
+	}
+	return all
+}
+
+// tcpLevels is net.ipv4.tcp_mem, in pages: low, pressure and max; nil where it is not seen.
+func tcpLevels(fs procfs.FS) []int {
+	if levels, err := fs.SysctlInts("net.ipv4.tcp_mem"); err == nil && len(levels) == 3 {
+		return levels
+	}
+	return nil
 }
 
 // tcpPages is what the kernel counts of TCP's buffers, in pages.

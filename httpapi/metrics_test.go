@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/procfs"
 )
 
 func TestMetricsJSON(t *testing.T) {
@@ -33,7 +34,7 @@ func TestMetricsJSON(t *testing.T) {
 func TestCollector(t *testing.T) {
 	t.Parallel()
 	reads := 0
-	c := newCollector(func() Stats { reads++; return someStats() })
+	c := newCollector(func() Stats { reads++; return someStats() }, newMachine(procfs.DefaultMountPoint))
 	const want = `
 # HELP roost_connections_refused_total Connections that were not admitted, by reason.
 # TYPE roost_connections_refused_total counter
@@ -77,7 +78,7 @@ roost_redis_up 1
 // Names, units and help are as the Prometheus project wants them.
 func TestLint(t *testing.T) {
 	t.Parallel()
-	problems, err := testutil.CollectAndLint(newCollector(someStats))
+	problems, err := testutil.CollectAndLint(newCollector(someStats, newMachine(procfs.DefaultMountPoint)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,11 +63,19 @@ func (p *process) collect(sockets int, ch chan<- prometheus.Metric) (resident in
 		send(p.startTime, prometheus.GaugeValue, p.start)
 	}
 	send(p.open, prometheus.GaugeValue, float64(p.openDescriptors(sockets)))
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil {
-		send(p.limit, prometheus.GaugeValue, float64(limit.Cur))
+	if limit := maxDescriptors(); limit > 0 {
+		send(p.limit, prometheus.GaugeValue, float64(limit))
 	}
 	return resident
+}
+
+// maxDescriptors is how many the process may have, 0 if the kernel does not say.
+func maxDescriptors() int64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	return int64(min(limit.Cur, 1<<62))
 }
 
 func (p *process) stat() (procfs.ProcStat, error) {

@@ -8,8 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/prometheus/procfs"
 )
 
 // Bounds on what one client of the side server may hold, in time and bytes.
@@ -25,28 +28,34 @@ const (
 
 // Server is the side server.
 type Server struct {
-	cfg      Config             // Static.
-	http     *http.Server       // Static.
-	scrapes  http.Handler       // Static.
-	history  *history           // Any goroutine; nil without a console.
-	deep     *deepCheck         // Any goroutine.
-	stop     context.CancelFunc // Any goroutine. Ends deep checks.
-	listener net.Listener       // Set by Listen or Use, before Run and Addr are called.
-	released chan struct{}      // Closed by Release.
+	cfg      Config                 // Static, but for what token is in place of.
+	token    atomic.Pointer[string] // Any goroutine. What has to be given; Config.Token at first.
+	http     *http.Server           // Static.
+	machine  *machine               // Static.
+	scrapes  http.Handler           // Static.
+	history  *history               // Any goroutine; nil without a console.
+	demo     atomic.Pointer[Demo]   // Any goroutine.
+	deep     *deepCheck             // Any goroutine.
+	stop     context.CancelFunc     // Any goroutine. Ends deep checks.
+	listener net.Listener           // Set by Listen or Use, before Run and Addr are called.
+	released chan struct{}          // Closed by Release.
 }
 
 // New makes a server that does not listen yet.
 func New(cfg Config) *Server {
 	cfg = cfg.withDefaults()
 	ctx, stop := context.WithCancel(context.Background())
+	machine := newMachine(procfs.DefaultMountPoint)
 	s := &Server{
 		cfg:     cfg,
-		scrapes: scrapes(cfg),
+		machine: machine,
+		scrapes: scrapes(cfg, machine),
 		deep:    &deepCheck{probe: cfg.Probe, ctx: ctx, logger: cfg.Logger},
 		stop:    stop,
 
 		released: make(chan struct{}),
 	}
+	s.SetToken(cfg.Token)
 	if cfg.Console {
 		s.history = &history{stats: cfg.Stats}
 	}

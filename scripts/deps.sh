@@ -1,17 +1,22 @@
 #!/usr/bin/env bash
 # Installs what the tests want besides Go, through apt-get, where it is missing:
-# a Redis server, and a C compiler for the race detector. In CI (CI=true) also
-# what is optional: a browser, promtool and systemd-analyze (without one its test
-# skips itself), shellcheck, and Python and PHP with their Redis libraries, whose
-# snippets in the docs are run. Packages that are named are optional ones too.
+# a Redis server, and a C compiler for the race detector. nginx and HAProxy are
+# optional (their tests skip themselves, but for CI), 7 MB together. In CI
+# (CI=true) there is more of that: a browser, promtool and systemd-analyze
+# (without one its test skips itself), shellcheck, and Python and PHP with their
+# Redis libraries, whose snippets in the docs are run. Packages that are named are
+# optional ones too.
 set -euo pipefail
 
 missing=()
 optional=("$@")
 have() { command -v "$1" >/dev/null; }
+have_daemon() { have "$1" || [ -x "/usr/sbin/$1" ]; } # where not everybody's PATH leads
 
 have redis-server || missing+=(redis-server)
 have "${CC:-gcc}" || missing+=(gcc libc6-dev)
+have_daemon nginx || optional+=(nginx)
+have_daemon haproxy || optional+=(haproxy)
 if [ "${CI:-}" = true ]; then
   have chromium || have google-chrome || optional+=(chromium)
   have promtool || optional+=(prometheus) # 19 MB; nothing of it is started
@@ -28,7 +33,10 @@ fi
 # give_up says why nothing can be installed, and fails if something is needed.
 give_up() {
   printf '%s\n' "$1" >&2
-  [ ${#missing[@]} -gt 0 ] || exit 0
+  if [ ${#missing[@]} -eq 0 ]; then
+    echo "going on without ${optional[*]}" >&2
+    exit 0
+  fi
   printf 'The tests need: %s. Install it by hand, then run this again.\n' "${missing[*]}" >&2
   exit 1
 }
@@ -38,12 +46,16 @@ as_root=()
 if [ "$(id -u)" -ne 0 ]; then
   have sudo || give_up 'Installing packages needs root, and there is no sudo.'
   as_root=(sudo)
-  [ -t 0 ] || as_root=(sudo -n) # nobody can type a password
+  # Nobody can type a password, or should have to for what is optional.
+  if [ ! -t 0 ] || [ ${#missing[@]} -eq 0 ]; then
+    as_root=(sudo -n)
+    sudo -n true 2>/dev/null || give_up 'Installing packages needs root.'
+  fi
 fi
 apt_get() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends "$@" </dev/null; }
 
-# Debian's redis-server would start a server on port 6379, now and at every
-# boot, and its prometheus one on port 9090. The tests start their own on others.
+# Debian's packages would start their servers on the usual ports, now and at
+# every boot. The tests start their own on other ports.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
   trap '"${as_root[@]}" rm -f $policy' EXIT
@@ -60,8 +72,8 @@ fi
 for package in "${optional[@]}"; do
   apt_get install "$package" >/dev/null || echo "going on without $package" >&2
 done
-for service in redis-server prometheus; do
+for service in redis-server nginx haproxy prometheus; do
   if have systemctl && [[ " ${wanted[*]} " == *" $service "* ]]; then
-    "${as_root[@]}" systemctl disable --quiet $service || true
+    "${as_root[@]}" systemctl disable --quiet "$service" || true
   fi
 done

@@ -27,8 +27,8 @@ func TestConsole(t *testing.T) {
 	complaints := tab.complaints()
 	tab.do(chromedp.Navigate("http://" + server.HTTP + "/"))
 	tab.waitText("#status", "healthy")
-	tab.waitText("#tiles", "Connections", "2", "of 10,000 at most", "Users")
-	tab.waitText("#limits", "2 of 10,000")
+	tab.waitText("#tiles", "Connections", "2", "of 10,000 at most; 2 users", "Busy")
+	tab.waitText("#limits", "2 of 10,000", "Open files")
 
 	tab.submit("#why", "#why-user", "alice")
 	tab.waitText("#why-answer", "nothing was published for this user", "Connections to this server: 1", "127.0.0.1:")
@@ -72,6 +72,30 @@ func TestConsoleIsProtected(t *testing.T) {
 	}
 }
 
+// TestConsoleOfTheDemo connects and publishes from the page, as somebody does who tries Roost out.
+func TestConsoleOfTheDemo(t *testing.T) {
+	t.Parallel()
+	browser := startBrowser(t)
+	demo := roosttest.Run(t, roosttest.Command{Args: []string{"demo"}, Env: roosttest.Env{"WS_PORT": "0", "HTTP_PORT": "0"}})
+	url := waitMatch(t, demo, `(?m)^  (http://127.0.0.1:\d+/)$`)[1]
+	tab := openTab(t, browser, "about:blank")
+	complaints := tab.complaints()
+	tab.do(chromedp.Navigate(url))
+	tab.waitText("#demo", "Not connected.")
+	tab.click("#demo-connect")
+	tab.waitText("#demo-state", "bob: open")
+	waitMatch(t, demo, `connected +.*user_id=bob`)
+	tab.submit("#demo-form", "#demo-text", "grüße 😀")
+	tab.waitText("#demo-log", `PUBLISH user_noti:bob {"type":"greeting","payload":{"text":"grüße 😀"}}`, `bob got {"type":"greeting"`)
+	tab.submit("#why", "#why-user", "bob")
+	tab.waitText("#why-answer", "Connections to this server: 1")
+	tab.click("#demo-connect")
+	tab.waitText("#demo-state", "closed")
+	if got := complaints(); len(got) > 0 {
+		t.Errorf("the browser complains: %q", got)
+	}
+}
+
 // do does things in the tab.
 func (tab tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	tab.t.Helper()
@@ -80,10 +104,10 @@ func (tab tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// text is what a part of the page says, to the eye.
+// text is what a part of the page says to the eye: nothing while it is hidden.
 func (tab tab) text(selector string) string {
 	tab.t.Helper()
-	text, err := chromedp.Run(tab.ctx, chromedp.Evaluate[string](fmt.Sprintf("document.querySelector(%q)?.innerText ?? ''", selector)))
+	text, err := chromedp.Run(tab.ctx, chromedp.Evaluate[string](fmt.Sprintf("((e) => e?.checkVisibility() ? e.innerText : '')(document.querySelector(%q))", selector)))
 	if err != nil {
 		tab.t.Fatalf("asking the page: %v", err)
 	}
@@ -110,6 +134,14 @@ func (tab tab) submit(form, field, value string) {
 	script := fmt.Sprintf("document.querySelector(%q).value = %q; document.querySelector(%q).requestSubmit(); true", field, value, form)
 	if _, err := chromedp.Run(tab.ctx, chromedp.Evaluate[bool](script)); err != nil {
 		tab.t.Fatalf("submitting %s: %v", form, err)
+	}
+}
+
+// click clicks.
+func (tab tab) click(selector string) {
+	tab.t.Helper()
+	if _, err := chromedp.Run(tab.ctx, chromedp.Evaluate[bool](fmt.Sprintf("document.querySelector(%q).click(); true", selector))); err != nil {
+		tab.t.Fatalf("clicking %s: %v", selector, err)
 	}
 }
 

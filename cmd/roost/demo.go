@@ -3,15 +3,18 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
+	"roost/client"
 	"roost/cmd/roost/internal/config"
+	"roost/httpapi"
+	"roost/hub"
 )
 
 type demoCmd struct {
@@ -27,11 +30,15 @@ func (c *demoCmd) Run(env *environment) error {
 	}
 	defer redis.Close()
 
-	cfg, err := config.Read()
+	source, err := config.Open()
 	if err != nil {
 		return err
 	}
-	if err := demoConfig(&cfg, redis); err != nil {
+	cfg, err := source.Read()
+	if err != nil {
+		return err
+	}
+	if err := demoConfig(source, &cfg, redis); err != nil {
 		return err
 	}
 	token, err := signToken(cfg.JWTSecretKey, c.User, "", 24*time.Hour)
@@ -41,11 +48,12 @@ func (c *demoCmd) Run(env *environment) error {
 	// The listener outlives the signal, to be told goodbye like everybody.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(env.ctx))
 	defer cancel()
-	return serve(env, cfg, new(sockets), func(s *service) {
+	return serve(env, serving{source: source, cfg: cfg, sockets: new(sockets), ready: func(s *service) {
 		url := "ws://" + s.localURL() + "/ws?token=" + token
-		c.greet(env, url, redis)
+		c.greet(env, url, s.http.Addr().String(), redis)
+		s.http.OfferDemo(s.demo())
 		go c.listen(ctx, env.stdout, s, token)
-	})
+	}})
 }
 
 // startRedis takes a port that can be remembered, or else any.
@@ -59,9 +67,9 @@ func startRedis(redis *miniredis.Miniredis) error {
 	return nil
 }
 
-// demoConfig fills in what a demo should not ask for. What the environment says
+// demoConfig fills in what a demo should not ask for. What the environment or the file says
 // wins, but for Redis, which is our own.
-func demoConfig(cfg *config.Config, redis *miniredis.Miniredis) error {
+func demoConfig(source config.Source, cfg *config.Config, redis *miniredis.Miniredis) error {
 	port, err := strconv.Atoi(redis.Port())
 	if err != nil {
 		return fmt.Errorf("the embedded Redis's port: %w", err)
@@ -73,7 +81,7 @@ func demoConfig(cfg *config.Config, redis *miniredis.Miniredis) error {
 		cfg.JWTSecretKey = rand.Text() + rand.Text()
 	}
 	unlessSet := func(name string, value *string, demo string) {
-		if _, set := os.LookupEnv(name); !set {
+		if !source.Set(name) {
 			*value = demo
 		}
 	}
@@ -83,8 +91,24 @@ func demoConfig(cfg *config.Config, redis *miniredis.Miniredis) error {
 	return cfg.Validate()
 }
 
+// demo is what the console needs to connect and publish.
+func (s *service) demo() httpapi.Demo {
+	return httpapi.Demo{
+		Socket: "ws://" + s.localURL() + "/ws",
+		Script: client.Script(),
+		Token:  func(user string) (string, error) { return signToken(s.cfg.JWTSecretKey, user, "", time.Hour) },
+		Publish: func(ctx context.Context, user, notification string) error {
+			if err := errors.Join(checkUser(user), hub.Check(notification), hub.CheckSize(notification, s.cfg.WSMaxNotificationSize)); err != nil {
+				return err
+			}
+			_, err := s.feed.Publish(ctx, user, notification)
+			return err
+		},
+	}
+}
+
 // greet prints what to do next, ready to paste.
-func (c *demoCmd) greet(env *environment, url string, redis *miniredis.Miniredis) {
+func (c *demoCmd) greet(env *environment, url, side string, redis *miniredis.Miniredis) {
 	const notification = `'{"type":"greeting","payload":{"text":"hello"}}'`
 	_, _ = fmt.Fprintf(env.stdout, `
 Roost is running, with a Redis of its own on %[1]s, and %[2]s is listening here.
@@ -101,13 +125,13 @@ Connect as %[2]s too (a token for a day):
 
   %[3]s listen --url '%[6]s'
 
-or in a browser's console:
+or look at the console, which connects and publishes too:
 
-  new WebSocket('%[6]s').onmessage = e => console.log(e.data)
+  http://%[7]s/
 
 Ctrl-C ends the demo. What follows is the server's log, and what %[2]s gets.
 
-`, redis.Addr(), c.User, env.program, notification, redis.Port(), url)
+`, redis.Addr(), c.User, env.program, notification, redis.Port(), url, side)
 }
 
 // listen is the demo's own client.

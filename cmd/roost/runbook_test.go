@@ -23,7 +23,7 @@ func standIns() map[string]string {
 		// A machine that runs tests has no systemd with a Roost in it.
 		"systemctl": `case "$*" in
 			"show -P MainPID roost") echo "$ROOST_PID" ;;
-			"daemon-reload" | "enable --now roost" | "restart roost" | "edit roost") ;;
+			"daemon-reload" | "enable --now roost" | "restart roost" | "reload roost" | "edit roost") ;;
 			"status --no-pager roost" | "status --no-pager systemd-journald") ;;
 			"show --property=Result,NRestarts,ExecMainStatus roost") ;;
 			"kill -s USR2 --kill-whom=main roost") ;;
@@ -33,6 +33,9 @@ func standIns() map[string]string {
 		"journalctl": `case "$*" in "--unit roost --output cat --since "*) cat "$TEXTS" ;; *) echo "journalctl $*?" >&2; exit 1 ;; esac`,
 		// Packages: the tests have what they need, or skip.
 		"apt-get": `[ "$1 $2 $3" = "install --yes --no-install-recommends" ]`,
+		// Users are not made, and files belong to who runs the tests.
+		"useradd": `case "$*" in "--system --user-group "*" roost") ;; *) echo "useradd $*?" >&2; exit 1 ;; esac`,
+		"install": `set -- $(printf '%s ' "$@" | sed 's/ -o root -g roost / /'); PATH=$OWN_PATH exec install "$@"`,
 		// The kernel is not set; what only reads it is run.
 		"sysctl": `[ "$*" = --system ] || PATH=/usr/sbin:/sbin:$OWN_PATH exec sysctl "$@"`,
 		// Time passes in the tests' own way.

@@ -210,6 +210,7 @@ func TestSocketActivation(t *testing.T) {
 				}
 				return
 			}
+			server := roosttest.Serving(t, process)
 			line := process.WaitLine("listening")
 			if got := line.Text("websocket"); got != addrs[len(addrs)-1] {
 				t.Errorf("listens on %s, want %s", got, addrs[len(addrs)-1])
@@ -217,7 +218,6 @@ func TestSocketActivation(t *testing.T) {
 			if got := line.Text("http"); len(addrs) == 2 && got != addrs[0] {
 				t.Errorf("the side server listens on %s, want %s", got, addrs[0])
 			}
-			server := &roosttest.Server{Process: process, WS: line.Text("websocket"), HTTP: line.Text("http")}
 			if err := connectOnce(t, server, "alice"); err != nil {
 				t.Error(err)
 			}

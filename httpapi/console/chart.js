@@ -46,7 +46,11 @@ export class Chart {
 
   draw() {
     const width = this.svg.clientWidth;
-    if (width === 0 || this.samples.length === 0) return;
+    if (width === 0) return;
+    if (this.samples.length === 0) {
+      this.svg.replaceChildren(svg("text", { x: width / 2, y: height / 2, "text-anchor": "middle" }, "A moment: there is a value every 10 seconds."));
+      return;
+    }
     const last = this.samples.at(-1).t, first = Math.min(this.samples[0].t, last - 60);
     const most = Math.max(this.least, ...this.samples.flatMap((s) => this.series.map((one) => one.of(s) ?? 0)));
     const limit = niceTop(most);

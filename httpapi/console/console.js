@@ -56,13 +56,13 @@ function tiles(now) {
   const latest = samples.at(-1) ?? {};
   const redis = now.redis.status === "connected";
   return [
-    tile("Connections", count(now.connections), `of ${count(now.limits[0].max)} at most`),
-    tile("Users", count(now.users)),
+    tile("Connections", count(now.connections), `of ${count(now.limits[0].max)} at most; ${count(now.users)} ${now.users === 1 ? "user" : "users"}`),
     tile("Notifications", perSecond((c) => c.received), "a second, from Redis"),
     tile("Sent", perSecond((c) => c.sent), "a second, to connections"),
     tile("Latency", milliseconds(latest.p99_ms), `99% are faster; median ${milliseconds(latest.p50_ms)}`),
     tile("Not delivered", perSecond((c) => c.failed), `a second; ${count(now.waiting)} wait`, now.stalled > 0 ? `${count(now.stalled)} slow clients` : ""),
-    tile("Memory", bytes(now.memory_bytes), now.connections >= 100 ? `${bytes(now.memory_bytes / now.connections)} a connection` : "of the process"),
+    tile("Busy", latest.busy === undefined ? "–" : Math.round(latest.busy * 100) + " %", "of its time, the busiest loop"),
+    tile("Memory", bytes(now.memory_bytes), now.memory_per_connection_bytes > 0 ? `${bytes(now.memory_per_connection_bytes)} a connection` : "of the process"),
     tile("Redis", redis ? milliseconds(now.redis.ping_ms) : "away", redis ? "for a round trip" : "", "", redis ? "" : "bad"),
   ];
 }

@@ -51,10 +51,17 @@ func (s *Server) ConnectWith(token string, d Dial) *Client {
 		}
 		s.t.Fatalf("connecting: %v (%s)", err, status)
 	}
-	c := &Client{t: s.t, conn: conn, done: make(chan struct{})}
+	return record(s.t, conn, d)
+}
+
+// Record is a client on a connection that the test opened, through a proxy, say.
+func Record(t testing.TB, conn *websocket.Conn) *Client { return record(t, conn, Dial{}) }
+
+func record(t testing.TB, conn *websocket.Conn, d Dial) *Client {
+	c := &Client{t: t, conn: conn, done: make(chan struct{})}
 	c.handle(d)
 	go c.read()
-	s.t.Cleanup(c.Close)
+	t.Cleanup(c.Close)
 	return c
 }
 

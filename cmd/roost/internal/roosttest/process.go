@@ -21,9 +21,22 @@ type Command struct {
 	Wrap []string // a program and its arguments that replaces itself by roost: prlimit, say
 
 	Files []*os.File // handed to it, from descriptor 3 on
+
+	// Program is what to run instead of roost: a proxy, say. It has to end on SIGTERM, as roost does, and to take its
+	// children with it.
+	Program string
 }
 
-// Process is a roost program that runs, or has run.
+// argv is the command line; death is the signal that the process gets when the tests die.
+func (c *Command) argv(t testing.TB) (argv []string, death syscall.Signal) {
+	t.Helper()
+	if c.Program != "" {
+		return slices.Concat(c.Wrap, []string{c.Program}, c.Args), syscall.SIGTERM
+	}
+	return slices.Concat(c.Wrap, []string{Binary(t)}, c.Args), syscall.SIGKILL
+}
+
+// Process is a program, roost mostly, that runs, or has run.
 type Process struct {
 	t      testing.TB
 	cmd    *exec.Cmd
@@ -31,16 +44,19 @@ type Process struct {
 	Stderr *Log          // its standard error
 	exited chan struct{} // closed when it has been waited for
 	told   bool          // the test knows how it ended
+
+	foreign bool // not roost
 }
 
 // Run starts a process that cannot outlive the test, however that ends.
 func Run(t testing.TB, c Command) *Process {
 	t.Helper()
-	argv := slices.Concat(c.Wrap, []string{Binary(t)}, c.Args)
+	argv, death := c.argv(t)
 	p := &Process{t: t, cmd: exec.Command(argv[0], argv[1:]...), Log: new(Log), Stderr: new(Log), exited: make(chan struct{})}
+	p.foreign = c.Program != ""
 	p.cmd.Stdout, p.cmd.Stderr = p.Log, p.Stderr
 	p.cmd.Env, p.cmd.ExtraFiles = environment(c.Env), c.Files
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: death}
 	if err := p.start(); err != nil {
 		t.Fatalf("roosttest: %v", err)
 	}
@@ -124,6 +140,13 @@ func (p *Process) WaitLine(message string, fields ...any) Line {
 	return found[0]
 }
 
+// endedWell judges the end that SIGTERM brought. Of a program that is not roost the signal itself is good enough.
+func (p *Process) endedWell() bool {
+	state := p.cmd.ProcessState
+	status, _ := state.Sys().(syscall.WaitStatus)
+	return state.ExitCode() == 0 || (p.foreign && status.Signaled() && status.Signal() == syscall.SIGTERM)
+}
+
 // cleanup ends the process. One that still runs has to end well, whatever the test did with it.
 func (p *Process) cleanup() {
 	if !p.told {
@@ -133,7 +156,7 @@ func (p *Process) cleanup() {
 			p.Signal(syscall.SIGABRT) // shows what its goroutines do
 			within(Limit, p.Exited)
 		}
-		if p.Exited() && p.cmd.ProcessState.ExitCode() != 0 {
+		if p.Exited() && !p.endedWell() {
 			p.t.Errorf("the process ended with %s", p.cmd.ProcessState)
 		}
 	}

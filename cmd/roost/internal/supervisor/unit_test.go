@@ -73,11 +73,18 @@ func TestUnitFitsTheProgram(t *testing.T) {
 		"TimeoutStopSec=35s", // stopping takes 30 s at most
 		"Restart=always", "KillMode=control-group",
 		"ExecStop=/bin/sh -c 'kill -TERM $$MAINPID && exec tail --pid=$$MAINPID --sleep-interval=0.1 -f /dev/null'",
-		"LimitNOFILE=1048576", "EnvironmentFile=/etc/roost/roost.env",
+		"LimitNOFILE=1048576",
+		"Environment=ROOST_CONFIG_FILE=/etc/roost/roost.env", "ExecReload=/bin/kill -HUP $MAINPID", "User=roost", "Group=roost",
 		"RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("there is no line %s", line)
+		}
+	}
+	// What is in them when the service starts no reload changes.
+	for _, line := range []string{"EnvironmentFile=", "LoadCredential=", "DynamicUser="} {
+		if strings.Contains(text, "\n"+line) {
+			t.Errorf("%s keeps reloads from what they are for", line)
 		}
 	}
 	// Go would take an accept queue of 128.
