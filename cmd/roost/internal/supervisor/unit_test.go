@@ -8,7 +8,10 @@ import (
 	"testing"
 )
 
-const unitFile = "../../../../scripts/roost.service"
+const (
+	unitFile   = "../../../../scripts/roost.service"
+	socketFile = "../../../../scripts/roost.socket"
+)
 
 // unit returns the file of the unit with a program that is there, and its text.
 func unit(t *testing.T) (path, text string) {
@@ -50,6 +53,27 @@ func TestUnitIsRight(t *testing.T) {
 	said, err := analyze(t, "verify", "--man=no", path)
 	// What it does not know it only says.
 	if err != nil || strings.Contains(said, "roost.service") {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, said)
+	}
+}
+
+// The socket unit goes with the service, and has the name that Roost looks for.
+func TestSocketUnitIsRight(t *testing.T) {
+	t.Parallel()
+	service, _ := unit(t)
+	content, err := os.ReadFile(socketFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(content), "\nFileDescriptorName=websocket\n") {
+		t.Error("the socket has another name than Roost looks for")
+	}
+	path := filepath.Join(filepath.Dir(service), "roost.socket")
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	said, err := analyze(t, "verify", "--man=no", path)
+	if err != nil || strings.Contains(said, "roost.s") {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, said)
 	}
 }
