@@ -24,9 +24,10 @@ fuzz: ## Fuzz each fuzz target, for 1m or what FUZZTIME says
 soak: ## Everything at once, for 5m or what SOAKTIME says: clients that mean harm, Redis killed, nothing may be lost
 	@scripts/soak $(or $(SOAKTIME),5m)
 
-docs: ## Write docs/configuration.md, and the client in docs/clients.md, from the code
+docs: ## Write docs/configuration.md, the client in docs/clients.md, and the metrics in docs/operations.md, from the code
 	@go run ./cmd/roost/internal/configdoc > docs/.configuration.md && mv docs/.configuration.md docs/configuration.md
 	@scripts/clientdoc.sh
+	@WRITE_DOCS=true go test -count=1 -timeout 2m -run '^TestOperationsMetrics$$' ./cmd/roost
 
 bench: ## Measure Roost beside other servers and write docs/benchmarks.md: 30 minutes at most, nothing else running
 	@scripts/deps.sh

@@ -15,11 +15,12 @@ import (
 
 // admits answers those who may not see a path, and reports whether this one may.
 func (s *Server) admits(w http.ResponseWriter, r *http.Request, path endpoint) bool {
+	token := *s.token.Load()
 	switch {
 	case path.public:
 		return true
-	case s.cfg.Token != "":
-		if s.hasToken(r) {
+	case token != "":
+		if carries(r, token) {
 			return true
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="roost"`)
@@ -36,21 +37,25 @@ func (s *Server) admits(w http.ResponseWriter, r *http.Request, path endpoint) b
 	return true
 }
 
-// hasToken compares in a time that does not depend on what is given.
-func (s *Server) hasToken(r *http.Request) bool {
+// SetToken replaces Config.Token, for the requests that come from now on. Any goroutine.
+func (s *Server) SetToken(token string) { s.token.Store(&token) }
+
+// carries compares in a time that does not depend on what is given.
+func carries(r *http.Request, token string) bool {
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !ok {
 		_, given, ok = r.BasicAuth()
 	}
-	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(s.cfg.Token))
+	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(token))
 	return ok && subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
 // isLocal reports whether a request comes from this machine, and not through a proxy on it, nor from a page of another
-// site whose name was made to point here (DNS rebinding).
+// site whose name was made to point here (DNS rebinding). A proxy that speaks HTTP/1.1 and says nothing of itself can't be
+// told from a client here: in front of the side server a proxy needs Config.Token.
 func isLocal(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !peer.Addr().Unmap().IsLoopback() {
+	if err != nil || !peer.Addr().Unmap().IsLoopback() || !r.ProtoAtLeast(1, 1) { // nginx speaks 1.0 unless told otherwise
 		return false
 	}
 	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via"} {

@@ -16,6 +16,7 @@ func TestAccess(t *testing.T) {
 	const local, away = "127.0.0.1:1000", "192.0.2.7:1000"
 	for _, tt := range []struct {
 		name, token, path, peer, host string
+		proto10                       bool
 		header                        http.Header
 		status                        int
 	}{
@@ -28,6 +29,7 @@ func TestAccess(t *testing.T) {
 		{name: "users through a proxy here", path: "/why?user=a", peer: local, header: header("X-Forwarded-For", "192.0.2.7"), status: 403},
 		{name: "users under another name for here", path: "/why?user=a", peer: local, host: "evil.example:8082", status: 403},
 		{name: "users from another site's page", path: "/why?user=a", peer: local, header: header("Sec-Fetch-Site", "cross-site"), status: 403},
+		{name: "users through a proxy that speaks HTTP/1.0", path: "/why?user=a", peer: local, proto10: true, status: 403},
 		{name: "a peer without address", path: "/why?user=a", peer: "@", status: 403},
 
 		{name: "health without the token", token: token, path: "/health", peer: away, status: 200},
@@ -48,6 +50,9 @@ func TestAccess(t *testing.T) {
 		s := New(Config{Stats: someStats, Why: why, Token: tt.token, Console: true})
 		r := httptest.NewRequest("GET", tt.path, nil)
 		r.RemoteAddr, r.Host = tt.peer, "localhost:8082"
+		if tt.proto10 {
+			r.Proto, r.ProtoMinor = "HTTP/1.0", 0
+		}
 		if tt.host != "" {
 			r.Host = tt.host
 		}

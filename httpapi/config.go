@@ -36,7 +36,8 @@ type Config struct {
 	Console bool
 	// Limits is what the page shows of how close each limit is, the one on connections first. nil: nothing.
 	Limits func(Stats) []Limit
-	// Token is what has to be given as Authorization: Bearer, for everything but health. Empty: see access.go.
+	// Token is what has to be given as Authorization: Bearer, for everything but health, until SetToken. Empty: see
+	// access.go.
 	Token string
 	// PProf serves Go's profiles under /debug/pprof/, to processes of this machine.
 	PProf bool

@@ -28,16 +28,17 @@ const (
 
 // Server is the side server.
 type Server struct {
-	cfg      Config       // Static.
-	http     *http.Server // Static.
-	machine  *machine     // Static.
-	scrapes  http.Handler // Static.
-	history  *history     // Any goroutine; nil without a console.
-	demo     atomic.Pointer[Demo]
-	deep     *deepCheck         // Any goroutine.
-	stop     context.CancelFunc // Any goroutine. Ends deep checks.
-	listener net.Listener       // Set by Listen or Use, before Run and Addr are called.
-	released chan struct{}      // Closed by Release.
+	cfg      Config                 // Static, but for what token is in place of.
+	token    atomic.Pointer[string] // Any goroutine. What has to be given; Config.Token at first.
+	http     *http.Server           // Static.
+	machine  *machine               // Static.
+	scrapes  http.Handler           // Static.
+	history  *history               // Any goroutine; nil without a console.
+	demo     atomic.Pointer[Demo]   // Any goroutine.
+	deep     *deepCheck             // Any goroutine.
+	stop     context.CancelFunc     // Any goroutine. Ends deep checks.
+	listener net.Listener           // Set by Listen or Use, before Run and Addr are called.
+	released chan struct{}          // Closed by Release.
 }
 
 // New makes a server that does not listen yet.
@@ -54,6 +55,7 @@ func New(cfg Config) *Server {
 
 		released: make(chan struct{}),
 	}
+	s.SetToken(cfg.Token)
 	if cfg.Console {
 		s.history = &history{stats: cfg.Stats}
 	}

@@ -59,6 +59,7 @@ type Stats struct {
 	TokenChecks   int               // handshakes whose token is checked, or waits to be, off the loops
 	JWKSKeys      int               // public keys from the JWKS
 	JWKSRefreshes map[string]uint64 // fetches of the JWKS, by result; nil without one
+	ConfigReloads map[string]uint64 // times that the configuration was read again, by result
 
 	LogLinesDropped uint64
 	AlertsDropped   uint64
@@ -172,6 +173,8 @@ func table() []metric {
 			value: func(s *Stats) float64 { return float64(s.JWKSKeys) }},
 		{name: "roost_jwks_refreshes_total", kind: counter, help: "Fetches of the JWKS, by result; after one that failed the keys stay.",
 			label: "result", values: func(s *Stats) map[string]uint64 { return s.JWKSRefreshes }},
+		{name: "roost_config_reloads_total", kind: counter, help: "Times that the configuration was read again, by result; one that failed changed nothing.",
+			label: "result", values: func(s *Stats) map[string]uint64 { return s.ConfigReloads }},
 
 		{name: "roost_log_lines_dropped_total", kind: counter, help: "Log lines left out because they were not read in time.",
 			value: func(s *Stats) float64 { return float64(s.LogLinesDropped) }},

@@ -14,6 +14,7 @@ var ErrNoSuchUser = errors.New("not a user id")
 // It is the JSON of /why.
 type Why struct {
 	User    string `json:"user"`
+	Channel string `json:"channel"` // that backends publish to for this user
 	Verdict string `json:"verdict"` // in words; set by the side server
 
 	Connections int             `json:"connections"` // on this server
@@ -115,7 +116,8 @@ func (w *Why) verdict() string {
 		c := w.stalled()
 		return fmt.Sprintf("The client at %s has taken nothing for %.0f s; %d notifications wait for it.", c.Remote, c.StalledFor, c.Waiting)
 	case w.Seen == 0:
-		return fmt.Sprintf("Connected, but nothing was published for this user since %s: is the channel's name right, to the letter?", clock(w.WatchedSince))
+		return fmt.Sprintf("Connected, but nothing was published for this user since %s: is the channel's name right, to the letter? It has to be %s.",
+			clock(w.WatchedSince), w.Channel)
 	}
 	last := &w.Latest[len(w.Latest)-1]
 	switch last.Outcome {

@@ -45,7 +45,8 @@ func TestVerdict(t *testing.T) {
 		{"no connection to this server; 3 notifications came since 03:04:05", Why{Redis: up, Seen: 3, WatchedSince: at}},
 		{"192.0.2.1:4000 has taken nothing for 7 s; 5 notifications wait", Why{Redis: up, Connections: 1,
 			Open: []WhyConnection{{StalledFor: 2}, {Remote: "192.0.2.1:4000", StalledFor: 7, Waiting: 5}}}},
-		{"nothing was published for this user since 03:04:05", Why{Redis: up, Connections: 1, WatchedSince: at, Open: open}},
+		{"nothing was published for this user since 03:04:05 UTC: is the channel's name right, to the letter? It has to be user_noti:alice.",
+			Why{Channel: "user_noti:alice", Redis: up, Connections: 1, WatchedSince: at, Open: open}},
 		{"came while the user was not connected", with(WhyNotification{Problem: "offline"})},
 		{"skipped for its content: too_big", with(WhyNotification{Problem: "too_big"})},
 		{"dropped for want of room", with(WhyNotification{Connections: 1, Failed: map[string]int{"queue_full": 1}})},
@@ -81,7 +82,7 @@ func TestWhyAnswers(t *testing.T) {
 		{"/why", Config{Why: look}, 400, "/why?user=alice"},
 		{"/why?user=bad", Config{Why: look}, 400, "not a user id: too odd"},
 		{"/why?user=broken", Config{Why: look}, 500, "it failed"},
-		{"/why?user=%C3%A4%20x", Config{Why: look}, 200, `"user":"ä x","verdict":"The user has no connection`},
+		{"/why?user=%C3%A4%20x", Config{Why: look}, 200, `"user":"ä x","channel":"","verdict":"The user has no connection`},
 		{"/why?user=alice", Config{Why: look}, 200, `"open":[],"redis_since"`},
 		{"/why?user=alice", Config{Why: look}, 200, `"latest":[]`},
 	} {

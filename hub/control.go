@@ -21,6 +21,7 @@ const maxCloseReason = 123
 
 // What can be wrong with a command. The texts show nothing of it: they are logged.
 var (
+	errControlUser   = errors.New("its channel's name ends with what is no user id")
 	errControlUTF8   = errors.New("bytes that are not UTF-8")
 	errControlJSON   = errors.New("not JSON")
 	errControlShape  = errors.New(`not an object with "disconnect" as its only member`)
@@ -48,6 +49,9 @@ func (h *Hub) Control(user, payload string) {
 		return
 	}
 	command, err := parseControl(payload)
+	if !wsproto.ValidUser(user) {
+		user, err = "", errControlUser // a name can be as long as Redis lets it
+	}
 	if err != nil {
 		h.stats.commandsInvalid.Add(1)
 		h.commandLog.warnCommand(user, err, len(payload))

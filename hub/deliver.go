@@ -45,7 +45,7 @@ func (h *Hub) Deliver(user, payload string) {
 
 // read is parseEnvelope for what is not too big: nothing else is looked at before.
 func (h *Hub) read(payload string) (envelope, Invalid) {
-	if limit := h.cfg.MaxNotification; limit > 0 && len(payload) > limit {
+	if limit := h.limits.Load().MaxNotification; limit > 0 && len(payload) > limit {
 		return envelope{}, InvalidTooBig
 	}
 	return parseEnvelope(payload)

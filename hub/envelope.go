@@ -110,7 +110,7 @@ func Check(published string) error {
 }
 
 // CheckSize says that a notification is too big for a server whose
-// Config.MaxNotification is limit, or nil.
+// Limits.MaxNotification is limit, or nil.
 func CheckSize(published string, limit int) error {
 	if limit <= 0 || len(published) <= limit {
 		return nil

@@ -12,9 +12,9 @@ import (
 
 // What Admit returns when there is no room.
 var (
-	// ErrFull: Config.MaxConnections are admitted already.
+	// ErrFull: Limits.MaxConnections are admitted already.
 	ErrFull = errors.New("hub: the limit of connections is reached")
-	// ErrUserFull: the user has Config.MaxPerUser already.
+	// ErrUserFull: the user has Limits.MaxPerUser already.
 	ErrUserFull = errors.New("hub: the limit of connections of one user is reached")
 )
 
@@ -31,7 +31,7 @@ type Conn interface {
 	Deliver(n *Notification)
 
 	// Replaced tells the connection to end: its user has opened a newer one, and
-	// may have no more (Config.ReplaceOldest). It is not admitted any longer. It
+	// may have no more (Limits.ReplaceOldest). It is not admitted any longer. It
 	// is called without locks, from the goroutine that called Admit, and must
 	// not wait.
 	Replaced()
@@ -56,8 +56,8 @@ type Notification struct {
 	Trace *Trace
 }
 
-// Config is what a Hub can be told. Its zero value is a hub without a limit.
-type Config struct {
+// Limits are what may change while there are connections (see [Hub.SetLimits]). The zero value is none.
+type Limits struct {
 	// MaxConnections bounds the connections of all users together; 0 is no bound.
 	MaxConnections int
 
@@ -71,6 +71,11 @@ type Config struct {
 	// notification; 0 is no bound. Larger ones are counted as InvalidTooBig and
 	// left out.
 	MaxNotification int
+}
+
+// Config is what a Hub can be told. Its zero value is a hub without a limit.
+type Config struct {
+	Limits // at the start
 
 	// TrackPresence keeps a mark for each user whose first connection came or
 	// whose last one went, for TakeChanged. Leave it off where nobody takes
@@ -87,10 +92,11 @@ type Config struct {
 
 // Hub is the registry of users and the way to their connections.
 type Hub struct {
-	cfg     Config
+	cfg     Config // static; its Limits are those of the start
 	seed    maphash.Seed
-	started time.Time    // static: what Clock counts from
-	arrived atomic.Int64 // by Clock, when the batch came that is delivered now; 0: not known
+	limits  atomic.Pointer[Limits] // replaced whole; any goroutine
+	started time.Time              // static: what Clock counts from
+	arrived atomic.Int64           // by Clock, when the batch came that is delivered now; 0: not known
 	shards  [shardCount]shard
 
 	connections atomic.Int64
@@ -115,8 +121,8 @@ func New(cfg Config) *Hub {
 	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), changed: make(chan struct{}, 1), started: time.Now()}
 	h.invalidLog = newInvalidLog(cfg.Logger)
 	h.commandLog = newInvalidLog(cfg.Logger)
+	h.SetLimits(cfg.Limits)
 	for i := range h.shards {
-		h.shards[i].limit, h.shards[i].replace = cfg.MaxPerUser, cfg.ReplaceOldest
 		if cfg.TrackPresence {
 			h.shards[i].dirty = make(map[string]struct{})
 		}
@@ -130,17 +136,17 @@ func New(cfg Config) *Hub {
 // of this user. The caller admits a connection once, on its own loop, and hands
 // a string that it does not change afterwards.
 func (h *Hub) Admit(c Conn, user string) (total, ofUser int, err error) {
-	hash := h.hash(user)
+	hash, limits := h.hash(user), h.limits.Load()
 	if IsProbe(user) {
-		_ = h.shard(hash).add(c, user, hash)
+		_ = h.shard(hash).add(c, user, hash, limits)
 		return h.Connections(), 1, nil
 	}
 	total = int(h.connections.Add(1))
-	if h.cfg.MaxConnections > 0 && total > h.cfg.MaxConnections {
+	if limits.MaxConnections > 0 && total > limits.MaxConnections {
 		h.connections.Add(-1)
 		return 0, 0, ErrFull
 	}
-	in := h.shard(hash).add(c, user, hash)
+	in := h.shard(hash).add(c, user, hash, limits)
 	switch {
 	case in.refused:
 		h.connections.Add(-1)
@@ -160,7 +166,7 @@ func (h *Hub) Admit(c Conn, user string) (total, ofUser int, err error) {
 // connection's own loop calls it, and Control.
 func (h *Hub) Remove(c Conn) (total, ofUser int) {
 	link := c.HubLink()
-	ofUser, marked, was := h.shard(link.hash).remove(link)
+	ofUser, marked, was := h.shard(link.hash).remove(link, h.limits.Load().ReplaceOldest)
 	if !was || IsProbe(link.user) {
 		return h.Connections(), ofUser
 	}

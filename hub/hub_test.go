@@ -89,7 +89,7 @@ func TestRemoveInEveryOrder(t *testing.T) {
 func TestAdmitStopsAtTheLimit(t *testing.T) {
 	t.Parallel()
 	const limit, tries = 50, 400
-	h := New(Config{MaxConnections: limit, Logger: quiet()})
+	h := New(Config{Limits: Limits{MaxConnections: limit}, Logger: quiet()})
 	var wg sync.WaitGroup
 	admitted := make(chan *fakeConn, tries)
 	for i := range tries {
@@ -116,7 +116,7 @@ func TestAdmitStopsAtTheLimit(t *testing.T) {
 
 func TestProbesAreOutsideLimitsAndCounts(t *testing.T) {
 	t.Parallel()
-	h := New(Config{MaxConnections: 1, Logger: quiet()})
+	h := New(Config{Limits: Limits{MaxConnections: 1}, Logger: quiet()})
 	mustAdmit(t, h, "alice")
 	probe := mustAdmit(t, h, "\x00probe")
 	h.Deliver("\x00probe", `{"type":"x"}`)
@@ -220,7 +220,7 @@ func TestDeliverAllocations(t *testing.T) {
 // One user can't have more than there may be of them, and others don't feel it.
 func TestMaxPerUser(t *testing.T) {
 	t.Parallel()
-	h := New(Config{Logger: quiet(), MaxPerUser: 2})
+	h := New(Config{Logger: quiet(), Limits: Limits{MaxPerUser: 2}})
 	first := mustAdmit(t, h, "alice")
 	mustAdmit(t, h, "alice")
 	for range 3 {
@@ -240,7 +240,7 @@ func TestMaxPerUser(t *testing.T) {
 func TestReplaceOldest(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int{1, 2, 3, 7} {
-		h := New(Config{Logger: quiet(), MaxPerUser: limit, ReplaceOldest: true})
+		h := New(Config{Logger: quiet(), Limits: Limits{MaxPerUser: limit, ReplaceOldest: true}})
 		var here []*fakeConn
 		for i := range 50 {
 			if i%5 == 3 { // one in the middle leaves by itself

@@ -23,12 +23,10 @@ func (l *Link) User() string { return l.user }
 
 // shard is a part of the registry: the users of whose hash it is.
 type shard struct {
-	mu      sync.Mutex
-	users   table               // guarded by mu
-	limit   int                 // static: connections of one user; 0 is no bound
-	replace bool                // static: the newest takes the place of the oldest
-	spare   *crowd              // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
-	dirty   map[string]struct{} // guarded by mu; nil when presence is not tracked
+	mu    sync.Mutex
+	users table               // guarded by mu
+	spare *crowd              // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
+	dirty map[string]struct{} // guarded by mu; nil when presence is not tracked
 }
 
 // admission is what add did.
@@ -41,7 +39,7 @@ type admission struct {
 }
 
 // add registers a connection.
-func (s *shard) add(c Conn, user string, hash uint32) admission {
+func (s *shard) add(c Conn, user string, hash uint32, limits *Limits) admission {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slot, found := s.users.find(hash, user)
@@ -50,8 +48,8 @@ func (s *shard) add(c Conn, user string, hash uint32) admission {
 		s.users.insert(c)
 		return admission{ofUser: 1, first: true, marked: s.mark(user)}
 	}
-	full := s.limit > 0 && s.countAt(slot) >= s.limit
-	if full && !s.replace {
+	full := limits.MaxPerUser > 0 && s.countAt(slot) >= limits.MaxPerUser
+	if full && !limits.ReplaceOldest {
 		return admission{refused: true}
 	}
 	crowd := s.crowdAt(slot)
@@ -60,7 +58,7 @@ func (s *shard) add(c Conn, user string, hash uint32) admission {
 	in := admission{}
 	if full {
 		in.replaced = crowd.conns[0]
-		crowd.leave(in.replaced.HubLink(), s.replace)
+		crowd.leave(in.replaced.HubLink(), limits.ReplaceOldest)
 	}
 	in.ofUser = len(crowd.conns)
 	if in.ofUser == 1 {
@@ -69,9 +67,9 @@ func (s *shard) add(c Conn, user string, hash uint32) admission {
 	return in
 }
 
-// remove takes a connection out. It returns how many its user has left, whether
+// remove takes a connection out; ordered says whether those of its user keep their order. It returns how many its user has left, whether
 // the user was marked as changed, and whether the connection was in at all.
-func (s *shard) remove(link *Link) (ofUser int, marked, was bool) {
+func (s *shard) remove(link *Link, ordered bool) (ofUser int, marked, was bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slot, found := s.users.find(link.hash, link.user)
@@ -87,7 +85,7 @@ func (s *shard) remove(link *Link) (ofUser int, marked, was bool) {
 		s.users.remove(slot)
 		return 0, s.mark(link.user), true
 	}
-	crowd.leave(link, s.replace)
+	crowd.leave(link, ordered)
 	ofUser = len(crowd.conns)
 	if ofUser == 1 {
 		s.disband(crowd, slot)

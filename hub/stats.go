@@ -13,7 +13,7 @@ const (
 	InvalidShape                 // JSON, but not an object
 	InvalidTypeMissing           // no member "type"
 	InvalidTypeNotString         // "type" is not a string
-	InvalidTooBig                // more bytes than Config.MaxNotification
+	InvalidTooBig                // more bytes than Limits.MaxNotification
 	invalidCount
 )
 

@@ -8,7 +8,7 @@ import (
 func TestNotificationsThatAreTooBig(t *testing.T) {
 	t.Parallel()
 	const fits = `{"type":"x"}`
-	h := New(Config{Logger: quiet(), MaxNotification: len(fits)})
+	h := New(Config{Logger: quiet(), Limits: Limits{MaxNotification: len(fits)}})
 	alice := mustAdmit(t, h, "alice")
 	h.Deliver("alice", fits)
 	h.Deliver("alice", fits+" ")

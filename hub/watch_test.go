@@ -11,9 +11,11 @@ import (
 // clock is a time that tests move.
 type clock struct{ ns atomic.Int64 }
 
-func (c *clock) now() time.Time            { return time.Unix(1_700_000_000, c.ns.Load()) }
-func (c *clock) advance(d time.Duration)   { c.ns.Add(int64(d)) }
-func (c *clock) hub() *Hub                 { return New(Config{Logger: quiet(), Now: c.now, MaxNotification: 1000}) }
+func (c *clock) now() time.Time          { return time.Unix(1_700_000_000, c.ns.Load()) }
+func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
+func (c *clock) hub() *Hub {
+	return New(Config{Logger: quiet(), Now: c.now, Limits: Limits{MaxNotification: 1000}})
+}
 func lastTrace(h *Hub, user string) Traced { w := h.Watch(user); return w.Latest[len(w.Latest)-1] }
 
 // tracingConn settles what it is handed, as a loop does.

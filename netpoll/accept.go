@@ -55,7 +55,7 @@ func acceptOne(fd int) (int, error) {
 // welcome opens a connection for a socket, or closes it where there is no room.
 func (l *loop) welcome(fd int) {
 	s := l.server
-	if n := s.socketCame(); s.cfg.MaxSockets > 0 && n > int64(s.cfg.MaxSockets) && !l.makeRoom() {
+	if n, most := s.socketCame(), s.rules.Load().MaxSockets; most > 0 && n > int64(most) && !l.makeRoom() {
 		s.turnAway(fd, awayDescriptors)
 		s.acceptLog.turnedAway(awayDescriptors, nil)
 		return

@@ -90,7 +90,7 @@ func (a *addresses) leave(place uint32) {
 // takePlace counts a connection that is about to be admitted, and reports whether
 // its address may have one more.
 func (l *loop) takePlace(c *conn, req *request) bool {
-	limit := l.server.cfg.MaxPerAddress
+	limit := l.server.rules.Load().MaxPerAddress
 	if limit <= 0 || c.probe {
 		return true
 	}

@@ -9,7 +9,7 @@ import (
 // Budget says how many sockets and connections the descriptor limit leaves.
 type Budget struct {
 	Descriptors int // what the process may open, RLIMIT_NOFILE's soft limit
-	Sockets     int // of these for clients, in whatever state: Config.MaxSockets
+	Sockets     int // of these for clients, in whatever state: Rules.MaxSockets
 	Connections int // of these for admitted connections; the rest lets refusals and /health be answered
 }
 

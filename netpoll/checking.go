@@ -81,7 +81,7 @@ func (s *Server) checkToken(k *check) {
 		}
 	}()
 	req := k.req
-	refusal := s.cfg.Gate.Check(&req.Request, s.cfg.Now())
+	refusal := s.gate().Check(&req.Request, s.cfg.Now())
 	l.do(func() { l.checked(k, req, refusal) })
 }
 

@@ -5,13 +5,13 @@ import (
 	"time"
 
 	"roost/hub"
-	"roost/wsproto"
 )
 
 // Config is what a Server is told. Zero values get the defaults named here.
 type Config struct {
-	Gate *wsproto.Gate // decides about handshakes; required
-	Hub  *hub.Hub      // the registry; required
+	Rules // at the start
+
+	Hub *hub.Hub // the registry; required
 
 	// Health gives the answer to /health and /health/ready on the WebSocket port.
 	// Loops call it, so it must not wait for anything. Nil answers 200 with an empty
@@ -26,10 +26,6 @@ type Config struct {
 	// something was lost; nil is time.Now. Every deadline and interval goes by
 	// another clock, which nobody sets.
 	Now func() time.Time
-
-	// ConnectionLines bounds the lines a second about connects and disconnects; how
-	// many are left out is said. 0 is no bound.
-	ConnectionLines int
 
 	// Loops is the number of event loops; 0 is GOMAXPROCS. Each sleeps in a system
 	// call and may keep a slot of Go's scheduler for up to 10 ms when it does:
@@ -53,25 +49,15 @@ type Config struct {
 	// or 2, which names the client. Others may send none.
 	ProxyProtocol bool
 
-	MaxPerAddress  int // connections from one address, IPv6 by its /64; 0 is no bound
-	HandshakeRate  int // upgrades a second that are looked at; 0 is no bound
-	HandshakeBurst int // as many at once; HandshakeRate at least
-
 	// RejectAfterUpgrade refuses upgrades with a 101 and a close frame, whose code
 	// is 4000 and the HTTP status, in place of the status: browsers show pages
 	// nothing of a failed handshake.
 	RejectAfterUpgrade bool
 
 	MaxMessage    int // bytes of a client's message; 0 is no bound
-	MessageRate   int // messages and control frames a second from one client; 0 is no bound
-	MessageBurst  int // as many at once; MessageRate at least
 	QueueMessages int // notifications that wait for one connection; 256
 	QueueBytes    int // bytes of these; 1 MiB
 
-	// QueueTotal bounds the bytes of what waits for all connections together, in
-	// equal shares for the loops; 0 is no bound. A frame that waits for many
-	// connections counts for each of them, although there is one of it in memory.
-	QueueTotal int
 	// CloseSlow ends a connection that a notification finds no room for, with
 	// 1013; otherwise it only misses that one.
 	CloseSlow bool
@@ -90,10 +76,6 @@ type Config struct {
 	ReadBuffer       int // bytes that one connection is read in a turn of its loop; 4096 at least
 	MailboxItems     int // notifications that wait for one loop before the feed does; 16384
 	LingeringSockets int // sockets of one loop that may linger at a time; 1024
-
-	// MaxSockets bounds sockets in every state together; what comes beyond is
-	// closed without an answer. 0 is no bound. See Budget.
-	MaxSockets int
 }
 
 // withDefaults fills in what was left at zero.
@@ -122,8 +104,6 @@ func (c Config) withDefaults(procs int) Config {
 	fillInt(&c.QueueBytes, 1<<20)
 	fillInt(&c.MailboxItems, 16384)
 	fillInt(&c.LingeringSockets, 1024)
-	c.HandshakeBurst = max(c.HandshakeBurst, c.HandshakeRate)
-	c.MessageBurst = max(c.MessageBurst, c.MessageRate)
 	c.ReadBuffer = max(c.ReadBuffer, 4096)
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -51,7 +51,7 @@ func (l *loop) appendCaller(attrs []slog.Attr, c *conn, req *request) []slog.Att
 	if client.IsValid() {
 		attrs = append(attrs, slog.String("remote", addressText(client)))
 	}
-	if l.server.cfg.Gate.Trusts(socket.Addr()) {
+	if l.server.gate().Trusts(socket.Addr()) {
 		attrs = append(attrs, slog.String("proxy", addressText(socket)))
 	}
 	return attrs
@@ -62,7 +62,7 @@ func (l *loop) appendSocket(attrs []slog.Attr, socket netip.AddrPort) []slog.Att
 	switch {
 	case !socket.IsValid():
 		return attrs // it is gone already
-	case l.server.cfg.Gate.Trusts(socket.Addr()):
+	case l.server.gate().Trusts(socket.Addr()):
 		return append(attrs, slog.String("proxy", addressText(socket)))
 	}
 	return append(attrs, slog.String("remote", addressText(socket)))

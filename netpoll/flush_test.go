@@ -21,8 +21,9 @@ func sleeper(t testing.TB) *loop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{Gate: gate, Hub: hub.New(hub.Config{})}.withDefaults(1)
+	cfg := Config{Rules: Rules{Gate: gate}, Hub: hub.New(hub.Config{})}.withDefaults(1)
 	s := &Server{cfg: cfg, log: slog.New(slog.DiscardHandler), started: time.Now().Add(-time.Second), tickLength: cfg.tickLength()}
+	s.rules.Store(newRules(cfg.Rules, cfg.Loops, nil))
 	s.slowLog = newSlowLog(s.log)
 	l, err := newLoop(s, 0)
 	if err != nil {

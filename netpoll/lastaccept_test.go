@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -101,48 +103,90 @@ func TestNobodyIsResetWhileThePortCloses(t *testing.T) {
 	}
 }
 
-// A port that another process has too is let go of, and works on there.
-func TestSharedPortIsLetGoOf(t *testing.T) {
-	t.Parallel()
+// sharedPort is a server whose port another process has too, by file.
+func sharedPort(t *testing.T) (r *rig, addr string, file *os.File) {
+	t.Helper()
 	ln, err := Listen(t.Context(), ListenConfig{Address: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := ln.File() // the other's
-	if err != nil {
+	if file, err = ln.File(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = file.Close() }()
-	r := start(t, nil)
-	eventually(t, "the port is open", r.server.port.letNobodyIn)
-	r.server.StopAccepting(t.Context(), false)
-	fd, err := takeOver(ln)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.server.port.open(fd); err != nil {
-		t.Fatal(err)
-	}
-	if answer, err := askHealth(ln.Addr().String()); err != nil || !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
+	t.Cleanup(func() { _ = file.Close() })
+	r = startOn(t, nil, ln)
+	eventually(t, "the port is open", func() bool {
+		r.server.port.mu.Lock()
+		defer r.server.port.mu.Unlock()
+		return r.server.port.fd != 0
+	})
+	return r, ln.Addr().String(), file
+}
+
+// A port that another process has too is let go of, and works on there.
+func TestSharedPortIsLetGoOf(t *testing.T) {
+	t.Parallel()
+	r, addr, file := sharedPort(t)
+	if answer, err := askHealth(addr); err != nil || !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
 		t.Fatalf("answer %.30q, %v", answer, err)
 	}
 	r.server.StopAccepting(t.Context(), true)
 	accepted := r.server.Stats().SocketsOpened
-	waiting, err := net.Dial("tcp", ln.Addr().String())
+	waiting, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatalf("the other can't be connected to: %v", err)
 	}
 	defer func() { _ = waiting.Close() }()
-	// The loops have a turn each, in which they would see it.
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(file.Fd()), Events: unix.POLLIN}}, 5000); n != 1 || err != nil {
+		t.Errorf("the other has nobody to accept: %d, %v", n, err)
+	}
+	// A loop that the kernel still tells of it has no rest. It is asked at once, as a sleeping one would be.
 	for _, l := range r.server.loops {
-		l.hold()()
+		events := make([]unix.EpollEvent, 8)
+		n, err := l.poll.wait(events, 0)
+		if err != nil || slices.ContainsFunc(events[:max(n, 0)], func(e unix.EpollEvent) bool { return e.Fd == portMark }) {
+			t.Errorf("loop %d still hears of the port: %v, %v", l.index, events, err)
+		}
 	}
 	if n := r.server.Stats().SocketsOpened; n != accepted {
 		t.Error("accepted after it was let go of")
 	}
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(file.Fd()), Events: unix.POLLIN}}, 5000); n != 1 || err != nil {
-		t.Errorf("the other has nobody to accept: %d, %v", n, err)
+}
+
+// A port that is given up before it is open stays closed, and is not touched: another process may have it.
+func TestPortIsGivenUpBeforeItIsOpen(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	ln, err := Listen(t.Context(), ListenConfig{Address: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
 	}
+	file, err := ln.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	late, err := New(r.server.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late.StopAccepting(t.Context(), true)
+	if err := late.listenOn(ln); err != nil { // the first that Serve does
+		t.Error(err)
+	}
+	if err := late.Shutdown(t.Context(), GoingAway()); err != nil {
+		t.Error(err)
+	}
+	next, err := net.FileListener(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = next.Close() }()
+	conn, err := net.DialTimeout("tcp", ln.Addr().String(), 5*time.Second)
+	if err != nil {
+		t.Fatalf("the other process's socket: %v", err)
+	}
+	_ = conn.Close()
 }
 
 // Nobody new is let in while the queue is emptied, and whoever is there already goes on.

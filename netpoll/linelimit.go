@@ -28,10 +28,20 @@ type leftOut struct{ connected, disconnected uint64 }
 
 func newLineLimit(logger *slog.Logger, perSecond int) *lineLimit {
 	l := &lineLimit{logger: logger}
-	if perSecond > 0 {
+	l.setRate(perSecond)
+	return l
+}
+
+// setRate changes the limit; 0 is none. Any goroutine.
+func (l *lineLimit) setRate(perSecond int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case perSecond <= 0:
+		l.limit = nil
+	case l.limit == nil || l.limit.Burst() != perSecond:
 		l.limit = rate.NewLimiter(rate.Limit(perSecond), perSecond)
 	}
-	return l
 }
 
 // connected and disconnected report whether there is room for one more line of

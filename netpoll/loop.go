@@ -45,8 +45,6 @@ type loop struct {
 
 	handshakes histogram // from accept to the 101; any goroutine reads
 
-	queueShare int // static: the loop's part of Config.QueueTotal; 0 is no bound
-
 	turn sync.Mutex // guards everything below
 
 	asleep bool // waits for events, or is about to, until armed
@@ -76,7 +74,6 @@ func newLoop(s *Server, index int) (*loop, error) {
 	l := &loop{server: s, index: index, scratch: make([]byte, scratchSize), input: make([]byte, s.cfg.ReadBuffer)}
 	l.handshakes = newHistogram(handshakeBounds[:])
 	l.delays.took = newHistogram(deliveryBounds[:])
-	l.queueShare = s.cfg.QueueTotal / s.cfg.Loops
 	l.mail = newMailbox(s.cfg.MailboxItems, l.poll.ring)
 	l.wheel.now = s.tick(s.now())
 	return l, l.poll.open()

@@ -79,7 +79,7 @@ type request struct {
 
 // decide does what a complete head asks for. more is what came behind it.
 func (l *loop) decide(c *conn, named netip.AddrPort, head, more []byte) {
-	asked, refusal := l.server.cfg.Gate.Read(head)
+	asked, refusal := l.server.gate().Read(head)
 	req := request{asked, named}
 	switch {
 	case refusal != nil:
@@ -106,7 +106,7 @@ func (l *loop) identify(c *conn, req request, more []byte) {
 		l.reject(c, req, wsproto.RefuseBusy(l.server.retryAfter()))
 		return
 	}
-	refusal, later := l.server.cfg.Gate.Identify(&req.Request, l.server.cfg.Now())
+	refusal, later := l.server.gate().Identify(&req.Request, l.server.cfg.Now())
 	if later {
 		l.checkLater(c, req, more)
 		return

@@ -20,12 +20,16 @@ type port struct {
 	at      *loop         // guarded by mu: who has it; nil while accepting pauses
 	backoff time.Duration // guarded by mu: the last pause, 0 since a client was accepted
 	pause   *time.Timer   // guarded by mu: ends the pause
+	ended   bool          // guarded by mu: close was called, perhaps before open
 }
 
 // open begins to accept. It owns fd, which listens and does not block.
 func (p *port) open(fd int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.ended {
+		return unix.Close(fd)
+	}
 	p.fd = fd
 	return p.give(p.fewest())
 }
@@ -81,6 +85,7 @@ func (p *port) resume() {
 func (p *port) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.ended = true
 	if p.fd != 0 {
 		p.shut()
 	}
@@ -90,6 +95,9 @@ func (p *port) close() {
 func (p *port) shut() {
 	if p.pause != nil {
 		p.pause.Stop()
+	}
+	if p.at != nil { // another process may have the socket too: then the kernel does not take it out when it is closed here
+		p.at.poll.remove(p.fd)
 	}
 	_ = unix.Close(p.fd)
 	p.fd, p.at = 0, nil

@@ -26,7 +26,7 @@ func (l *loop) readProxyHeader(c *conn, b []byte) (header proxyproto.Header, ok 
 		return header, false
 	}
 	header, verdict := proxyproto.Parse(b)
-	if !l.server.cfg.Gate.Trusts(socket.Addr()) {
+	if !l.server.gate().Trusts(socket.Addr()) {
 		if verdict == proxyproto.Complete { // bad HTTP anyway; this way it is told why
 			l.refuseHeader(c, socket, wsproto.RefuseProxyUntrusted())
 		}
@@ -70,7 +70,7 @@ func (l *loop) caller(c *conn, req *request) (client, socket netip.AddrPort) {
 	if req.named.IsValid() {
 		client = req.named
 	}
-	if address := l.server.cfg.Gate.Client(&req.Request, client.Addr()); address != client.Addr() {
+	if address := l.server.gate().Client(&req.Request, client.Addr()); address != client.Addr() {
 		client = netip.AddrPortFrom(address, 0)
 	}
 	return client, socket

@@ -4,21 +4,14 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"roost/wsproto"
 )
 
-// newHandshakeLimit makes the limit of upgrades, nil for none.
-func newHandshakeLimit(cfg Config) *rate.Limiter {
-	if cfg.HandshakeRate <= 0 {
-		return nil
-	}
-	return rate.NewLimiter(rate.Limit(cfg.HandshakeRate), cfg.HandshakeBurst)
-}
-
 // tooManyHandshakes counts an upgrade against their rate. Any goroutine.
-func (s *Server) tooManyHandshakes() bool { return s.handshakes != nil && !s.handshakes.Allow() }
+func (s *Server) tooManyHandshakes() bool {
+	limit := s.rules.Load().handshakes
+	return limit != nil && !limit.Allow()
+}
 
 // retryAfter is what a refused client is told to wait: Config.RetryAfter and up
 // to as much again, so that those who were refused together don't come back

@@ -92,7 +92,7 @@ func startWithHub(t *testing.T, limits hub.Config, change func(*Config)) *rig {
 
 func TestUserLimitRefuses(t *testing.T) {
 	t.Parallel()
-	r := startWithHub(t, hub.Config{MaxPerUser: 2}, nil)
+	r := startWithHub(t, hub.Config{Limits: hub.Limits{MaxPerUser: 2}}, nil)
 	r.connect("alice")
 	first := r.connect("alice")
 	for range 5 {
@@ -112,7 +112,7 @@ func TestUserLimitRefuses(t *testing.T) {
 // The oldest connection makes room: it gets what was delivered before, and 4429.
 func TestUserLimitReplaces(t *testing.T) {
 	t.Parallel()
-	r := startWithHub(t, hub.Config{MaxPerUser: 1, ReplaceOldest: true}, nil)
+	r := startWithHub(t, hub.Config{Limits: hub.Limits{MaxPerUser: 1, ReplaceOldest: true}}, nil)
 	var last *raw
 	const times = 20
 	for i := range times {
@@ -136,7 +136,7 @@ func TestUserLimitReplaces(t *testing.T) {
 
 func TestRejectAfterUpgrade(t *testing.T) {
 	t.Parallel()
-	r := startWithHub(t, hub.Config{MaxPerUser: 1}, func(c *Config) { c.RejectAfterUpgrade = true })
+	r := startWithHub(t, hub.Config{Limits: hub.Limits{MaxPerUser: 1}}, func(c *Config) { c.RejectAfterUpgrade = true })
 	r.connect("alice")
 	response, rest := r.ask("alice")
 	if response.StatusCode != http.StatusSwitchingProtocols {

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // ErrClosed is what Serve returns after Shutdown.
@@ -24,7 +22,8 @@ var ErrLoopStuck = errors.New("an event loop does not answer")
 // Server holds the connections of one listener. Make it with New, then Serve,
 // then Shutdown.
 type Server struct {
-	cfg        Config // static
+	cfg        Config                // static; its Rules are those of the start
+	rules      atomic.Pointer[rules] // replaced whole; any goroutine
 	log        *slog.Logger
 	slowLog    *slowLog
 	lines      *lineLimit
@@ -35,10 +34,8 @@ type Server struct {
 
 	loops []*loop // static
 	conns table
-	crowd addresses // of connections, where Config.MaxPerAddress bounds them
+	crowd addresses // of connections, where Rules.MaxPerAddress bounds them
 	port  port
-
-	handshakes *rate.Limiter // any goroutine; nil for no limit
 
 	accepts  acceptStats
 	draining atomic.Bool // handshakes are refused
@@ -69,8 +66,8 @@ func New(cfg Config) (*Server, error) {
 		started: time.Now().Add(-time.Second), tickLength: cfg.tickLength(),
 		busy: make(chan struct{}, 1), empty: make(chan struct{}, 1),
 		done: make(chan struct{}), failed: make(chan error, 1),
-		handshakes: newHandshakeLimit(cfg),
 	}
+	s.rules.Store(newRules(cfg.Rules, cfg.Loops, nil))
 	if err := s.startLoops(); err != nil {
 		return nil, fmt.Errorf("starting the event loops: %w", err)
 	}

@@ -37,20 +37,26 @@ type rig struct {
 // start runs a server until the test ends. change may alter its configuration.
 func start(t testing.TB, change func(*Config)) *rig {
 	t.Helper()
+	ln, err := Listen(t.Context(), ListenConfig{Address: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startOn(t, change, ln)
+}
+
+// startOn is start on a listener.
+func startOn(t testing.TB, change func(*Config), ln *net.TCPListener) *rig {
+	t.Helper()
 	gate, err := wsproto.NewGate(wsproto.GateConfig{Secret: []byte(testSecret)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := hub.New(hub.Config{Logger: slog.New(slog.DiscardHandler)})
-	cfg := Config{Gate: gate, Hub: h, Logger: slog.New(slog.DiscardHandler), Loops: 2, LingerTimeout: 200 * time.Millisecond}
+	cfg := Config{Rules: Rules{Gate: gate}, Hub: h, Logger: slog.New(slog.DiscardHandler), Loops: 2, LingerTimeout: 200 * time.Millisecond}
 	if change != nil {
 		change(&cfg)
 	}
 	server, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := Listen(t.Context(), ListenConfig{Address: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}

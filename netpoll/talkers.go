@@ -12,6 +12,8 @@ import (
 type talkers struct {
 	whole map[*conn]time.Duration // when the connection's allowance is whole again
 	most  int                     // entries that the map has had since it was made
+
+	rate, burst int // by which whole was counted
 }
 
 // keptTalkers bounds the room for talkers that is kept when they have gone.
@@ -24,7 +26,13 @@ const quietFor = time.Second
 // charge counts one thing that c has sent, and reports whether it was within its
 // rate (GCRA: each thing moves the moment when the allowance is whole again by a
 // rate's interval, and that may be a burst ahead).
+//
+// What was counted by another rate is forgotten: by a higher one, with shorter
+// intervals, it would be more than a burst.
 func (t *talkers) charge(c *conn, now time.Duration, rate, burst int) bool {
+	if rate != t.rate || burst != t.burst {
+		*t = talkers{rate: rate, burst: burst}
+	}
 	if t.whole == nil {
 		t.whole = make(map[*conn]time.Duration)
 	}
@@ -57,11 +65,11 @@ func (t *talkers) forget(c *conn) {
 // mayTalk counts one thing that c has sent, and ends the connection, reporting
 // false, where that was too much.
 func (l *loop) mayTalk(c *conn) bool {
-	cfg := &l.server.cfg
-	if cfg.MessageRate <= 0 {
+	rules := l.server.rules.Load()
+	if rules.MessageRate <= 0 {
 		return true
 	}
-	if l.talkers.charge(c, l.server.now(), cfg.MessageRate, cfg.MessageBurst) {
+	if l.talkers.charge(c, l.server.now(), rules.MessageRate, rules.MessageBurst) {
 		return true
 	}
 	l.end(c, ReasonTooFast, wsproto.AppendClose(l.scratch[:0], wsproto.ClosePolicy, "too many messages"))

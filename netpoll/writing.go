@@ -50,11 +50,14 @@ func (l *loop) enqueue(c *conn, n *hub.Notification) {
 // always has room.
 func (l *loop) full(q *outQueue, n *hub.Notification) (why failure, full bool) {
 	waiting := q.notifications()
+	if waiting == 0 {
+		return 0, false
+	}
 	cfg := &l.server.cfg
-	switch {
-	case waiting >= cfg.QueueMessages, waiting > 0 && q.bytes+len(n.Frame) > cfg.QueueBytes:
+	if waiting >= cfg.QueueMessages || q.bytes+len(n.Frame) > cfg.QueueBytes {
 		return failedFull, true
-	case waiting > 0 && l.queueShare > 0 && int(l.stats.queuedBytes.Load())+len(n.Frame) > l.queueShare:
+	}
+	if share := l.server.rules.Load().queueShare; share > 0 && int(l.stats.queuedBytes.Load())+len(n.Frame) > share {
 		return failedMemory, true
 	}
 	return 0, false

@@ -2,6 +2,7 @@ package wsproto
 
 import (
 	"encoding/base64"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -57,14 +58,12 @@ type Gate struct {
 }
 
 // NewGate checks and compiles a configuration. The error is [ErrNoKeys], or wraps [ErrOriginPattern],
-// [ErrProxyPattern], [ErrPrevious] or [ErrTooManyKeys] and names what is wrong and what would be right.
+// [ErrProxyPattern] (or both, joined), [ErrPrevious] or [ErrTooManyKeys] and names what is wrong and what would be
+// right.
 func NewGate(config GateConfig) (*Gate, error) {
-	origins, err := compileOrigins(config.AllowedOrigins)
-	if err != nil {
-		return nil, err
-	}
-	proxies, err := compileProxies(config.TrustedProxies)
-	if err != nil {
+	origins, wrongOrigin := compileOrigins(config.AllowedOrigins)
+	proxies, wrongProxy := compileProxies(config.TrustedProxies)
+	if err := errors.Join(wrongOrigin, wrongProxy); err != nil {
 		return nil, err
 	}
 	gate := &Gate{origins: origins, proxies: proxies, ticket: config.Ticket, leeway: max(0, config.Leeway),

@@ -11,6 +11,10 @@ type configCmd struct{}
 // Run prints the configuration, and then what is wrong with it, if anything is:
 // the exit code tells scripts.
 func (configCmd) Run(env *environment) error {
-	cfg, problems := config.Load()
-	return errors.Join(cfg.Write(env.stdout), problems)
+	source, err := config.Open()
+	if err != nil {
+		return err
+	}
+	cfg, problems := source.Load()
+	return errors.Join(source.Write(env.stdout, cfg), problems)
 }

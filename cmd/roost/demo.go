@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"time"
 
@@ -31,11 +30,15 @@ func (c *demoCmd) Run(env *environment) error {
 	}
 	defer redis.Close()
 
-	cfg, err := config.Read()
+	source, err := config.Open()
 	if err != nil {
 		return err
 	}
-	if err := demoConfig(&cfg, redis); err != nil {
+	cfg, err := source.Read()
+	if err != nil {
+		return err
+	}
+	if err := demoConfig(source, &cfg, redis); err != nil {
 		return err
 	}
 	token, err := signToken(cfg.JWTSecretKey, c.User, "", 24*time.Hour)
@@ -45,12 +48,12 @@ func (c *demoCmd) Run(env *environment) error {
 	// The listener outlives the signal, to be told goodbye like everybody.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(env.ctx))
 	defer cancel()
-	return serve(env, cfg, new(sockets), func(s *service) {
+	return serve(env, serving{source: source, cfg: cfg, sockets: new(sockets), ready: func(s *service) {
 		url := "ws://" + s.localURL() + "/ws?token=" + token
 		c.greet(env, url, s.http.Addr().String(), redis)
 		s.http.OfferDemo(s.demo())
 		go c.listen(ctx, env.stdout, s, token)
-	})
+	}})
 }
 
 // startRedis takes a port that can be remembered, or else any.
@@ -64,9 +67,9 @@ func startRedis(redis *miniredis.Miniredis) error {
 	return nil
 }
 
-// demoConfig fills in what a demo should not ask for. What the environment says
+// demoConfig fills in what a demo should not ask for. What the environment or the file says
 // wins, but for Redis, which is our own.
-func demoConfig(cfg *config.Config, redis *miniredis.Miniredis) error {
+func demoConfig(source config.Source, cfg *config.Config, redis *miniredis.Miniredis) error {
 	port, err := strconv.Atoi(redis.Port())
 	if err != nil {
 		return fmt.Errorf("the embedded Redis's port: %w", err)
@@ -80,7 +83,7 @@ func demoConfig(cfg *config.Config, redis *miniredis.Miniredis) error {
 		cfg.JWTSecretKey = rand.Text() + rand.Text()
 	}
 	unlessSet := func(name string, value *string, demo string) {
-		if _, set := os.LookupEnv(name); !set {
+		if !source.Set(name) {
 			*value = demo
 		}
 	}

@@ -60,15 +60,23 @@ func TestInvalidCommandsAreHarmless(t *testing.T) {
 		redis.Publish("user_ctl:alice", command)
 	}
 	redis.Publish("user_ctl:Alice", `{"disconnect":{}}`)
-	redis.Publish("user_ctl:", `{"disconnect":{}}`)
+	for _, user := range []string{"", strings.Repeat("x", 10_000), "a\tb"} {
+		redis.Publish("user_ctl:"+user, `{"disconnect":{}}`)
+		invalid = append(invalid, user)
+	}
 	notify(redis, "alice", numbered(1)) // comes after all of them
 	alice.WaitMessages(1)
 	metrics := server.Metrics()
 	if n := metrics["roost_commands_invalid_total"]; n != float64(len(invalid)) {
 		t.Errorf("%v are counted as invalid, want %d", n, len(invalid))
 	}
-	if n := metrics["roost_commands_total"]; n != 2 {
-		t.Errorf("%v are counted as done, want 2", n)
+	if n := metrics["roost_commands_total"]; n != 1 {
+		t.Errorf("%v are counted as done, want 1", n)
+	}
+	for _, line := range server.Log.Find("command skipped") {
+		if len(line.Text("user_id")) > 255 {
+			t.Errorf("a line has a user of %d bytes", len(line.Text("user_id")))
+		}
 	}
 	if alice.Ended() {
 		t.Error("alice was disconnected")

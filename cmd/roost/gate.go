@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
+	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/tokenkeys"
 	"roost/wsproto"
 )
@@ -15,35 +17,22 @@ import (
 // it can't check with 503, says so in its log and on /health, and keeps trying.
 const firstFetch = 5 * time.Second
 
-// newGate makes the gate, with the secrets, the keys of JWT_PUBLIC_KEY_FILE, and what JWT_JWKS_URL has now.
-func (s *service) newGate(ctx context.Context) (*wsproto.Gate, error) {
-	keys, err := s.ownKeys()
+// openGate makes the first gate, with the secrets, the keys of JWT_PUBLIC_KEY_FILE, and what JWT_JWKS_URL has now.
+func (s *service) openGate(ctx context.Context) (*wsproto.Gate, error) {
+	own, err := ownKeys(s.cfg)
 	if err != nil {
 		return nil, err
 	}
-	config := wsproto.GateConfig{
-		Secret: keys.Secret, Previous: keys.Previous, Public: keys.Public,
-		Issuer:         s.cfg.JWTIssuer,
-		Audience:       s.cfg.JWTAudience,
-		AllowedOrigins: s.cfg.WSAllowedOrigins,
-		TrustedProxies: s.cfg.WSTrustedProxies,
-		Ticket:         s.probe.tickets.redeem,
-	}
-	var gate *wsproto.Gate
 	if s.cfg.JWTJWKSURL != "" {
 		s.jwks = tokenkeys.NewRemote(tokenkeys.Config{
-			URL: s.cfg.JWTJWKSURL, Refresh: s.cfg.JWTJWKSRefresh, Logger: s.log,
-			Use: func(fetched []wsproto.PublicKey) error {
-				all := keys
-				all.Public = slices.Concat(keys.Public, fetched)
-				return gate.SetKeys(all)
-			},
+			URL: s.cfg.JWTJWKSURL, Refresh: s.cfg.JWTJWKSRefresh, Logger: s.log, Use: s.keys.fetchedAnew,
 		})
-		config.UnknownKey = s.jwks.Unknown
 	}
-	if gate, err = wsproto.NewGate(config); err != nil {
-		return nil, gateError(err)
+	gate, err := s.newGate(s.cfg, own)
+	if err != nil {
+		return nil, err
 	}
+	s.keys.use(gate, own)
 	if s.jwks != nil {
 		ctx, cancel := context.WithTimeout(ctx, firstFetch)
 		defer cancel()
@@ -52,13 +41,63 @@ func (s *service) newGate(ctx context.Context) (*wsproto.Gate, error) {
 	return gate, nil
 }
 
-// ownKeys are those that the environment names.
-func (s *service) ownKeys() (keys wsproto.Keys, err error) {
-	keys.Secret = []byte(s.cfg.JWTSecretKey)
-	for _, secret := range s.cfg.JWTSecretKeyPrevious {
+// newGate makes a gate for keys.
+func (s *service) newGate(cfg config.Config, keys wsproto.Keys) (*wsproto.Gate, error) {
+	gateCfg := wsproto.GateConfig{
+		Secret: keys.Secret, Previous: keys.Previous, Public: keys.Public,
+		Issuer:         cfg.JWTIssuer,
+		Audience:       cfg.JWTAudience,
+		AllowedOrigins: cfg.WSAllowedOrigins,
+		TrustedProxies: cfg.WSTrustedProxies,
+		Ticket:         s.probe.tickets.redeem,
+	}
+	if s.jwks != nil {
+		gateCfg.UnknownKey = s.jwks.Unknown
+	}
+	gate, err := wsproto.NewGate(gateCfg)
+	return gate, gateError(err)
+}
+
+// keyring joins the keys of the configuration, which a reload replaces together with the gate, and those of the JWKS,
+// which come when they come. Any goroutine.
+type keyring struct {
+	mu      sync.Mutex          // held while keys are put into a gate, which takes microseconds
+	gate    *wsproto.Gate       // guarded by mu: the one in force
+	own     wsproto.Keys        // guarded by mu: of the configuration
+	fetched []wsproto.PublicKey // guarded by mu: of the JWKS
+}
+
+// use puts a gate into force, which has these keys and those that were fetched.
+func (k *keyring) use(gate *wsproto.Gate, own wsproto.Keys) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.gate, k.own = gate, own
+}
+
+// fetchedAnew is tokenkeys' Config.Use.
+func (k *keyring) fetchedAnew(fetched []wsproto.PublicKey) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.gate.SetKeys(joined(k.own, fetched)); err != nil {
+		return err
+	}
+	k.fetched = fetched
+	return nil
+}
+
+// joined is own with public keys of the JWKS.
+func joined(own wsproto.Keys, fetched []wsproto.PublicKey) wsproto.Keys {
+	own.Public = slices.Concat(own.Public, fetched)
+	return own
+}
+
+// ownKeys are those that the configuration names.
+func ownKeys(cfg config.Config) (keys wsproto.Keys, err error) {
+	keys.Secret = []byte(cfg.JWTSecretKey)
+	for _, secret := range cfg.JWTSecretKeyPrevious {
 		keys.Previous = append(keys.Previous, []byte(secret))
 	}
-	if path := s.cfg.JWTPublicKeyFile; path != "" {
+	if path := cfg.JWTPublicKeyFile; path != "" {
 		if keys.Public, err = tokenkeys.ReadFile(path); err != nil {
 			return keys, fmt.Errorf("JWT_PUBLIC_KEY_FILE: %w", err)
 		}
@@ -66,8 +105,15 @@ func (s *service) ownKeys() (keys wsproto.Keys, err error) {
 	return keys, nil
 }
 
-// gateError names the variable that is wrong.
+// gateError names the variables that are wrong.
 func gateError(err error) error {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		var named []error
+		for _, one := range several.Unwrap() {
+			named = append(named, gateError(one))
+		}
+		return errors.Join(named...)
+	}
 	switch {
 	case errors.Is(err, wsproto.ErrProxyPattern):
 		return fmt.Errorf("WS_TRUSTED_PROXIES: %w", err)

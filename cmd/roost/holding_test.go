@@ -52,7 +52,7 @@ func inProcess(t *testing.T, redis *redistest.Server, log slog.Handler) (s *serv
 		t.Fatal(err)
 	}
 	s.start()
-	stop = sync.OnceFunc(func() { s.stopInTime(askedTo) })
+	stop = sync.OnceFunc(func() { _ = s.stopInTime(askedTo) })
 	t.Cleanup(stop)
 	return s, stop
 }

@@ -4,15 +4,16 @@ import "roost/httpapi"
 
 // limits is how close each limit is, for the console.
 func (s *service) limits(stats httpapi.Stats) []httpapi.Limit {
+	now := s.current.Load()
 	connections := "WS_MAX_CONNECTIONS"
-	if s.budget.Connections < s.cfg.WSMaxConnections {
+	if now.budget.Connections < now.cfg.WSMaxConnections {
 		connections = "the limit on open files (ulimit -n)"
 	}
 	return []httpapi.Limit{
-		{Name: "Connections", Variable: connections, Used: int64(stats.Connections), Max: int64(s.budget.Connections)},
+		{Name: "Connections", Variable: connections, Used: int64(stats.Connections), Max: int64(now.budget.Connections)},
 		{Name: "Client sockets, in every state", Variable: "follows from the connections and ulimit -n",
-			Used: int64(stats.Sockets), Max: int64(s.budget.Sockets)},
+			Used: int64(stats.Sockets), Max: int64(now.budget.Sockets)},
 		{Name: "Waiting for slow clients", Variable: "WS_MAX_QUEUED_BYTES", Unit: "bytes",
-			Used: int64(stats.QueuedBytes), Max: int64(s.cfg.WSMaxQueuedBytes)},
+			Used: int64(stats.QueuedBytes), Max: int64(now.cfg.WSMaxQueuedBytes)},
 	}
 }

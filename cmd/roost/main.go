@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
@@ -100,7 +101,7 @@ func usage(err error) error {
 // complain prints an error, a line for each of its lines, and returns the exit
 // code: 1, or 2 for a usageError.
 func complain(env *environment, err error) int {
-	if errors.Is(err, errSaid) {
+	if errors.Is(err, errSaid) || nobodyReads(err) {
 		return 1
 	}
 	for line := range strings.Lines(err.Error()) {
@@ -110,4 +111,10 @@ func complain(env *environment, err error) int {
 		return 2
 	}
 	return 1
+}
+
+// nobodyReads says whether standard output is a pipe whose reader has seen enough, as head has: no fault of anybody's.
+func nobodyReads(err error) bool {
+	var failed *fs.PathError
+	return errors.As(err, &failed) && failed.Path == os.Stdout.Name() && errors.Is(err, syscall.EPIPE)
 }

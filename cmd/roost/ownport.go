@@ -22,7 +22,8 @@ func localAddress(host string, port int) string {
 
 // localURL is host:port of the WebSocket port as this machine reaches it.
 func (s *service) localURL() string {
-	return localAddress(s.cfg.WSHost, s.listener.Addr().(*net.TCPAddr).Port)
+	address := s.listener.Addr().(*net.TCPAddr) // a supervisor may have opened it, elsewhere than WS_HOST says
+	return localAddress(address.IP.String(), address.Port)
 }
 
 // dialOwn opens a WebSocket on our own port.
@@ -34,7 +35,7 @@ func (s *service) dialOwn(ctx context.Context, query string) (*websocket.Conn, e
 // has to begin with a PROXY header as theirs do: the one for connections of the proxy itself.
 func (s *service) dialProxied(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
-	if err != nil || !s.cfg.WSProxyProtocol || !s.gate.Trusts(conn.LocalAddr().(*net.TCPAddr).AddrPort().Addr()) {
+	if err != nil || !s.cfg.WSProxyProtocol || !s.current.Load().gate.Trusts(conn.LocalAddr().(*net.TCPAddr).AddrPort().Addr()) {
 		return conn, err
 	}
 	if _, err := conn.Write(proxyproto.AppendLocal(nil)); err != nil {

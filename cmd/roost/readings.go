@@ -42,7 +42,7 @@ func (s *service) stats() httpapi.Stats {
 		ConnectionsRefused:  sockets.Refused,
 		ConnectionsClosed:   sockets.Ended,
 		ClosedByCode:        sockets.Closed,
-		ConnectionsLimit:    s.budget.Connections,
+		ConnectionsLimit:    s.current.Load().budget.Connections,
 		HandshakeTimes:      httpapi.Histogram(sockets.Handshakes),
 
 		NotificationsReceived: users.Received,
@@ -83,6 +83,7 @@ func (s *service) stats() httpapi.Stats {
 		TokenChecks:   sockets.Checking,
 		JWKSKeys:      s.jwksStatus().Keys,
 		JWKSRefreshes: s.jwksRefreshes(),
+		ConfigReloads: map[string]uint64{"ok": s.reloads.ok.Load(), "failed": s.reloads.failed.Load()},
 
 		LogLinesDropped: s.droppedLines(),
 		AlertsDropped:   s.droppedAlerts(),

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"roost/cmd/roost/internal/alert"
@@ -17,7 +19,16 @@ type serveCmd struct{}
 
 // Run serves until a signal comes, or until the server can't go on.
 func (serveCmd) Run(env *environment) error {
-	cfg, err := config.Load()
+	source, err := config.Open()
+	if err != nil {
+		return err
+	}
+	terminals := openTerminals()
+	// From here on SIGHUP does not end the process.
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGHUP)
+	defer signal.Stop(asked)
+	cfg, err := source.Load()
 	if err != nil {
 		return err
 	}
@@ -25,12 +36,24 @@ func (serveCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	return serve(env, cfg, from, nil)
+	return serve(env, serving{source: source, cfg: cfg, sockets: from, reloads: asked, terminals: terminals})
 }
 
-// serve runs the service with its log and its alerts around it. ready, where it
-// is given, is called once clients can connect.
-func serve(env *environment, cfg config.Config, from *sockets, ready func(*service)) error {
+// serving is what to serve with.
+type serving struct {
+	source    config.Source
+	cfg       config.Config
+	sockets   *sockets
+	reloads   <-chan os.Signal // SIGHUP; nil: it ends the process
+	terminals terminals
+	ready     func(*service) // called once clients can connect; may be nil
+}
+
+// serve runs the service with its log and its alerts around it.
+func serve(env *environment, with serving) error {
+	cfg := with.cfg
+	ctx, stop := context.WithCancel(env.ctx)
+	defer stop()
 	log := logging.New(logging.Config{
 		Writer: env.stdout, Level: cfg.LogLevel(),
 		Console: cfg.LoggerEncoding == "console", Development: cfg.Development(),
@@ -44,23 +67,27 @@ func serve(env *environment, cfg config.Config, from *sockets, ready func(*servi
 	defer func() { _ = alerts.Close(3 * time.Second) }()
 	logger := slog.New(alerts.Handler(log.Handler()))
 	redisfeed.RouteLibraryLog(logger)
-	for _, warning := range cfg.Warnings(os.Environ()) {
+	warnings := with.source.Warnings(cfg, os.Environ())
+	for _, warning := range warnings {
 		logger.Warn(warning)
 	}
 
-	s, err := newService(env.ctx, cfg, logger, from)
+	s, err := newService(ctx, cfg, logger, with.sockets)
 	if err != nil {
 		return err
 	}
 	s.droppedLines, s.droppedAlerts = log.Dropped, alerts.Dropped
+	s.reloads.asked, s.reloads.hungUp, s.reloads.setLevel = with.reloads, stop, log.SetLevel
+	s.reloads.said, s.reloads.terminals = warnings, with.terminals
 	s.start()
 	told := s.supervise()
 	defer told.Close()
 	alerts.Up(fmt.Sprintf("version %s, WebSocket on %s", version(), s.listener.Addr()))
-	if ready != nil {
-		ready(s)
+	if with.ready != nil {
+		with.ready(s)
 	}
-	handedOver, err := s.wait(env.ctx)
+	handedOver, err := s.wait(ctx)
+	s.stopping.Store(true)
 	if handedOver {
 		told.Close() // the new process talks; to hear of stopping a supervisor would take for the end of the service
 	} else {
@@ -69,7 +96,7 @@ func serve(env *environment, cfg config.Config, from *sockets, ready func(*servi
 	if err != nil {
 		logger.LogAttrs(context.Background(), logging.LevelCritical, "the service can't go on", slog.Any("error", err))
 		alerts.Down(err.Error())
-		s.stopInTime(broken)
+		_ = s.stopInTime(broken)
 		return errSaid
 	}
 	why := askedTo
@@ -78,7 +105,10 @@ func serve(env *environment, cfg config.Config, from *sockets, ready func(*servi
 	}
 	logger.Info("stopping", "why", why.String(), "connections", s.hub.Connections())
 	alerts.Down(why.String())
-	s.stopInTime(why)
+	if err := s.stopInTime(why); err != nil {
+		logger.LogAttrs(context.Background(), logging.LevelCritical, "the service failed while it stopped", slog.Any("error", err))
+		return errSaid
+	}
 	logger.Info("stopped")
 	return nil
 }

@@ -13,13 +13,13 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/supervisor"
 	"roost/cmd/roost/internal/tidymem"
 	"roost/cmd/roost/internal/tokenkeys"
 	"roost/httpapi"
 	"roost/hub"
 	"roost/netpoll"
 	"roost/redisfeed"
-	"roost/wsproto"
 )
 
 // otherDescriptors is what the process opens besides the WebSocket server and
@@ -32,13 +32,15 @@ const heapHeadroom = 16 << 20
 
 // service is the rooms, wired together.
 type service struct {
-	cfg      config.Config
+	cfg      config.Config // as at the start; static
+	current  atomic.Pointer[settings]
+	keys     keyring
+	reloads  reloads
 	log      *slog.Logger
 	started  time.Time
 	loops    int
 	memLimit slog.Attr // Go's, for the log; static
 	hub      *hub.Hub
-	gate     *wsproto.Gate
 	ws       *netpoll.Server
 	listener *net.TCPListener
 	feed     *redisfeed.Feed
@@ -46,12 +48,12 @@ type service struct {
 	probe    *prober
 	sockets  *sockets
 	jwks     *tokenkeys.Remote // nil without JWT_JWKS_URL
-	budget   netpoll.Budget    // static
 
 	droppedLines  func() uint64 // static once started, as the next
 	droppedAlerts func() uint64
 
 	draining atomic.Bool
+	stopping atomic.Bool // nothing is reloaded any more
 	tookOver atomic.Bool // the process before this one has been told to go
 	failed   chan error  // one for each long-running part
 	stopFeed context.CancelFunc
@@ -69,21 +71,13 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger, from *
 		failed: make(chan error, 4), feedDone: make(chan struct{}),
 		droppedLines: none, droppedAlerts: none,
 	}
-	descriptors, err := netpoll.Descriptors()
+	budget, err := s.newBudget(cfg)
 	if err != nil {
 		return nil, err
 	}
-	reserved := netpoll.OwnDescriptors(s.loops) + otherDescriptors + cfg.RedisPoolSize
-	budget := netpoll.NewBudget(descriptors, reserved, cfg.WSMaxConnections)
-	if budget.Connections < cfg.WSMaxConnections {
-		log.Warn("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
-			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)
-	}
 	s.memLimit = limitMemory(budget.Connections, log)
-	s.budget = budget
 	s.hub = hub.New(hub.Config{
-		MaxConnections: budget.Connections, MaxNotification: cfg.WSMaxNotificationSize,
-		MaxPerUser: cfg.WSMaxConnectionsPerUser, ReplaceOldest: cfg.WSUserLimit == "replace",
+		Limits: settings{cfg: cfg, budget: budget}.limits(),
 		Logger: log,
 	})
 	s.probe = newProber(s)
@@ -102,13 +96,28 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger, from *
 	return s, nil
 }
 
+// newBudget divides the descriptors, and warns where they are too few.
+func (s *service) newBudget(cfg config.Config) (netpoll.Budget, error) {
+	descriptors, err := netpoll.Descriptors()
+	if err != nil {
+		return netpoll.Budget{}, err
+	}
+	reserved := netpoll.OwnDescriptors(s.loops) + otherDescriptors + cfg.RedisPoolSize
+	budget := netpoll.NewBudget(descriptors, reserved, cfg.WSMaxConnections)
+	if budget.Connections < cfg.WSMaxConnections {
+		s.log.Warn("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
+			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)
+	}
+	return budget, nil
+}
+
 // openPorts opens the two ports and makes what answers on them.
 func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
-	gate, err := s.newGate(ctx)
+	gate, err := s.openGate(ctx)
 	if err != nil {
 		return err
 	}
-	s.gate = gate
+	s.current.Store(&settings{s.cfg, budget, gate})
 	if s.listener, err = s.listenWebSocket(ctx); err != nil {
 		return portError("WS_HOST, WS_PORT", s.cfg.WSAddr(), err)
 	}
@@ -118,7 +127,7 @@ func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
 		return portError("HTTP_HOST, HTTP_PORT", s.cfg.HTTPAddr(), err)
 	}
 	s.http.Use(side)
-	s.ws, err = netpoll.New(s.socketConfig(budget))
+	s.ws, err = netpoll.New(s.socketConfig())
 	return err
 }
 
@@ -145,28 +154,21 @@ func portError(variables, address string, err error) error {
 }
 
 // socketConfig is netpoll's part of the configuration.
-func (s *service) socketConfig(budget netpoll.Budget) netpoll.Config {
+func (s *service) socketConfig() netpoll.Config {
 	return netpoll.Config{
+		Rules: s.current.Load().rules(),
 		Loops: s.loops,
-		Gate:  s.gate, Hub: s.hub, Logger: s.log, Health: s.http.Health, Live: httpapi.Live(),
+		Hub:   s.hub, Logger: s.log, Health: s.http.Health, Live: httpapi.Live(),
 		HandshakeTimeout: s.cfg.WSHandshakeTimeout,
 		PingInterval:     s.cfg.WSPingInterval,
 		PongWait:         s.cfg.WSPongWait,
 		WriteWait:        s.cfg.WSWriteWait,
-		HandshakeRate:    s.cfg.WSHandshakeRate,
-		HandshakeBurst:   s.cfg.WSHandshakeBurst,
-		MessageRate:      s.cfg.WSMessageRate,
-		MessageBurst:     s.cfg.WSMessageBurst,
 		CloseSlow:        s.cfg.WSSlowConsumer == "close",
-		QueueTotal:       s.cfg.WSMaxQueuedBytes,
 		MaxMessage:       s.cfg.WSMaxMessageSize,
 		ReadBuffer:       s.cfg.WSReadBufferSize,
-		MaxSockets:       budget.Sockets,
 
-		ConnectionLines:    s.cfg.LoggerConnectionRate,
 		MaxAge:             s.cfg.WSMaxConnectionAge,
 		CloseOnExpiry:      s.cfg.WSCloseOnExpiry,
-		MaxPerAddress:      s.cfg.WSMaxConnectionsPerIP,
 		ProxyProtocol:      s.cfg.WSProxyProtocol,
 		GapNotice:          s.cfg.WSGapNotice,
 		RejectAfterUpgrade: s.cfg.WSRejectAfterUpgrade,
@@ -191,6 +193,9 @@ func (s *service) start() {
 	if os.Getenv("GOGC") == "" { // whoever sets it knows better
 		context.AfterFunc(httpCtx, tidymem.Headroom(heapHeadroom))
 	}
+	if s.reloads.asked != nil {
+		s.parts.Go(func() { s.watchReloads(httpCtx) })
+	}
 	s.log.Info("listening", "websocket", s.listener.Addr().String(), "http", s.http.Addr().String(),
 		"redis", s.cfg.RedisAddr(), "version", version(), "pid", os.Getpid(), s.memLimit)
 }
@@ -201,8 +206,16 @@ func (s *service) serveClients(ctx context.Context) error {
 		return err
 	}
 	served := make(chan error, 1)
-	go func() { served <- s.ws.Serve(s.listener) }()
-	if err := s.sockets.ready(); err != nil {
+	err := s.sockets.takeOver(func() {
+		go func() { served <- s.ws.Serve(s.listener) }()
+		if s.sockets.takingOver() {
+			supervisor.TellMainProcess(s.log) // the old one may be gone a moment after it is told to go
+		}
+	})
+	switch {
+	case errors.Is(err, errEnded):
+		return nil
+	case err != nil:
 		return fmt.Errorf("taking over: %w", err)
 	}
 	s.tookOver.Store(true)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cloudflare/tableflip"
@@ -29,7 +31,14 @@ const upgradeLimit = time.Minute
 type sockets struct {
 	upgrader  *tableflip.Upgrader // nil: nothing is handed on
 	activated map[string]net.Listener
-	held      bool // a supervisor keeps the sockets: who waits in their queues waits for the next process
+	held      bool // a supervisor keeps the WebSocket port's: who waits in its queue waits for the next process
+
+	handing sync.Mutex // held while a new process is started
+	handed  bool       // guarded by handing: a new process has the sockets
+
+	taking   sync.Mutex // held for a moment
+	ended    bool       // guarded by taking: this process takes nothing over any more
+	tookOver bool       // guarded by taking: it has
 }
 
 // heldVariable tells the process after an upgrade that a supervisor keeps its sockets.
@@ -59,7 +68,7 @@ func newSockets() (*sockets, error) {
 		}
 		s.activated[name] = listeners[0]
 	}
-	s.held = len(given) > 0 || os.Getenv(heldVariable) != ""
+	s.held = s.activated[socketWebSocket] != nil || os.Getenv(heldVariable) != ""
 	if s.held {
 		_ = os.Setenv(heldVariable, "true")
 	}
@@ -91,12 +100,43 @@ func (s *sockets) listen(name, address string, open func() (net.Listener, error)
 // takingOver reports whether another process waits for this one to be ready.
 func (s *sockets) takingOver() bool { return s.upgrader != nil && s.upgrader.HasParent() }
 
-// ready tells the process that this one takes over from that it may go.
-func (s *sockets) ready() error {
+// errEnded is what takeOver returns to a process that is about to end.
+var errEnded = errors.New("this process is about to end")
+
+// takeOver has serve begin to accept, and then tells the process that this one takes over from that it may go; in a
+// process that began by itself there is none. It does nothing after takeNothing.
+func (s *sockets) takeOver(serve func()) error {
+	s.taking.Lock()
+	defer s.taking.Unlock()
+	if s.ended {
+		return errEnded
+	}
+	serve()
 	if s.upgrader == nil {
 		return nil
 	}
+	s.tookOver = true
 	return s.upgrader.Ready()
+}
+
+// errPredecessor fails an upgrade that comes too soon after the last one.
+var errPredecessor = errors.New("the process before this one still lets its connections go (WS_DRAIN_WINDOW); once it has stopped, try again")
+
+// predecessorIsThere says whether the process that this one has replaced still runs.
+func (s *sockets) predecessorIsThere() bool {
+	if !s.upgrader.HasParent() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	return errors.Is(s.upgrader.WaitForParent(ctx), context.DeadlineExceeded)
+}
+
+// takeNothing has a process that has not taken over yet leave everything to the one before. In others it does nothing.
+func (s *sockets) takeNothing() {
+	s.taking.Lock()
+	defer s.taking.Unlock()
+	s.ended = true
 }
 
 // handOver starts the program anew, with the sockets, and returns when the new process is ready. It may be called again
@@ -105,10 +145,26 @@ func (s *sockets) handOver() error {
 	if s.upgrader == nil {
 		return errors.New("this process can't be upgraded")
 	}
+	if s.predecessorIsThere() {
+		return errPredecessor
+	}
+	s.handing.Lock()
+	defer s.handing.Unlock()
 	if err := s.upgrader.Upgrade(); err != nil {
 		return fmt.Errorf("starting %s anew: %w", os.Args[0], err)
 	}
+	s.handed = true
 	return nil
+}
+
+// shared reports whether somebody else has the WebSocket port's socket too: the supervisor, the next process, or the
+// one before, which goes on. It is to be called after close, and takeNothing.
+func (s *sockets) shared() bool {
+	s.handing.Lock()
+	defer s.handing.Unlock()
+	s.taking.Lock()
+	defer s.taking.Unlock()
+	return s.held || s.handed || (s.takingOver() && !s.tookOver)
 }
 
 // close gives up what is kept for handing on. From then on closing a socket closes its port, if nobody else has it.

@@ -38,43 +38,42 @@ func (c cause) farewell() netpoll.Farewell {
 	return netpoll.Restarting()
 }
 
+// quickLimit is how long a service that can't do its work may take to stop.
+const quickLimit = 25 * time.Second
+
 // stopInTime is stop, given up after WS_SHUTDOWN_TIMEOUT: a loop that hangs must
 // not keep the process from ending.
-func (s *service) stopInTime(why cause) {
+func (s *service) stopInTime(why cause) error {
 	limit := s.cfg.WSShutdownTimeout
+	if why == broken {
+		limit = min(limit, quickLimit)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	stopped := make(chan struct{})
-	go func() { s.stop(ctx, why); close(stopped) }()
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop(ctx, why) }()
 	select {
-	case <-stopped:
+	case err := <-stopped:
+		return err
 	case <-time.After(limit + time.Second):
 		s.log.Error("stopping takes too long; the rest is cut", "limit", limit.String())
+		return nil
 	}
 }
 
 // stop ends the parts in the order in which notifications pass through them: the
 // feed, the connections (each with a close frame behind what it still has to get),
-// the side server.
-func (s *service) stop(ctx context.Context, why cause) {
+// the side server. Its error is of a part that failed while clients were still
+// served; they are told to come back then.
+func (s *service) stop(ctx context.Context, why cause) error {
 	done := s.tellProgress(time.Second)
-	bye := why.farewell()
 	if why == replaced {
 		s.http.Release() // and who still asks here is not told that all is draining: the new process is well
 	} else {
 		s.draining.Store(true)
 	}
-	if why == askedTo {
-		s.waitForBalancers(ctx)
-	}
-	s.sockets.close()
-	if shared := why == replaced || s.sockets.held; shared {
-		s.ws.StopAccepting(ctx, shared) // or clients would hear of a stop who could have the next process
-	}
-	if why == replaced || (why == askedTo && s.cfg.WSDrainWindow > 0) {
-		bye = netpoll.Restarting()
-		s.depart(ctx, bye)
-	}
+	s.sockets.takeNothing()
+	bye, failure := s.letGo(ctx, why)
 	s.endFeed()
 	if err := s.ws.Shutdown(ctx, bye); err != nil {
 		s.log.Error("closing the connections", "error", err)
@@ -84,6 +83,42 @@ func (s *service) stop(ctx context.Context, why cause) {
 	s.parts.Wait()
 	left := s.ws.Stats()
 	s.log.Info("delivered", "sent", left.Sent, "failed", left.FailedTotal(), "accepted", left.Accepted)
+	return failure
+}
+
+// letGo is the slow part of a stop, in which clients are still served, and says what to tell those who are left. When a
+// part of the service fails meanwhile there is nothing to wait for any more.
+func (s *service) letGo(ctx context.Context, why cause) (bye netpoll.Farewell, failure error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() {
+		defer close(failed)
+		select {
+		case err := <-s.failed:
+			failed <- err
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+
+	bye = why.farewell()
+	if why == askedTo {
+		s.waitForBalancers(ctx)
+	}
+	s.sockets.close()
+	if shared := s.sockets.shared(); shared {
+		s.ws.StopAccepting(ctx, shared) // or clients would hear of a stop who could have the next process
+	}
+	if why == replaced || (why == askedTo && s.cfg.WSDrainWindow > 0) {
+		bye = netpoll.Restarting()
+		s.depart(ctx, bye)
+	}
+	cancel()
+	if failure = <-failed; failure != nil {
+		bye = netpoll.Restarting()
+	}
+	return bye, failure
 }
 
 // waitForBalancers serves as before, while /health says draining.

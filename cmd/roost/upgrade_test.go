@@ -123,6 +123,26 @@ func TestUpgradeThatFails(t *testing.T) {
 	roosttest.WaitFor(t, "the second failure", func() bool { return len(server.Log.Find("the upgrade failed, this process goes on")) == 2 })
 }
 
+// An upgrade that comes while the last one still lets connections go is told to wait.
+func TestUpgradeDuringTheLastOne(t *testing.T) {
+	t.Parallel()
+	_, server := start(t, roosttest.Env{"WS_DRAIN_WINDOW": "1m", "WS_SHUTDOWN_TIMEOUT": "70s"})
+	endLast(t, server)
+	alice := server.Connect("alice")
+	server.Signal(syscall.SIGUSR2)
+	server.WaitLine("the new process is ready")
+	signalLast(server, syscall.SIGUSR2)
+	line := server.WaitLine("the upgrade failed, this process goes on")
+	if got := line.Text("error"); !strings.Contains(got, "still lets its connections go (WS_DRAIN_WINDOW)") {
+		t.Errorf("the log says %q", got)
+	}
+	alice.Close() // and so there is nobody left to wait for
+	signalLast(server, syscall.SIGTERM)
+	if code := server.Wait(); code != 0 {
+		t.Errorf("the first process ended with %d", code)
+	}
+}
+
 // The supervisor follows the upgrade: it hears of the new process, whose watchdog goes on, and of no stop.
 func TestUpgradeUnderASupervisor(t *testing.T) {
 	t.Parallel()
@@ -190,6 +210,7 @@ func TestSocketActivation(t *testing.T) {
 				}
 				return
 			}
+			server := roosttest.Serving(t, process)
 			line := process.WaitLine("listening")
 			if got := line.Text("websocket"); got != addrs[len(addrs)-1] {
 				t.Errorf("listens on %s, want %s", got, addrs[len(addrs)-1])
@@ -197,7 +218,6 @@ func TestSocketActivation(t *testing.T) {
 			if got := line.Text("http"); len(addrs) == 2 && got != addrs[0] {
 				t.Errorf("the side server listens on %s, want %s", got, addrs[0])
 			}
-			server := &roosttest.Server{Process: process, WS: line.Text("websocket"), HTTP: line.Text("http")}
 			if err := connectOnce(t, server, "alice"); err != nil {
 				t.Error(err)
 			}

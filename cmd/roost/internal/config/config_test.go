@@ -29,7 +29,7 @@ func setenv(t *testing.T, env map[string]string) {
 
 func TestDefaults(t *testing.T) {
 	setenv(t, nil)
-	got, err := Load()
+	got, err := Source{}.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func TestDefaults(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if ws := got.Warnings(nil); len(ws) != 0 {
+	if ws := (Source{}).Warnings(got, nil); len(ws) != 0 {
 		t.Errorf("warnings: %q", ws)
 	}
 }
@@ -62,7 +62,7 @@ func TestLoadReadsTheEnvironment(t *testing.T) {
 		"WS_PONG_WAIT": "1m30s", "REDIS_USE_TLS": "true", "REDIS_USERNAME": "roost", "REDIS_FEED_MAX_ATTEMPTS": "0",
 		"DISCORD_WEBHOOK_ID": "123", "DISCORD_WEBHOOK_TOKEN": "a-B_c", "WS_HOST": "::1", "HTTP_HOST": "",
 	})
-	c, err := Load()
+	c, err := Source{}.Load()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ type Row struct {
 	Default string // empty: none
 	Current string // empty: not set; masked when it is a secret
 	Set     bool   // differs from the default
+	Reload  bool   // can change while roost runs
 	Desc    string
 }
 
@@ -22,7 +23,7 @@ func (c Config) Describe() []Row {
 	rows := make([]Row, len(vs))
 	for i, v := range vs {
 		current := v.current(c)
-		rows[i] = Row{Name: v.name, Default: v.def, Current: v.shown(current), Set: current != v.def, Desc: v.desc}
+		rows[i] = Row{Name: v.name, Default: v.def, Current: v.shown(current), Set: current != v.def, Reload: v.reload, Desc: v.desc}
 	}
 	return rows
 }
@@ -35,11 +36,15 @@ const (
 	gap        = "  "
 )
 
-// Write prints Describe as an aligned table. A value too long for its column moves the rest of its row down a line.
-func (c Config) Write(w io.Writer) error {
+// Write prints Describe as an aligned table, and says which values are the file's. A value too long for its column
+// moves the rest of its row down a line.
+func (s Source) Write(w io.Writer, c Config) error {
 	var b strings.Builder
 	writeRow(&b, "VARIABLE", "DEFAULT", "CURRENT", "WHAT IT DOES")
 	for _, r := range c.Describe() {
+		if _, there := s.lookup(r.Name); there {
+			r.Desc += " (From " + fileVariable + ".)"
+		}
 		writeRow(&b, r.Name, orDash(r.Default), orDash(r.Current), r.Desc)
 	}
 	_, err := io.WriteString(w, b.String())

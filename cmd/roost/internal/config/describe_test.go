@@ -8,7 +8,7 @@ import (
 
 func TestDescribe(t *testing.T) {
 	setenv(t, map[string]string{"REDIS_PASSWORD": "hush", "WS_PONG_WAIT": "90s", "WS_ALLOWED_ORIGINS": "https://a.example,b"})
-	c, err := Load()
+	c, err := Source{}.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,9 +24,9 @@ func TestDescribe(t *testing.T) {
 		{Name: "WS_PONG_WAIT", Default: "60s", Current: "90s", Set: true},
 		{Name: "WS_PING_INTERVAL", Default: "30s", Current: "30s"},
 		{Name: "REDIS_CONN_MAX_IDLE_TIME", Default: "5m", Current: "5m"},
-		{Name: "WS_ALLOWED_ORIGINS", Default: "*", Current: "https://a.example,b", Set: true},
+		{Name: "WS_ALLOWED_ORIGINS", Default: "*", Current: "https://a.example,b", Set: true, Reload: true},
 		{Name: "REDIS_PASSWORD", Current: mask, Set: true},
-		{Name: "JWT_SECRET_KEY", Current: mask, Set: true},
+		{Name: "JWT_SECRET_KEY", Current: mask, Set: true, Reload: true},
 		{Name: "DISCORD_WEBHOOK_TOKEN"},
 	} {
 		got := rows[want.Name]
@@ -40,7 +40,7 @@ func TestDescribe(t *testing.T) {
 // Defaults are not marked as set, however the tag spells them.
 func TestDescribeOfDefaults(t *testing.T) {
 	setenv(t, nil)
-	c, err := Load()
+	c, err := Source{}.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,12 +53,12 @@ func TestDescribeOfDefaults(t *testing.T) {
 
 func TestWrite(t *testing.T) {
 	setenv(t, map[string]string{"REDIS_PASSWORD": "hush", "REDIS_HOST": "redis.internal.production.example"})
-	c, err := Load()
+	c, err := Source{}.Load()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	if err := c.Write(&b); err != nil {
+	if err := (Source{}).Write(&b, c); err != nil {
 		t.Fatal(err)
 	}
 	for _, secret := range []string{"hush", goodSecret} {
@@ -95,5 +95,24 @@ func TestShortDurationIsReadTheSame(t *testing.T) {
 		if got := shortDuration(c.WSPongWait); got != want {
 			t.Errorf("%s: %s, want %s", in, got, want)
 		}
+	}
+}
+
+func TestWriteSaysWhatIsFromTheFile(t *testing.T) {
+	withFile(t, "WS_PORT=9\nWS_MODE=debug\n", map[string]string{"WS_MODE": "release"})
+	source, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := source.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := source.Write(&b, c); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(b.String(), "(From"); n != 1 || !strings.Contains(strings.Join(strings.Fields(b.String()), " "), "printed at the start. (From ROOST_CONFIG_FILE.) WS_MODE") {
+		t.Errorf("%d values from the file:\n%s", n, b.String())
 	}
 }

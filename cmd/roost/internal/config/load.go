@@ -9,29 +9,38 @@ import (
 	"github.com/kelseyhightower/envconfig"
 )
 
-// Load reads the process's environment and checks it. Its error, when it is not nil, is Problems: all that is wrong,
-// one line each; the Config then has defaults in place of what could not be read, good for showing only.
-func Load() (Config, error) {
-	c, bad := read()
-	return c, append(bad, c.check(bad)...).err()
+// Read is Open and Source.Read.
+func Read() (Config, error) {
+	s, err := Open()
+	if err != nil {
+		return Config{}, err
+	}
+	return s.Read()
+}
+
+// Load reads the variables and checks them. Its error, when it is not nil, is Problems: all that is wrong, one line
+// each; the Config then has defaults in place of what could not be read, good for showing only.
+func (s Source) Load() (Config, error) {
+	c, bad := s.read()
+	return c, s.located(append(bad, c.check(bad)...)).err()
 }
 
 // Read is Load without the checks that look at the meaning of values: for commands that need a few variables only, or
 // that fill some in before they call Validate. Its error is Problems too.
-func Read() (Config, error) {
-	c, bad := read()
-	return c, bad.err()
+func (s Source) Read() (Config, error) {
+	c, bad := s.read()
+	return c, s.located(bad).err()
 }
 
 // read gives each field to envconfig by itself, because envconfig stops at its first error and an operator wants to
 // see all of them at once.
-func read() (Config, Problems) {
+func (s Source) read() (Config, Problems) {
 	var c Config
 	var bad Problems
 	into := reflect.ValueOf(&c).Elem()
 	for _, v := range variables() {
-		one := reflect.New(reflect.StructOf([]reflect.StructField{v.field}))
-		if err := envconfig.Process("", one.Interface()); err != nil {
+		one, err := s.one(v)
+		if err != nil {
 			bad = append(bad, v.parseProblem(err))
 			one = v.defaulted()
 		}
@@ -41,6 +50,25 @@ func read() (Config, Problems) {
 	c.WSTrustedProxies, c.RedisAddrs = trimmed(c.WSTrustedProxies), trimmed(c.RedisAddrs)
 	c.JWTSecretKeyPrevious, c.JWTAudience = trimmed(c.JWTSecretKeyPrevious), trimmed(c.JWTAudience)
 	return c, bad
+}
+
+// one reads one variable into a struct of its field alone.
+func (s Source) one(v variable) (reflect.Value, error) {
+	if at, there := s.lookup(v.name); there {
+		return v.parsed(at.value)
+	}
+	one := reflect.New(reflect.StructOf([]reflect.StructField{v.field}))
+	return one, envconfig.Process("", one.Interface())
+}
+
+// located says of each problem where in the file its value stands.
+func (s Source) located(bad Problems) Problems {
+	for i, p := range bad {
+		if at, there := s.lookup(p.Name); there {
+			bad[i].Where = fmt.Sprintf("%s, line %d", s.path, at.line)
+		}
+	}
+	return bad
 }
 
 // parseProblem turns envconfig's error, which names Go types, into what the operator can act on.
@@ -67,15 +95,31 @@ func service(name string) string {
 
 // defaulted is a struct of the variable's field alone, with its default.
 func (v variable) defaulted() reflect.Value {
-	f := v.field
-	// envconfig looks only for names that it is given: this one is in no environment.
-	f.Tag = reflect.StructTag(fmt.Sprintf(`envconfig:"=" default:%q`, v.def))
-	one := reflect.New(reflect.StructOf([]reflect.StructField{f}))
-	if err := envconfig.Process("", one.Interface()); err != nil {
+	if v.def == "" {
+		return reflect.New(reflect.StructOf([]reflect.StructField{v.field}))
+	}
+	one, err := v.parsed(v.def)
+	if err != nil {
 		panic(fmt.Sprintf("config: the default of %s: %v", v.name, err)) // a test reads all defaults
 	}
 	return one
 }
+
+// parsed is a struct of the variable's field alone, with what value says: as if it were in the environment, which it is
+// not. The error is as envconfig's.
+func (v variable) parsed(value string) (reflect.Value, error) {
+	f := v.field
+	// envconfig looks only for names that it is given: this one is in no environment.
+	f.Tag = reflect.StructTag(fmt.Sprintf(`envconfig:"=" default:%q`, value))
+	one := reflect.New(reflect.StructOf([]reflect.StructField{f}))
+	if kind := f.Type.Kind(); value == "" && kind != reflect.String && kind != reflect.Slice {
+		// For envconfig an empty default is none; an empty variable is a wrong number.
+		return one, &envconfig.ParseError{KeyName: v.name, FieldName: f.Name, TypeName: f.Type.String(), Err: errEmpty}
+	}
+	return one, envconfig.Process("", one.Interface())
+}
+
+var errEmpty = errors.New("empty")
 
 func trimmed(list []string) []string {
 	var out []string

@@ -116,7 +116,7 @@ func TestProblems(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			setenv(t, tt.env)
-			_, err := Load()
+			_, err := Source{}.Load()
 			checkLines(t, err, tt.want)
 		})
 	}
@@ -140,7 +140,7 @@ func checkLines(t *testing.T, err error, want []string) {
 
 func TestProblemIsFoundByErrorsAs(t *testing.T) {
 	setenv(t, map[string]string{"WS_MODE": "x", "WS_PORT": "y"})
-	_, err := Load()
+	_, err := Source{}.Load()
 	var p Problem
 	if !errors.As(err, &p) || p.Name != "WS_PORT" {
 		t.Errorf("got %+v of %v", p, err)

@@ -12,10 +12,14 @@ type Problem struct {
 	Name  string // the variable
 	Value string // what it is, masked when it is a secret
 	Want  string // what would be right
+	Where string // the file and line that say it; empty: the environment, or nobody
 }
 
 // Error is one line: WS_PORT="abc": a port number from 1 to 65535 …
 func (p Problem) Error() string {
+	if p.Where != "" {
+		return fmt.Sprintf("%s=%q (%s): want %s", p.Name, p.Value, p.Where, p.Want)
+	}
 	return fmt.Sprintf("%s=%q: want %s", p.Name, p.Value, p.Want)
 }
 

@@ -20,6 +20,7 @@ type variable struct {
 	desc   string
 	want   string
 	secret bool
+	reload bool
 }
 
 // variables lists the fields of Config in their order.
@@ -36,6 +37,7 @@ func variables() []variable {
 			desc:   f.Tag.Get("desc"),
 			want:   want(f),
 			secret: f.Tag.Get("secret") == "true",
+			reload: f.Tag.Get("reload") == "true",
 		}
 	}
 	return vs

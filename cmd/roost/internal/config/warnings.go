@@ -9,9 +9,10 @@ import (
 // minSecret is the length from which a HS256 secret is as strong as its hash: RFC 7518 section 3.2.
 const minSecret = 32
 
-// Warnings lists what is suspicious and yet no reason not to start: one line each. environ is the environment as
-// os.Environ gives it, in which names that nothing reads are looked for: envconfig passes over them silently.
-func (c Config) Warnings(environ []string) []string {
+// Warnings lists what is suspicious about a Config of Load, and yet no reason not to start: one line each. environ is
+// the environment as os.Environ gives it, in which names that nothing reads are looked for: envconfig passes over them
+// silently.
+func (s Source) Warnings(c Config, environ []string) []string {
 	var ws []string
 	if n := len(c.JWTSecretKey); n > 0 && n < minSecret {
 		ws = append(ws, fmt.Sprintf("JWT_SECRET_KEY is %d bytes long; shorter than %d it can be guessed from one token"+
@@ -21,8 +22,7 @@ func (c Config) Warnings(environ []string) []string {
 		ws = append(ws, "JWT_JWKS_URL is set and JWT_AUDIENCE is not: tokens that the issuer made for other services are"+
 			" good here too")
 	}
-	ws = append(ws, c.withoutEffect(environ)...)
-	return append(ws, unknown(environ)...)
+	return slices.Concat(ws, s.warnings(), c.withoutEffect(environ), unknown(environ))
 }
 
 // withoutEffect names what says where a single Redis is while sentinels are asked.
@@ -41,28 +41,39 @@ func (c Config) withoutEffect(environ []string) (ws []string) {
 
 // unknown names the variables that look as if they were meant for roost but are read by nothing.
 func unknown(environ []string) []string {
-	var known []string
-	for _, v := range variables() {
-		known = append(known, v.name)
-	}
+	known := names()
 	var ws []string
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
 		if !ours(name) || slices.Contains(known, name) || others(name) {
 			continue
 		}
-		w := name + " is not a variable of roost and has no effect"
-		if near := nearest(name, known); near != "" {
-			w += "; did you mean " + near + "?"
-		}
-		ws = append(ws, w)
+		ws = append(ws, unknownName(name))
 	}
 	slices.Sort(ws)
 	return ws
 }
 
+// names are those of all variables.
+func names() []string {
+	var all []string
+	for _, v := range variables() {
+		all = append(all, v.name)
+	}
+	return all
+}
+
+// unknownName is what is said of a name that nothing reads.
+func unknownName(name string) string {
+	said := name + " is not a variable of roost and has no effect"
+	if near := nearest(name, names()); near != "" {
+		said += "; did you mean " + near + "?"
+	}
+	return said
+}
+
 func ours(name string) bool {
-	for _, prefix := range []string{"WS_", "REDIS_", "HTTP_", "JWT_", "LOGGER_", "DISCORD_"} {
+	for _, prefix := range []string{"WS_", "REDIS_", "HTTP_", "JWT_", "LOGGER_", "DISCORD_", "ROOST_CONFIG"} {
 		if strings.HasPrefix(strings.ToUpper(name), prefix) {
 			return true
 		}

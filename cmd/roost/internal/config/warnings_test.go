@@ -23,16 +23,17 @@ func TestWarnings(t *testing.T) {
 		{"end missing", goodSecret, []string{"JWT_SECRET=x"},
 			[]string{"JWT_SECRET" + none + "; did you mean JWT_SECRET_KEY?"}},
 		{"far from all", goodSecret, []string{"REDIS_REPLICA_PRIORITY=x"}, []string{"REDIS_REPLICA_PRIORITY" + none}},
+		{"the file's name", goodSecret, []string{"ROOST_CONFIGFILE=x"}, []string{"ROOST_CONFIGFILE" + none + "; did you mean ROOST_CONFIG_FILE?"}},
 		{"sorted", goodSecret, []string{"LOGGER_ZZZZZZZZ=", "DISCORD_AAAAAAAA="},
 			[]string{"DISCORD_AAAAAAAA" + none, "LOGGER_ZZZZZZZZ" + none}},
 		{"others' variables", goodSecret, []string{
 			"HTTP_PROXY=http://p", "REDIS_PORT_6379_TCP=tcp://1", "REDIS_PORT_6379_TCP_ADDR=1", "REDIS_SERVICE_HOST=1",
-			"REDIS_SERVICE_PORT_REDIS=1", "REDIS_NAME=/a/redis", "REDIS_ENV_VERSION=8", "WS_SERVICE_PORT=1",
+			"ROOST_PORT=tcp://1", "ROOST_SERVICE_HOST=1", "ROOST_SOCKETS_HELD=true", "REDIS_SERVICE_PORT_REDIS=1", "REDIS_NAME=/a/redis", "REDIS_ENV_VERSION=8", "WS_SERVICE_PORT=1",
 		}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got := Config{JWTSecretKey: tt.secret}.Warnings(tt.environ)
+			got := Source{}.Warnings(Config{JWTSecretKey: tt.secret}, tt.environ)
 			if !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
@@ -42,7 +43,7 @@ func TestWarnings(t *testing.T) {
 
 func TestShortSecretIsWarnedOfAndNotShown(t *testing.T) {
 	t.Parallel()
-	got := Config{JWTSecretKey: goodSecret[:31]}.Warnings(nil)
+	got := Source{}.Warnings(Config{JWTSecretKey: goodSecret[:31]}, nil)
 	if len(got) != 1 || !strings.HasPrefix(got[0], "JWT_SECRET_KEY is 31 bytes long") || strings.Contains(got[0], "0123") {
 		t.Errorf("got %q", got)
 	}
@@ -52,11 +53,11 @@ func TestShortSecretIsWarnedOfAndNotShown(t *testing.T) {
 func TestJWKSWithoutAudienceIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	c := Config{JWTJWKSURL: "https://id.example/jwks"}
-	if got := c.Warnings(nil); len(got) != 1 || !strings.HasPrefix(got[0], "JWT_JWKS_URL is set and JWT_AUDIENCE is not") {
+	if got := (Source{}).Warnings(c, nil); len(got) != 1 || !strings.HasPrefix(got[0], "JWT_JWKS_URL is set and JWT_AUDIENCE is not") {
 		t.Errorf("got %q", got)
 	}
 	c.JWTAudience = []string{"roost"}
-	if got := c.Warnings(nil); len(got) != 0 {
+	if got := (Source{}).Warnings(c, nil); len(got) != 0 {
 		t.Errorf("got %q", got)
 	}
 }
@@ -65,11 +66,11 @@ func TestAHostBesideSentinelsIsWarnedOf(t *testing.T) {
 	t.Parallel()
 	c := Config{JWTSecretKey: goodSecret}
 	environ := []string{"REDIS_PORT=6379", "REDIS_HOST=h"}
-	if got := c.Warnings(environ); len(got) != 0 {
+	if got := (Source{}).Warnings(c, environ); len(got) != 0 {
 		t.Errorf("without sentinels: %q", got)
 	}
 	c.RedisAddrs = []string{"a:26379"}
-	got := c.Warnings(environ)
+	got := Source{}.Warnings(c, environ)
 	if len(got) != 2 || !strings.HasPrefix(got[0], "REDIS_HOST has no effect beside REDIS_ADDRS") ||
 		!strings.HasPrefix(got[1], "REDIS_PORT has no effect") {
 		t.Errorf("got %q", got)

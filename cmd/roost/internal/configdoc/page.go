@@ -21,6 +21,7 @@ type section struct {
 
 // titles says how the page calls the variables that begin with a prefix.
 var titles = map[string]string{
+	"ROOST":   "The file of variables",
 	"WS":      "WebSocket connections",
 	"REDIS":   "Redis",
 	"JWT":     "Tokens",

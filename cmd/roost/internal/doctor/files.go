@@ -18,13 +18,23 @@ func descriptorsFor(ask Ask) uint64 {
 	return roundUp(uint64(ask.Reserved + ask.Connections + max(512, ask.Connections/4)))
 }
 
+// limitFor is descriptorsFor where the kernel allows it, and what it does allow where that is enough: a limit above
+// fs.nr_open is an error to setrlimit, and so a container that does not start.
+func limitFor(h Host, ask Ask) uint64 {
+	want, most := descriptorsFor(ask), h.nrOpen.at(0)
+	if h.nrOpen.err == nil && want > most && connectionsOf(most, ask) >= ask.Connections {
+		return most
+	}
+	return want
+}
+
 // openFiles judges the hard limit. The soft one does not count: Go raises it to
 // the hard one when a program starts.
 func openFiles(h Host, ask Ask) Finding {
 	if h.openFiles.err != nil {
 		return unknown(nameOpenFiles, h.openFiles)
 	}
-	want := descriptorsFor(ask)
+	want := limitFor(h, ask)
 	hard := h.openFiles.at(1)
 	f := wall(nameOpenFiles, h.openFiles, "soft "+thousands(h.openFiles.at(0))+", hard "+thousands(hard), connectionsOf(hard, ask), ask,
 		Fix{Systemd, fmt.Sprintf("LimitNOFILE=%d", want)},

@@ -90,6 +90,7 @@ func TestFixesFix(t *testing.T) {
 	t.Parallel()
 	hosts := map[string]files{
 		"bare metal": bareMetal(), "small VM": smallVM(), "container": container(), "old container": oldContainer(),
+		"just enough files": bareMetal().with(files{"proc/self/limits": limitsFile("1024", "4096"), "proc/sys/fs/nr_open": "1048576\n"}),
 	}
 	for name, host := range hosts {
 		for _, connections := range []int{1, 1000, 5000, 10_000, 65_536, 100_000, 250_000, 1_000_000, 3_000_000} {
@@ -106,6 +107,9 @@ func TestFixesFix(t *testing.T) {
 					r := Judge(ReadHost(host.fs(), processors), want)
 					if !second.OK || !r.OK || len(r.states(Short)) > 0 || len(r.states(Warn)) > 0 {
 						t.Errorf("holds %d; short are %q, warnings are %q", r.Holds, r.states(Short), r.states(Warn))
+					}
+					if h := ReadHost(host.fs(), processors); h.nrOpen.err == nil && h.openFiles.err == nil && h.openFiles.at(1) > h.nrOpen.at(0) {
+						t.Errorf("a limit of %d open files can't be set: fs.nr_open is %d", h.openFiles.at(1), h.nrOpen.at(0))
 					}
 				})
 			}

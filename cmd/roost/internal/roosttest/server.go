@@ -42,7 +42,13 @@ func StartWrapped(t testing.TB, redis Redis, env Env, wrap ...string) *Server {
 // Launch is StartWrapped without waiting for Redis. It gives no subcommand: serving is what roost does by itself.
 func Launch(t testing.TB, redis Redis, env Env, wrap ...string) *Server {
 	t.Helper()
-	s := &Server{Process: Run(t, Command{Env: ServerEnv(redis, env), Wrap: wrap})}
+	return Serving(t, Run(t, Command{Env: ServerEnv(redis, env), Wrap: wrap}))
+}
+
+// Serving waits until a process that serves listens.
+func Serving(t testing.TB, process *Process) *Server {
+	t.Helper()
+	s := &Server{Process: process}
 	line := s.WaitLine("listening")
 	s.WS, s.HTTP = line.Text("websocket"), line.Text("http")
 	transport := &http.Transport{}

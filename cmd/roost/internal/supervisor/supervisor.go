@@ -67,6 +67,16 @@ func Start(cfg Config) *Supervisor {
 	return s
 }
 
+// TellMainProcess says that this process is the service's from now on: one that takes over says it before the old one
+// ends. A supervisor that sees its main process end, and knows of no other, ends the service.
+func TellMainProcess(log *slog.Logger) {
+	if _, err := daemon.SdNotify(false, mainPID()); err != nil {
+		log.Warn("the supervisor can't be told which process is the service's: NOTIFY_SOCKET", "error", err)
+	}
+}
+
+func mainPID() string { return fmt.Sprintf("MAINPID=%d", os.Getpid()) }
+
 // Stopping says that the service is about to end. From now on the watchdog is told
 // that all is well: stopping has a limit of its own, and loops that have ended
 // don't answer. It does not wait. Any goroutine.
@@ -95,7 +105,7 @@ func (s *Supervisor) run(ctx context.Context) {
 	}
 	if s.awaitReady() {
 		// Which process is the service's is news after an upgrade.
-		s.tell(fmt.Sprintf("%s\nMAINPID=%d\n%s", daemon.SdNotifyReady, os.Getpid(), s.status()))
+		s.tell(daemon.SdNotifyReady + "\n" + mainPID() + "\n" + s.status())
 		s.each(s.serving, s.keepAlive)
 	}
 	if s.stopped.Load() {

@@ -8,7 +8,10 @@ import (
 	"testing"
 )
 
-const unitFile = "../../../../scripts/roost.service"
+const (
+	unitFile   = "../../../../scripts/roost.service"
+	socketFile = "../../../../scripts/roost.socket"
+)
 
 // unit returns the file of the unit with a program that is there, and its text.
 func unit(t *testing.T) (path, text string) {
@@ -54,6 +57,27 @@ func TestUnitIsRight(t *testing.T) {
 	}
 }
 
+// The socket unit goes with the service, and has the name that Roost looks for.
+func TestSocketUnitIsRight(t *testing.T) {
+	t.Parallel()
+	service, _ := unit(t)
+	content, err := os.ReadFile(socketFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(content), "\nFileDescriptorName=websocket\n") {
+		t.Error("the socket has another name than Roost looks for")
+	}
+	path := filepath.Join(filepath.Dir(service), "roost.socket")
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	said, err := analyze(t, "verify", "--man=no", path)
+	if err != nil || strings.Contains(said, "roost.s") {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, said)
+	}
+}
+
 // systemd's own measure goes from 0 to 10, and the threshold is ten times that.
 func TestUnitIsClosed(t *testing.T) {
 	t.Parallel()
@@ -71,11 +95,20 @@ func TestUnitFitsTheProgram(t *testing.T) {
 	for _, line := range []string{
 		"Type=notify", "NotifyAccess=all", "WatchdogSec=30s", // told every 15 s
 		"TimeoutStopSec=35s", // stopping takes 30 s at most
-		"Restart=on-failure", "LimitNOFILE=1048576", "EnvironmentFile=/etc/roost/roost.env",
+		"Restart=always", "KillMode=control-group",
+		"ExecStop=/bin/sh -c 'kill -TERM $$MAINPID && exec tail --pid=$$MAINPID --sleep-interval=0.1 -f /dev/null'",
+		"LimitNOFILE=1048576",
+		"Environment=ROOST_CONFIG_FILE=/etc/roost/roost.env", "ExecReload=/bin/kill -HUP $MAINPID", "User=roost", "Group=roost",
 		"RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
 			t.Errorf("there is no line %s", line)
+		}
+	}
+	// What is in them when the service starts no reload changes.
+	for _, line := range []string{"EnvironmentFile=", "LoadCredential=", "DynamicUser="} {
+		if strings.Contains(text, "\n"+line) {
+			t.Errorf("%s keeps reloads from what they are for", line)
 		}
 	}
 	// Go would take an accept queue of 128.

@@ -31,6 +31,9 @@ func newClient(timeout time.Duration) *http.Client {
 			if len(via) > maxRedirects {
 				return fmt.Errorf("more than %d redirects", maxRedirects)
 			}
+			if via[0].URL.Scheme == "https" && next.URL.Scheme != "https" {
+				return errors.New("redirected from https to http") // to any port of this machine, who knows
+			}
 			if err := CheckURL(next.URL.String()); err != nil {
 				return fmt.Errorf("redirected to what is %w", err)
 			}

@@ -159,6 +159,14 @@ func (r *Remote) Unknown() (pending bool) {
 	return r.due.Load() || r.failed.Load()
 }
 
+// FetchSoon has the keys fetched at once by Run, whatever was fetched lately. Any goroutine; it never waits.
+func (r *Remote) FetchSoon() {
+	select {
+	case r.wake <- struct{}{}:
+	default: // one waits already
+	}
+}
+
 // Status is what a Remote has done so far.
 type Status struct {
 	Keys       int    // in use

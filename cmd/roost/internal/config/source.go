@@ -1,0 +1,95 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// fileVariable names the file of variables. Only the environment can say it.
+const fileVariable = "ROOST_CONFIG_FILE"
+
+// Source is where the variables' values come from: the process's environment, and below it the file that
+// ROOST_CONFIG_FILE names, as it was at one moment. The zero value is the environment alone. Static; any goroutine.
+type Source struct {
+	path string
+	file map[string]entry
+}
+
+// Open reads the file that ROOST_CONFIG_FILE names, if it names one. The error says which lines are wrong, one line
+// each, and prints no value.
+func Open() (Source, error) {
+	path := os.Getenv(fileVariable)
+	if path == "" {
+		return Source{}, nil
+	}
+	file, err := readFile(path)
+	if at, there := file[fileVariable]; there {
+		err = fmt.Errorf("%s: line %d: a file can't name another one", path, at.line)
+	}
+	if err != nil {
+		return Source{path: path}, prefixed(fileVariable+": ", err)
+	}
+	return Source{path: path, file: file}, nil
+}
+
+// prefixed puts a text before each line of an error.
+func prefixed(prefix string, err error) error {
+	var lines []error
+	for line := range strings.Lines(err.Error()) {
+		lines = append(lines, errors.New(prefix+strings.TrimSuffix(line, "\n")))
+	}
+	return errors.Join(lines...)
+}
+
+// File is the path of the file, "" without one.
+func (s Source) File() string { return s.path }
+
+// lookup is what the file says of a variable, where the environment does not say something else.
+func (s Source) lookup(name string) (entry, bool) {
+	if _, set := os.LookupEnv(name); set {
+		return entry{}, false
+	}
+	at, there := s.file[name]
+	return at, there
+}
+
+// Set reports whether the environment or the file says anything of a variable.
+func (s Source) Set(name string) bool {
+	_, inEnvironment := os.LookupEnv(name)
+	_, inFile := s.file[name]
+	return inEnvironment || inFile
+}
+
+// Of is where a variable's value comes from, as the table of Write has it: "environment", "file", or "" for the default.
+func (s Source) Of(name string) string {
+	if _, set := os.LookupEnv(name); set {
+		return "environment"
+	}
+	if _, there := s.file[name]; there {
+		return "file"
+	}
+	return ""
+}
+
+// warnings lists what is suspicious about the file: names that nothing reads, and variables that the environment
+// overrides, which no reload can change then.
+func (s Source) warnings() []string {
+	var ws []string
+	all := names()
+	for name, at := range s.file {
+		known := slices.Contains(all, name)
+		_, overridden := os.LookupEnv(name)
+		switch {
+		case !known:
+			ws = append(ws, fmt.Sprintf("%s (%s, line %d)", unknownName(name), s.path, at.line))
+		case overridden:
+			ws = append(ws, fmt.Sprintf("%s is in the environment too, which counts: what %s says in line %d has no effect,"+
+				" and a reload can't change it", name, s.path, at.line))
+		}
+	}
+	slices.Sort(ws)
+	return ws
+}

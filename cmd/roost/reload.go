@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"roost/cmd/roost/internal/config"
+	"roost/wsproto"
+)
+
+// A reload reads the configuration anew and puts into force what can change in a running process: keys, origins,
+// limits, the log's level. It is all or nothing: everything that can fail is done before anything changes.
+
+// reloads is what a service needs for reloads.
+type reloads struct {
+	asked    <-chan os.Signal // SIGHUP; nil: nothing is reloaded. Static once started, as the next two
+	hungUp   func()           // stops the service: the terminal that it was started from is gone
+	setLevel func(slog.Level) // of the log
+
+	terminals terminals // static
+
+	said []string // of the goroutine of watchReloads: the warnings so far
+
+	ok, failed atomic.Uint64 // any goroutine
+}
+
+// watchReloads reloads at each signal until ctx ends.
+func (s *service) watchReloads(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.reloads.asked:
+		}
+		switch {
+		case s.stopping.Load():
+			s.log.Warn("SIGHUP: nothing is reloaded, the service stops")
+		case s.reloads.terminals.gone():
+			s.log.Info("SIGHUP: the terminal is gone")
+			s.reloads.hungUp()
+		default:
+			s.reload()
+		}
+	}
+}
+
+// reload reads the configuration and puts it into force, or says all that is wrong with it and changes nothing.
+func (s *service) reload() {
+	wanted, err := s.readAgain()
+	if err == nil {
+		err = s.adopt(wanted)
+	}
+	if err != nil {
+		s.reloads.failed.Add(1)
+		s.log.Error("the configuration is not reloaded, everything stays as it was", "problems", strings.Split(err.Error(), "\n"))
+	}
+}
+
+// wanted is a configuration that was read again.
+type wanted struct {
+	source config.Source
+	read   config.Config // what the file and the environment say
+	next   config.Config // what of it can be put into force
+	own    wsproto.Keys  // those of next
+}
+
+// readAgain reads the configuration and checks it. The error is all that is wrong, a line each.
+func (s *service) readAgain() (w wanted, err error) {
+	if w.source, err = config.Open(); err != nil {
+		return w, err
+	}
+	w.read, err = w.source.Load()
+	w.next = s.current.Load().cfg.Reloaded(w.read)
+	if err == nil {
+		err = w.next.Validate() // what is right for a start may be wrong beside what stays as it is
+	}
+	var wrongKeys error
+	w.own, wrongKeys = ownKeys(w.next)
+	_, wrongList := s.newGate(w.next, wsproto.Keys{Secret: []byte("any")}) // origins and proxies
+	return w, errors.Join(err, wrongKeys, wrongList)
+}
+
+// adopt puts a configuration into force. On an error nothing has changed.
+func (s *service) adopt(w wanted) error {
+	s.keys.mu.Lock() // no keys are fetched into the old gate meanwhile
+	defer s.keys.mu.Unlock()
+	old := s.current.Load()
+	gate, err := s.newGate(w.next, joined(w.own, s.keys.fetched))
+	if err != nil {
+		return err
+	}
+	budget := old.budget
+	if w.next.WSMaxConnections != old.cfg.WSMaxConnections {
+		if budget, err = s.newBudget(w.next); err != nil {
+			return err
+		}
+	}
+	now := &settings{w.next, budget, gate}
+	if err := s.ws.SetRules(now.rules()); err != nil {
+		return err
+	}
+	// From here on nothing can fail.
+	s.hub.SetLimits(now.limits())
+	s.http.SetToken(w.next.HTTPToken)
+	if budget != old.budget {
+		limitMemory(budget.Connections, s.log)
+	}
+	changed := changes(old.cfg, w.next, s.keys.own, w.own)
+	s.keys.gate, s.keys.own = gate, w.own
+	s.current.Store(now)
+	if s.jwks != nil {
+		s.jwks.FetchSoon()
+	}
+	s.reloads.ok.Add(1)
+	s.tellReloaded(old.cfg, w, changed)
+	return nil
+}
+
+// changes says what is different.
+func changes(old, next config.Config, oldKeys, keys wsproto.Keys) []string {
+	all := make([]string, 0) // in the log an empty list, not null
+	for _, c := range old.Changes(next) {
+		all = append(all, c.String())
+	}
+	if old.JWTPublicKeyFile == next.JWTPublicKeyFile && !slices.EqualFunc(oldKeys.Public, keys.Public, wsproto.PublicKey.Equal) {
+		all = append(all, "JWT_PUBLIC_KEY_FILE has other keys in it")
+	}
+	return all
+}
+
+// tellReloaded logs what has changed and what has not, and sets the log's level: the line is written if the old
+// level or the new one lets it.
+func (s *service) tellReloaded(old config.Config, w wanted, changed []string) {
+	s.reloads.setLevel(min(old.LogLevel(), w.next.LogLevel()))
+	defer s.reloads.setLevel(w.next.LogLevel())
+	s.log.Info("configuration reloaded", "file", w.source.File(), "changed", changed)
+	var waiting []string
+	for _, c := range w.next.Changes(w.read) {
+		waiting = append(waiting, c.Name)
+	}
+	if len(waiting) > 0 {
+		s.log.Warn("variables that have changed need a restart, and stay as they were", "variables", waiting)
+	}
+	if w.source.File() == "" {
+		s.log.Info("without a ROOST_CONFIG_FILE only keys are read again: the environment of a running process can't change")
+	}
+	warnings := w.source.Warnings(w.read, os.Environ())
+	for _, warning := range warnings {
+		if !slices.Contains(s.reloads.said, warning) {
+			s.log.Warn(warning)
+		}
+	}
+	s.reloads.said = warnings
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"roost/cmd/roost/internal/config"
+	"roost/hub"
+	"roost/netpoll"
+	"roost/wsproto"
+)
+
+// settings are what a reload replaces, all at once. Static after construction.
+type settings struct {
+	cfg    config.Config // service.cfg, but for what was reloaded
+	budget netpoll.Budget
+	gate   *wsproto.Gate
+}
+
+// rules are netpoll's part.
+func (s settings) rules() netpoll.Rules {
+	return netpoll.Rules{
+		Gate:            s.gate,
+		MaxPerAddress:   s.cfg.WSMaxConnectionsPerIP,
+		HandshakeRate:   s.cfg.WSHandshakeRate,
+		HandshakeBurst:  s.cfg.WSHandshakeBurst,
+		MessageRate:     s.cfg.WSMessageRate,
+		MessageBurst:    s.cfg.WSMessageBurst,
+		QueueTotal:      s.cfg.WSMaxQueuedBytes,
+		MaxSockets:      s.budget.Sockets,
+		ConnectionLines: s.cfg.LoggerConnectionRate,
+	}
+}
+
+// limits are the hub's part.
+func (s settings) limits() hub.Limits {
+	return hub.Limits{
+		MaxConnections: s.budget.Connections, MaxNotification: s.cfg.WSMaxNotificationSize,
+		MaxPerUser: s.cfg.WSMaxConnectionsPerUser, ReplaceOldest: s.cfg.WSUserLimit == "replace",
+	}
+}

@@ -1,0 +1,39 @@
+package hub
+
+import (
+	"errors"
+	"testing"
+)
+
+// Limits that change hold for what comes from then on; who is admitted stays.
+func TestSetLimits(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet()})
+	admit := func(user string, want error) *fakeConn {
+		t.Helper()
+		c := new(fakeConn)
+		if _, _, err := h.Admit(c, user); !errors.Is(err, want) {
+			t.Errorf("%s: %v, want %v", user, err, want)
+		}
+		return c
+	}
+	first := admit("alice", nil)
+	admit("alice", nil)
+	admit("bob", nil)
+	h.SetLimits(Limits{MaxConnections: 2, MaxNotification: 20})
+	admit("carol", ErrFull)
+	h.Deliver("alice", `{"type":"short"}`)
+	h.Deliver("alice", `{"type":"longer than that"}`)
+	if first.count() != 1 || h.Stats().Invalid["too_big"] != 1 || h.Connections() != 3 {
+		t.Errorf("got %d, %+v", first.count(), h.Stats())
+	}
+	h.SetLimits(Limits{MaxConnections: 4, MaxPerUser: 1})
+	admit("alice", ErrUserFull)
+	admit("carol", nil)
+	admit("dave", ErrFull)
+	h.SetLimits(Limits{MaxPerUser: 2, ReplaceOldest: true})
+	admit("alice", nil)
+	if !first.replaced.Load() || h.ConnectionsOf("alice") != 2 {
+		t.Errorf("the oldest was replaced: %t, %d are left", first.replaced.Load(), h.ConnectionsOf("alice"))
+	}
+}

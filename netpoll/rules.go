@@ -1,0 +1,78 @@
+package netpoll
+
+import (
+	"errors"
+
+	"golang.org/x/time/rate"
+
+	"roost/wsproto"
+)
+
+// Rules are what may change while connections are open, see [Server.SetRules].
+type Rules struct {
+	Gate *wsproto.Gate // decides about handshakes; required
+
+	MaxPerAddress  int // connections from one address, IPv6 by its /64; 0 is no bound
+	HandshakeRate  int // upgrades a second that are looked at; 0 is no bound
+	HandshakeBurst int // as many at once; HandshakeRate at least
+
+	MessageRate  int // messages and control frames a second from one client; 0 is no bound
+	MessageBurst int // as many at once; MessageRate at least
+
+	// QueueTotal bounds the bytes of what waits for all connections together, in
+	// equal shares for the loops; 0 is no bound. A frame that waits for many
+	// connections counts for each of them, although there is one of it in memory.
+	QueueTotal int
+
+	// MaxSockets bounds sockets in every state together; what comes beyond is
+	// closed without an answer. 0 is no bound. See Budget.
+	MaxSockets int
+
+	// ConnectionLines bounds the lines a second about connects and disconnects; how
+	// many are left out is said. 0 is no bound.
+	ConnectionLines int
+}
+
+// rules are Rules, ready for use. Static after construction, but for the limiter,
+// which any goroutine may ask.
+type rules struct {
+	Rules
+	handshakes *rate.Limiter // nil for no limit
+	queueShare int           // a loop's part of QueueTotal; 0 is no bound
+}
+
+// newRules takes over from old, which may be nil, how many handshakes there were
+// lately, unless their rate is another one.
+func newRules(r Rules, loops int, old *rules) *rules {
+	r.HandshakeBurst = max(r.HandshakeBurst, r.HandshakeRate)
+	r.MessageBurst = max(r.MessageBurst, r.MessageRate)
+	next := &rules{Rules: r, queueShare: r.QueueTotal / loops}
+	switch {
+	case r.HandshakeRate <= 0:
+	case old != nil && old.HandshakeRate == r.HandshakeRate && old.HandshakeBurst == r.HandshakeBurst:
+		next.handshakes = old.handshakes
+	default:
+		next.handshakes = rate.NewLimiter(rate.Limit(r.HandshakeRate), r.HandshakeBurst)
+	}
+	return next
+}
+
+// SetRules replaces the rules, all at once, for what happens from now on.
+// Connections that are open stay, also those that a new one would be refused in
+// place of; a token that is being checked is judged by the new gate. Connections that were
+// admitted while MaxPerAddress was 0 are not counted when it becomes a bound. What a client has used
+// up of its MessageBurst is forgotten when that or MessageRate changes.
+//
+// The error is that there is no gate, and then nothing changes. One goroutine at a
+// time.
+func (s *Server) SetRules(next Rules) error {
+	if next.Gate == nil {
+		return errors.New("netpoll: Rules.Gate is required")
+	}
+	s.rules.Store(newRules(next, s.cfg.Loops, s.rules.Load()))
+	s.lines.setRate(next.ConnectionLines)
+	return nil
+}
+
+// gate is the one that decides now. Any goroutine.
+func (s *Server) gate() *wsproto.Gate { return s.rules.Load().Gate }

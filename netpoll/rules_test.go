@@ -1,0 +1,162 @@
+package netpoll
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"roost/wsproto"
+)
+
+// setRules changes the rules of a server that serves.
+func (r *rig) setRules(change func(*Rules)) {
+	r.t.Helper()
+	next := r.server.rules.Load().Rules
+	change(&next)
+	if err := r.server.SetRules(next); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// answered asks for an upgrade and checks the status.
+func (r *rig) answered(user string, want int) {
+	r.t.Helper()
+	if response, _ := r.ask(user); response.StatusCode != want {
+		r.t.Errorf("%s is answered %s, want %d", user, response.Status, want)
+	}
+}
+
+// A new gate decides about who comes from then on; who is there stays.
+func TestSetRulesGate(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	staying := r.connect("alice")
+	gate, err := wsproto.NewGate(wsproto.GateConfig{Secret: []byte("another secret of thirty-two bytes")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.setRules(func(next *Rules) { next.Gate, next.ConnectionLines = gate, 7 })
+	if limit := r.server.lines.limit; limit == nil || limit.Burst() != 7 {
+		t.Error("the lines about connections are not limited")
+	}
+	r.answered("bob", http.StatusUnauthorized)
+	r.deliver("alice", `{"type":"n"}`)
+	if _, message, err := staying.ReadMessage(); err != nil || !strings.HasPrefix(string(message), `{"type":"n"`) {
+		t.Errorf("who was there got %s, %v", message, err)
+	}
+	if err := r.server.SetRules(Rules{}); err == nil || r.server.gate() != gate {
+		t.Errorf("rules without a gate: %v", err)
+	}
+}
+
+// A token that waits for a worker is checked by the gate of now: a key that was taken out lets nobody in any more.
+func TestSetRulesWhileTokensWait(t *testing.T) {
+	t.Parallel()
+	r, issuer := startIssuer(t, func(c *Config) { c.Checkers = 1 })
+	r.send(issuer.token(t, "later", "held"), "")
+	eventually(t, "the worker to be held", func() bool { return issuer.held.Load() == 1 })
+	waiting := r.send(issuer.token(t, "known", "waiting"), "")
+	eventually(t, "another token to wait", func() bool { return r.server.Stats().Checking == 2 })
+	gate, err := wsproto.NewGate(wsproto.GateConfig{Secret: []byte(testSecret)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.setRules(func(next *Rules) { next.Gate = gate })
+	issuer.let()
+	waiting.answered(t, http.StatusUnauthorized)
+}
+
+// A bound on addresses counts those that came since it is there, and gives their places back when it is gone.
+func TestSetRulesAddresses(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.connect("before")
+	r.setRules(func(next *Rules) { next.MaxPerAddress = 1 })
+	counted := r.connect("counted")
+	r.answered("refused", http.StatusTooManyRequests)
+	r.setRules(func(next *Rules) { next.MaxPerAddress = 0 })
+	r.connect("free")
+	_ = counted.Close()
+	eventually(t, "the place to be given back", func() bool {
+		r.server.crowd.mu.Lock()
+		defer r.server.crowd.mu.Unlock()
+		return len(r.server.crowd.places) == 0
+	})
+}
+
+// The limiter of handshakes begins anew only where its rate is another: reloads don't let a storm in.
+func TestSetRulesHandshakes(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.HandshakeRate, c.HandshakeBurst = 1, 2 })
+	first := r.server.rules.Load().handshakes
+	for first.Allow() {
+	}
+	r.setRules(func(next *Rules) { next.QueueTotal = 1 << 20 })
+	if r.server.rules.Load().handshakes != first {
+		t.Error("another rule gave the handshakes a new burst")
+	}
+	r.setRules(func(next *Rules) { next.HandshakeRate = 0 })
+	for range 3 {
+		r.connect("alice")
+	}
+	r.setRules(func(next *Rules) { next.HandshakeRate, next.HandshakeBurst = 1, 1 })
+	r.connect("alice")
+	r.answered("alice", http.StatusServiceUnavailable)
+}
+
+// A rate that is raised ends nobody for what was counted by the lower one.
+func TestTalkersForgetAnotherRate(t *testing.T) {
+	t.Parallel()
+	var all talkers
+	c := new(conn)
+	now := time.Minute
+	for range 100 {
+		if !all.charge(c, now, 10, 100) {
+			t.Fatal("within the burst it is too much")
+		}
+	}
+	if !all.charge(c, now, 1000, 1000) {
+		t.Error("a higher rate ends it")
+	}
+	if !all.charge(c, now, 1, 1) || all.charge(c, now, 1, 1) {
+		t.Error("a lower rate does not count from its beginning")
+	}
+}
+
+// What waits for slow clients is bounded by the rule of now.
+func TestSetRulesQueueTotal(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.upgrade("slow")
+	notification := `{"type":"n","payload":"` + strings.Repeat("x", 50_000) + `"}`
+	eventually(t, "something waits", func() bool { r.deliver("slow", notification); return r.server.Stats().Waiting > 2 })
+	r.setRules(func(next *Rules) { next.QueueTotal = 2 * 1000 })
+	r.deliver("slow", notification)
+	if failed := r.server.Stats().Failed; failed["queues_full"] != 1 {
+		t.Errorf("failed: %v", failed)
+	}
+	r.setRules(func(next *Rules) { next.QueueTotal = 0 })
+	r.deliver("slow", notification)
+	if failed := r.server.Stats().Failed; failed["queues_full"] != 1 {
+		t.Errorf("failed without a bound: %v", failed)
+	}
+}
+
+// Lines about connections follow the rule of now.
+func TestLineLimitChanges(t *testing.T) {
+	t.Parallel()
+	l := newLineLimit(nil, 0)
+	l.setRate(1)
+	first := l.limit
+	l.setRate(1)
+	if l.limit != first || !l.connected() {
+		t.Error("the same rate begins anew")
+	}
+	l.setRate(0)
+	for range 3 {
+		if !l.connected() {
+			t.Error("a line is left out without a limit")
+		}
+	}
+}
