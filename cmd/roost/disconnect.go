@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"time"
 
 	"roost/cmd/roost/internal/config"
 	"roost/hub"
@@ -30,27 +28,13 @@ func (c *disconnectCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	if c.Redis != "" {
-		if cfg, err = withRedis(cfg, c.Redis); err != nil {
-			return err
-		}
-	}
-	redisfeed.RouteLibraryLog(slog.New(slog.DiscardHandler)) // the error says it all
-	publisher, err := oneShot(cfg)
+	where, receivers, err := publishOnce(env, cfg, c.Redis, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
+		return p.PublishControl(ctx, c.User, command)
+	})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = publisher.Close() }()
-	ctx, cancel := context.WithTimeout(env.ctx, 5*time.Second)
-	defer cancel()
-	receivers, err := publisher.PublishControl(ctx, c.User, command)
-	if err != nil {
-		return fmt.Errorf("publishing on %s: %w", cfg.RedisAddr(), err)
-	}
-	if receivers == 0 {
-		return fmt.Errorf("nobody listens on %s: no roost is connected to it", cfg.RedisAddr())
-	}
-	_, err = fmt.Fprintf(env.stdout, "told to disconnect %s on %s; servers that heard it: %d\n", c.User, cfg.RedisAddr(), receivers)
+	_, err = fmt.Fprintf(env.stdout, "told to disconnect %s on %s; servers that heard it: %d\n", c.User, where, receivers)
 	return err
 }
 
