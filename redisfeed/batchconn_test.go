@@ -117,8 +117,10 @@ type flushCounter struct {
 	flushed chan int
 }
 
-func (c *flushCounter) Deliver(string, string) { c.waiting++ }
-func (c *flushCounter) Control(string, string) {}
+func (c *flushCounter) Deliver(string, string)      { c.waiting++ }
+func (c *flushCounter) Control(string, string)      {}
+func (c *flushCounter) Broadcast(string)            {}
+func (c *flushCounter) DeliverGroup(string, string) {}
 
 func (c *flushCounter) Flush() {
 	select {

@@ -15,9 +15,12 @@ const (
 	DefaultHeartbeatTimeout  = 8 * time.Second
 )
 
-// Config says which Redis to use and how patiently. Only Addr is required, or Sentinels and MasterName.
+// DefaultUnsubscribeDelay is long enough for a page that is loaded anew.
+const DefaultUnsubscribeDelay = 10 * time.Second
+
+// Config says which Redis to use and how patiently. Only Addr is required, or Sentinels and MasterName, or Nodes.
 type Config struct {
-	Addr     string // host:port, or the path of a Unix socket. Empty with Sentinels
+	Addr     string // host:port, or the path of a Unix socket. Empty with Sentinels and with Nodes
 	Username string // of the Redis ACL; empty is the default user
 	Password string
 	DB       int         // selected on every connection; pub/sub does not depend on it
@@ -31,7 +34,16 @@ type Config struct {
 	SentinelUsername string
 	SentinelPassword string
 
-	// The pool of ordinary connections, which publish. The subscription is not in it.
+	// Nodes are some of a Redis Cluster, host:port of each; the others are found through them.
+	Nodes []string
+
+	// Mode is how what is published for users is heard. Sharded wants Nodes.
+	Mode Mode
+	// UnsubscribeDelay passes between the end of a user's last connection and UNSUBSCRIBE. 0 is
+	// DefaultUnsubscribeDelay; a negative one is none.
+	UnsubscribeDelay time.Duration
+
+	// The pool of ordinary connections (with Cluster: for each node), which publish. The subscription is not in it.
 
 	MaxRetries      int           // of a failed command; 0 is none. A retried PUBLISH may arrive twice
 	MinIdleConns    int           // opened ahead of need; 0 is none
@@ -58,6 +70,10 @@ type Config struct {
 	// noticed. Nil: nobody is told.
 	Gap func(since time.Time)
 
+	// UserGap is told the same for one user, who was not heard for a while although the feed was connected: one shard of
+	// a Cluster was away, or the user's slot was moved. A goroutine of the feed calls it. Nil: nobody is told.
+	UserGap func(user string, since time.Time)
+
 	// Arrived is told, by the goroutine of Run, that a read has brought something: what the sink is handed next, until
 	// Arrived is called again, came just now. Nil: nobody is told.
 	Arrived func()
@@ -73,6 +89,12 @@ func (c Config) withDefaults() (Config, error) {
 	if c.HeartbeatTimeout == 0 {
 		c.HeartbeatTimeout = DefaultHeartbeatTimeout
 	}
+	switch {
+	case c.UnsubscribeDelay == 0:
+		c.UnsubscribeDelay = DefaultUnsubscribeDelay
+	case c.UnsubscribeDelay < 0:
+		c.UnsubscribeDelay = 0
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -81,8 +103,16 @@ func (c Config) withDefaults() (Config, error) {
 
 func (c Config) check() error {
 	switch {
-	case c.Addr == "" && len(c.Sentinels) == 0:
+	case c.Addr == "" && len(c.Sentinels) == 0 && len(c.Nodes) == 0:
 		return errors.New("redisfeed: Addr is empty")
+	case len(c.Nodes) > 0 && (c.Addr != "" || len(c.Sentinels) > 0):
+		return errors.New("redisfeed: there are Nodes, and Addr or Sentinels beside them")
+	case len(c.Nodes) > 0 && c.DB != 0:
+		return fmt.Errorf("redisfeed: DB is %d, and a Redis Cluster has database 0 only", c.DB)
+	case c.Mode == Sharded && len(c.Nodes) == 0:
+		return errors.New("redisfeed: Sharded without Nodes")
+	case c.Mode > Sharded:
+		return fmt.Errorf("redisfeed: Mode is %d", c.Mode)
 	case c.Addr != "" && len(c.Sentinels) > 0:
 		return errors.New("redisfeed: there are both Addr and Sentinels")
 	case c.MasterName == "" && len(c.Sentinels) > 0:

@@ -15,6 +15,10 @@ var (
 	ErrAuth = errors.New("redis refuses us")
 
 	errNoMaster  = errors.New("no sentinel says where the master is")
+	errNoCluster = errors.New("no node of the cluster says which node has which slots (REDIS_ADDRS)")
+	errGone      = errors.New("the node is no longer one of the cluster's")
+	errDemoted   = errors.New("the node is no longer a master")
+	errOrder     = errors.New("redis answered what was not asked")
 	errMoved     = errors.New("the sentinels name another master")
 	errSilent    = errors.New("nothing came from redis")
 	errSlow      = errors.New("redis did not confirm the subscription in time")
@@ -29,7 +33,7 @@ var (
 )
 
 // explain puts what an operator can do about it in front of Redis's own words for a refusal.
-func explain(err error) error {
+func (c Config) explain(err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -38,8 +42,22 @@ func explain(err error) error {
 	case redis.IsAuthError(err):
 		return fmt.Errorf("%w: wrong user name or password (REDIS_USERNAME, REDIS_PASSWORD): %w", ErrAuth, err)
 	case redis.IsPermissionError(err):
-		return fmt.Errorf("%w: the user lacks a permission, of +psubscribe +subscribe +publish &%s* &%s* &%s*: %w",
-			ErrAuth, ChannelPrefix, ControlPrefix, heartbeatPrefix, err)
+		return fmt.Errorf("%w: the user lacks a permission, of %s: %w", ErrAuth, c.permissions(), err)
 	}
 	return err
+}
+
+// permissions are what the user of the Redis ACL needs.
+func (c Config) permissions() string {
+	commands := "+psubscribe +subscribe +publish"
+	switch c.Mode {
+	case PerUser:
+		commands += " +unsubscribe"
+	case Sharded:
+		commands += " +ssubscribe +sunsubscribe +spublish +ping"
+	}
+	if len(c.Nodes) > 0 {
+		commands += " +cluster|slots +cluster|info"
+	}
+	return fmt.Sprintf("%s &%s* &%s &%s* &%s* &%s*", commands, ChannelPrefix, AllChannel, GroupPrefix, ControlPrefix, heartbeatPrefix)
 }

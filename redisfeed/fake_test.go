@@ -159,3 +159,9 @@ func chatter(t *testing.T) (addr string) {
 	})
 	return ln.Addr().String()
 }
+
+// Patterns that a feed is subscribed to.
+const (
+	pattern        = ChannelPrefix + "*"
+	controlPattern = ControlPrefix + "*"
+)

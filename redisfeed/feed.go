@@ -3,44 +3,58 @@ package redisfeed
 import (
 	"cmp"
 	"context"
+	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// Sink takes the notifications and the commands. Deliver and Control are called by one goroutine, in the order in which
-// Redis sent them; while one blocks, nothing is read from Redis, and Run cannot end. The strings are the sink's to keep.
+// Sink takes what is published. Its methods are called by one goroutine at a time, and what is published for one user,
+// on one link, in the order in which Redis sent it; while one blocks, nothing is read from Redis, and Run cannot end. The
+// strings are the sink's to keep.
 type Sink interface {
 	Deliver(user, payload string)
+
+	// Broadcast is handed what is published for everybody, on AllChannel.
+	Broadcast(payload string)
+
+	// DeliverGroup is handed what is published for the members of a group.
+	DeliverGroup(group, payload string)
 
 	// Control is handed what was published on user's control channel.
 	Control(user, payload string)
 
-	// Flush is called after each batch of calls to Deliver, by the same goroutine, before it waits for more. Deliver
-	// may leave the work to it.
+	// Flush is called after each batch of calls to the others, before anything more is waited for. They may leave the
+	// work to it.
 	Flush()
 }
 
-// Feed is a subscription to all users' notifications that mends itself.
+// Feed is a subscription to notifications that mends itself: to all users' in Pattern mode, and else to those of the
+// users who are here, as Join and Leave say.
 type Feed struct {
 	// Static after construction.
 
 	cfg       Config
 	sink      Sink
 	publisher *Publisher
+	beats     *Publisher // publishes heartbeats: the same but for Cluster, where they go to the node that is read from
 	beat      *heartbeat
 	monitor   *monitor
+	cluster   *cluster  // nil without Cluster
+	audience  *audience // nil in Pattern mode
+	router    *router   // nil in Pattern mode
 
 	ran    atomic.Bool            // Run was called
 	target atomic.Pointer[target] // Run's goroutine writes it, before each attempt
 	moved  chan struct{}          // capacity 1: the master has moved, do not wait for the next attempt
+	turn   sync.Mutex             // of who hands over to the sink
 
 	// Owned by Run's goroutine.
 
 	retry retry
-	at    master    // of the latest attempt; its name before the first
-	again bool      // a link was up before
-	woke  time.Time // when the last read returned; zero once what it brought is done
+	at    master // of the latest attempt; its name before the first
+	again bool   // a link was up before
 
 	// Owned by the heartbeat's goroutine.
 
@@ -61,16 +75,26 @@ func New(cfg Config, sink Sink) (*Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Feed{
+	f := &Feed{
 		cfg:       cfg,
 		sink:      sink,
 		publisher: publisher,
+		beats:     publisher,
 		beat:      newHeartbeat(cfg.HeartbeatInterval),
 		monitor:   newMonitor(time.Now()),
-		at:        master{addr: cmp.Or(cfg.Addr, cfg.MasterName)},
+		at:        master{addr: cmp.Or(cfg.Addr, cfg.MasterName, strings.Join(cfg.Nodes, ","))},
 		moved:     make(chan struct{}, 1),
 		retry:     retry{max: cfg.MaxAttempts, delay: cfg.RetryDelay},
-	}, nil
+	}
+	if len(cfg.Nodes) > 0 {
+		f.beats = newNodePublisher(cfg)
+		f.cluster = &cluster{cfg, publisher.clusterClient()}
+	}
+	if cfg.Mode != Pattern {
+		f.audience = newAudience(cfg.UnsubscribeDelay)
+		f.router = newRouter(f)
+	}
+	return f, nil
 }
 
 // Run connects, reads and delivers until ctx ends, and then returns nil; or until Config.MaxAttempts attempts in a row
@@ -84,9 +108,13 @@ func (f *Feed) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { f.beat.run(ctx, f.sendBeat) })
 	wg.Go(func() { f.follow(ctx) })
+	wg.Go(func() { f.watchCluster(ctx) })
+	if f.router != nil {
+		wg.Go(func() { f.router.run(ctx) })
+	}
 	wg.Go(func() {
 		<-ctx.Done()
-		_ = f.publisher.Close()
+		_ = f.Close()
 	})
 	err := f.runLinks(ctx)
 	cancel()
@@ -99,9 +127,43 @@ func (f *Feed) Publish(ctx context.Context, user, payload string) (receivers int
 	return f.publisher.Publish(ctx, user, payload)
 }
 
+// Join says that there is one more connection, or handshake, of user. It reports whether what is published for the user
+// from now on is heard, or that it is of no use to wait for that, because Redis is away; if it is neither, w is told once
+// it is. Each Join is followed by one Leave. In Pattern mode everybody is heard. Any goroutine; it waits for nothing.
+func (f *Feed) Join(user string, w Waiter) bool {
+	if f.audience == nil {
+		return true
+	}
+	return f.audience.join(user, w)
+}
+
+// Leave says that a connection of user is gone. The last one's user is heard for Config.UnsubscribeDelay more. Any
+// goroutine; it waits for nothing.
+func (f *Feed) Leave(user string) {
+	if f.audience != nil {
+		f.audience.leave(user, time.Now())
+	}
+}
+
 // Status says how the feed is. Any goroutine; it never waits for Redis or the sink.
-func (f *Feed) Status() Status { return f.monitor.status() }
+func (f *Feed) Status() Status {
+	s := f.monitor.status()
+	if f.audience != nil {
+		s.Audience = f.audience.sizes()
+	}
+	return s
+}
 
 // Close closes the connections of a feed that was never run. Run does it itself when it returns, and is not ended by
 // Close. Further calls do nothing.
-func (f *Feed) Close() error { return f.publisher.Close() }
+func (f *Feed) Close() error {
+	if f.beats != f.publisher {
+		return errors.Join(f.publisher.Close(), f.beats.Close())
+	}
+	return f.publisher.Close()
+}
+
+// intake makes the way to the sink for a new link.
+func (f *Feed) intake() *intake {
+	return &intake{sink: f.sink, arrival: f.cfg.Arrived, turn: &f.turn, busy: &f.monitor.busy}
+}

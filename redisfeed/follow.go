@@ -12,12 +12,15 @@ type target struct {
 	link *link
 }
 
-// findMaster says where to connect to, after asking the sentinels if there are any.
+// findMaster says where to connect to, after asking the sentinels, or the cluster, if there are any.
 func (f *Feed) findMaster(ctx context.Context) (master, error) {
-	if f.publisher.sentinels == nil {
-		return master{addr: f.cfg.Addr}, nil
+	switch {
+	case f.cluster != nil:
+		return f.cluster.node(ctx, f.at.addr)
+	case f.publisher.sentinels != nil:
+		return f.publisher.sentinels.master(ctx, f.at.addr)
 	}
-	return f.publisher.sentinels.master(ctx, f.at.addr)
+	return master{addr: f.cfg.Addr}, nil
 }
 
 // follow asks the sentinels every interval whether the master is still the same, until ctx ends. A link to the one that

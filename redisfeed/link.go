@@ -12,19 +12,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// What a link is subscribed to beside the heartbeat.
-const (
-	pattern        = ChannelPrefix + "*"
-	controlPattern = ControlPrefix + "*"
-)
-
 // readBuffer is what one read from Redis may bring: some three hundred notifications.
 const readBuffer = 64 << 10
 
-// link is one connection to Redis with all subscriptions on it. It is used once and by one goroutine: go-redis
+// link is one connection to Redis with all subscriptions on it. It is used once and read by one goroutine: go-redis
 // would reconnect and resubscribe inside a call to Receive without a word, so each link has a client of its own, whose
 // dialer gives out one connection and then refuses.
 type link struct {
+	cfg    Config
 	client *redis.Client
 	pubsub *redis.PubSub
 	dialer *dialer
@@ -32,23 +27,31 @@ type link struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer // ends ctx if the subscriptions are not confirmed in time
 	dialed bool
-	inSink bool // the sink's Flush runs, which go-redis calls by reading
+	conn   *corkConn // set by the first command
+	inSink bool      // the sink's Flush runs, which go-redis calls by reading
 
-	channelOK, patternOK, controlOK bool // confirmed by Redis, each by itself
+	wants map[subscription]bool // the subscriptions that the link begins with; false: not confirmed yet
+	left  int                   // of wants that are not confirmed
 }
 
-// newLink prepares a link that ends with ctx. Nothing is sent before subscribe. flush is called on the reader's goroutine
-// before each wait for more, and arrived after each that brought something.
-func newLink(ctx context.Context, cfg Config, flush, arrived func()) *link {
-	l := &link{}
+// subscription is what Redis confirms.
+type subscription struct {
+	kind string // the command, in small letters
+	name string // the channel or the pattern
+}
+
+// newLink prepares a link to the Redis at addr that ends with ctx. Nothing is sent before begin.
+func newLink(ctx context.Context, cfg Config, addr string, in *intake) *link {
+	l := &link{cfg: cfg}
 	l.dialer = &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout, feed: &feedSocket{
 		silence: cfg.HeartbeatTimeout, window: cfg.FlushWindow,
-		arrived: arrived,
-		flush:   func() { l.inSink = true; flush(); l.inSink = false },
+		arrived: in.arrived,
+		flush:   func() { l.inSink = true; in.flush(); l.inSink = false },
 	}}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	l.timer = time.AfterFunc(cfg.HeartbeatTimeout, func() { l.cancel(errSlow) })
 	o := baseOptions(cfg)
+	o.Addr = addr
 	o.Dialer = l.dialOnce
 	o.MaxRetries = orNone(0)
 	o.PoolSize = 1
@@ -70,17 +73,31 @@ func (l *link) dialOnce(_ context.Context, network, addr string) (net.Conn, erro
 		return nil, err
 	}
 	context.AfterFunc(l.ctx, func() { conn.Close() })
-	return conn, nil
+	l.conn = &corkConn{Conn: conn}
+	return l.conn, nil
 }
 
-// subscribe connects and asks for all subscriptions. The confirmations come through receive.
-func (l *link) subscribe(heartbeat string) error {
-	err := l.guard(func() error {
-		if err := l.pubsub.Subscribe(l.ctx, heartbeat); err != nil {
+// begin connects and asks for the subscriptions that a link has from the start. The confirmations come through receive.
+func (l *link) begin(channels, patterns []string) error {
+	l.wants = make(map[subscription]bool)
+	for _, name := range channels {
+		l.wants[subscription{"subscribe", name}] = false
+	}
+	for _, name := range patterns {
+		l.wants[subscription{"psubscribe", name}] = false
+	}
+	l.left = len(l.wants)
+	return l.connect(func() error {
+		if err := l.pubsub.Subscribe(l.ctx, channels...); err != nil {
 			return err
 		}
-		return l.pubsub.PSubscribe(l.ctx, pattern, controlPattern)
+		return l.pubsub.PSubscribe(l.ctx, patterns...)
 	})
+}
+
+// connect sends the first command.
+func (l *link) connect(send func() error) error {
+	err := l.guard(send)
 	// A Redis that is full says so and closes. go-redis takes no notice of an error in answer to its HELLO, and goes on
 	// writing.
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) {
@@ -88,6 +105,33 @@ func (l *link) subscribe(heartbeat string) error {
 	}
 	return err
 }
+
+// change subscribes to channels, or ends their subscriptions. Once the link has begun any goroutine may call it.
+func (l *link) change(end bool, channels []string) error {
+	send := l.pubsub.Subscribe
+	if end {
+		send = l.pubsub.Unsubscribe
+	}
+	return l.reason(send(l.ctx, channels...))
+}
+
+// changeSharded is change with a command for each channel, and one write for all.
+func (l *link) changeSharded(end bool, channels []string) error {
+	send := l.pubsub.SSubscribe
+	if end {
+		send = l.pubsub.SUnsubscribe
+	}
+	l.conn.cork()
+	for _, channel := range channels {
+		if err := send(l.ctx, channel); err != nil {
+			return l.reason(err)
+		}
+	}
+	return l.reason(l.conn.uncork())
+}
+
+// sendPing asks for a sign of life. Any goroutine.
+func (l *link) sendPing() error { return l.reason(l.pubsub.Ping(l.ctx)) }
 
 // receive waits for what Redis sends next: *redis.Message, *redis.Subscription or *redis.Pong. After an error the link
 // can only be closed.
@@ -112,33 +156,33 @@ func (l *link) guard(call func() error) (err error) {
 			err = fmt.Errorf("%w: %v", errBadReply, p)
 		}
 	}()
-	err = call()
+	return l.reason(call())
+}
+
+// reason puts why the link was ended in the place of what the library says of it.
+func (l *link) reason(err error) error {
 	if err != nil && l.ctx.Err() != nil {
 		return context.Cause(l.ctx)
 	}
-	return explain(err)
+	return l.cfg.explain(err)
 }
 
-// confirm notes Redis's confirmation of a subscription. It is an error that Redis ended one.
-func (l *link) confirm(s *redis.Subscription) error {
-	switch {
-	case s.Kind == "subscribe":
-		l.channelOK = true
-	case s.Kind == "psubscribe" && s.Channel == pattern:
-		l.patternOK = true
-	case s.Kind == "psubscribe" && s.Channel == controlPattern:
-		l.controlOK = true
-	default:
-		return fmt.Errorf("%w: %s %q", errUnwanted, s.Kind, s.Channel)
+// confirm notes that Redis has confirmed a subscription that the link began with. again says that it had before;
+// ok is false for any other.
+func (l *link) confirm(s *redis.Subscription) (again, ok bool) {
+	what := subscription{s.Kind, s.Channel}
+	if again, ok = l.wants[what]; !ok || again {
+		return again, ok
 	}
-	if l.confirmed() {
+	l.wants[what] = true
+	if l.left--; l.left == 0 {
 		l.timer.Stop()
 	}
-	return nil
+	return false, true
 }
 
-// confirmed says whether all subscriptions are.
-func (l *link) confirmed() bool { return l.channelOK && l.patternOK && l.controlOK }
+// confirmed says whether all that the link began with is.
+func (l *link) confirmed() bool { return l.wants != nil && l.left == 0 }
 
 // close ends the link. It leaves the PubSub alone, whose lock is still held after some of its panics; it owns nothing
 // but the socket.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -12,6 +13,12 @@ import (
 
 // ChannelPrefix and the user make the name of the channel on which the user's notifications are published.
 const ChannelPrefix = "user_noti:"
+
+// AllChannel is the channel on which notifications for everybody are published.
+const AllChannel = "user_noti_all"
+
+// GroupPrefix and a group make the name of the channel on which notifications for the group's members are published.
+const GroupPrefix = "group_noti:"
 
 // ControlPrefix and the user make the name of the channel on which commands about the user's connections are published.
 const ControlPrefix = "user_ctl:"
@@ -26,10 +33,10 @@ type Publisher struct {
 	life      context.Context
 	cancel    context.CancelFunc // ends life, and so dials that go-redis started without a context of ours
 
-	mu     sync.Mutex    // guards the rest; held for assignments only
-	client *redis.Client // nil before the master is known, and once closed
-	at     string        // its address
-	unsure bool          // the last publish failed
+	mu     sync.Mutex            // guards the rest; held for assignments only
+	client redis.UniversalClient // nil before the master is known, and once closed
+	at     string                // its address
+	unsure bool                  // the last publish failed
 	closed bool
 }
 
@@ -42,11 +49,27 @@ func NewPublisher(cfg Config) (*Publisher, error) {
 	}
 	p := &Publisher{cfg: cfg}
 	p.life, p.cancel = context.WithCancel(context.Background())
-	if p.sentinels = newSentinels(p.life, cfg); p.sentinels == nil {
+	switch {
+	case len(cfg.Nodes) > 0:
+		p.client, p.at = redis.NewClusterClient(clusterOptions(p.life, cfg)), strings.Join(cfg.Nodes, ",")
+	case len(cfg.Sentinels) > 0:
+		p.sentinels = newSentinels(p.life, cfg)
+	default:
 		p.use(master{addr: cfg.Addr})
 	}
 	return p, nil
 }
+
+// newNodePublisher returns a Publisher for one node of a cluster at a time, which use says.
+func newNodePublisher(cfg Config) *Publisher {
+	cfg.MinIdleConns, cfg.Nodes = 0, nil
+	p := &Publisher{cfg: cfg}
+	p.life, p.cancel = context.WithCancel(context.Background())
+	return p
+}
+
+// clusterClient is the client of a Publisher for a cluster.
+func (p *Publisher) clusterClient() *redis.ClusterClient { return p.client.(*redis.ClusterClient) }
 
 // use publishes on another Redis from now on. What is under way on the one before fails.
 func (p *Publisher) use(m master) {
@@ -56,7 +79,7 @@ func (p *Publisher) use(m master) {
 }
 
 // swap puts a client for m in the place of the one that it returns, which is nil where nothing changes.
-func (p *Publisher) swap(m master) (old *redis.Client) {
+func (p *Publisher) swap(m master) (old redis.UniversalClient) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.unsure = false
@@ -77,7 +100,7 @@ func (p *Publisher) addr() string {
 }
 
 // pool is the client to publish with.
-func (p *Publisher) pool(ctx context.Context) (*redis.Client, error) {
+func (p *Publisher) pool(ctx context.Context) (redis.UniversalClient, error) {
 	p.mu.Lock()
 	client, unsure, closed := p.client, p.unsure, p.closed
 	p.mu.Unlock()
@@ -86,6 +109,8 @@ func (p *Publisher) pool(ctx context.Context) (*redis.Client, error) {
 		return nil, redis.ErrClosed
 	case client != nil && (!unsure || p.sentinels == nil):
 		return client, nil
+	case p.sentinels == nil:
+		return nil, errNotYet // no node has been chosen
 	}
 	m, err := p.sentinels.master(ctx, p.addr())
 	if err != nil {
@@ -100,29 +125,51 @@ func (p *Publisher) pool(ctx context.Context) (*redis.Client, error) {
 	return p.client, nil
 }
 
-// Publish publishes a payload for a user and returns how many subscribers Redis handed it to: the number of Roost
-// instances, whether or not the user is connected to one. It returns by ctx's deadline, or after the 5 s that go-redis
-// waits for an answer; a mere cancellation is seen only between its steps. A refusal wraps ErrAuth.
+// Publish publishes a payload for a user, as Config.Mode wants it, and returns how many subscribers Redis handed it to:
+// the number of Roost instances in Pattern mode, whether or not the user is connected to one, and in the others of those
+// where the user is. A cluster's node counts only its own subscribers in the first two modes. It returns by ctx's
+// deadline, or after the 5 s that go-redis waits for an answer; a mere cancellation is seen only between its steps. A
+// refusal wraps ErrAuth.
 func (p *Publisher) Publish(ctx context.Context, user, payload string) (receivers int64, err error) {
+	if p.cfg.Mode == Sharded {
+		return p.send(ctx, redis.UniversalClient.SPublish, ChannelPrefix+user, payload)
+	}
 	return p.publish(ctx, ChannelPrefix+user, payload)
 }
 
-// PublishControl publishes a command about a user's connections, as Publish does a notification.
+// PublishAll publishes a payload for everybody, as Publish does in Pattern mode.
+func (p *Publisher) PublishAll(ctx context.Context, payload string) (receivers int64, err error) {
+	return p.publish(ctx, AllChannel, payload)
+}
+
+// PublishGroup publishes a payload for the members of a group, as Publish does in Pattern mode.
+func (p *Publisher) PublishGroup(ctx context.Context, group, payload string) (receivers int64, err error) {
+	return p.publish(ctx, GroupPrefix+group, payload)
+}
+
+// PublishControl publishes a command about a user's connections, as Publish does a notification in Pattern mode.
 func (p *Publisher) PublishControl(ctx context.Context, user, command string) (receivers int64, err error) {
 	return p.publish(ctx, ControlPrefix+user, command)
 }
 
 func (p *Publisher) publish(ctx context.Context, channel, payload string) (int64, error) {
+	return p.send(ctx, redis.UniversalClient.Publish, channel, payload)
+}
+
+// send publishes with PUBLISH or SPUBLISH.
+func (p *Publisher) send(
+	ctx context.Context, command func(redis.UniversalClient, context.Context, string, any) *redis.IntCmd, channel, payload string,
+) (int64, error) {
 	client, err := p.pool(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("redis publish: %w", err)
 	}
-	n, err := client.Publish(ctx, channel, payload).Result()
+	n, err := command(client, ctx, channel, payload).Result()
 	if err != nil {
 		p.mu.Lock()
 		p.unsure = true
 		p.mu.Unlock()
-		return 0, fmt.Errorf("redis publish: %w", explain(err))
+		return 0, fmt.Errorf("redis publish: %w", p.cfg.explain(err))
 	}
 	return n, nil
 }
@@ -159,6 +206,20 @@ func poolOptions(life context.Context, cfg Config) *redis.Options {
 	o.ConnMaxIdleTime = cfg.ConnMaxIdleTime
 	o.ConnMaxLifetime = cfg.ConnMaxLifetime
 	return o
+}
+
+// clusterOptions are those of the client of a whole cluster, with a pool for each node.
+func clusterOptions(life context.Context, cfg Config) *redis.ClusterOptions {
+	o := poolOptions(life, cfg)
+	return &redis.ClusterOptions{
+		Addrs: cfg.Nodes, Dialer: o.Dialer, Username: o.Username, Password: o.Password, Protocol: o.Protocol,
+		DialTimeout: o.DialTimeout, DialerRetries: o.DialerRetries, ContextTimeoutEnabled: true,
+		MaxRedirects: max(1, cfg.MaxRetries), PipelinePoolSize: o.PipelinePoolSize,
+		MinIdleConns: o.MinIdleConns, PoolSize: o.PoolSize, PoolTimeout: o.PoolTimeout,
+		ConnMaxIdleTime: o.ConnMaxIdleTime, ConnMaxLifetime: o.ConnMaxLifetime,
+		DisableRoutingPolicies: true, // which would ask for COMMAND, and so for a permission more
+		DisableIdentity:        true, MaintNotificationsConfig: o.MaintNotificationsConfig,
+	}
 }
 
 // baseOptions are common to both clients. RESP2, because pub/sub over RESP3 lost messages in several releases of

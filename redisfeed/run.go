@@ -37,15 +37,17 @@ func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
 		return false, err
 	}
 	f.at = at
-	cfg := f.cfg
-	cfg.Addr = at.addr
-	l := newLink(ctx, cfg, f.flush, f.arrived)
+	in := f.intake()
+	l := newLink(ctx, f.cfg, at.addr, in)
 	defer l.close()
 	f.target.Store(&target{at, l})
-	f.publisher.use(at)
-	defer f.flush() // what came before a reply that ends the link
-	if err := l.subscribe(f.beat.channel); err != nil {
+	f.beats.use(at)
+	defer in.flush() // what came before a reply that ends the link
+	if err := l.begin(f.channels(), f.patterns()); err != nil {
 		return false, err
+	}
+	if f.router != nil {
+		defer f.router.mainGone()
 	}
 	for {
 		got, err := l.receive()
@@ -63,56 +65,95 @@ func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
 	}
 }
 
-// message hands a notification or a command to the sink, or notes a heartbeat.
+// channels are those that a link is subscribed to from the start.
+func (f *Feed) channels() []string {
+	if f.cfg.Mode == PerUser {
+		// Nobody's: that its like may be subscribed to is known before there is a user.
+		return []string{f.beat.channel, AllChannel, ChannelPrefix + "\x00" + f.beat.channel}
+	}
+	return []string{f.beat.channel, AllChannel}
+}
+
+// patterns are the same for patterns.
+func (f *Feed) patterns() []string {
+	if f.cfg.Mode == Pattern {
+		return []string{ChannelPrefix + "*", ControlPrefix + "*", GroupPrefix + "*"}
+	}
+	return []string{ControlPrefix + "*", GroupPrefix + "*"}
+}
+
+// message hands what was published to the sink, or notes a heartbeat.
 func (f *Feed) message(m *redis.Message) {
 	now := time.Now()
-	if m.Channel == f.beat.channel {
+	if user, ok := strings.CutPrefix(m.Channel, ChannelPrefix); ok {
+		f.monitor.message(now)
+		f.sink.Deliver(user, m.Payload)
+		return
+	}
+	switch m.Channel {
+	case f.beat.channel:
 		if took, ok := f.beat.roundTrip(m.Payload, now); ok {
 			f.monitor.ping.Store(int64(took))
 		}
 		return
-	}
-	// The patterns let nothing else through; the first colon is the prefix's last byte.
-	if user, ok := strings.CutPrefix(m.Channel, ControlPrefix); ok {
-		f.sink.Control(user, m.Payload)
+	case AllChannel:
+		f.monitor.message(now)
+		f.sink.Broadcast(m.Payload)
 		return
 	}
-	user := strings.TrimPrefix(m.Channel, ChannelPrefix)
-	f.monitor.message(now)
-	f.sink.Deliver(user, m.Payload)
+	if group, ok := strings.CutPrefix(m.Channel, GroupPrefix); ok {
+		f.monitor.message(now)
+		f.sink.DeliverGroup(group, m.Payload)
+		return
+	}
+	// The patterns let nothing else through.
+	f.sink.Control(strings.TrimPrefix(m.Channel, ControlPrefix), m.Payload)
 }
 
 // confirmation counts Redis's answers to our subscriptions.
 func (f *Feed) confirmation(l *link, s *redis.Subscription) error {
-	wasUp := l.confirmed()
-	if err := l.confirm(s); err != nil {
-		return err
-	}
+	again, ok := l.confirm(s)
 	switch {
-	case wasUp:
+	case again:
 		f.monitor.gap()
 		f.tellGap(time.Now())
 		f.cfg.Logger.Warn("redis confirmed a subscription again, notifications may be lost", "kind", s.Kind)
-	case l.confirmed():
-		f.linkUp()
+	case ok && l.confirmed():
+		f.linkUp(l)
+	case ok:
+	case f.cfg.Mode == PerUser && f.router.answered(s):
+	default:
+		return fmt.Errorf("%w: %s %q", errUnwanted, s.Kind, s.Channel)
 	}
 	return nil
 }
 
 // linkUp notes that the feed is subscribed.
-func (f *Feed) linkUp() {
+func (f *Feed) linkUp(l *link) {
 	now := time.Now()
 	gone := f.retry.connected(now)
 	f.monitor.up(now, f.again)
 	f.beat.soon()
+	if f.router != nil {
+		f.router.mainUp(l)
+	}
 	if f.again {
-		f.tellGap(now.Add(-gone))
 		f.cfg.Logger.Warn("redis feed is subscribed again, what was published meanwhile is lost",
 			"addr", f.at.addr, "gone", gone.Round(time.Millisecond), "gaps", f.monitor.status().Gaps)
+		f.gapEnds(now.Add(-gone))
 	} else {
 		f.cfg.Logger.Info("redis feed is subscribed", "addr", f.at.addr)
 	}
 	f.again = true
+}
+
+// gapEnds tells of a gap that was noticed at a time; or has it told when everybody is heard again.
+func (f *Feed) gapEnds(noticed time.Time) {
+	if f.cfg.Mode == PerUser {
+		f.router.restoring(noticed)
+		return
+	}
+	f.tellGap(noticed)
 }
 
 // tellGap tells of a gap that was noticed at a time.
@@ -163,9 +204,9 @@ func (f *Feed) sendBeat(ctx context.Context) {
 	// No longer than until the next beat, so that one stuck connection of the pool does not condemn the link.
 	ctx, cancel := context.WithTimeout(ctx, f.beat.interval)
 	defer cancel()
-	_, err := f.publisher.publish(ctx, f.beat.channel, f.beat.stamp(time.Now()))
+	_, err := f.beats.publish(ctx, f.beat.channel, f.beat.stamp(time.Now()))
 	if err != nil && !f.beatFailing && !errors.Is(err, redis.ErrClosed) {
-		f.cfg.Logger.Warn("redis heartbeat cannot be published", "addr", f.publisher.addr(), "error", err)
+		f.cfg.Logger.Warn("redis heartbeat cannot be published", "addr", f.beats.addr(), "error", err)
 	}
 	f.beatFailing = err != nil
 }

@@ -27,6 +27,8 @@ type Status struct {
 
 	Messages    uint64    // notifications handed to the sink; heartbeats are not counted
 	LastMessage time.Time // when the latest was read; zero before the first
+
+	Audience Audience // of users; all zero in Pattern mode
 }
 
 // monitor collects what Status shows. Any goroutine reads it; Run's goroutine writes it.

@@ -1,0 +1,206 @@
+package redisfeed
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"roost/redisfeed/redistest"
+)
+
+// awaited is a Waiter that can be waited for.
+type awaited chan struct{}
+
+func (w awaited) Heard() { w <- struct{}{} }
+
+// join joins, and waits until the user is heard.
+func join(t testing.TB, f *Feed, user string) {
+	t.Helper()
+	w := make(awaited, 1)
+	if f.Join(user, w) {
+		return
+	}
+	select {
+	case <-w:
+	case <-time.After(patience):
+		t.Fatalf("waited %s for %s to be heard", patience, user)
+	}
+}
+
+// perUser is quick with a subscription for each user.
+func perUser(addr string) Config {
+	cfg := quick(addr)
+	cfg.Mode = PerUser
+	return cfg
+}
+
+// subscribers is how many clients a channel of the server has.
+func subscribers(t testing.TB, server *redistest.Server, channel string) int64 {
+	t.Helper()
+	n, err := server.Client().PubSubNumSub(context.Background(), channel).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n[channel]
+}
+
+// A user is heard from the moment that is told, and only those who are here are.
+func TestPerUser(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	var sink collector
+	feed := connected(t, perUser(server.Addr()), &sink)
+	join(t, feed.Feed, "alice")
+	server.Publish("user_noti:bob", "nobody hears this")
+	server.Publish("user_noti:alice", "1")
+	server.Publish("user_noti_all", "2")
+	server.Publish("group_noti:staff", "3")
+	server.Publish("user_ctl:bob", "4")
+	server.Publish("user_noti:alice", "5")
+	waitFor(t, "the last", func() bool { return sink.has(notification{"alice", "5"}) })
+	want := []notification{{"alice", "1"}, {AllChannel, "2"}, {"group_noti:staff", "3"}, {"user_ctl:bob", "4"}, {"alice", "5"}}
+	if got := sink.all(); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if s := feed.Status(); s.Audience != (Audience{Heard: 1}) {
+		t.Errorf("audience %+v", s.Audience)
+	}
+}
+
+// Whoever comes second, or comes back before the delay is over, finds the subscription there; after it, it is ended.
+func TestPerUserLeaves(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	cfg := perUser(server.Addr())
+	cfg.UnsubscribeDelay = 300 * time.Millisecond
+	feed := connected(t, cfg, &collector{})
+	join(t, feed.Feed, "alice")
+	for range 3 {
+		if !feed.Join("alice", nil) {
+			t.Fatal("a second connection has to wait")
+		}
+		feed.Leave("alice")
+	}
+	feed.Leave("alice")
+	if !feed.Join("alice", nil) {
+		t.Error("who comes back at once has to wait")
+	}
+	if n := subscribers(t, server, "user_noti:alice"); n != 1 {
+		t.Errorf("%d subscribers", n)
+	}
+	left := time.Now()
+	feed.Leave("alice")
+	waitFor(t, "the subscription to end", func() bool { return subscribers(t, server, "user_noti:alice") == 0 })
+	if took := time.Since(left); took < cfg.UnsubscribeDelay {
+		t.Errorf("it ended after %s", took)
+	}
+	waitFor(t, "nothing to be left", func() bool { return feed.Status().Audience == Audience{} })
+	join(t, feed.Feed, "alice")
+	if n := subscribers(t, server, "user_noti:alice"); n != 1 {
+		t.Errorf("%d subscribers", n)
+	}
+}
+
+// A storm is subscribed to in few commands, and each is told.
+func TestPerUserStorm(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	var sink collector
+	feed := connected(t, perUser(server.Addr()), &sink)
+	const users = 20_000
+	var all sync.WaitGroup
+	waiter := counted{&all}
+	for i := range users {
+		all.Add(1)
+		if feed.Join(fmt.Sprint("user", i), waiter) {
+			all.Done()
+		}
+	}
+	all.Wait()
+	if s := feed.Status().Audience; s != (Audience{Heard: users}) {
+		t.Errorf("audience %+v", s)
+	}
+	stats, err := server.Client().InfoMap(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls int
+	if _, err := fmt.Sscanf(stats["Commandstats"]["cmdstat_subscribe"], "calls=%d,", &calls); err != nil || calls > users/100 {
+		t.Errorf("%d SUBSCRIBE commands (%v)", calls, err)
+	}
+	server.Publish(fmt.Sprint("user_noti:user", users-1), "x")
+	waitFor(t, "the notification", func() bool { return len(sink.all()) == 1 })
+}
+
+type counted struct{ *sync.WaitGroup }
+
+func (c counted) Heard() { c.Done() }
+
+// When Redis comes back everybody is subscribed to again, also who came meanwhile and had not to wait; only then it is
+// told that something may have been missed.
+func TestPerUserIsRestored(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	cfg := perUser(server.Addr())
+	cfg.UnsubscribeDelay = -1
+	gaps := make(chan int64, 10)
+	var under atomic.Pointer[Feed]
+	cfg.Gap = func(time.Time) { gaps <- under.Load().audience.lost.Load() }
+	var sink collector
+	feed := connected(t, cfg, &sink)
+	under.Store(feed.Feed)
+	const users = 5000
+	for i := range users {
+		join(t, feed.Feed, fmt.Sprint("user", i))
+	}
+	server.Kill()
+	waitFor(t, "the link to be lost", func() bool { return !feed.Status().Connected })
+	if !feed.Join("late", nil) {
+		t.Error("who comes while redis is away has to wait")
+	}
+	feed.Leave("user1")
+	server.Restart()
+	waitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: users} })
+	select {
+	case lost := <-gaps:
+		if lost != 0 {
+			t.Errorf("the gap was told while %d were lost", lost)
+		}
+	case <-time.After(patience):
+		t.Fatal("no gap was told")
+	}
+	for _, user := range []string{"user0", "user4999", "late"} {
+		server.Publish("user_noti:"+user, "x")
+		waitFor(t, "a notification for "+user, func() bool { return sink.has(notification{user, "x"}) })
+	}
+	if n := subscribers(t, server, "user_noti:user1"); n != 0 {
+		t.Error("who left is subscribed to")
+	}
+	if s := feed.Status(); s.Gaps != 1 {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// Who waits when the link is lost is let go.
+func TestPerUserDoesNotWaitForALostLink(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	feed := connected(t, perUser(server.Addr()), &collector{})
+	server.Pause()
+	w := make(awaited, 1)
+	if feed.Join("alice", w) {
+		t.Fatal("heard, while redis stands still")
+	}
+	server.Kill()
+	select {
+	case <-w:
+	case <-time.After(patience):
+		t.Fatal("still waiting")
+	}
+	if feed.audience.lost.Load() != 1 {
+		t.Error("it is not known that alice may miss something")
+	}
+}

@@ -1,0 +1,133 @@
+package redisfeed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// node is a link to one node of a cluster, with the sharded channels of the users whose slots it has.
+type node struct {
+	// Static after construction.
+
+	feed *Feed
+	id   uint16
+	addr string
+	in   *intake
+	link *link
+	sub  *subscriber
+
+	work sync.WaitGroup // its goroutines
+}
+
+func newNode(ctx context.Context, f *Feed, id uint16, addr string) *node {
+	in := f.intake()
+	n := &node{feed: f, id: id, addr: addr, in: in, link: newLink(ctx, f.cfg, addr, in)}
+	n.sub = newSubscriber(n.link, id, Sharded)
+	n.sub.ping = f.cfg.HeartbeatInterval
+	return n
+}
+
+// start runs the link. When it ends by itself, the shards are told.
+func (n *node) start() {
+	n.work.Go(func() {
+		err := n.run()
+		n.link.close()
+		n.feed.router.shards.hasEnded(n)
+		switch {
+		case errors.Is(err, errStopped), errors.Is(err, errDemoted):
+			n.feed.cfg.Logger.Info("redis shard is let go", "addr", n.addr, "why", err)
+		case !n.feed.router.shards.saidDown(n.addr):
+			n.feed.cfg.Logger.Warn("redis shard is lost, or can't be reached", "addr", n.addr, "error", err)
+		}
+	})
+}
+
+// dismiss ends the link, and waits until nothing of it is handed over any more.
+func (n *node) dismiss(why error) {
+	n.link.cancel(why)
+	n.work.Wait()
+}
+
+// run reads until the link ends, which it always does with an error.
+func (n *node) run() error {
+	defer n.in.flush()
+	if err := n.link.connect(func() error { return n.link.pubsub.Ping(n.link.ctx) }); err != nil {
+		return err
+	}
+	for wasUp := false; ; {
+		got, err := n.link.receive()
+		if err != nil && !n.refused(err) {
+			return err
+		}
+		switch got := got.(type) {
+		case *redis.Pong:
+			if !wasUp {
+				wasUp = true
+				n.up()
+			}
+		case *redis.Message:
+			n.feed.message(got)
+		case *redis.Subscription:
+			if err := n.confirmation(got); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// up lets the subscriber begin: the node has answered.
+func (n *node) up() {
+	n.link.timer.Stop()
+	n.work.Go(func() { n.sub.run(n.link.ctx) })
+	n.feed.cfg.Logger.Info("redis shard is connected", "addr", n.addr)
+	n.feed.router.shards.saidUp(n.addr)
+}
+
+// confirmation takes Redis's answer about a user, or that it has unsubscribed one by itself: the slot is another's now.
+func (n *node) confirmation(s *redis.Subscription) error {
+	user, ok := strings.CutPrefix(s.Channel, ChannelPrefix)
+	o := order{user, s.Kind == "sunsubscribe"}
+	switch {
+	case !ok:
+		return fmt.Errorf("%w: %s %q", errOrder, s.Kind, s.Channel)
+	case n.sub.isNext(o):
+		n.sub.answered()
+	case o.end:
+		n.feed.audience.dropped(user, n.id)
+		n.feed.router.shards.sinceNow()
+		n.feed.router.shards.turnedAway(user)
+		return nil
+	default:
+		return fmt.Errorf("%w: %s %q", errOrder, s.Kind, s.Channel)
+	}
+	if o.end {
+		n.feed.audience.ended(user, n.id)
+	} else if n.feed.audience.confirm(user, n.id) {
+		n.feed.router.shards.found(user)
+	}
+	return nil
+}
+
+// refused takes an error that answers one command, and reports false for one that ends the link.
+func (n *node) refused(err error) bool {
+	var answer redis.Error
+	if !errors.As(err, &answer) || errors.Is(err, ErrAuth) {
+		return false
+	}
+	o, ok := n.sub.answered()
+	switch {
+	case !ok:
+		return false
+	case o.end:
+		n.feed.audience.ended(o.user, n.id)
+	default:
+		n.feed.audience.refused(o.user, n.id)
+		n.feed.router.shards.turnedAway(o.user)
+	}
+	return true
+}

@@ -1,0 +1,194 @@
+package redisfeed
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// router has users subscribed to who are unheard, each on the link that hears them, and unsubscribed who have left. The
+// links are the feed's only one, or, for Sharded, one to each node of the cluster.
+type router struct {
+	feed     *Feed
+	audience *audience
+	shards   *shards // nil unless Sharded
+
+	mu      sync.Mutex
+	main    *subscriber // guarded by mu: that of the feed's own link, PerUser and while that is up
+	stop    func()      // guarded by mu: ends main, and waits for that
+	noticed time.Time   // guarded by mu: when a gap was noticed that is told once everybody is heard; zero: none
+}
+
+func newRouter(f *Feed) *router {
+	r := &router{feed: f, audience: f.audience}
+	if f.cfg.Mode == Sharded {
+		r.shards = newShards(f)
+	}
+	return r
+}
+
+// run routes until ctx ends.
+func (r *router) run(ctx context.Context) {
+	if r.shards != nil {
+		defer r.shards.close()
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var users []string
+	for {
+		if r.shards != nil {
+			r.shards.tend(ctx)
+		}
+		users = r.askAll(ctx, users)
+		r.partAll()
+		r.tellRestored()
+		timer.Reset(r.pause())
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.audience.work:
+		case <-timer.C:
+		}
+	}
+}
+
+// pause is how long there is nothing to do unless somebody says so.
+func (r *router) pause() time.Duration {
+	pause := time.Hour
+	if r.audience.left.Load() > 0 {
+		pause = min(max(r.audience.delay/8, minStay), time.Second)
+	}
+	if r.shards != nil {
+		pause = min(pause, r.shards.pause())
+	}
+	return pause
+}
+
+// askAll has everybody subscribed to who is unheard. It returns its room for users, for the next time.
+func (r *router) askAll(ctx context.Context, room []string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.main != nil || r.shards != nil {
+		users := r.audience.next(room[:0], subscribeBatch)
+		if len(users) == 0 {
+			break
+		}
+		room = users
+		if r.shards != nil {
+			r.shards.ask(ctx, users)
+			continue
+		}
+		orders := make([]order, 0, len(users))
+		for _, user := range users {
+			if r.audience.ask(user, r.main.id) {
+				orders = append(orders, order{user: user})
+			}
+		}
+		r.main.add(orders...)
+	}
+	clear(room[:cap(room)]) // of users who are gone nothing stays
+	return room
+}
+
+// partAll has everybody unsubscribed whose time is over.
+func (r *router) partAll() {
+	farewells := r.audience.expire(nil, time.Now())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range farewells {
+		switch {
+		case r.shards != nil:
+			r.shards.part(f)
+		case r.main != nil: // else the end of the link ends the subscription
+			r.main.add(order{f.user, true})
+		}
+	}
+}
+
+// mainUp is called when the feed's link is up.
+func (r *router) mainUp(l *link) {
+	if r.shards == nil {
+		sub := newSubscriber(l, 0, PerUser)
+		ctx, cancel := context.WithCancel(l.ctx)
+		var wg sync.WaitGroup
+		wg.Go(func() { sub.run(ctx) })
+		r.mu.Lock()
+		r.main, r.stop = sub, func() { cancel(); wg.Wait() }
+		r.mu.Unlock()
+	}
+	r.audience.up.Store(true)
+	r.audience.notify()
+}
+
+// mainGone is called when that link has ended, or will never be up.
+func (r *router) mainGone() {
+	r.audience.up.Store(false)
+	if r.shards != nil {
+		return
+	}
+	r.mu.Lock()
+	main, stop := r.main, r.stop
+	r.main, r.stop = nil, nil
+	r.mu.Unlock()
+	if main == nil {
+		return
+	}
+	main.link.cancel(errSpent) // a write that waits has to end
+	stop()
+	r.audience.loseLink(main.id)
+	r.audience.settleWaiters()
+}
+
+// answered takes Redis's answer about a user's channel on the feed's own link, and reports whether it was asked for. The
+// link's reader calls it.
+func (r *router) answered(s *redis.Subscription) bool {
+	r.mu.Lock()
+	sub := r.main
+	r.mu.Unlock()
+	user, ok := strings.CutPrefix(s.Channel, ChannelPrefix)
+	if !ok || sub == nil {
+		return false
+	}
+	o, ok := sub.answered()
+	if !ok || o != (order{user, s.Kind == "unsubscribe"}) {
+		return false
+	}
+	switch {
+	case o.end:
+		r.audience.ended(user, sub.id)
+	case r.audience.confirm(user, sub.id):
+		r.tellRestored()
+	}
+	return true
+}
+
+// restoring has a gap told when everybody is heard who was not.
+func (r *router) restoring(noticed time.Time) {
+	r.mu.Lock()
+	if r.noticed.IsZero() {
+		r.noticed = noticed
+	}
+	r.mu.Unlock()
+	r.audience.notify()
+}
+
+// tellRestored tells of a gap that is over.
+func (r *router) tellRestored() {
+	if r.audience.lost.Load() > 0 {
+		return
+	}
+	r.mu.Lock()
+	noticed := r.noticed
+	if r.main == nil || noticed.IsZero() {
+		r.mu.Unlock()
+		return
+	}
+	r.noticed = time.Time{}
+	r.mu.Unlock()
+	r.feed.cfg.Logger.Info("redis feed hears all users again", "users", r.audience.sizes().Heard,
+		"after", time.Since(noticed).Round(time.Millisecond))
+	r.feed.tellGap(noticed)
+}

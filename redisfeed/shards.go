@@ -1,0 +1,256 @@
+package redisfeed
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// lookAgain is the least time between two questions about who has which slots.
+	lookAgain = 100 * time.Millisecond
+	// nodeDelay passes between a failed attempt to reach a node and the next.
+	nodeDelay = 300 * time.Millisecond
+)
+
+// shards is the links to the nodes of a cluster, one to each that has slots. The router's goroutine owns it, but for
+// what says otherwise.
+type shards struct {
+	feed    *Feed
+	view    *view // nil before the first
+	links   map[uint16]*node
+	byAddr  map[string]*node
+	lastID  uint16
+	notYet  map[string]time.Time // when a node may be tried again that could not be reached
+	orphans []string             // users who are unheard, and in no queue: it is not known who has their slot, or nobody has
+
+	look chan struct{} // capacity 1: the view may be old
+
+	mu      sync.Mutex
+	next    *view    // guarded by mu: one that has not been looked at
+	refused []string // guarded by mu: users whom a node has refused or dropped, to become orphans
+	ended   []*node  // guarded by mu: links that have ended
+
+	down map[string]bool // guarded by mu: nodes of which the log has said so
+
+	lostAt atomic.Int64 // Unix nanoseconds: since when somebody may have missed something; 0: nobody has
+}
+
+func newShards(f *Feed) *shards {
+	return &shards{
+		feed:   f,
+		links:  make(map[uint16]*node),
+		byAddr: make(map[string]*node),
+		notYet: make(map[string]time.Time),
+		look:   make(chan struct{}, 1),
+		down:   make(map[string]bool),
+	}
+}
+
+// lookSoon asks for a new view. Any goroutine.
+func (s *shards) lookSoon() {
+	select {
+	case s.look <- struct{}{}:
+	default:
+	}
+}
+
+// seen takes a new view. Any goroutine.
+func (s *shards) seen(v *view) {
+	s.mu.Lock()
+	s.next = v
+	s.mu.Unlock()
+	s.feed.audience.notify()
+}
+
+// turnedAway takes a user whom a node has refused, or has dropped. Any goroutine.
+func (s *shards) turnedAway(user string) {
+	s.mu.Lock()
+	s.refused = append(s.refused, user)
+	s.mu.Unlock()
+	s.lookSoon()
+}
+
+// hasEnded takes a link that has ended. Any goroutine.
+func (s *shards) hasEnded(n *node) {
+	s.mu.Lock()
+	s.ended = append(s.ended, n)
+	s.mu.Unlock()
+	s.lookSoon()
+	s.feed.audience.notify()
+}
+
+// tend does what has come up since the last time.
+func (s *shards) tend(ctx context.Context) {
+	s.mu.Lock()
+	next, refused, ended := s.next, s.refused, s.ended
+	s.next, s.refused, s.ended = nil, nil, nil
+	s.mu.Unlock()
+	for _, n := range ended {
+		s.bury(n)
+	}
+	s.orphans = append(s.orphans, refused...)
+	if next != nil {
+		s.adopt(next)
+	}
+	if s.view != nil && len(s.orphans) > 0 && (next != nil || s.anyNodeDue()) {
+		s.feed.audience.again(s.orphans)
+		s.orphans = nil
+	}
+}
+
+// anyNodeDue reports whether a node may be tried again that could not be reached, and forgets those that may.
+func (s *shards) anyNodeDue() bool {
+	due := false
+	for addr, at := range s.notYet {
+		if !time.Now().Before(at) {
+			delete(s.notYet, addr)
+			due = true
+		}
+	}
+	return due
+}
+
+// pause is how long nothing has to be tended to.
+func (s *shards) pause() time.Duration {
+	if len(s.orphans) == 0 {
+		return time.Hour
+	}
+	s.lookSoon()
+	return lookAgain
+}
+
+// bury forgets a link that has ended; its users are unheard.
+func (s *shards) bury(n *node) {
+	if s.links[n.id] != n {
+		return // dismissed
+	}
+	s.forget(n)
+	s.notYet[n.addr] = time.Now().Add(nodeDelay)
+	s.lost(s.feed.audience.loseLink(n.id))
+}
+
+func (s *shards) forget(n *node) {
+	delete(s.links, n.id)
+	delete(s.byAddr, n.addr)
+}
+
+// lost notes that users may miss something from now on, or did for as long as a silent link takes to be noticed.
+func (s *shards) lost(users int) {
+	if users == 0 {
+		return
+	}
+	s.feed.monitor.gap()
+	s.sinceNow()
+}
+
+func (s *shards) sinceNow() {
+	s.lostAt.CompareAndSwap(0, time.Now().Add(-s.feed.cfg.HeartbeatTimeout).UnixNano())
+}
+
+// adopt takes a view in place of the one before. Links to nodes that are no master in it are ended before their users are
+// subscribed to elsewhere, or they could hear something twice: a node that was demoted still hears its shard.
+//
+// A slot that moves between masters is not looked for: the one that loses it says so to its subscribers.
+func (s *shards) adopt(v *view) {
+	changed := s.view != nil && !v.same(s.view)
+	s.view = v
+	if !changed {
+		return
+	}
+	s.feed.cfg.Logger.Info("redis cluster: slots have moved, or have another master", "masters", len(v.masters))
+	for _, n := range s.byAddr {
+		if v.hasMaster(n.addr) {
+			continue
+		}
+		n.dismiss(errDemoted)
+		s.forget(n)
+		s.lost(s.feed.audience.loseLink(n.id))
+	}
+}
+
+// ask has users subscribed to, each at the node that has the slot.
+func (s *shards) ask(ctx context.Context, users []string) {
+	for _, user := range users {
+		n := s.nodeOf(ctx, user)
+		if n == nil {
+			s.orphans = append(s.orphans, user)
+			continue
+		}
+		if s.feed.audience.ask(user, n.id) {
+			n.sub.add(order{user: user})
+		}
+	}
+}
+
+// nodeOf is the link to the node that hears a user, nil if there can't be one now.
+func (s *shards) nodeOf(ctx context.Context, user string) *node {
+	if s.view == nil {
+		return nil
+	}
+	addr := s.view.ownerOf(userSlot(user))
+	if n := s.byAddr[addr]; n != nil {
+		return n
+	}
+	if at, ok := s.notYet[addr]; addr == "" || ok && time.Now().Before(at) {
+		return nil
+	}
+	n := newNode(ctx, s.feed, s.freeID(), addr)
+	s.links[n.id], s.byAddr[addr] = n, n
+	n.start()
+	return n
+}
+
+// freeID is not 0, and no link's.
+func (s *shards) freeID() uint16 {
+	for {
+		if s.lastID++; s.lastID != 0 && s.links[s.lastID] == nil {
+			return s.lastID
+		}
+	}
+}
+
+// part has somebody unsubscribed.
+func (s *shards) part(f farewell) {
+	if n := s.links[f.link]; n != nil {
+		n.sub.add(order{f.user, true})
+	}
+}
+
+// close ends all links.
+func (s *shards) close() {
+	for _, n := range s.links {
+		n.dismiss(errStopped)
+	}
+}
+
+// found tells of a user who is heard again.
+func (s *shards) found(user string) {
+	since := time.Unix(0, s.lostAt.Load())
+	if since.Unix() == 0 { // another one's end of the gap came in between
+		since = time.Now().Add(-s.feed.cfg.HeartbeatTimeout)
+	}
+	if s.feed.audience.lost.Load() == 0 {
+		s.lostAt.Store(0)
+	}
+	if s.feed.cfg.UserGap != nil {
+		s.feed.cfg.UserGap(user, since)
+	}
+}
+
+// saidDown notes that a node's link has ended, and reports whether that was so the last time as well. Any goroutine.
+func (s *shards) saidDown(addr string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	said := s.down[addr]
+	s.down[addr] = true
+	return said
+}
+
+// saidUp takes saidDown back. Any goroutine.
+func (s *shards) saidUp(addr string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.down, addr)
+}

@@ -1,0 +1,35 @@
+package redisfeed
+
+import "strings"
+
+// slots is how many there are in a Redis Cluster.
+const slots = 16384
+
+// userSlot is the slot of a user's channel. (Redis Cluster specification, "Hash tags": of a name with braces only what is
+// between the first { and the } after it counts, unless that is nothing.)
+func userSlot(user string) uint16 {
+	if open := strings.IndexByte(user, '{'); open >= 0 {
+		if n := strings.IndexByte(user[open+1:], '}'); n > 0 {
+			return crc16(0, user[open+1:open+1+n]) % slots
+		}
+	}
+	return crc16(prefixCRC, user) % slots
+}
+
+// prefixCRC is crc16(0, ChannelPrefix), so that no name has to be put together.
+const prefixCRC = 0x7656
+
+// crc16 goes on with a checksum: polynomial 0x1021, nothing reflected, from 0 (the specification's Appendix A).
+func crc16(crc uint16, s string) uint16 {
+	for i := range len(s) {
+		crc ^= uint16(s[i]) << 8
+		for range 8 {
+			if crc&0x8000 != 0 {
+				crc = crc<<1 ^ 0x1021
+			} else {
+				crc <<= 1
+			}
+		}
+	}
+	return crc
+}
