@@ -91,7 +91,8 @@ func (c *Cluster) Addrs() []string {
 	return addrs
 }
 
-// Client is a client of the whole cluster, the same each time; it is closed when the test ends.
+// Client is a client of the whole cluster, the same each time; it is closed when the test ends. It learns of a change
+// with its first command after the change, or a moment later, but not before.
 func (c *Cluster) Client() *redis.ClusterClient {
 	c.t.Helper()
 	if c.client != nil {
@@ -102,8 +103,14 @@ func (c *Cluster) Client() *redis.ClusterClient {
 		c.t.Fatalf("redistest: %v", err)
 	}
 	c.client = redis.NewClusterClient(&redis.ClusterOptions{
-		Addrs:                    c.Addrs(),
-		TLSConfig:                secured,
+		Addrs:     c.Addrs(),
+		TLSConfig: secured,
+		// By itself it would ask the cluster once a minute, and not because a node is gone.
+		ClusterStateReloadInterval: 100 * time.Millisecond,
+		// A node that is down is not dialled for long, nor by a goroutine that outlives the client: with as many
+		// failures as there may be connections, one begins to dial every second.
+		DialerRetries:            1,
+		PoolSize:                 1000,
 		Protocol:                 2,
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
@@ -112,13 +119,13 @@ func (c *Cluster) Client() *redis.ClusterClient {
 	return c.client
 }
 
-// SPublish publishes on a sharded channel, at the master of its slot, and returns how many subscriptions of that one
-// node got it.
+// SPublish publishes on a sharded channel, at the one whom all nodes that run call its master, and returns how many
+// subscriptions of that one node got it. It fails while that node is down.
 func (c *Cluster) SPublish(channel, payload string) int64 {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
-	n, err := c.Client().SPublish(ctx, channel, payload).Result()
+	n, err := c.OwnerOf(channel).Client().SPublish(ctx, channel, payload).Result()
 	if err != nil {
 		c.t.Fatalf("redistest: spublish on %q: %v", channel, err)
 	}

@@ -56,6 +56,9 @@ func TestClusterFailsOver(t *testing.T) {
 	c := StartCluster(t, ClusterOptions{})
 	master := c.OwnerOf("channel")
 	replica := c.ReplicaOf(master)
+	if err := c.Client().SPublish(context.Background(), "channel", "before").Err(); err != nil {
+		t.Error(err)
+	}
 	master.Kill()
 	began := time.Now()
 	c.AwaitHealthy() // which it isn't while the others have not noticed
@@ -66,6 +69,10 @@ func TestClusterFailsOver(t *testing.T) {
 	sub := listen(t, replica, "channel")
 	c.SPublish("channel", "after")
 	hears(t, sub, "after")
+	await(t, "the client to find the new master", func() error {
+		return c.Client().SPublish(context.Background(), "channel", "by the client").Err()
+	})
+	hears(t, sub, "by the client")
 
 	master.Restart()
 	c.AwaitReplica(master)
