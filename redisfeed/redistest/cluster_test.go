@@ -36,6 +36,11 @@ func TestClusterPublishes(t *testing.T) {
 	if n := len(c.Masters()); n != clusterMasters {
 		t.Errorf("%d masters", n)
 	}
+	for _, s := range c.Nodes() {
+		if err := c.isToldBy(s); err != nil {
+			t.Error(err)
+		}
+	}
 	for i, channel := range []string{"foo", "bar", "hello"} { // each of another master
 		owner := c.OwnerOf(channel)
 		replica := c.ReplicaOf(owner)

@@ -110,7 +110,7 @@ func (c *Cluster) AwaitReplica(s *Server) {
 }
 
 // AwaitHealthy waits until all nodes that run know and trust each other, agree on everything, have every slot served by
-// one of them, and follow one of them where they are no master themselves.
+// one of them, follow one of them where they are no master themselves, and tell clients of all of them.
 func (c *Cluster) AwaitHealthy() {
 	c.t.Helper()
 	await(c.t, "the cluster to be healthy", func() error {
@@ -124,7 +124,7 @@ func (c *Cluster) AwaitHealthy() {
 			}
 		}
 		for _, s := range c.running() {
-			if err := s.servesAll(); err != nil {
+			if err := errors.Join(s.servesAll(), c.isToldBy(s)); err != nil {
 				return err
 			}
 			if v.of(s).isMaster() {
@@ -147,6 +147,26 @@ func (s *Server) servesAll() error {
 	for _, want := range []string{"cluster_state:ok", fmt.Sprintf("cluster_slots_ok:%d", clusterSlots)} {
 		if !strings.Contains(info, want+"\r\n") {
 			return fmt.Errorf("%s has no %s but says:\n%s", s.Addr(), want, info)
+		}
+	}
+	return nil
+}
+
+// isToldBy says which of the nodes that run the asked one keeps from clients.
+func (c *Cluster) isToldBy(asked *Server) error {
+	slots, err := asked.Client().ClusterSlots(context.Background()).Result()
+	if err != nil {
+		return fmt.Errorf("CLUSTER SLOTS of %s: %w", asked.Addr(), err)
+	}
+	told := make(map[string]bool)
+	for _, r := range slots {
+		for _, n := range r.Nodes {
+			told[n.Addr] = true
+		}
+	}
+	for _, s := range c.running() {
+		if !told[s.Addr()] {
+			return fmt.Errorf("%s does not tell of %s", asked.Addr(), s.Addr())
 		}
 	}
 	return nil
