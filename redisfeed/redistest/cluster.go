@@ -76,15 +76,6 @@ func (c *Cluster) join() {
 	for i, s := range c.nodes[clusterMasters:] {
 		s.cluster("REPLICATE", c.nodes[i].clusterID())
 	}
-	for _, s := range c.nodes[clusterMasters:] {
-		await(c.t, "a replica to follow", s.follows)
-	}
-	for _, s := range c.nodes[:clusterMasters] {
-		// Clients are not told of a replica that has never copied a byte.
-		if err := s.Client().FlushAll(context.Background()).Err(); err != nil {
-			c.t.Fatalf("redistest: FLUSHALL at %s: %v", s.Addr(), err)
-		}
-	}
 }
 
 // Nodes are all of them, in the order in which they were started: at first, three masters and then their replicas in
@@ -170,6 +161,8 @@ func (s *Server) clusterArgs() []string {
 	args := []string{
 		"--cluster-enabled", "yes", "--cluster-config-file", s.nodes, "--cluster-port", strconv.Itoa(s.bus),
 		"--cluster-node-timeout", clusterNodeTimeout, "--repl-diskless-sync-delay", "0",
+		// Clients are not told of a replica that has never copied a byte. Pings to it are such.
+		"--repl-ping-replica-period", "1",
 		// A replica takes over however old its data is: there is none.
 		"--cluster-replica-validity-factor", "0",
 	}
