@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -87,22 +86,14 @@ func (tr *Trio) AwaitReplica(s *Server) {
 	})
 }
 
-// trioLimit is for a machine that is busy with other tests: an election that fails is repeated after some seconds.
-const trioLimit = 60 * time.Second
-
 func (tr *Trio) await(what string, cond func() bool) {
 	tr.t.Helper()
-	deadline := time.NewTimer(trioLimit)
-	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			tr.t.Fatalf("redistest: waited %s for %s", trioLimit, what)
+	await(tr.t, what, func() error {
+		if !cond() {
+			return errNotYet
 		}
-	}
+		return nil
+	})
 }
 
 // startSentinel starts a sentinel of a trio. It keeps what it knows over a Restart, in its configuration file.

@@ -33,8 +33,11 @@ type Server struct {
 	args   []string // of the caller
 	tls    *TLS     // nil: none
 	conf   string   // a sentinel's configuration; empty for a server
+	nodes  string   // file in which a node of a cluster keeps what it knows of the others; empty: no cluster
 	port   int
+	bus    int      // port on which the nodes of a cluster speak to each other; 0: no cluster
 	proc   *process // nil while killed
+	paused bool
 	client *redis.Client
 }
 
@@ -61,9 +64,10 @@ func begin(t testing.TB, s *Server) *Server {
 	s.t, s.binary = t, binary
 	t.Cleanup(s.cleanup)
 	for range portTries {
-		// Below the ephemeral range, from which a client's socket could take the port while the server is down,
-		// or a client that dials it even connect to itself.
-		s.port = 10000 + rand.IntN(20000)
+		s.port = somePort()
+		if s.nodes != "" {
+			s.bus = somePort()
+		}
 		if err = s.start(); !errors.Is(err, errPortTaken) {
 			break
 		}
@@ -73,6 +77,10 @@ func begin(t testing.TB, s *Server) *Server {
 	}
 	return s
 }
+
+// somePort is below the ephemeral range, from which a client's socket could take the port while the server is down, or
+// a client that dials it even connect to itself.
+func somePort() int { return 10000 + rand.IntN(20000) }
 
 // Addr is the host and port.
 func (s *Server) Addr() string { return net.JoinHostPort(host, strconv.Itoa(s.port)) }
@@ -111,13 +119,18 @@ func (s *Server) Restart() {
 func (s *Server) Pause() {
 	s.t.Helper()
 	s.signal(syscall.SIGSTOP)
+	s.paused = true
 }
 
 // Resume ends a Pause.
 func (s *Server) Resume() {
 	s.t.Helper()
 	s.signal(syscall.SIGCONT)
+	s.paused = false
 }
+
+// runs says whether it can answer.
+func (s *Server) runs() bool { return s.proc != nil && !s.paused }
 
 func (s *Server) signal(sig syscall.Signal) {
 	s.t.Helper()
@@ -173,7 +186,7 @@ func (s *Server) start() error {
 		p.kill()
 		return fmt.Errorf("%w; redis-server said:\n%s", err, p.log.tail())
 	}
-	s.proc = p
+	s.proc, s.paused = p, false
 	return nil
 }
 
@@ -188,7 +201,7 @@ func (s *Server) allArgs() []string {
 	}
 	return slices.Concat([]string{
 		"--bind", host, "--save", "", "--appendonly", "no", "--dir", s.t.TempDir(), "--daemonize", "no",
-	}, ports, s.args)
+	}, ports, s.clusterArgs(), s.args)
 }
 
 // clientTLS is how to connect; nil is without TLS.

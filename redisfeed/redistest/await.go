@@ -1,0 +1,32 @@
+package redistest
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+// awaitLimit is for a machine that is busy with other tests: an election that fails is repeated after some seconds.
+const awaitLimit = 60 * time.Second
+
+var errNotYet = errors.New("not yet")
+
+// await asks again and again what is still missing, until nothing is; the test fails if that takes too long.
+func await(t testing.TB, what string, missing func() error) {
+	t.Helper()
+	deadline := time.NewTimer(awaitLimit)
+	defer deadline.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := missing()
+		if err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("redistest: waited %s for %s: %v", awaitLimit, what, err)
+		}
+	}
+}
