@@ -122,6 +122,10 @@ func TestClusterMovesASlot(t *testing.T) {
 	hears(t, sub, "moved")
 	c.MoveSlot(slot, from)
 	c.AwaitHealthy()
+	from.Kill()
+	if c.healthy() == nil {
+		t.Error("healthy without the owner of the slot")
+	}
 }
 
 func TestClusterSpeaksTLS(t *testing.T) {

@@ -113,29 +113,31 @@ func (c *Cluster) AwaitReplica(s *Server) {
 // one of them, follow one of them where they are no master themselves, and tell clients of all of them.
 func (c *Cluster) AwaitHealthy() {
 	c.t.Helper()
-	await(c.t, "the cluster to be healthy", func() error {
-		v, err := c.acquainted()
-		if err != nil {
+	await(c.t, "the cluster to be healthy", c.healthy)
+}
+
+func (c *Cluster) healthy() error {
+	v, err := c.acquainted()
+	if err != nil {
+		return err
+	}
+	for i := range v {
+		if s, err := c.server(&v[i]); err == nil && v[i].isMaster() && !s.runs() {
+			return fmt.Errorf("nobody has taken over from %s yet", s.Addr())
+		}
+	}
+	for _, s := range c.running() {
+		if err := errors.Join(s.servesAll(), c.isToldBy(s)); err != nil {
 			return err
 		}
-		for i := range v {
-			if s, err := c.server(&v[i]); err == nil && v[i].isMaster() && !s.runs() {
-				return fmt.Errorf("nobody has taken over from %s yet", s.Addr())
-			}
+		if v.of(s).isMaster() {
+			continue
 		}
-		for _, s := range c.running() {
-			if err := errors.Join(s.servesAll(), c.isToldBy(s)); err != nil {
-				return err
-			}
-			if v.of(s).isMaster() {
-				continue
-			}
-			if err := s.follows(); err != nil {
-				return err
-			}
+		if err := s.follows(); err != nil {
+			return err
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // servesAll says what is wrong with the cluster in a node's eyes.
@@ -152,21 +154,21 @@ func (s *Server) servesAll() error {
 	return nil
 }
 
-// isToldBy says which of the nodes that run the asked one keeps from clients.
+// isToldBy says which of the nodes that run the asked one would not send a client to. It keeps them out of CLUSTER SLOTS.
 func (c *Cluster) isToldBy(asked *Server) error {
-	slots, err := asked.Client().ClusterSlots(context.Background()).Result()
+	shards, err := asked.Client().ClusterShards(context.Background()).Result()
 	if err != nil {
-		return fmt.Errorf("CLUSTER SLOTS of %s: %w", asked.Addr(), err)
+		return fmt.Errorf("CLUSTER SHARDS of %s: %w", asked.Addr(), err)
 	}
-	told := make(map[string]bool)
-	for _, r := range slots {
-		for _, n := range r.Nodes {
-			told[n.Addr] = true
+	health := make(map[int64]string)
+	for _, shard := range shards {
+		for _, n := range shard.Nodes {
+			health[max(n.Port, n.TLSPort)] = n.Health
 		}
 	}
 	for _, s := range c.running() {
-		if !told[s.Addr()] {
-			return fmt.Errorf("%s does not tell of %s", asked.Addr(), s.Addr())
+		if h := health[int64(s.Port())]; h != "online" {
+			return fmt.Errorf("%s calls %s %q", asked.Addr(), s.Addr(), h)
 		}
 	}
 	return nil
