@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -18,27 +19,55 @@ import (
 type cluster struct {
 	cfg    Config
 	client *redis.ClusterClient
+	asking sync.WaitGroup // goroutines that wait for an answer
 }
 
 const (
 	// lookTries is how many nodes are asked, of which some may be down.
-	lookTries = 4
-	// lookLimit is how long one has to answer.
+	lookTries = 5
+	// lookLimit is how long one has to answer, and lookNext how long it is the only one who is asked.
 	lookLimit = time.Second
+	lookNext  = 100 * time.Millisecond
 )
 
-// look asks a node, any one that is well, who has which slots.
+// look asks a node, any one that is well, who has which slots. One that does not answer at once is not waited for.
 func (c *cluster) look(ctx context.Context) (*view, error) {
+	type answer struct {
+		view *view
+		err  error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan answer, lookTries)
+	begin := func() {
+		c.asking.Go(func() {
+			v, err := c.ask(ctx)
+			answers <- answer{v, err}
+		})
+	}
+	begin()
+	next := time.NewTicker(lookNext)
+	defer next.Stop()
 	failed := errNoCluster
-	for range lookTries {
-		v, err := c.ask(ctx)
-		if err == nil {
-			return v, nil
-		}
-		if ctx.Err() != nil {
+	for begun, ended := 1, 0; ended < lookTries; {
+		more := false
+		select {
+		case <-ctx.Done():
 			return nil, ctx.Err()
+		case <-next.C:
+			more = true
+		case a := <-answers:
+			if a.err == nil {
+				return a.view, nil
+			}
+			failed = fmt.Errorf("%w; %w", failed, c.cfg.explain(a.err))
+			ended++
+			more = begun == ended
 		}
-		failed = fmt.Errorf("%w; %w", failed, c.cfg.explain(err))
+		if more && begun < lookTries {
+			begun++
+			begin()
+		}
 	}
 	c.client.ReloadState(ctx) // the nodes that it knows may all be gone
 	return nil, failed

@@ -88,7 +88,7 @@ func New(cfg Config, sink Sink) (*Feed, error) {
 	}
 	if len(cfg.Nodes) > 0 {
 		f.beats = newNodePublisher(cfg)
-		f.cluster = &cluster{cfg, publisher.clusterClient()}
+		f.cluster = &cluster{cfg: cfg, client: publisher.clusterClient()}
 	}
 	if cfg.Mode != Pattern {
 		f.audience = newAudience(cfg.UnsubscribeDelay)
@@ -119,6 +119,9 @@ func (f *Feed) Run(ctx context.Context) error {
 	err := f.runLinks(ctx)
 	cancel()
 	wg.Wait()
+	if f.cluster != nil {
+		f.cluster.asking.Wait()
+	}
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -22,6 +23,8 @@ type node struct {
 	sub  *subscriber
 
 	work sync.WaitGroup // its goroutines
+
+	upSince time.Time // the reader's, until the link has ended
 }
 
 func newNode(ctx context.Context, f *Feed, id uint16, addr string) *node {
@@ -59,15 +62,14 @@ func (n *node) run() error {
 	if err := n.link.connect(func() error { return n.link.pubsub.Ping(n.link.ctx) }); err != nil {
 		return err
 	}
-	for wasUp := false; ; {
+	for {
 		got, err := n.link.receive()
 		if err != nil && !n.refused(err) {
 			return err
 		}
 		switch got := got.(type) {
 		case *redis.Pong:
-			if !wasUp {
-				wasUp = true
+			if n.upSince.IsZero() {
 				n.up()
 			}
 		case *redis.Message:
@@ -82,6 +84,7 @@ func (n *node) run() error {
 
 // up lets the subscriber begin: the node has answered.
 func (n *node) up() {
+	n.upSince = time.Now()
 	n.link.timer.Stop()
 	n.work.Go(func() { n.sub.run(n.link.ctx) })
 	n.feed.cfg.Logger.Info("redis shard is connected", "addr", n.addr)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -169,6 +170,9 @@ func (p *Publisher) send(
 		p.mu.Lock()
 		p.unsure = true
 		p.mu.Unlock()
+		if cluster, ok := client.(*redis.ClusterClient); ok {
+			cluster.ReloadState(ctx) // by itself it would go on with a node that is gone for as long as its map is young
+		}
 		return 0, fmt.Errorf("redis publish: %w", p.cfg.explain(err))
 	}
 	return n, nil
@@ -208,6 +212,10 @@ func poolOptions(life context.Context, cfg Config) *redis.Options {
 	return o
 }
 
+// mapAge is how old a client's map of a cluster may become. A node that was demoted gives no error: it takes what is
+// published, and passes it on, later than the new master would.
+const mapAge = 5 * time.Second
+
 // clusterOptions are those of the client of a whole cluster, with a pool for each node.
 func clusterOptions(life context.Context, cfg Config) *redis.ClusterOptions {
 	o := poolOptions(life, cfg)
@@ -217,8 +225,9 @@ func clusterOptions(life context.Context, cfg Config) *redis.ClusterOptions {
 		MaxRedirects: max(1, cfg.MaxRetries), PipelinePoolSize: o.PipelinePoolSize,
 		MinIdleConns: o.MinIdleConns, PoolSize: o.PoolSize, PoolTimeout: o.PoolTimeout,
 		ConnMaxIdleTime: o.ConnMaxIdleTime, ConnMaxLifetime: o.ConnMaxLifetime,
-		DisableRoutingPolicies: true, // which would ask for COMMAND, and so for a permission more
-		DisableIdentity:        true, MaintNotificationsConfig: o.MaintNotificationsConfig,
+		ClusterStateReloadInterval: mapAge,
+		DisableRoutingPolicies:     true, // which would ask for COMMAND, and so for a permission more
+		DisableIdentity:            true, MaintNotificationsConfig: o.MaintNotificationsConfig,
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 
 const (
 	// lookAgain is the least time between two questions about who has which slots.
-	lookAgain = 100 * time.Millisecond
-	// nodeDelay passes between a failed attempt to reach a node and the next.
+	lookAgain = 20 * time.Millisecond
+	// nodeDelay passes between a failed attempt to reach a node, or a link that broke at once, and the next.
 	nodeDelay = 300 * time.Millisecond
 )
 
@@ -127,7 +127,9 @@ func (s *shards) bury(n *node) {
 		return // dismissed
 	}
 	s.forget(n)
-	s.notYet[n.addr] = time.Now().Add(nodeDelay)
+	if n.upSince.IsZero() || time.Since(n.upSince) < nodeDelay {
+		s.notYet[n.addr] = time.Now().Add(nodeDelay) // else it is tried again at once
+	}
 	s.lost(s.feed.audience.loseLink(n.id))
 }
 
@@ -160,6 +162,7 @@ func (s *shards) adopt(v *view) {
 		return
 	}
 	s.feed.cfg.Logger.Info("redis cluster: slots have moved, or have another master", "masters", len(v.masters))
+	s.feed.cluster.client.ReloadState(context.Background())
 	for _, n := range s.byAddr {
 		if v.hasMaster(n.addr) {
 			continue

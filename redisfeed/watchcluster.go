@@ -19,6 +19,7 @@ func (f *Feed) watchCluster(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var last *view
+	var looked time.Time
 	failing, pause := false, lookAgain
 	for {
 		select {
@@ -26,10 +27,11 @@ func (f *Feed) watchCluster(ctx context.Context) {
 			return
 		case <-timer.C:
 		case <-soon:
-			if !sleep(ctx, pause) {
+			if !sleep(ctx, pause-time.Since(looked)) {
 				return
 			}
 		}
+		looked = time.Now()
 		v, err := f.cluster.look(ctx)
 		if ctx.Err() != nil {
 			return

@@ -1,0 +1,192 @@
+package redisfeed
+
+import (
+	"context"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"roost/redisfeed/redistest"
+)
+
+// sharded is quick for a cluster's sharded channels.
+func sharded(c *redistest.Cluster) Config {
+	cfg := quick("")
+	cfg.Nodes, cfg.Mode = c.Addrs(), Sharded
+	return cfg
+}
+
+// spublish is how a backend publishes that does not try again by itself: what was tried twice may come twice.
+func spublish(t *testing.T, c *redistest.Cluster) func(ctx context.Context, user, payload string) error {
+	options := *c.Client().Options()
+	options.MaxRedirects = -1
+	client := redis.NewClusterClient(&options)
+	t.Cleanup(func() { _ = client.Close() })
+	return func(ctx context.Context, user, payload string) error {
+		return client.SPublish(ctx, ChannelPrefix+user, payload).Err()
+	}
+}
+
+// flowing runs a feed with traffic to 60 users of all shards.
+func flowing(t *testing.T, c *redistest.Cluster) (*running, *traffic) {
+	t.Helper()
+	tr := newTraffic(60)
+	cfg := sharded(c)
+	tr.watch(&cfg)
+	feed := connected(t, cfg, tr)
+	for _, user := range tr.users {
+		join(t, feed.Feed, user)
+	}
+	tr.begin(spublish(t, c))
+	tr.waitForMore(t, 300)
+	return feed, tr
+}
+
+// wantWhole fails unless all came in time, once, or in a gap that was told. The order is Redis's: a publisher that does
+// not know of a failover yet and asks the old master, a replica now, has what it publishes come by way of that.
+func wantWhole(t *testing.T, r tally) {
+	t.Helper()
+	t.Logf("%+v", r)
+	if r.twice > 0 || r.untold > 0 || r.late > 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestSharded(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterOptions{})
+	feed, tr := flowing(t, c)
+	for _, user := range tr.users {
+		if slot, want := userSlot(user), c.Slot(ChannelPrefix+user); int(slot) != want {
+			t.Fatalf("%s has slot %d, want %d", user, slot, want)
+		}
+	}
+	if n, err := feed.Publish(t.Context(), "user0", "not a number"); err != nil || n != 1 {
+		t.Errorf("published to %d: %v", n, err)
+	}
+	r := tr.end(t)
+	if wantWhole(t, r); r.never > 0 || r.reordered > 0 {
+		t.Errorf("%d never came, %d in another order", r.never, r.reordered)
+	}
+	for _, user := range tr.users {
+		feed.Leave(user)
+	}
+	if s := feed.Status(); s.Audience.Heard != len(tr.users) || s.Gaps != 0 {
+		t.Errorf("status %+v", s)
+	}
+}
+
+// A master is killed in the middle of the traffic, and later comes back as a replica.
+func TestShardedSurvivesAKilledMaster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterOptions{})
+	feed, tr := flowing(t, c)
+	master := c.OwnerOf(ChannelPrefix + tr.users[0])
+	replica := c.ReplicaOf(master)
+	master.Kill()
+	c.AwaitMaster(replica)
+	allHeard(t, feed, tr)
+	master.Restart()
+	c.AwaitReplica(master)
+	tr.waitForMore(t, 300)
+	wantWhole(t, tr.end(t))
+	if s := feed.Status(); s.Gaps == 0 {
+		t.Errorf("no gap is counted: %+v", s)
+	}
+}
+
+// The same with one that only stands still, until it finds that it is none any more.
+func TestShardedSurvivesAHungMaster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterOptions{})
+	feed, tr := flowing(t, c)
+	master := c.OwnerOf(ChannelPrefix + tr.users[0])
+	replica := c.ReplicaOf(master)
+	// Nothing is under way in it: what it had told its publisher and its replica of, but not us, would come late, and
+	// what it had told us of and its replica not yet, twice.
+	tr.hold()
+	waitFor(t, "everything to have come", tr.allCame)
+	master.Pause()
+	tr.goOn()
+	c.AwaitMaster(replica)
+	waitFor(t, "the feed to be subscribed at the new master", func() bool {
+		channel := ChannelPrefix + tr.users[0]
+		n, err := replica.Client().PubSubShardNumSub(context.Background(), channel).Result()
+		return err == nil && n[channel] == 1
+	})
+	allHeard(t, feed, tr)
+	// Until it has heard of what happened it takes what is published, which then comes behind what is published later.
+	tr.hold()
+	master.Resume()
+	c.AwaitReplica(master)
+	tr.goOn()
+	tr.waitForMore(t, 300)
+	wantWhole(t, tr.end(t))
+}
+
+// An operator has a replica take over.
+func TestShardedFailoverOnDemand(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterOptions{})
+	feed, tr := flowing(t, c)
+	c.Failover(c.ReplicaOf(c.OwnerOf(ChannelPrefix + tr.users[0])))
+	allHeard(t, feed, tr)
+	tr.waitForMore(t, 300)
+	wantWhole(t, tr.end(t))
+}
+
+// Slots are moved from master to master.
+func TestShardedFollowsSlots(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterOptions{})
+	feed, tr := flowing(t, c)
+	for _, user := range tr.users[:10] {
+		slot := c.Slot(ChannelPrefix + user)
+		for _, to := range c.Masters() {
+			if to != c.Owner(slot) {
+				c.MoveSlot(slot, to)
+				break
+			}
+		}
+	}
+	allHeard(t, feed, tr)
+	tr.waitForMore(t, 300)
+	wantWhole(t, tr.end(t))
+}
+
+// A shard that is lost for good takes its users with it, and nobody else's.
+func TestShardedLivesWithoutAShard(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true, Args: []string{"--cluster-require-full-coverage", "no"}})
+	tr := newTraffic(30)
+	cfg := sharded(c)
+	tr.watch(&cfg)
+	feed := connected(t, cfg, tr)
+	for _, user := range tr.users {
+		join(t, feed.Feed, user)
+	}
+	master := c.OwnerOf(ChannelPrefix + tr.users[0])
+	theirs := 0
+	var other string
+	for _, user := range tr.users {
+		if c.OwnerOf(ChannelPrefix+user) == master {
+			theirs++
+		} else {
+			other = user
+		}
+	}
+	master.Kill()
+	waitFor(t, "its users to be unheard", func() bool { return feed.Status().Audience.Unheard == theirs })
+	c.SPublish(ChannelPrefix+other, "7")
+	waitFor(t, "a notification for another", func() bool { return tr.received() == 1 })
+	if s := feed.Status(); s.Audience.Heard != len(tr.users)-theirs {
+		t.Errorf("status %+v", s)
+	}
+	master.Restart()
+	waitFor(t, "all to be heard again", func() bool { return feed.Status().Audience.Heard == len(tr.users) })
+}
+
+func allHeard(t *testing.T, feed *running, tr *traffic) {
+	t.Helper()
+	waitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: len(tr.users)} })
+}
