@@ -78,6 +78,7 @@ func demoConfig(source config.Source, cfg *config.Config, redis *miniredis.Minir
 	cfg.RedisUsername, cfg.RedisPassword, cfg.RedisDB = "", "", 0
 	cfg.RedisAddrs, cfg.RedisMasterName, cfg.RedisSentinelUsername, cfg.RedisSentinelPassword = nil, "", "", ""
 	cfg.RedisUseTLS, cfg.RedisTLSCAFile, cfg.RedisTLSCertFile, cfg.RedisTLSKeyFile, cfg.RedisTLSServerName = false, "", "", "", ""
+	cfg.RedisCluster, cfg.RedisFeed = false, "pattern"
 	cfg.RedisMinIdleConns = 0
 	if cfg.JWTSecretKey == "" {
 		cfg.JWTSecretKey = rand.Text() + rand.Text()

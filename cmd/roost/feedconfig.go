@@ -18,10 +18,22 @@ func feedConfig(cfg config.Config, log *slog.Logger) (redisfeed.Config, error) {
 		FlushWindow: cfg.WSFlushWindow,
 		Logger:      log,
 	}
-	if cfg.Sentinel() {
+	switch cfg.RedisFeed {
+	case "user":
+		feed.Mode = redisfeed.PerUser
+	case "sharded":
+		feed.Mode = redisfeed.Sharded
+	}
+	if feed.UnsubscribeDelay = cfg.RedisUnsubscribeDelay; feed.UnsubscribeDelay == 0 {
+		feed.UnsubscribeDelay = -1 // which is how redisfeed says none
+	}
+	switch {
+	case cfg.RedisCluster:
+		feed.Nodes = cfg.RedisNodes()
+	case cfg.Sentinel():
 		feed.Sentinels, feed.MasterName = cfg.RedisAddrs, cfg.RedisMasterName
 		feed.SentinelUsername, feed.SentinelPassword = cfg.RedisSentinelUsername, cfg.RedisSentinelPassword
-	} else {
+	default:
 		feed.Addr = cfg.RedisAddr()
 	}
 	var err error

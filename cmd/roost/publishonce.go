@@ -52,7 +52,10 @@ func withRedis(cfg config.Config, address string) (config.Config, error) {
 		return cfg, fmt.Errorf("--redis %q: the port has to be a number from 1 to 65535", address)
 	}
 	cfg.RedisHost, cfg.RedisPort = host, number
-	cfg.RedisAddrs, cfg.RedisMasterName = nil, ""
+	if cfg.RedisMasterName = ""; !cfg.RedisCluster {
+		cfg.RedisSentinelUsername, cfg.RedisSentinelPassword = "", ""
+	}
+	cfg.RedisAddrs = nil
 	return cfg, nil
 }
 

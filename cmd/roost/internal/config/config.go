@@ -53,10 +53,13 @@ type Config struct {
 
 	RedisHost             string        `envconfig:"REDIS_HOST" default:"localhost" desc:"Host of the Redis that backends publish to. Not used with REDIS_ADDRS." want:"a host name or an IP address without a port"`
 	RedisPort             int           `envconfig:"REDIS_PORT" default:"6379" desc:"Port of Redis. Not used with REDIS_ADDRS." want:"a port number from 1 to 65535"`
-	RedisAddrs            []string      `envconfig:"REDIS_ADDRS" desc:"Addresses of the sentinels, separated by commas: 10.0.0.1:26379,10.0.0.2:26379,10.0.0.3:26379. They are asked where the master called REDIS_MASTER_NAME is, and Roost follows it. Empty: REDIS_HOST and REDIS_PORT say where Redis is." want:"a list of host:port, such as 10.0.0.1:26379,10.0.0.2:26379,10.0.0.3:26379"`
+	RedisAddrs            []string      `envconfig:"REDIS_ADDRS" desc:"Addresses, separated by commas, of the sentinels, which are asked where the master called REDIS_MASTER_NAME is: 10.0.0.1:26379,10.0.0.2:26379,10.0.0.3:26379. With REDIS_CLUSTER, of some of its nodes. Empty: REDIS_HOST and REDIS_PORT say where Redis is." want:"a list of host:port, such as 10.0.0.1:26379,10.0.0.2:26379,10.0.0.3:26379"`
 	RedisMasterName       string        `envconfig:"REDIS_MASTER_NAME" desc:"Name by which the sentinels know the master, as in their line sentinel monitor." want:"the name in the sentinels' line: sentinel monitor <name> …"`
 	RedisSentinelUsername string        `envconfig:"REDIS_SENTINEL_USERNAME" desc:"ACL user of the sentinels. Empty: their default user." want:"a Redis ACL user name"`
 	RedisSentinelPassword string        `envconfig:"REDIS_SENTINEL_PASSWORD" secret:"true" desc:"Password of the sentinels, which is not REDIS_PASSWORD. Empty: none." want:"the password of the sentinels"`
+	RedisCluster          bool          `envconfig:"REDIS_CLUSTER" default:"false" desc:"Redis is a Redis Cluster. REDIS_ADDRS names some of its nodes, or REDIS_HOST and REDIS_PORT one; the others are found through them, and failovers and slots that move are followed."`
+	RedisFeed             string        `envconfig:"REDIS_FEED" default:"pattern" desc:"What is subscribed to. pattern: user_noti:*, so that each instance hears what is for anybody. user: user_noti:<user> for the users who are connected here, and for nobody else. sharded: the same with the sharded channels of Redis Cluster 7 and later, on which backends publish with SPUBLISH. When to change it: docs/scaling.md." want:"pattern, user or sharded"`
+	RedisUnsubscribeDelay time.Duration `envconfig:"REDIS_UNSUBSCRIBE_DELAY" default:"10s" desc:"Time for which a user is listened for after the last connection has gone, with REDIS_FEED user and sharded, so that a page that is loaded anew causes no traffic. 0s: none." want:"a duration such as 10s, or 0s for none"`
 	RedisUsername         string        `envconfig:"REDIS_USERNAME" desc:"Redis ACL user. Empty: the default user." want:"a Redis ACL user name"`
 	RedisPassword         string        `envconfig:"REDIS_PASSWORD" secret:"true" desc:"Password of Redis. Empty: none." want:"the password of Redis"`
 	RedisDB               int           `envconfig:"REDIS_DB" default:"0" desc:"Number of the Redis database. Pub/sub does not depend on it: channels are the same in all." want:"a database number of at least 0"`
@@ -105,11 +108,25 @@ func (c Config) WSAddr() string { return net.JoinHostPort(c.WSHost, strconv.Itoa
 func (c Config) HTTPAddr() string { return net.JoinHostPort(c.HTTPHost, strconv.Itoa(c.HTTPPort)) }
 
 // Sentinel says whether sentinels know where Redis is.
-func (c Config) Sentinel() bool { return len(c.RedisAddrs) > 0 }
+func (c Config) Sentinel() bool { return len(c.RedisAddrs) > 0 && !c.RedisCluster }
 
-// RedisAddr is the host:port of Redis. With Sentinel it is text that says who knows it.
+// RedisNodes are the nodes of the cluster that are known, host:port of each; none without a cluster.
+func (c Config) RedisNodes() []string {
+	switch {
+	case !c.RedisCluster:
+		return nil
+	case len(c.RedisAddrs) > 0:
+		return c.RedisAddrs
+	}
+	return []string{net.JoinHostPort(c.RedisHost, strconv.Itoa(c.RedisPort))}
+}
+
+// RedisAddr is the host:port of Redis. With Sentinel and with Cluster it is text that says who knows it.
 func (c Config) RedisAddr() string {
-	if c.Sentinel() {
+	switch {
+	case c.RedisCluster:
+		return fmt.Sprintf("cluster (%s)", strings.Join(c.RedisNodes(), ","))
+	case c.Sentinel():
 		return fmt.Sprintf("%s (sentinels %s)", c.RedisMasterName, strings.Join(c.RedisAddrs, ","))
 	}
 	return net.JoinHostPort(c.RedisHost, strconv.Itoa(c.RedisPort))

@@ -72,8 +72,17 @@ func TestProblems(t *testing.T) {
 		{"sentinels", map[string]string{"REDIS_ADDRS": " a:1 ,[::1]:26379,", "REDIS_MASTER_NAME": "m",
 			"REDIS_SENTINEL_USERNAME": "u", "REDIS_SENTINEL_PASSWORD": "p"}, nil},
 		{"sentinels of no master", map[string]string{"REDIS_ADDRS": "a:1, b:2"}, []string{
-			`REDIS_ADDRS="a:1,b:2": want REDIS_MASTER_NAME beside it, the name by which these sentinels know the master; where` +
-				` there are no sentinels, REDIS_HOST and REDIS_PORT`}},
+			`REDIS_ADDRS="a:1,b:2": want REDIS_MASTER_NAME beside it, the name by which these sentinels know the master, or` +
+				` REDIS_CLUSTER=true where they are nodes of a cluster; where there is neither, REDIS_HOST and REDIS_PORT`}},
+		{"a cluster", map[string]string{"REDIS_ADDRS": "a:1,b:2", "REDIS_CLUSTER": "true", "REDIS_FEED": "sharded",
+			"REDIS_UNSUBSCRIBE_DELAY": "0s"}, nil},
+		{"a cluster of one", map[string]string{"REDIS_HOST": "a", "REDIS_CLUSTER": "true", "REDIS_FEED": "user"}, nil},
+		{"a cluster with sentinels and a database", map[string]string{"REDIS_ADDRS": "a:1", "REDIS_CLUSTER": "true",
+			"REDIS_MASTER_NAME": "m", "REDIS_DB": "1"}, []string{
+			`REDIS_MASTER_NAME="m": want REDIS_CLUSTER=false beside it`, `REDIS_DB="1": want 0: a cluster has no other database`}},
+		{"shards without a cluster", map[string]string{"REDIS_FEED": "sharded"}, []string{`REDIS_FEED="sharded": want REDIS_CLUSTER=true`}},
+		{"a feed that is none", map[string]string{"REDIS_FEED": "users", "REDIS_UNSUBSCRIBE_DELAY": "-1s"}, []string{
+			`REDIS_FEED="users": want pattern, user or sharded`, `REDIS_UNSUBSCRIBE_DELAY="-1s": want a duration such as 10s`}},
 		{"a sentinel without a port", map[string]string{"REDIS_ADDRS": "a:1,b", "REDIS_MASTER_NAME": "m"},
 			[]string{`REDIS_ADDRS="a:1,b": want a list of host:port, such as`}},
 		{"a sentinel's port", map[string]string{"REDIS_ADDRS": "a:0", "REDIS_MASTER_NAME": "m"}, []string{`REDIS_ADDRS="a:0": want a list of`}},

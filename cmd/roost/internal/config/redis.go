@@ -9,14 +9,18 @@ import (
 // redisConflicts finds the variables about Redis that want others beside them.
 func (c Config) redisConflicts(add func(wrong bool, name, other, value, want string)) {
 	add(c.Sentinel() && c.RedisMasterName == "", "REDIS_ADDRS", "REDIS_MASTER_NAME", strings.Join(c.RedisAddrs, ","),
-		"REDIS_MASTER_NAME beside it, the name by which these sentinels know the master; where there are no sentinels,"+
-			" REDIS_HOST and REDIS_PORT in its place")
+		"REDIS_MASTER_NAME beside it, the name by which these sentinels know the master, or REDIS_CLUSTER=true where they are"+
+			" nodes of a cluster; where there is neither, REDIS_HOST and REDIS_PORT in its place")
 	alone := func(name, value, shown string) {
-		add(!c.Sentinel() && value != "", name, "REDIS_ADDRS", shown, "REDIS_ADDRS beside it, the addresses of the sentinels")
+		add(c.RedisCluster && value != "", name, "REDIS_CLUSTER", shown, "REDIS_CLUSTER=false beside it: a cluster has no sentinels")
+		add(!c.RedisCluster && !c.Sentinel() && value != "", name, "REDIS_ADDRS", shown, "REDIS_ADDRS beside it, the addresses of the sentinels")
 	}
 	alone("REDIS_MASTER_NAME", c.RedisMasterName, c.RedisMasterName)
 	alone("REDIS_SENTINEL_USERNAME", c.RedisSentinelUsername, c.RedisSentinelUsername)
 	alone("REDIS_SENTINEL_PASSWORD", c.RedisSentinelPassword, mask)
+	add(c.RedisFeed == "sharded" && !c.RedisCluster, "REDIS_FEED", "REDIS_CLUSTER", c.RedisFeed,
+		"REDIS_CLUSTER=true beside it: only a cluster has shards. For a single Redis, or one with sentinels, user does the same")
+	add(c.RedisCluster && c.RedisDB != 0, "REDIS_DB", "REDIS_CLUSTER", strconv.Itoa(c.RedisDB), "0: a cluster has no other database")
 	for _, v := range []struct{ name, value string }{
 		{"REDIS_TLS_CA_FILE", c.RedisTLSCAFile}, {"REDIS_TLS_CERT_FILE", c.RedisTLSCertFile},
 		{"REDIS_TLS_KEY_FILE", c.RedisTLSKeyFile}, {"REDIS_TLS_SERVER_NAME", c.RedisTLSServerName},

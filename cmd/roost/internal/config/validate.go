@@ -70,6 +70,8 @@ func (c Config) valid() map[string]bool {
 		"REDIS_HOST":                  c.RedisHost != "" && host(c.RedisHost),
 		"REDIS_PORT":                  within(c.RedisPort, 1, maxPort),
 		"REDIS_ADDRS":                 !slices.ContainsFunc(c.RedisAddrs, notHostPort),
+		"REDIS_FEED":                  oneOf(c.RedisFeed, "pattern", "user", "sharded"),
+		"REDIS_UNSUBSCRIBE_DELAY":     c.RedisUnsubscribeDelay >= 0,
 		"REDIS_TLS_CERT_FILE":         c.RedisTLSKeyFile == "" || c.RedisTLSCertFile != "",
 		"REDIS_TLS_KEY_FILE":          c.RedisTLSCertFile == "" || c.RedisTLSKeyFile != "",
 		"REDIS_TLS_SERVER_NAME":       host(c.RedisTLSServerName),

@@ -25,14 +25,14 @@ func (s Source) Warnings(c Config, environ []string) []string {
 	return slices.Concat(ws, s.warnings(), c.withoutEffect(environ), unknown(environ))
 }
 
-// withoutEffect names what says where a single Redis is while sentinels are asked.
+// withoutEffect names what says where a single Redis is while sentinels, or several nodes, are asked.
 func (c Config) withoutEffect(environ []string) (ws []string) {
-	if !c.Sentinel() {
+	if len(c.RedisAddrs) == 0 {
 		return nil
 	}
 	for _, entry := range environ {
 		if name, _, _ := strings.Cut(entry, "="); name == "REDIS_HOST" || name == "REDIS_PORT" {
-			ws = append(ws, name+" has no effect beside REDIS_ADDRS: the sentinels say where Redis is")
+			ws = append(ws, name+" has no effect beside REDIS_ADDRS: who is listed there says where Redis is")
 		}
 	}
 	slices.Sort(ws)
