@@ -329,3 +329,23 @@ func TestProbeJoins(t *testing.T) {
 	_ = probe.Close()
 	eventually(t, "it is left", func() bool { _, now := a.joined(user); return now == 0 })
 }
+
+// What fails while a user is joined leaves it again.
+func TestPanicWhileJoining(t *testing.T) {
+	t.Parallel()
+	r, a := startAudience(t, func(user string, _ Waiter) bool {
+		if user == "alice" {
+			panic("a bug")
+		}
+		return true
+	}, nil)
+	client := r.send(token(t, "alice"), "")
+	if _, err := client.r.ReadByte(); err == nil {
+		t.Error("it was answered")
+	}
+	a.balanced(t)
+	r.connect("bob")
+	if s := r.server.Stats(); s.Panics != 1 || s.AwaitingFeed != 0 {
+		t.Errorf("%+v", s)
+	}
+}
