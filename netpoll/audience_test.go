@@ -19,13 +19,17 @@ type audience struct {
 // startAudience is start with an audience.
 func startAudience(t testing.TB, answer func(string, Waiter) bool, change func(*Config)) (*rig, *audience) {
 	t.Helper()
-	a := &audience{answer: answer, joins: map[string]int{}, leaves: map[string]int{}, waiting: map[string][]Waiter{}}
+	a := newAudience(answer)
 	return start(t, func(c *Config) {
 		c.Audience = a
 		if change != nil {
 			change(c)
 		}
 	}), a
+}
+
+func newAudience(answer func(string, Waiter) bool) *audience {
+	return &audience{answer: answer, joins: map[string]int{}, leaves: map[string]int{}, waiting: map[string][]Waiter{}}
 }
 
 func (a *audience) Join(user string, waiter Waiter) bool {

@@ -160,6 +160,11 @@ func (r *rig) feed(a *audience, stop chan struct{}) {
 func (r *rig) endWhileSomeWait(t *testing.T, a *audience) {
 	eventually(t, "all are gone", func() bool { return r.server.Stats().Sockets == 0 })
 	a.balanced(t)
+	for _, l := range r.server.loops {
+		if n, m, k := l.stats.opening.Load(), l.stats.awaiting.Load(), l.stats.heads.Load(); n != 0 || m != 0 || k != 0 {
+			t.Errorf("with nobody there %d are opening, %d wait, %d have a part of a head", n, m, k)
+		}
+	}
 	var last sync.WaitGroup
 	seen := make(chan struct{})
 	for range churnClients {

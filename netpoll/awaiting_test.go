@@ -3,8 +3,10 @@ package netpoll
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -62,6 +64,9 @@ func TestAudienceHearsAlready(t *testing.T) {
 	}
 	if joins, now := a.joined("alice"); joins != 1 || now != 1 {
 		t.Errorf("joined %d times, %d now", joins, now)
+	}
+	if s := r.server.Stats(); s.AwaitingFeed != 0 || s.HeardLate != 0 {
+		t.Errorf("%+v", s)
 	}
 	_ = client.Close()
 	a.balanced(t)
@@ -278,7 +283,7 @@ func TestHeardWhileDraining(t *testing.T) {
 // A token of a key pair is checked first; then its user is waited for.
 func TestCheckedThenAwaited(t *testing.T) {
 	t.Parallel()
-	a := &audience{joins: map[string]int{}, leaves: map[string]int{}, waiting: map[string][]Waiter{}}
+	a := newAudience(nil)
 	r, issuer := startIssuer(t, func(c *Config) { c.Audience, c.AudienceWait = a, time.Minute })
 	client := r.send(issuer.token(t, "later", "alice"), string(masked(0x89, "one")))
 	r.checkingIs(1)
@@ -347,5 +352,62 @@ func TestPanicWhileJoining(t *testing.T) {
 	r.connect("bob")
 	if s := r.server.Stats(); s.Panics != 1 || s.AwaitingFeed != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// What the request says stays, although others' bytes come into the loop's buffer meanwhile.
+func TestRequestOutlivesItsTurn(t *testing.T) {
+	t.Parallel()
+	var log lines
+	a := newAudience(nil)
+	r := proxied(t, "127.0.0.0/8", func(c *Config) {
+		c.Loops, c.ProxyProtocol, c.Audience, c.AudienceWait = 1, false, a, time.Minute
+		c.Logger = slog.New(slog.NewJSONHandler(&log, nil))
+	})
+	client := r.dial()
+	client.send(t, lineAdded(upgradeRequest(t, "alice"), "X-Forwarded-For: 192.0.2.5"))
+	r.awaitingIs(1)
+	before, noise := r.server.Stats().BytesIn, strings.Repeat("x", 4000)
+	r.dial().send(t, noise)
+	eventually(t, "others' bytes are read", func() bool { return r.server.Stats().BytesIn == before+uint64(len(noise)) })
+	a.heard("alice")
+	client.answered(t, http.StatusSwitchingProtocols)
+	if line := log.find("connected"); line["remote"] != "192.0.2.5" || line["user_id"] != "alice" {
+		t.Errorf("%v", line)
+	}
+}
+
+// A second is a second, though the wheel's ticks are half as long where no handshake waits.
+func TestAudienceWaitIsKept(t *testing.T) {
+	t.Parallel()
+	if tick := (Config{}).withDefaults(1).tickLength(); tick != 500*time.Millisecond {
+		t.Errorf("without an audience a tick is %s", tick)
+	}
+	r, _ := startAudience(t, nil, func(c *Config) { c.Loops, c.LingerTimeout = 1, 0 })
+	if tick := r.server.tickLength; tick != 250*time.Millisecond {
+		t.Errorf("with an audience a tick is %s", tick)
+	}
+	l := r.server.loops[0]
+	for range 20 { // at one place and another between two ticks
+		begun := r.server.now()
+		client := r.send(token(t, "alice"), "")
+		r.awaitingIs(1)
+		var at, now time.Duration
+		looked := make(chan struct{})
+		l.do(func() {
+			defer close(looked)
+			now = r.server.now()
+			l.wheel.each(func(c *conn) {
+				if c.state == stateAwaiting {
+					at = r.server.moment(c.timer.at)
+				}
+			})
+		})
+		<-looked
+		if at > now+time.Second || at < begun+time.Second*3/4 {
+			t.Errorf("the wait ends %s after it began", at-begun)
+		}
+		_ = client.Close()
+		r.awaitingIs(0)
 	}
 }
