@@ -45,6 +45,8 @@ func churn(t *testing.T, limits hub.Limits) {
 	})
 	r.hub.SetLimits(limits)
 	stop, busy := make(chan struct{}), sync.WaitGroup{}
+	halt := sync.OnceFunc(func() { close(stop); busy.Wait() })
+	defer halt()
 	for range churnClients {
 		busy.Go(func() {
 			for {
@@ -59,8 +61,7 @@ func churn(t *testing.T, limits hub.Limits) {
 	}
 	busy.Go(func() { r.feed(a, stop) })
 	eventually(t, "everything happens", func() bool { return r.allHappened(limits) })
-	close(stop)
-	busy.Wait()
+	halt()
 	r.endWhileSomeWait(t, a)
 	if n := r.server.Stats().Panics; n != 0 {
 		t.Errorf("%d panics", n)
@@ -167,6 +168,8 @@ func (r *rig) endWhileSomeWait(t *testing.T, a *audience) {
 	}
 	var last sync.WaitGroup
 	seen := make(chan struct{})
+	look := sync.OnceFunc(func() { close(seen) })
+	defer look()
 	for range churnClients {
 		last.Go(func() {
 			for {
@@ -180,7 +183,7 @@ func (r *rig) endWhileSomeWait(t *testing.T, a *audience) {
 		})
 	}
 	eventually(t, "some wait", func() bool { return r.server.Stats().AwaitingFeed > 0 })
-	close(seen)
+	look()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()
 	if err := r.server.Shutdown(ctx, GoingAway()); err != nil {
