@@ -57,6 +57,8 @@ type Stats struct {
 	RedisReconnects uint64
 
 	TokenChecks   int               // handshakes whose token is checked, or waits to be, off the loops
+	AwaitingFeed  int               // handshakes that wait until Redis has confirmed that their user is heard
+	HeardLate     uint64            // handshakes that went on without that
 	JWKSKeys      int               // public keys from the JWKS
 	JWKSRefreshes map[string]uint64 // fetches of the JWKS, by result; nil without one
 	ConfigReloads map[string]uint64 // times that the configuration was read again, by result
@@ -98,7 +100,7 @@ func table() []metric {
 		{name: "roost_connections_limit", kind: gauge, help: "WebSocket connections that may be open at once: WS_MAX_CONNECTIONS, or less where the limit on open files wants it.",
 			value: func(s *Stats) float64 { return float64(s.ConnectionsLimit) }},
 		{name: "roost_handshake_duration_seconds",
-			help:      "Time from accept to the 101, for connections that were admitted: waiting for the client's request and for the loop, and the answer. To the millisecond.",
+			help:      "Time from accept to the 101, for connections that were admitted: waiting for the client's request, for the loop and for the feed, and the answer. To the millisecond.",
 			histogram: func(s *Stats) *Histogram { return &s.HandshakeTimes }},
 
 		{name: "roost_notifications_received_total", kind: counter, help: "Notifications that Redis carried here.",
@@ -169,6 +171,12 @@ func table() []metric {
 
 		{name: "roost_token_checks", kind: gauge, help: "Handshakes whose token is being checked by a worker, or waits for one.",
 			value: func(s *Stats) float64 { return float64(s.TokenChecks) }},
+		{name: "roost_handshakes_awaiting_feed", kind: gauge,
+			help:  "Handshakes that wait until Redis has confirmed the subscription to their user. 0 where one subscription hears everybody.",
+			value: func(s *Stats) float64 { return float64(s.AwaitingFeed) }},
+		{name: "roost_handshakes_heard_late_total", kind: counter,
+			help:  "Handshakes that waited a second for Redis to confirm the subscription to their user, and went on without: what came for the user then may have been missed.",
+			value: func(s *Stats) float64 { return float64(s.HeardLate) }},
 		{name: "roost_jwks_keys", kind: gauge, help: "Public keys from the JWKS that tokens are checked with.",
 			value: func(s *Stats) float64 { return float64(s.JWKSKeys) }},
 		{name: "roost_jwks_refreshes_total", kind: counter, help: "Fetches of the JWKS, by result; after one that failed the keys stay.",

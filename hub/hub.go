@@ -181,6 +181,12 @@ func (h *Hub) Remove(c Conn) (total, ofUser int) {
 // Connections returns how many connections are admitted. Any goroutine.
 func (h *Hub) Connections() int { return int(h.connections.Load()) }
 
+// Full reports whether Admit would refuse a user's connection with ErrFull now. Any goroutine.
+func (h *Hub) Full() bool {
+	limit := h.limits.Load().MaxConnections
+	return limit > 0 && h.Connections() >= limit
+}
+
 // Users returns how many users have at least one connection. Any goroutine.
 func (h *Hub) Users() int { return int(h.users.Load()) }
 

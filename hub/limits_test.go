@@ -11,6 +11,9 @@ func TestSetLimits(t *testing.T) {
 	h := New(Config{Logger: quiet()})
 	admit := func(user string, want error) *fakeConn {
 		t.Helper()
+		if full := h.Full(); full != (want == ErrFull) {
+			t.Errorf("before %s: full is %t with %d connections", user, full, h.Connections())
+		}
 		c := new(fakeConn)
 		if _, _, err := h.Admit(c, user); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", user, err, want)

@@ -9,18 +9,13 @@ import (
 	"roost/wsproto"
 )
 
-// maxEarly bounds the bytes that are kept for a client that sends frames before
-// it has got its 101: RFC 6455 section 4.1 has it wait.
-const maxEarly = wsproto.MaxHead
-
 // check is a handshake whose token a worker looks at, because that takes longer
 // than a loop may. The connection has it in its part until the answer is there.
 type check struct {
 	c    *conn       // static; what it points to is the loop's
-	req  request     // static; it holds nothing of the loop's buffers
 	gone atomic.Bool // set by the loop: nobody waits for the answer any more
 
-	early []byte // the loop's: what came behind the head
+	asked // of it the worker reads the request
 }
 
 // checkers are the workers that check tokens: as many as Config.Checkers, and a
@@ -97,7 +92,7 @@ func (l *loop) checkLater(c *conn, req request, more []byte) {
 		return
 	}
 	req.Detach()
-	k := &check{c: c, req: req, early: bytes.Clone(more)}
+	k := &check{c: c, asked: asked{req: req, early: bytes.Clone(more)}}
 	if !l.server.checkers.put(k) {
 		l.reject(c, req, wsproto.RefuseChecksFull(l.server.retryAfter()))
 		return
@@ -106,16 +101,6 @@ func (l *loop) checkLater(c *conn, req request, more []byte) {
 	c.state, c.part = stateChecking, &part{check: k}
 	l.stats.checking.Add(1)
 	l.newcomers.trim()
-}
-
-// keepEarly keeps what a client sends that has not got its answer yet.
-func (l *loop) keepEarly(c *conn, b []byte) {
-	k := c.part.check
-	if len(k.early)+len(b) > maxEarly {
-		l.reject(c, k.req, wsproto.RefuseEarly())
-		return
-	}
-	k.early = append(k.early, b...)
 }
 
 // checked goes on with a handshake whose token was checked. req is the request

@@ -83,13 +83,19 @@ func (i *issuer) token(t testing.TB, kid, user string) string {
 // send writes the head of an upgrade, and more behind it, and returns the connection.
 func (r *rig) send(token, more string) *raw {
 	r.t.Helper()
+	return r.sendQuery("token="+token, more)
+}
+
+// sendQuery is send with any query.
+func (r *rig) sendQuery(query, more string) *raw {
+	r.t.Helper()
 	conn, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(15 * time.Second))
-	head := "GET /ws?token=" + token + " HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+	head := "GET /ws?" + query + " HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 	if _, err := io.WriteString(conn, head+more); err != nil {
 		r.t.Fatal(err)

@@ -13,6 +13,10 @@ type Config struct {
 
 	Hub *hub.Hub // the registry; required
 
+	// Audience is told for whom notifications have to be heard, and has handshakes wait until they are. Nil: they are
+	// heard for everybody, and nothing waits.
+	Audience Audience
+
 	// Health gives the answer to /health and /health/ready on the WebSocket port.
 	// Loops call it, so it must not wait for anything. Nil answers 200 with an empty
 	// object.
@@ -39,6 +43,7 @@ type Config struct {
 	CheckQueue int
 
 	HandshakeTimeout time.Duration // from accept to the complete request head; 10 s
+	AudienceWait     time.Duration // for which a handshake waits for Audience at most, up to a quarter less; 1 s
 	PingInterval     time.Duration // 30 s
 	PongWait         time.Duration // silence after which a connection is dead; 60 s
 	WriteWait        time.Duration // 10 s
@@ -86,6 +91,7 @@ func (c Config) withDefaults(procs int) Config {
 		}
 	}
 	fill(&c.HandshakeTimeout, 10*time.Second)
+	fill(&c.AudienceWait, time.Second)
 	fill(&c.PingInterval, 30*time.Second)
 	fill(&c.PongWait, 60*time.Second)
 	fill(&c.WriteWait, 10*time.Second)
@@ -126,5 +132,8 @@ func (c Config) withDefaults(procs int) Config {
 // core's 1.3% instead of 4.3% with 18,000 connections).
 func (c Config) tickLength() time.Duration {
 	shortest := min(c.HandshakeTimeout, c.PingInterval, c.PongWait, c.WriteWait, c.LingerTimeout)
+	if c.Audience != nil {
+		shortest = min(shortest, c.AudienceWait)
+	}
 	return min(max(shortest/4, time.Millisecond), 500*time.Millisecond)
 }

@@ -13,6 +13,7 @@ type state uint8
 const (
 	stateOpening state = iota
 	stateChecking
+	stateAwaiting
 	stateOpen
 	stateClosing
 	stateLingering
@@ -36,7 +37,7 @@ type conn struct {
 	address uint32  // static once admitted: its place in the server's addresses; 0: none
 
 	out  *outQueue // nil while nothing waits to be written
-	part *part     // nil but in the middle of a head, of a check, of a message, or of ending
+	part *part     // nil but in the middle of a head, of a check, of waiting for the feed, of a message, or of ending
 
 	fd      int32 // static; another's once the state is closed
 	state   state
@@ -50,6 +51,7 @@ type part struct {
 	head    []byte          // opening: the beginning of a request head that comes in pieces, its PROXY header included
 	scanned int             // opening: bytes of it in which the end has been looked for
 	check   *check          // checking: the token that a worker has
+	awaits  *asked          // awaiting: whom the feed shall hear
 	asks    bool            // opening: head holds more than a PROXY header
 	decoder wsproto.Decoder // open: stands in the middle of a frame or message
 

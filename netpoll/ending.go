@@ -30,6 +30,7 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 	l.unregister(c, why, closeClassOf(lastWords))
 	l.ceaseOpening(c)
 	l.leavePlace(c)
+	l.leaveAudience(c)
 	c.state = stateClosing
 	c.part = &part{leftover: discardLimit}
 	l.stats.ending.Add(1)
@@ -115,6 +116,7 @@ func (l *loop) forget(c *conn) {
 	l.talkers.forget(c)
 	l.ceaseOpening(c)
 	l.leavePlace(c)
+	l.leaveAudience(c)
 	c.state = stateClosed
 	c.part = nil
 	l.wheel.disarm(c)

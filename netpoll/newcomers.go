@@ -71,8 +71,8 @@ func (l *loop) crowdOut() bool {
 	return true
 }
 
-// ceaseOpening is called for a connection that is about to leave stateOpening or
-// stateChecking, if it is in one of them.
+// ceaseOpening is called for a connection that is about to leave stateOpening,
+// stateChecking or stateAwaiting, if it is in one of them.
 func (l *loop) ceaseOpening(c *conn) {
 	switch c.state {
 	case stateOpening:
@@ -80,5 +80,9 @@ func (l *loop) ceaseOpening(c *conn) {
 	case stateChecking:
 		l.stats.checking.Add(-1)
 		c.part.check.gone.Store(true)
+	case stateAwaiting:
+		if c.part.awaits.counted {
+			l.stats.awaiting.Add(-1)
+		}
 	}
 }

@@ -124,6 +124,19 @@ func (l *loop) identified(c *conn, req request, refusal *wsproto.Refusal, more [
 	case l.server.draining.Load() && !req.Probe:
 		l.reject(c, req, wsproto.RefuseDraining(l.server.retryAfter()))
 	default:
+		l.letIn(c, req, more)
+	}
+}
+
+// letIn admits a connection, at once or when its user's notifications are heard.
+func (l *loop) letIn(c *conn, req request, more []byte) {
+	c.probe = req.Probe // before others can find the connection
+	switch {
+	case !l.takePlace(c, &req):
+		l.reject(c, req, wsproto.RefuseAddressFull(l.server.retryAfter()))
+	case l.server.cfg.Audience != nil:
+		l.await(c, req, more)
+	default:
 		l.admit(c, req, more)
 	}
 }
@@ -132,11 +145,6 @@ func (l *loop) identified(c *conn, req request, refusal *wsproto.Refusal, more [
 // the client's own onopen causes must find it, and since deliveries are items of
 // the loop's queue they can't overtake the 101.
 func (l *loop) admit(c *conn, req request, more []byte) {
-	c.probe = req.Probe // before others can find the connection
-	if !l.takePlace(c, &req) {
-		l.reject(c, req, wsproto.RefuseAddressFull(l.server.retryAfter()))
-		return
-	}
 	total, ofUser, err := l.server.cfg.Hub.Admit(c, req.User)
 	switch {
 	case errors.Is(err, hub.ErrFull):

@@ -32,7 +32,9 @@ func (l *loop) received(c *conn, b []byte) {
 	case stateOpening:
 		l.readHead(c, b)
 	case stateChecking:
-		l.keepEarly(c, b)
+		l.keepEarly(c, &c.part.check.asked, b)
+	case stateAwaiting:
+		l.keepEarly(c, c.part.awaits, b)
 	case stateOpen:
 		l.readFrames(c, b)
 	case stateClosing, stateLingering:

@@ -92,6 +92,8 @@ func (l *loop) endAll(all bool, bye Farewell) {
 			l.hurry(c, bye.Reason)
 		case c.state == stateChecking && all:
 			l.drop(c, bye.Reason)
+		case c.state == stateAwaiting:
+			l.refuseAwaiting(c) // there is nothing to wait for: the feed has stopped
 		}
 	})
 }
@@ -132,10 +134,10 @@ func (s *Server) waitServed(ctx context.Context) {
 	}
 }
 
-// serving counts sockets in the middle of a request, of its check or of their ending.
+// serving counts sockets in the middle of a request, of its check, of waiting for the feed, or of their ending.
 func (s *Server) serving() (n int64) {
 	for _, l := range s.loops {
-		n += l.stats.ending.Load() + l.stats.heads.Load() + l.stats.checking.Load()
+		n += l.stats.ending.Load() + l.stats.heads.Load() + l.stats.checking.Load() + l.stats.awaiting.Load()
 	}
 	return n
 }

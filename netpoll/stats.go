@@ -29,6 +29,8 @@ type loopStats struct {
 	stalled     atomic.Int64  // connections that the kernel takes nothing for
 	opening     atomic.Int64  // connections that have not completed their request head
 	checking    atomic.Int64  // connections whose token a worker has
+	awaiting    atomic.Int64  // connections that wait until their user is heard
+	heardLate   atomic.Uint64 // connections that did so for too long
 	heads       atomic.Int64  // connections with a part of their request head
 	ending      atomic.Int64  // connections that have, or wait for, their last words
 	lingering   atomic.Int64  // of these: only waiting for the client to close
@@ -68,7 +70,7 @@ type Stats struct {
 	// Delays are of the notifications in Sent, from when the feed has read them until
 	// the kernel has taken their last byte. Handshakes are of the connections in
 	// Opened, from accept until the 101, to the millisecond: what the client took to
-	// ask is in them, and what waited for the loop.
+	// ask is in them, and what waited for the loop and for the feed.
 	Delays, Handshakes Histogram
 
 	Busy        []time.Duration // that each loop was not asleep
@@ -79,6 +81,9 @@ type Stats struct {
 	Lingering   int
 	Checking    int    // handshakes whose token is checked, or waits to be, off the loops
 	LingerCut   uint64 // closed without waiting for the client, because too many lingered
+
+	AwaitingFeed int    // handshakes that wait until their user's notifications are heard, see Config.Audience
+	HeardLate    uint64 // handshakes that went on without that: their clients may have missed something
 
 	BytesIn, BytesOut, Writes uint64
 	Pings, ClientMessages     uint64
@@ -162,6 +167,8 @@ func (l *loop) addTo(sum *Stats) {
 	sum.Stalled += int(st.stalled.Load())
 	sum.Lingering += int(st.lingering.Load())
 	sum.Checking += int(st.checking.Load())
+	sum.AwaitingFeed += int(st.awaiting.Load())
+	sum.HeardLate += st.heardLate.Load()
 	sum.LingerCut += st.lingerCut.Load()
 	sum.BytesIn += st.bytesIn.Load()
 	sum.BytesOut += st.bytesOut.Load()

@@ -72,6 +72,9 @@ func (l *loop) due(c *conn, now time.Duration) {
 	case c.state == stateChecking:
 		l.checkTooLate(c)
 		return
+	case c.state == stateAwaiting:
+		l.awaited(c, false)
+		return
 	case c.state == stateClosing || c.state == stateLingering:
 		l.dueEnding(c, now)
 		return

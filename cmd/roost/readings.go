@@ -81,6 +81,8 @@ func (s *service) stats() httpapi.Stats {
 		RedisReconnects: redis.Reconnects,
 
 		TokenChecks:   sockets.Checking,
+		AwaitingFeed:  sockets.AwaitingFeed,
+		HeardLate:     sockets.HeardLate,
 		JWKSKeys:      s.jwksStatus().Keys,
 		JWKSRefreshes: s.jwksRefreshes(),
 		ConfigReloads: map[string]uint64{"ok": s.reloads.ok.Load(), "failed": s.reloads.failed.Load()},

@@ -1,0 +1,71 @@
+package netpoll
+
+import (
+	"bytes"
+
+	"roost/wsproto"
+)
+
+// A handshake whose user's notifications are not heard yet waits for that, because the client's own onopen may cause
+// one: subscribed first, registered second, answered third. Only then the connection is in the hub, and since that
+// and the 101 are one turn, deliveries can't overtake it.
+
+// await joins the audience, and admits the connection when its user is heard. That may be at once.
+func (l *loop) await(c *conn, req request, more []byte) {
+	if !c.probe && l.server.cfg.Hub.Full() {
+		// The hub would say so in the end; but nobody need subscribe to hear that.
+		l.reject(c, req, wsproto.RefuseFull(l.server.retryAfter()))
+		return
+	}
+	w := &asked{req: req}
+	l.ceaseOpening(c)
+	c.state, c.part = stateAwaiting, &part{awaits: w}
+	l.newcomers.trim()
+	switch {
+	case l.server.cfg.Audience.Join(req.User, c):
+		l.admit(c, req, more)
+		return
+	case len(more) > maxEarly:
+		l.reject(c, req, wsproto.RefuseEarly())
+		return
+	}
+	w.req.Detach() // the loop's buffers are somebody else's from the next turn on
+	w.early = bytes.Clone(more)
+	w.counted = true
+	l.stats.awaiting.Add(1)
+	// A tick less, because at takes the next one. The timer stands at the handshake deadline.
+	latest := l.server.now() + l.server.cfg.AudienceWait - l.server.tickLength
+	l.at(c, min(latest, l.server.moment(c.timer.at)))
+}
+
+// Heard implements Waiter. A connection waits once in its life, so whatever comes too late, or again, finds it in
+// another state.
+func (c *conn) Heard() {
+	l := c.loop
+	l.do(func() {
+		if c.state == stateAwaiting {
+			defer l.guard(c)
+			l.awaited(c, true)
+		}
+	})
+}
+
+// awaited goes on with a handshake that has waited, whether its user is heard by now or not: better a client that may
+// miss what comes within its first moments than one that is not let in.
+func (l *loop) awaited(c *conn, heard bool) {
+	switch {
+	case c.probe:
+	case l.server.draining.Load():
+		l.refuseAwaiting(c)
+		return
+	case !heard:
+		l.stats.heardLate.Add(1)
+	}
+	w := c.part.awaits
+	l.admit(c, w.req, w.early)
+}
+
+// refuseAwaiting ends a handshake that waits, because the server ends.
+func (l *loop) refuseAwaiting(c *conn) {
+	l.reject(c, c.part.awaits.req, wsproto.RefuseDraining(l.server.retryAfter()))
+}
