@@ -113,7 +113,7 @@ type Hub struct {
 	broadcastsEnded chan struct{} // closed when RunBroadcasts returns
 	broadcastsCut   atomic.Bool   // what is not handed over yet is to be left out; any goroutine
 
-	changed     chan struct{} // holds one token while marks wait to be taken
+	changed chan struct{} // holds one token while marks wait to be taken
 }
 
 // New returns an empty hub.

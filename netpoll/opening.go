@@ -137,7 +137,7 @@ func (l *loop) admit(c *conn, req request, more []byte) {
 		l.reject(c, req, wsproto.RefuseAddressFull(l.server.retryAfter()))
 		return
 	}
-	total, ofUser, err := l.server.cfg.Hub.Admit(c, req.User)
+	total, ofUser, err := l.server.cfg.Hub.Admit(c, req.User, req.Groups...)
 	switch {
 	case errors.Is(err, hub.ErrFull):
 		l.reject(c, req, wsproto.RefuseFull(l.server.retryAfter()))

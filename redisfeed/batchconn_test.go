@@ -120,6 +120,10 @@ type flushCounter struct {
 func (c *flushCounter) Deliver(string, string) { c.waiting++ }
 func (c *flushCounter) Control(string, string) {}
 
+func (c *flushCounter) Broadcast(string) {}
+
+func (c *flushCounter) DeliverGroup(string, string) {}
+
 func (c *flushCounter) Flush() {
 	select {
 	case c.flushed <- c.waiting:

@@ -38,8 +38,8 @@ func explain(err error) error {
 	case redis.IsAuthError(err):
 		return fmt.Errorf("%w: wrong user name or password (REDIS_USERNAME, REDIS_PASSWORD): %w", ErrAuth, err)
 	case redis.IsPermissionError(err):
-		return fmt.Errorf("%w: the user lacks a permission, of +psubscribe +subscribe +publish &%s* &%s* &%s*: %w",
-			ErrAuth, ChannelPrefix, ControlPrefix, heartbeatPrefix, err)
+		return fmt.Errorf("%w: the user lacks a permission, of +psubscribe +subscribe +publish &%s* &%s* &%s &%s* &%s*: %w",
+			ErrAuth, ChannelPrefix, ControlPrefix, AllChannel, GroupPrefix, heartbeatPrefix, err)
 	}
 	return err
 }

@@ -8,10 +8,15 @@ import (
 	"time"
 )
 
-// Sink takes the notifications and the commands. Deliver and Control are called by one goroutine, in the order in which
+// Sink takes the notifications and the commands. Its methods are called by one goroutine, in the order in which
 // Redis sent them; while one blocks, nothing is read from Redis, and Run cannot end. The strings are the sink's to keep.
 type Sink interface {
 	Deliver(user, payload string)
+
+	// Broadcast is handed what was published for everyone, and DeliverGroup what was for a group. Both may leave the
+	// work to somebody else.
+	Broadcast(payload string)
+	DeliverGroup(group, payload string)
 
 	// Control is handed what was published on user's control channel.
 	Control(user, payload string)

@@ -16,6 +16,7 @@ import (
 const (
 	pattern        = ChannelPrefix + "*"
 	controlPattern = ControlPrefix + "*"
+	groupPattern   = GroupPrefix + "*"
 )
 
 // readBuffer is what one read from Redis may bring: some three hundred notifications.
@@ -34,7 +35,7 @@ type link struct {
 	dialed bool
 	inSink bool // the sink's Flush runs, which go-redis calls by reading
 
-	channelOK, patternOK, controlOK bool // confirmed by Redis, each by itself
+	channelOK, allOK, patternOK, controlOK, groupOK bool // confirmed by Redis, each by itself
 }
 
 // newLink prepares a link that ends with ctx. Nothing is sent before subscribe. flush is called on the reader's goroutine
@@ -76,10 +77,10 @@ func (l *link) dialOnce(_ context.Context, network, addr string) (net.Conn, erro
 // subscribe connects and asks for all subscriptions. The confirmations come through receive.
 func (l *link) subscribe(heartbeat string) error {
 	err := l.guard(func() error {
-		if err := l.pubsub.Subscribe(l.ctx, heartbeat); err != nil {
+		if err := l.pubsub.Subscribe(l.ctx, heartbeat, AllChannel); err != nil {
 			return err
 		}
-		return l.pubsub.PSubscribe(l.ctx, pattern, controlPattern)
+		return l.pubsub.PSubscribe(l.ctx, pattern, controlPattern, groupPattern)
 	})
 	// A Redis that is full says so and closes. go-redis takes no notice of an error in answer to its HELLO, and goes on
 	// writing.
@@ -122,12 +123,16 @@ func (l *link) guard(call func() error) (err error) {
 // confirm notes Redis's confirmation of a subscription. It is an error that Redis ended one.
 func (l *link) confirm(s *redis.Subscription) error {
 	switch {
+	case s.Kind == "subscribe" && s.Channel == AllChannel:
+		l.allOK = true
 	case s.Kind == "subscribe":
 		l.channelOK = true
 	case s.Kind == "psubscribe" && s.Channel == pattern:
 		l.patternOK = true
 	case s.Kind == "psubscribe" && s.Channel == controlPattern:
 		l.controlOK = true
+	case s.Kind == "psubscribe" && s.Channel == groupPattern:
+		l.groupOK = true
 	default:
 		return fmt.Errorf("%w: %s %q", errUnwanted, s.Kind, s.Channel)
 	}
@@ -138,7 +143,9 @@ func (l *link) confirm(s *redis.Subscription) error {
 }
 
 // confirmed says whether all subscriptions are.
-func (l *link) confirmed() bool { return l.channelOK && l.patternOK && l.controlOK }
+func (l *link) confirmed() bool {
+	return l.channelOK && l.allOK && l.patternOK && l.controlOK && l.groupOK
+}
 
 // close ends the link. It leaves the PubSub alone, whose lock is still held after some of its panics; it owns nothing
 // but the socket.

@@ -53,6 +53,10 @@ func (*collector) Flush() {}
 // Control notes a command among the notifications, which shows the order.
 func (c *collector) Control(user, payload string) { c.Deliver(ControlPrefix+user, payload) }
 
+// Broadcast and DeliverGroup note theirs in the same way.
+func (c *collector) Broadcast(payload string)           { c.Deliver(AllChannel, payload) }
+func (c *collector) DeliverGroup(group, payload string) { c.Deliver(GroupPrefix+group, payload) }
+
 func (c *collector) all() []notification {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,6 +78,8 @@ type sinkFunc func(user, payload string)
 func (f sinkFunc) Deliver(user, payload string) { f(user, payload) }
 func (sinkFunc) Flush()                         {}
 func (sinkFunc) Control(_, _ string)            {}
+func (sinkFunc) Broadcast(string)               {}
+func (sinkFunc) DeliverGroup(_, _ string)       {}
 
 // quick is a Config with short waits. The timeout has twenty heartbeats in it, so that a machine that stands still for a
 // second fails no test.

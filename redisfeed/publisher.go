@@ -16,6 +16,12 @@ const ChannelPrefix = "user_noti:"
 // ControlPrefix and the user make the name of the channel on which commands about the user's connections are published.
 const ControlPrefix = "user_ctl:"
 
+// AllChannel is the channel on which notifications for everyone are published.
+const AllChannel = "user_noti_all"
+
+// GroupPrefix and a group's name make the name of the channel on which notifications for the group are published.
+const GroupPrefix = "group_noti:"
+
 // Publisher publishes notifications on a pool of ordinary connections. Any goroutine may use it.
 //
 // With Sentinel it asks where the master is before it publishes for the first time, and again after it has failed. That
@@ -110,6 +116,16 @@ func (p *Publisher) Publish(ctx context.Context, user, payload string) (receiver
 // PublishControl publishes a command about a user's connections, as Publish does a notification.
 func (p *Publisher) PublishControl(ctx context.Context, user, command string) (receivers int64, err error) {
 	return p.publish(ctx, ControlPrefix+user, command)
+}
+
+// PublishAll publishes a payload for every connection of every instance, as Publish does for a user.
+func (p *Publisher) PublishAll(ctx context.Context, payload string) (receivers int64, err error) {
+	return p.publish(ctx, AllChannel, payload)
+}
+
+// PublishGroup publishes a payload for the members of a group, as Publish does for a user.
+func (p *Publisher) PublishGroup(ctx context.Context, group, payload string) (receivers int64, err error) {
+	return p.publish(ctx, GroupPrefix+group, payload)
 }
 
 func (p *Publisher) publish(ctx context.Context, channel, payload string) (int64, error) {

@@ -72,14 +72,19 @@ func (f *Feed) message(m *redis.Message) {
 		}
 		return
 	}
-	// The patterns let nothing else through; the first colon is the prefix's last byte.
+	// The subscriptions let nothing else through; the first colon is the prefix's last byte.
 	if user, ok := strings.CutPrefix(m.Channel, ControlPrefix); ok {
 		f.sink.Control(user, m.Payload)
 		return
 	}
-	user := strings.TrimPrefix(m.Channel, ChannelPrefix)
 	f.monitor.message(now)
-	f.sink.Deliver(user, m.Payload)
+	if m.Channel == AllChannel {
+		f.sink.Broadcast(m.Payload)
+	} else if group, ok := strings.CutPrefix(m.Channel, GroupPrefix); ok {
+		f.sink.DeliverGroup(group, m.Payload)
+	} else {
+		f.sink.Deliver(strings.TrimPrefix(m.Channel, ChannelPrefix), m.Payload)
+	}
 }
 
 // confirmation counts Redis's answers to our subscriptions.
