@@ -55,7 +55,8 @@ func (q *broadcastQueue) next() (b broadcast, ok bool) {
 			return broadcast{}, false
 		}
 	}
-	b, q.items = q.items[0], slices.Delete(q.items, 0, 1)
+	b = q.items[0]
+	q.items = slices.Delete(q.items, 0, 1)
 	q.atWork = true
 	q.change.Broadcast()
 	return b, true

@@ -6,7 +6,7 @@ import (
 )
 
 // spreadChunk is how many connections are handed a broadcast before those who have something else to do get their time.
-const spreadChunk = 256
+const spreadChunk = 128
 
 // spreader hands broadcasts over. It belongs to the goroutine of RunBroadcasts.
 type spreader struct {
@@ -24,7 +24,7 @@ type spreader struct {
 // is held meanwhile: connections that come and go are in nobody's way, one that comes while a broadcast is under way may
 // get it, and one that leaves gets it no more.
 //
-// After each 256 deliveries, and when nothing waits any more, settle is called. It has to send them on their way, as the
+// After each 128 deliveries, and when nothing waits any more, settle is called. It has to send them on their way, as the
 // feed's Flush does, and should return when the loops have had time for that and for their other work: what is delivered
 // by others meanwhile is held up by so many at most. It is called without locks, by this goroutine, which is the only one
 // to call RunBroadcasts.
