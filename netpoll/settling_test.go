@@ -78,6 +78,24 @@ func TestSettleIsHeldUpByALoop(t *testing.T) {
 	}
 }
 
+// TestSettleDuringShutdown: loops that end do nothing of what they are asked any more.
+func TestSettleDuringShutdown(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.readers(2)
+	conns := r.handles()
+	release := conns[0].loop.hold()
+	defer release()
+	conns[0].Deliver(&hub.Notification{Frame: []byte("\x81\x03abc")})
+	settled, shut := make(chan struct{}), make(chan struct{})
+	go func() { r.server.Settle(t.Context()); close(settled) }()
+	go func() { _ = r.server.Shutdown(t.Context(), GoingAway()); close(shut) }()
+	<-settled // although the loop has done nothing
+	release()
+	<-shut
+	r.balanced()
+}
+
 // TestSettleAfterShutdown: loops that have ended are not waited for.
 func TestSettleAfterShutdown(t *testing.T) {
 	t.Parallel()
