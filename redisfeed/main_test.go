@@ -54,7 +54,7 @@ func (*collector) Flush() {}
 func (c *collector) Control(user, payload string) { c.Deliver(ControlPrefix+user, payload) }
 
 // Broadcast and DeliverGroup note theirs in the same way.
-func (c *collector) Broadcast(payload string)           { c.Deliver(AllChannel, payload) }
+func (c *collector) Broadcast(payload string)           { c.Deliver("everyone", payload) }
 func (c *collector) DeliverGroup(group, payload string) { c.Deliver(GroupPrefix+group, payload) }
 
 func (c *collector) all() []notification {

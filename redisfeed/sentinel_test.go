@@ -123,8 +123,8 @@ func TestFailoverOnDemand(t *testing.T) {
 	cfg := watching(tr)
 	cfg.TLS = &tls.Config{RootCAs: ours.Roots(), Certificates: pair(t, ours.Issue("roost"))}
 	for _, s := range []*redistest.Server{tr.Master, tr.Replica} {
-		setUser(t, s.Client(), "roost", "on", ">pw", "resetchannels", "&user_noti:*", "&user_ctl:*", "&roost:heartbeat:*",
-			"-@all", "+psubscribe", "+subscribe", "+publish")
+		setUser(t, s.Client(), "roost", "on", ">pw", "resetchannels", "&user_noti:*", "&user_ctl:*", "&user_noti_all",
+			"&group_noti:*", "&roost:heartbeat:*", "-@all", "+psubscribe", "+subscribe", "+publish")
 	}
 	for _, s := range tr.Sentinels {
 		setUser(t, s.Client(), "watcher", "on", ">pw2", "-@all", "+sentinel|master", "+sentinel|get-master-addr-by-name")
