@@ -21,12 +21,19 @@ type Stats struct {
 	ConnectionsLimit    int               // that may be open at once
 	HandshakeTimes      Histogram         // of ConnectionsAccepted: from accept to the 101
 
-	NotificationsReceived uint64            // from Redis, whatever became of them
+	NotificationsReceived uint64            // from Redis, for a user, whatever became of them
 	NotificationsOffline  uint64            // for a user without a connection here
 	NotificationsInvalid  map[string]uint64 // by what was wrong with the payload
 
 	Commands        uint64 // from Redis, about users' connections: done
 	CommandsInvalid uint64 // skipped for their content
+
+	Broadcasts         uint64        // from Redis, for everyone
+	GroupNotifications uint64        // from Redis, for a group
+	GroupsOffline      uint64        // of these: nobody here is in the group
+	BroadcastsWaiting  int           // of both: not handed to all connections yet
+	BroadcastsCut      uint64        // of both: not handed to all connections, because the server stopped
+	BroadcastTime      time.Duration // that those of both took which are done, together
 
 	DeliveriesAccepted uint64            // a notification for one connection
 	DeliveriesSent     uint64            // the kernel took the last byte
@@ -103,7 +110,7 @@ func table() []metric {
 			help:      "Time from accept to the 101, for connections that were admitted: waiting for the client's request, for the loop and for the feed, and the answer. To the millisecond.",
 			histogram: func(s *Stats) *Histogram { return &s.HandshakeTimes }},
 
-		{name: "roost_notifications_received_total", kind: counter, help: "Notifications that Redis carried here.",
+		{name: "roost_notifications_received_total", kind: counter, help: "Notifications for a user that Redis carried here.",
 			value: func(s *Stats) float64 { return float64(s.NotificationsReceived) }},
 		{name: "roost_notifications_offline_total", kind: counter, help: "Notifications for users without a connection here.",
 			value: func(s *Stats) float64 { return float64(s.NotificationsOffline) }},
@@ -115,6 +122,20 @@ func table() []metric {
 		{name: "roost_commands_invalid_total", kind: counter, help: "Commands skipped for their content.",
 			value: func(s *Stats) float64 { return float64(s.CommandsInvalid) }},
 
+		{name: "roost_broadcasts_total", kind: counter, help: "Notifications for everyone that Redis carried here.",
+			value: func(s *Stats) float64 { return float64(s.Broadcasts) }},
+		{name: "roost_group_notifications_total", kind: counter, help: "Notifications for groups that Redis carried here.",
+			value: func(s *Stats) float64 { return float64(s.GroupNotifications) }},
+		{name: "roost_group_notifications_offline_total", kind: counter, help: "Notifications for groups that nobody here is in.",
+			value: func(s *Stats) float64 { return float64(s.GroupsOffline) }},
+		{name: "roost_broadcasts_waiting", kind: gauge, help: "Notifications for everyone or a group that are not handed to all their connections yet. 64 wait, and then the feed does.",
+			value: func(s *Stats) float64 { return float64(s.BroadcastsWaiting) }},
+		{name: "roost_broadcasts_cut_total", kind: counter, help: "Notifications for everyone or a group that some connections did not get, because the server stopped.",
+			value: func(s *Stats) float64 { return float64(s.BroadcastsCut) }},
+		{name: "roost_broadcast_seconds_total", kind: counter,
+			help:  "Time that notifications for everyone or a group took, from Redis until their last connection had been handed them.",
+			value: func(s *Stats) float64 { return s.BroadcastTime.Seconds() }},
+
 		{name: "roost_deliveries_accepted_total", kind: counter, help: "Notifications accepted for a connection, once for each.",
 			value: func(s *Stats) float64 { return float64(s.DeliveriesAccepted) }},
 		{name: "roost_deliveries_sent_total", kind: counter, help: "Deliveries whose last byte the kernel took.",
@@ -124,7 +145,7 @@ func table() []metric {
 		{name: "roost_deliveries_waiting", kind: gauge, help: "Deliveries neither sent nor given up yet.",
 			value: func(s *Stats) float64 { return float64(s.DeliveriesWaiting) }},
 		{name: "roost_delivery_duration_seconds",
-			help:      "Time from when the read from Redis that brought a notification returned, to when the kernel had taken its last byte for a connection. Only of those that were sent.",
+			help:      "Time from when the read from Redis that brought a notification returned, to when the kernel had taken its last byte for a connection. Only of those that were sent. One for everyone or a group counts from when its turn came at the connection.",
 			histogram: func(s *Stats) *Histogram { return &s.DeliveryTimes }},
 
 		{name: "roost_received_bytes_total", kind: counter, help: "Bytes read from clients.",

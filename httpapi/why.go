@@ -46,8 +46,9 @@ type WhyNotification struct {
 	At          time.Time      `json:"at"`
 	Type        string         `json:"type,omitempty"`
 	Bytes       int            `json:"bytes"`
-	Outcome     string         `json:"outcome"`     // the worst of all connections; set by the side server
-	Connections int            `json:"connections"` // that it went to
+	Via         string         `json:"via,omitempty"` // "everyone", or "group " and its name; "": it was for this user
+	Outcome     string         `json:"outcome"`       // the worst of all connections; set by the side server
+	Connections int            `json:"connections"`   // that it went to
 	Sent        int            `json:"sent"`
 	Queued      int            `json:"queued"`
 	Failed      map[string]int `json:"failed,omitempty"`  // by reason

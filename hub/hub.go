@@ -25,8 +25,8 @@ type Conn interface {
 	HubLink() *Link
 
 	// Deliver puts a notification on the queue of the connection's loop. It is
-	// called without locks, from the goroutine that called Hub.Deliver, and may
-	// wait for room in that queue. The connection may be closed by then: it
+	// called without locks, from the goroutine that called Hub.Deliver or
+	// Hub.RunBroadcasts, and may wait for room in that queue. The connection may be closed by then: it
 	// counts what it can't send.
 	Deliver(n *Notification)
 
@@ -43,13 +43,13 @@ type Conn interface {
 	Disconnect(code wsproto.CloseCode, reason string)
 }
 
-// Notification is one message on its way to the connections of a user. It is
+// Notification is one message on its way to the connections of a user, or to some of those of a broadcast. It is
 // built once and shared by all of them; nobody changes it afterwards.
 type Notification struct {
 	// Frame is a complete WebSocket text frame that carries the envelope.
 	Frame []byte
 
-	// Arrived is when it came from Redis, by Hub.Clock.
+	// Arrived is when it came from Redis, by Hub.Clock; of a broadcast, when its turn came at these connections.
 	Arrived time.Duration
 
 	// Trace is told what becomes of it, once for each connection. It may be nil.
@@ -98,6 +98,7 @@ type Hub struct {
 	started time.Time              // static: what Clock counts from
 	arrived atomic.Int64           // by Clock, when the batch came that is delivered now; 0: not known
 	shards  [shardCount]shard
+	groups  groupRegistry
 
 	connections atomic.Int64
 	users       atomic.Int64
@@ -107,7 +108,12 @@ type Hub struct {
 	stamper     stamper
 	spareBatch  spareBatch
 	watches     watches
-	changed     chan struct{} // holds one token while marks wait to be taken
+
+	broadcasts      broadcastQueue
+	broadcastsEnded chan struct{} // closed when RunBroadcasts returns
+	broadcastsCut   atomic.Bool   // what is not handed over yet is to be left out; any goroutine
+
+	changed chan struct{} // holds one token while marks wait to be taken
 }
 
 // New returns an empty hub.
@@ -118,11 +124,15 @@ func New(cfg Config) *Hub {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), changed: make(chan struct{}, 1), started: time.Now()}
+	h := &Hub{cfg: cfg, seed: maphash.MakeSeed(), changed: make(chan struct{}, 1), started: time.Now(),
+		broadcastsEnded: make(chan struct{})}
 	h.invalidLog = newInvalidLog(cfg.Logger)
 	h.commandLog = newInvalidLog(cfg.Logger)
 	h.SetLimits(cfg.Limits)
+	h.groups.seed = h.seed
+	h.broadcasts.init()
 	for i := range h.shards {
+		h.shards[i].groups = &h.groups
 		if cfg.TrackPresence {
 			h.shards[i].dirty = make(map[string]struct{})
 		}
@@ -134,11 +144,12 @@ func New(cfg Config) *Hub {
 // ErrUserFull. The checks and the entry are one step: of two connections that
 // want the last place, one gets it. On success it returns how many connections there are now, in all and
 // of this user. The caller admits a connection once, on its own loop, and hands
-// a string that it does not change afterwards.
-func (h *Hub) Admit(c Conn, user string) (total, ofUser int, err error) {
+// a string that it does not change afterwards. From then on, until it is taken out again, the connection is in
+// groups, none of which may be named twice.
+func (h *Hub) Admit(c Conn, user string, groups ...string) (total, ofUser int, err error) {
 	hash, limits := h.hash(user), h.limits.Load()
 	if IsProbe(user) {
-		_ = h.shard(hash).add(c, user, hash, limits)
+		_ = h.shard(hash).add(c, user, hash, limits, nil)
 		return h.Connections(), 1, nil
 	}
 	total = int(h.connections.Add(1))
@@ -146,7 +157,7 @@ func (h *Hub) Admit(c Conn, user string) (total, ofUser int, err error) {
 		h.connections.Add(-1)
 		return 0, 0, ErrFull
 	}
-	in := h.shard(hash).add(c, user, hash, limits)
+	in := h.shard(hash).add(c, user, hash, limits, groups)
 	switch {
 	case in.refused:
 		h.connections.Add(-1)

@@ -22,12 +22,17 @@ func newInvalidLog(logger *slog.Logger) *invalidLog {
 
 // warn never shows the payload itself: it belongs to the user.
 func (l *invalidLog) warn(user string, problem Invalid, size int) {
+	l.warnFor(slog.String("user_id", user), problem, size)
+}
+
+// warnFor is warn for a notification that is not for one user.
+func (l *invalidLog) warnFor(whom slog.Attr, problem Invalid, size int) {
 	if !l.limit.Allow() {
 		l.leftOut.Add(1)
 		return
 	}
 	l.logger.Warn("notification skipped", "reason", problem.String(), "expected", `{"type":string,"payload":any}`,
-		"user_id", user, "bytes", size, "similar_lines_left_out", l.leftOut.Swap(0))
+		whom, "bytes", size, "similar_lines_left_out", l.leftOut.Swap(0))
 }
 
 // warnCommand doesn't show the payload either: it may be a notification that went to the wrong channel.

@@ -27,6 +27,9 @@ type shard struct {
 	users table               // guarded by mu
 	spare *crowd              // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
 	dirty map[string]struct{} // guarded by mu; nil when presence is not tracked
+
+	groups  *groupRegistry               // static
+	grouped leanMap[*Link, []membership] // guarded by mu: the connections that are in groups
 }
 
 // admission is what add did.
@@ -39,13 +42,14 @@ type admission struct {
 }
 
 // add registers a connection.
-func (s *shard) add(c Conn, user string, hash uint32, limits *Limits) admission {
+func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, groups []string) admission {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slot, found := s.users.find(hash, user)
 	if !found {
 		*c.HubLink() = Link{user: user, hash: hash, seat: 1}
 		s.users.insert(c)
+		s.joinGroups(c, groups)
 		return admission{ofUser: 1, first: true, marked: s.mark(user)}
 	}
 	full := limits.MaxPerUser > 0 && s.countAt(slot) >= limits.MaxPerUser
@@ -55,10 +59,12 @@ func (s *shard) add(c Conn, user string, hash uint32, limits *Limits) admission 
 	crowd := s.crowdAt(slot)
 	*c.HubLink() = Link{user: crowd.HubLink().user, hash: hash}
 	crowd.join(c)
+	s.joinGroups(c, groups)
 	in := admission{}
 	if full {
 		in.replaced = crowd.conns[0]
 		crowd.leave(in.replaced.HubLink(), limits.ReplaceOldest)
+		s.leaveGroups(in.replaced.HubLink())
 	}
 	in.ofUser = len(crowd.conns)
 	if in.ofUser == 1 {
@@ -79,6 +85,7 @@ func (s *shard) remove(link *Link, ordered bool) (ofUser int, marked, was bool) 
 		}
 		return ofUser, false, false
 	}
+	s.leaveGroups(link)
 	crowd, ok := s.users.slots[slot].(*crowd)
 	if !ok {
 		link.seat = 0
@@ -106,6 +113,21 @@ func (s *shard) collect(user string, hash uint32, spare *spareBatch) (only Conn,
 		return nil, spare.fill(crowd.conns)
 	}
 	return s.users.slots[slot].(Conn), nil
+}
+
+// collectAll appends all connections of the shard to dst.
+func (s *shard) collectAll(dst []Conn) []Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.users.slots {
+		switch e := e.(type) {
+		case *crowd:
+			dst = append(dst, e.conns...)
+		case Conn:
+			dst = append(dst, e)
+		}
+	}
+	return dst
 }
 
 func (s *shard) count(user string, hash uint32) int {

@@ -1,6 +1,9 @@
 package hub
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Invalid says why a notification could not be used.
 type Invalid uint8
@@ -36,6 +39,11 @@ type counters struct {
 	invalid  [invalidCount]atomic.Uint64
 
 	commands, commandsInvalid atomic.Uint64
+
+	broadcasts, toGroups, groupsOffline atomic.Uint64
+
+	broadcastTime atomic.Int64  // nanoseconds; written by RunBroadcasts, as the next
+	broadcastsCut atomic.Uint64 // and by the feed's goroutine
 }
 
 // Stats is what the hub has counted since it was made. The numbers are read one
@@ -45,12 +53,21 @@ type Stats struct {
 	Users       int    // with at least one connection now
 	Received    uint64 // notifications handed to Deliver
 	Offline     uint64 // of these: the user was not here
-	// Invalid is how many of these could not be used, by reason. Only those for
-	// users who are here are looked at.
+	// Invalid is how many of these, of Broadcasts and of GroupNotifications could not be used, by reason. Only those for
+	// users and groups who are here are looked at.
 	Invalid map[string]uint64
 
 	Commands        uint64 // done by Control, also where the user was not here
 	CommandsInvalid uint64 // that Control could not use
+
+	Broadcasts         uint64 // handed to Broadcast
+	GroupNotifications uint64 // handed to DeliverGroup
+	GroupsOffline      uint64 // of these: nobody here was in the group
+	BroadcastsWaiting  int    // of both: not handed to all their connections yet, the one under way included
+	BroadcastsCut      uint64 // of both: not handed to all of them, because EndBroadcasts had no more time
+	// BroadcastTime is how long those of both that are done took, from being taken until the last connection had been
+	// handed it.
+	BroadcastTime time.Duration
 }
 
 // Stats returns the hub's numbers. Any goroutine.
@@ -62,7 +79,15 @@ func (h *Hub) Stats() Stats {
 		Offline:         h.stats.offline.Load(),
 		Commands:        h.stats.commands.Load(),
 		CommandsInvalid: h.stats.commandsInvalid.Load(),
-		Invalid:         make(map[string]uint64, invalidCount-1),
+
+		Broadcasts:         h.stats.broadcasts.Load(),
+		GroupNotifications: h.stats.toGroups.Load(),
+		GroupsOffline:      h.stats.groupsOffline.Load(),
+		BroadcastsWaiting:  h.broadcasts.waiting(),
+		BroadcastsCut:      h.stats.broadcastsCut.Load(),
+		BroadcastTime:      time.Duration(h.stats.broadcastTime.Load()),
+
+		Invalid: make(map[string]uint64, invalidCount-1),
 	}
 	for i := InvalidUTF8; i < invalidCount; i++ {
 		s.Invalid[i.String()] = h.stats.invalid[i].Load()

@@ -23,6 +23,7 @@ type Traced struct {
 	At    time.Time // when it came from Redis
 	Type  string    // cut off where it is long; "" where it was not looked at
 	Bytes int       // as it was published
+	Via   string    // "" for one that is the user's own, else what it was for: "everyone", or "group " and its name
 
 	Problem     string         // why it went to nobody: "offline", or what is wrong with it; "": it did
 	Connections int            // that it went to
@@ -92,6 +93,17 @@ func (t *Trace) goes(kind string, connections int) {
 	defer t.mu.Unlock()
 	t.seen.Type = text
 	t.seen.Connections = connections
+}
+
+// goesVia notes that it is a broadcast that goes to one more connection.
+func (t *Trace) goesVia(via string) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen.Via = via
+	t.seen.Connections++
 }
 
 func (t *Trace) read() Traced {

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -118,6 +120,17 @@ func (s *watches) endOldest() {
 		}
 	}
 	delete(s.byUser, oldest)
+}
+
+// users appends the users that are watched to dst.
+func (s *watches) users(dst []string, now time.Time) []string {
+	if !s.active.Load() {
+		return dst
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expire(now)
+	return slices.AppendSeq(dst, maps.Keys(s.byUser))
 }
 
 // of returns the watch of a user, nil for none.

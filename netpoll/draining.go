@@ -8,6 +8,8 @@ package netpoll
 // turn and writes them itself, which saves a switch to another thread for each
 // batch, on both sides of it. From handoff items on, in all mailboxes together,
 // the loops are woken, to write at the same time.
+//
+// Any goroutine but a loop's, several at once: each does what is there, or leaves it to who is at it.
 func (s *Server) Flush() {
 	waiting := 0
 	for _, l := range s.loops {

@@ -145,7 +145,7 @@ func (l *loop) letIn(c *conn, req request, more []byte) {
 // the client's own onopen causes must find it, and since deliveries are items of
 // the loop's queue they can't overtake the 101.
 func (l *loop) admit(c *conn, req request, more []byte) {
-	total, ofUser, err := l.server.cfg.Hub.Admit(c, req.User)
+	total, ofUser, err := l.server.cfg.Hub.Admit(c, req.User, req.Groups...)
 	switch {
 	case errors.Is(err, hub.ErrFull):
 		l.reject(c, req, wsproto.RefuseFull(l.server.retryAfter()))

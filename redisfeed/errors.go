@@ -59,5 +59,5 @@ func (c Config) permissions() string {
 	if len(c.Nodes) > 0 {
 		commands += " +cluster|slots +cluster|info"
 	}
-	return fmt.Sprintf("%s &%s* &%s &%s* &%s* &%s*", commands, ChannelPrefix, AllChannel, GroupPrefix, ControlPrefix, heartbeatPrefix)
+	return fmt.Sprintf("%s &%s* &%s* &%s &%s* &%s*", commands, ChannelPrefix, ControlPrefix, AllChannel, GroupPrefix, heartbeatPrefix)
 }

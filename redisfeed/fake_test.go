@@ -164,4 +164,5 @@ func chatter(t *testing.T) (addr string) {
 const (
 	pattern        = ChannelPrefix + "*"
 	controlPattern = ControlPrefix + "*"
+	groupPattern   = GroupPrefix + "*"
 )

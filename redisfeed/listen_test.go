@@ -61,7 +61,7 @@ func TestPerUser(t *testing.T) {
 	server.Publish("user_ctl:bob", "4")
 	server.Publish("user_noti:alice", "5")
 	waitFor(t, "the last", func() bool { return sink.has(notification{"alice", "5"}) })
-	want := []notification{{"alice", "1"}, {AllChannel, "2"}, {"group_noti:staff", "3"}, {"user_ctl:bob", "4"}, {"alice", "5"}}
+	want := []notification{{"alice", "1"}, {"everyone", "2"}, {"group_noti:staff", "3"}, {"user_ctl:bob", "4"}, {"alice", "5"}}
 	if got := sink.all(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -51,7 +51,7 @@ func (c *collector) Deliver(user, payload string) {
 func (*collector) Flush() {}
 
 // Broadcast and DeliverGroup note what came by the channel's name.
-func (c *collector) Broadcast(payload string)           { c.Deliver(AllChannel, payload) }
+func (c *collector) Broadcast(payload string)           { c.Deliver("everyone", payload) }
 func (c *collector) DeliverGroup(group, payload string) { c.Deliver(GroupPrefix+group, payload) }
 
 // Control notes a command among the notifications, which shows the order.

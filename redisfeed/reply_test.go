@@ -99,7 +99,7 @@ func TestUnconfirmedIsNotConnected(t *testing.T) {
 
 func TestHalfConfirmedIsNotConnected(t *testing.T) {
 	t.Parallel()
-	for _, mute := range []string{"subscribe", "psubscribe", pattern, controlPattern} {
+	for _, mute := range []string{"subscribe", "psubscribe", AllChannel, pattern, controlPattern, groupPattern} {
 		fake := fakeRedis{mute: mute, after: func(int) string { return "" }}
 		fake.start(t)
 		cfg := quick(fake.addr)

@@ -15,6 +15,7 @@ import (
 var (
 	errNoSubject  = errors.New("sub is missing")
 	errBadSubject = errors.New("sub is not a user id")
+	errBadGroups  = errors.New("groups are not names")
 )
 
 // claims is what Roost reads of a token. It implements [jwt.ClaimsValidator].
@@ -23,9 +24,13 @@ var (
 // does it call the methods. Reading waits for them, so that a stranger can't make
 // the loop work on claims of his own making.
 type claims struct {
+	withGroups bool // static: the groups count
+
 	raw      []byte
 	subject  json.RawMessage
-	user     string // set by Validate
+	listed   json.RawMessage // the groups
+	user     string          // set by Validate, as the next
+	groups   []string
 	issuer   string
 	audience jwt.ClaimStrings
 	expires  *jwt.NumericDate
@@ -46,7 +51,7 @@ func (c *claims) read() error {
 	if err := json.Unmarshal(c.raw, &all); err != nil {
 		return err
 	}
-	c.subject = all["sub"]
+	c.subject, c.listed = all["sub"], all["groups"]
 	var errs [3]error
 	c.expires, errs[0] = numericDate(all["exp"])
 	c.earliest, errs[1] = numericDate(all["nbf"])
@@ -89,24 +94,35 @@ func numericDate(raw json.RawMessage) (*jwt.NumericDate, error) {
 	return &jwt.NumericDate{Time: time.Unix(seconds, 0)}, nil
 }
 
-// Validate turns the subject into a user id. It implements [jwt.ClaimsValidator]; the
-// library calls it last.
+// Validate turns the subject into a user id, and the groups into names. It implements
+// [jwt.ClaimsValidator]; the library calls it last.
 func (c *claims) Validate() error {
 	if c.subject == nil {
 		return errNoSubject
 	}
-	// encoding/json would put U+FFFD where the UTF-8 or a surrogate pair is
-	// broken, and so make one user of many different subjects.
-	if c.subject[0] != '"' || !utf8.Valid(c.subject) {
+	var ok bool
+	if c.user, ok = stringOf(c.subject); !ok || !ValidUser(c.user) {
 		return errBadSubject
 	}
-	if err := json.Unmarshal(c.subject, &c.user); err != nil {
-		return errBadSubject
-	}
-	if brokenSurrogates(c.subject, c.user) || !ValidUser(c.user) {
-		return errBadSubject
+	if c.withGroups {
+		if c.groups, ok = groupsOf(c.listed); !ok {
+			return errBadGroups
+		}
 	}
 	return nil
+}
+
+// stringOf reads a JSON string that stands for a name. It is false for anything else.
+func stringOf(raw json.RawMessage) (s string, ok bool) {
+	// encoding/json would put U+FFFD where the UTF-8 or a surrogate pair is
+	// broken, and so make one name of many different ones.
+	if raw[0] != '"' || !utf8.Valid(raw) {
+		return "", false
+	}
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return "", false
+	}
+	return s, !brokenSurrogates(raw, s)
 }
 
 func brokenSurrogates(raw []byte, decoded string) bool {

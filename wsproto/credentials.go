@@ -78,7 +78,7 @@ func (g *Gate) readCredentials(h *head, request *Request) *Refusal {
 // answered: a browser would give the connection up without a word.
 func (h *head) bearerAlone() bool { return h.bearers && !h.offersProtocol }
 
-// Identify finds out who asks for an upgrade, and fills in the request's User and Expires. now is the time to check
+// Identify finds out who asks for an upgrade, and fills in the request's User, Groups and Expires. now is the time to check
 // the token against. It has to be called while the head that was read is there. It takes a few microseconds: where
 // finding out takes longer, because the token may be signed with a key pair, it reports later, and nothing is decided.
 // Then [Request.Detach] and, on another goroutine than a loop, [Gate.Check] have to follow.
@@ -104,7 +104,7 @@ func (g *Gate) Check(request *Request, now time.Time) *Refusal {
 func (g *Gate) identified(request *Request, id identity, refusal *Refusal) {
 	request.credential = nil
 	if refusal == nil {
-		request.User, request.Expires = id.user, id.expires.Add(g.leeway)
+		request.User, request.Groups, request.Expires = id.user, id.groups, id.expires.Add(g.leeway)
 	}
 }
 

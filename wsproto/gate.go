@@ -34,6 +34,9 @@ type GateConfig struct {
 	// "https://*.example.com" (sub-domains of any depth, not example.com
 	// itself), "a.example" (any scheme), "null".
 	AllowedOrigins []string
+	// IgnoreGroups takes no notice of the claim groups: for issuers that use it for something else. Otherwise a token in
+	// which it is no list of names is refused.
+	IgnoreGroups bool
 	// TrustedProxies lists addresses and ranges whose X-Forwarded-For and PROXY headers are believed: "192.0.2.1",
 	// "10.0.0.0/8".
 	TrustedProxies []string
@@ -52,9 +55,10 @@ type Gate struct {
 	unknown func() bool // nil: the keys are all there will be
 	leeway  time.Duration
 
-	issuer   string
-	audience []string
-	proxies  proxies
+	issuer       string
+	audience     []string
+	ignoreGroups bool
+	proxies      proxies
 }
 
 // NewGate checks and compiles a configuration. The error is [ErrNoKeys], or wraps [ErrOriginPattern],
@@ -67,7 +71,8 @@ func NewGate(config GateConfig) (*Gate, error) {
 		return nil, err
 	}
 	gate := &Gate{origins: origins, proxies: proxies, ticket: config.Ticket, leeway: max(0, config.Leeway),
-		issuer: config.Issuer, audience: slices.Clone(config.Audience), unknown: config.UnknownKey}
+		issuer: config.Issuer, audience: slices.Clone(config.Audience), unknown: config.UnknownKey,
+		ignoreGroups: config.IgnoreGroups}
 	if config.Leeway == 0 {
 		gate.leeway = DefaultLeeway
 	}

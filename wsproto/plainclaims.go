@@ -8,6 +8,7 @@ type plainClaims struct {
 	subject  []byte // the text of sub; nil when it is missing
 	issuer   []byte // the text of iss, as the next of aud
 	audience []byte
+	groups   []byte // the text of groups
 	expires  plainDate
 	earliest plainDate
 	issued   plainDate
@@ -29,6 +30,9 @@ func readPlainClaims(text []byte) (c plainClaims) {
 		case "aud":
 			ok = c.audience == nil
 			c.audience = o.value
+		case "groups":
+			ok = c.groups == nil
+			c.groups = o.value
 		case "exp":
 			ok = c.expires.read(o.value)
 		case "nbf":

@@ -53,8 +53,15 @@ func (g *Gate) plainIdentity(ring *keyring, token []byte, now time.Time) (identi
 // plainClaims returns whom claims surely let in, or nobody.
 func (g *Gate) plainClaims(text []byte, now time.Time) (id identity) {
 	c := readPlainClaims(text)
-	if c.inTime(now, g.leeway) && g.knows(&c) {
-		id = identity{plainUserID(c.subject), c.expires.time()}
+	if !c.inTime(now, g.leeway) || !g.knows(&c) {
+		return identity{}
+	}
+	id.user, id.expires = plainUserID(c.subject), c.expires.time()
+	if c.groups != nil && !g.ignoreGroups {
+		var ok bool
+		if id.groups, ok = plainGroups(c.groups); !ok {
+			return identity{}
+		}
 	}
 	return id
 }

@@ -1,6 +1,7 @@
 package wsproto
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,7 @@ func checkPlain(t testing.TB, gate *Gate, token string, now time.Time) (user str
 	}
 	if judged, refusal := gate.checkToken([]byte(token), now); refusal != nil {
 		t.Fatalf("%q is let in as %q, but %s", token, id.user, refusal.Text())
-	} else if judged.user != id.user || !judged.expires.Equal(id.expires) {
+	} else if judged.user != id.user || !judged.expires.Equal(id.expires) || !slices.Equal(judged.groups, id.groups) {
 		t.Fatalf("%q is let in as %+v, but is %+v", token, id, judged)
 	}
 	return id.user, true
@@ -216,11 +217,16 @@ func FuzzPlainToken(f *testing.F) {
 	f.Add(hs256, `{"sub":"\u0061","exp":1e10}`, now, int64(0))
 	f.Add(hs256, `{"s\u0075b":"b","sub":"a","exp":99999999999,"Exp":0}`, int64(-1), int64(1<<62))
 	f.Add(hs256, "{\"sub\":\"a\x7f\xff\",\"exp\":1800000000,\"x\":[[[[[[[[[]]]]]]]]]}", now, int64(-1))
+	f.Add(hs256, `{"sub":"alice","exp":1800000000,"groups":["a", "b" ,"a"]}`, now, int64(0))
+	f.Add(hs256, `{"sub":"alice","exp":1800000000,"groups":"a,]"}`, now, int64(0))
+	f.Add(hs256, `{"sub":"alice","exp":1800000000,"groups":["a",["b"],1,"\u0061",""]}`, now, int64(0))
+	f.Add(hs256, `{"sub":"alice","exp":1800000000,"groups":null,"groups":[ ]}`, now, int64(0))
 	f.Add(hs256, `{"sub":"alice","exp":1800000000,"iss":"a.example","aud":"roost"}`, now, int64(0))
 	f.Add(hs256, `{"sub":"alice","exp":1800000000,"iss":"a\u002eexample","aud":["push","roost"]}`, now, int64(0))
 	f.Fuzz(func(t *testing.T, header, claims string, seconds, leeway int64) {
 		gate := newTestGate(t, GateConfig{Leeway: time.Duration(leeway)})
 		checkPlain(t, gate, signJSON(t, header, claims), time.Unix(seconds, 0))
+		checkPlain(t, newTestGate(t, GateConfig{IgnoreGroups: true}), signJSON(t, header, claims), time.Unix(seconds, 0))
 		asking := newTestGate(t, GateConfig{Leeway: time.Duration(leeway), Issuer: "a.example", Audience: []string{"push", "roost"},
 			Previous: [][]byte{[]byte("the older secret"), []byte("the old secret")}})
 		checkPlain(t, asking, signJSON(t, header, claims), time.Unix(seconds, 0))

@@ -35,6 +35,7 @@ const (
 	ReasonTokenAudience                            // aud missing, or without one that is asked for
 	ReasonTokenNoSubject                           //
 	ReasonTokenBadSubject                          // not 1 to 255 bytes of UTF-8 without control characters
+	ReasonTokenBadGroups                           // not a list of names, nor one
 	ReasonFull                                     // 503, the limit of connections is reached
 	ReasonUserFull                                 // 429, that of the user's connections
 	ReasonAddressFull                              // 429, that of the address's connections
@@ -76,6 +77,7 @@ var reasonNames = [RefusalReasonCount]string{
 	ReasonTokenAudience:       "token_audience",
 	ReasonTokenNoSubject:      "token_no_subject",
 	ReasonTokenBadSubject:     "token_bad_subject",
+	ReasonTokenBadGroups:      "token_bad_groups",
 	ReasonFull:                "full",
 	ReasonUserFull:            "user_full",
 	ReasonAddressFull:         "address_full",

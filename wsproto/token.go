@@ -17,10 +17,11 @@ const maxTokenHeader = 1 << 10
 
 var errCritical = errors.New("token has critical headers")
 
-// identity is what a good token says: who, and until when.
+// identity is what a good token says: who, until when, and in which groups.
 type identity struct {
 	user    string
 	expires time.Time
+	groups  []string // nil: in none
 }
 
 // readToken checks a token the quick way. later says that it may be good with a public key: to find out takes longer
@@ -87,12 +88,12 @@ func (g *Gate) checkWith(ring *keyring, token []byte, now time.Time) (identity, 
 		options = append(options, jwt.WithAudience(g.audience...))
 	}
 	parser := jwt.NewParser(options...)
-	var c claims
+	c := claims{withGroups: !g.ignoreGroups}
 	choice := keyChoice{ring: ring, pending: g.unknown != nil}
 	if _, err := parser.ParseWithClaims(string(token), &c, choice.keys); err != nil {
 		return identity{}, choice.refuse(err, &c, g.issuer != "")
 	}
-	return identity{c.user, c.expires.Time}, nil
+	return identity{c.user, c.expires.Time, c.groups}, nil
 }
 
 // keyChoice chooses the keys for one token. One call's.
@@ -161,6 +162,8 @@ func refuseClaims(err error, c *claims, issuer bool) *Refusal {
 		return refuseTokenNoSubject
 	case errors.Is(err, errBadSubject):
 		return refuseTokenBadSubject
+	case errors.Is(err, errBadGroups):
+		return refuseTokenBadGroups
 	}
 	return refuseTokenMalformed
 }

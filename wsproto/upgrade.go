@@ -40,6 +40,10 @@ type Request struct {
 	// the leeway. Zero with a ticket.
 	Expires time.Time
 
+	// Groups are, for an Upgrade after Identify, the groups that the token says its user is in: each of them valid (see
+	// [ValidGroup]), none twice, MaxGroups at most. Nil: none.
+	Groups []string
+
 	method     method        // Health, Live
 	key        [keySize]byte // Upgrade: Sec-WebSocket-Key
 	protocol   bool          // Upgrade: our sub-protocol was offered

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,6 +115,12 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 		{"publish too much", []string{"publish", "alice", `{"type":"a","payload":"` + strings.Repeat("x", 65536) + `"}`}, redis, "raise WS_MAX_NOTIFICATION_SIZE"},
 		{"publish more than the servers take", []string{"publish", "alice", `{"type":"a","payload":123}`}, roosttest.Env{"WS_MAX_NOTIFICATION_SIZE": "25"},
 			"it has 26 bytes, and may have 25"},
+		{"token with a bad group", []string{"token", "--user", "alice", "--group", "a", "--group", ""}, key, "the name of a group has 1 to 255 bytes"},
+		{"token with too many groups", append([]string{"token", "--user", "alice"}, slices.Repeat([]string{"--group", "a"}, 101)...), key, "101 groups"},
+		{"broadcast nonsense", []string{"broadcast", `{"payload":1}`}, redis, "type_missing"},
+		{"broadcast to no group", []string{"broadcast", `{"type":"a"}`, "--group", ""}, redis, "the name of a group has 1 to 255 bytes"},
+		{"broadcast where no Redis is", []string{"broadcast", `{"type":"a"}`}, redis, "127.0.0.1:1"},
+		{"broadcast too much", []string{"broadcast", `{"type":"a","payload":"` + strings.Repeat("x", 65536) + `"}`}, redis, "raise WS_MAX_NOTIFICATION_SIZE"},
 		{"publish on half an address", []string{"publish", "--redis", "localhost", "alice", `{"type":"a"}`}, nil, "host:port"},
 		{"an unknown command", []string{"dance"}, nil, "dance"},
 	}

@@ -1,6 +1,7 @@
 // Command roost is a WebSocket notification server: clients connect with
 // GET /ws?token=JWT, backends PUBLISH user_noti:<user> on Redis, and roost
-// delivers to every open connection of that user. PUBLISH user_ctl:<user> closes them.
+// delivers to every open connection of that user; user_noti_all is for everyone,
+// group_noti:<group> for a group. PUBLISH user_ctl:<user> closes a user's connections.
 //
 // This package reads the command line and the environment, wires the rooms
 // together, and ends them in order. Each subcommand is a file.
@@ -27,6 +28,7 @@ type commandLine struct {
 	Demo       demoCmd       `cmd:"" help:"Run the server with an embedded Redis and a listening user, to try it without anything else."`
 	Token      tokenCmd      `cmd:"" help:"Print a token that a client can connect with, signed with JWT_SECRET_KEY."`
 	Publish    publishCmd    `cmd:"" help:"Publish a notification for a user, as a backend does."`
+	Broadcast  broadcastCmd  `cmd:"" help:"Publish a notification for everyone who is connected, or for a group."`
 	Disconnect disconnectCmd `cmd:"" help:"Close all connections of a user, on every server."`
 	Why        whyCmd        `cmd:"" help:"Say why a user gets nothing: their connections, and what becomes of their notifications from now on."`
 	Listen     listenCmd     `cmd:"" help:"Connect as a user and print each notification."`

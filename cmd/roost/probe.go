@@ -44,6 +44,12 @@ func (p *prober) Deliver(user, payload string) {
 	p.service.hub.Deliver(user, payload)
 }
 
+// Broadcast implements redisfeed.Sink.
+func (p *prober) Broadcast(payload string) { p.service.hub.Broadcast(payload) }
+
+// DeliverGroup implements redisfeed.Sink.
+func (p *prober) DeliverGroup(group, payload string) { p.service.hub.DeliverGroup(group, payload) }
+
 // Control implements redisfeed.Sink.
 func (p *prober) Control(user, payload string) { p.service.hub.Control(user, payload) }
 

@@ -25,8 +25,8 @@ func (c *publishCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	if err := hub.CheckSize(c.Notification, cfg.WSMaxNotificationSize); err != nil {
-		return fmt.Errorf("%w: raise WS_MAX_NOTIFICATION_SIZE here and on the servers, or send less", err)
+	if err := checkSize(cfg, c.Notification); err != nil {
+		return err
 	}
 	where, receivers, err := publishOnce(env, cfg, c.Redis, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
 		return p.Publish(ctx, c.User, c.Notification)
@@ -36,4 +36,12 @@ func (c *publishCmd) Run(env *environment) error {
 	}
 	_, err = fmt.Fprintf(env.stdout, "published to %s on %s; servers that heard it: %d\n", c.User, where, receivers)
 	return err
+}
+
+// checkSize says what servers with the same setting would skip.
+func checkSize(cfg config.Config, notification string) error {
+	if err := hub.CheckSize(notification, cfg.WSMaxNotificationSize); err != nil {
+		return fmt.Errorf("%w: raise WS_MAX_NOTIFICATION_SIZE here and on the servers, or send less", err)
+	}
+	return nil
 }

@@ -52,6 +52,13 @@ func (s *service) stats() httpapi.Stats {
 		Commands:        users.Commands,
 		CommandsInvalid: users.CommandsInvalid,
 
+		Broadcasts:         users.Broadcasts,
+		GroupNotifications: users.GroupNotifications,
+		GroupsOffline:      users.GroupsOffline,
+		BroadcastsWaiting:  users.BroadcastsWaiting,
+		BroadcastsCut:      users.BroadcastsCut,
+		BroadcastTime:      users.BroadcastTime,
+
 		DeliveriesAccepted: sockets.Accepted,
 		DeliveriesSent:     sockets.Sent,
 		DeliveriesFailed:   sockets.Failed,

@@ -58,7 +58,8 @@ type service struct {
 	failed   chan error  // one for each long-running part
 	stopFeed context.CancelFunc
 	stopHTTP context.CancelFunc
-	feedDone chan struct{} // closed when the feed has ended
+	hurry    context.CancelFunc // broadcasts are no longer paced
+	feedDone chan struct{}      // closed when the feed has ended
 	parts    sync.WaitGroup
 }
 
@@ -183,7 +184,10 @@ func (s *service) start() {
 	feedCtx, stopFeed := context.WithCancel(context.Background())
 	httpCtx, stopHTTP := context.WithCancel(context.Background())
 	s.stopFeed, s.stopHTTP = stopFeed, stopHTTP
+	pace, hurry := context.WithCancel(context.Background())
+	s.hurry = hurry
 	s.parts.Go(func() { defer close(s.feedDone); s.ended("the Redis feed", s.feed.Run(feedCtx)) })
+	s.parts.Go(func() { s.hub.RunBroadcasts(func() { s.ws.Settle(pace) }) })
 	s.parts.Go(func() { s.ended("the WebSocket server", s.serveClients(feedCtx)) })
 	s.parts.Go(func() { s.ended("the side server", s.serveOperators(httpCtx)) })
 	s.parts.Go(func() { tidymem.Run(httpCtx) })

@@ -38,6 +38,9 @@ func (c cause) farewell() netpoll.Farewell {
 	return netpoll.Restarting()
 }
 
+// broadcastLimit is how long broadcasts that have been taken may then take to be handed over.
+const broadcastLimit = 5 * time.Second
+
 // quickLimit is how long a service that can't do its work may take to stop.
 const quickLimit = 25 * time.Second
 
@@ -62,7 +65,7 @@ func (s *service) stopInTime(why cause) error {
 }
 
 // stop ends the parts in the order in which notifications pass through them: the
-// feed, the connections (each with a close frame behind what it still has to get),
+// feed, the broadcasts, the connections (each with a close frame behind what it still has to get),
 // the side server. Its error is of a part that failed while clients were still
 // served; they are told to come back then.
 func (s *service) stop(ctx context.Context, why cause) error {
@@ -74,7 +77,9 @@ func (s *service) stop(ctx context.Context, why cause) error {
 	}
 	s.sockets.takeNothing()
 	bye, failure := s.letGo(ctx, why)
+	s.hurry() // the feed may wait for room among the broadcasts
 	s.endFeed()
+	s.endBroadcasts(ctx)
 	if err := s.ws.Shutdown(ctx, bye); err != nil {
 		s.log.Error("closing the connections", "error", err)
 	}
@@ -150,6 +155,13 @@ func (s *service) endFeed() {
 	case <-time.After(feedLimit):
 		s.log.Error("the Redis feed does not end; going on without it")
 	}
+}
+
+// endBroadcasts has those that wait handed over. What there is no time for is counted and logged.
+func (s *service) endBroadcasts(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, broadcastLimit)
+	defer cancel()
+	s.hub.EndBroadcasts(ctx)
 }
 
 // tellProgress says now and then how many connections are left, until done is

@@ -13,6 +13,7 @@ import (
 
 type tokenCmd struct {
 	User  string        `required:"" help:"The user id: the token's sub."`
+	Group []string      `sep:"none" placeholder:"NAME" help:"A group that the user is in, of the token's claim groups; for several, give it again."`
 	Email string        `help:"The token's email, which Roost does not use."`
 	TTL   time.Duration `default:"1h" help:"How long the token is good for."`
 }
@@ -23,7 +24,7 @@ func (c *tokenCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	token, err := signToken(secret, c.User, c.Email, c.TTL)
+	token, err := signToken(secret, c.User, c.Email, c.TTL, c.Group...)
 	if err != nil {
 		return err
 	}
@@ -52,10 +53,18 @@ func checkUser(user string) error {
 	return nil
 }
 
-// signToken makes the token that an issuer would: HS256 with sub, iat and exp.
-func signToken(secret, user, email string, ttl time.Duration) (string, error) {
+// signToken makes the token that an issuer would: HS256 with sub, iat and exp, and with groups where there are any.
+func signToken(secret, user, email string, ttl time.Duration, groups ...string) (string, error) {
 	if err := checkUser(user); err != nil {
 		return "", err
+	}
+	for _, group := range groups {
+		if err := checkGroup(group); err != nil {
+			return "", err
+		}
+	}
+	if len(groups) > wsproto.MaxGroups {
+		return "", fmt.Errorf("%d groups: a token has %d at most", len(groups), wsproto.MaxGroups)
 	}
 	if ttl <= 0 {
 		return "", fmt.Errorf("ttl %s: it has to be above 0, such as 1h", ttl)
@@ -64,6 +73,9 @@ func signToken(secret, user, email string, ttl time.Duration) (string, error) {
 	claims := jwt.MapClaims{"sub": user, "iat": now.Unix(), "exp": now.Add(ttl).Unix()}
 	if email != "" {
 		claims["email"] = email
+	}
+	if len(groups) > 0 {
+		claims["groups"] = groups
 	}
 	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
 	if err != nil {

@@ -185,6 +185,9 @@ func notificationLine(n *httpapi.WhyNotification) string {
 	if n.TookMS > 0 {
 		parts = append(parts, fmt.Sprintf("%.2f ms", n.TookMS))
 	}
+	if n.Via != "" {
+		parts = append(parts, "for "+n.Via)
+	}
 	return fmt.Sprintf("%s\t%s\t%d bytes\t%q\t%s", at, n.Outcome, n.Bytes, n.Type, strings.Join(parts, ", "))
 }
 

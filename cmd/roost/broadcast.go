@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"roost/cmd/roost/internal/config"
+	"roost/hub"
+	"roost/redisfeed"
+	"roost/wsproto"
+)
+
+type broadcastCmd struct {
+	Notification string  `arg:"" help:"What to send, such as '{\"type\":\"maintenance\",\"payload\":{\"at\":\"22:00\"}}'."`
+	Group        *string `placeholder:"NAME" help:"Only to those whose token has this group in its claim groups."`
+	Redis        string  `placeholder:"HOST:PORT" help:"The Redis to publish on, instead of the one in the environment."`
+}
+
+// Run publishes. It checks first what the server would only count and skip.
+func (c *broadcastCmd) Run(env *environment) error {
+	if err := errors.Join(c.checkGroup(), hub.Check(c.Notification)); err != nil {
+		return err
+	}
+	cfg, err := config.Read()
+	if err != nil {
+		return err
+	}
+	if err := checkSize(cfg, c.Notification); err != nil {
+		return err
+	}
+	where, receivers, err := publishOnce(env, cfg, c.Redis, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
+		if c.Group == nil {
+			return p.PublishAll(ctx, c.Notification)
+		}
+		return p.PublishGroup(ctx, *c.Group, c.Notification)
+	})
+	if err != nil {
+		return err
+	}
+	whom := "everyone"
+	if c.Group != nil {
+		whom = "the group " + *c.Group
+	}
+	_, err = fmt.Fprintf(env.stdout, "published to %s on %s; servers that heard it: %d\n", whom, where, receivers)
+	return err
+}
+
+// checkGroup says that nobody can be in such a group.
+func (c *broadcastCmd) checkGroup() error {
+	if c.Group == nil {
+		return nil
+	}
+	return checkGroup(*c.Group)
+}
+
+// checkGroup says what the server would refuse.
+func checkGroup(group string) error {
+	if !wsproto.ValidGroup(group) {
+		return fmt.Errorf("group %q: the name of a group has 1 to %d bytes of UTF-8, without control characters", group, wsproto.MaxGroup)
+	}
+	return nil
+}

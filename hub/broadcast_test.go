@@ -1,0 +1,270 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// broadcasting runs a hub's broadcasts until the end of the test.
+func broadcasting(t *testing.T, h *Hub) {
+	t.Helper()
+	go h.RunBroadcasts(func() {})
+	t.Cleanup(func() { h.EndBroadcasts(context.Background()) })
+}
+
+// admitted admits a connection with groups.
+func mustAdmitTo(t *testing.T, h *Hub, user string, groups ...string) *fakeConn {
+	t.Helper()
+	c := new(fakeConn)
+	if _, _, err := h.Admit(c, user, groups...); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// waitUntil waits for what must happen.
+func waitUntil(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !cond(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func done(h *Hub) func() bool { return func() bool { return h.Stats().BroadcastsWaiting == 0 } }
+
+func TestBroadcastReachesEveryConnectionOnce(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet()})
+	broadcasting(t, h)
+	var conns []*fakeConn
+	for i := range 1_000 { // on every shard; of every tenth user many
+		for range 1 + 3*(i%10/9) {
+			conns = append(conns, mustAdmitTo(t, h, fmt.Sprint("user-", i)))
+		}
+	}
+	probe, left := mustAdmit(t, h, "\x00probe"), mustAdmit(t, h, "left")
+	h.Remove(left)
+	const total = 5
+	for n := range total {
+		h.Broadcast(fmt.Sprintf(`{"type":"n","payload":%d}`, n))
+	}
+	waitUntil(t, "the broadcasts", done(h))
+	for i, c := range conns {
+		if len(c.got) != total {
+			t.Fatalf("connection %d got %d, want %d", i, len(c.got), total)
+		}
+		for n, frame := range c.got {
+			if !strings.Contains(frame, fmt.Sprintf(`{"type":"n","payload":%d,"timestamp":"`, n)) {
+				t.Fatalf("connection %d: number %d is %q", i, n, frame)
+			}
+		}
+	}
+	if probe.count() != 0 || left.count() != 0 {
+		t.Errorf("a health check got %d, and one that had left %d", probe.count(), left.count())
+	}
+	if s := h.Stats(); s.Broadcasts != total || s.Received != 0 || s.GroupNotifications != 0 || s.BroadcastsCut != 0 || s.BroadcastTime <= 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestGroupNotificationsReachTheMembers(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Limits: Limits{MaxPerUser: 1, ReplaceOldest: true}, Logger: quiet()})
+	broadcasting(t, h)
+	both, admin, none := mustAdmitTo(t, h, "a", "admins", "staff"), mustAdmitTo(t, h, "b", "admins"), mustAdmitTo(t, h, "c")
+	left, replaced, shown := mustAdmitTo(t, h, "d", "admins"), mustAdmitTo(t, h, "e", "admins"), mustAdmitTo(t, h, "f", "admins")
+	h.Remove(left)
+	newer := mustAdmitTo(t, h, "e", "staff")
+	h.Control("f", `{"disconnect":{}}`)
+
+	h.DeliverGroup("admins", `{"type":"x"}`)
+	h.DeliverGroup("staff", `{"type":"x"}`)
+	h.DeliverGroup("staff", `{"type":"x"}`)
+	h.DeliverGroup("nobody", `not looked at`)
+	h.DeliverGroup("", `not looked at`)
+	waitUntil(t, "the notifications", done(h))
+	for name, got := range map[string][2]int{
+		"in both": {both.count(), 3}, "an admin": {admin.count(), 1}, "in none": {none.count(), 0}, "left": {left.count(), 0},
+		"replaced": {replaced.count(), 0}, "the newer": {newer.count(), 2}, "disconnected": {shown.count(), 0},
+	} {
+		if got[0] != got[1] {
+			t.Errorf("%s: %d, want %d", name, got[0], got[1])
+		}
+	}
+	if s := h.Stats(); s.GroupNotifications != 5 || s.GroupsOffline != 2 || s.Invalid["invalid_json"] != 0 || s.Broadcasts != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+func TestInvalidBroadcastsAreCounted(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Limits: Limits{MaxNotification: 40}, Logger: quiet()})
+	broadcasting(t, h)
+	c := mustAdmitTo(t, h, "alice", "staff")
+	for _, payload := range []string{"", "{", `{"payload":1}`, `{"type":1}`, `[]`, "\"\xff\"", `{"type":"` + strings.Repeat("x", 40) + `"}`} {
+		h.Broadcast(payload)
+		h.DeliverGroup("staff", payload)
+	}
+	h.Broadcast(`{"type":"x"}`)
+	waitUntil(t, "the valid one", done(h))
+	var invalid uint64
+	for _, n := range h.Stats().Invalid {
+		invalid += n
+	}
+	if invalid != 14 || c.count() != 1 {
+		t.Errorf("%d were invalid, want 14, and %d came, want 1", invalid, c.count())
+	}
+}
+
+// TestFullQueueOfBroadcastsMakesTheFeedWait: nothing is dropped.
+func TestFullQueueOfBroadcastsMakesTheFeedWait(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet()})
+	c := mustAdmit(t, h, "alice")
+	fed := make(chan struct{})
+	go func() {
+		for range maxBroadcasts + 1 {
+			h.Broadcast(`{"type":"x"}`)
+		}
+		close(fed)
+	}()
+	waitUntil(t, "the queue to fill", func() bool { return h.Stats().Broadcasts == maxBroadcasts+1 })
+	if n := h.Stats().BroadcastsWaiting; n != maxBroadcasts {
+		t.Errorf("%d wait, want %d", n, maxBroadcasts)
+	}
+	select {
+	case <-fed:
+		t.Fatal("the feed did not wait")
+	case <-time.After(20 * time.Millisecond):
+	}
+	broadcasting(t, h)
+	<-fed
+	waitUntil(t, "all of them", done(h))
+	if c.count() != maxBroadcasts+1 {
+		t.Errorf("%d came", c.count())
+	}
+}
+
+// TestBroadcastsLetOthersWork: settle is called after each chunk, and when nothing waits any more.
+func TestBroadcastsLetOthersWork(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet()})
+	const connections = 3*spreadChunk + 10
+	conns := make([]countingConn, connections)
+	for i := range conns {
+		if _, _, err := h.Admit(&conns[i], fmt.Sprint("user-", i), "staff"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	handed := func() (n int) {
+		for i := range conns {
+			n += conns[i].n
+		}
+		return n
+	}
+	var chunks []int
+	last := 0
+	h.Broadcast(`{"type":"x"}`)
+	h.DeliverGroup("staff", `{"type":"x"}`)
+	go h.EndBroadcasts(t.Context())
+	h.RunBroadcasts(func() {
+		now := handed()
+		chunks = append(chunks, now-last)
+		last = now
+	})
+	if last != 2*connections {
+		t.Errorf("settled after %d, want %d", last, 2*connections)
+	}
+	for i, n := range chunks {
+		if n > spreadChunk || n < spreadChunk && i < len(chunks)-1 { // the first goes on where the second begins
+			t.Errorf("chunk %d had %d, want %d", i, n, spreadChunk)
+		}
+	}
+}
+
+func TestEndHandsOverWhatWaits(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet()})
+	c := mustAdmit(t, h, "alice")
+	for range 10 {
+		h.Broadcast(`{"type":"x"}`)
+	}
+	go h.RunBroadcasts(func() {})
+	h.EndBroadcasts(t.Context())
+	h.Broadcast(`{"type":"x"}`) // too late
+	if s := h.Stats(); c.count() != 10 || s.BroadcastsWaiting != 0 || s.BroadcastsCut != 1 {
+		t.Errorf("%d came, want 10; %+v", c.count(), s)
+	}
+}
+
+// stuckConn takes nothing until it is let.
+type stuckConn struct {
+	countingConn
+	entered, let chan struct{}
+}
+
+func (c *stuckConn) Deliver(n *Notification) {
+	c.entered <- struct{}{}
+	<-c.let
+	c.countingConn.Deliver(n)
+}
+
+// TestEndCutsWhatThereIsNoTimeFor: what is not handed over is counted.
+func TestEndCutsWhatThereIsNoTimeFor(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet()})
+	first, second := &stuckConn{entered: make(chan struct{}, 9), let: make(chan struct{})}, new(countingConn)
+	for _, c := range []Conn{first, second} { // in this order
+		if _, _, err := h.Admit(c, "alice"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 10 {
+		h.Broadcast(`{"type":"x"}`)
+	}
+	returned := make(chan struct{})
+	go func() {
+		h.RunBroadcasts(func() {})
+		close(returned)
+	}()
+	<-first.entered
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	h.EndBroadcasts(ctx) // does not wait
+	close(first.let)
+	<-returned
+	if s := h.Stats(); s.BroadcastsCut != 10 || s.BroadcastsWaiting != 0 || first.n != 1 || second.n != 0 {
+		t.Errorf("%d and %d came; %+v", first.n, second.n, s)
+	}
+}
+
+func TestWatchSeesBroadcasts(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet()})
+	broadcasting(t, h)
+	for range 2 {
+		if _, _, err := h.Admit(&tracingConn{settle: func(t *Trace) { t.Sent() }}, "alice", "staff"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	other := mustAdmitTo(t, h, "bob", "staff")
+	h.Watch("alice")
+	h.Broadcast(`{"type":"all"}`)
+	h.DeliverGroup("staff", `{"type":"some"}`)
+	h.DeliverGroup("others", `{"type":"none"}`)
+	waitUntil(t, "them", done(h))
+	w := h.Watch("alice")
+	if w.Total != 2 || len(w.Latest) != 2 || other.count() != 2 {
+		t.Fatalf("%+v, and bob got %d", w, other.count())
+	}
+	for i, want := range []Traced{{Type: "all", Via: "everyone"}, {Type: "some", Via: "group staff"}} {
+		if got := w.Latest[i]; got.Type != want.Type || got.Via != want.Via || got.Connections != 2 || got.Sent != 2 || got.Queued() != 0 || got.Bytes == 0 {
+			t.Errorf("%+v", got)
+		}
+	}
+}

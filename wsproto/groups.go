@@ -1,0 +1,89 @@
+package wsproto
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+)
+
+const (
+	// MaxGroup bounds the name of a group in bytes.
+	MaxGroup = MaxUser
+	// MaxGroups bounds how many groups a token may name.
+	MaxGroups = 100
+)
+
+// ValidGroup reports whether a token can name a group so. The rules are those of user ids: 1 to MaxGroup bytes of UTF-8
+// without control characters.
+func ValidGroup(group string) bool { return ValidUser(group) }
+
+// The claim groups lists the groups that a token's user is in, or names the only one. Null, as some libraries write an
+// empty list, is none. It is read in two ways that have to agree: groupsOf takes every spelling, plainGroups the usual
+// one.
+
+// groupsOf reads the claim, nil where there is none. It is false for anything but what ValidGroup says, MaxGroups times.
+func groupsOf(raw json.RawMessage) (groups []string, ok bool) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return nil, true
+	}
+	list := []json.RawMessage{raw}
+	if raw[0] == '[' {
+		if err := json.Unmarshal(raw, &list); err != nil {
+			return nil, false
+		}
+	}
+	if len(list) > MaxGroups {
+		return nil, false
+	}
+	for _, item := range list {
+		name, ok := stringOf(item)
+		if !ok || !ValidGroup(name) {
+			return nil, false
+		}
+		groups = addGroup(groups, name)
+	}
+	return groups, true
+}
+
+// plainGroups reads the claim where it is spelled without escapes. It is false where it is not sure. What it returns
+// shares one copy of the text.
+func plainGroups(text []byte) (groups []string, ok bool) {
+	switch {
+	case string(text) == "null":
+		return nil, true
+	case text[0] != '"' && text[0] != '[', bytes.IndexByte(text, '\\') >= 0:
+		return nil, false
+	}
+	rest := text
+	if rest[0] == '[' {
+		if rest = afterSpace(rest[1:]); rest[0] == ']' {
+			return nil, true
+		}
+	}
+	names := string(text)
+	groups = make([]string, 0, min(MaxGroups, 1+bytes.Count(rest, []byte{','})))
+	for range MaxGroups {
+		after, ok := afterString(rest)
+		if !ok {
+			return nil, false
+		}
+		name := names[len(text)-len(rest)+1 : len(text)-len(after)-1]
+		if !ValidGroup(name) {
+			return nil, false
+		}
+		groups = addGroup(groups, name)
+		if rest = afterSpace(after); len(rest) == 0 || rest[0] == ']' {
+			return groups, true
+		}
+		rest = afterSpace(rest[1:]) // it is JSON, so this was a comma
+	}
+	return nil, false
+}
+
+// addGroup adds a name that is not there yet. The lists are short.
+func addGroup(groups []string, name string) []string {
+	if slices.Contains(groups, name) {
+		return groups
+	}
+	return append(groups, name)
+}
