@@ -91,7 +91,7 @@ func (tr *traffic) begin(publish func(ctx context.Context, user, payload string)
 	}
 }
 
-func (tr *traffic) one(user string, number int) {
+func (tr *traffic) one(user string, number int) (ok bool) {
 	tr.pace.RLock()
 	defer tr.pace.RUnlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
@@ -102,6 +102,7 @@ func (tr *traffic) one(user string, number int) {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	tr.sent[user] = append(tr.sent[user], s)
+	return s.ok
 }
 
 // hold has nothing published until goOn. Nothing is under way when it returns, as far as publishers know.
@@ -144,7 +145,8 @@ func (tr *traffic) end(t *testing.T) (result tally) {
 	tr.stop()
 	tr.done.Wait()
 	for _, user := range tr.users {
-		tr.one(user, len(tr.sent[user])) // the links are whole: this one has to come
+		// The links are whole: what Redis takes now has to come.
+		waitFor(t, "redis to take one for "+user, func() bool { return tr.one(user, len(tr.sent[user])) })
 		waitFor(t, "the last notification for "+user, func() bool {
 			tr.mu.Lock()
 			defer tr.mu.Unlock()
