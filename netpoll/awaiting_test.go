@@ -411,3 +411,34 @@ func TestAudienceWaitIsKept(t *testing.T) {
 		r.awaitingIs(0)
 	}
 }
+
+// brokenLog fails at the line that says that alice is connected.
+type brokenLog struct{}
+
+func (brokenLog) Write(b []byte) (int, error) {
+	if line := string(b); strings.Contains(line, `"msg":"connected"`) && strings.Contains(line, "alice") {
+		panic("a bug")
+	}
+	return len(b), nil
+}
+
+// What fails when a handshake has waited ends that one, and not the process.
+func TestPanicAfterWaiting(t *testing.T) {
+	t.Parallel()
+	r, a := startAudience(t, nil, func(c *Config) {
+		c.AudienceWait, c.Logger = time.Minute, slog.New(slog.NewJSONHandler(brokenLog{}, nil))
+	})
+	alice, bob := r.send(token(t, "alice"), ""), r.send(token(t, "bob"), "")
+	r.awaitingIs(2)
+	a.heard("alice")
+	if _, err := alice.r.ReadByte(); err == nil {
+		t.Error("it was answered")
+	}
+	a.heard("bob")
+	bob.answered(t, http.StatusSwitchingProtocols)
+	if s := r.server.Stats(); s.Panics != 1 || r.hub.Connections() != 1 {
+		t.Errorf("%d panics, %d connections, want one of each", s.Panics, r.hub.Connections())
+	}
+	_ = bob.Close()
+	a.balanced(t)
+}
