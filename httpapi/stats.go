@@ -62,6 +62,8 @@ type Stats struct {
 	RedisConnected  bool
 	RedisPing       time.Duration // last round trip
 	RedisReconnects uint64
+	RedisGaps       uint64            // times at which notifications may have been missed
+	FeedUsers       map[string]uint64 // users by how far the subscription to each is; nil where one subscription hears everybody
 
 	TokenChecks   int               // handshakes whose token is checked, or waits to be, off the loops
 	AwaitingFeed  int               // handshakes that wait until Redis has confirmed that their user is heard
@@ -189,6 +191,11 @@ func table() []metric {
 			value: func(s *Stats) float64 { return s.RedisPing.Seconds() }},
 		{name: "roost_redis_reconnects_total", kind: counter, help: "Times that the subscription was made anew.",
 			value: func(s *Stats) float64 { return float64(s.RedisReconnects) }},
+		{name: "roost_redis_gaps_total", kind: counter, help: "Times at which notifications may have been missed: Redis, or one shard of a cluster, was away, or a slot was moved.",
+			value: func(s *Stats) float64 { return float64(s.RedisGaps) }},
+		{name: "roost_feed_users", kind: gauge,
+			help:  "Users by how far the subscription to each is: heard, unheard (what is published for them is lost), parting (being unsubscribed). Absent where one subscription hears everybody.",
+			label: "state", values: func(s *Stats) map[string]uint64 { return s.FeedUsers }},
 
 		{name: "roost_token_checks", kind: gauge, help: "Handshakes whose token is being checked by a worker, or waits for one.",
 			value: func(s *Stats) float64 { return float64(s.TokenChecks) }},

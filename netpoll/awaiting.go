@@ -38,14 +38,17 @@ func (l *loop) await(c *conn, req request, more []byte) {
 	l.at(c, min(latest, l.server.moment(c.timer.at)))
 }
 
-// Heard implements Waiter. A connection waits once in its life, so whatever comes too late, or again, finds it in
-// another state.
+// Heard implements Waiter. A connection waits once in its life. One that is open already was let in without, and may
+// have missed something from its 101 on.
 func (c *conn) Heard() {
 	l := c.loop
 	l.do(func() {
-		if c.state == stateAwaiting {
-			defer l.guard(c)
+		defer l.guard(c)
+		switch {
+		case c.state == stateAwaiting:
 			l.awaited(c, true)
+		case c.state == stateOpen && l.server.cfg.GapNotice && !c.probe:
+			l.tell(c, gapFrame(gapRedis, l.server.cfg.Now().Add(l.server.conns.opened(c.fd)-l.server.now())))
 		}
 	})
 }

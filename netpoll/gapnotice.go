@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"math"
 	"time"
 
 	"roost/wsproto"
@@ -70,6 +71,20 @@ func (s *Server) TellGap(since time.Time) {
 	frame := gapFrame(gapRedis, since)
 	for _, l := range s.loops {
 		l.do(func() { l.round.begin(l, frame) })
+	}
+}
+
+// TellGapTo is TellGap for the connections of one user, each of which is told by itself. Any goroutine but a loop's.
+func (s *Server) TellGapTo(user string, since time.Time) {
+	if !s.cfg.GapNotice {
+		return
+	}
+	frame := gapFrame(gapRedis, since)
+	conns, _ := s.cfg.Hub.ConnsOf(user, math.MaxInt)
+	for _, one := range conns {
+		if c, ok := one.(*conn); ok && !c.probe {
+			c.loop.do(func() { c.loop.tell(c, frame) })
+		}
 	}
 }
 

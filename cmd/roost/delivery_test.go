@@ -12,43 +12,58 @@ import (
 )
 
 func TestDeliversToEveryConnectionOfTheUserAlone(t *testing.T) {
-	t.Parallel()
-	redis, server := start(t, nil)
-	// Each socket goes to the loop with the fewest, and there are two loops: alice is on both.
-	var alices []*roosttest.Client
-	for range 4 {
-		alices = append(alices, server.Connect("alice"))
-	}
-	bob := server.Connect("bob")
+	eachFeed(t, func(t *testing.T, b *feedSide) {
+		server := b.start(t, nil)
+		// Each socket goes to the loop with the fewest, and there are two loops: alice is on both.
+		var alices []*roosttest.Client
+		for range 4 {
+			alices = append(alices, server.Connect("alice"))
+		}
+		bob := server.Connect("bob")
 
-	notify(redis, "alice", `{"type":"for-alice","payload":1}`)
-	notify(redis, "nobody", `{"type":"for-nobody","payload":2}`)
-	notify(redis, "bob", `{"type":"for-bob","payload":3}`)
-	for i, c := range append(alices, bob) {
-		want := "for-alice"
-		if c == bob {
-			want = "for-bob"
+		b.notify(t, "alice", `{"type":"for-alice","payload":1}`)
+		b.notify(t, "nobody", `{"type":"for-nobody","payload":2}`)
+		b.notify(t, "bob", `{"type":"for-bob","payload":3}`)
+		for i, c := range append(alices, bob) {
+			want := "for-alice"
+			if c == bob {
+				want = "for-bob"
+			}
+			got := c.WaitMessages(1)
+			if len(got) != 1 || !strings.Contains(got[0], want) {
+				t.Errorf("connection %d got %q, want %s alone", i, got, want)
+			}
 		}
-		got := c.WaitMessages(1)
-		if len(got) != 1 || !strings.Contains(got[0], want) {
-			t.Errorf("connection %d got %q, want %s alone", i, got, want)
-		}
-	}
+		checkCounts(t, b, server)
+	})
+}
+
+// checkCounts wants what the test before has caused.
+func checkCounts(t *testing.T, b *feedSide, server *roosttest.Server) {
+	t.Helper()
 	health := server.Health(false)
 	if *health.WebSocket.Connections != 5 || *health.WebSocket.Users != 2 {
 		t.Errorf("%d connections of %d users, want 5 of 2", *health.WebSocket.Connections, *health.WebSocket.Users)
 	}
+	received, offline := 3, 1
+	if !b.hearsAll() {
+		received, offline = 2, 0
+	}
 	metrics := server.Metrics()
 	for name, want := range map[string]float64{
-		"roost_notifications_received_total": 3, "roost_notifications_offline_total": 1,
+		"roost_notifications_received_total": float64(received), "roost_notifications_offline_total": float64(offline),
 		"roost_deliveries_accepted_total": 5, "roost_deliveries_sent_total": 5, "roost_deliveries_waiting": 0,
 	} {
 		if metrics[name] != want {
 			t.Errorf("%s is %v, want %v", name, metrics[name], want)
 		}
 	}
-	if got := jsonMetrics(t, server); got != [3]int{3, 5, 0} {
-		t.Errorf("received, sent, failed are %v in JSON, want 3, 5, 0", got)
+	heard, known := metrics[`roost_feed_users{state="heard"}`]
+	if known == b.hearsAll() || known && heard != 2 {
+		t.Errorf("roost_feed_users says that %v users are heard (%v)", heard, known)
+	}
+	if got := jsonMetrics(t, server); got != [3]int{received, 5, 0} {
+		t.Errorf("received, sent, failed are %v in JSON, want %d, 5, 0", got, received)
 	}
 }
 
@@ -71,55 +86,63 @@ func jsonMetrics(t *testing.T, server *roosttest.Server) [3]int {
 }
 
 func TestKeepsTheOrderOfAThousand(t *testing.T) {
-	t.Parallel()
-	redis, server := start(t, nil)
-	clients := []*roosttest.Client{server.Connect("alice"), server.Connect("alice"), server.Connect("alice")}
-	// In batches that fit a connection's queue: a test machine may well let a client fall behind.
-	const total, batch = 1000, 200
-	for from := 0; from < total; from += batch {
-		var some []string
-		for n := range batch {
-			some = append(some, numbered(from+n))
-		}
-		notifyAll(t, redis, "alice", some)
-		for _, c := range clients {
-			c.WaitMessages(from + batch)
-		}
-	}
-	for i, c := range clients {
-		messages := c.Messages()
-		if len(messages) != total {
-			t.Errorf("connection %d got %d text messages, want %d", i, len(messages), total)
-		}
-		for n, message := range messages {
-			if want := fmt.Sprintf(`{"type":"n","payload":%d,`, n); !strings.HasPrefix(message, want) {
-				t.Fatalf("connection %d: message %d is %s", i, n, message)
+	eachFeed(t, func(t *testing.T, b *feedSide) {
+		server := b.start(t, nil)
+		clients := []*roosttest.Client{server.Connect("alice"), server.Connect("alice"), server.Connect("alice")}
+		// In batches that fit a connection's queue: a test machine may well let a client fall behind.
+		const total, batch = 1000, 200
+		for from := 0; from < total; from += batch {
+			var some []string
+			for n := range batch {
+				some = append(some, numbered(from+n))
+			}
+			b.notifyAll(t, "alice", some)
+			for _, c := range clients {
+				c.WaitMessages(from + batch)
 			}
 		}
-	}
+		for i, c := range clients {
+			messages := c.Messages()
+			if len(messages) != total {
+				t.Errorf("connection %d got %d text messages, want %d", i, len(messages), total)
+			}
+			for n, message := range messages {
+				if want := fmt.Sprintf(`{"type":"n","payload":%d,`, n); !strings.HasPrefix(message, want) {
+					t.Fatalf("connection %d: message %d is %s", i, n, message)
+				}
+			}
+		}
+	})
 }
 
+// TestConnectedMeansRegistered publishes the moment that the client has its 101.
 func TestConnectedMeansRegistered(t *testing.T) {
-	t.Parallel()
-	redis, server := start(t, nil)
-	const tries = 150
-	var clients []*roosttest.Client
-	for i := range tries {
-		user := fmt.Sprintf("user-%d", i)
-		clients = append(clients, server.Connect(user)) // returns on the 101
-		notify(redis, user, `{"type":"welcome","payload":"`+user+`"}`)
-	}
-	for i, c := range clients {
-		if got := c.WaitMessages(1); len(got) != 1 || !strings.Contains(got[0], fmt.Sprintf(`"user-%d"`, i)) {
-			t.Errorf("user-%d got %q", i, got)
+	eachFeed(t, func(t *testing.T, b *feedSide) {
+		server := b.start(t, nil)
+		const tries = 150
+		var clients []*roosttest.Client
+		for i := range tries {
+			user := fmt.Sprintf("user-%d", i)
+			clients = append(clients, server.Connect(user)) // returns on the 101
+			b.notify(t, user, `{"type":"welcome","payload":"`+user+`"}`)
 		}
-	}
+		for i, c := range clients {
+			if got := c.WaitMessages(1); len(got) != 1 || !strings.Contains(got[0], fmt.Sprintf(`"user-%d"`, i)) {
+				t.Errorf("user-%d got %q", i, got)
+			}
+		}
+		if late := server.Metrics()["roost_handshakes_heard_late_total"]; late != 0 {
+			t.Errorf("%v handshakes waited for a second", late)
+		}
+	})
 }
 
 func TestEnvelope(t *testing.T) {
-	t.Parallel()
-	redis, server := start(t, roosttest.Env{"WS_MAX_NOTIFICATION_SIZE": "200000"})
-	publisher := redis.Client() // any goroutine may use it, redis itself only the test's own
+	eachFeed(t, testEnvelope)
+}
+
+func testEnvelope(t *testing.T, b *feedSide) {
+	server := b.start(t, roosttest.Env{"WS_MAX_NOTIFICATION_SIZE": "200000"})
 	tests := []struct{ name, published, kind, payload string }{
 		{"string", `{"type":"a","payload":"hello"}`, `"a"`, `"hello"`},
 		{"big and precise numbers", `{"type":"a","payload":[12345678901234567890123,0.10,1e400,-0,1.0]}`, `"a"`,
@@ -142,9 +165,7 @@ func TestEnvelope(t *testing.T) {
 			t.Parallel()
 			user := fmt.Sprintf("user:%d", i) // a colon in it: the user is all after the channel's first
 			client := server.As(t).Connect(user)
-			if err := publisher.Publish(t.Context(), "user_noti:"+user, test.published).Err(); err != nil {
-				t.Fatal(err)
-			}
+			b.notify(t, user, test.published)
 			message := client.WaitMessages(1)[0]
 			before, after := `{"type":`+test.kind+`,"payload":`+test.payload+`,"timestamp":"`, `"}`
 			stamp, hasBefore := strings.CutPrefix(message, before)

@@ -73,6 +73,8 @@ func (p *prober) run(ctx context.Context) []httpapi.ProbeStep {
 	if dialErr == nil {
 		defer func() { _ = conn.CloseNow() }()
 	}
+	p.listen(ctx, identity)
+	defer p.service.feed.Leave(identity)
 	pubsub := p.throughRedis(ctx, identity, back)
 	if pubsub.Err != nil {
 		// The connection is judged by itself. Not on this goroutine: delivering
@@ -84,6 +86,26 @@ func (p *prober) run(ctx context.Context) []httpapi.ProbeStep {
 	}
 	return []httpapi.ProbeStep{pubsub, receive(ctx, conn, dialErr, connected)}
 }
+
+// listen has the feed hear what is published for the probe, also where its connection failed.
+func (p *prober) listen(ctx context.Context, identity string) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	heard := make(heardSoon, 1)
+	if p.service.feed.Join(identity, heard) {
+		return
+	}
+	select {
+	case <-heard:
+	case <-ctx.Done(): // what is published then will not come back, and that is said
+	}
+}
+
+// heardSoon is a redisfeed.Waiter.
+type heardSoon chan struct{}
+
+// Heard implements redisfeed.Waiter.
+func (h heardSoon) Heard() { h <- struct{}{} }
 
 // connect opens a WebSocket on our own port.
 func (p *prober) connect(ctx context.Context, ticket string) (*websocket.Conn, error) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"roost/httpapi"
+	"roost/redisfeed"
 )
 
 // httpConfig gives the side server its views of the rooms.
@@ -86,6 +87,8 @@ func (s *service) stats() httpapi.Stats {
 		RedisConnected:  redis.Connected,
 		RedisPing:       redis.Ping,
 		RedisReconnects: redis.Reconnects,
+		RedisGaps:       redis.Gaps,
+		FeedUsers:       s.feedUsers(redis.Audience),
 
 		TokenChecks:   sockets.Checking,
 		AwaitingFeed:  sockets.AwaitingFeed,
@@ -97,4 +100,12 @@ func (s *service) stats() httpapi.Stats {
 		LogLinesDropped: s.droppedLines(),
 		AlertsDropped:   s.droppedAlerts(),
 	}
+}
+
+// feedUsers is nil where one subscription hears everybody.
+func (s *service) feedUsers(now redisfeed.Audience) map[string]uint64 {
+	if s.audience() == nil {
+		return nil
+	}
+	return map[string]uint64{"heard": uint64(now.Heard), "unheard": uint64(now.Unheard), "parting": uint64(now.Parting)}
 }

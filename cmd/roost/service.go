@@ -86,7 +86,7 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger, from *
 	if err != nil {
 		return nil, err
 	}
-	feed.Gap, feed.Arrived = s.tellGap, s.hub.Arrived
+	feed.Gap, feed.UserGap, feed.Arrived = s.tellGap, s.tellUserGap, s.hub.Arrived
 	if s.feed, err = redisfeed.New(feed, s.probe); err != nil {
 		return nil, err
 	}
@@ -160,6 +160,7 @@ func (s *service) socketConfig() netpoll.Config {
 		Rules: s.current.Load().rules(),
 		Loops: s.loops,
 		Hub:   s.hub, Logger: s.log, Health: s.http.Health, Live: httpapi.Live(),
+		Audience:         s.audience(),
 		HandshakeTimeout: s.cfg.WSHandshakeTimeout,
 		PingInterval:     s.cfg.WSPingInterval,
 		PongWait:         s.cfg.WSPongWait,
@@ -178,6 +179,9 @@ func (s *service) socketConfig() netpoll.Config {
 
 // tellGap is called by the feed when it is back.
 func (s *service) tellGap(since time.Time) { s.ws.TellGap(since) }
+
+// tellUserGap is the same for one user's.
+func (s *service) tellUserGap(user string, since time.Time) { s.ws.TellGapTo(user, since) }
 
 // start sets the long-running parts going: one line each.
 func (s *service) start() {
