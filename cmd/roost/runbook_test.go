@@ -124,7 +124,7 @@ type operator struct {
 
 func newOperator(t *testing.T) *operator {
 	t.Helper()
-	redis, server := start(t, roosttest.Env{"HTTP_PPROF": "true"})
+	redis, server := start(t, roosttest.Env{"HTTP_PPROF": "true", "REDIS_FEED": "user"})
 	live(t, redis, server)
 	module, err := filepath.Abs("../..")
 	if err != nil {
