@@ -40,7 +40,7 @@ func TestCollector(t *testing.T) {
 # TYPE roost_connections_refused_total counter
 roost_connections_refused_total{reason="full"} 11
 roost_connections_refused_total{reason="token_expired"} 12
-# HELP roost_delivery_duration_seconds Time from when the read from Redis that brought a notification returned, to when the kernel had taken its last byte for a connection. Only of those that were sent.
+# HELP roost_delivery_duration_seconds Time from when the read from Redis that brought a notification returned, to when the kernel had taken its last byte for a connection. Only of those that were sent. One for everyone or a group counts from when its turn came at the connection.
 # TYPE roost_delivery_duration_seconds histogram
 roost_delivery_duration_seconds_bucket{le="0.001"} 1
 roost_delivery_duration_seconds_bucket{le="0.25"} 3

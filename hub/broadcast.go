@@ -24,6 +24,10 @@ func (h *Hub) DeliverGroup(group, payload string) {
 	h.spread(broadcast{group: group}, payload, slog.String("group", group))
 }
 
+// BroadcastsWaiting returns how many broadcasts and notifications for groups are not handed to all their connections yet,
+// the one under way included. Any goroutine.
+func (h *Hub) BroadcastsWaiting() int { return h.broadcasts.waiting() }
+
 // spread checks a payload, builds its frame and puts it on the queue.
 func (h *Hub) spread(b broadcast, payload string, whom slog.Attr) {
 	envelope, problem := h.read(payload)

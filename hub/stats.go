@@ -63,7 +63,7 @@ type Stats struct {
 	Broadcasts         uint64 // handed to Broadcast
 	GroupNotifications uint64 // handed to DeliverGroup
 	GroupsOffline      uint64 // of these: nobody here was in the group
-	BroadcastsWaiting  int    // of both: not handed to all their connections yet, the one under way included
+	BroadcastsWaiting  int    // of both, see Hub.BroadcastsWaiting
 	BroadcastsCut      uint64 // of both: not handed to all of them, because EndBroadcasts had no more time
 	// BroadcastTime is how long those of both that are done took, from being taken until the last connection had been
 	// handed it.
@@ -83,7 +83,7 @@ func (h *Hub) Stats() Stats {
 		Broadcasts:         h.stats.broadcasts.Load(),
 		GroupNotifications: h.stats.toGroups.Load(),
 		GroupsOffline:      h.stats.groupsOffline.Load(),
-		BroadcastsWaiting:  h.broadcasts.waiting(),
+		BroadcastsWaiting:  h.BroadcastsWaiting(),
 		BroadcastsCut:      h.stats.broadcastsCut.Load(),
 		BroadcastTime:      time.Duration(h.stats.broadcastTime.Load()),
 

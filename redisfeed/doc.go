@@ -2,7 +2,8 @@
 //
 // A [Feed] keeps one connection subscribed to the channel user_noti_all and the patterns user_noti:*, user_ctl:* and
 // group_noti:*, and hands every message to the sink from the goroutine that called [Feed.Run], in the order in which
-// Redis sent them. A sink that blocks holds that goroutine and so, through TCP, Redis: the feed has no queue and drops nothing. What Redis itself drops
+// Redis sent them. A sink that blocks holds that goroutine and so, through TCP, Redis: the feed has no queue and drops
+// nothing. What Redis itself drops
 // (its client-output-buffer-limit for pubsub: by default 32 MB, or 8 MB for a minute) ends the connection and
 // counts as a gap. A payload is read whole before the sink sees it, whatever its size, which only that limit and
 // Redis's proto-max-bulk-len (512 MB) bound: twice that much memory may be needed, as the one before may not be
@@ -18,8 +19,8 @@
 // to another is ended: a master that was demoted goes on answering, and its heartbeat comes back.
 //
 // The user of the Redis ACL needs +psubscribe, +subscribe and +publish on the channels user_noti:*, user_ctl:*,
-// user_noti_all, group_noti:* and roost:heartbeat:*, and +select where Config.DB is not 0; that of sentinels +sentinel|master and
-// +sentinel|get-master-addr-by-name.
+// user_noti_all, group_noti:* and roost:heartbeat:*, and +select where Config.DB is not 0; that of sentinels
+// +sentinel|master and +sentinel|get-master-addr-by-name.
 //
 // The package does not look into payloads, knows neither connections nor users, does not follow
 // Cluster, and reads no environment. Apart from cmd it is the only one that imports go-redis.

@@ -10,7 +10,7 @@ const (
 	// MaxGroup bounds the name of a group in bytes.
 	MaxGroup = MaxUser
 	// MaxGroups bounds how many groups a token may name.
-	MaxGroups = 100
+	MaxGroups = 200
 )
 
 // ValidGroup reports whether a token can name a group so. The rules are those of user ids: 1 to MaxGroup bytes of UTF-8
@@ -40,9 +40,9 @@ func groupsOf(raw json.RawMessage) (groups []string, ok bool) {
 		if !ok || !ValidGroup(name) {
 			return nil, false
 		}
-		groups = addGroup(groups, name)
+		groups = append(groups, name)
 	}
-	return groups, true
+	return eachOnce(groups), true
 }
 
 // plainGroups reads the claim where it is spelled without escapes. It is false where it is not sure. What it returns
@@ -71,19 +71,17 @@ func plainGroups(text []byte) (groups []string, ok bool) {
 		if !ValidGroup(name) {
 			return nil, false
 		}
-		groups = addGroup(groups, name)
+		groups = append(groups, name)
 		if rest = afterSpace(after); len(rest) == 0 || rest[0] == ']' {
-			return groups, true
+			return eachOnce(groups), true
 		}
 		rest = afterSpace(rest[1:]) // it is JSON, so this was a comma
 	}
 	return nil, false
 }
 
-// addGroup adds a name that is not there yet. The lists are short.
-func addGroup(groups []string, name string) []string {
-	if slices.Contains(groups, name) {
-		return groups
-	}
-	return append(groups, name)
+// eachOnce sorts names, whose order means nothing, and leaves out those that were there already.
+func eachOnce(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
 }

@@ -41,7 +41,7 @@ type Request struct {
 	Expires time.Time
 
 	// Groups are, for an Upgrade after Identify, the groups that the token says its user is in: each of them valid (see
-	// [ValidGroup]), none twice, MaxGroups at most. Nil: none.
+	// [ValidGroup]), sorted, none twice, MaxGroups at most. Nil: none.
 	Groups []string
 
 	method     method        // Health, Live

@@ -38,8 +38,8 @@ func (c cause) farewell() netpoll.Farewell {
 	return netpoll.Restarting()
 }
 
-// broadcastLimit is how long broadcasts that have been taken may then take to be handed over.
-const broadcastLimit = 5 * time.Second
+// broadcastLimit is how long what the feed has taken last for many connections may then take to be handed over.
+const broadcastLimit = time.Second
 
 // quickLimit is how long a service that can't do its work may take to stop.
 const quickLimit = 25 * time.Second
@@ -77,7 +77,7 @@ func (s *service) stop(ctx context.Context, why cause) error {
 	}
 	s.sockets.takeNothing()
 	bye, failure := s.letGo(ctx, why)
-	s.hurry() // the feed may wait for room among the broadcasts
+	s.awaitBroadcasts(ctx)
 	s.endFeed()
 	s.endBroadcasts(ctx)
 	if err := s.ws.Shutdown(ctx, bye); err != nil {
@@ -154,6 +154,26 @@ func (s *service) endFeed() {
 	case <-s.feedDone:
 	case <-time.After(feedLimit):
 		s.log.Error("the Redis feed does not end; going on without it")
+	}
+}
+
+// awaitBroadcasts waits until all broadcasts are handed over, without pauses now, or half of the time has passed. The feed
+// goes on meanwhile: whoever is connected misses nothing, and the feed may wait for room among the broadcasts itself.
+func (s *service) awaitBroadcasts(ctx context.Context) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	s.hurry()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for s.hub.BroadcastsWaiting() > 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
