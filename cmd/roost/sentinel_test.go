@@ -83,7 +83,7 @@ func TestFailover(t *testing.T) {
 	t.Parallel()
 	tr := redistest.StartTrio(t, nil)
 	server := roosttest.Start(t, tr.Master, followed(tr, roosttest.Env{"WS_GAP_NOTICE": "true"}))
-	server.WaitLine("REDIS_HOST has no effect beside REDIS_ADDRS: the sentinels say where Redis is")
+	server.WaitLine("REDIS_HOST has no effect beside REDIS_ADDRS: who is listed there says where Redis is")
 	alice := server.Connect("alice")
 	b := &backend{sent: map[int]time.Time{}}
 	ctx, stop := context.WithCancel(t.Context())
