@@ -29,7 +29,7 @@ func (c *broadcastCmd) Run(env *environment) error {
 	if err := checkSize(cfg, c.Notification); err != nil {
 		return err
 	}
-	where, receivers, err := publishOnce(env, cfg, c.Redis, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
+	done, err := publishOnce(env, cfg, c.Redis, false, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
 		if c.Group == nil {
 			return p.PublishAll(ctx, c.Notification)
 		}
@@ -42,7 +42,7 @@ func (c *broadcastCmd) Run(env *environment) error {
 	if c.Group != nil {
 		whom = "the group " + *c.Group
 	}
-	_, err = fmt.Fprintf(env.stdout, "published to %s on %s; servers that heard it: %d\n", whom, where, receivers)
+	_, err = fmt.Fprintf(env.stdout, "published to %s %s\n", whom, done)
 	return err
 }
 

@@ -28,13 +28,13 @@ func (c *disconnectCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	where, receivers, err := publishOnce(env, cfg, c.Redis, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
+	done, err := publishOnce(env, cfg, c.Redis, false, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
 		return p.PublishControl(ctx, c.User, command)
 	})
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(env.stdout, "told to disconnect %s on %s; servers that heard it: %d\n", c.User, where, receivers)
+	_, err = fmt.Fprintf(env.stdout, "told to disconnect %s %s\n", c.User, done)
 	return err
 }
 

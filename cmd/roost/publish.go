@@ -28,13 +28,13 @@ func (c *publishCmd) Run(env *environment) error {
 	if err := checkSize(cfg, c.Notification); err != nil {
 		return err
 	}
-	where, receivers, err := publishOnce(env, cfg, c.Redis, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
+	done, err := publishOnce(env, cfg, c.Redis, true, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
 		return p.Publish(ctx, c.User, c.Notification)
 	})
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(env.stdout, "published to %s on %s; servers that heard it: %d\n", c.User, where, receivers)
+	_, err = fmt.Fprintf(env.stdout, "published to %s %s\n", c.User, done)
 	return err
 }
 

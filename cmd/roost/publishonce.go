@@ -12,33 +12,51 @@ import (
 	"roost/redisfeed"
 )
 
-// publishOnce publishes for a command, on the Redis at address or, where that is empty, of cfg, and returns which that is
-// and how many servers heard it. It is an error that none did.
-func publishOnce(env *environment, cfg config.Config, address string,
+// publishOnce publishes for a command, on the Redis at address or, where that is empty, of cfg. forUser says that it is a
+// notification for a user, which the servers may hear one user at a time. It is an error that surely nobody has heard it.
+func publishOnce(env *environment, cfg config.Config, address string, forUser bool,
 	publish func(context.Context, *redisfeed.Publisher) (receivers int64, err error),
-) (where string, receivers int64, err error) {
+) (published, error) {
 	if address != "" {
+		var err error
 		if cfg, err = withRedis(cfg, address); err != nil {
-			return "", 0, err
+			return published{}, err
 		}
 	}
 	redisfeed.RouteLibraryLog(slog.New(slog.DiscardHandler)) // the error says it all
 	publisher, err := oneShot(cfg)
 	if err != nil {
-		return "", 0, err
+		return published{}, err
 	}
 	defer func() { _ = publisher.Close() }()
 	ctx, cancel := context.WithTimeout(env.ctx, 5*time.Second)
 	defer cancel()
-	where = cfg.RedisAddr()
-	receivers, err = publish(ctx, publisher)
+	p := published{where: cfg.RedisAddr(), counted: !cfg.RedisCluster || forUser && cfg.RedisFeed == "sharded"}
+	p.receivers, err = publish(ctx, publisher)
 	switch {
 	case err != nil:
-		return where, 0, fmt.Errorf("publishing on %s: %w", where, err)
-	case receivers == 0:
-		return where, 0, fmt.Errorf("nobody listens on %s: no roost is connected to it", where)
+		return p, fmt.Errorf("publishing on %s: %w", p.where, err)
+	case p.receivers > 0 || !p.counted:
+		return p, nil
+	case forUser && cfg.RedisFeed != "pattern":
+		return p, fmt.Errorf("nobody listens for this user on %s: no roost that is connected to it has a connection of theirs", p.where)
 	}
-	return where, receivers, nil
+	return p, fmt.Errorf("nobody listens on %s: no roost is connected to it", p.where)
+}
+
+// published is what became of something that was published.
+type published struct {
+	where     string // the Redis
+	receivers int64
+	counted   bool // receivers is how many servers there were: a cluster's node counts its own subscribers only
+}
+
+// String is the end of the sentence that a command prints.
+func (p published) String() string {
+	if !p.counted {
+		return fmt.Sprintf("on %s, which does not say how many servers heard it", p.where)
+	}
+	return fmt.Sprintf("on %s; servers that heard it: %d", p.where, p.receivers)
 }
 
 // withRedis replaces the address of Redis.

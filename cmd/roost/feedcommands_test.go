@@ -1,0 +1,42 @@
+package main
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"roost/cmd/roost/internal/roosttest"
+)
+
+// The commands that publish do as the feed wants it, and say what they know of who has heard it.
+func TestCommandsOfEachFeed(t *testing.T) {
+	eachFeed(t, func(t *testing.T, b *feedSide) {
+		server := b.start(t, nil)
+		alice := server.Connect("alice")
+		env := roosttest.ServerEnv(b.redis, maps.Clone(b.env))
+		run := func(wantCode int, want string, args ...string) {
+			t.Helper()
+			command := roosttest.Run(t, roosttest.Command{Args: args, Env: env})
+			if code := command.Wait(); code != wantCode || !strings.Contains(command.Log.String()+command.Stderr.String(), want) {
+				t.Errorf("%v ended with %d and %q, want %d and %q", args, code, command.Log.String()+command.Stderr.String(), wantCode, want)
+			}
+		}
+		heard := "servers that heard it: 1"
+		run(0, heard, "publish", "alice", numbered(1))
+		alice.WaitMessages(1)
+		if b.hearsAll() {
+			run(0, heard, "publish", "bob", numbered(1))
+		} else {
+			run(1, "nobody listens for this user", "publish", "bob", numbered(1))
+		}
+		if b.feed == "sharded" {
+			heard = "does not say how many servers heard it"
+		}
+		run(0, heard, "broadcast", numbered(2))
+		alice.WaitMessages(2)
+		run(0, heard, "disconnect", "alice")
+		if code, _ := alice.WaitClose(); code != 4403 {
+			t.Errorf("alice was closed with %d", code)
+		}
+	})
+}
