@@ -144,3 +144,22 @@ func TestPresenceIsBatched(t *testing.T) {
 		t.Errorf("%d users took %s, a round trip takes 20 ms", users, took)
 	}
 }
+
+// With Sentinel the new master is written to as soon as the old one takes nothing any more.
+func TestPresenceFollowsTheMaster(t *testing.T) {
+	t.Parallel()
+	tr := redistest.StartTrio(t, nil)
+	one := startInstance(t, watching(tr), time.Hour)
+	one.set(1, "before")
+	waitOnline(t, tr.Master, "before", true)
+	tr.Master.Kill()
+	one.set(1, "after")
+	tr.AwaitMaster(tr.Replica)
+	waitOnline(t, tr.Replica, "after", true)
+	one.set(0, "before")
+	waitOnline(t, tr.Replica, "before", false)
+	tr.Master.Restart()
+	tr.AwaitReplica(tr.Master)
+	one.end()
+	waitOnline(t, tr.Replica, "after", false)
+}
