@@ -56,6 +56,10 @@ type Stats struct {
 	RedisPing       time.Duration // last round trip
 	RedisReconnects uint64
 
+	PresenceWrites     map[string]uint64 // users written to Redis, by result
+	PresencePending    int               // users to write
+	PresenceFailingFor time.Duration     // since when they can't be; 0 while they can
+
 	TokenChecks   int               // handshakes whose token is checked, or waits to be, off the loops
 	JWKSKeys      int               // public keys from the JWKS
 	JWKSRefreshes map[string]uint64 // fetches of the JWKS, by result; nil without one
@@ -166,6 +170,14 @@ func table() []metric {
 			value: func(s *Stats) float64 { return s.RedisPing.Seconds() }},
 		{name: "roost_redis_reconnects_total", kind: counter, help: "Times that the subscription was made anew.",
 			value: func(s *Stats) float64 { return float64(s.RedisReconnects) }},
+
+		{name: "roost_presence_writes_total", kind: counter,
+			help:  "Users that were written to Redis as online or offline, renewals too, by result; one that failed is tried again.",
+			label: "result", values: func(s *Stats) map[string]uint64 { return s.PresenceWrites }},
+		{name: "roost_presence_pending", kind: gauge, help: "Users who are to be written to Redis as online or offline.",
+			value: func(s *Stats) float64 { return float64(s.PresencePending) }},
+		{name: "roost_presence_failing_seconds", kind: gauge, help: "Time for which presence could not be written to Redis; 0 while it can.",
+			value: func(s *Stats) float64 { return s.PresenceFailingFor.Seconds() }},
 
 		{name: "roost_token_checks", kind: gauge, help: "Handshakes whose token is being checked by a worker, or waits for one.",
 			value: func(s *Stats) float64 { return float64(s.TokenChecks) }},

@@ -17,20 +17,13 @@ import (
 func publishOnce(env *environment, cfg config.Config, address string,
 	publish func(context.Context, *redisfeed.Publisher) (receivers int64, err error),
 ) (where string, receivers int64, err error) {
-	if address != "" {
-		if cfg, err = withRedis(cfg, address); err != nil {
-			return "", 0, err
-		}
-	}
-	redisfeed.RouteLibraryLog(slog.New(slog.DiscardHandler)) // the error says it all
-	publisher, err := oneShot(cfg)
+	publisher, where, err := publisherFor(cfg, address)
 	if err != nil {
 		return "", 0, err
 	}
 	defer func() { _ = publisher.Close() }()
 	ctx, cancel := context.WithTimeout(env.ctx, 5*time.Second)
 	defer cancel()
-	where = cfg.RedisAddr()
 	receivers, err = publish(ctx, publisher)
 	switch {
 	case err != nil:
@@ -39,6 +32,18 @@ func publishOnce(env *environment, cfg config.Config, address string,
 		return where, 0, fmt.Errorf("nobody listens on %s: no roost is connected to it", where)
 	}
 	return where, receivers, nil
+}
+
+// publisherFor is the publisher of a command, for the Redis at address or, where that is empty, of cfg, and which that is.
+func publisherFor(cfg config.Config, address string) (p *redisfeed.Publisher, where string, err error) {
+	if address != "" {
+		if cfg, err = withRedis(cfg, address); err != nil {
+			return nil, "", err
+		}
+	}
+	redisfeed.RouteLibraryLog(slog.New(slog.DiscardHandler)) // the error says it all
+	p, err = oneShot(cfg)
+	return p, cfg.RedisAddr(), err
 }
 
 // withRedis replaces the address of Redis.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"roost/httpapi"
+	"roost/redisfeed"
 )
 
 // httpConfig gives the side server its views of the rooms.
@@ -31,6 +32,10 @@ func (s *service) redisState() httpapi.RedisState {
 // stats is one reading of every room's counters.
 func (s *service) stats() httpapi.Stats {
 	users, sockets, redis := s.hub.Stats(), s.ws.Stats(), s.feed.Status()
+	var presence redisfeed.PresenceStatus
+	if s.presence != nil {
+		presence = s.presence.Status()
+	}
 	for reason, n := range sockets.TurnedAway {
 		sockets.Refused[reason] = n
 	}
@@ -79,6 +84,10 @@ func (s *service) stats() httpapi.Stats {
 		RedisConnected:  redis.Connected,
 		RedisPing:       redis.Ping,
 		RedisReconnects: redis.Reconnects,
+
+		PresenceWrites:     map[string]uint64{"ok": presence.Written, "failed": presence.Failed},
+		PresencePending:    presence.Pending,
+		PresenceFailingFor: presence.FailingFor,
 
 		TokenChecks:   sockets.Checking,
 		JWKSKeys:      s.jwksStatus().Keys,

@@ -44,7 +44,8 @@ func TestDefaults(t *testing.T) {
 		RedisHost:         "localhost", RedisPort: 6379, RedisMaxRetries: 3, RedisMinIdleConns: 10, RedisPoolSize: 100,
 		RedisPoolTimeout: 4 * time.Second, RedisConnMaxIdleTime: 5 * time.Minute, RedisConnMaxLifetime: 30 * time.Minute,
 		RedisFeedMaxAttempts: 10, RedisFeedRetryDelay: 5 * time.Second,
-		JWTSecretKey: goodSecret, JWTJWKSRefresh: 15 * time.Minute,
+		RedisPresenceTTL: time.Minute,
+		JWTSecretKey:     goodSecret, JWTJWKSRefresh: 15 * time.Minute,
 		LoggerLevel: "info", LoggerConnectionRate: 100, LoggerMode: "production", LoggerEncoding: "json",
 		HTTPHost: "0.0.0.0", HTTPPort: 8082, HTTPConsole: true,
 	}
