@@ -27,6 +27,7 @@ func someStats() Stats {
 		DeliveriesWaiting: 48,
 		BytesReceived:     40, BytesSent: 41, PingsSent: 42, GapNotices: 43, TextPongs: 46,
 		RedisConnected: true, RedisPing: 1500 * time.Microsecond, RedisReconnects: 43,
+		PresenceWrites: map[string]uint64{"ok": 52, "failed": 53}, PresencePending: 54, PresenceFailingFor: 55 * time.Second,
 		TokenChecks: 46, JWKSKeys: 47, JWKSRefreshes: map[string]uint64{"ok": 48, "failed": 49},
 		ConfigReloads:   map[string]uint64{"ok": 50, "failed": 51},
 		LogLinesDropped: 44, AlertsDropped: 45,

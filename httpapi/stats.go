@@ -56,7 +56,7 @@ type Stats struct {
 	RedisPing       time.Duration // last round trip
 	RedisReconnects uint64
 
-	PresenceWrites     map[string]uint64 // users written to Redis, by result
+	PresenceWrites     map[string]uint64 // users written to Redis, by result; nil without presence
 	PresencePending    int               // users to write
 	PresenceFailingFor time.Duration     // since when they can't be; 0 while they can
 

@@ -32,10 +32,7 @@ func (s *service) redisState() httpapi.RedisState {
 // stats is one reading of every room's counters.
 func (s *service) stats() httpapi.Stats {
 	users, sockets, redis := s.hub.Stats(), s.ws.Stats(), s.feed.Status()
-	var presence redisfeed.PresenceStatus
-	if s.presence != nil {
-		presence = s.presence.Status()
-	}
+	presence, presenceWrites := s.presenceReadings()
 	for reason, n := range sockets.TurnedAway {
 		sockets.Refused[reason] = n
 	}
@@ -85,7 +82,7 @@ func (s *service) stats() httpapi.Stats {
 		RedisPing:       redis.Ping,
 		RedisReconnects: redis.Reconnects,
 
-		PresenceWrites:     map[string]uint64{"ok": presence.Written, "failed": presence.Failed},
+		PresenceWrites:     presenceWrites,
 		PresencePending:    presence.Pending,
 		PresenceFailingFor: presence.FailingFor,
 
@@ -97,4 +94,13 @@ func (s *service) stats() httpapi.Stats {
 		LogLinesDropped: s.droppedLines(),
 		AlertsDropped:   s.droppedAlerts(),
 	}
+}
+
+// presenceReadings are the counters of presence; without it the map is nil and the rest is 0.
+func (s *service) presenceReadings() (status redisfeed.PresenceStatus, writes map[string]uint64) {
+	if s.presence == nil {
+		return status, nil
+	}
+	status = s.presence.Status()
+	return status, map[string]uint64{"ok": status.Written, "failed": status.Failed}
 }

@@ -100,7 +100,7 @@ func TestProblems(t *testing.T) {
 		{"presence too short", map[string]string{"REDIS_PRESENCE": "true", "REDIS_PRESENCE_TTL": "9s"},
 			[]string{`REDIS_PRESENCE_TTL="9s": want a duration from 10s to 1h`}},
 		{"presence too long", map[string]string{"REDIS_PRESENCE": "true", "REDIS_PRESENCE_TTL": "2h"},
-			[]string{`REDIS_PRESENCE_TTL="2h0m": want a duration from 10s to 1h`}},
+			[]string{`REDIS_PRESENCE_TTL="2h": want a duration from 10s to 1h`}},
 		{"a TTL without presence", map[string]string{"REDIS_PRESENCE_TTL": "30s"},
 			[]string{`REDIS_PRESENCE_TTL="30s": want REDIS_PRESENCE=true beside it`}},
 		{"redis nowhere", map[string]string{"REDIS_HOST": ""}, []string{`REDIS_HOST="": want`}},
