@@ -54,6 +54,7 @@ func TestPresenceWhileRedisIsAway(t *testing.T) {
 	one.set(1, "stays", "leaves")
 	waitOnline(t, server, "stays", true)
 	server.Kill()
+	killed := time.Now()
 	users := manyUsers(2000)
 	one.set(1, users...)
 	one.set(0, "leaves")
@@ -62,6 +63,9 @@ func TestPresenceWhileRedisIsAway(t *testing.T) {
 	waitFor(t, "some attempts", func() bool { return one.Status().Failed > 2*presenceBatch })
 	if s := one.Status(); s.Pending > 2001 {
 		t.Errorf("%d are pending, of 2001 users who were marked", s.Pending)
+	}
+	if n, attempts := one.Status().Failed, uint64(time.Since(killed)/presenceRetry)+2; n > attempts*presenceBatch {
+		t.Errorf("%d writes failed, of %d attempts", n, attempts)
 	}
 	server.Restart()
 	waitFor(t, "all to be written", func() bool { s := one.Status(); return s.Pending == 0 && s.FailingFor == 0 })
@@ -83,10 +87,11 @@ func TestPresenceKnowsThatRedisIsBack(t *testing.T) {
 	server := redistest.Start(t)
 	server.Kill()
 	one := startInstance(t, quick(server.Addr()), minPresenceTTL)
-	one.set(1, "alice")
+	users := manyUsers(10)
+	one.set(1, users...)
 	waitFor(t, "the failure", func() bool { return one.Status().FailingFor > 0 })
-	one.set(0, "alice")
-	waitFor(t, "alice to be let go of, as Redis has forgotten her", func() bool {
+	one.set(0, users...)
+	waitFor(t, "them to be let go of, as Redis has forgotten them", func() bool {
 		s := one.Status()
 		return s.FailingFor > minPresenceTTL+presenceWait+2*presenceRetry && s.Pending <= 1
 	})

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"roost/redisfeed/redistest"
 )
 
@@ -122,6 +124,9 @@ func TestPresenceIsRenewed(t *testing.T) {
 		t.Errorf("forgotten after %s, the TTL is %s", took, ttl)
 	}
 	waitInstances(t, cfg, "both", 1)
+	waitFor(t, "the dead instance to be taken out", func() bool {
+		return server.Client().ZCard(t.Context(), OnlinePrefix+"both").Val() == 1
+	})
 	m, err := expired.ReceiveMessage(t.Context())
 	if err != nil || m.Payload != OnlinePrefix+"alice" {
 		t.Errorf("Redis said that %v expired: %v", m, err)
@@ -153,6 +158,27 @@ func TestPresenceIsTakenOutAtTheEnd(t *testing.T) {
 	if got := len(told.soFar()); got != len(users)-1 {
 		t.Errorf("%d events, want %d", got, len(users)-1)
 	}
+}
+
+// What has expired counts for nothing, even while Redis still has it.
+func TestPresenceIgnoresWhatHasExpired(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	told := watchEvents(t, server)
+	one := startInstance(t, quick(server.Addr()), time.Hour)
+	leftover := func() {
+		if err := server.Client().ZAdd(t.Context(), OnlinePrefix+"alice", redis.Z{Score: 1, Member: "crashed"}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leftover()
+	one.set(1, "alice")
+	waitInstances(t, quick(server.Addr()), "alice", 1)
+	told.want(event{"alice", true})
+	leftover()
+	one.set(0, "alice")
+	waitOnline(t, server, "alice", false)
+	told.want(event{"alice", false})
 }
 
 func TestPresenceOnAKeyOfSomebodyElse(t *testing.T) {
