@@ -65,6 +65,10 @@ type Stats struct {
 	RedisGaps       uint64            // times at which notifications may have been missed
 	FeedUsers       map[string]uint64 // users by how far the subscription to each is; nil where one subscription hears everybody
 
+	PresenceWrites     map[string]uint64 // users written to Redis, by result; nil without presence
+	PresencePending    int               // users to write
+	PresenceFailingFor time.Duration     // since when they can't be; 0 while they can
+
 	TokenChecks   int               // handshakes whose token is checked, or waits to be, off the loops
 	AwaitingFeed  int               // handshakes that wait until Redis has confirmed that their user is heard
 	HeardLate     uint64            // handshakes that went on without that
@@ -196,6 +200,14 @@ func table() []metric {
 		{name: "roost_feed_users", kind: gauge,
 			help:  "Users by how far the subscription to each is: heard, unheard (what is published for them is lost), parting (being unsubscribed). Absent where one subscription hears everybody.",
 			label: "state", values: func(s *Stats) map[string]uint64 { return s.FeedUsers }},
+
+		{name: "roost_presence_writes_total", kind: counter,
+			help:  "Users that were written to Redis as online or offline, renewals too, by result; one that failed is tried again.",
+			label: "result", values: func(s *Stats) map[string]uint64 { return s.PresenceWrites }},
+		{name: "roost_presence_pending", kind: gauge, help: "Users who are to be written to Redis as online or offline.",
+			value: func(s *Stats) float64 { return float64(s.PresencePending) }},
+		{name: "roost_presence_failing_seconds", kind: gauge, help: "Time for which presence could not be written to Redis; 0 while it can.",
+			value: func(s *Stats) float64 { return s.PresenceFailingFor.Seconds() }},
 
 		{name: "roost_token_checks", kind: gauge, help: "Handshakes whose token is being checked by a worker, or waits for one.",
 			value: func(s *Stats) float64 { return float64(s.TokenChecks) }},

@@ -22,6 +22,8 @@
 // user_noti_all, group_noti:* and roost:heartbeat:*, and +select where Config.DB is not 0; that of sentinels
 // +sentinel|master and +sentinel|get-master-addr-by-name.
 //
-// The package does not look into payloads, knows neither connections nor users, does not follow
-// Cluster, and reads no environment. Apart from cmd it is the only one that imports go-redis.
+// A [Presence] writes to Redis which users of a [Registry] are connected, on a connection of its own. It shares with the
+// feed only the Config, and goes on when the feed has ended. What its user needs besides, presenceNeeds has.
+//
+// The package does not look into payloads, knows no connections, does not follow Cluster, and reads no environment. Apart from cmd it is the only one that imports go-redis.
 package redisfeed

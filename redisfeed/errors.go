@@ -3,6 +3,7 @@ package redisfeed
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -60,4 +61,18 @@ func (c Config) permissions() string {
 		commands += " +cluster|slots +cluster|info"
 	}
 	return fmt.Sprintf("%s &%s* &%s* &%s &%s* &%s*", commands, ChannelPrefix, ControlPrefix, AllChannel, GroupPrefix, heartbeatPrefix)
+}
+
+// presenceNeeds is what the user of the Redis ACL needs for presence.
+const presenceNeeds = "+evalsha +eval +time +zadd +zrem +zremrangebyscore +zrange +pexpireat +publish ~" +
+	OnlinePrefix + "* &" + PresenceChannel
+
+// explainPresence is explain for what concerns presence. Redis has said in several ways, from version to version, that a
+// script may not do something.
+func (c Config) explainPresence(err error) error {
+	if redis.IsPermissionError(err) || strings.Contains(err.Error(), "user executing the script can't") ||
+		strings.Contains(err.Error(), "ACL failure in script") {
+		return fmt.Errorf("%w: the user lacks a permission for presence, of %s: %w", ErrAuth, presenceNeeds, err)
+	}
+	return c.explain(err)
 }

@@ -167,15 +167,21 @@ func (p *Publisher) send(
 	}
 	n, err := command(client, ctx, channel, payload).Result()
 	if err != nil {
-		p.mu.Lock()
-		p.unsure = true
-		p.mu.Unlock()
-		if cluster, ok := client.(*redis.ClusterClient); ok {
-			cluster.ReloadState(ctx) // by itself it would go on with a node that is gone for as long as its map is young
-		}
+		p.doubt()
 		return 0, fmt.Errorf("redis publish: %w", p.cfg.explain(err))
 	}
 	return n, nil
+}
+
+// doubt has the sentinels asked where the master is before the next use, or a cluster who has which slots: by itself
+// go-redis would go on with a node that is gone for as long as its map is young.
+func (p *Publisher) doubt() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unsure = true
+	if c, ok := p.client.(*redis.ClusterClient); ok {
+		c.ReloadState(context.Background())
+	}
 }
 
 // Close closes the connections; publishing fails from then on, also what is under way. Further calls do nothing.

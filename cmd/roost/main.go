@@ -30,6 +30,7 @@ type commandLine struct {
 	Publish    publishCmd    `cmd:"" help:"Publish a notification for a user, as a backend does."`
 	Broadcast  broadcastCmd  `cmd:"" help:"Publish a notification for everyone who is connected, or for a group."`
 	Disconnect disconnectCmd `cmd:"" help:"Close all connections of a user, on every server."`
+	Online     onlineCmd     `cmd:"" help:"Say whether users are online, on any server that writes it (REDIS_PRESENCE). Ends with 0 if all are, 1 if one is not, 2 if that can't be said."`
 	Why        whyCmd        `cmd:"" help:"Say why a user gets nothing: their connections, and what becomes of their notifications from now on."`
 	Listen     listenCmd     `cmd:"" help:"Connect as a user and print each notification."`
 	Config     configCmd     `cmd:"" help:"Print every environment variable, its default, its value and what it does."`
@@ -94,10 +95,14 @@ type usageError struct{ error }
 func usage(err error) error {
 	said := fmt.Errorf("%w (see roost --help)", err)
 	var parse *kong.ParseError
-	if !errors.As(err, &parse) || parse.Context.Selected() == nil || parse.Context.Selected().Name != "doctor" {
+	if !errors.As(err, &parse) || parse.Context.Selected() == nil {
 		return said
 	}
-	return usageError{said}
+	switch parse.Context.Selected().Name {
+	case "doctor", "online":
+		return usageError{said}
+	}
+	return said
 }
 
 // complain prints an error, a line for each of its lines, and returns the exit

@@ -25,8 +25,10 @@ const (
 
 func TestMonitoring(t *testing.T) {
 	t.Parallel()
-	// Some metrics are there only with a JWKS, whether that can be fetched or not, and with a feed that listens for each user.
-	_, server := start(t, roosttest.Env{"JWT_SECRET_KEY": "", "JWT_JWKS_URL": "http://127.0.0.1:1/jwks.json", "REDIS_FEED": "user"})
+	// Some metrics are there only with a JWKS, whether that can be fetched or not, with presence, and with a feed that
+	// listens for each user.
+	_, server := start(t, roosttest.Env{"JWT_SECRET_KEY": "", "JWT_JWKS_URL": "http://127.0.0.1:1/jwks.json",
+		"REDIS_FEED": "user", "REDIS_PRESENCE": "true"})
 	_, text := server.Get("/metrics?format=prometheus")
 	all := readExposition(t, string(text))
 	if _, err := os.Stat("/proc/sys/net/ipv4/tcp_mem"); err != nil { // as in a container with a network of its own

@@ -23,8 +23,8 @@ const operationsFile = "docs/operations.md"
 // `make docs` has it write the table.
 func TestOperationsMetrics(t *testing.T) {
 	t.Parallel()
-	server := roosttest.Launch(t, noRedis{}, roosttest.Env{
-		"JWT_SECRET_KEY": "", "JWT_JWKS_URL": "http://127.0.0.1:1/jwks.json", "REDIS_FEED": "user"})
+	server := roosttest.Launch(t, noRedis{}, roosttest.Env{"JWT_SECRET_KEY": "", "JWT_JWKS_URL": "http://127.0.0.1:1/jwks.json",
+		"REDIS_FEED": "user", "REDIS_PRESENCE": "true"})
 	_, text := server.Get("/metrics?format=prometheus")
 	want := metricsTable(t, string(text))
 

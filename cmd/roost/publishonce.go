@@ -17,14 +17,7 @@ import (
 func publishOnce(env *environment, cfg config.Config, address string, forUser bool,
 	publish func(context.Context, *redisfeed.Publisher) (receivers int64, err error),
 ) (published, error) {
-	if address != "" {
-		var err error
-		if cfg, err = withRedis(cfg, address); err != nil {
-			return published{}, err
-		}
-	}
-	redisfeed.RouteLibraryLog(slog.New(slog.DiscardHandler)) // the error says it all
-	publisher, err := oneShot(cfg)
+	publisher, cfg, err := publisherFor(cfg, address)
 	if err != nil {
 		return published{}, err
 	}
@@ -57,6 +50,20 @@ func (p published) String() string {
 		return fmt.Sprintf("on %s, which does not say how many servers heard it", p.where)
 	}
 	return fmt.Sprintf("on %s; servers that heard it: %d", p.where, p.receivers)
+}
+
+// publisherFor is the publisher of a command, for the Redis at address or, where that is empty, of cfg, and cfg as it is
+// for that.
+func publisherFor(cfg config.Config, address string) (*redisfeed.Publisher, config.Config, error) {
+	if address != "" {
+		var err error
+		if cfg, err = withRedis(cfg, address); err != nil {
+			return nil, cfg, err
+		}
+	}
+	redisfeed.RouteLibraryLog(slog.New(slog.DiscardHandler)) // the error says it all
+	p, err := oneShot(cfg)
+	return p, cfg, err
 }
 
 // withRedis replaces the address of Redis.

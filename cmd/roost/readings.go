@@ -32,6 +32,7 @@ func (s *service) redisState() httpapi.RedisState {
 // stats is one reading of every room's counters.
 func (s *service) stats() httpapi.Stats {
 	users, sockets, redis := s.hub.Stats(), s.ws.Stats(), s.feed.Status()
+	presence, presenceWrites := s.presenceReadings()
 	for reason, n := range sockets.TurnedAway {
 		sockets.Refused[reason] = n
 	}
@@ -90,6 +91,10 @@ func (s *service) stats() httpapi.Stats {
 		RedisGaps:       redis.Gaps,
 		FeedUsers:       s.feedUsers(redis.Audience),
 
+		PresenceWrites:     presenceWrites,
+		PresencePending:    presence.Pending,
+		PresenceFailingFor: presence.FailingFor,
+
 		TokenChecks:   sockets.Checking,
 		AwaitingFeed:  sockets.AwaitingFeed,
 		HeardLate:     sockets.HeardLate,
@@ -108,4 +113,13 @@ func (s *service) feedUsers(now redisfeed.Audience) map[string]uint64 {
 		return nil
 	}
 	return map[string]uint64{"heard": uint64(now.Heard), "unheard": uint64(now.Unheard), "parting": uint64(now.Parting)}
+}
+
+// presenceReadings are the counters of presence; without it the map is nil and the rest is 0.
+func (s *service) presenceReadings() (status redisfeed.PresenceStatus, writes map[string]uint64) {
+	if s.presence == nil {
+		return status, nil
+	}
+	status = s.presence.Status()
+	return status, map[string]uint64{"ok": status.Written, "failed": status.Failed}
 }

@@ -28,6 +28,8 @@ func TestReadme(t *testing.T) {
 				t.Skip("needs Docker")
 			case strings.HasPrefix(block.text, "$ roost why"):
 				readmeWonders(t, block)
+			case strings.HasPrefix(block.text, "$ roost online"), strings.HasPrefix(block.text, "redis-cli EXISTS"):
+				readmeSaysWhoIsOnline(t, block)
 			case strings.HasPrefix(block.text, "$ roost doctor"):
 				readmeAsksTheDoctor(t, block)
 			case block.language == "$":
@@ -138,6 +140,43 @@ func readmeWonders(t *testing.T, block block) {
 	}
 	if got, want := same(process.Log.String()), same(shown); got != want {
 		t.Errorf("%s says\n%s\nREADME has\n%s", command, got, want)
+	}
+}
+
+// readmeSaysWhoIsOnline has alice on two servers, and wants what README says of her and of bob.
+func readmeSaysWhoIsOnline(t *testing.T, block block) {
+	redis, one := start(t, withPresence)
+	two := roosttest.Start(t, redis, withPresence)
+	asks := func(line string) (says string) {
+		output, _ := inShell(t, ".", strings.Replace(line, "redis-cli ", fmt.Sprintf("redis-cli -h %s -p %d ", redis.Host(), redis.Port()), 1))
+		return strings.TrimSpace(output)
+	}
+	if command, shown, is := strings.Cut(strings.TrimPrefix(block.text, "$ roost online "), "\n"); is && block.language == "$" {
+		one.Connect("alice")
+		two.Connect("alice")
+		roosttest.WaitFor(t, "what README says", func() bool {
+			_, got, _ := online(t, redis, strings.Fields(command)...)
+			return strings.TrimSpace(got) == strings.TrimSpace(shown)
+		})
+		return
+	}
+	exists, subscribe, _ := strings.Cut(block.text, "\n")
+	if got := asks(exists); got != "0" {
+		t.Errorf("%s: %s", exists, got)
+	}
+	command, shown, _ := strings.Cut(subscribe, "# ")
+	words := strings.Fields(command)
+	told := redis.Client().Subscribe(t.Context(), words[len(words)-1])
+	defer told.Close()
+	if _, err := told.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	one.Connect("alice")
+	if m, err := told.ReceiveMessage(t.Context()); err != nil || m.Payload != strings.TrimSpace(shown) {
+		t.Errorf("told %v (%v), README has %s", m, err, shown)
+	}
+	if got := asks(exists); got != "1" {
+		t.Errorf("%s: %s", exists, got)
 	}
 }
 

@@ -44,6 +44,7 @@ type service struct {
 	ws       *netpoll.Server
 	listener *net.TCPListener
 	feed     *redisfeed.Feed
+	presence *redisfeed.Presence // nil without REDIS_PRESENCE
 	http     *httpapi.Server
 	probe    *prober
 	sockets  *sockets
@@ -52,15 +53,16 @@ type service struct {
 	droppedLines  func() uint64 // static once started, as the next
 	droppedAlerts func() uint64
 
-	draining atomic.Bool
-	stopping atomic.Bool // nothing is reloaded any more
-	tookOver atomic.Bool // the process before this one has been told to go
-	failed   chan error  // one for each long-running part
-	stopFeed context.CancelFunc
-	stopHTTP context.CancelFunc
-	hurry    context.CancelFunc // broadcasts are no longer paced
-	feedDone chan struct{}      // closed when the feed has ended
-	parts    sync.WaitGroup
+	draining     atomic.Bool
+	stopping     atomic.Bool // nothing is reloaded any more
+	tookOver     atomic.Bool // the process before this one has been told to go
+	failed       chan error  // one for each long-running part
+	stopFeed     context.CancelFunc
+	stopHTTP     context.CancelFunc
+	stopPresence context.CancelFunc
+	hurry        context.CancelFunc // broadcasts are no longer paced
+	feedDone     chan struct{}      // closed when the feed has ended
+	parts        sync.WaitGroup
 }
 
 // newService builds the rooms and opens both ports, so that a wrong setting or
@@ -69,7 +71,7 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger, from *
 	none := func() uint64 { return 0 }
 	s := &service{
 		cfg: cfg, log: log, sockets: from, loops: loopsAndTwoMore(), started: time.Now(),
-		failed: make(chan error, 4), feedDone: make(chan struct{}),
+		failed: make(chan error, 5), feedDone: make(chan struct{}),
 		droppedLines: none, droppedAlerts: none,
 	}
 	budget, err := s.newBudget(cfg)
@@ -78,13 +80,19 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger, from *
 	}
 	s.memLimit = limitMemory(budget.Connections, log)
 	s.hub = hub.New(hub.Config{
-		Limits: settings{cfg: cfg, budget: budget}.limits(),
-		Logger: log,
+		Limits:        settings{cfg: cfg, budget: budget}.limits(),
+		TrackPresence: cfg.RedisPresence,
+		Logger:        log,
 	})
 	s.probe = newProber(s)
 	feed, err := feedConfig(cfg, log)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.RedisPresence {
+		if s.presence, err = redisfeed.NewPresence(feed, cfg.RedisPresenceTTL, s.hub); err != nil {
+			return nil, err
+		}
 	}
 	feed.Gap, feed.UserGap, feed.Arrived = s.tellGap, s.tellUserGap, s.hub.Arrived
 	if s.feed, err = redisfeed.New(feed, s.probe); err != nil {
@@ -195,6 +203,11 @@ func (s *service) start() {
 	s.parts.Go(func() { s.ended("the WebSocket server", s.serveClients(feedCtx)) })
 	s.parts.Go(func() { s.ended("the side server", s.serveOperators(httpCtx)) })
 	s.parts.Go(func() { tidymem.Run(httpCtx) })
+	presenceCtx, stopPresence := context.WithCancel(context.Background())
+	s.stopPresence = stopPresence
+	if s.presence != nil {
+		s.parts.Go(func() { s.ended("presence", s.presence.Run(presenceCtx)) })
+	}
 	if s.jwks != nil {
 		s.parts.Go(func() { s.ended("the JWKS", s.jwks.Run(httpCtx)) })
 	}

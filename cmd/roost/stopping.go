@@ -66,7 +66,7 @@ func (s *service) stopInTime(why cause) error {
 
 // stop ends the parts in the order in which notifications pass through them: the
 // feed, the broadcasts, the connections (each with a close frame behind what it still has to get),
-// the side server. Its error is of a part that failed while clients were still
+// and then presence and the side server. Its error is of a part that failed while clients were still
 // served; they are told to come back then.
 func (s *service) stop(ctx context.Context, why cause) error {
 	done := s.tellProgress(time.Second)
@@ -84,6 +84,7 @@ func (s *service) stop(ctx context.Context, why cause) error {
 		s.log.Error("closing the connections", "error", err)
 	}
 	close(done)
+	s.stopPresence() // when nobody is connected any more, so that nobody is written as here after it
 	s.stopHTTP()
 	s.parts.Wait()
 	left := s.ws.Stats()

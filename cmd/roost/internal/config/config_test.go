@@ -45,7 +45,8 @@ func TestDefaults(t *testing.T) {
 		RedisPoolTimeout: 4 * time.Second, RedisConnMaxIdleTime: 5 * time.Minute, RedisConnMaxLifetime: 30 * time.Minute,
 		RedisFeed: "pattern", RedisUnsubscribeDelay: 10 * time.Second,
 		RedisFeedMaxAttempts: 10, RedisFeedRetryDelay: 5 * time.Second,
-		JWTSecretKey: goodSecret, JWTJWKSRefresh: 15 * time.Minute,
+		RedisPresenceTTL: time.Minute,
+		JWTSecretKey:     goodSecret, JWTJWKSRefresh: 15 * time.Minute,
 		LoggerLevel: "info", LoggerConnectionRate: 100, LoggerMode: "production", LoggerEncoding: "json",
 		HTTPHost: "0.0.0.0", HTTPPort: 8082, HTTPConsole: true,
 	}

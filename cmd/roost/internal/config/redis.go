@@ -4,7 +4,11 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
+
+// defaultPresenceTTL is REDIS_PRESENCE_TTL where nothing is said.
+const defaultPresenceTTL = time.Minute
 
 // redisConflicts finds the variables about Redis that want others beside them.
 func (c Config) redisConflicts(add func(wrong bool, name, other, value, want string)) {
@@ -28,6 +32,8 @@ func (c Config) redisConflicts(add func(wrong bool, name, other, value, want str
 		add(!c.RedisUseTLS && v.value != "", v.name, "REDIS_USE_TLS", v.value,
 			"REDIS_USE_TLS=true beside it: without TLS it has no effect")
 	}
+	add(!c.RedisPresence && c.RedisPresenceTTL != defaultPresenceTTL, "REDIS_PRESENCE_TTL", "REDIS_PRESENCE",
+		shortDuration(c.RedisPresenceTTL), "REDIS_PRESENCE=true beside it: without it nothing is written that could expire")
 }
 
 // notHostPort says whether s is anything but a host and a port.

@@ -20,6 +20,8 @@ const (
 	maxWriteBuffer   = 16 << 20
 	maxRetries       = 100
 	maxFlushWindow   = 100 * time.Millisecond
+	minPresenceTTL   = 10 * time.Second
+	maxPresenceTTL   = time.Hour
 	drainSlack       = 5 * time.Second // of WS_SHUTDOWN_TIMEOUT, for what is left after the drain
 )
 
@@ -80,6 +82,7 @@ func (c Config) valid() map[string]bool {
 		"REDIS_MIN_IDLE_CONNS":        c.RedisMinIdleConns >= 0,
 		"REDIS_POOL_SIZE":             c.RedisPoolSize >= 1,
 		"REDIS_FEED_MAX_ATTEMPTS":     c.RedisFeedMaxAttempts >= 0,
+		"REDIS_PRESENCE_TTL":          c.RedisPresenceTTL >= minPresenceTTL && c.RedisPresenceTTL <= maxPresenceTTL,
 		"JWT_SECRET_KEY":              c.JWTSecretKey != "" || c.JWTPublicKeyFile != "" || c.JWTJWKSURL != "",
 		"JWT_JWKS_URL":                c.JWTJWKSURL == "" || tokenkeys.CheckURL(c.JWTJWKSURL) == nil,
 		"JWT_SECRET_KEY_PREVIOUS":     previousSecrets(c.JWTSecretKeyPrevious),

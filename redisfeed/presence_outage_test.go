@@ -1,0 +1,170 @@
+package redisfeed
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"roost/redisfeed/redistest"
+)
+
+func manyUsers(n int) (users []string) {
+	for i := range n {
+		users = append(users, fmt.Sprintf("user%05d", i))
+	}
+	return users
+}
+
+// A Redis that was started anew knows nothing, neither users nor scripts; nobody comes or goes meanwhile.
+func TestPresenceLearnsAnEmptyRedisAgain(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	cfg := quick(server.Addr())
+	const ttl = 1500 * time.Millisecond
+	one := startInstance(t, cfg, ttl)
+	one.set(1, "alice", "bob")
+	waitOnline(t, server, "alice", true)
+	server.Restart()
+	waitOnline(t, server, "alice", true)
+	waitOnline(t, server, "bob", true)
+
+	// Here nothing fails that could be noticed.
+	if err := server.Client().FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Client().ScriptFlush(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	flushed := time.Now()
+	waitOnline(t, server, "alice", true)
+	waitOnline(t, server, "bob", true)
+	if took := time.Since(flushed); took > ttl {
+		t.Errorf("took %s, want a third of %s", took, ttl)
+	}
+}
+
+func TestPresenceWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	var log logLines
+	cfg := quick(server.Addr())
+	cfg.Logger = log.logger()
+	one := startInstance(t, cfg, time.Hour)
+	one.set(1, "stays", "leaves")
+	waitOnline(t, server, "stays", true)
+	server.Kill()
+	killed := time.Now()
+	users := manyUsers(2000)
+	one.set(1, users...)
+	one.set(0, "leaves")
+	waitFor(t, "the failure", func() bool { s := one.Status(); return s.FailingFor > 0 && s.Failed > 0 })
+	one.set(0, users[:1000]...)
+	waitFor(t, "some attempts", func() bool { return one.Status().Failed > 2*presenceBatch })
+	if s := one.Status(); s.Pending > 2001 {
+		t.Errorf("%d are pending, of 2001 users who were marked", s.Pending)
+	}
+	if n, attempts := one.Status().Failed, uint64(time.Since(killed)/presenceRetry)+2; n > attempts*presenceBatch {
+		t.Errorf("%d writes failed, of %d attempts", n, attempts)
+	}
+	server.Restart()
+	waitFor(t, "all to be written", func() bool { s := one.Status(); return s.Pending == 0 && s.FailingFor == 0 })
+	for user, want := range map[string]bool{"leaves": false, users[0]: false, users[999]: false, users[1000]: true, users[1999]: true} {
+		if exists(t, server, user) != want {
+			t.Errorf("%s is online: %t", user, !want)
+		}
+	}
+	for _, line := range []string{"presence can't be written to redis", "presence is written again"} {
+		if n := strings.Count(log.String(), line); n != 1 {
+			t.Errorf("%d lines %q, want 1:\n%s", n, line, log.String())
+		}
+	}
+}
+
+// Nothing has to be written: that Redis is back has to be known all the same.
+func TestPresenceKnowsThatRedisIsBack(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Kill()
+	one := startInstance(t, quick(server.Addr()), minPresenceTTL)
+	users := manyUsers(10)
+	one.set(1, users...)
+	waitFor(t, "the failure", func() bool { return one.Status().FailingFor > 0 })
+	one.set(0, users...)
+	waitFor(t, "them to be let go of, as Redis has forgotten them", func() bool {
+		s := one.Status()
+		return s.FailingFor > minPresenceTTL+presenceWait+2*presenceRetry && s.Pending <= 1
+	})
+	server.Restart()
+	waitFor(t, "that to be noticed", func() bool { s := one.Status(); return s.FailingFor == 0 && s.Pending == 0 })
+	if n := server.Client().DBSize(t.Context()).Val(); n != 0 {
+		t.Errorf("%d keys were made for nobody", n)
+	}
+}
+
+// A Redis that hangs holds up nobody, and the end comes in time.
+func TestPresenceEndsWhileRedisHangs(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	var log logLines
+	cfg := quick(server.Addr())
+	cfg.Logger = log.logger()
+	one := startInstance(t, cfg, time.Hour)
+	one.set(1, manyUsers(5000)...)
+	waitFor(t, "all to be written", func() bool { return one.Status().Written >= 5000 })
+	server.Pause()
+	begun := time.Now()
+	one.end()
+	if took := time.Since(begun); took > 12*time.Second {
+		t.Errorf("the end took %s, it has 5 s and 3 for what is under way", took)
+	}
+	server.Resume()
+	if !strings.Contains(log.String(), "stay online in redis until they expire") || !strings.Contains(log.String(), "users=5000") {
+		t.Errorf("the log does not say who stays:\n%s", log.String())
+	}
+}
+
+// Many who come at once are few round trips.
+func TestPresenceIsBatched(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	link := &proxy{}
+	link.delay = 20 * time.Millisecond // that a round trip costs
+	link.target = server.Addr()
+	link.start(t)
+	one := startInstance(t, quick(link.addr), time.Hour)
+	const users = 10_000
+	begun := time.Now()
+	one.set(1, manyUsers(users)...)
+	waitFor(t, "all to be written", func() bool { return one.Status().Written >= users })
+	t.Logf("%d users took %s", users, time.Since(begun))
+	calls := server.Client().Info(t.Context(), "commandstats").Val()
+	if n := strings.Count(calls, "cmdstat_evalsha:"); n != 1 {
+		t.Fatalf("no calls: %s", calls)
+	}
+	if n := server.Client().DBSize(t.Context()).Val(); n != users {
+		t.Errorf("%d users are online, want %d", n, users)
+	}
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("%d users took %s, a round trip takes 20 ms", users, took)
+	}
+}
+
+// With Sentinel the new master is written to as soon as the old one takes nothing any more.
+func TestPresenceFollowsTheMaster(t *testing.T) {
+	t.Parallel()
+	tr := redistest.StartTrio(t, nil)
+	one := startInstance(t, watching(tr), time.Hour)
+	one.set(1, "before")
+	waitOnline(t, tr.Master, "before", true)
+	tr.Master.Kill()
+	one.set(1, "after")
+	tr.AwaitMaster(tr.Replica)
+	waitOnline(t, tr.Replica, "after", true)
+	one.set(0, "before")
+	waitOnline(t, tr.Replica, "before", false)
+	tr.Master.Restart()
+	tr.AwaitReplica(tr.Master)
+	one.end()
+	waitOnline(t, tr.Replica, "after", false)
+}
