@@ -55,7 +55,7 @@ type service struct {
 	draining atomic.Bool
 	stopping atomic.Bool // nothing is reloaded any more
 	tookOver atomic.Bool // the process before this one has been told to go
-	failed   chan error  // one for each long-running part
+	failed   chan error  // one for each long-running part, and one for the end of the next process
 	stopFeed context.CancelFunc
 	stopHTTP context.CancelFunc
 	feedDone chan struct{} // closed when the feed has ended
@@ -68,7 +68,7 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger, from *
 	none := func() uint64 { return 0 }
 	s := &service{
 		cfg: cfg, log: log, sockets: from, loops: loopsAndTwoMore(), started: time.Now(),
-		failed: make(chan error, 4), feedDone: make(chan struct{}),
+		failed: make(chan error, 5), feedDone: make(chan struct{}),
 		droppedLines: none, droppedAlerts: none,
 	}
 	budget, err := s.newBudget(cfg)
