@@ -102,6 +102,7 @@ func serve(env *environment, with serving) error {
 	why := askedTo
 	if handedOver {
 		why = replaced
+		go s.watchSuccessor(ctx)
 	}
 	logger.Info("stopping", "why", why.String(), "connections", s.hub.Connections())
 	alerts.Down(why.String())

@@ -56,7 +56,7 @@ type service struct {
 	draining     atomic.Bool
 	stopping     atomic.Bool // nothing is reloaded any more
 	tookOver     atomic.Bool // the process before this one has been told to go
-	failed       chan error  // one for each long-running part
+	failed       chan error  // one for each long-running part, and one for the end of the next process
 	stopFeed     context.CancelFunc
 	stopHTTP     context.CancelFunc
 	stopPresence context.CancelFunc

@@ -57,6 +57,49 @@ func TestNewProcessIsToldToEnd(t *testing.T) {
 	}
 }
 
+// When the new process dies while the old one lets its connections go, nobody serves those who connect, and no supervisor
+// sees it: the old one ends, so that the service is started anew.
+func TestNewProcessDiesSoon(t *testing.T) {
+	t.Parallel()
+	_, server := start(t, roosttest.Env{"WS_DRAIN_WINDOW": "10m", "WS_SHUTDOWN_TIMEOUT": "11m"})
+	endLast(t, server)
+	alice := server.Connect("alice")
+	server.Signal(syscall.SIGUSR2)
+	server.WaitLine("draining: nobody new comes, connections are let go")
+	signalLast(server, syscall.SIGKILL)
+	if code, _ := alice.WaitClose(); code != 1012 {
+		t.Errorf("closed with %d, want 1012", code)
+	}
+	if code := server.Wait(); code != 1 {
+		t.Errorf("ended with %d, want 1", code)
+	}
+	line := server.WaitLine("the service failed while it stopped")
+	if got := line.Text("error"); got != errSuccessorEnded.Error() {
+		t.Errorf("the log says %q", got)
+	}
+}
+
+// Where both are asked to stop, as a supervisor does that stops the service, the old process lets its connections go in
+// the time that they have.
+func TestBothAreToldToStop(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, roosttest.Env{"WS_DRAIN_WINDOW": "10m", "WS_SHUTDOWN_TIMEOUT": "11m"})
+	endLast(t, server)
+	alice := server.Connect("alice")
+	server.Signal(syscall.SIGUSR2)
+	server.WaitLine("draining: nobody new comes, connections are let go")
+	signalLast(server, syscall.SIGTERM)
+	server.WaitLine("stopped") // the new one: it has nobody to let go
+	server.Signal(syscall.SIGTERM)
+	time.Sleep(successorGrace + 5*successorEvery)
+	notify(redis, "alice", numbered(1))
+	alice.WaitMessages(1)
+	alice.Close() // and so there is nobody left to wait for
+	if code := server.Wait(); code != 0 {
+		t.Errorf("ended with %d", code)
+	}
+}
+
 // The supervisor hears of the new process before the old one ends, which with nobody connected is at once.
 func TestSupervisorHearsInTime(t *testing.T) {
 	t.Parallel()

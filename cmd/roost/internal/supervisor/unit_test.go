@@ -68,6 +68,10 @@ func TestSocketUnitIsRight(t *testing.T) {
 	if !strings.Contains(string(content), "\nFileDescriptorName=websocket\n") {
 		t.Error("the socket has another name than Roost looks for")
 	}
+	// Else a Roost that is started alone opens a port of its own, and its restarts refuse clients.
+	if !strings.Contains(string(content), "\nWantedBy=sockets.target roost.service\n") {
+		t.Error("systemctl start roost does not start the socket")
+	}
 	path := filepath.Join(filepath.Dir(service), "roost.socket")
 	if err := os.WriteFile(path, content, 0o644); err != nil {
 		t.Fatal(err)
