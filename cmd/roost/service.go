@@ -71,7 +71,7 @@ func newService(ctx context.Context, cfg config.Config, log *slog.Logger, from *
 	none := func() uint64 { return 0 }
 	s := &service{
 		cfg: cfg, log: log, sockets: from, loops: loopsAndTwoMore(), started: time.Now(),
-		failed: make(chan error, 5), feedDone: make(chan struct{}),
+		failed: make(chan error, 8), feedDone: make(chan struct{}),
 		droppedLines: none, droppedAlerts: none,
 	}
 	budget, err := s.newBudget(cfg)
