@@ -42,7 +42,8 @@ func (n *node) start() {
 		n.link.close()
 		n.feed.router.shards.hasEnded(n)
 		switch {
-		case errors.Is(err, errStopped), errors.Is(err, errDemoted):
+		case errors.Is(err, context.Canceled), errors.Is(err, errStopped): // the feed ends, and says so itself
+		case errors.Is(err, errDemoted):
 			n.feed.cfg.Logger.Info("redis shard is let go", "addr", n.addr, "why", err)
 		case !n.feed.router.shards.saidDown(n.addr):
 			n.feed.cfg.Logger.Warn("redis shard is lost, or can't be reached", "addr", n.addr, "error", err)
