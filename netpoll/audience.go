@@ -19,8 +19,9 @@ type Audience interface {
 
 // Waiter is a handshake that waits until what is published for its user will be heard.
 type Waiter interface {
-	// Heard ends the waiting. It waits for nothing, and does nothing when it is called again, or too late. Any
-	// goroutine may call it, with locks of its own held.
+	// Heard ends the waiting, once. It waits for nothing. Where it comes when the handshake has gone on without, that
+	// connection is told of a gap, with Config.GapNotice; where it is gone, nothing is done. Any goroutine may call it,
+	// with locks of its own held.
 	Heard()
 }
 

@@ -2,9 +2,10 @@
 //
 // A [Feed] keeps one connection subscribed to the channel user_noti_all and the patterns user_noti:*, user_ctl:* and
 // group_noti:*, and hands every message to the sink from the goroutine that called [Feed.Run], in the order in which
-// Redis sent them. A sink that blocks holds that goroutine and so, through TCP, Redis: the feed has no queue and drops
-// nothing. What Redis itself drops
-// (its client-output-buffer-limit for pubsub: by default 32 MB, or 8 MB for a minute) ends the connection and
+// Redis sent them. In the modes [PerUser] and [Sharded] it has channels of single users in place of user_noti:*, on the
+// same connection, or on one to each shard of a cluster with a goroutine of its own; the sink has to do with one at a time.
+// A sink that blocks holds them all and so, through TCP, Redis: the feed has no queue and drops nothing. What Redis itself
+// drops (its client-output-buffer-limit for pubsub: by default 32 MB, or 8 MB for a minute) ends the connection and
 // counts as a gap. A payload is read whole before the sink sees it, whatever its size, which only that limit and
 // Redis's proto-max-bulk-len (512 MB) bound: twice that much memory may be needed, as the one before may not be
 // collected yet.
@@ -15,15 +16,25 @@
 // Lost connections are replaced after the policy in Config; pub/sub keeps nothing for absent subscribers, so
 // each replacement is a gap, counted and logged.
 //
+// Who the users are [Feed.Join] and [Feed.Leave] say. The audience (audience.go, hearing.go) has how far the subscription of
+// each is; a router has commands sent where they belong (router.go, and shards.go for a cluster); a subscriber on each link
+// sends them in batches (subscriber.go). One command about a user is under way at a time, so an answer is never taken
+// for another's. Users whose link is lost are unheard, and are asked for again; that they may have missed something is told
+// when they are heard.
+//
 // With Config.Sentinels a third goroutine asks the sentinels, as often as there is a heartbeat, who the master is. A link
 // to another is ended: a master that was demoted goes on answering, and its heartbeat comes back.
 //
-// The user of the Redis ACL needs +psubscribe, +subscribe and +publish on the channels user_noti:*, user_ctl:*,
-// user_noti_all, group_noti:* and roost:heartbeat:*, and +select where Config.DB is not 0; that of sentinels
+// With Config.Nodes a goroutine asks nodes of the cluster as often who has which slots, and sooner when something seems to
+// have changed. Nobody's answer counts who has lost the others. A shard is read at its master only: a replica that is
+// given to another master says nothing of it to its subscribers.
+//
+// What the user of the Redis ACL needs, Config.permissions has, and +select where Config.DB is not 0; that of sentinels
 // +sentinel|master and +sentinel|get-master-addr-by-name.
 //
 // A [Presence] writes to Redis which users of a [Registry] are connected, on a connection of its own. It shares with the
 // feed only the Config, and goes on when the feed has ended. What its user needs besides, presenceNeeds has.
 //
-// The package does not look into payloads, knows no connections, does not follow Cluster, and reads no environment. Apart from cmd it is the only one that imports go-redis.
+// The package does not look into payloads, knows no connections, and reads no environment. Apart from cmd it is the only
+// one that imports go-redis.
 package redisfeed
