@@ -51,7 +51,7 @@ func TestDocumentsNameTests(t *testing.T) {
 // tables has a test.
 func TestReliabilityNamesMetrics(t *testing.T) {
 	t.Parallel()
-	_, server := start(t, nil)
+	_, server := start(t, roosttest.Env{"REDIS_FEED": "user"}) // some are there only so
 	metrics := server.Metrics()
 	page := document(t, "reliability.md")
 	found := regexp.MustCompile("`(roost_\\w+)(\\{[^}]*\\})?`").FindAllStringSubmatch(page, -1)
