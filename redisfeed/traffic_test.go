@@ -145,14 +145,7 @@ func (tr *traffic) end(t *testing.T) (result tally) {
 	tr.stop()
 	tr.done.Wait()
 	for _, user := range tr.users {
-		// The links are whole: what Redis takes now has to come.
-		waitFor(t, "redis to take one for "+user, func() bool { return tr.one(user, len(tr.sent[user])) })
-		waitFor(t, "the last notification for "+user, func() bool {
-			tr.mu.Lock()
-			defer tr.mu.Unlock()
-			got := tr.got[user]
-			return len(got) > 0 && got[len(got)-1].number == len(tr.sent[user])-1
-		})
+		waitFor(t, "one more notification for "+user, func() bool { return tr.lastComes(user) })
 	}
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
@@ -160,6 +153,24 @@ func (tr *traffic) end(t *testing.T) (result tally) {
 		tr.judge(user, &result)
 	}
 	return result
+}
+
+// lastComes publishes one more for a user, and reports whether it came: the links are whole by now.
+func (tr *traffic) lastComes(user string) bool {
+	number := len(tr.sent[user])
+	if !tr.one(user, number) {
+		return false
+	}
+	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		tr.mu.Lock()
+		got := tr.got[user]
+		came := len(got) > 0 && got[len(got)-1].number == number
+		tr.mu.Unlock()
+		if came {
+			return true
+		}
+	}
+	return false
 }
 
 // tally is what became of the notifications that Redis took.
