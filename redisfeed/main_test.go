@@ -12,7 +12,9 @@ import (
 
 func TestMain(m *testing.M) {
 	RouteLibraryLog(slog.New(slog.DiscardHandler))
-	goleak.VerifyTestMain(m)
+	// go-redis looks once a second whether a node that could not be dialled can be again, and notices then that its pool is
+	// closed.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
 // patience is how long a test waits for what must happen.
