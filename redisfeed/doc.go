@@ -33,7 +33,9 @@
 // +sentinel|master and +sentinel|get-master-addr-by-name.
 //
 // A [Presence] writes to Redis which users of a [Registry] are connected, on a connection of its own. It shares with the
-// feed only the Config, and goes on when the feed has ended. What its user needs besides, presenceNeeds has.
+// feed only the Config, and goes on when the feed has ended. The user of the Redis ACL needs for it +evalsha, +eval,
+// +time, +zadd, +zrem, +zremrangebyscore, +zrange, +pexpireat and +publish, on the keys user_online:* and the channel
+// user_presence.
 //
 // The package does not look into payloads, knows no connections, and reads no environment. Apart from cmd it is the only
 // one that imports go-redis.

@@ -121,14 +121,11 @@ func (p *Presence) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		wait := p.work(toTheEnd, time.Now())
 		p.meter.pending.Store(int64(len(p.pending) + len(p.failed)))
-		if wait <= 0 {
-			continue
-		}
 		changed := p.registry.Changed()
 		if !p.takeAt.IsZero() {
 			changed = nil // is known
 		}
-		timer.Reset(wait)
+		timer.Reset(wait) // also when it is none: marks are noticed while there is always something to renew
 		select {
 		case <-ctx.Done():
 		case <-changed:

@@ -2,6 +2,7 @@ package redisfeed
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -167,4 +168,20 @@ func TestPresenceFollowsTheMaster(t *testing.T) {
 	tr.AwaitReplica(tr.Master)
 	one.end()
 	waitOnline(t, tr.Replica, "after", false)
+}
+
+// A Redis so slow that there is always something to renew does not keep those who go from being told of: without that
+// they'd only expire.
+func TestPresenceOnASlowRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	told := watchEvents(t, server)
+	link := &proxy{delay: 100 * time.Millisecond}
+	link.target = server.Addr()
+	link.start(t)
+	one := startInstance(t, quick(link.addr), 1200*time.Millisecond) // eight parts in 400 ms
+	one.set(1, manyUsers(200)...)
+	waitFor(t, "renewals", func() bool { return one.Status().Written > 500 })
+	one.set(0, "user00007")
+	waitFor(t, "the event", func() bool { return slices.Contains(told.soFar(), event{"user00007", false}) })
 }
