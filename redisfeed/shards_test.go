@@ -2,6 +2,7 @@ package redisfeed
 
 import (
 	"context"
+	"crypto/tls"
 	"testing"
 	"time"
 
@@ -192,4 +193,25 @@ func TestShardedLivesWithoutAShard(t *testing.T) {
 func allHeard(t *testing.T, feed *running, tr *traffic) {
 	t.Helper()
 	waitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: len(tr.users)} })
+}
+
+// Every link and every pool speaks TLS, to nodes found through others too.
+func TestShardedOverTLS(t *testing.T) {
+	t.Parallel()
+	ours := redistest.NewAuthority(t)
+	c := redistest.StartCluster(t, redistest.ClusterOptions{
+		NoReplicas: true, TLS: &redistest.TLS{Authority: ours, Shown: ours.Issue("127.0.0.1"), Clients: true},
+	})
+	cfg := sharded(c)
+	cfg.Nodes = cfg.Nodes[:1]
+	cfg.TLS = &tls.Config{RootCAs: ours.Roots(), Certificates: pair(t, ours.Issue("roost"))}
+	var sink collector
+	feed := connected(t, cfg, &sink)
+	for _, user := range []string{"a", "b", "c", "d", "e", "f"} {
+		join(t, feed.Feed, user)
+		if n, err := feed.Publish(t.Context(), user, "x"); n != 1 || err != nil {
+			t.Errorf("published to %d: %v", n, err)
+		}
+		waitFor(t, "the notification", func() bool { return sink.has(notification{user, "x"}) })
+	}
 }
