@@ -104,7 +104,7 @@ func (n *node) confirmation(s *redis.Subscription) error {
 	case o.end:
 		n.feed.audience.dropped(user, n.id)
 		n.feed.router.shards.sinceNow()
-		n.feed.router.shards.turnedAway(user)
+		n.feed.router.shards.letDown(user, n.addr)
 		return nil
 	default:
 		return fmt.Errorf("%w: %s %q", errOrder, s.Kind, s.Channel)

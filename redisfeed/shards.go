@@ -10,6 +10,8 @@ import (
 const (
 	// lookAgain is the least time between two questions about who has which slots.
 	lookAgain = 20 * time.Millisecond
+	// notAgain is how long a node is not asked for a user again whom it has unsubscribed by itself.
+	notAgain = 300 * time.Millisecond
 	// nodeDelay passes between a failed attempt to reach a node, or a link that broke at once, and the next.
 	nodeDelay = 300 * time.Millisecond
 )
@@ -23,18 +25,25 @@ type shards struct {
 	byAddr  map[string]*node
 	lastID  uint16
 	notYet  map[string]time.Time // when a node may be tried again that could not be reached
-	orphans []string             // users who are unheard, and in no queue: it is not known who has their slot, or nobody has
+	orphans []orphan             // users who are unheard, and in no queue: it is not known who has their slot, or nobody has
 
 	look chan struct{} // capacity 1: the view may be old
 
 	mu      sync.Mutex
 	next    *view    // guarded by mu: one that has not been looked at
-	refused []string // guarded by mu: users whom a node has refused or dropped, to become orphans
+	refused []orphan // guarded by mu: users whom a node has refused or dropped
 	ended   []*node  // guarded by mu: links that have ended
 
 	down map[string]bool // guarded by mu: nodes of which the log has said so
 
 	lostAt atomic.Int64 // Unix nanoseconds: since when somebody may have missed something; 0: nobody has
+}
+
+// orphan is a user who is unheard, and in no queue.
+type orphan struct {
+	user  string
+	notAt string    // the node that has unsubscribed the user by itself, "" for none
+	until time.Time // when it may be asked again
 }
 
 func newShards(f *Feed) *shards {
@@ -64,10 +73,22 @@ func (s *shards) seen(v *view) {
 	s.feed.audience.notify()
 }
 
-// turnedAway takes a user whom a node has refused, or has dropped. Any goroutine.
-func (s *shards) turnedAway(user string) {
+// turnedAway takes a user whom a node has refused. It may be the right one, and not know it yet. Any goroutine.
+func (s *shards) turnedAway(user string) { s.takeOrphan(orphan{user: user}) }
+
+// letDown takes a user whom the node at addr has unsubscribed by itself. Any goroutine.
+//
+// For a while that is not asked again, also where somebody who is behind says that it still has the slot: as the
+// replica that it may be now it would take the subscription, and what is published there by who is behind as well would
+// come twice, from it and from the new master. Not for long: an operator who moves slots may have told the source before
+// the target, which then lets go of what it has just taken.
+func (s *shards) letDown(user, addr string) {
+	s.takeOrphan(orphan{user, addr, time.Now().Add(notAgain)})
+}
+
+func (s *shards) takeOrphan(o orphan) {
 	s.mu.Lock()
-	s.refused = append(s.refused, user)
+	s.refused = append(s.refused, o)
 	s.mu.Unlock()
 	s.lookSoon()
 }
@@ -95,8 +116,26 @@ func (s *shards) tend(ctx context.Context) {
 		s.adopt(next)
 	}
 	if s.view != nil && len(s.orphans) > 0 && (next != nil || s.anyNodeDue()) {
-		s.feed.audience.again(s.orphans)
+		s.adoptOrphans()
+	}
+}
+
+// adoptOrphans has those asked for again for whom there is a node.
+func (s *shards) adoptOrphans() {
+	var again []string
+	left := s.orphans[:0]
+	for _, o := range s.orphans {
+		if o.notAt != "" && time.Now().Before(o.until) && s.view.ownerOf(userSlot(o.user)) == o.notAt {
+			left = append(left, o)
+		} else {
+			again = append(again, o.user)
+		}
+	}
+	if s.orphans = left; len(left) == 0 {
 		s.orphans = nil
+	}
+	if len(again) > 0 {
+		s.feed.audience.again(again)
 	}
 }
 
@@ -178,7 +217,7 @@ func (s *shards) ask(ctx context.Context, users []string) {
 	for _, user := range users {
 		n := s.nodeOf(ctx, user)
 		if n == nil {
-			s.orphans = append(s.orphans, user)
+			s.orphans = append(s.orphans, orphan{user: user})
 			continue
 		}
 		if s.feed.audience.ask(user, n.id) {
