@@ -69,28 +69,38 @@ func (r *router) pause() time.Duration {
 
 // askAll has everybody subscribed to who is unheard. It returns its room for users, for the next time.
 func (r *router) askAll(ctx context.Context, room []string) []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for r.main != nil || r.shards != nil {
-		users := r.audience.next(room[:0], subscribeBatch)
-		if len(users) == 0 {
-			break
+	for {
+		users, ok := r.askSome(ctx, room[:0])
+		if !ok {
+			clear(room[:cap(room)]) // of users who are gone nothing stays
+			return room
 		}
 		room = users
-		if r.shards != nil {
-			r.shards.ask(ctx, users)
-			continue
-		}
-		orders := make([]order, 0, len(users))
-		for _, user := range users {
-			if r.audience.ask(user, r.main.id) {
-				orders = append(orders, order{user: user})
-			}
-		}
-		r.main.add(orders...)
 	}
-	clear(room[:cap(room)]) // of users who are gone nothing stays
-	return room
+}
+
+// askSome takes a batch of users from the queue and has them subscribed to. It is false when there are none, or no link.
+func (r *router) askSome(ctx context.Context, room []string) (users []string, ok bool) {
+	r.mu.Lock() // the link stays until they are its
+	defer r.mu.Unlock()
+	if r.main == nil && r.shards == nil {
+		return nil, false
+	}
+	if users = r.audience.next(room, subscribeBatch); len(users) == 0 {
+		return nil, false
+	}
+	if r.shards != nil {
+		r.shards.ask(ctx, users)
+		return users, true
+	}
+	orders := make([]order, 0, len(users))
+	for _, user := range users {
+		if r.audience.ask(user, r.main.id) {
+			orders = append(orders, order{user: user})
+		}
+	}
+	r.main.add(orders...)
+	return users, true
 }
 
 // partAll has everybody unsubscribed whose time is over.

@@ -2,6 +2,7 @@ package redisfeed
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,8 +13,12 @@ const (
 	lookAgain = 20 * time.Millisecond
 	// notAgain is how long a node is not asked for a user again whom it has unsubscribed by itself.
 	notAgain = 300 * time.Millisecond
-	// nodeDelay passes between a failed attempt to reach a node, or a link that broke at once, and the next.
-	nodeDelay = 300 * time.Millisecond
+	// nodeDelay passes between a failed attempt to reach a node, or a link that broke at once, and the next; it is
+	// doubled with each, up to some five seconds.
+	nodeDelay  = 300 * time.Millisecond
+	maxDoubled = 4
+	// orphansPause is how often it is looked whether orphans can be asked for again, if nothing happens meanwhile.
+	orphansPause = 100 * time.Millisecond
 )
 
 // shards is the links to the nodes of a cluster, one to each that has slots. The router's goroutine owns it, but for
@@ -25,6 +30,7 @@ type shards struct {
 	byAddr  map[string]*node
 	lastID  uint16
 	notYet  map[string]time.Time // when a node may be tried again that could not be reached
+	failed  map[string]int       // how often in a row that was so
 	orphans []orphan             // users who are unheard, and in no queue: it is not known who has their slot, or nobody has
 
 	look chan struct{} // capacity 1: the view may be old
@@ -52,6 +58,7 @@ func newShards(f *Feed) *shards {
 		links:  make(map[uint16]*node),
 		byAddr: make(map[string]*node),
 		notYet: make(map[string]time.Time),
+		failed: make(map[string]int),
 		look:   make(chan struct{}, 1),
 		down:   make(map[string]bool),
 	}
@@ -111,6 +118,9 @@ func (s *shards) tend(ctx context.Context) {
 	for _, n := range ended {
 		s.bury(n)
 	}
+	if slices.ContainsFunc(refused, func(o orphan) bool { return o.notAt != "" }) {
+		s.feed.monitor.gap()
+	}
 	s.orphans = append(s.orphans, refused...)
 	if next != nil {
 		s.adopt(next)
@@ -123,8 +133,13 @@ func (s *shards) tend(ctx context.Context) {
 // adoptOrphans has those asked for again for whom there is a node.
 func (s *shards) adoptOrphans() {
 	var again []string
+	known := make(map[string]bool, len(s.orphans)) // who comes back while a shard is away is one twice
 	left := s.orphans[:0]
 	for _, o := range s.orphans {
+		if known[o.user] {
+			continue
+		}
+		known[o.user] = true
 		if o.notAt != "" && time.Now().Before(o.until) && s.view.ownerOf(userSlot(o.user)) == o.notAt {
 			left = append(left, o)
 		} else {
@@ -157,7 +172,7 @@ func (s *shards) pause() time.Duration {
 		return time.Hour
 	}
 	s.lookSoon()
-	return lookAgain
+	return orphansPause
 }
 
 // bury forgets a link that has ended; its users are unheard.
@@ -167,7 +182,10 @@ func (s *shards) bury(n *node) {
 	}
 	s.forget(n)
 	if n.upSince.IsZero() || time.Since(n.upSince) < nodeDelay {
-		s.notYet[n.addr] = time.Now().Add(nodeDelay) // else it is tried again at once
+		s.failed[n.addr]++
+		s.notYet[n.addr] = time.Now().Add(nodeDelay << min(s.failed[n.addr]-1, maxDoubled)) // else it is tried again at once
+	} else {
+		delete(s.failed, n.addr)
 	}
 	s.lost(s.feed.audience.loseLink(n.id))
 }

@@ -195,6 +195,31 @@ func TestShardedLivesWithoutAShard(t *testing.T) {
 	waitFor(t, "all to be heard again", func() bool { return feed.Status().Audience.Heard == len(tr.users) })
 }
 
+// Who comes and goes while a shard is away is not kept more than once.
+func TestShardedKeepsOrphansOnce(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true, Args: []string{"--cluster-require-full-coverage", "no"}})
+	cfg := sharded(c)
+	cfg.UnsubscribeDelay = -1
+	feed := connected(t, cfg, &collector{})
+	c.OwnerOf(ChannelPrefix + "alice").Kill()
+	for range 50 {
+		feed.Join("alice", make(awaited, 1))
+		feed.Leave("alice")
+		waitFor(t, "alice to be forgotten", func() bool { return feed.Status().Audience == Audience{} })
+		feed.Join("bob", make(awaited, 1))
+		feed.Leave("bob")
+	}
+	feed.Join("alice", make(awaited, 1))
+	since := time.Now()
+	waitFor(t, "a look at all orphans", func() bool { return time.Since(since) > 2*cfg.HeartbeatInterval+orphansPause })
+	feed.cancel()
+	_ = feed.wait(t)
+	if n := len(feed.router.shards.orphans); n > 2 {
+		t.Errorf("%d orphans", n)
+	}
+}
+
 func allHeard(t *testing.T, feed *running, tr *traffic) {
 	t.Helper()
 	waitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: len(tr.users)} })
