@@ -15,7 +15,11 @@ var ErrNoSuchUser = errors.New("not a user id")
 type Why struct {
 	User    string `json:"user"`
 	Channel string `json:"channel"` // that backends publish to for this user
+	Command string `json:"command"` // that they do it with: PUBLISH, or SPUBLISH
 	Verdict string `json:"verdict"` // in words; set by the side server
+
+	Alone   bool `json:"-"`                 // this user is subscribed to alone, and only while connected
+	Unheard bool `json:"unheard,omitempty"` // Redis has not confirmed that yet
 
 	Connections int             `json:"connections"` // on this server
 	Open        []WhyConnection `json:"open"`        // of these, 20 at most
@@ -113,12 +117,14 @@ func (w *Why) verdict() string {
 		return fmt.Sprintf("This server is not connected to Redis since %s, so nothing can come: %s.", clock(w.RedisSince), w.Redis.Err)
 	case w.Connections == 0:
 		return w.verdictOffline()
+	case w.Unheard:
+		return "Redis has not confirmed the subscription to this user, so nothing can come: its shard may be away. The log says which is."
 	case w.stalled() != nil:
 		c := w.stalled()
 		return fmt.Sprintf("The client at %s has taken nothing for %.0f s; %d notifications wait for it.", c.Remote, c.StalledFor, c.Waiting)
 	case w.Seen == 0:
-		return fmt.Sprintf("Connected, but nothing was published for this user since %s: is the channel's name right, to the letter? It has to be %s.",
-			clock(w.WatchedSince), w.Channel)
+		return fmt.Sprintf("Connected, but nothing was published for this user since %s: is the channel's name right, to the letter? It has to be %s %s.",
+			clock(w.WatchedSince), w.Command, w.Channel)
 	}
 	last := &w.Latest[len(w.Latest)-1]
 	switch last.Outcome {
@@ -138,6 +144,9 @@ func (w *Why) verdict() string {
 }
 
 func (w *Why) verdictOffline() string {
+	if w.Alone {
+		return "The user has no connection to this server, which hears nothing of what is published for them, then (REDIS_FEED)."
+	}
 	if w.Seen == 0 {
 		return "The user has no connection to this server. Nothing was published for them since they are watched."
 	}

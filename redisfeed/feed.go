@@ -148,6 +148,14 @@ func (f *Feed) Leave(user string) {
 	}
 }
 
+// Hears reports whether Redis has confirmed that what is published for user is heard here. Any goroutine.
+func (f *Feed) Hears(user string) bool {
+	if f.audience == nil {
+		return f.Status().Connected
+	}
+	return f.audience.hears(user)
+}
+
 // Status says how the feed is. Any goroutine; it never waits for Redis or the sink.
 func (f *Feed) Status() Status {
 	s := f.monitor.status()

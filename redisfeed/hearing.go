@@ -77,6 +77,14 @@ func (a *audience) confirm(user string, link uint16) (wasLost bool) {
 	return wasLost
 }
 
+// hears reports whether a user is heard.
+func (a *audience) hears(user string) bool {
+	s := a.shard(user)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.members[user].state == heard
+}
+
 // takeWaiters removes who waits for a user. The caller holds s.mu.
 func (s *audienceShard) takeWaiters(user string) []Waiter {
 	waiters := s.waiters[user]

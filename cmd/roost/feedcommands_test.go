@@ -40,3 +40,28 @@ func TestCommandsOfEachFeed(t *testing.T) {
 		}
 	})
 }
+
+// An operator who asks why a user gets nothing is told of what is so with each feed.
+func TestWhyOfEachFeed(t *testing.T) {
+	eachFeed(t, func(t *testing.T, b *feedSide) {
+		server := b.start(t, nil)
+		why := func(want string) {
+			t.Helper()
+			p := roosttest.Run(t, roosttest.Command{Args: []string{"why", "alice", "--url", "http://" + server.HTTP}})
+			if code := p.Wait(); code != 0 || !strings.Contains(p.Log.String(), want) {
+				t.Errorf("ended with %d and %q, want %q", code, p.Log.String(), want)
+			}
+		}
+		if b.hearsAll() {
+			why("Nothing was published for them since they are watched")
+		} else {
+			why("which hears nothing of what is published for them")
+		}
+		server.Connect("alice")
+		command := "PUBLISH"
+		if b.feed == "sharded" {
+			command = "SPUBLISH"
+		}
+		why("It has to be " + command + " user_noti:alice")
+	})
+}

@@ -24,9 +24,13 @@ func (s *service) why(ctx context.Context, user string) (httpapi.Why, error) {
 	watched, redis := s.hub.Watch(user), s.feed.Status()
 	conns, all := s.hub.ConnsOf(user, shownConnections)
 	w := httpapi.Why{
-		User: user, Channel: redisfeed.ChannelPrefix + user, Connections: all,
+		User: user, Channel: redisfeed.ChannelPrefix + user, Command: "PUBLISH", Connections: all,
+		Alone: s.audience() != nil, Unheard: all > 0 && !s.feed.Hears(user),
 		Redis: s.redisState(), RedisSince: redis.Since,
 		WatchedSince: watched.Since, WatchedUntil: watched.Until, Seen: watched.Total,
+	}
+	if s.cfg.RedisFeed == "sharded" {
+		w.Command = "SPUBLISH"
 	}
 	ctx, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()

@@ -19,7 +19,7 @@ type nothing struct {
 
 func reasonsForNothing() map[string]nothing {
 	connected := func(t *testing.T, _ *redistest.Server, server *roosttest.Server) { server.As(t).Connect("x") }
-	const unpublished, right = "nothing was published for this user since", "It has to be user_noti:x."
+	const unpublished, right = "nothing was published for this user since", "It has to be PUBLISH user_noti:x."
 	return map[string]nothing{
 		"never published": {connected, []string{unpublished, right}},
 		"another channel": {func(t *testing.T, redis *redistest.Server, server *roosttest.Server) {
