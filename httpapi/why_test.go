@@ -84,7 +84,7 @@ func TestWhyAnswers(t *testing.T) {
 		{"/why", Config{Why: look}, 400, "/why?user=alice"},
 		{"/why?user=bad", Config{Why: look}, 400, "not a user id: too odd"},
 		{"/why?user=broken", Config{Why: look}, 500, "it failed"},
-		{"/why?user=%C3%A4%20x", Config{Why: look}, 200, `"user":"ä x","channel":"","verdict":"The user has no connection`},
+		{"/why?user=%C3%A4%20x", Config{Why: look}, 200, `"user":"ä x","channel":"","command":"","verdict":"The user has no connection`},
 		{"/why?user=alice", Config{Why: look}, 200, `"open":[],"redis_since"`},
 		{"/why?user=alice", Config{Why: look}, 200, `"latest":[]`},
 	} {
