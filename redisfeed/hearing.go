@@ -169,7 +169,7 @@ func (a *audience) expireShard(s *audienceShard, dst []farewell, now time.Time) 
 const minStay = 20 * time.Millisecond
 
 // loseLink notes that a link has ended. Its members are unheard, and who waits for them is let go. It returns how many
-// have connections that may miss something now.
+// have connections that may miss something from now on: those that might before are not among them.
 func (a *audience) loseLink(link uint16) (lost int) {
 	return a.loseWhere(func(_ string, on uint16) bool { return on == link })
 }
@@ -194,7 +194,7 @@ func (a *audience) loseInShard(s *audienceShard, moved func(user string, link ui
 		}
 		n := a.unhear(s, user, m)
 		waiters = append(waiters, n...)
-		if s.members[user].lost {
+		if !m.lost && s.members[user].lost {
 			lost++
 		}
 	}

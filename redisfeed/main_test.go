@@ -12,7 +12,8 @@ import (
 
 func TestMain(m *testing.M) {
 	RouteLibraryLog(slog.New(slog.DiscardHandler))
-	goleak.VerifyTestMain(m)
+	// A pool that could not dial has a goroutine that looks once a second whether it has been closed.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
 // patience is how long a test waits for what must happen.

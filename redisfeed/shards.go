@@ -130,7 +130,7 @@ func (s *shards) bury(n *node) {
 	if n.upSince.IsZero() || time.Since(n.upSince) < nodeDelay {
 		s.notYet[n.addr] = time.Now().Add(nodeDelay) // else it is tried again at once
 	}
-	s.lost(s.feed.audience.loseLink(n.id))
+	s.lost(s.feed.audience.loseLink(n.id), !n.upSince.IsZero())
 }
 
 func (s *shards) forget(n *node) {
@@ -138,17 +138,20 @@ func (s *shards) forget(n *node) {
 	delete(s.byAddr, n.addr)
 }
 
-// lost notes that users may miss something from now on, or did for as long as a silent link takes to be noticed.
-func (s *shards) lost(users int) {
+// lost notes that users may miss something from now on, or did for as long as a silent link takes to be noticed. heard
+// says that there was a link that heard them: while there is none each attempt ends like this, and they are one gap.
+func (s *shards) lost(users int, heard bool) {
 	if users == 0 {
 		return
 	}
-	s.feed.monitor.gap()
-	s.sinceNow()
+	if begins := s.sinceNow(); begins || heard {
+		s.feed.monitor.gap()
+	}
 }
 
-func (s *shards) sinceNow() {
-	s.lostAt.CompareAndSwap(0, time.Now().Add(-s.feed.cfg.HeartbeatTimeout).UnixNano())
+// sinceNow notes when the gap began, and reports false if it had begun before.
+func (s *shards) sinceNow() (begins bool) {
+	return s.lostAt.CompareAndSwap(0, time.Now().Add(-s.feed.cfg.HeartbeatTimeout).UnixNano())
 }
 
 // adopt takes a view in place of the one before. Links to nodes that are no master in it are ended before their users are
@@ -169,7 +172,7 @@ func (s *shards) adopt(v *view) {
 		}
 		n.dismiss(errDemoted)
 		s.forget(n)
-		s.lost(s.feed.audience.loseLink(n.id))
+		s.lost(s.feed.audience.loseLink(n.id), true)
 	}
 }
 

@@ -2,6 +2,7 @@ package redisfeed
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -189,4 +190,23 @@ func TestShardedLivesWithoutAShard(t *testing.T) {
 func allHeard(t *testing.T, feed *running, tr *traffic) {
 	t.Helper()
 	waitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: len(tr.users)} })
+}
+
+// A shard that is away is one gap, however often it is tried to reach it, and whoever comes meanwhile.
+func TestShardedCountsAnOutageOnce(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	feed := connected(t, sharded(c), &collector{})
+	join(t, feed.Feed, "alice")
+	master := c.OwnerOf(ChannelPrefix + "alice")
+	master.Kill()
+	waitFor(t, "alice to be unheard", func() bool { return feed.Status().Audience == Audience{Unheard: 1} })
+	for i := range 4 { // each waits until an attempt has failed
+		join(t, feed.Feed, fmt.Sprintf("{%salice}%d", ChannelPrefix, i)) // of the same slot
+	}
+	master.Restart()
+	waitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: 5} })
+	if gaps := feed.Status().Gaps; gaps != 1 {
+		t.Errorf("%d gaps, want 1", gaps)
+	}
 }
