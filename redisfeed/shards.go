@@ -32,7 +32,8 @@ type shards struct {
 	refused []string // guarded by mu: users whom a node has refused or dropped, to become orphans
 	ended   []*node  // guarded by mu: links that have ended
 
-	down map[string]bool // guarded by mu: nodes of which the log has said so
+	down       map[string]bool // guarded by mu: nodes of which the log has said so
+	complained time.Time       // guarded by mu: when the log last said that one refuses users
 
 	lostAt atomic.Int64 // Unix nanoseconds: since when somebody may have missed something; 0: nobody has
 }
@@ -130,7 +131,7 @@ func (s *shards) bury(n *node) {
 	if n.upSince.IsZero() || time.Since(n.upSince) < nodeDelay {
 		s.notYet[n.addr] = time.Now().Add(nodeDelay) // else it is tried again at once
 	}
-	s.lost(s.feed.audience.loseLink(n.id), !n.upSince.IsZero())
+	s.lost(s.feed.audience.loseLink(n.id), n.heard)
 }
 
 func (s *shards) forget(n *node) {
@@ -172,7 +173,7 @@ func (s *shards) adopt(v *view) {
 		}
 		n.dismiss(errDemoted)
 		s.forget(n)
-		s.lost(s.feed.audience.loseLink(n.id), true)
+		s.lost(s.feed.audience.loseLink(n.id), n.heard)
 	}
 }
 
@@ -259,4 +260,18 @@ func (s *shards) saidUp(addr string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.down, addr)
+}
+
+// complainEvery is the least time between two lines about nodes that refuse users, each of whom is tried again and again.
+const complainEvery = time.Minute
+
+// mayComplain reports whether the last line about refused users is long ago. Any goroutine.
+func (s *shards) mayComplain(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.complained.IsZero() && now.Sub(s.complained) < complainEvery {
+		return false
+	}
+	s.complained = now
+	return true
 }
