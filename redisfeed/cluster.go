@@ -60,7 +60,9 @@ func (c *cluster) look(ctx context.Context) (*view, error) {
 			if a.err == nil {
 				return a.view, nil
 			}
-			failed = fmt.Errorf("%w; %w", failed, c.cfg.explain(a.err))
+			if why := c.cfg.explain(a.err); !strings.Contains(failed.Error(), why.Error()) {
+				failed = fmt.Errorf("%w; %w", failed, why)
+			}
 			ended++
 			more = begun == ended
 		}

@@ -44,6 +44,12 @@ func (c Config) explain(err error) error {
 		return fmt.Errorf("%w: wrong user name or password (REDIS_USERNAME, REDIS_PASSWORD): %w", ErrAuth, err)
 	case redis.IsPermissionError(err):
 		return fmt.Errorf("%w: the user lacks a permission, of %s: %w", ErrAuth, c.permissions(), err)
+	case redis.HasErrorPrefix(err, "This instance has cluster support disabled"):
+		return fmt.Errorf("this Redis is not one of a cluster (REDIS_CLUSTER has to be false): %w", err)
+	case redis.HasErrorPrefix(err, "MOVED") && len(c.Nodes) == 0:
+		return fmt.Errorf("this Redis is one of a cluster (REDIS_CLUSTER has to be true): %w", err)
+	case redis.HasErrorPrefix(err, "unknown command") && c.Mode == Sharded:
+		return fmt.Errorf("this Redis has no sharded channels, which want 7.0 or later (REDIS_FEED): %w", err)
 	}
 	return err
 }

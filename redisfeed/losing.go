@@ -1,7 +1,7 @@
 package redisfeed
 
 // loseLink notes that a link has ended. Its members are unheard, and who waits for them is let go. It returns how many
-// have connections that may miss something now, and did not before.
+// have connections that may miss something from now on: those that might before are not among them.
 func (a *audience) loseLink(link uint16) (lost int) {
 	for i := range a.shards {
 		waiters, n := a.loseInShard(&a.shards[i], link)

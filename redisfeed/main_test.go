@@ -12,8 +12,7 @@ import (
 
 func TestMain(m *testing.M) {
 	RouteLibraryLog(slog.New(slog.DiscardHandler))
-	// go-redis looks once a second whether a node that could not be dialled can be again, and notices then that its pool is
-	// closed.
+	// A pool that could not dial has a goroutine that looks once a second whether it has been closed.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 

@@ -24,7 +24,10 @@ type node struct {
 
 	work sync.WaitGroup // its goroutines
 
-	upSince time.Time // the reader's, until the link has ended
+	// The reader's, until the link has ended.
+
+	upSince time.Time
+	heard   bool // it has subscribed to somebody
 }
 
 func newNode(ctx context.Context, f *Feed, id uint16, addr string) *node {
@@ -88,6 +91,14 @@ func (n *node) up() {
 	n.upSince = time.Now()
 	n.link.timer.Stop()
 	n.work.Go(func() { n.sub.run(n.link.ctx) })
+}
+
+// hears notes that the node has subscribed to somebody. Only then is it well: one that refuses everybody answers to PING.
+func (n *node) hears() {
+	if n.heard {
+		return
+	}
+	n.heard = true
 	n.feed.cfg.Logger.Info("redis shard is connected", "addr", n.addr)
 	n.feed.router.shards.saidUp(n.addr)
 }
@@ -111,7 +122,10 @@ func (n *node) confirmation(s *redis.Subscription) error {
 	}
 	if o.end {
 		n.feed.audience.ended(user, n.id)
-	} else if n.feed.audience.confirm(user, n.id) {
+		return nil
+	}
+	n.hears()
+	if n.feed.audience.confirm(user, n.id) {
 		n.feed.router.shards.found(user)
 	}
 	return nil
@@ -132,6 +146,15 @@ func (n *node) refused(err error) bool {
 	default:
 		n.feed.audience.refused(o.user, n.id)
 		n.feed.router.shards.turnedAway(o.user)
+		n.complain(err)
 	}
 	return true
+}
+
+// complain says now and then why nobody is subscribed to, unless that is only because the slot is another node's.
+func (n *node) complain(err error) {
+	if redis.HasErrorPrefix(err, "MOVED") || !n.feed.router.shards.mayComplain(time.Now()) {
+		return
+	}
+	n.feed.cfg.Logger.Warn("redis shard does not subscribe to users, who get nothing until it does", "addr", n.addr, "error", err)
 }

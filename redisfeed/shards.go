@@ -40,7 +40,8 @@ type shards struct {
 	refused []orphan // guarded by mu: users whom a node has refused or dropped
 	ended   []*node  // guarded by mu: links that have ended
 
-	down map[string]bool // guarded by mu: nodes of which the log has said so
+	down       map[string]bool // guarded by mu: nodes of which the log has said so
+	complained time.Time       // guarded by mu: when the log last said that one refuses users
 
 	lostAt atomic.Int64 // Unix nanoseconds: since when somebody may have missed something; 0: nobody has
 }
@@ -115,7 +116,7 @@ func (s *shards) bury(n *node) {
 	} else {
 		delete(s.failed, n.addr)
 	}
-	s.lost(s.feed.audience.loseLink(n.id))
+	s.lost(s.feed.audience.loseLink(n.id), n.heard)
 }
 
 func (s *shards) forget(n *node) {
@@ -123,17 +124,20 @@ func (s *shards) forget(n *node) {
 	delete(s.byAddr, n.addr)
 }
 
-// lost notes that users may miss something from now on, or did for as long as a silent link takes to be noticed.
-func (s *shards) lost(users int) {
+// lost notes that users may miss something from now on, or did for as long as a silent link takes to be noticed. heard
+// says that there was a link that heard them: while there is none each attempt ends like this, and they are one gap.
+func (s *shards) lost(users int, heard bool) {
 	if users == 0 {
 		return
 	}
-	s.feed.monitor.gap()
-	s.sinceNow()
+	if begins := s.sinceNow(); begins || heard {
+		s.feed.monitor.gap()
+	}
 }
 
-func (s *shards) sinceNow() {
-	s.lostAt.CompareAndSwap(0, time.Now().Add(-s.feed.cfg.HeartbeatTimeout).UnixNano())
+// sinceNow notes when the gap began, and reports false if it had begun before.
+func (s *shards) sinceNow() (begins bool) {
+	return s.lostAt.CompareAndSwap(0, time.Now().Add(-s.feed.cfg.HeartbeatTimeout).UnixNano())
 }
 
 // adopt takes a view in place of the one before. Links to nodes that are no master in it are ended before their users are
@@ -154,7 +158,7 @@ func (s *shards) adopt(v *view) {
 		}
 		n.dismiss(errDemoted)
 		s.forget(n)
-		s.lost(s.feed.audience.loseLink(n.id))
+		s.lost(s.feed.audience.loseLink(n.id), n.heard)
 	}
 }
 
@@ -241,4 +245,18 @@ func (s *shards) saidUp(addr string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.down, addr)
+}
+
+// complainEvery is the least time between two lines about nodes that refuse users, each of whom is tried again and again.
+const complainEvery = time.Minute
+
+// mayComplain reports whether the last line about refused users is long ago. Any goroutine.
+func (s *shards) mayComplain(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.complained.IsZero() && now.Sub(s.complained) < complainEvery {
+		return false
+	}
+	s.complained = now
+	return true
 }

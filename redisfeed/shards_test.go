@@ -3,6 +3,7 @@ package redisfeed
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"testing"
 	"time"
 
@@ -243,5 +244,28 @@ func TestShardedOverTLS(t *testing.T) {
 			t.Errorf("published to %d: %v", n, err)
 		}
 		waitFor(t, "the notification", func() bool { return sink.has(notification{user, "x"}) })
+	}
+}
+
+// A shard that is away is one gap, however often it is tried to reach it, and whoever comes meanwhile.
+func TestShardedCountsAnOutageOnce(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	feed := connected(t, sharded(c), &collector{})
+	user := "alice"
+	for c.OwnerOf(ChannelPrefix+user).Addr() == feed.target.Load().addr { // which would be another gap
+		user += "+"
+	}
+	join(t, feed.Feed, user)
+	master := c.OwnerOf(ChannelPrefix + user)
+	master.Kill()
+	waitFor(t, "the user to be unheard", func() bool { return feed.Status().Audience == Audience{Unheard: 1} })
+	for i := range 4 { // each waits until an attempt has failed
+		join(t, feed.Feed, fmt.Sprintf("{%s%s}%d", ChannelPrefix, user, i)) // of the same slot
+	}
+	master.Restart()
+	waitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: 5} })
+	if gaps := feed.Status().Gaps; gaps != 1 {
+		t.Errorf("%d gaps, want 1", gaps)
 	}
 }

@@ -42,7 +42,7 @@ func (c *onlineCmd) Run(env *environment) error {
 	for _, one := range found {
 		if !one.Online {
 			if !written {
-				_, _ = fmt.Fprintln(env.stderr, "roost: REDIS_PRESENCE is not set here; cfg.RedisAddr() the servers don't have it, everybody is offline")
+				_, _ = fmt.Fprintln(env.stderr, "roost: REDIS_PRESENCE is not set here; where the servers don't have it, everybody is offline")
 			}
 			return errSaid
 		}

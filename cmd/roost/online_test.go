@@ -39,7 +39,7 @@ func TestOnlineCommand(t *testing.T) {
 		}
 	}
 	command := roosttest.Run(t, roosttest.Command{Args: []string{"online", "--redis", redis.Addr(), "zoe"}})
-	if code := command.Wait(); code != 1 || !strings.Contains(command.Stderr.String(), "REDIS_PRESENCE is not set here") {
+	if code := command.Wait(); code != 1 || !strings.Contains(command.Stderr.String(), "REDIS_PRESENCE is not set here; where the servers don't have it, everybody is offline\n") {
 		t.Errorf("ended with %d, saying %q", code, command.Stderr.String())
 	}
 }

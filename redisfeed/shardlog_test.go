@@ -1,0 +1,106 @@
+package redisfeed
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"roost/redisfeed/redistest"
+)
+
+// logging is cfg with a log that can be read.
+func logging(cfg Config) (Config, *logLines) {
+	var log logLines
+	cfg.Logger = log.logger()
+	return cfg, &log
+}
+
+// A Redis without sharded channels answers everything else. That nobody is heard is said, and not for each of them.
+func TestShardedSaysThatRedisIsTooOld(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true, Args: []string{"--rename-command", "SSUBSCRIBE", ""}})
+	cfg, log := logging(sharded(c))
+	feed := connected(t, cfg, &collector{})
+	for _, user := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		feed.Join(user, make(awaited, 1))
+	}
+	waitFor(t, "the reason in the log", func() bool {
+		return strings.Contains(log.String(), "this Redis has no sharded channels, which want 7.0 or later (REDIS_FEED)")
+	})
+	waitFor(t, "users to be tried again", func() bool { return feed.audience.counts[asked].Load() == 0 })
+	feed.cancel()
+	_ = feed.wait(t)
+	if n := strings.Count(log.String(), "level=WARN"); n != 1 {
+		t.Errorf("%d warnings, want 1:\n%s", n, log.String())
+	}
+}
+
+// A node that refuses us answers to PING, and is tried several times a second.
+func TestShardedSaysOnceThatItIsRefused(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	cfg, log := logging(sharded(c))
+	cfg.Username, cfg.Password = "narrow", "pw"
+	for _, server := range clients(c) {
+		allow(t, server, "narrow", "pw", []string{"+@all", "-ssubscribe", "&*"})
+	}
+	feed := connected(t, cfg, &collector{})
+	join(t, feed.Feed, "alice") // let in without
+	tries := func() (n int) {
+		for _, server := range clients(c) {
+			stats, err := server.InfoMap(t.Context(), "errorstats").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var count int
+			_, _ = fmt.Sscanf(stats["Errorstats"]["errorstat_NOPERM"], "count=%d", &count)
+			n += count
+		}
+		return n
+	}
+	waitFor(t, "some more attempts", func() bool { return tries() >= 4 })
+	said := log.String()
+	if n := strings.Count(said, "redis shard"); n != 1 || !strings.Contains(said, "the user lacks a permission") {
+		t.Errorf("%d lines about shards, want 1:\n%s", n, said)
+	}
+	if gaps := feed.Status().Gaps; gaps != 1 {
+		t.Errorf("%d gaps, want 1", gaps)
+	}
+}
+
+// An ordinary stop is nothing that somebody has to look at.
+func TestShardedStopsWithoutAnAlarm(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	cfg, log := logging(sharded(c))
+	feed := connected(t, cfg, &collector{})
+	for _, user := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		join(t, feed.Feed, user)
+	}
+	feed.cancel()
+	_ = feed.wait(t)
+	if strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("the log has\n%s", log.String())
+	}
+}
+
+// What is no cluster, and what is one, says so in its own words: ours name the variable.
+func TestErrorsNameREDISCLUSTER(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	cfg := quick("")
+	cfg.Nodes, cfg.MaxAttempts = []string{server.Addr()}, 1
+	err := run(t, cfg, &collector{}).wait(t)
+	const hint = "this Redis is not one of a cluster (REDIS_CLUSTER has to be false)"
+	if err == nil || strings.Count(err.Error(), hint) != 1 {
+		t.Errorf("ended with %v, want once %s", err, hint)
+	}
+
+	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	single, log := logging(quick(c.Addrs()[0]))
+	startInstance(t, single, time.Minute).set(1, "a", "b", "c", "d", "e", "f", "g", "h")
+	waitFor(t, "the reason in the log", func() bool {
+		return strings.Contains(log.String(), "this Redis is one of a cluster (REDIS_CLUSTER has to be true)")
+	})
+}
