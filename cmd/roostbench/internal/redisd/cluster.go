@@ -14,10 +14,12 @@ import (
 const (
 	masters = 3
 	slots   = 16384
+	// nodeTimeout is in milliseconds. A master that comes to a cluster waits for as long before it serves.
+	nodeTimeout = "3000"
 )
 
-// StartCluster starts three masters, with a third of the slots each and without replicas. It takes two seconds or
-// three: for so long a master serves nobody that has just started. What has been started is returned with an error too.
+// StartCluster starts three masters, with a third of the slots each and without replicas. It takes three
+// seconds and more: for so long a master serves nobody that has just come. What has been started is returned with an error too.
 func StartCluster(ctx context.Context, logs string) (*Redis, error) {
 	dir, err := tempDir(logs)
 	r := &Redis{dir: dir}
@@ -30,7 +32,7 @@ func StartCluster(ctx context.Context, logs string) (*Redis, error) {
 		if err != nil {
 			return r, err
 		}
-		n, err := r.add(logs, "--cluster-enabled", "yes", "--cluster-port", bus,
+		n, err := r.add(logs, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", nodeTimeout,
 			"--cluster-config-file", filepath.Join(dir, fmt.Sprintf("nodes-%d.conf", i+1)))
 		if err == nil {
 			err = n.start(ctx)

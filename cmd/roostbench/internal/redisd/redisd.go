@@ -63,7 +63,10 @@ func (n *node) start(ctx context.Context) error {
 	if n.process, err = child.Start(n.log, nil, "redis-server", args...); err != nil {
 		return err
 	}
-	return n.process.Await(ctx, func() bool { return n.client.Ping(ctx).Err() == nil })
+	if err := n.process.Await(ctx, child.Listening(n.port)); err != nil {
+		return err
+	}
+	return await(ctx, "redis-server", func() error { return n.client.Ping(ctx).Err() })
 }
 
 // Cluster says whether it is one.
