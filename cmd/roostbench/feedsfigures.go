@@ -33,7 +33,7 @@ const (
 	figAnon        = "RssAnon"
 	figHeap        = "heap in use"
 	figRedisMemory = "used_memory of Redis"
-	figClients     = "its mem_clients_normal"
+	figClients     = "connections of the instance to Redis"
 
 	figCut         = "cut: all are heard again after"
 	figCutDeaf     = "cut: a user was not heard for, on average"

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -91,22 +92,26 @@ type spreadLook struct {
 	load         time.Duration
 }
 
-func (s *spread) look() (l spreadLook, err error) {
+// count looks at counters, which costs the server a little: outside of the time that is measured.
+func (s *spread) count(l *spreadLook) (err error) {
 	if l.info, err = s.redis.Info(s.env.ctx); err != nil {
-		return l, err
+		return err
 	}
-	if l.own, err = s.scrape(s.servers[0]); err != nil {
-		return l, err
-	}
+	l.own, err = s.scrape(s.servers[0])
+	return err
+}
+
+// cost looks at what things have cost.
+func (s *spread) cost(l *spreadLook) (err error) {
 	if l.redis, err = s.redis.Sample(); err != nil {
-		return l, err
+		return err
 	}
 	if l.first, err = procfs.Read(s.servers[0].process.PID()); err != nil {
-		return l, err
+		return err
 	}
 	l.delivered, l.load = s.swarms[0].Stats().Received, ownCPU()
 	l.machine, err = procfs.ReadMachine()
-	return l, err
+	return err
 }
 
 func (s *spread) measure() error {
@@ -118,8 +123,8 @@ func (s *spread) measure() error {
 	for _, w := range s.swarms {
 		w.RecordFrom(s.clock.Now())
 	}
-	before, err := s.look()
-	if err != nil {
+	var before, after spreadLook
+	if err := errors.Join(s.count(&before), s.cost(&before)); err != nil {
 		return err
 	}
 	run, err := s.publisher.Run(s.env.ctx, s.Window)
@@ -127,8 +132,7 @@ func (s *spread) measure() error {
 		return err
 	}
 	awaitCount(s.env.ctx, patience, func() int { return s.stats().Received }, warm.Expected+run.Expected)
-	after, err := s.look()
-	if err != nil {
+	if err := errors.Join(s.cost(&after), s.count(&after)); err != nil {
 		return err
 	}
 	s.add(run, before, after)

@@ -148,6 +148,7 @@ func (s *subscribing) connect(before subscribeLook) error {
 	r.Add(figHand99, float64(h.ValueAtQuantile(99))/1e6, "ms")
 	commands := after.info.Since(before.info, "calls:subscribe") + after.info.Since(before.info, "calls:ssubscribe")
 	r.Add(figCommands, float64(commands), "")
+	r.Add(figClients, float64(after.info[redisd.Clients]-int64(len(s.redis.Addrs()))), "") // without our own
 	return nil
 }
 
@@ -165,7 +166,6 @@ func (s *subscribing) hold(before subscribeLook) error {
 	r.Add(figAnon, mebi(now.server.Anon), "MiB")
 	r.Add(figHeap, now.own[scrape.HeapInUse]/(1<<20), "MiB")
 	r.Add(figRedisMemory, each(redisd.UsedMemory), "B a user")
-	r.Add(figClients, each(redisd.ClientsMemory), "B a user")
 	return nil
 }
 

@@ -13,8 +13,8 @@ type Info map[string]int64
 
 // The fields that are asked for here.
 const (
-	UsedMemory    = "used_memory"            // bytes
-	ClientsMemory = "mem_clients_normal"     // bytes of buffers and the like, of clients that are no replicas
+	UsedMemory    = "used_memory" // bytes
+	Clients       = "connected_clients"
 	Output        = "total_net_output_bytes" // to clients
 	Channels      = "pubsub_channels"
 	Patterns      = "pubsub_patterns"
