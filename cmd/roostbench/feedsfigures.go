@@ -9,6 +9,7 @@ import (
 const (
 	figCPU       = "CPU of one instance"
 	figCPUNote   = "CPU of a notification that it delivers"
+	figDelivers  = "notifications that it delivers"
 	figReads     = "messages that it reads from Redis"
 	figRedisCPU  = "CPU of Redis, all its processes"
 	figRedisNote = "CPU of Redis a notification"

@@ -149,7 +149,7 @@ func (s *spread) add(run redispub.Result, before, after spreadLook) {
 	r := &s.report
 	r.Add(figCPU, share(first.Running), "% of a core")
 	r.Add(figCPUNote, first.Running.Seconds()*1e6/delivered, "µs")
-	r.Add("it delivers", delivered/seconds, "/s")
+	r.Add(figDelivers, delivered/seconds, "/s")
 	r.Add(figReads, own(metricReceived)/seconds, "/s")
 	r.Add("its feed is busy", 100*own(metricFeedBusy)/seconds, "% of a core")
 	r.Add(figRedisCPU, share(redis.Running), "% of a core")

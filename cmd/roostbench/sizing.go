@@ -37,6 +37,7 @@ type sizing struct {
 	Ports       float64   `default:"28232" help:"Source ports of one address of a load balancer to one backend (net.ipv4.ip_local_port_range)."`
 	Memory      float64   `default:"165" help:"a: bytes of an idle connection with REDIS_FEED=pattern."`
 	Kernel      float64   `default:"5123" help:"k: bytes of the kernel for a socket."`
+	Least       float64   `default:"1.44" help:"U: µs of CPU to read a notification, where each read from Redis brings many."`
 	Idle        float64   `default:"0.72" help:"i: µs of CPU a second to hold a connection, with its pings."`
 }
 
@@ -44,7 +45,7 @@ type sizing struct {
 func defaultSizing() *sizing {
 	return &sizing{
 		Connections: []float64{1e6, 1e7, 1e8}, PerMachine: []float64{100e3, 250e3, 500e3}, Notify: 1, Bytes: 200, Ping: 30, Storm: 5,
-		Load: 0.5, Pool: 10, Ports: 28232, Memory: 165, Kernel: 5123, Idle: 0.72,
+		Load: 0.5, Pool: 10, Ports: 28232, Memory: 165, Kernel: 5123, Least: 1.44, Idle: 0.72,
 	}
 }
 
@@ -65,7 +66,7 @@ type costs struct {
 	deliver, read              float64 // t, u: of an instance, for a notification that it delivers, for one that it only reads
 	first, more, user, sharded float64 // p, q, r, s: of Redis, for a notification
 	message                    float64 // b: bytes from Redis to an instance
-	shake, shakeSharded        float64 // h, j: of an instance, for a handshake
+	shake                      float64 // h: of an instance, for a handshake
 	ask, askSharded            float64 // e, g: of Redis, for one
 	extra                      float64 // f: bytes of an instance for a connection, more than with pattern
 	keep, keepSharded          float64 // v, x: bytes of Redis for a user
@@ -99,8 +100,8 @@ func (all *feedsSummary) costs() costs {
 		more:  over(at(many, figRedisNote, "pattern")-at(few, figRedisNote, "pattern"), float64(many-few)),
 		user:  at(many, figRedisNote, "user"), sharded: at(many, figRedisNote, "sharded"),
 		message: over(at(many, figRedisOut, "user")*1e3, at(many, figReads, "user")*float64(many)),
-		shake:   sub(figHandshake, "user"), shakeSharded: sub(figHandshake, "sharded"),
-		ask: sub(figHandRedis, "user"), askSharded: sub(figHandRedis, "sharded"),
+		shake:   sub(figHandshake, "user"),
+		ask:     sub(figHandRedis, "user"), askSharded: sub(figHandRedis, "sharded"),
 		extra: over((sub(figAnon, "user")-sub(figAnon, "pattern"))*(1<<20), subscribers),
 		keep:  sub(figRedisMemory, "user") - sub(figRedisMemory, "pattern"),
 		// The nodes' own share is in pattern's too, but once.
@@ -150,6 +151,7 @@ func (s *sizing) inputs(k costs) string {
 		{"i", "CPU to hold a connection, with its pings, µs a second", s.Idle, there},
 		{"t", "CPU of a notification that an instance delivers, `user`, µs", k.deliver, here},
 		{"u", "CPU of a message that it only reads, `pattern`, µs (slope)", k.read, here},
+		{"U", "The same where each read brings many, µs", s.Least, there},
 		{"h", "CPU of a handshake, `user`, µs", k.shake, here},
 		{"p, q", "CPU of Redis for a notification, `pattern`, with one instance; for each more, µs (slope)", k.first, here},
 		{"r", "The same, `user`", k.user, here},
@@ -233,7 +235,8 @@ func sizingRows() []sizingRow {
 		{"CPU to deliver, cores", func(z size) float64 { return z.own() * z.deliver / 1e6 }, "m·n/60·t"},
 		{"CPU of handshakes in a storm, cores", func(z size) float64 { return z.m / (60 * z.Storm) * z.shake / 1e6 }, "m/(60·w)·h"},
 		{"handshakes a second in a storm", func(z size) float64 { return z.m / (60 * z.Storm) }, "m/(60·w)"},
-		{"CPU to read what is for others, `pattern`, cores", func(z size) float64 { return (z.R() - z.own()) * z.read / 1e6 }, "(R−m·n/60)·u"},
+		{"CPU to read what is for others, `pattern`, cores of the one that a feed can use: at most", func(z size) float64 { return (z.R() - z.own()) * z.read / 1e6 }, "(R−m·n/60)·u"},
+		{"at least", func(z size) float64 { return (z.R() - z.own()) * z.Least / 1e6 }, "(R−m·n/60)·U"},
 		{"network, both directions, Mbit/s", func(z size) float64 { return z.m * 8 / 1e6 * (z.Notify/60*(z.Bytes+136) + 206/z.Ping) }, "m·8·(n/60·(L+136) + 206/P)"},
 		{"packets a second, both directions", func(z size) float64 { return z.m * (2*z.Notify/60 + 3/z.Ping) }, "m·(2·n/60 + 3/P)"},
 		{"addresses of a load balancer that connects by itself", func(z size) float64 { return math.Ceil(z.m / z.Ports) }, "⌈m/28,232⌉"},

@@ -15,10 +15,10 @@ const (
 	masters = 3
 	slots   = 16384
 	// nodeTimeout is in milliseconds. A master that comes to a cluster waits for as long before it serves.
-	nodeTimeout = "3000"
+	nodeTimeout = "2000"
 )
 
-// StartCluster starts three masters, with a third of the slots each and without replicas. It takes three
+// StartCluster starts three masters, with a third of the slots each and without replicas. It takes two
 // seconds and more: for so long a master serves nobody that has just come. What has been started is returned with an error too.
 func StartCluster(ctx context.Context, logs string) (*Redis, error) {
 	dir, err := tempDir(logs)
