@@ -19,7 +19,7 @@ type feedsCmd struct {
 	Feeds       []string      `default:"pattern,user,sharded" enum:"pattern,user,sharded" help:"The values of REDIS_FEED to measure, in turn. The others are compared with the first."`
 	Instances   []int         `default:"1,2,4,8" help:"Numbers of instances over which users are spread, 16 at most; 0 alone: leave this part out."`
 	Users       int           `default:"300" help:"Users of each instance, a connection each, 1000 at most."`
-	Notify      int           `name:"notify-rate" default:"500" help:"Notifications a second for each instance that there is, to users of all instances by lot; 10000 at most."`
+	Notify      int           `name:"notify-rate" default:"400" help:"Notifications a second for each instance that there is, to users of all instances by lot; 10000 at most."`
 	Warmup      time.Duration `default:"1s" help:"Publish for so long before measuring; 1m at most."`
 	Window      time.Duration `default:"5s" help:"Measure for so long, 1m at most."`
 	Subscribers int           `default:"18000" help:"Users who connect to one instance at once, 18000 at most; 0: leave this part out."`

@@ -33,7 +33,7 @@ type sizing struct {
 	Ping        float64   `default:"30" help:"P: seconds between two pings."`
 	Storm       float64   `default:"5" help:"w: minutes in which all connect again."`
 	Load        float64   `default:"0.5" help:"How much of a core a Redis may be busy."`
-	Pool        float64   `default:"20" help:"Connections for commands that an instance keeps to each node."`
+	Pool        float64   `default:"10" help:"c: connections for commands that an instance keeps to each node of a cluster."`
 	Ports       float64   `default:"28232" help:"Source ports of one address of a load balancer to one backend (net.ipv4.ip_local_port_range)."`
 	Memory      float64   `default:"165" help:"a: bytes of an idle connection with REDIS_FEED=pattern."`
 	Kernel      float64   `default:"5123" help:"k: bytes of the kernel for a socket."`
