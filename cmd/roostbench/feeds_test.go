@@ -94,6 +94,7 @@ func checkFeed(t *testing.T, r report.Report) {
 		is(figBack, 1e-9, 60)
 		is(figAway, 1e-9, 60)
 		is(figHandshake, 0.001, 1e6)
+		is(figFastRoost, 0.001, 1e6)
 		is(figPublished, 2*30+1, 1e6) // to the other half of the users, after the cut and after the restart
 		return
 	}
@@ -181,14 +182,15 @@ func TestSizing(t *testing.T) {
 	}
 	add("spread-1", "pattern", map[string]float64{figCPU: 1, figReads: 1000, figRedisNote: 10})
 	add("spread-5", "pattern", map[string]float64{figCPU: 5, figReads: 5000, figRedisNote: 18})
-	add("spread-5", "user", map[string]float64{figCPUNote: 40, figReads: 1000, figRedisNote: 12, figRedisOut: 1000})
-	add("spread-5", "sharded", map[string]float64{figRedisNote: 20})
-	add("subscribe", "pattern", map[string]float64{figAnon: 1, figRedisMemory: 10})
-	add("subscribe", "user", map[string]float64{figAnon: 2, figRedisMemory: 110, figHandshake: 50, figHandRedis: 5})
-	add("subscribe", "sharded", map[string]float64{figCommands: 1024, figRedisMemory: 210, figHandshake: 60, figHandRedis: 10})
+	add("spread-5", "user", map[string]float64{figReads: 1000, figRedisOut: 1000})
+	add("subscribe", "pattern", map[string]float64{figAnon: 1, figRedisMemory: 10, figFastRedis: 9})
+	add("subscribe", "user", map[string]float64{figRedisMemory: 110, figHandRedis: 5, figFastRedis: 12})
+	add("subscribe", "sharded", map[string]float64{
+		figCommands: 1024, figRedisMemory: 210, figHandshake: 60, figHandRedis: 10, figAnon: 2, figFastRoost: 40, figFastRedis: 20,
+	})
 	want := costs{
-		deliver: 40, read: 10, first: 10, more: 2, user: 12, sharded: 20, message: 200,
-		shake: 50, ask: 5, askSharded: 10, extra: 1024, keep: 100, keepSharded: 200,
+		deliver: 40, read: 10, first: 9, more: 2, user: 12, sharded: 20, message: 200,
+		shake: 60, ask: 5, askSharded: 10, extra: 1024, keep: 100, keepSharded: 200,
 	}
 	if got := all.costs(); got != want {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -36,6 +36,8 @@ const (
 	figRedisMemory = "used_memory of Redis"
 	figClients     = "connections of the instance to Redis"
 
+	figFastRoost   = "20,000 notifications a second: CPU of Roost for one"
+	figFastRedis   = "20,000 notifications a second: CPU of Redis for one"
 	figCut         = "cut: all are heard again after"
 	figCutDeaf     = "cut: a user was not heard for, on average"
 	figCutCPU      = "cut: CPU of Roost"

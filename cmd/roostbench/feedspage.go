@@ -126,8 +126,8 @@ func (all *feedsSummary) subscribeTable() string {
 		}
 		fmt.Fprintf(&b, "| | %s |\n|---|%s\n", strings.Join(c.Servers, " | "), strings.Repeat("---:|", len(c.Servers)))
 		for _, figure := range []string{
-			figConnected, figHand50, figHand99, figHandshake, figHandRedis, figCommands, figClients, figAnon, figHeap, figRedisMemory,
-			figCut, figCutDeaf, figCutCPU, figCutRedis, figCutPong99, figCutPong, figAway, figBack, figRestartCPU, figRestartPong,
+			figConnected, figHand50, figHand99, figHandshake, figHandRedis, figCommands, figClients, figAnon, figHeap, figRedisMemory, figFastRoost, figFastRedis,
+			figCut, figCutDeaf, figCutCPU, figCutRedis, figCutPong, figAway, figBack, figRestartCPU, figRestartPong,
 		} {
 			row := c.Row(figure)
 			if row == nil {
@@ -156,7 +156,7 @@ func (all *feedsSummary) books() string {
 		"%s were missing, %s came twice, %s at another user, %s out of order.", thousands(float64(sum[figPublished])),
 		thousands(float64(sum[figMissing])), thousands(float64(sum[figTwice])), thousands(float64(sum[figAstray])), thousands(float64(sum[figDisorder])))
 	if saturated := all.saturated(); len(saturated) > 0 {
-		return text + "\nThe machine was saturated with " + strings.Join(saturated, ", ") + ": there more was asked of it than it has, and figures are too low."
+		return text + "\nThe machine was saturated with " + strings.Join(saturated, ", ") + " in at least one round,\nby these measurements or by something beside them."
 	}
 	return text + "\nThe machine was never saturated: its cores were busy for no more than " + strconv.Itoa(saturation) + " % of any measurement."
 }
