@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures what each REDIS_FEED costs, on this machine, as instances and users grow, and writes the tables of
 # docs/scaling.md:
-#   scripts/bench/feeds.sh            all, about 8 minutes
+#   scripts/bench/feeds.sh            all, about 7 minutes
 #   scripts/bench/feeds.sh --short    small numbers, half a minute: whether it works
 #   scripts/bench/feeds.sh --from docs/bench/feeds.json   measures nothing: writes the tables again
 # and any other flag of `roostbench feeds`: --instances 1,16 --rounds 1 --subscribers 0
