@@ -152,11 +152,11 @@ func (all *feedsSummary) books() string {
 			sum[figure] += int(n)
 		}
 	}
-	text := fmt.Sprintf("In all measurements %s notifications were published, but for those to users who could not be heard while Redis was\ncut off: "+
-		"%s were missing, %s came twice, %s at another user, %s out of order.", thousands(float64(sum[figPublished])),
+	text := fmt.Sprintf("In all measurements %s notifications were published, but for those to users who could not be heard while Redis\nwas cut off: "+
+		"%s were missing, %s came\ntwice, %s at another user, %s out of order.", thousands(float64(sum[figPublished])),
 		thousands(float64(sum[figMissing])), thousands(float64(sum[figTwice])), thousands(float64(sum[figAstray])), thousands(float64(sum[figDisorder])))
 	if saturated := all.saturated(); len(saturated) > 0 {
-		return text + "\nThe machine was saturated with " + strings.Join(saturated, ", ") + " in at least one round,\nby these measurements or by something beside them."
+		return text + "\nThe machine was saturated with " + strings.Join(saturated, ", ") + " in at least one round, by these\nmeasurements or by something beside them."
 	}
 	return text + "\nThe machine was never saturated: its cores were busy for no more than " + strconv.Itoa(saturation) + " % of any measurement."
 }
