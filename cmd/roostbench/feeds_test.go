@@ -56,7 +56,7 @@ func TestFeedsOfRoost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"# Page\n", "| " + figReads + ", /s | 2 |", "| " + figCommands + " | 0 | ", "0 were missing, 0 came\ntwice", "\nend\n"} {
+	for _, want := range []string{"# Page\n", "| " + figReads + ", /s | 2 |", "| " + figCommands + " | 0 | ", "0 were missing, 0 came twice", "\nend\n"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the page lacks %q:\n%s", want, text)
 		}

@@ -153,7 +153,7 @@ func (all *feedsSummary) books() string {
 		}
 	}
 	text := fmt.Sprintf("In all measurements %s notifications were published, but for those to users who could not be heard while Redis\nwas cut off: "+
-		"%s were missing, %s came\ntwice, %s at another user, %s out of order.", thousands(float64(sum[figPublished])),
+		"%s were missing, %s came twice, %s at another user, %s out of order.", thousands(float64(sum[figPublished])),
 		thousands(float64(sum[figMissing])), thousands(float64(sum[figTwice])), thousands(float64(sum[figAstray])), thousands(float64(sum[figDisorder])))
 	if saturated := all.saturated(); len(saturated) > 0 {
 		return text + "\nThe machine was saturated with " + strings.Join(saturated, ", ") + " in at least one round, by these\nmeasurements or by something beside them."
