@@ -8,7 +8,9 @@
 //	roostbench deliver  latency, CPU and losses of notifications through Redis
 //	roostbench crowd    100,000 connections and more, of several processes
 //	roostbench abuse    what comes of every broken rule, and of clients that do harm
-//	roostbench suite    all of it, for several servers in turn
+//	roostbench feeds    what each REDIS_FEED costs as instances and users grow
+//	roostbench sizing   what so many connections need, computed from that
+//	roostbench suite    all but these three, for several servers in turn
 //
 // It loads loopback addresses only, and every run has an end. Each subcommand is
 // a file.
@@ -34,6 +36,8 @@ type commandLine struct {
 	Crowd   crowdCmd   `cmd:"" help:"Start several processes of a server that share a port, have as many processes connect, hold, and notify each user once."`
 	Member  memberCmd  `cmd:"" hidden:"" help:"One of the processes that connect; crowd starts them."`
 	Abuse   abuseCmd   `cmd:"" help:"Break every rule of RFC 6455 and do what clients shouldn't, over sockets; say what came of it. Exit status 1 where a rule was not kept."`
+	Feeds   feedsCmd   `cmd:"" help:"Start Redis, or a cluster, and instances of a server, and measure each REDIS_FEED as instances and users grow."`
+	Sizing  sizingCmd  `cmd:"" help:"Compute what so many connections need, from what feeds has measured."`
 	Suite   suiteCmd   `cmd:"" help:"Start Redis and several servers in turn, measure each, compare medians."`
 }
 

@@ -2,6 +2,7 @@ package redispub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -18,6 +19,7 @@ const MaxRate = 1_000_000
 // Config says what to publish, and how fast.
 type Config struct {
 	Redis   netip.AddrPort
+	Shards  []Shard       // of a Redis Cluster, which gets SPUBLISH then; none: Redis gets PUBLISH
 	Rate    int           // notifications a second
 	Batch   time.Duration // what falls due in this time is sent in one piece; 0: each (or each burst) by itself
 	Pad     int           // bytes of content besides the note
@@ -35,14 +37,21 @@ type Config struct {
 type Publisher struct {
 	cfg    Config
 	clock  note.Clock
-	link   *link
+	links  []*link
+	place  []uint8 // of a slot's shard among links; nil without shards
 	picker *picker
 	books  map[int]uint32 // how many for each user
-	out    []byte
+	out    []piece        // one for each link
 	text   []byte
 	name   []byte
 
 	expected int // deliveries, at connections that read
+}
+
+// piece is what is about to be sent on a link.
+type piece struct {
+	commands []byte
+	count    int
 }
 
 // Result is what a run did.
@@ -62,31 +71,68 @@ func New(cfg Config, clock note.Clock) (*Publisher, error) {
 	if cfg.Rate < 1 || cfg.Rate > MaxRate {
 		return nil, fmt.Errorf("a rate of %d: it has to be from 1 to %d", cfg.Rate, MaxRate)
 	}
-	l, err := dial(cfg.Redis)
-	if err != nil {
-		return nil, err
+	p := &Publisher{cfg: cfg, clock: clock, picker: newPicker(cfg.Pattern), books: map[int]uint32{}}
+	if len(cfg.Shards) > 0 {
+		var err error
+		if p.place, err = linkOf(cfg.Shards); err != nil {
+			return nil, err
+		}
 	}
-	return &Publisher{cfg: cfg, clock: clock, link: l, picker: newPicker(cfg.Pattern), books: map[int]uint32{}}, nil
+	return p, p.dial()
+}
+
+// dial connects to Redis, or to each shard.
+func (p *Publisher) dial() error {
+	to := []netip.AddrPort{p.cfg.Redis}
+	if p.place != nil {
+		to = nil
+		for _, s := range p.cfg.Shards {
+			to = append(to, s.Redis)
+		}
+	}
+	for _, addr := range to {
+		l, err := dial(addr)
+		if err != nil {
+			return errors.Join(err, p.Close())
+		}
+		p.links = append(p.links, l)
+	}
+	p.out = make([]piece, len(p.links))
+	return nil
+}
+
+// Redial connects anew, after Redis has been away. The books go on.
+func (p *Publisher) Redial() error {
+	_ = p.Close() // it is of no use any more
+	return p.dial()
 }
 
 // Close ends the connection to Redis.
-func (p *Publisher) Close() error { return p.link.close() }
+func (p *Publisher) Close() error {
+	var err error
+	for _, l := range p.links {
+		err = errors.Join(err, l.close())
+	}
+	p.links = nil
+	return err
+}
 
 // Published says how many a user was sent.
 func (p *Publisher) Published(user int) uint32 { return p.books[user] }
 
-// AwaitSubscriber publishes to nobody until somebody is subscribed.
+// AwaitSubscriber publishes to nobody until somebody is subscribed to all users.
 func (p *Publisher) AwaitSubscriber(ctx context.Context) error {
 	nobody := note.AppendUser([]byte(channelPrefix), p.cfg.Pattern.First+p.cfg.Pattern.Users)
+	l := p.links[0]
 	for {
-		before := p.link.replies.heard
-		if err := p.link.send(appendPublish(nil, nobody, []byte(`{"type":"bench"}`)), 1); err != nil {
+		before := l.replies.heard
+		if err := l.send(appendPublish(nil, plain, nobody, []byte(`{"type":"bench"}`)), 1); err != nil {
 			return err
 		}
-		if err := p.link.settle(0); err != nil {
+		if err := l.settle(0); err != nil {
 			return err
 		}
-		if p.link.replies.heard > before {
+		if l.replies.heard > before {
 			return nil
 		}
 		select {
@@ -132,12 +178,21 @@ func (p *Publisher) RunCount(ctx context.Context, total int) (Result, error) {
 		r.Published += min(n, total-r.Published)
 	}
 	r.Elapsed, r.Expected = time.Since(began), p.expected-expected
-	return r, p.link.settle(0)
+	return r, p.settle()
+}
+
+// settle waits until all is answered.
+func (p *Publisher) settle() error {
+	for _, l := range p.links {
+		if err := l.settle(0); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // publish sends n notifications in one piece.
 func (p *Publisher) publish(n int) error {
-	p.out = p.out[:0]
 	burst := max(p.cfg.Pattern.Burst, 1)
 	user := 0
 	for i := range n {
@@ -146,7 +201,17 @@ func (p *Publisher) publish(n int) error {
 		}
 		p.append(user)
 	}
-	return p.link.send(p.out, n)
+	for i := range p.out {
+		o := &p.out[i]
+		if o.count == 0 {
+			continue
+		}
+		if err := p.links[i].send(o.commands, o.count); err != nil {
+			return err
+		}
+		o.commands, o.count = o.commands[:0], 0
+	}
+	return nil
 }
 
 func (p *Publisher) append(user int) {
@@ -156,7 +221,12 @@ func (p *Publisher) append(user int) {
 	}
 	p.name = note.AppendUser(append(p.name[:0], channelPrefix...), user)
 	p.text = note.Note{User: user, Seq: p.books[user], At: p.clock.Now()}.Append(p.text[:0], p.cfg.Pad)
-	p.out = appendPublish(p.out, p.name, p.text)
+	o, command := &p.out[0], plain
+	if p.place != nil {
+		o, command = &p.out[p.place[slotOf(p.name)]], sharded
+	}
+	o.commands = appendPublish(o.commands, command, p.name, p.text)
+	o.count++
 }
 
 // hold waits while too many are on their way, and moves the schedule by as much.

@@ -9,7 +9,7 @@ import (
 
 func TestAppendPublish(t *testing.T) {
 	t.Parallel()
-	got := string(appendPublish([]byte("x"), []byte("user_noti:a"), []byte(`{"ä":1}`)))
+	got := string(appendPublish([]byte("x"), plain, []byte("user_noti:a"), []byte(`{"ä":1}`)))
 	want := "x*3\r\n$7\r\nPUBLISH\r\n$11\r\nuser_noti:a\r\n$8\r\n{\"ä\":1}\r\n"
 	if got != want {
 		t.Errorf("got %q, want %q", got, want)

@@ -9,14 +9,21 @@ import (
 // channelPrefix is where Roost listens.
 const channelPrefix = "user_noti:"
 
-// appendPublish appends PUBLISH channel message as Redis reads it.
-func appendPublish(dst, channel, message []byte) []byte {
-	dst = append(dst, "*3\r\n$7\r\nPUBLISH\r\n"...)
+// The commands that publish.
+const (
+	plain   = "PUBLISH"
+	sharded = "SPUBLISH"
+)
+
+// appendPublish appends command channel message as Redis reads it.
+func appendPublish(dst []byte, command string, channel, message []byte) []byte {
+	dst = append(dst, "*3\r\n"...)
+	dst = appendBulk(dst, command)
 	dst = appendBulk(dst, channel)
 	return appendBulk(dst, message)
 }
 
-func appendBulk(dst, text []byte) []byte {
+func appendBulk[T string | []byte](dst []byte, text T) []byte {
 	dst = append(dst, '$')
 	dst = strconv.AppendInt(dst, int64(len(text)), 10)
 	dst = append(dst, "\r\n"...)

@@ -127,3 +127,12 @@ func ratio(r float64) string {
 	}
 	return fmt.Sprintf("%.2f", r)
 }
+
+// Row is the row of a figure, by its label; nil if there is none.
+func (c *Comparison) Row(name string) *Row {
+	i := slices.IndexFunc(c.Rows, func(row Row) bool { return row.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &c.Rows[i]
+}

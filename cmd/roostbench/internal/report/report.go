@@ -43,6 +43,14 @@ func (r *Report) AddAt(name string, connections int, value float64, unit string)
 	r.Figures = append(r.Figures, Figure{name, connections, value, unit})
 }
 
+// Problem notes that something went wrong n times more.
+func (r *Report) Problem(text string, n int) {
+	if r.Problems == nil {
+		r.Problems = map[string]int{}
+	}
+	r.Problems[text] += n
+}
+
 // Label is the figure's name with its number of connections.
 func (f Figure) Label() string {
 	if f.At == 0 {

@@ -26,7 +26,7 @@ const maxBody = 4 << 20
 // limit is how long an answer may take.
 const limit = 5 * time.Second
 
-// Values are a server's figures by name. Those with labels are left out.
+// Values are a server's figures by name, with labels as the server writes them: name{label="value"}.
 type Values map[string]float64
 
 // ErrStatus is wrapped by what Get says of an answer other than 200.
@@ -59,7 +59,7 @@ func parse(in io.Reader) (Values, error) {
 	lines.Buffer(nil, maxBody)
 	for lines.Scan() {
 		words := strings.Fields(lines.Text())
-		if len(words) != 2 || strings.ContainsAny(words[0], "#{") {
+		if len(words) != 2 || words[0][0] == '#' {
 			continue
 		}
 		if v, err := strconv.ParseFloat(words[1], 64); err == nil {

@@ -20,7 +20,7 @@ func TestGet(t *testing.T) {
 	}))
 	defer server.Close()
 	got, err := Get(t.Context(), server.URL+"/metrics")
-	if want := (Values{Goroutines: 12, HeapInUse: 1.5e6}); err != nil || !reflect.DeepEqual(got, want) {
+	if want := (Values{Goroutines: 12, HeapInUse: 1.5e6, `with{a="b"}`: 3}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v, want %v", got, err, want)
 	}
 	if _, err := Get(t.Context(), server.URL+"/"); !errors.Is(err, ErrStatus) {
