@@ -89,6 +89,8 @@ func (a *audience) notify() {
 // join counts a connection, and reports whether its user is heard or it is of no use to wait.
 func (a *audience) join(user string, w Waiter) bool {
 	s := a.shard(user)
+	var tooMany []Waiter
+	defer func() { release(tooMany) }() // without the lock
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m, known := s.members[user]
@@ -105,6 +107,10 @@ func (a *audience) join(user string, w Waiter) bool {
 	if m.state != heard && !wait {
 		a.lose(&m)
 	}
+	if wait && len(s.waiters[user]) >= manyWaiters+2*int(m.conns) {
+		tooMany = s.takeWaiters(user) // most have left, which nobody says to us
+		a.lose(&m)
+	}
 	s.put(user, m)
 	if wait {
 		if s.waiters == nil {
@@ -114,6 +120,9 @@ func (a *audience) join(user string, w Waiter) bool {
 	}
 	return !wait
 }
+
+// manyWaiters is how many a user may have beyond twice the connections, before they are let go.
+const manyWaiters = 16
 
 // leave takes back a join.
 func (a *audience) leave(user string, now time.Time) {

@@ -65,9 +65,9 @@ type Config struct {
 	// may wait for so long. 0 is none.
 	FlushWindow time.Duration
 
-	// Gap is told, by the goroutine of Run, that what was published since a time may be lost: when there is a link
-	// again. Since is rather too early than too late: a link may have been dead for HeartbeatTimeout before that was
-	// noticed. Nil: nobody is told.
+	// Gap is told, by a goroutine of the feed, that what was published since a time may be lost: when there is a link
+	// again, or when the first took more than one attempt. Since is rather too early than too late: a link may have been
+	// dead for HeartbeatTimeout before that was noticed. Nil: nobody is told.
 	Gap func(since time.Time)
 
 	// UserGap is told the same for one user, who was not heard for a while although the feed was connected: one shard of

@@ -44,6 +44,7 @@ type Feed struct {
 	cluster   *cluster  // nil without Cluster
 	audience  *audience // nil in Pattern mode
 	router    *router   // nil in Pattern mode
+	begun     time.Time
 
 	ran    atomic.Bool            // Run was called
 	target atomic.Pointer[target] // Run's goroutine writes it, before each attempt
@@ -76,6 +77,7 @@ func New(cfg Config, sink Sink) (*Feed, error) {
 		return nil, err
 	}
 	f := &Feed{
+		begun:     time.Now(),
 		cfg:       cfg,
 		sink:      sink,
 		publisher: publisher,

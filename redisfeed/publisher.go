@@ -2,8 +2,10 @@ package redisfeed
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -154,7 +156,47 @@ func (p *Publisher) PublishControl(ctx context.Context, user, command string) (r
 }
 
 func (p *Publisher) publish(ctx context.Context, channel, payload string) (int64, error) {
-	return p.send(ctx, redis.UniversalClient.Publish, channel, payload)
+	n, err := p.send(ctx, redis.UniversalClient.Publish, channel, payload)
+	if notReached(err) {
+		return p.publishElsewhere(ctx, channel, payload, err)
+	}
+	return n, err
+}
+
+// publishElsewhere publishes on another node of a cluster than go-redis would, which can't be reached: each takes PUBLISH
+// for all. err is the error otherwise.
+func (p *Publisher) publishElsewhere(ctx context.Context, channel, payload string, err error) (int64, error) {
+	pool, _ := p.pool(ctx)
+	c, ok := pool.(*redis.ClusterClient)
+	if !ok {
+		return 0, err
+	}
+	tried := make(map[string]bool)
+	for range 32 { // chosen by chance, several times the same
+		node, unknown := c.MasterForKey(ctx, rand.Text())
+		if unknown != nil {
+			break
+		}
+		addr := node.Options().Addr
+		if tried[addr] {
+			continue
+		}
+		tried[addr] = true
+		n, failed := node.Publish(ctx, channel, payload).Result()
+		switch {
+		case failed == nil:
+			return n, nil
+		case !notReached(failed):
+			return 0, fmt.Errorf("redis publish: %w", p.cfg.explain(failed))
+		}
+	}
+	return 0, err
+}
+
+// notReached reports whether there was no connection, so that surely nothing was published.
+func notReached(err error) bool {
+	var failed *net.OpError
+	return errors.As(err, &failed) && failed.Op == "dial"
 }
 
 // send publishes with PUBLISH or SPUBLISH.

@@ -131,18 +131,22 @@ func (f *Feed) confirmation(l *link, s *redis.Subscription) error {
 // linkUp notes that the feed is subscribed.
 func (f *Feed) linkUp(l *link) {
 	now := time.Now()
+	late := f.retry.failures > 0
 	gone := f.retry.connected(now)
+	if f.router != nil {
+		f.router.mainUp(l) // before anybody is told that the feed is connected: who comes then waits to be heard
+	}
 	f.monitor.up(now, f.again)
 	f.beat.soon()
-	if f.router != nil {
-		f.router.mainUp(l)
-	}
 	if f.again {
 		f.cfg.Logger.Warn("redis feed is subscribed again, what was published meanwhile is lost",
 			"addr", f.at.addr, "gone", gone.Round(time.Millisecond), "gaps", f.monitor.status().Gaps)
 		f.gapEnds(now.Add(-gone))
 	} else {
 		f.cfg.Logger.Info("redis feed is subscribed", "addr", f.at.addr)
+		if late || f.audience != nil && f.audience.lost.Load() > 0 { // whoever came has been let in without
+			f.gapEnds(f.begun)
+		}
 	}
 	f.again = true
 }

@@ -1,0 +1,44 @@
+package redisfeed
+
+import (
+	"testing"
+	"time"
+)
+
+// Who waits and leaves is forgotten, also while the user has another connection, and a shard that does not subscribe to
+// anybody stays like that for hours.
+func TestAudienceForgetsWaitersWhoHaveLeft(t *testing.T) {
+	t.Parallel()
+	a := newAudience(0)
+	a.up.Store(true)
+	heardOf := 0
+	first := make(awaited, 1)
+	a.join("alice", first)
+	const churn = 10_000
+	for range churn {
+		if a.join("alice", countedWaiter{&heardOf}) {
+			t.Fatal("need not wait")
+		}
+		a.leave("alice", time.Now())
+	}
+	s := a.shard("alice")
+	if n := len(s.waiters["alice"]); n > 100 {
+		t.Errorf("%d wait, of %d connections", n, s.members["alice"].conns)
+	}
+	if !a.ask("alice", 1) {
+		t.Fatal("not asked for")
+	}
+	if wasLost := a.confirm("alice", 1); !wasLost {
+		t.Error("who was let go without may have missed something, and is not told")
+	}
+	if len(first) != 1 {
+		t.Error("the first is not told")
+	}
+	if heardOf != churn {
+		t.Errorf("%d of %d were told", heardOf, churn)
+	}
+}
+
+type countedWaiter struct{ n *int }
+
+func (w countedWaiter) Heard() { *w.n++ }
