@@ -89,6 +89,7 @@ func (s *shards) tend(ctx context.Context) {
 	next, refused, ended := s.next, s.refused, s.ended
 	s.next, s.refused, s.ended = nil, nil, nil
 	s.mu.Unlock()
+	s.endGap()
 	for _, n := range ended {
 		s.bury(n)
 	}
@@ -138,6 +139,18 @@ func (s *shards) lost(users int, heard bool) {
 // sinceNow notes when the gap began, and reports false if it had begun before.
 func (s *shards) sinceNow() (begins bool) {
 	return s.lostAt.CompareAndSwap(0, time.Now().Add(-s.feed.cfg.HeartbeatTimeout).UnixNano())
+}
+
+// endGap notes that nobody misses anything any more, because all are heard again, or have left. A reader that has the turn
+// may be about to look when the gap began; then it is the next time.
+func (s *shards) endGap() {
+	if s.lostAt.Load() == 0 || !s.feed.turn.TryLock() {
+		return
+	}
+	defer s.feed.turn.Unlock()
+	if s.feed.audience.lost.Load() == 0 {
+		s.lostAt.Store(0)
+	}
 }
 
 // adopt takes a view in place of the one before. Links to nodes that are no master in it are ended before their users are
@@ -224,7 +237,7 @@ func (s *shards) found(user string) {
 		since = time.Now().Add(-s.feed.cfg.HeartbeatTimeout)
 	}
 	if s.feed.audience.lost.Load() == 0 {
-		s.lostAt.Store(0)
+		s.feed.audience.notify() // for endGap
 	}
 	if s.feed.cfg.UserGap != nil {
 		s.feed.cfg.UserGap(user, since)
