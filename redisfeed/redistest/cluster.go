@@ -38,9 +38,12 @@ type Cluster struct {
 }
 
 // StartCluster starts a cluster and waits until it is healthy, which takes two to three seconds: for two a
-// master that has just started serves nobody.
+// master that has just started serves nobody. Short tests are skipped.
 func StartCluster(t testing.TB, opts ClusterOptions) *Cluster {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a cluster takes seconds to start")
+	}
 	c := &Cluster{t: t, opts: opts}
 	count := 2 * clusterMasters
 	if opts.NoReplicas {
