@@ -290,6 +290,12 @@ func lastPid(server *roosttest.Server) int {
 	return int(pid)
 }
 
+// awaitNew waits for the new process's own line, which may come after those of the old one about it.
+func awaitNew(t *testing.T, server *roosttest.Server) {
+	t.Helper()
+	roosttest.WaitFor(t, "the new process's line", func() bool { return lastPid(server) != server.Pid() })
+}
+
 func signalLast(server *roosttest.Server, sig syscall.Signal) { _ = syscall.Kill(lastPid(server), sig) }
 
 // endLast has the last process end with the test, which only knows of the first.

@@ -25,6 +25,7 @@ func TestStopDuringAnUpgrade(t *testing.T) {
 	server.Signal(syscall.SIGTERM)
 	roosttest.WaitFor(t, "the old process to end", func() bool { return len(server.Log.Find("stopped")) == 1 })
 	if len(server.Log.Find("the new process is ready")) > 0 { // else the stop was first, and took it along
+		awaitNew(t, server)
 		if err := connectOnce(t, server, "alice"); err != nil {
 			t.Errorf("the new process lives, and nobody can connect: %v", err)
 		}
@@ -66,6 +67,7 @@ func TestNewProcessDiesSoon(t *testing.T) {
 	alice := server.Connect("alice")
 	server.Signal(syscall.SIGUSR2)
 	server.WaitLine("draining: nobody new comes, connections are let go")
+	awaitNew(t, server)
 	signalLast(server, syscall.SIGKILL)
 	if code, _ := alice.WaitClose(); code != 1012 {
 		t.Errorf("closed with %d, want 1012", code)
@@ -88,6 +90,7 @@ func TestBothAreToldToStop(t *testing.T) {
 	alice := server.Connect("alice")
 	server.Signal(syscall.SIGUSR2)
 	server.WaitLine("draining: nobody new comes, connections are let go")
+	awaitNew(t, server)
 	signalLast(server, syscall.SIGTERM)
 	server.WaitLine("stopped") // the new one: it has nobody to let go
 	server.Signal(syscall.SIGTERM)
