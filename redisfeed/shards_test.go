@@ -33,16 +33,7 @@ func spublish(t *testing.T, c *redistest.Cluster) func(ctx context.Context, user
 // flowing runs a feed with traffic to 60 users of all shards.
 func flowing(t *testing.T, c *redistest.Cluster) (*running, *traffic) {
 	t.Helper()
-	tr := newTraffic(60)
-	cfg := sharded(c)
-	tr.watch(&cfg)
-	feed := connected(t, cfg, tr)
-	for _, user := range tr.users {
-		join(t, feed.Feed, user)
-	}
-	tr.begin(spublish(t, c))
-	tr.waitForMore(t, 300)
-	return feed, tr
+	return follows(t, sharded(c), Sharded, spublish(t, c))
 }
 
 // wantWhole fails unless all came in time, once, or in a gap that was told. The order is Redis's: a publisher that does

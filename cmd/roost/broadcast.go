@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"roost/cmd/roost/internal/config"
 	"roost/hub"
 	"roost/redisfeed"
 	"roost/wsproto"
@@ -22,28 +21,16 @@ func (c *broadcastCmd) Run(env *environment) error {
 	if err := errors.Join(c.checkGroup(), hub.Check(c.Notification)); err != nil {
 		return err
 	}
-	cfg, err := config.Read()
-	if err != nil {
-		return err
+	whom := "everyone"
+	if c.Group != nil {
+		whom = "the group " + *c.Group
 	}
-	if err := checkSize(cfg, c.Notification); err != nil {
-		return err
-	}
-	done, err := publishOnce(env, cfg, c.Redis, false, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
+	return publishNotification(env, c.Redis, c.Notification, whom, false, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
 		if c.Group == nil {
 			return p.PublishAll(ctx, c.Notification)
 		}
 		return p.PublishGroup(ctx, *c.Group, c.Notification)
 	})
-	if err != nil {
-		return err
-	}
-	whom := "everyone"
-	if c.Group != nil {
-		whom = "the group " + *c.Group
-	}
-	_, err = fmt.Fprintf(env.stdout, "published to %s %s\n", whom, done)
-	return err
 }
 
 // checkGroup says that nobody can be in such a group.

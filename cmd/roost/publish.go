@@ -21,20 +21,28 @@ func (c *publishCmd) Run(env *environment) error {
 	if err := errors.Join(checkUser(c.User), hub.Check(c.Notification)); err != nil {
 		return err
 	}
+	return publishNotification(env, c.Redis, c.Notification, c.User, true, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
+		return p.Publish(ctx, c.User, c.Notification)
+	})
+}
+
+// publishNotification publishes a notification whose content is right, and says for whom that was. The rest is as for
+// publishOnce.
+func publishNotification(env *environment, address, notification, whom string, forUser bool,
+	publish func(context.Context, *redisfeed.Publisher) (receivers int64, err error),
+) error {
 	cfg, err := config.Read()
 	if err != nil {
 		return err
 	}
-	if err := checkSize(cfg, c.Notification); err != nil {
+	if err := checkSize(cfg, notification); err != nil {
 		return err
 	}
-	done, err := publishOnce(env, cfg, c.Redis, true, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
-		return p.Publish(ctx, c.User, c.Notification)
-	})
+	done, err := publishOnce(env, cfg, address, forUser, publish)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(env.stdout, "published to %s %s\n", c.User, done)
+	_, err = fmt.Fprintf(env.stdout, "published to %s %s\n", whom, done)
 	return err
 }
 

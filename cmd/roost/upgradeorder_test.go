@@ -58,16 +58,23 @@ func TestNewProcessIsToldToEnd(t *testing.T) {
 	}
 }
 
+// startDraining has a server replaced that takes its time to let alice go.
+func startDraining(t *testing.T) (redis *redistest.Server, server *roosttest.Server, alice *roosttest.Client) {
+	t.Helper()
+	redis, server = start(t, roosttest.Env{"WS_DRAIN_WINDOW": "10m", "WS_SHUTDOWN_TIMEOUT": "11m"})
+	endLast(t, server)
+	alice = server.Connect("alice")
+	server.Signal(syscall.SIGUSR2)
+	server.WaitLine("draining: nobody new comes, connections are let go")
+	awaitNew(t, server)
+	return redis, server, alice
+}
+
 // When the new process dies while the old one lets its connections go, nobody serves those who connect, and no supervisor
 // sees it: the old one ends, so that the service is started anew.
 func TestNewProcessDiesSoon(t *testing.T) {
 	t.Parallel()
-	_, server := start(t, roosttest.Env{"WS_DRAIN_WINDOW": "10m", "WS_SHUTDOWN_TIMEOUT": "11m"})
-	endLast(t, server)
-	alice := server.Connect("alice")
-	server.Signal(syscall.SIGUSR2)
-	server.WaitLine("draining: nobody new comes, connections are let go")
-	awaitNew(t, server)
+	_, server, alice := startDraining(t)
 	signalLast(server, syscall.SIGKILL)
 	if code, _ := alice.WaitClose(); code != 1012 {
 		t.Errorf("closed with %d, want 1012", code)
@@ -85,12 +92,7 @@ func TestNewProcessDiesSoon(t *testing.T) {
 // the time that they have.
 func TestBothAreToldToStop(t *testing.T) {
 	t.Parallel()
-	redis, server := start(t, roosttest.Env{"WS_DRAIN_WINDOW": "10m", "WS_SHUTDOWN_TIMEOUT": "11m"})
-	endLast(t, server)
-	alice := server.Connect("alice")
-	server.Signal(syscall.SIGUSR2)
-	server.WaitLine("draining: nobody new comes, connections are let go")
-	awaitNew(t, server)
+	redis, server, alice := startDraining(t)
 	signalLast(server, syscall.SIGTERM)
 	server.WaitLine("stopped") // the new one: it has nobody to let go
 	server.Signal(syscall.SIGTERM)
