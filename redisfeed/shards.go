@@ -177,6 +177,7 @@ func (s *shards) adopt(v *view) {
 
 // ask has users subscribed to, each at the node that has the slot.
 func (s *shards) ask(ctx context.Context, users []string) {
+	orders := make(map[*node][]order, len(s.links))
 	for _, user := range users {
 		n := s.nodeOf(ctx, user)
 		if n == nil {
@@ -184,8 +185,11 @@ func (s *shards) ask(ctx context.Context, users []string) {
 			continue
 		}
 		if s.feed.audience.ask(user, n.id) {
-			n.sub.add(order{user: user})
+			orders[n] = append(orders[n], order{user: user})
 		}
+	}
+	for n, some := range orders {
+		n.sub.add(some...)
 	}
 }
 
