@@ -17,14 +17,13 @@ if [ "${CI:-}" = true ]; then
   flags+=(-count=1)
 fi
 
-say 'the modules beside'
-for module in scripts/bench/peers scripts/bench/report; do
-  (cd "$module" && go vet ./... && go test "${flags[@]}" ./...)
-done
-
 say 'quick tests on one processor'
 # Several tests at a time, since most of them wait; but one processor.
-GOMAXPROCS=1 go test -short -p "$(nproc)" -parallel 4 "${flags[@]}" ./...
+for module in . scripts/bench; do
+  (cd "$module" && GOMAXPROCS=1 go test -short -p "$(nproc)" -parallel 4 "${flags[@]}" ./...)
+done
 
 say 'all tests, with the race detector'
+# First the load generator's, which run the server as a program: their results are never taken from earlier runs.
+(cd scripts/bench && go test -race -count=1 "${flags[@]}" ./...)
 go test -race "${flags[@]}" ./...

@@ -14,8 +14,8 @@ servers=("$@")
 
 out=bin/bench/abuse
 mkdir -p "$out"
-go build -o bin/bench/ ./cmd/roost ./cmd/roostbench
-(cd scripts/bench/peers && go build -o ../../../bin/bench/ ./gorilla ./nbio)
+go build -o bin/bench/ ./cmd/roost
+go build -C scripts/bench -o ../../bin/bench/ ./roostbench ./peers/gorilla ./peers/nbio
 
 status=0
 for server in "${servers[@]}"; do

@@ -12,7 +12,8 @@ cd "$(dirname "$0")/../.."
 
 out=${BENCH_OUT:-bin/bench/feeds}
 mkdir -p "$out"
-go build -o bin/bench/ ./cmd/roost ./cmd/roostbench
+go build -o bin/bench/ ./cmd/roost
+go build -C scripts/bench -o ../../bin/bench/ ./roostbench
 
 case " $* " in
   *' --from'*) exec bin/bench/roostbench feeds "$@" --page docs/scaling.md ;;

@@ -29,9 +29,8 @@ commit() {
 
 echo 'building' >&2
 mkdir -p bin/bench
-go build -o bin/bench/ ./cmd/roost ./cmd/roostbench
-(cd scripts/bench/peers && go build -o ../../../bin/bench/ ./gorilla ./nbio ./floor)
-(cd scripts/bench/report && go build -o ../../../bin/bench/ .)
+go build -o bin/bench/ ./cmd/roost
+go build -C scripts/bench -o ../../bin/bench/ ./roostbench ./report ./peers/gorilla ./peers/nbio ./peers/floor
 
 # Each takes part where its figures are used, for time's sake.
 suite=(bin/bench/roostbench suite --out "$out" --limit "$limit" --commit "$(commit)" --go-bench .
@@ -49,6 +48,6 @@ rm -f "$out/summary.json"
 status=0
 "${suite[@]}" "$@" || status=$? # what could be measured is shown all the same
 mkdir -p "$docs"
-bin/bench/roostreport -summary "$out/summary.json" -docs "$docs"
+bin/bench/report -summary "$out/summary.json" -docs "$docs"
 echo "$docs/benchmarks.md is written" >&2
 exit "$status"

@@ -6,6 +6,5 @@
 // All figures and verdicts are computed from the summary; page.md.tmpl has the
 // words around them. What was not measured is left out or said to be missing.
 // It writes the summary beside the pictures, too, so that the page can be made
-// again. A module of its own, so that what draws is not among Roost's
-// dependencies.
+// again.
 package main

@@ -8,7 +8,7 @@ import (
 	"log"
 	"runtime"
 
-	"roostpeers/site"
+	"roost/bench/peers/site"
 )
 
 func main() {

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"roostpeers/site"
+	"roost/bench/peers/site"
 )
 
 // server is everything. One goroutine uses it.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"roostpeers/site"
+	"roost/bench/peers/site"
 )
 
 type server struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/lesismal/nbio/nbhttp"
 	"github.com/lesismal/nbio/nbhttp/websocket"
 
-	"roostpeers/site"
+	"roost/bench/peers/site"
 )
 
 type server struct {

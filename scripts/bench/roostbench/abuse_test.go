@@ -1,0 +1,113 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"roost/bench/roostbench/internal/rules"
+)
+
+// Roost keeps every rule and bears all harm.
+func TestAbuseOfRoost(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip(err)
+	}
+	dir := t.TempDir()
+	roost, file := filepath.Join(dir, "roost"), filepath.Join(dir, "report.json")
+	buildRoost(t, roost)
+	args := []string{"abuse", "--program=" + roost, "--env=WS_HANDSHAKE_TIMEOUT=3s", "--label=roost", "--json=" + file, "--logs=" + dir + "/log",
+		"--harm=100ms", "--patience=30s", "--cut-off=30s", "--bound=20s", "--failures"}
+	want := map[string]int{"wire": len(rules.Cases(rules.Wire)), "handshake": len(rules.Cases(rules.Handshake)), "harm": 17}
+	if testing.Short() {
+		args, want["harm"] = append(args, "--only=wire,handshake"), 0
+	}
+	code, said := try(t, args...)
+	all := readAbuse(t, file)
+	got := map[string]int{"harm": len(all.Harm)}
+	for _, r := range all.Cases {
+		got[r.Group]++
+		if r.Verdict != rules.Kept || r.Came == "" || r.Ways == 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+	for _, r := range all.Harm {
+		if r.Verdict != rules.Kept || r.Healthy.Pongs == 0 || r.Healthy.Max < r.Healthy.P99 {
+			t.Errorf("%+v", r)
+		}
+	}
+	for group, n := range want {
+		if got[group] != n {
+			t.Errorf("%d of %s, want %d", got[group], group, n)
+		}
+	}
+	if code != 0 || !strings.HasSuffix(said, " ok, 0 advice, 0 FAIL\n") || strings.Contains(said, "RssAnon before") == testing.Short() {
+		t.Errorf("exit code %d, %s", code, said)
+	}
+}
+
+func readAbuse(t *testing.T, file string) abuseReport {
+	t.Helper()
+	var all abuseReport
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &all); err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// What a server breaks is told, and the exit status says so.
+func TestAbuseOfAnotherServer(t *testing.T) {
+	t.Parallel()
+	url, _ := new(fakeServer).start(t)
+	file := filepath.Join(t.TempDir(), "report.json")
+	code, said := try(t, "abuse", "--url="+url, "--secret="+secret, "--only=wire", "--patience=3s", "--json="+file)
+	all := readAbuse(t, file)
+	broken, _ := all.Value("broken")
+	if code != 1 || broken < 1 || !strings.Contains(said, "rules were broken") || len(all.Harm) != 0 {
+		t.Errorf("exit code %d, %v broken, %s", code, broken, said)
+	}
+	// Its library takes lengths that are longer than they have to be.
+	for _, want := range []string{"125 in 16 bits", "unmasked text"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("%q is not told: %s", want, said)
+		}
+	}
+	if strings.Contains(said, secret) || strings.Contains(strings.Join(all.Args, " "), secret) {
+		t.Error("the secret is told")
+	}
+}
+
+func TestAbuseRefuses(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"another machine":     {[]string{"--url=ws://192.0.2.1:8081/ws"}, "not a loopback address"},
+		"no secret":           {[]string{"--secret="}, "JWT_SECRET_KEY is empty"},
+		"nothing to do":       {[]string{"--only=nothing"}, "wire"},
+		"no patience":         {[]string{"--patience=0s"}, "--patience"},
+		"too much harm":       {[]string{"--harm=2m"}, "1m0s at most"},
+		"no server":           {[]string{"--url=ws://127.0.0.1:1/ws", "--only=wire"}, "connecting"},
+		"a program of nobody": {[]string{"--program=/nowhere/roost"}, "starting /nowhere/roost"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			code, said := try(t, append([]string{"abuse", "--secret=s"}, tt.args...)...)
+			if code != 1 || !strings.Contains(said, tt.want) || time.Since(began) > time.Minute {
+				t.Errorf("exit code %d, %s", code, said)
+			}
+		})
+	}
+}

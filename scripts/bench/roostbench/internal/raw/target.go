@@ -1,0 +1,52 @@
+package raw
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"roost/bench/roostbench/internal/wire"
+)
+
+// Target is the server. Any goroutine may use it.
+type Target struct {
+	Server   netip.AddrPort
+	Path     string
+	Secret   []byte        // signs tokens
+	Patience time.Duration // how long an answer or an end may take
+}
+
+// Host is the Host field of a request.
+func (t Target) Host() string { return t.Server.String() }
+
+// Token is a good token for a user.
+func (t Target) Token(user string) string {
+	return string(wire.AppendToken(nil, t.Secret, user, time.Now(), time.Hour))
+}
+
+// Dial connects. Receive is the size in bytes of the receive buffer; 0 leaves it
+// to the kernel. It is set before connecting, since it bounds the window that is
+// offered.
+func (t Target) Dial(ctx context.Context, receive int) (*net.TCPConn, error) {
+	dialer := net.Dialer{Timeout: t.Patience}
+	if receive > 0 {
+		dialer.Control = func(_, _ string, socket syscall.RawConn) error {
+			var err error
+			failed := socket.Control(func(fd uintptr) {
+				err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, receive)
+			})
+			if failed != nil {
+				return failed
+			}
+			return err
+		}
+	}
+	conn, err := dialer.DialContext(ctx, "tcp4", t.Server.String())
+	if err != nil {
+		return nil, fmt.Errorf("connecting: %w", err)
+	}
+	return conn.(*net.TCPConn), nil
+}

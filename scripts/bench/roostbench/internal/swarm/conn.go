@@ -1,0 +1,189 @@
+package swarm
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"roost/bench/roostbench/internal/note"
+	"roost/bench/roostbench/internal/wire"
+)
+
+type state uint8
+
+const (
+	closed     state = iota
+	connecting       // TCP's handshake
+	asking           // the request is sent
+	open
+	leaving // we sent a close frame
+)
+
+// conn is one connection. Its loop owns it. The slot is used again after close.
+type conn struct {
+	loop    *loop
+	number  int // among all connections of the swarm
+	user    int
+	fd      int
+	state   state
+	stalled bool // reads nothing once it is open
+	asked   bool // it was to be opened at least once
+	key     wire.Key
+	answer  []byte // the beginning of an answer that came in pieces
+	reader  wire.Reader
+	checker note.Checker
+	opened  int64 // when connect was called
+}
+
+var (
+	errEOF      = errors.New("the server closed the connection without a close frame")
+	errFarewell = errors.New("the server sent a close frame")
+)
+
+// begin opens the socket and starts to connect.
+func (c *conn) begin() error {
+	c.key, c.answer, c.reader, c.checker = wire.NewKey(), nil, wire.Reader{}, note.Checker{}
+	c.opened = c.loop.swarm.clock.Now()
+	fd, err := c.loop.dialer.dial(c.number)
+	if err != nil {
+		return err
+	}
+	c.fd, c.state = fd, connecting
+	// Edge-triggered, so that one call is enough for the life of the connection.
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET, Fd: int32(c.number)}
+	if err := unix.EpollCtl(c.loop.poll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+		return fmt.Errorf("epoll_ctl: %w", err)
+	}
+	return nil
+}
+
+// ready is called when epoll has something about the socket.
+func (c *conn) ready(events uint32) error {
+	if c.state == connecting {
+		if events&(unix.EPOLLOUT|unix.EPOLLERR|unix.EPOLLHUP) == 0 {
+			return nil
+		}
+		return c.ask()
+	}
+	if c.stalled && c.state == open {
+		if events&(unix.EPOLLERR|unix.EPOLLHUP) != 0 {
+			return errEOF
+		}
+		return nil
+	}
+	return c.read(events&unix.EPOLLRDHUP != 0)
+}
+
+// ask sends the request once TCP is connected.
+func (c *conn) ask() error {
+	if number, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR); err != nil || number != 0 {
+		return fmt.Errorf("connect: %w", errors.Join(err, unix.Errno(number)))
+	}
+	c.state = asking
+	return c.write(c.loop.request(c))
+}
+
+// write sends a little. That the kernel has no room for it is an error.
+func (c *conn) write(buf []byte) error {
+	if n, err := unix.Write(c.fd, buf); err != nil || n < len(buf) {
+		return fmt.Errorf("write took %d of %d bytes: %w", n, len(buf), errors.Join(err))
+	}
+	return nil
+}
+
+// read takes all that is there, to the end of the stream if that has come.
+func (c *conn) read(ending bool) error {
+	buf := c.loop.buffer
+	for {
+		n, err := unix.Read(c.fd, buf)
+		switch {
+		case errors.Is(err, unix.EAGAIN):
+			return nil
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return fmt.Errorf("read: %w", err)
+		case n == 0:
+			return errEOF
+		}
+		if err := c.take(buf[:n]); err != nil {
+			return err
+		}
+		// A short read means that nothing is left but perhaps the end; what comes
+		// later is another edge.
+		if (n < len(buf) && !ending) || (c.stalled && c.state == open) {
+			return nil
+		}
+	}
+}
+
+// take handles what came.
+func (c *conn) take(in []byte) error {
+	c.loop.arrived = c.loop.swarm.clock.Now()
+	if c.state == asking {
+		var err error
+		if in, err = c.takeAnswer(in); in == nil || err != nil {
+			return err
+		}
+	}
+	c.loop.reading = c
+	return c.reader.Read(in, c.loop.handle)
+}
+
+// takeAnswer looks for the answer to the request. It returns what follows it, or
+// nil while it is incomplete.
+func (c *conn) takeAnswer(in []byte) ([]byte, error) {
+	if c.answer != nil {
+		in = append(c.answer, in...)
+	}
+	n, err := wire.ReadAnswer(in, c.key)
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		c.answer = append([]byte(nil), in...)
+		return nil, nil
+	}
+	c.answer, c.state = nil, open
+	c.loop.opened(c)
+	return in[n:], nil
+}
+
+// message handles one message or control frame.
+func (c *conn) message(m wire.Message) error {
+	switch m.Op {
+	case wire.Ping:
+		c.loop.stats.Pings.Add(1)
+		return c.write(wire.AppendFrame(nil, wire.Pong, m.Payload, c.loop.random.Uint32()))
+	case wire.Pong:
+		return nil
+	case wire.Close:
+		return fmt.Errorf("%w: %d %s", errFarewell, m.Code, m.Payload)
+	case wire.Text:
+		return c.notification(m.Payload)
+	}
+	return fmt.Errorf("%w: a binary message", note.ErrNoNote)
+}
+
+// notification checks a notification and notes how long it took.
+func (c *conn) notification(payload []byte) error {
+	n, err := note.Parse(payload)
+	if err != nil {
+		return err
+	}
+	stats := c.loop.stats
+	stats.Received.Add(1)
+	if n.User != c.user {
+		stats.WrongUser.Add(1)
+		return fmt.Errorf("user %d got what is for user %d", c.user, n.User)
+	}
+	switch c.checker.See(n.Seq) {
+	case note.Late:
+		stats.Disorder.Add(1)
+	case note.Duplicate:
+		stats.Duplicates.Add(1)
+	}
+	c.loop.record(c.loop.arrived, n.At)
+	return nil
+}

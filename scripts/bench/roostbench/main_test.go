@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// try runs a command line and returns its exit code and what it said.
+func try(t *testing.T, args ...string) (int, string) {
+	t.Helper()
+	var said bytes.Buffer
+	code := run(&environment{ctx: t.Context(), args: args, stdout: &said, stderr: &said})
+	return code, said.String()
+}
+
+// buildRoost builds the server, which is another module, to a file.
+func buildRoost(t *testing.T, file string) {
+	t.Helper()
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", file, "./cmd/roost")
+	build.Dir = "../../.."
+	if said, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"another machine":           {[]string{"idle", "--url=ws://192.0.2.1:8081/ws"}, "not a loopback address"},
+		"a name":                    {[]string{"idle", "--url=ws://example.com:8081/ws"}, "127.0.0.1:8081"},
+		"TLS":                       {[]string{"idle", "--url=wss://127.0.0.1:8081/ws"}, "ws://127.0.0.1:8081/ws"},
+		"another machine's Redis":   {[]string{"deliver", "--redis=192.0.2.1:6379"}, "not a loopback address"},
+		"sizes turned round":        {[]string{"idle", "--sizes=10,5"}, "above the one before"},
+		"one size":                  {[]string{"idle", "--sizes=0,5"}, "two that are not 0"},
+		"a big burst":               {[]string{"idle", "--burst=1001"}, "1000"},
+		"another machine's metrics": {[]string{"idle", "--metrics=http://192.0.2.1/metrics"}, "not a"},
+		"too many":                  {[]string{"deliver", "--connections=19001"}, "19000"},
+		"too long":                  {[]string{"deliver", "--duration=31m"}, "30m"},
+		"endless rounds":            {[]string{"connect", "--rounds=101"}, "100"},
+		"a big payload":             {[]string{"deliver", "--pad=16385"}, "16384"},
+		"an odd pattern":            {[]string{"deliver", "--users=some"}, "spread"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, said := try(t, append(tt.args, "--pid=1", "--secret=s")...)
+			if code == 0 || !strings.Contains(said, tt.want) {
+				t.Errorf("exit code %d, %s", code, said)
+			}
+		})
+	}
+}
+
+func TestCrowdRefuses(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		args []string
+		want string
+	}{
+		"another machine's Redis":    {[]string{"--redis=192.0.2.1:6379"}, "not a loopback address"},
+		"too many for the processes": {[]string{"--connections=40000", "--processes=2"}, "18000 each"},
+		"too many processes":         {[]string{"--processes=17"}, "from 1 to 16"},
+		"no rate":                    {[]string{"--notify-rate=0"}, "from 1 to"},
+		"too long":                   {[]string{"--hold=31m"}, "30m"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			code, said := try(t, append([]string{"crowd", "--program=x", "--secret=s"}, tt.args...)...)
+			if code == 0 || !strings.Contains(said, tt.want) {
+				t.Errorf("exit code %d, %s", code, said)
+			}
+		})
+	}
+}

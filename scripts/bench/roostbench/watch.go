@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"roost/bench/roostbench/internal/crowd"
+	"roost/bench/roostbench/internal/procfs"
+	"roost/bench/roostbench/internal/swarm"
+)
+
+// watch looks at a crowd and at all server processes.
+type watch struct {
+	env     *environment
+	crowd   *crowd.Crowd
+	servers group
+	quiet   bool
+}
+
+// sample adds up the server processes. What is the machine's is counted once.
+func (w *watch) sample() (procfs.Sample, error) {
+	var sum procfs.Sample
+	for _, p := range w.servers {
+		s, err := procfs.Read(p.PID())
+		if err != nil {
+			return sum, err
+		}
+		sum = sum.Plus(s)
+	}
+	return sum, nil
+}
+
+// lookEvery is how often the crowd is asked how things are.
+const lookEvery = 200 * time.Millisecond
+
+// errPatience is wrapped by what until says when nothing happens any more.
+var errPatience = errors.New("no progress")
+
+// until waits until ok says so, or for limit at most.
+func (w *watch) until(limit time.Duration, ok func(swarm.Stats) bool) (crowd.Sum, error) {
+	for start := time.Now(); ; {
+		now, err := w.crowd.Tell(crowd.Look)
+		if err != nil || ok(now.Stats) {
+			return now, err
+		}
+		if time.Since(start) > limit {
+			return now, fmt.Errorf("%w after %s: %+v", errPatience, limit, now.Stats)
+		}
+		w.progress(now.Stats)
+		if err := w.sleep(lookEvery); err != nil {
+			return now, err
+		}
+	}
+}
+
+// pause waits, and says how things are meanwhile.
+func (w *watch) pause(d time.Duration) error {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		if err := w.sleep(min(time.Until(end), 5*time.Second)); err != nil {
+			return err
+		}
+		if w.quiet {
+			continue
+		}
+		now, err := w.crowd.Tell(crowd.Look)
+		if err != nil {
+			return err
+		}
+		w.progress(now.Stats)
+	}
+	return nil
+}
+
+func (w *watch) sleep(d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-w.env.ctx.Done():
+		return w.env.ctx.Err()
+	}
+}
+
+func (w *watch) progress(now swarm.Stats) {
+	if !w.quiet {
+		_, _ = fmt.Fprintf(w.env.stderr, "open %d  waiting %d  failed %d  lost %d  received %d  pings %d\n",
+			now.Open, now.Waiting, now.Failed, now.Lost, now.Received, now.Pings)
+	}
+}
