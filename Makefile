@@ -6,7 +6,8 @@
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: build ## Run the demo: the server, a Redis inside it, and a user who listens (needs Go only)
+run: ## Run the demo: the server, a Redis inside it, and a user who listens (needs Go only)
+	@go build -tags demo -o bin/roost ./cmd/roost
 	@bin/roost demo
 
 build: ## Build bin/roost

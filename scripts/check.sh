@@ -13,6 +13,7 @@ staticcheck=$(go tool -n staticcheck) # the server's go.mod says which, for both
 for module in . scripts/bench; do
   (cd "$module" && go vet ./... && "$staticcheck" ./...)
 done
+go vet -tags demo ./cmd/roost && "$staticcheck" -tags demo ./cmd/roost # what make run builds
 
 if command -v shellcheck >/dev/null; then
   find scripts \( -name '*.sh' -o -name soak \) -exec shellcheck {} +

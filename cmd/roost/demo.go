@@ -6,10 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strconv"
 	"time"
-
-	"github.com/alicebob/miniredis/v2"
 
 	"roost/client"
 	"roost/cmd/roost/internal/config"
@@ -21,14 +20,28 @@ type demoCmd struct {
 	User string `default:"alice" help:"The user who listens."`
 }
 
-// Run serves with an embedded Redis on a real port, a random secret, and a user
-// who listens, so that one line in another terminal makes a notification arrive.
+// demoRedis is a Redis for the demo alone, which stores nothing. A binary that is built with -tags demo has one inside;
+// any other starts redis-server.
+type demoRedis struct {
+	port int // on 127.0.0.1
+	stop func()
+}
+
+func (r demoRedis) addr() string { return net.JoinHostPort(demoHost, strconv.Itoa(r.port)) }
+
+const (
+	demoHost = "127.0.0.1"
+	demoPort = 16379 // can be remembered; any other where it is taken
+)
+
+// Run serves with a Redis of its own, a random secret, and a user who listens, so that one line in another terminal
+// makes a notification arrive.
 func (c *demoCmd) Run(env *environment) error {
-	redis := miniredis.NewMiniRedis()
-	if err := startRedis(redis); err != nil {
+	redis, err := startDemoRedis(env.ctx)
+	if err != nil {
 		return err
 	}
-	defer redis.Close()
+	defer redis.stop()
 
 	source, err := config.Open()
 	if err != nil {
@@ -38,7 +51,7 @@ func (c *demoCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	if err := demoConfig(source, &cfg, redis); err != nil {
+	if err := demoConfig(source, &cfg, redis.port); err != nil {
 		return err
 	}
 	token, err := signToken(cfg.JWTSecretKey, c.User, "", 24*time.Hour)
@@ -56,25 +69,10 @@ func (c *demoCmd) Run(env *environment) error {
 	}})
 }
 
-// startRedis takes a port that can be remembered, or else any.
-func startRedis(redis *miniredis.Miniredis) error {
-	if redis.StartAddr("127.0.0.1:16379") == nil {
-		return nil
-	}
-	if err := redis.StartAddr("127.0.0.1:0"); err != nil {
-		return fmt.Errorf("starting the embedded Redis: %w", err)
-	}
-	return nil
-}
-
 // demoConfig fills in what a demo should not ask for. What the environment or the file says
 // wins, but for Redis, which is our own.
-func demoConfig(source config.Source, cfg *config.Config, redis *miniredis.Miniredis) error {
-	port, err := strconv.Atoi(redis.Port())
-	if err != nil {
-		return fmt.Errorf("the embedded Redis's port: %w", err)
-	}
-	cfg.RedisHost, cfg.RedisPort = redis.Host(), port
+func demoConfig(source config.Source, cfg *config.Config, redisPort int) error {
+	cfg.RedisHost, cfg.RedisPort = demoHost, redisPort
 	cfg.RedisUsername, cfg.RedisPassword, cfg.RedisDB = "", "", 0
 	cfg.RedisAddrs, cfg.RedisMasterName, cfg.RedisSentinelUsername, cfg.RedisSentinelPassword = nil, "", "", ""
 	cfg.RedisUseTLS, cfg.RedisTLSCAFile, cfg.RedisTLSCertFile, cfg.RedisTLSKeyFile, cfg.RedisTLSServerName = false, "", "", "", ""
@@ -111,7 +109,7 @@ func (s *service) demo() httpapi.Demo {
 }
 
 // greet prints what to do next, ready to paste.
-func (c *demoCmd) greet(env *environment, url, side string, redis *miniredis.Miniredis) {
+func (c *demoCmd) greet(env *environment, url, side string, redis demoRedis) {
 	const notification = `'{"type":"greeting","payload":{"text":"hello"}}'`
 	_, _ = fmt.Fprintf(env.stdout, `
 Roost is running, with a Redis of its own on %[1]s, and %[2]s is listening here.
@@ -122,7 +120,7 @@ Make a notification arrive, from another terminal:
 
 or, as a backend would:
 
-  redis-cli -p %[5]s PUBLISH user_noti:%[2]s %[4]s
+  redis-cli -p %[5]d PUBLISH user_noti:%[2]s %[4]s
 
 Connect as %[2]s too (a token for a day):
 
@@ -134,7 +132,7 @@ or look at the console, which connects and publishes too:
 
 Ctrl-C ends the demo. What follows is the server's log, and what %[2]s gets.
 
-`, redis.Addr(), c.User, env.program, notification, redis.Port(), url, side)
+`, redis.addr(), c.User, env.program, notification, redis.port, url, side)
 }
 
 // listen is the demo's own client.

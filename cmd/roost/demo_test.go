@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,10 +12,28 @@ import (
 	"roost/cmd/roost/internal/roosttest"
 )
 
-// TestDemo does what the demo tells its user to do.
+// TestDemo does what the demo tells its user to do, with a redis-server and with the Redis that make run builds in.
 func TestDemo(t *testing.T) {
 	t.Parallel()
-	demo := roosttest.Run(t, roosttest.Command{Args: []string{"demo"}, Env: roosttest.Env{"WS_PORT": "0", "HTTP_PORT": "0"}})
+	t.Run("redis-server", func(t *testing.T) {
+		t.Parallel()
+		tryDemo(t, "", roosttest.Env{})
+	})
+	t.Run("embedded", func(t *testing.T) {
+		t.Parallel()
+		program := filepath.Join(t.TempDir(), "roost")
+		if said, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "demo", "-o", program, ".").CombinedOutput(); err != nil {
+			t.Fatalf("go build: %v\n%s", err, said)
+		}
+		// Without a PATH there is no redis-server.
+		tryDemo(t, program, roosttest.Env{"PATH": ""})
+	})
+}
+
+func tryDemo(t *testing.T, program string, env roosttest.Env) {
+	t.Helper()
+	env["WS_PORT"], env["HTTP_PORT"] = "0", "0"
+	demo := roosttest.Run(t, roosttest.Command{Program: program, Args: []string{"demo"}, Env: env})
 	url := waitMatch(t, demo, `listen --url '(ws://[^']+)'`)
 	waitMatch(t, demo, `connected +.*user_id=alice`) // the demo's own listener
 
@@ -44,6 +63,20 @@ func TestDemo(t *testing.T) {
 		var envelope map[string]any
 		if err := json.Unmarshal([]byte(line), &envelope); err != nil {
 			t.Errorf("the listener printed %q: %v", line, err)
+		}
+	}
+}
+
+// TestNoEmbeddedRedis keeps the demo's Redis, and its Lua, out of the binary that serves.
+func TestNoEmbeddedRedis(t *testing.T) {
+	t.Parallel()
+	for tags, want := range map[string]bool{"": false, "demo": true} {
+		deps, err := exec.Command("go", "list", "-tags", tags, "-deps", ".").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(string(deps), "miniredis") || strings.Contains(string(deps), "gopher-lua"); got != want {
+			t.Errorf("built with -tags %q it has an embedded Redis: %t, want %t", tags, got, want)
 		}
 	}
 }
@@ -122,6 +155,7 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 		{"broadcast where no Redis is", []string{"broadcast", `{"type":"a"}`}, redis, "127.0.0.1:1"},
 		{"broadcast too much", []string{"broadcast", `{"type":"a","payload":"` + strings.Repeat("x", 65536) + `"}`}, redis, "raise WS_MAX_NOTIFICATION_SIZE"},
 		{"publish on half an address", []string{"publish", "--redis", "localhost", "alice", `{"type":"a"}`}, nil, "host:port"},
+		{"the demo without a Redis", []string{"demo"}, roosttest.Env{"PATH": ""}, "no redis-server or valkey-server in PATH"},
 		{"an unknown command", []string{"dance"}, nil, "dance"},
 	}
 	for _, test := range tests {
