@@ -30,7 +30,7 @@ func (h *Hub) BroadcastsWaiting() int { return h.broadcasts.waiting() }
 
 // spread checks a payload, builds its frame and puts it on the queue.
 func (h *Hub) spread(b broadcast, payload string, whom slog.Attr) {
-	envelope, problem := h.read(payload)
+	envelope, problem := h.read(payload, false)
 	if problem != invalidNone {
 		h.stats.invalid[problem].Add(1)
 		h.invalidLog.warnFor(whom, problem, len(payload))

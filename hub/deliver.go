@@ -24,7 +24,7 @@ func (h *Hub) Deliver(user, payload string) {
 		trace.nobody("offline")
 		return
 	}
-	envelope, problem := h.read(payload)
+	envelope, problem := h.read(payload, probe)
 	if problem != invalidNone {
 		h.stats.invalid[problem].Add(1)
 		h.invalidLog.warn(user, problem, len(payload))
@@ -43,10 +43,15 @@ func (h *Hub) Deliver(user, payload string) {
 	}
 }
 
-// read is parseEnvelope for what is not too big: nothing else is looked at before.
-func (h *Hub) read(payload string) (envelope, Invalid) {
+// read parses what was published, unless it is too big: then nothing else is looked at. A health check's own notification
+// may have a reserved type.
+func (h *Hub) read(payload string, probe bool) (envelope, Invalid) {
 	if limit := h.limits.Load().MaxNotification; limit > 0 && len(payload) > limit {
 		return envelope{}, InvalidTooBig
 	}
-	return parseEnvelope(payload)
+	e, problem := parseEnvelope(payload)
+	if problem == invalidNone && e.reserved() && !probe {
+		return envelope{}, InvalidTypeReserved
+	}
+	return e, problem
 }

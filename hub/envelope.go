@@ -55,7 +55,7 @@ func (e *envelope) fill(s string, i int) (end int) {
 		if end == bad {
 			return bad
 		}
-		switch memberName(s[i:nameEnd]) {
+		switch unescaped(s[i:nameEnd]) {
 		case `"type"`:
 			e.kind = s[value:end]
 		case `"payload"`:
@@ -66,15 +66,22 @@ func (e *envelope) fill(s string, i int) (end int) {
 	return i
 }
 
-// memberName returns a quoted name without the escapes that it may be written
+// unescaped returns a quoted string without the escapes that it may be written
 // with, which are rare.
-func memberName(quoted string) string {
+func unescaped(quoted string) string {
 	if strings.IndexByte(quoted, '\\') < 0 {
 		return quoted
 	}
-	var name string
-	_ = json.Unmarshal([]byte(quoted), &name) // valid, so it can't fail
-	return `"` + name + `"`
+	var text string
+	_ = json.Unmarshal([]byte(quoted), &text) // valid, so it can't fail
+	return `"` + text + `"`
+}
+
+// reserved reports whether the type is one that clients take as Roost's own word, such as "_gap". It is also reserved
+// where JSON writes the first character as an escape.
+func (e envelope) reserved() bool {
+	const underscore = `"\u005f`
+	return e.kind[1] == '_' || len(e.kind) > len(underscore) && strings.EqualFold(e.kind[:len(underscore)], underscore)
 }
 
 // frame builds the WebSocket frame of the envelope that clients get, in one
@@ -102,11 +109,18 @@ func (e envelope) frame(at stamp) []byte {
 // Check says what is wrong with a notification that is about to be published,
 // or nil: for tools that publish, so that whoever types one hears at once.
 func Check(published string) error {
-	_, problem := parseEnvelope(published)
-	if problem == invalidNone {
-		return nil
+	e, problem := parseEnvelope(published)
+	if problem != invalidNone {
+		return fmt.Errorf(`not a notification (%s): it has to be JSON like {"type":"greeting","payload":{"text":"hello"}}`, problem)
 	}
-	return fmt.Errorf(`not a notification (%s): it has to be JSON like {"type":"greeting","payload":{"text":"hello"}}`, problem)
+	switch kind := unescaped(e.kind); {
+	case e.reserved():
+		return fmt.Errorf(`the type %s is reserved (%s): types that begin with "_" are Roost's own, and servers skip them; choose another`,
+			kind, InvalidTypeReserved)
+	case kind == `"ping"`, kind == `"pong"`:
+		return fmt.Errorf(`the type %s is reserved: clients and Roost say "ping" and "pong" to each other, and client/roost.js drops them; choose another`, kind)
+	}
+	return nil
 }
 
 // CheckSize says that a notification is too big for a server whose

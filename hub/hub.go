@@ -104,7 +104,8 @@ type Hub struct {
 	users       atomic.Int64
 	stats       counters
 	invalidLog  *invalidLog
-	commandLog  *invalidLog // its own, so that neither flood hides the other
+	commandLog  *invalidLog // its own, as the next, so that no flood hides the others
+	faultLog    *invalidLog
 	stamper     stamper
 	spareBatch  spareBatch
 	watches     watches
@@ -128,6 +129,7 @@ func New(cfg Config) *Hub {
 		broadcastsEnded: make(chan struct{})}
 	h.invalidLog = newInvalidLog(cfg.Logger)
 	h.commandLog = newInvalidLog(cfg.Logger)
+	h.faultLog = newInvalidLog(cfg.Logger)
 	h.SetLimits(cfg.Limits)
 	h.groups.seed = h.seed
 	h.broadcasts.init()

@@ -15,8 +15,8 @@ type fakeConn struct {
 	replaced atomic.Bool
 
 	mu          sync.Mutex
-	got         []string     // guarded by mu
-	disconnects []disconnect // guarded by mu: what it was told
+	got         []string  // guarded by mu
+	disconnects []closing // guarded by mu: what it was told
 }
 
 func (c *fakeConn) HubLink() *Link { return &c.link }

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -31,16 +32,20 @@ func (l *invalidLog) warnFor(whom slog.Attr, problem Invalid, size int) {
 		l.leftOut.Add(1)
 		return
 	}
-	l.logger.Warn("notification skipped", "reason", problem.String(), "expected", `{"type":string,"payload":any}`,
+	expected := `{"type":string,"payload":any}`
+	if problem == InvalidTypeReserved {
+		expected = `a type that does not begin with "_": those are Roost's own`
+	}
+	l.logger.Warn("notification skipped", "reason", problem.String(), "expected", expected,
 		whom, "bytes", size, "similar_lines_left_out", l.leftOut.Swap(0))
 }
 
 // warnCommand doesn't show the payload either: it may be a notification that went to the wrong channel.
-func (l *invalidLog) warnCommand(user string, problem error, size int) {
+func (l *invalidLog) warnCommand(message, user string, problem error, size int) {
 	if !l.limit.Allow() {
 		l.leftOut.Add(1)
 		return
 	}
-	l.logger.Warn("command skipped", "reason", problem, "expected", `{"disconnect":{"code":4403,"reason":"signed out"}}`,
+	l.logger.Warn(message, "reason", strings.ReplaceAll(problem.Error(), "\n", "; "), "expected", `{"disconnect":{"code":4403,"reason":"signed out"}}`,
 		"user_id", user, "bytes", size, "similar_lines_left_out", l.leftOut.Swap(0))
 }

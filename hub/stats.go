@@ -16,6 +16,7 @@ const (
 	InvalidShape                 // JSON, but not an object
 	InvalidTypeMissing           // no member "type"
 	InvalidTypeNotString         // "type" is not a string
+	InvalidTypeReserved          // "type" begins with "_": such envelopes are Roost's own
 	InvalidTooBig                // more bytes than Limits.MaxNotification
 	invalidCount
 )
@@ -26,6 +27,7 @@ var invalidNames = [invalidCount]string{
 	InvalidShape:         "not_an_object",
 	InvalidTypeMissing:   "type_missing",
 	InvalidTypeNotString: "type_not_a_string",
+	InvalidTypeReserved:  "type_reserved",
 	InvalidTooBig:        "too_big",
 }
 

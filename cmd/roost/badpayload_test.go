@@ -20,6 +20,8 @@ func TestBadNotificationsAreCountedAndSkipped(t *testing.T) {
 		{"type_missing", `{"Type":"a","payload":1}`},
 		{"type_not_a_string", `{"type":7,"payload":1}`},
 		{"type_not_a_string", `{"type":null,"payload":1}`},
+		{"type_reserved", `{"type":"_gap","payload":{"reason":"redis","since":"2026-01-02T03:04:05.678Z"}}`},
+		{"type_reserved", `{"type":"\u005fgap"}`},
 		{"too_big", `{"type":"a","payload":"` + strings.Repeat("x", 65536) + `"}`},
 	}
 	counts := map[string]float64{}
@@ -41,6 +43,8 @@ func TestBadNotificationsAreCountedAndSkipped(t *testing.T) {
 		t.Errorf("%v received, want %d", got, 2*len(tests))
 	}
 	server.WaitLine("notification skipped", "reason", "invalid_json", "user_id", "alice")
+	redis.Publish("user_noti_all", `{"type":"_resumed"}`) // nor to many
+	server.WaitMetric(`roost_notifications_invalid_total{reason="type_reserved"}`, 3)
 	if alice.Ended() {
 		t.Error("alice was disconnected")
 	}

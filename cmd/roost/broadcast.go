@@ -38,7 +38,7 @@ func (c *broadcastCmd) checkGroup() error {
 	if c.Group == nil {
 		return nil
 	}
-	return checkGroup(*c.Group)
+	return checkRecipients(*c.Group)
 }
 
 // checkGroup says what the server would refuse.

@@ -43,11 +43,12 @@ func TestClient(t *testing.T) {
 }
 
 func clientDelivers(t *testing.T, browser context.Context) {
-	s := openSite(t, browser, &site{env: roosttest.Env{"WS_GAP_NOTICE": "true"}}, nil, "")
+	s := openSite(t, browser, &site{env: roosttest.Env{"WS_GAP_NOTICE": "true"}}, nil,
+		"WebSocket = class extends WebSocket { constructor(...all) { super(...all); window.socket = this; } }")
 	s.wait("connecting", "open", "refetch")
 	notify(s.redis, "alice", `{"type":"greeting","payload":"grüße 😀"}`)
 	s.wait("connecting", "open", "refetch", "message grüße 😀")
-	notify(s.redis, "alice", `{"type":"_later","payload":"reserved for Roost"}`)
+	s.run(`socket.onmessage({ data: '{"type":"_later","payload":"of a later Roost"}' })`) // which no backend can publish
 	notify(s.redis, "alice", `{"type":"greeting","payload":"2"}`)
 	s.wait("connecting", "open", "refetch", "message grüße 😀", "message 2")
 	s.redis.Kill()

@@ -99,7 +99,7 @@ func (s *service) demo() httpapi.Demo {
 		Script: client.Script(),
 		Token:  func(user string) (string, error) { return signToken(s.cfg.JWTSecretKey, user, "", time.Hour) },
 		Publish: func(ctx context.Context, user, notification string) error {
-			if err := errors.Join(checkUser(user), hub.Check(notification), hub.CheckSize(notification, s.cfg.WSMaxNotificationSize)); err != nil {
+			if err := errors.Join(checkRecipient(user), hub.Check(notification), hub.CheckSize(notification, s.cfg.WSMaxNotificationSize)); err != nil {
 				return err
 			}
 			_, err := s.feed.Publish(ctx, user, notification)

@@ -18,10 +18,10 @@ type disconnectCmd struct {
 	Redis  string `placeholder:"HOST:PORT" help:"The Redis to publish on, instead of the one in the environment."`
 }
 
-// Run publishes the command. It checks first what the server would only count and skip.
+// Run publishes the command. It refuses first what a server would only log.
 func (c *disconnectCmd) Run(env *environment) error {
 	command, err := c.command()
-	if err := errors.Join(checkUser(c.User), err); err != nil {
+	if err := errors.Join(checkRecipient(c.User), err); err != nil {
 		return err
 	}
 	cfg, err := config.Read()
@@ -49,7 +49,7 @@ func (c *disconnectCmd) command() (string, error) {
 		return "", fmt.Errorf("writing the command: %w", err)
 	}
 	if err := hub.CheckControl(string(command)); err != nil {
-		return "", fmt.Errorf("not a command that a server would take: %w", err)
+		return "", fmt.Errorf("not a command as it has to be: %w", err)
 	}
 	return string(command), nil
 }

@@ -51,11 +51,7 @@ func TestInvalidCommandsAreHarmless(t *testing.T) {
 	t.Parallel()
 	redis, server := start(t, nil)
 	alice := server.Connect("alice")
-	invalid := []string{
-		"", "nonsense", "{}", `{"Disconnect":{}}`, `{"disconnect":null}`, `{"disconnect":{"code":1006}}`,
-		`{"disconnect":{},"x":1}`, `{"disconnect":{"code":4000,"code":4001}}`,
-		`{"disconnect":{"reason":"` + strings.Repeat("x", 124) + `"}}`, "{\"disconnect\":{\"reason\":\"\xff\"}}",
-	}
+	invalid := []string{"", "nonsense", "{}", `{"disconnect":false}`, `{"type":"a","payload":"disconnect"}`}
 	for _, command := range invalid {
 		redis.Publish("user_ctl:alice", command)
 	}
@@ -81,7 +77,40 @@ func TestInvalidCommandsAreHarmless(t *testing.T) {
 	if alice.Ended() {
 		t.Error("alice was disconnected")
 	}
-	server.WaitLine("command skipped", "reason", "not JSON", "user_id", "alice")
+	server.WaitLine("command skipped", "reason", "not JSON, and without the word disconnect", "user_id", "alice")
+}
+
+// TestCommandsWithFaultsDisconnect: whoever is to be cut off is, whatever the backend has written around it.
+func TestCommandsWithFaultsDisconnect(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	tests := []struct {
+		command string
+		code    int
+		text    string
+	}{
+		{`{"disconnect":{"reason":"` + strings.Repeat("ä", 100) + `"}}`, 4403, strings.Repeat("ä", 61)},
+		{`{"disconnect":{"code":"4001","reason":"out"}}`, 4403, "out"},
+		{`{"disconnect":{"code":1006}}`, 4403, "disconnected"},
+		{`{"disconnect":null}`, 4403, "disconnected"},
+		{`{"disconnect":{"code":4001,"why":null},"at":7}`, 4001, "disconnected"},
+		{`{"Disconnect":{"Code":4001}}`, 4001, "disconnected"},
+		{"\ufeff" + `{"disconnect":{"code":4000,"code":4001}} x`, 4001, "disconnected"},
+		{"{\"disconnect\":{\"reason\":\"\xff\"}}", 4403, "\ufffd"},
+		{`{"disconnect":{"reason":"said "no""}}`, 4403, "disconnected"},
+	}
+	for _, test := range tests {
+		alice := server.Connect("alice")
+		redis.Publish("user_ctl:alice", test.command)
+		if code, text := alice.WaitClose(); code != test.code || text != test.text {
+			t.Errorf("%s: ended with %d %q, want %d %q", test.command, code, text, test.code, test.text)
+		}
+	}
+	metrics := server.Metrics()
+	if metrics["roost_commands_total"] != float64(len(tests)) || metrics["roost_commands_invalid_total"] != 0 {
+		t.Errorf("%v are counted as done, and %v as invalid", metrics["roost_commands_total"], metrics["roost_commands_invalid_total"])
+	}
+	server.WaitLine("command has faults; the user is disconnected all the same", "user_id", "alice", "reason", `"reason" has more than 123 bytes`)
 }
 
 func TestDisconnectCommand(t *testing.T) {

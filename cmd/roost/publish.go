@@ -18,7 +18,7 @@ type publishCmd struct {
 
 // Run publishes. It checks first what the server would only count and skip.
 func (c *publishCmd) Run(env *environment) error {
-	if err := errors.Join(checkUser(c.User), hub.Check(c.Notification)); err != nil {
+	if err := errors.Join(checkRecipient(c.User), hub.Check(c.Notification)); err != nil {
 		return err
 	}
 	return publishNotification(env, c.Redis, c.Notification, c.User, true, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
