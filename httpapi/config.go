@@ -32,6 +32,8 @@ type Config struct {
 	// Why looks at a user's connections and, from the first time that it is asked for them on, at what becomes of their
 	// notifications. It returns ErrNoSuchUser for what is no user id. nil: 501 is answered.
 	Why func(ctx context.Context, user string) (Why, error)
+	// Variables lists the configuration that the server runs with, secrets masked. nil: 501 is answered.
+	Variables func() []Variable
 	// Console serves a page at / that shows how the server is.
 	Console bool
 	// Limits is what the page shows of how close each limit is, the one on connections first. nil: nothing.

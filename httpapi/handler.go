@@ -19,7 +19,7 @@ func (s *Server) Handler() http.Handler {
 		path, found := s.route(r.URL.Path)
 		switch {
 		case !found:
-			writeError(w, http.StatusNotFound, "not found: there are /health, /health/ready, /health/live, /metrics and /why")
+			writeError(w, http.StatusNotFound, "not found: there are /health, /health/ready, /health/live, /metrics, /why and /config")
 		case !s.admits(w, r, path):
 		case path.post != nil && r.Method == http.MethodPost:
 			path.post(w, r)
@@ -63,6 +63,8 @@ func (s *Server) route(path string) (e endpoint, found bool) {
 		return endpoint{serve: s.serveMetrics}, true
 	case "/why":
 		return endpoint{serve: s.serveWhy, private: true}, true
+	case "/config":
+		return endpoint{serve: s.serveVariables, private: true}, true
 	}
 	if s.cfg.PProf && strings.HasPrefix(path, profiles) {
 		return endpoint{serve: servePProf}, true

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"roost/hub"
 	"roost/redisfeed"
@@ -44,7 +43,7 @@ func (c *broadcastCmd) checkGroup() error {
 // checkGroup says what the server would refuse.
 func checkGroup(group string) error {
 	if !wsproto.ValidGroup(group) {
-		return fmt.Errorf("group %q: the name of a group has 1 to %d bytes of UTF-8, without control characters", group, wsproto.MaxGroup)
+		return usageErrorf("group %q: the name of a group has 1 to %d bytes of UTF-8, without control characters", group, wsproto.MaxGroup)
 	}
 	return nil
 }

@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 
-	"roost/cmd/roost/internal/config"
 	"roost/hub"
 	"roost/redisfeed"
 )
 
 type disconnectCmd struct {
-	User   string `arg:"" help:"The user whose connections are closed, on every server."`
+	oneUser
 	Code   int    `default:"4403" help:"The close code: 1000, 1008, or 3000 to 4999."`
 	Reason string `default:"disconnected" help:"The close reason, at most 123 bytes."`
 	Redis  string `placeholder:"HOST:PORT" help:"The Redis to publish on, instead of the one in the environment."`
@@ -20,21 +19,25 @@ type disconnectCmd struct {
 
 // Run publishes the command. It refuses first what a server would only log.
 func (c *disconnectCmd) Run(env *environment) error {
-	command, err := c.command()
-	if err := errors.Join(checkRecipient(c.User), err); err != nil {
+	user, err := c.user()
+	if err != nil {
 		return err
 	}
-	cfg, err := config.Read()
+	command, err := c.command()
+	if err := errors.Join(checkRecipient(user), misused(err)); err != nil {
+		return err
+	}
+	cfg, err := env.config()
 	if err != nil {
 		return err
 	}
 	done, err := publishOnce(env, cfg, c.Redis, false, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
-		return p.PublishControl(ctx, c.User, command)
+		return p.PublishControl(ctx, user, command)
 	})
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(env.stdout, "told to disconnect %s %s\n", c.User, done)
+	_, err = fmt.Fprintf(env.stdout, "told to disconnect %s %s\n", user, done)
 	return err
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"runtime"
 
@@ -15,9 +14,9 @@ import (
 const usualAsk = 100_000
 
 type doctorCmd struct {
-	Connections int  `help:"Connections that this host shall hold. Without it: WS_MAX_CONNECTIONS where that is set, else 100000." placeholder:"N"`
-	BehindProxy int  `help:"A proxy on this machine connects to Roost, at so many addresses of Roost: each is good for as many connections as there are source ports." placeholder:"N"`
-	JSON        bool `name:"json" help:"Print JSON."`
+	Connections wholeNumber `help:"Connections that this host shall hold, such as 100000 or 100k. Without it: WS_MAX_CONNECTIONS where that is set, else 100000." placeholder:"N"`
+	BehindProxy wholeNumber `help:"A proxy on this machine connects to Roost, at so many addresses of Roost: each is good for as many connections as there are source ports." placeholder:"N"`
+	JSON        bool        `name:"json" help:"Print JSON."`
 }
 
 // Help is what `roost doctor --help` says below the flags' summary.
@@ -35,22 +34,18 @@ A container has its own net.* settings: give them to docker run --sysctl. The ot
 Exit code 0: it holds them. 1: it does not. 2: the command line, or a variable that matters, is wrong.`
 }
 
-// Validate is called by kong.
-func (c *doctorCmd) Validate() error {
-	if c.Connections < 0 || c.BehindProxy < 0 {
-		return fmt.Errorf("--connections and --behind-proxy want a number above 0")
-	}
-	return nil
-}
-
 // Run prints the report; not holding the connections is an error that has been said.
 func (c *doctorCmd) Run(env *environment) error {
-	cfg, err := config.Read()
+	source, err := env.source()
 	if err != nil {
-		return usageError{err}
+		return undecided{err}
+	}
+	cfg, err := source.Read()
+	if err != nil {
+		return undecided{err}
 	}
 	host := doctor.ReadHost(os.DirFS("/"), runtime.GOMAXPROCS(0))
-	report := doctor.Judge(host, c.ask(cfg))
+	report := doctor.Judge(host, c.ask(cfg, source.Set("WS_MAX_CONNECTIONS")))
 	if err := c.print(env, report); err != nil {
 		return err
 	}
@@ -61,15 +56,14 @@ func (c *doctorCmd) Run(env *environment) error {
 }
 
 // ask is what the command line and the configuration want.
-func (c *doctorCmd) ask(cfg config.Config) doctor.Ask {
-	_, set := os.LookupEnv("WS_MAX_CONNECTIONS")
+func (c *doctorCmd) ask(cfg config.Config, set bool) doctor.Ask {
 	ask := doctor.Ask{
-		Connections:    c.Connections,
+		Connections:    int(c.Connections),
 		Reserved:       netpoll.OwnDescriptors(runtime.GOMAXPROCS(0)) + otherDescriptors + cfg.RedisPoolSize,
 		MaxConnections: cfg.WSMaxConnections, MaxIsSet: set,
 		QueuedBytes: cfg.WSMaxQueuedBytes, SendBuffer: cfg.WSWriteBufferSize,
 		HandshakeRate: cfg.WSHandshakeRate, HandshakeBurst: cfg.WSHandshakeBurst,
-		ProxyAddresses: c.BehindProxy,
+		ProxyAddresses: int(c.BehindProxy),
 	}
 	switch {
 	case ask.Connections > 0:

@@ -41,17 +41,22 @@ func (s *service) openGate(ctx context.Context) (*wsproto.Gate, error) {
 	return gate, nil
 }
 
-// newGate makes a gate for keys.
-func (s *service) newGate(cfg config.Config, keys wsproto.Keys) (*wsproto.Gate, error) {
-	gateCfg := wsproto.GateConfig{
+// gateConfig is the part of a gate's configuration that variables and keys say.
+func gateConfig(cfg config.Config, keys wsproto.Keys) wsproto.GateConfig {
+	return wsproto.GateConfig{
 		Secret: keys.Secret, Previous: keys.Previous, Public: keys.Public,
 		Issuer:         cfg.JWTIssuer,
 		Audience:       cfg.JWTAudience,
 		IgnoreGroups:   !cfg.WSGroups,
 		AllowedOrigins: cfg.WSAllowedOrigins,
 		TrustedProxies: cfg.WSTrustedProxies,
-		Ticket:         s.probe.tickets.redeem,
 	}
+}
+
+// newGate makes a gate for keys.
+func (s *service) newGate(cfg config.Config, keys wsproto.Keys) (*wsproto.Gate, error) {
+	gateCfg := gateConfig(cfg, keys)
+	gateCfg.Ticket = s.probe.tickets.redeem
 	if s.jwks != nil {
 		gateCfg.UnknownKey = s.jwks.Unknown
 	}

@@ -48,7 +48,7 @@ func inProcess(t *testing.T, redis *redistest.Server, log slog.Handler) (s *serv
 	}
 	cfg.JWTSecretKey, cfg.RedisHost, cfg.RedisPort, cfg.RedisMinIdleConns = roosttest.Secret, redis.Host(), redis.Port(), 0
 	cfg.WSHost, cfg.WSPort, cfg.HTTPHost, cfg.HTTPPort = "127.0.0.1", 0, "127.0.0.1", 0
-	if s, err = newService(t.Context(), cfg, slog.New(log), new(sockets)); err != nil {
+	if s, err = newService(t.Context(), cfg, config.Source{}, slog.New(log), new(sockets)); err != nil {
 		t.Fatal(err)
 	}
 	s.start()

@@ -11,20 +11,18 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-
-	"roost/cmd/roost/internal/config"
 )
 
 type listenCmd struct {
-	User  string `help:"Connect as this user, with a token signed with JWT_SECRET_KEY."`
-	Token string `help:"Connect with this token."`
-	URL   string `name:"url" placeholder:"URL" help:"The server, such as ws://localhost:8081/ws; with ?token= in it, neither --user nor --token is needed. Without it: the WS_HOST and WS_PORT of the environment."`
+	oneUser
+	Token string `help:"Connect with this token, in place of one that is signed with JWT_SECRET_KEY for the user."`
+	URL   string `name:"url" placeholder:"URL" help:"The server, such as ws://localhost:8081/ws or localhost:8081; with ?token= in it, no user is needed. Without it: WS_HOST and WS_PORT of the settings."`
 }
 
 // Run prints each notification on a line, until it is interrupted or the server
 // closes the connection.
 func (c *listenCmd) Run(env *environment) error {
-	address, err := c.address()
+	address, err := c.address(env)
 	if err != nil {
 		return err
 	}
@@ -42,43 +40,59 @@ func (c *listenCmd) Run(env *environment) error {
 }
 
 // address is where to connect, token included.
-func (c *listenCmd) address() (string, error) {
-	cfg, err := config.Read()
+func (c *listenCmd) address(env *environment) (string, error) {
+	target, err := c.server(env)
 	if err != nil {
 		return "", err
 	}
-	target := c.URL
-	if target == "" {
-		target = "ws://" + localAddress(cfg.WSHost, cfg.WSPort) + "/ws"
-	}
-	parsed, err := url.Parse(target)
-	if err != nil || parsed.Host == "" {
-		return "", fmt.Errorf("--url %q: it has to be like ws://localhost:8081/ws", target)
-	}
-	query := parsed.Query()
+	query := target.Query()
 	if query.Has("token") {
-		return target, nil
+		return target.String(), nil
 	}
-	token := c.Token
+	token := strings.TrimSpace(c.Token)
 	if token == "" {
-		if token, err = c.sign(); err != nil {
+		if token, err = c.sign(env); err != nil {
 			return "", err
 		}
 	}
 	query.Set("token", token)
-	parsed.RawQuery = query.Encode()
-	return parsed.String(), nil
+	target.RawQuery = query.Encode()
+	return target.String(), nil
 }
 
-func (c *listenCmd) sign() (string, error) {
-	if c.User == "" {
-		return "", errors.New("who to connect as? give --user, --token, or a --url with a token in it")
+// server is the server's address, with the path /ws where none is given.
+func (c *listenCmd) server(env *environment) (*url.URL, error) {
+	if c.URL == "" {
+		cfg, err := env.config()
+		if err != nil {
+			return nil, err
+		}
+		return &url.URL{Scheme: "ws", Host: localAddress(cfg.WSHost, cfg.WSPort), Path: "/ws"}, nil
 	}
-	secret, err := tokenSecret()
+	target, err := serverURL(c.URL, "ws", "wss")
+	if err != nil {
+		return nil, misused(err)
+	}
+	if target.Path == "" || target.Path == "/" {
+		target.Path = "/ws"
+	}
+	return target, nil
+}
+
+// sign makes a token for the user.
+func (c *listenCmd) sign(env *environment) (string, error) {
+	user, err := c.optional()
+	switch {
+	case err != nil:
+		return "", err
+	case user == "":
+		return "", usageErrorf("who to connect as? name a user, or give --token, or a --url with a token in it")
+	}
+	secret, err := tokenSecret(env)
 	if err != nil {
 		return "", err
 	}
-	return signToken(secret, c.User, "", time.Hour)
+	return signToken(secret, user, "", time.Hour)
 }
 
 // dial opens a WebSocket, with http.DefaultClient where client is nil. Where the server refuses, the error says what it
@@ -96,13 +110,9 @@ func dial(ctx context.Context, address string, client *http.Client) (*websocket.
 	}
 	if response != nil && response.StatusCode != http.StatusSwitchingProtocols {
 		body, _ := io.ReadAll(io.LimitReader(response.Body, 512))
-		return nil, fmt.Errorf("%s answered %s: %s", host, response.Status, strings.TrimSpace(string(body)))
+		return nil, answered(host, response, body)
 	}
-	var inURL *url.Error
-	if errors.As(err, &inURL) {
-		err = inURL.Err
-	}
-	return nil, fmt.Errorf("connecting to %s: %w", host, err)
+	return nil, unreachable(host, "WS_HOST and WS_PORT, or --url", err)
 }
 
 // printMessages gives each message to show until ctx ends (then it returns nil)

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/signal"
@@ -24,6 +23,8 @@ import (
 // commandLine is what kong parses. Settings come from the environment (see
 // `roost config`); flags are for what a person says to one command.
 type commandLine struct {
+	Version kong.VersionFlag `short:"v" help:"Print the version."`
+
 	Serve      serveCmd      `cmd:"" default:"1" help:"Run the server (the default). Settings come from the environment, see 'roost config'."`
 	Demo       demoCmd       `cmd:"" help:"Run the server with an embedded Redis and a listening user, to try it without anything else."`
 	Token      tokenCmd      `cmd:"" help:"Print a token that a client can connect with, signed with JWT_SECRET_KEY."`
@@ -33,17 +34,13 @@ type commandLine struct {
 	Online     onlineCmd     `cmd:"" help:"Say whether users are online, on any server that writes it (REDIS_PRESENCE). Ends with 0 if all are, 1 if one is not, 2 if that can't be said."`
 	Why        whyCmd        `cmd:"" help:"Say why a user gets nothing: their connections, and what becomes of their notifications from now on."`
 	Listen     listenCmd     `cmd:"" help:"Connect as a user and print each notification."`
+	Health     healthCmd     `cmd:"" help:"Ask a running server how it is. Ends with 0 if it is healthy, 1 if not: for HEALTHCHECK and exec probes."`
 	Config     configCmd     `cmd:"" help:"Print every environment variable, its default, its value and what it does."`
 	Doctor     doctorCmd     `cmd:"" help:"Say how many connections this host holds, what stops it there, and the lines that change it."`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
-}
-
-// environment is what commands get from the process around them.
-type environment struct {
-	ctx     context.Context // ends at the first SIGINT or SIGTERM
-	stdout  io.Writer
-	stderr  io.Writer
-	program string // how this program was called, for lines to paste
+	Completion completionCmd `cmd:"" help:"Print the completions for a shell."`
+	Man        manCmd        `cmd:"" help:"Print the manual page: roost man | man -l -"`
+	Help       helpCmd       `cmd:"" help:"Print the help of a command."`
+	VersionCmd versionCmd    `cmd:"" name:"version" help:"Print the version."`
 }
 
 func main() {
@@ -54,59 +51,89 @@ func main() {
 	// Go ends a process whose standard output is a pipe that nobody reads any
 	// more. A log reader that died must not take the connections with it.
 	signal.Ignore(syscall.SIGPIPE)
-	env := &environment{ctx: ctx, stdout: os.Stdout, stderr: os.Stderr, program: os.Args[0]}
+	env := &environment{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, program: os.Args[0]}
 	os.Exit(run(env, os.Args[1:]))
 }
 
 // run is main without the process: it returns the exit code.
 func run(env *environment, args []string) int {
-	var cli commandLine
 	exit := -1
-	parser, err := kong.New(&cli,
-		kong.Name("roost"),
-		kong.Description("WebSocket notifications from Redis to the browser."),
-		kong.Writers(env.stdout, env.stderr),
-		kong.Exit(func(code int) { exit = code }),
-		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+	parser, err := newParser(env, func(code int) { exit = code })
 	if err != nil {
 		return complain(env, fmt.Errorf("setting up the command line: %w", err))
 	}
 	command, err := parser.Parse(args)
-	if exit >= 0 { // --help
+	if exit >= 0 { // --help, --version
 		return exit
 	}
 	if err != nil {
 		return complain(env, usage(err))
 	}
-	if err := command.Run(env); err != nil {
-		return complain(env, err)
+	err = command.Run(env, parser)
+	if exit >= 0 { // help
+		return exit
 	}
-	return 0
+	if err == nil {
+		return 0
+	}
+	if errors.As(err, new(usageError)) {
+		err = usageError{fmt.Errorf("%w\nsee roost %s --help", err, command.Selected().Name)}
+	}
+	return complain(env, err)
+}
+
+// newParser reads the commands from the fields of commandLine. exit is called in place of ending the process.
+func newParser(env *environment, exit func(code int)) (*kong.Kong, error) {
+	return kong.New(new(commandLine),
+		kong.Name("roost"),
+		kong.Description("WebSocket notifications from Redis to the browser."),
+		kong.Writers(env.stdout, env.stderr),
+		kong.Exit(exit),
+		kong.Vars{"version": "roost " + version()},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 }
 
 // errSaid ends with exit code 1 when everything has been said already.
 var errSaid = errors.New("said already")
 
-// usageError ends with exit code 2, for a command whose 1 is an answer.
+// usageError is about what stands on the command line, and not about what came of it: it ends with exit code 2.
 type usageError struct{ error }
+
+// Unwrap lets errors.Is look inside.
+func (e usageError) Unwrap() error { return e.error }
+
+// undecided is why a command whose exit code 1 is an answer has none: it ends with 2.
+type undecided struct{ error }
+
+// Unwrap lets errors.Is look inside.
+func (e undecided) Unwrap() error { return e.error }
+
+// usageErrorf is fmt.Errorf for a usageError.
+func usageErrorf(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// misused is err as a usageError; nil stays nil.
+func misused(err error) error {
+	if err == nil {
+		return nil
+	}
+	return usageError{err}
+}
 
 // usage is what is said of a command line that can't be parsed.
 func usage(err error) error {
-	said := fmt.Errorf("%w (see roost --help)", err)
+	help := "roost --help"
 	var parse *kong.ParseError
-	if !errors.As(err, &parse) || parse.Context.Selected() == nil {
-		return said
+	if errors.As(err, &parse) && parse.Context.Selected() != nil && len(parse.Context.Args) > 0 {
+		// Nobody who mistypes a command wants the help of serve, the default.
+		if name := parse.Context.Selected().Name; name == parse.Context.Args[0] {
+			help = "roost " + name + " --help"
+		}
 	}
-	switch parse.Context.Selected().Name {
-	case "doctor", "online":
-		return usageError{said}
-	}
-	return said
+	return usageError{fmt.Errorf("%w\nsee %s", err, help)}
 }
 
 // complain prints an error, a line for each of its lines, and returns the exit
-// code: 1, or 2 for a usageError.
+// code: 1, or 2 for a usageError and for one that is undecided.
 func complain(env *environment, err error) int {
 	if errors.Is(err, errSaid) || nobodyReads(err) {
 		return 1
@@ -114,7 +141,7 @@ func complain(env *environment, err error) int {
 	for line := range strings.Lines(err.Error()) {
 		_, _ = fmt.Fprintf(env.stderr, "roost: %s\n", strings.TrimRight(line, "\n"))
 	}
-	if errors.As(err, new(usageError)) {
+	if errors.As(err, new(usageError)) || errors.As(err, new(undecided)) {
 		return 2
 	}
 	return 1

@@ -8,14 +8,12 @@ import (
 	"io"
 	"text/tabwriter"
 	"time"
-
-	"roost/cmd/roost/internal/config"
 )
 
 type onlineCmd struct {
-	Users []string `arg:"" name:"user" help:"The users to look up."`
-	Redis string   `placeholder:"HOST:PORT" help:"The Redis to ask, instead of the one in the environment."`
-	JSON  bool     `name:"json" help:"Print JSON."`
+	someUsers
+	Redis string `placeholder:"HOST:PORT" help:"The Redis to ask, instead of the one in the environment."`
+	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
 // presenceOf is what is printed of a user.
@@ -29,7 +27,7 @@ type presenceOf struct {
 func (c *onlineCmd) Run(env *environment) error {
 	found, written, err := c.ask(env)
 	if err != nil {
-		return usageError{err}
+		return undecided{err}
 	}
 	if c.JSON {
 		err = json.NewEncoder(env.stdout).Encode(found)
@@ -37,7 +35,7 @@ func (c *onlineCmd) Run(env *environment) error {
 		err = printOnline(env.stdout, found)
 	}
 	if err != nil {
-		return usageError{err}
+		return undecided{err}
 	}
 	for _, one := range found {
 		if !one.Online {
@@ -52,13 +50,14 @@ func (c *onlineCmd) Run(env *environment) error {
 
 // ask looks the users up. written is whether the environment says that servers write presence.
 func (c *onlineCmd) ask(env *environment) (found []presenceOf, written bool, err error) {
-	for _, user := range c.Users {
+	users, err := c.users()
+	for _, user := range users {
 		err = errors.Join(err, checkUser(user))
 	}
 	if err != nil {
 		return nil, false, err
 	}
-	cfg, err := config.Read()
+	cfg, err := env.config()
 	if err != nil {
 		return nil, false, err
 	}
@@ -69,11 +68,11 @@ func (c *onlineCmd) ask(env *environment) (found []presenceOf, written bool, err
 	defer func() { _ = publisher.Close() }()
 	ctx, cancel := context.WithTimeout(env.ctx, 5*time.Second)
 	defer cancel()
-	instances, err := publisher.Online(ctx, c.Users)
+	instances, err := publisher.Online(ctx, users)
 	if err != nil {
 		return nil, false, fmt.Errorf("asking %s: %w", cfg.RedisAddr(), err)
 	}
-	for i, user := range c.Users {
+	for i, user := range users {
 		found = append(found, presenceOf{user, instances[i] > 0, instances[i]})
 	}
 	return found, cfg.RedisPresence, nil

@@ -70,11 +70,11 @@ func publisherFor(cfg config.Config, address string) (*redisfeed.Publisher, conf
 func withRedis(cfg config.Config, address string) (config.Config, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return cfg, fmt.Errorf("--redis %q: it has to be host:port, such as localhost:6379", address)
+		return cfg, usageErrorf("--redis %q: it has to be host:port, such as localhost:6379", address)
 	}
 	number, err := strconv.Atoi(port)
 	if err != nil || number < 1 || number > 65535 {
-		return cfg, fmt.Errorf("--redis %q: the port has to be a number from 1 to 65535", address)
+		return cfg, usageErrorf("--redis %q: the port has to be a number from 1 to 65535", address)
 	}
 	cfg.RedisHost, cfg.RedisPort = host, number
 	if cfg.RedisMasterName = ""; !cfg.RedisCluster {

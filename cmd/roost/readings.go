@@ -16,6 +16,7 @@ func (s *service) httpConfig() httpapi.Config {
 		Draining:  s.draining.Load,
 		Probe:     s.probe.run,
 		Why:       s.why,
+		Variables: s.variables,
 		Token:     s.cfg.HTTPToken,
 		Console:   s.cfg.HTTPConsole,
 		Limits:    s.limits,

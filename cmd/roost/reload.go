@@ -100,7 +100,7 @@ func (s *service) adopt(w wanted) error {
 			return err
 		}
 	}
-	now := &settings{w.next, budget, gate}
+	now := &settings{cfg: w.next, source: w.source, read: w.read, budget: budget, gate: gate}
 	if err := s.ws.SetRules(now.rules()); err != nil {
 		return err
 	}

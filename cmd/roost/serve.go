@@ -30,6 +30,8 @@ func (serveCmd) Run(env *environment) error {
 	defer signal.Stop(asked)
 	cfg, err := source.Load()
 	if err != nil {
+		// What is missing may be there under another name.
+		warn(env, source.Unknown(os.Environ()))
 		return err
 	}
 	from, err := newSockets()
@@ -72,7 +74,7 @@ func serve(env *environment, with serving) error {
 		logger.Warn(warning)
 	}
 
-	s, err := newService(ctx, cfg, logger, with.sockets)
+	s, err := newService(ctx, cfg, with.source, logger, with.sockets)
 	if err != nil {
 		return err
 	}

@@ -33,6 +33,7 @@ const heapHeadroom = 16 << 20
 // service is the rooms, wired together.
 type service struct {
 	cfg      config.Config // as at the start; static
+	source   config.Source // what cfg was read from; static
 	current  atomic.Pointer[settings]
 	keys     keyring
 	reloads  reloads
@@ -67,10 +68,10 @@ type service struct {
 
 // newService builds the rooms and opens both ports, so that a wrong setting or
 // a port in use is heard of before anything runs.
-func newService(ctx context.Context, cfg config.Config, log *slog.Logger, from *sockets) (*service, error) {
+func newService(ctx context.Context, cfg config.Config, source config.Source, log *slog.Logger, from *sockets) (*service, error) {
 	none := func() uint64 { return 0 }
 	s := &service{
-		cfg: cfg, log: log, sockets: from, loops: loopsAndTwoMore(), started: time.Now(),
+		cfg: cfg, source: source, log: log, sockets: from, loops: loopsAndTwoMore(), started: time.Now(),
 		failed: make(chan error, 8), feedDone: make(chan struct{}),
 		droppedLines: none, droppedAlerts: none,
 	}
@@ -126,7 +127,7 @@ func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
 	if err != nil {
 		return err
 	}
-	s.current.Store(&settings{s.cfg, budget, gate})
+	s.current.Store(&settings{cfg: s.cfg, source: s.source, read: s.cfg, budget: budget, gate: gate})
 	if s.listener, err = s.listenWebSocket(ctx); err != nil {
 		return portError("WS_HOST, WS_PORT", s.cfg.WSAddr(), err)
 	}

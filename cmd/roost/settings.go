@@ -10,6 +10,8 @@ import (
 // settings are what a reload replaces, all at once. Static after construction.
 type settings struct {
 	cfg    config.Config // service.cfg, but for what was reloaded
+	source config.Source // what cfg was read from last
+	read   config.Config // what that says; cfg, but for what waits for a restart
 	budget netpoll.Budget
 	gate   *wsproto.Gate
 }

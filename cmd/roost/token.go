@@ -7,24 +7,27 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"roost/cmd/roost/internal/config"
 	"roost/wsproto"
 )
 
 type tokenCmd struct {
-	User  string        `required:"" help:"The user id: the token's sub."`
-	Group []string      `sep:"none" placeholder:"NAME" help:"A group that the user is in, of the token's claim groups; for several, give it again."`
-	Email string        `help:"The token's email, which Roost does not use."`
-	TTL   time.Duration `default:"1h" help:"How long the token is good for."`
+	oneUser
+	Group []string `sep:"none" placeholder:"NAME" help:"A group that the user is in, of the token's claim groups; for several, give it again."`
+	Email string   `help:"The token's email, which Roost does not use."`
+	TTL   lifetime `default:"1h" help:"How long the token is good for, such as 90s, 15m, 1h or 7d."`
 }
 
 // Run prints a token.
 func (c *tokenCmd) Run(env *environment) error {
-	secret, err := tokenSecret()
+	user, err := c.user()
 	if err != nil {
 		return err
 	}
-	token, err := signToken(secret, c.User, c.Email, c.TTL, c.Group...)
+	secret, err := tokenSecret(env)
+	if err != nil {
+		return err
+	}
+	token, err := signToken(secret, user, c.Email, time.Duration(c.TTL), c.Group...)
 	if err != nil {
 		return err
 	}
@@ -33,8 +36,8 @@ func (c *tokenCmd) Run(env *environment) error {
 }
 
 // tokenSecret reads JWT_SECRET_KEY.
-func tokenSecret() (string, error) {
-	cfg, err := config.Read()
+func tokenSecret(env *environment) (string, error) {
+	cfg, err := env.config()
 	if err != nil {
 		return "", err
 	}
@@ -48,7 +51,7 @@ func tokenSecret() (string, error) {
 // checkUser says what the server would refuse.
 func checkUser(user string) error {
 	if !wsproto.ValidUser(user) {
-		return fmt.Errorf("user %q: a user id has 1 to %d bytes of UTF-8, without control characters", user, wsproto.MaxUser)
+		return usageErrorf("user %q: a user id has 1 to %d bytes of UTF-8, without control characters", user, wsproto.MaxUser)
 	}
 	return nil
 }
@@ -64,10 +67,10 @@ func signToken(secret, user, email string, ttl time.Duration, groups ...string) 
 		}
 	}
 	if len(groups) > wsproto.MaxGroups {
-		return "", fmt.Errorf("%d groups: a token has %d at most", len(groups), wsproto.MaxGroups)
+		return "", usageErrorf("%d groups: a token has %d at most", len(groups), wsproto.MaxGroups)
 	}
 	if ttl <= 0 {
-		return "", fmt.Errorf("ttl %s: it has to be above 0, such as 1h", ttl)
+		return "", usageErrorf("ttl %s: it has to be above 0, such as 1h", ttl)
 	}
 	now := time.Now()
 	claims := jwt.MapClaims{"sub": user, "iat": now.Unix(), "exp": now.Add(ttl).Unix()}

@@ -7,34 +7,85 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"roost/cmd/roost/internal/config"
 	"roost/httpapi"
 )
 
 type whyCmd struct {
-	User   string `arg:"" help:"The user who gets nothing, or who gets something."`
-	URL    string `name:"url" placeholder:"URL" help:"The side server to ask, such as http://localhost:8082. Without it: the HTTP_HOST and HTTP_PORT of the environment. With HTTP_TOKEN set, that is sent along."`
-	Follow bool   `short:"f" help:"Go on, and print what becomes of each notification, until interrupted."`
-	JSON   bool   `name:"json" help:"Print what the server says, as JSON."`
+	oneUser
+	URL    []string `name:"url" placeholder:"URL" help:"The admin server to ask, such as http://localhost:8082; for several servers, give it again. Without it: HTTP_HOST and HTTP_PORT of the settings. HTTP_TOKEN of the settings is sent along."`
+	All    bool     `help:"Ask the server at each address that the name in --url has, as that of a headless service in Kubernetes, and say whether Redis knows of more."`
+	Follow bool     `short:"f" help:"Go on, and print what becomes of each notification, until interrupted."`
+	JSON   bool     `name:"json" help:"Print what the server says, as JSON; of several servers, a line each."`
 }
 
 // followEvery is how often the server is asked by someone who follows.
 const followEvery = time.Second
 
-// Run asks a server about a user. The first question makes the server watch what becomes of the user's notifications.
+// ask gets what a server knows of the user now.
+type ask func(context.Context) ([]byte, error)
+
+// Run asks servers about a user. The first question makes a server watch what becomes of the user's notifications.
 func (c *whyCmd) Run(env *environment) error {
-	ask, err := c.asker()
+	user, err := c.user()
+	if err == nil {
+		err = checkUser(user)
+	}
 	if err != nil {
 		return err
 	}
+	cfg, err := env.config()
+	if err != nil {
+		return err
+	}
+	servers, err := c.servers(env)
+	if err != nil {
+		return err
+	}
+	if len(servers) > 1 || c.All {
+		return c.several(env, cfg, user, servers)
+	}
+	return c.one(env, whyAsker(servers[0], user, cfg.HTTPToken))
+}
+
+// servers are the addresses to ask.
+func (c *whyCmd) servers(env *environment) (all []*url.URL, err error) {
+	given := c.URL
+	if len(given) == 0 {
+		given = []string{""}
+	}
+	for _, one := range given {
+		server, err := adminURL(env, one)
+		if err != nil {
+			return nil, err
+		}
+		if !c.All {
+			all = append(all, server)
+			continue
+		}
+		addresses, err := everyAddress(env.ctx, server)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, addresses...)
+	}
+	return all, nil
+}
+
+// whyAsker asks one server about one user.
+func whyAsker(server *url.URL, user, token string) ask {
+	address := server.JoinPath("why")
+	address.RawQuery = url.Values{"user": {user}}.Encode()
+	return func(ctx context.Context) ([]byte, error) { return askAdmin(ctx, address, token) }
+}
+
+// one asks a single server, and goes on asking where that is wanted.
+func (c *whyCmd) one(env *environment, ask ask) error {
 	body, err := ask(env.ctx)
 	if err != nil {
 		return err
@@ -43,63 +94,22 @@ func (c *whyCmd) Run(env *environment) error {
 		_, err = env.stdout.Write(body)
 		return err
 	}
-	var why httpapi.Why
-	if err := json.Unmarshal(body, &why); err != nil {
-		return fmt.Errorf("the server's answer can't be read: %w", err)
-	}
-	if err := printWhy(env.stdout, &why); err != nil || !c.Follow {
+	why, err := readWhy(body)
+	if err != nil {
 		return err
 	}
-	return follow(env, ask, &why)
+	if err := printWhy(env.stdout, why); err != nil || !c.Follow {
+		return err
+	}
+	return follow(env, ask, why)
 }
 
-// asker makes the function that asks once.
-func (c *whyCmd) asker() (func(context.Context) ([]byte, error), error) {
-	if err := checkUser(c.User); err != nil {
-		return nil, err
+func readWhy(body []byte) (*httpapi.Why, error) {
+	var why httpapi.Why
+	if err := json.Unmarshal(body, &why); err != nil {
+		return nil, fmt.Errorf("the server's answer can't be read: %w", err)
 	}
-	server := c.URL
-	if server == "" {
-		cfg, err := config.Read()
-		if err != nil {
-			return nil, err
-		}
-		server = "http://" + localAddress(cfg.HTTPHost, cfg.HTTPPort)
-	}
-	parsed, err := url.Parse(server)
-	if err != nil || parsed.Host == "" {
-		return nil, fmt.Errorf("--url %q: it has to be like http://localhost:8082", server)
-	}
-	address := parsed.JoinPath("why").String() + "?user=" + url.QueryEscape(c.User)
-	return func(ctx context.Context) ([]byte, error) { return askSideServer(ctx, address) }, nil
-}
-
-// askSideServer gets a page of the side server.
-func askSideServer(ctx context.Context, address string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, err
-	}
-	if token := os.Getenv("HTTP_TOKEN"); token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("asking the side server (HTTP_HOST, HTTP_PORT, or --url): %w", err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
-	if err != nil {
-		return nil, err
-	}
-	if response.StatusCode != http.StatusOK {
-		var answer struct{ Error string }
-		_ = json.Unmarshal(body, &answer) // what is not JSON has no Error
-		return nil, fmt.Errorf("%s answered %s: %s", request.URL.Host, response.Status, answer.Error)
-	}
-	return body, nil
+	return &why, nil
 }
 
 // printWhy prints for reading by eye.
@@ -130,7 +140,7 @@ func printWhy(out io.Writer, w *httpapi.Why) error {
 }
 
 // follow prints each notification whenever something new is known of it.
-func follow(env *environment, ask func(context.Context) ([]byte, error), seen *httpapi.Why) error {
+func follow(env *environment, ask ask, seen *httpapi.Why) error {
 	shown := make(map[int]string) // by the notification's number since the watch began
 	note := func(w *httpapi.Why, show bool) {
 		first := w.Seen - len(w.Latest)
@@ -151,21 +161,21 @@ func follow(env *environment, ask func(context.Context) ([]byte, error), seen *h
 		case <-time.After(followEvery):
 		}
 		body, err := ask(env.ctx)
-		var now httpapi.Why
 		switch {
 		case errors.Is(err, context.Canceled):
 			return nil
 		case err != nil:
 			return err
 		}
-		if err := json.Unmarshal(body, &now); err != nil {
-			return fmt.Errorf("the server's answer can't be read: %w", err)
+		now, err := readWhy(body)
+		if err != nil {
+			return err
 		}
 		if !now.WatchedSince.Equal(seen.WatchedSince) { // another process, or a watch that had ended
 			clear(shown)
-			seen = &now
+			seen = now
 		}
-		note(&now, true)
+		note(now, true)
 	}
 }
 

@@ -36,14 +36,14 @@ const (
 	gap        = "  "
 )
 
-// Write prints Describe as an aligned table, and says which values are the file's. A value too long for its column
+// Write prints Describe as an aligned table, and says which values are a file's. A value too long for its column
 // moves the rest of its row down a line.
 func (s Source) Write(w io.Writer, c Config) error {
 	var b strings.Builder
 	writeRow(&b, "VARIABLE", "DEFAULT", "CURRENT", "WHAT IT DOES")
 	for _, r := range c.Describe() {
 		if _, there := s.lookup(r.Name); there {
-			r.Desc += " (From " + fileVariable + ".)"
+			r.Desc += " (From " + s.path + ".)"
 		}
 		writeRow(&b, r.Name, orDash(r.Default), orDash(r.Current), r.Desc)
 	}

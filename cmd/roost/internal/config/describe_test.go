@@ -99,7 +99,7 @@ func TestShortDurationIsReadTheSame(t *testing.T) {
 }
 
 func TestWriteSaysWhatIsFromTheFile(t *testing.T) {
-	withFile(t, "WS_PORT=9\nWS_MODE=debug\n", map[string]string{"WS_MODE": "release"})
+	path := withFile(t, "WS_PORT=9\nWS_MODE=debug\n", map[string]string{"WS_MODE": "release"})
 	source, err := Open()
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func TestWriteSaysWhatIsFromTheFile(t *testing.T) {
 	if err := source.Write(&b, c); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(b.String(), "(From"); n != 1 || !strings.Contains(strings.Join(strings.Fields(b.String()), " "), "printed at the start. (From ROOST_CONFIG_FILE.) WS_MODE") {
+	if n := strings.Count(b.String(), "(From"); n != 1 || !strings.Contains(strings.Join(strings.Fields(b.String()), " "), "printed at the start. (From "+path+".) WS_MODE") {
 		t.Errorf("%d values from the file:\n%s", n, b.String())
 	}
 }

@@ -142,6 +142,45 @@ func TestEnvironmentCountsMoreThanTheFile(t *testing.T) {
 	}
 }
 
+// Commands read the service's file where nothing names another one; what is wrong with it is said of that file.
+func TestOpenOr(t *testing.T) {
+	named := withFile(t, "WS_PORT=1\n", nil)
+	path := filepath.Join(t.TempDir(), "service.env")
+	if err := os.WriteFile(path, []byte("WS_PORT=2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	port := func() (int, Source) {
+		t.Helper()
+		source, err := OpenOr(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := source.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.WSPort, source
+	}
+	if got, source := port(); got != 1 || source.Default() || source.File() != named {
+		t.Errorf("with a file named: %d, %v", got, source)
+	}
+	t.Setenv("ROOST_CONFIG_FILE", "")
+	if got, source := port(); got != 2 || !source.Default() || source.File() != path || source.From("WS_PORT", true) != path {
+		t.Errorf("without: %d, %v", got, source)
+	}
+	if err := os.WriteFile(path, []byte("WS_PORT\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := OpenOr(path)
+	checkLines(t, err, []string{path + ": line 1: want NAME=value"})
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if got, source := port(); got != 8081 || source.Default() || source.From("WS_PORT", false) != "default" {
+		t.Errorf("without a file: %d, %v", got, source)
+	}
+}
+
 // A value is as wrong in the file as in the environment, and the error says where it stands.
 func TestProblemsInTheFile(t *testing.T) {
 	path := withFile(t, "WS_PORT=\nREDIS_USE_TLS=ja\nWS_PONG_WAIT=20s\nHTTP_TOKEN=s3cret\nLOGGER_LEVEL=loud\n", map[string]string{"LOGGER_LEVEL": "quiet"})

@@ -3,9 +3,11 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // fileVariable names the file of variables. Only the environment can say it.
@@ -14,8 +16,9 @@ const fileVariable = "ROOST_CONFIG_FILE"
 // Source is where the variables' values come from: the process's environment, and below it the file that
 // ROOST_CONFIG_FILE names, as it was at one moment. The zero value is the environment alone. Static; any goroutine.
 type Source struct {
-	path string
-	file map[string]entry
+	path     string
+	file     map[string]entry
+	fallback bool // the environment named no file; path is OpenOr's
 }
 
 // Open reads the file that ROOST_CONFIG_FILE names, if it names one. The error says which lines are wrong, one line
@@ -25,14 +28,39 @@ func Open() (Source, error) {
 	if path == "" {
 		return Source{}, nil
 	}
-	file, err := readFile(path)
+	return Source{path: path}.open()
+}
+
+// OpenOr is Open, but where ROOST_CONFIG_FILE names no file it reads the one at path, if there is one. Commands use it
+// with the path of the service's file; the server itself reads only what it is told to.
+func OpenOr(path string) (Source, error) {
+	if os.Getenv(fileVariable) != "" {
+		return Open()
+	}
+	_, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
+		return Source{}, nil
+	case err != nil:
+		return Source{path: path, fallback: true}, err
+	}
+	return Source{path: path, fallback: true}.open()
+}
+
+// open reads one file. Its error names the variable where that names the file.
+func (s Source) open() (Source, error) {
+	file, err := readFile(s.path)
 	if at, there := file[fileVariable]; there {
-		err = fmt.Errorf("%s: line %d: a file can't name another one", path, at.line)
+		err = fmt.Errorf("%s: line %d: a file can't name another one", s.path, at.line)
 	}
-	if err != nil {
-		return Source{path: path}, prefixed(fileVariable+": ", err)
+	switch {
+	case err == nil:
+		s.file = file
+		return s, nil
+	case s.fallback:
+		return s, err
 	}
-	return Source{path: path, file: file}, nil
+	return s, prefixed(fileVariable+": ", err)
 }
 
 // prefixed puts a text before each line of an error.
@@ -46,6 +74,9 @@ func prefixed(prefix string, err error) error {
 
 // File is the path of the file, "" without one.
 func (s Source) File() string { return s.path }
+
+// Default reports whether the file is the one that OpenOr was given, and not one that ROOST_CONFIG_FILE names.
+func (s Source) Default() bool { return s.fallback }
 
 // lookup is what the file says of a variable, where the environment does not say something else.
 func (s Source) lookup(name string) (entry, bool) {
@@ -74,6 +105,26 @@ func (s Source) Of(name string) string {
 	return ""
 }
 
+// unknownEntry is what is said of a name in the file that nothing reads.
+func (s Source) unknownEntry(name string, at entry) string {
+	return fmt.Sprintf("%s (%s, line %d)", unknownName(name), s.path, at.line)
+}
+
+// From says where a value is from that is in force: "environment", the path of the file, or "default". set is whether it
+// differs from the default, which something else than these may have done, as for a demo: "the program".
+func (s Source) From(name string, set bool) string {
+	switch s.Of(name) {
+	case "environment":
+		return "environment"
+	case "file":
+		return s.path
+	}
+	if set {
+		return "the program"
+	}
+	return "default"
+}
+
 // warnings lists what is suspicious about the file: names that nothing reads, and variables that the environment
 // overrides, which no reload can change then.
 func (s Source) warnings() []string {
@@ -84,7 +135,7 @@ func (s Source) warnings() []string {
 		_, overridden := os.LookupEnv(name)
 		switch {
 		case !known:
-			ws = append(ws, fmt.Sprintf("%s (%s, line %d)", unknownName(name), s.path, at.line))
+			ws = append(ws, s.unknownEntry(name, at))
 		case overridden:
 			ws = append(ws, fmt.Sprintf("%s is in the environment too, which counts: what %s says in line %d has no effect,"+
 				" and a reload can't change it", name, s.path, at.line))

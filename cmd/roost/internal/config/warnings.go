@@ -9,6 +9,20 @@ import (
 // minSecret is the length from which a HS256 secret is as strong as its hash: RFC 7518 section 3.2.
 const minSecret = 32
 
+// Unknown lists the names in the file and in environ that look as if they were meant for roost and that nothing reads:
+// what a Config of Load may be wrong for.
+func (s Source) Unknown(environ []string) []string {
+	all := unknown(environ)
+	known := names()
+	for name, at := range s.file {
+		if !slices.Contains(known, name) {
+			all = append(all, s.unknownEntry(name, at))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // Warnings lists what is suspicious about a Config of Load, and yet no reason not to start: one line each. environ is
 // the environment as os.Environ gives it, in which names that nothing reads are looked for: envconfig passes over them
 // silently.
@@ -41,11 +55,15 @@ func (c Config) withoutEffect(environ []string) (ws []string) {
 
 // unknown names the variables that look as if they were meant for roost but are read by nothing.
 func unknown(environ []string) []string {
-	known := names()
+	known, wrong := names(), misnomers()
 	var ws []string
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
-		if !ours(name) || slices.Contains(known, name) || others(name) {
+		right, misnomer := wrong[strings.ToUpper(name)]
+		if misnomer && !ours(name) { // another program's, most likely, where the right one is there as well
+			misnomer = !slices.ContainsFunc(environ, func(e string) bool { return strings.HasPrefix(e, right+"=") })
+		}
+		if !misnomer && !ours(name) || slices.Contains(known, name) || others(name) {
 			continue
 		}
 		ws = append(ws, unknownName(name))
@@ -66,6 +84,10 @@ func names() []string {
 // unknownName is what is said of a name that nothing reads.
 func unknownName(name string) string {
 	said := name + " is not a variable of roost and has no effect"
+	right, known := misnomers()[strings.ToUpper(name)]
+	if known {
+		return said + ": the variable is " + right
+	}
 	if near := nearest(name, names()); near != "" {
 		said += "; did you mean " + near + "?"
 	}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -21,7 +22,10 @@ func TestWarnings(t *testing.T) {
 			[]string{"WS_MAX_CONNECTION" + none + "; did you mean WS_MAX_CONNECTIONS?"}},
 		{"lower case", goodSecret, []string{"ws_port=1"}, []string{"ws_port" + none + "; did you mean WS_PORT?"}},
 		{"end missing", goodSecret, []string{"JWT_SECRET=x"},
-			[]string{"JWT_SECRET" + none + "; did you mean JWT_SECRET_KEY?"}},
+			[]string{"JWT_SECRET" + none + ": the variable is JWT_SECRET_KEY"}},
+		{"other servers' names", goodSecret, []string{"LOG_LEVEL=debug", "PORT=80", "redis_tls=1"},
+			[]string{"LOG_LEVEL" + none + ": the variable is LOGGER_LEVEL", "PORT" + none + ": the variable is WS_PORT", "redis_tls" + none + ": the variable is REDIS_USE_TLS"}},
+		{"the right one is there too", goodSecret, []string{"PORT=80", "WS_PORT=80"}, nil},
 		{"far from all", goodSecret, []string{"REDIS_REPLICA_PRIORITY=x"}, []string{"REDIS_REPLICA_PRIORITY" + none}},
 		{"the file's name", goodSecret, []string{"ROOST_CONFIGFILE=x"}, []string{"ROOST_CONFIGFILE" + none + "; did you mean ROOST_CONFIG_FILE?"}},
 		{"sorted", goodSecret, []string{"LOGGER_ZZZZZZZZ=", "DISCORD_AAAAAAAA="},
@@ -74,6 +78,17 @@ func TestAHostBesideSentinelsIsWarnedOf(t *testing.T) {
 	if len(got) != 2 || !strings.HasPrefix(got[0], "REDIS_HOST has no effect beside REDIS_ADDRS") ||
 		!strings.HasPrefix(got[1], "REDIS_PORT has no effect") {
 		t.Errorf("got %q", got)
+	}
+}
+
+// What people write elsewhere leads to a variable that there is, and is none itself.
+func TestMisnomers(t *testing.T) {
+	t.Parallel()
+	all := names()
+	for wrong, right := range misnomers() {
+		if !slices.Contains(all, right) || slices.Contains(all, wrong) || wrong != strings.ToUpper(wrong) {
+			t.Errorf("%s → %s", wrong, right)
+		}
 	}
 }
 
