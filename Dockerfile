@@ -9,6 +9,7 @@ FROM gcr.io/distroless/static:nonroot
 COPY --from=build /websocket-server /websocket-server
 USER 65532:65532
 EXPOSE 8081 8082
-# There is no HEALTHCHECK: it would need a program that fetches /health, and
-# nothing but the server is in this image. Let the orchestrator ask over HTTP.
+# Whether the process answers, and not whether Redis is there: an orchestrator that restarts what is unhealthy would
+# disconnect everybody, and Redis would not be back any sooner.
+HEALTHCHECK CMD ["/websocket-server", "health", "--live"]
 CMD ["/websocket-server"]

@@ -2,33 +2,31 @@ package main
 
 import (
 	"context"
-	"errors"
 
-	"roost/hub"
 	"roost/redisfeed"
 	"roost/wsproto"
 )
 
 type broadcastCmd struct {
-	Notification string  `arg:"" help:"What to send, such as '{\"type\":\"maintenance\",\"payload\":{\"at\":\"22:00\"}}'."`
+	Notification string  `arg:"" help:"What to send, such as '{\"type\":\"maintenance\",\"payload\":{\"at\":\"22:00\"}}'; - reads it from standard input, @notes.json from a file, one notification after the other."`
 	Group        *string `placeholder:"NAME" help:"Only to those whose token has this group in its claim groups."`
 	Redis        string  `placeholder:"HOST:PORT" help:"The Redis to publish on, instead of the one in the environment."`
 }
 
 // Run publishes. It checks first what the server would only count and skip.
 func (c *broadcastCmd) Run(env *environment) error {
-	if err := errors.Join(c.checkGroup(), hub.Check(c.Notification)); err != nil {
+	if err := c.checkGroup(); err != nil {
 		return err
 	}
 	whom := "everyone"
 	if c.Group != nil {
 		whom = "the group " + *c.Group
 	}
-	return publishNotification(env, c.Redis, c.Notification, whom, false, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
+	return publishNotifications(env, c.Redis, c.Notification, whom, false, func(ctx context.Context, p *redisfeed.Publisher, n string) (int64, error) {
 		if c.Group == nil {
-			return p.PublishAll(ctx, c.Notification)
+			return p.PublishAll(ctx, n)
 		}
-		return p.PublishGroup(ctx, *c.Group, c.Notification)
+		return p.PublishGroup(ctx, *c.Group, n)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"roost/hub"
 	"roost/redisfeed"
@@ -32,6 +33,8 @@ func (c *disconnectCmd) Run(env *environment) error {
 		return err
 	}
 	done, err := publishOnce(env, cfg, c.Redis, false, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
 		return p.PublishControl(ctx, user, command)
 	})
 	if err != nil {

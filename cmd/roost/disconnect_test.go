@@ -128,7 +128,7 @@ func TestDisconnectCommand(t *testing.T) {
 	for _, test := range tests {
 		alice := server.Connect("alice")
 		command := roosttest.Run(t, roosttest.Command{Args: append([]string{"disconnect", "alice"}, test.args...), Env: env})
-		if code := command.Wait(); code != 0 || !strings.Contains(command.Log.String(), "servers that heard it: 1") {
+		if code := command.Wait(); code != 0 || !strings.Contains(command.Log.String(), "1 server got it from Redis") {
 			t.Errorf("%q ended with %d, saying %q", test.args, code, command.Log.String()+command.Stderr.String())
 		}
 		if code, text := alice.WaitClose(); code != test.code || text != test.text {
@@ -136,12 +136,12 @@ func TestDisconnectCommand(t *testing.T) {
 		}
 	}
 	for says, args := range map[string][]string{
-		"1000, 1008": {"alice", "--code", "1001"},
-		"123 bytes":  {"alice", "--reason", strings.Repeat("x", 124)},
-		"user id":    {"", "--code", "4000"},
+		"1000, 1008":  {"alice", "--code", "1001"},
+		"123 bytes":   {"alice", "--reason", strings.Repeat("x", 124)},
+		"which user?": {"", "--code", "4000"},
 	} {
 		command := roosttest.Run(t, roosttest.Command{Args: append([]string{"disconnect"}, args...), Env: env})
-		if code := command.Wait(); code != 1 || !strings.Contains(command.Stderr.String(), says) {
+		if code := command.Wait(); code != 2 || !strings.Contains(command.Stderr.String(), says) {
 			t.Errorf("%q ended with %d, saying %q; want %q in it", args, code, command.Stderr.String(), says)
 		}
 	}

@@ -21,7 +21,7 @@ func TestCommandsOfEachFeed(t *testing.T) {
 				t.Errorf("%v ended with %d and %q, want %d and %q", args, code, command.Log.String()+command.Stderr.String(), wantCode, want)
 			}
 		}
-		heard := "servers that heard it: 1"
+		heard := "1 server got it from Redis"
 		run(0, heard, "publish", "alice", numbered(1))
 		alice.WaitMessages(1)
 		if b.hearsAll() {
@@ -30,7 +30,7 @@ func TestCommandsOfEachFeed(t *testing.T) {
 			run(1, "nobody listens for this user", "publish", "bob", numbered(1))
 		}
 		if b.feed == "sharded" {
-			heard = "does not say how many servers heard it"
+			heard = "does not say how many servers got it"
 		}
 		run(0, heard, "broadcast", numbered(2))
 		alice.WaitMessages(2)

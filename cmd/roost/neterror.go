@@ -41,6 +41,15 @@ func unreachable(address, hint string, err error) error {
 	return fmt.Errorf("connecting to %s: %w (%s)", address, err, hint)
 }
 
+// redisError says what went wrong while something was done with a Redis.
+func redisError(doing, address string, err error) error {
+	var name *net.DNSError
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &name) && name.IsNotFound || errors.Is(err, context.DeadlineExceeded) {
+		return unreachable(address, "REDIS_HOST and REDIS_PORT, or --redis", err)
+	}
+	return fmt.Errorf("%s %s: %w", doing, address, err)
+}
+
 func isTimeout(err error) bool {
 	var timeout net.Error
 	return errors.As(err, &timeout) && timeout.Timeout()

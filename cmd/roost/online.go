@@ -70,7 +70,7 @@ func (c *onlineCmd) ask(env *environment) (found []presenceOf, written bool, err
 	defer cancel()
 	instances, err := publisher.Online(ctx, users)
 	if err != nil {
-		return nil, false, fmt.Errorf("asking %s: %w", cfg.RedisAddr(), err)
+		return nil, false, redisError("asking", cfg.RedisAddr(), err)
 	}
 	for i, user := range users {
 		found = append(found, presenceOf{user, instances[i] > 0, instances[i]})

@@ -28,10 +28,10 @@ func TestOnlineCommand(t *testing.T) {
 		{[]string{"eve"}, 1, "eve  offline\n", ""},
 		{[]string{"--json", "alice", "zoe"}, 1, `[{"user":"alice","online":true,"instances":1},{"user":"zoe","online":false,"instances":0}]` + "\n", ""},
 		{[]string{"--json", "alice"}, 0, `[{"user":"alice","online":true,"instances":1}]` + "\n", ""},
-		{nil, 2, "", "expected \"<user> ...\""},
+		{nil, 2, "", "which user?"},
 		{[]string{""}, 2, "", "a user id has 1 to 255 bytes"},
 		{[]string{"--redis", "nowhere", "alice"}, 2, "", "it has to be host:port"},
-		{[]string{"--redis", "127.0.0.1:1", "alice"}, 2, "", "asking 127.0.0.1:1: redis presence: dial tcp"},
+		{[]string{"--redis", "127.0.0.1:1", "alice"}, 2, "", "nothing listens on 127.0.0.1:1: is the server running, and is the address right? (REDIS_HOST and REDIS_PORT, or --redis)"},
 	} {
 		code, stdout, stderr := online(t, redis, tt.args...)
 		if code != tt.code || stdout != tt.stdout || !strings.Contains(stderr, tt.stderr) || strings.Count(stderr, "\n") > 2 {

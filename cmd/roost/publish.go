@@ -2,54 +2,77 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"time"
 
-	"roost/cmd/roost/internal/config"
-	"roost/hub"
 	"roost/redisfeed"
 )
 
 type publishCmd struct {
-	User         string `arg:"" help:"The user to notify."`
-	Notification string `arg:"" help:"What to send, such as '{\"type\":\"greeting\",\"payload\":{\"text\":\"hello\"}}'."`
+	oneUser
+	Notification string `arg:"" optional:"" help:"What to send, such as '{\"type\":\"greeting\",\"payload\":{\"text\":\"hello\"}}'; - reads it from standard input, @notes.json from a file, one notification after the other."`
 	Redis        string `placeholder:"HOST:PORT" help:"The Redis to publish on, instead of the one in the environment."`
 }
 
 // Run publishes. It checks first what the server would only count and skip.
 func (c *publishCmd) Run(env *environment) error {
-	if err := errors.Join(checkRecipient(c.User), hub.Check(c.Notification)); err != nil {
+	user, argument, err := c.arguments()
+	if err != nil {
 		return err
 	}
-	return publishNotification(env, c.Redis, c.Notification, c.User, true, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
-		return p.Publish(ctx, c.User, c.Notification)
+	return publishNotifications(env, c.Redis, argument, user, true, func(ctx context.Context, p *redisfeed.Publisher, n string) (int64, error) {
+		return p.Publish(ctx, user, n)
 	})
 }
 
-// publishNotification publishes a notification whose content is right, and says for whom that was. The rest is as for
-// publishOnce.
-func publishNotification(env *environment, address, notification, whom string, forUser bool,
-	publish func(context.Context, *redisfeed.Publisher) (receivers int64, err error),
-) error {
-	cfg, err := config.Read()
-	if err != nil {
-		return err
+// arguments are the user and the notification. With --user the only word is the notification.
+func (c *publishCmd) arguments() (user, notification string, err error) {
+	notification = c.Notification
+	if c.Flag != "" && notification == "" {
+		user, notification = c.Flag, c.User
+	} else if user, err = c.user(); err != nil {
+		return "", "", err
 	}
-	if err := checkSize(cfg, notification); err != nil {
-		return err
+	if notification == "" {
+		return "", "", usageErrorf("what to send? give a notification, such as '{\"type\":\"greeting\",\"payload\":{\"text\":\"hello\"}}'")
 	}
-	done, err := publishOnce(env, cfg, address, forUser, publish)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(env.stdout, "published to %s %s\n", whom, done)
-	return err
+	return user, notification, checkRecipient(user)
 }
 
-// checkSize says what servers with the same setting would skip.
-func checkSize(cfg config.Config, notification string) error {
-	if err := hub.CheckSize(notification, cfg.WSMaxNotificationSize); err != nil {
-		return fmt.Errorf("%w: raise WS_MAX_NOTIFICATION_SIZE here and on the servers, or send less", err)
+// publishNotifications publishes what an argument says, and says for whom that was. The rest is as for publishOnce.
+func publishNotifications(env *environment, address, argument, whom string, forUser bool,
+	publish func(context.Context, *redisfeed.Publisher, string) (receivers int64, err error),
+) error {
+	cfg, err := env.config()
+	if err != nil {
+		return err
 	}
-	return nil
+	all, err := notifications(env, argument, cfg.WSMaxNotificationSize)
+	if err != nil {
+		return err
+	}
+	number := 0
+	done, err := publishOnce(env, cfg, address, forUser, func(ctx context.Context, p *redisfeed.Publisher) (receivers int64, err error) {
+		for ; number < len(all); number++ {
+			one, cancel := context.WithTimeout(ctx, 5*time.Second)
+			receivers, err = publish(one, p, all[number])
+			cancel()
+			if err != nil {
+				break
+			}
+		}
+		return receivers, err
+	})
+	switch {
+	case err != nil && number > 0:
+		return fmt.Errorf("%w; of %d notifications the first %d are published", err, len(all), number)
+	case err != nil:
+		return err
+	}
+	what := "published"
+	if len(all) > 1 {
+		what = fmt.Sprintf("published %d notifications", len(all))
+	}
+	_, err = fmt.Fprintf(env.stdout, "%s to %s %s\n", what, whom, done)
+	return err
 }

@@ -6,13 +6,12 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
-	"time"
 
 	"roost/cmd/roost/internal/config"
 	"roost/redisfeed"
 )
 
-// publishOnce publishes for a command, on the Redis at address or, where that is empty, of cfg. forUser says that it is a
+// publishOnce has publish called for a command, on the Redis at address or, where that is empty, of cfg. forUser says that it is a
 // notification for a user, which the servers may hear one user at a time. It is an error that surely nobody has heard it.
 func publishOnce(env *environment, cfg config.Config, address string, forUser bool,
 	publish func(context.Context, *redisfeed.Publisher) (receivers int64, err error),
@@ -22,13 +21,11 @@ func publishOnce(env *environment, cfg config.Config, address string, forUser bo
 		return published{}, err
 	}
 	defer func() { _ = publisher.Close() }()
-	ctx, cancel := context.WithTimeout(env.ctx, 5*time.Second)
-	defer cancel()
 	p := published{where: cfg.RedisAddr(), counted: !cfg.RedisCluster || forUser && cfg.RedisFeed == "sharded"}
-	p.receivers, err = publish(ctx, publisher)
+	p.receivers, err = publish(env.ctx, publisher)
 	switch {
 	case err != nil:
-		return p, fmt.Errorf("publishing on %s: %w", p.where, err)
+		return p, redisError("publishing on", p.where, err)
 	case p.receivers > 0 || !p.counted:
 		return p, nil
 	case forUser && cfg.RedisFeed != "pattern":
@@ -47,9 +44,12 @@ type published struct {
 // String is the end of the sentence that a command prints.
 func (p published) String() string {
 	if !p.counted {
-		return fmt.Sprintf("on %s, which does not say how many servers heard it", p.where)
+		return fmt.Sprintf("on %s; a cluster does not say how many servers got it", p.where)
 	}
-	return fmt.Sprintf("on %s; servers that heard it: %d", p.where, p.receivers)
+	if p.receivers == 1 {
+		return fmt.Sprintf("on %s; 1 server got it from Redis, clients are not counted", p.where)
+	}
+	return fmt.Sprintf("on %s; %d servers got it from Redis, clients are not counted", p.where, p.receivers)
 }
 
 // publisherFor is the publisher of a command, for the Redis at address or, where that is empty, of cfg, and cfg as it is

@@ -14,7 +14,7 @@ func checkRecipient(user string) error {
 		return err
 	}
 	if is := ofChannel(user); is != "" {
-		return fmt.Errorf("%q is the name of a channel, not of a user: %s", user, is)
+		return usageErrorf("%q is the name of a channel, not of a user: %s", user, is)
 	}
 	return nil
 }
@@ -25,7 +25,7 @@ func checkRecipients(group string) error {
 		return err
 	}
 	if is := ofChannel(group); is != "" {
-		return fmt.Errorf("%q is the name of a channel, not of a group: %s", group, is)
+		return usageErrorf("%q is the name of a channel, not of a group: %s", group, is)
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ func TestFailover(t *testing.T) {
 	stop()
 	wg.Wait()
 	published := roosttest.Run(t, roosttest.Command{Args: []string{"publish", "alice", numbered(-1)}, Env: followed(tr, nil)})
-	if code := published.Wait(); code != 0 || !strings.Contains(published.Log.String(), "servers that heard it: 1") {
+	if code := published.Wait(); code != 0 || !strings.Contains(published.Log.String(), "1 server got it from Redis") {
 		t.Errorf("roost publish ended with %d: %s%s", code, published.Log, published.Stderr)
 	}
 	roosttest.WaitFor(t, "the last notification", func() bool {

@@ -73,8 +73,8 @@ func TestWhyMistakes(t *testing.T) {
 		code  int
 		says  string
 	}{
-		{[]string{""}, "", 1, "user id"},
-		{[]string{"alice", "--url", "localhost"}, "", 1, "like http://localhost:8082"},
+		{[]string{""}, "", 2, "which user?"},
+		{[]string{"alice", "--url", "redis://localhost"}, "", 2, "http or https"},
 		{[]string{"alice", "--url", "http://127.0.0.1:1"}, "", 1, "HTTP_PORT"},
 		{[]string{"alice", "--url", "http://" + server.HTTP}, "", 1, "401 Unauthorized: Authorization: Bearer with the HTTP_TOKEN"},
 		{[]string{"alice", "--url", "http://" + server.HTTP}, "0123456789abcdef", 0, "connections: 0"},
