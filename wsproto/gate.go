@@ -32,7 +32,8 @@ type GateConfig struct {
 	// AllowedOrigins lists the pages that browsers may connect from: "*" (as an
 	// empty list: all), "https://a.example", "https://a.example:8443",
 	// "https://*.example.com" (sub-domains of any depth, not example.com
-	// itself), "a.example" (any scheme), "null".
+	// itself), "http://localhost:*" (any port), "a.example" (any scheme), "null",
+	// "file://" and "app://." (pages inside of programs).
 	AllowedOrigins []string
 	// IgnoreGroups takes no notice of the claim groups: for issuers that use it for something else. Otherwise a token in
 	// which it is no list of names is refused.
@@ -161,7 +162,9 @@ func (h *head) checkUpgrade() *Refusal {
 	// 1. "An HTTP/1.1 or higher GET request". RFC 9110 section 7.8: a server
 	// MUST ignore an Upgrade that comes with HTTP/1.0.
 	// 3. and 4. Upgrade and Connection, without case.
-	case h.minor == 0 || !h.upgradeWebSocket || !h.connectUpgrade:
+	case h.minor == 0:
+		return refuseOldHTTP
+	case !h.upgradeWebSocket || !h.connectUpgrade:
 		return refuseNoUpgrade
 	// 2. "A |Host| header field containing the server's authority."
 	case len(h.host) == 0:

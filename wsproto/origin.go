@@ -13,8 +13,9 @@ var ErrOriginPattern = errors.New("bad origin pattern")
 
 // origins is a compiled list of patterns. Static after construction.
 type origins struct {
-	all      bool // "*"
-	null     bool // "null": sandboxed frames and local files
+	all      bool     // "*"
+	null     bool     // "null": sandboxed frames and local files
+	hostless []string // in lower case: file:// and app://. of pages inside of programs
 	patterns []originPattern
 }
 
@@ -23,7 +24,7 @@ type originPattern struct {
 	scheme string // "" is any
 	host   string // with the brackets of an IPv6 address
 	suffix string // ".example.com" where the pattern began with "*."; host is "" then
-	port   string // "" is the default port of the scheme
+	port   string // "" is the default port of the scheme, "*" is any
 }
 
 // compileOrigins compiles a list of patterns; an empty one allows all.
@@ -40,6 +41,10 @@ func compileOrigins(list []string) (origins, error) {
 		case "null":
 			o.null = true
 		default:
+			if hostless(strings.ToLower(text)) {
+				o.hostless = append(o.hostless, strings.ToLower(text))
+				continue
+			}
 			pattern, err := compileOrigin(text)
 			if err != nil {
 				return origins{}, err
@@ -48,6 +53,16 @@ func compileOrigins(list []string) (origins, error) {
 		}
 	}
 	return o, nil
+}
+
+// anyPort is the port of a pattern such as http://localhost:*, for development servers that take the next free one.
+const anyPort = "*"
+
+// hostless reports whether text is an origin without a host, as Electron and Cordova send for pages of their own: file://
+// and app://. are such, and there is nothing but all of it to compare.
+func hostless(text string) bool {
+	scheme, rest, found := strings.Cut(text, "://")
+	return found && validScheme(scheme) && defaultPort(scheme) == "" && (rest == "" || rest == ".")
 }
 
 func compileOrigin(text string) (originPattern, error) {
@@ -63,7 +78,7 @@ func compileOrigin(text string) (originPattern, error) {
 	switch {
 	case found && !validScheme(scheme):
 		return originPattern{}, badOrigin(text, "the scheme")
-	case ported && !validPort(pattern.port):
+	case ported && pattern.port != anyPort && !validPort(pattern.port):
 		return originPattern{}, badOrigin(text, "the port")
 	case !originHost(host) || pattern.suffix != "" && host[0] == '[':
 		return originPattern{}, badOrigin(text, "the host")
@@ -76,7 +91,8 @@ func compileOrigin(text string) (originPattern, error) {
 
 func badOrigin(text, part string) error {
 	return fmt.Errorf("wsproto: %w %q: %s is wrong; right are *, null, https://a.example, https://a.example:8443, "+
-		"https://*.example.com and a.example, without a path, international names as xn--…", ErrOriginPattern, text, part)
+		"https://*.example.com, http://localhost:*, a.example, and file:// or app://. for pages inside of programs, "+
+		"without a path, international names as xn--…", ErrOriginPattern, text, part)
 }
 
 // allow reports whether the value of an Origin header is on the list
@@ -87,6 +103,11 @@ func (o *origins) allow(origin []byte) bool {
 	}
 	if string(origin) == "null" {
 		return o.null
+	}
+	for _, text := range o.hostless {
+		if equalFold(origin, text) {
+			return true
+		}
 	}
 	scheme, rest, ok := bytes.Cut(origin, []byte("://"))
 	if !ok {
@@ -113,6 +134,9 @@ func (p *originPattern) matches(scheme, host, port []byte) bool {
 
 // matchesPort treats a missing port and the scheme's default port alike.
 func (p *originPattern) matchesPort(scheme, port []byte) bool {
+	if p.port == anyPort {
+		return true
+	}
 	usual := "443"
 	if equalFold(scheme, "http") {
 		usual = "80"

@@ -6,7 +6,7 @@ import (
 )
 
 // parseTarget reads a request target (RFC 9112 section 3.2): origin form,
-// absolute form with http or https, or "*". All else is refused, also the
+// absolute form, or "*". All else is refused, also the
 // authority form, which belongs to CONNECT.
 func (h *head) parseTarget(target []byte) *Refusal {
 	if len(target) == 0 || !targetChars.holds(target) {
@@ -22,11 +22,12 @@ func (h *head) parseTarget(target []byte) *Refusal {
 	return nil
 }
 
-// cutAuthority splits an absolute http or https URI into its authority and what
-// follows that.
+// cutAuthority splits an absolute URI into its authority and what follows that. The schemes are http and https, and ws
+// and wss, which some clients write behind a proxy: a server has to take the absolute form of its own resources (RFC 9112
+// section 3.2.2), and /ws is one of a ws URI (RFC 6455 section 3).
 func cutAuthority(uri []byte) (authority, rest []byte, ok bool) {
 	scheme, rest, ok := bytes.Cut(uri, []byte("://"))
-	if !ok || !equalFold(scheme, "http") && !equalFold(scheme, "https") {
+	if !ok || !equalFold(scheme, "http") && !equalFold(scheme, "https") && !equalFold(scheme, "ws") && !equalFold(scheme, "wss") {
 		return nil, nil, false
 	}
 	end := bytes.IndexAny(rest, "/?")

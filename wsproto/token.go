@@ -3,6 +3,7 @@ package wsproto
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -38,7 +39,7 @@ func (g *Gate) readToken(token []byte, now time.Time) (id identity, refusal *Ref
 		return identity{}, nil, true
 	case found == strange:
 		if !jwtChars.holds(token) {
-			return identity{}, refuseTokenMalformed, false
+			return identity{}, refuseMalformed(token), false
 		}
 		token = withoutClaims(token)
 	}
@@ -70,7 +71,10 @@ var allowedMethods = []string{
 // checkWith is checkToken with these keys. The library requires nothing by
 // itself, so everything that must be there is said here.
 func (g *Gate) checkWith(ring *keyring, token []byte, now time.Time) (identity, *Refusal) {
-	if !jwtChars.holds(token) || bytes.IndexByte(token, '.') > maxTokenHeader {
+	if !jwtChars.holds(token) || bytes.Count(token, []byte{'.'}) != 2 {
+		return identity{}, refuseMalformed(token)
+	}
+	if bytes.IndexByte(token, '.') > maxTokenHeader {
 		return identity{}, refuseTokenMalformed
 	}
 	options := []jwt.ParserOption{
@@ -94,6 +98,24 @@ func (g *Gate) checkWith(ring *keyring, token []byte, now time.Time) (identity, 
 		return identity{}, choice.refuse(err, &c, g.issuer != "")
 	}
 	return identity{c.user, c.expires.Time, c.groups}, nil
+}
+
+// refuseMalformed says what a client most likely did with a token that is none. It is for mistakes that integrators make
+// over and over; what the client sent is not repeated.
+func refuseMalformed(token []byte) *Refusal {
+	switch {
+	case bytes.ContainsAny(token, `"'`):
+		return refuseTokenQuoted
+	case len(token) > 7 && equalFold(token[:7], "bearer "):
+		return refuseTokenScheme
+	case bytes.HasPrefix(token, []byte("[object")) || slices.Contains([]string{"undefined", "null", "None", "nil", "NaN"}, string(token)):
+		return refuseTokenWord
+	case bytes.ContainsAny(token, " \t\r\n"):
+		return refuseTokenSpace
+	case bytes.Count(token, []byte{'.'}) != 2:
+		return refuseTokenParts
+	}
+	return refuseTokenMalformed
 }
 
 // keyChoice chooses the keys for one token. One call's.
