@@ -3,7 +3,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/kelseyhightower/envconfig"
@@ -49,7 +51,10 @@ func (s Source) read() (Config, Problems) {
 	c.WSAllowedOrigins = trimmed(c.WSAllowedOrigins)
 	c.WSTrustedProxies, c.RedisAddrs = trimmed(c.WSTrustedProxies), trimmed(c.RedisAddrs)
 	c.JWTSecretKeyPrevious, c.JWTAudience = trimmed(c.JWTSecretKeyPrevious), trimmed(c.JWTAudience)
-	return c, bad
+	if c.RedisURL != "" { // what a container engine injects for a service called redis is no contradiction then
+		bad = slices.DeleteFunc(bad, func(p Problem) bool { return injected(p.Name) })
+	}
+	return c, append(bad, c.fromRedisURL(func(name string) bool { return s.Set(name) && !injected(name) })...)
 }
 
 // one reads one variable into a struct of its field alone.
@@ -87,6 +92,9 @@ func (v variable) parseProblem(err error) Problem {
 	}
 	return p
 }
+
+// injected reports whether a variable has what container engines put there, and not what anybody wrote.
+func injected(name string) bool { return strings.HasPrefix(os.Getenv(name), "tcp://") }
 
 // service is the name of the service for which Docker and Kubernetes set <SERVICE>_PORT.
 func service(name string) string {

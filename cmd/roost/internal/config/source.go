@@ -111,7 +111,7 @@ func (s Source) unknownEntry(name string, at entry) string {
 }
 
 // From says where a value is from that is in force: "environment", the path of the file, or "default". set is whether it
-// differs from the default, which something else than these may have done, as for a demo: "the program".
+// differs from the default, which REDIS_URL, or a demo ("the program"), may have done.
 func (s Source) From(name string, set bool) string {
 	switch s.Of(name) {
 	case "environment":
@@ -119,7 +119,10 @@ func (s Source) From(name string, set bool) string {
 	case "file":
 		return s.path
 	}
-	if set {
+	switch {
+	case set && strings.HasPrefix(name, "REDIS_") && s.Set("REDIS_URL"):
+		return "REDIS_URL"
+	case set:
 		return "the program"
 	}
 	return "default"
