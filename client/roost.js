@@ -23,9 +23,9 @@ const defaults = {
 };
 
 // final says which close codes would only come again: the page's own faults, and what the backend wants (1000, and
-// 3000 and up). Of these 4401 asks for a fresh token and 4503 for another try.
+// 3000 and up). Of these 4401 asks for a fresh token, 4408 (too slow) and 4503 for another try.
 function final(code) {
-  if (code >= 3000) return code !== 4401 && code !== 4503;
+  if (code >= 3000) return ![4401, 4408, 4503].includes(code);
   return [1000, 1002, 1007, 1008, 1009].includes(code);
 }
 

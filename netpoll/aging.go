@@ -22,8 +22,8 @@ func (l *loop) tooOldAt(c *conn) time.Duration {
 	return opened + time.Duration(part*float64(l.server.cfg.MaxAge))
 }
 
-// endOld ends a connection that has reached its age, with 1012: the client comes
+// endOld ends a connection that has reached its age, with 1001: the client comes
 // back, to whichever instance has room.
 func (l *loop) endOld(c *conn) {
-	l.end(c, ReasonAge, wsproto.AppendClose(l.scratch[:0], wsproto.CloseRestart, "connected for long: connect again"))
+	l.end(c, ReasonAge, wsproto.AppendClose(l.scratch[:0], wsproto.CloseGoingAway, "connected for long: connect again"))
 }

@@ -64,13 +64,13 @@ type Config struct {
 	QueueBytes    int // bytes of these; 1 MiB
 
 	// CloseSlow ends a connection that a notification finds no room for, with
-	// 1013; otherwise it only misses that one.
+	// 4408; otherwise it only misses that one.
 	CloseSlow bool
 
 	// CloseOnExpiry ends a connection with 4401 when its token would be refused.
 	CloseOnExpiry bool
 
-	// MaxAge ends a connection with 1012 when it is so old, or up to a fifth less;
+	// MaxAge ends a connection with 1001 when it is so old, or up to a fifth less;
 	// 0 is no bound. To the second.
 	MaxAge time.Duration
 

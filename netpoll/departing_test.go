@@ -28,7 +28,7 @@ func TestDepart(t *testing.T) {
 					late.Add(1)
 					continue
 				}
-				if !websocket.IsCloseError(err, websocket.CloseServiceRestart) {
+				if !websocket.IsCloseError(err, websocket.CloseGoingAway) {
 					t.Errorf("connection %d ended with %v", i, err)
 				}
 				gone.Add(1)
@@ -80,7 +80,7 @@ func TestMaxAge(t *testing.T) {
 	c := r.connect("alice")
 	_ = c.SetReadDeadline(begun.Add(20 * time.Second))
 	_, _, err := c.ReadMessage()
-	if !websocket.IsCloseError(err, websocket.CloseServiceRestart) {
+	if !websocket.IsCloseError(err, websocket.CloseGoingAway) {
 		t.Fatalf("it ended with %v", err)
 	}
 	// A fifth less, and a second because an age is kept to the second.

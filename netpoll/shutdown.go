@@ -26,9 +26,10 @@ func GoingAway() Farewell {
 	return Farewell{wsproto.CloseGoingAway, "the server is stopping", ReasonShutdown}
 }
 
-// Restarting closes with 1012: the same client should reconnect, after a while.
+// Restarting closes with 1001 as well: 1012 would say more, but a good part of the client libraries takes that for an
+// error in the protocol. The reason is apart in logs and metrics.
 func Restarting() Farewell {
-	return Farewell{wsproto.CloseRestart, "the server is restarting", ReasonRestart}
+	return Farewell{wsproto.CloseGoingAway, "the server is restarting", ReasonRestart}
 }
 
 // Shutdown sends every connection a close frame behind what it still has to

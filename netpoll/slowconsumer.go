@@ -14,12 +14,16 @@ func (l *loop) slowConsumer(c *conn, why failure) {
 	l.noteLoss(c)
 }
 
-// endSlow ends a slow consumer with 1013, try again later. What waits for it is
+// closeSlow is the close code of a slow consumer: that of an HTTP status of its kind, request time-out. 1013, try again
+// later, is taken for an error in the protocol by a good part of the client libraries, as 1012 is.
+const closeSlow wsproto.CloseCode = 4408
+
+// endSlow ends a slow consumer. What waits for it is
 // given up, but for the rest of a frame that the client has a part of: nothing
 // else but the close frame is written any more.
 func (l *loop) endSlow(c *conn) {
 	n, bytes := c.out.dropWaiting()
 	l.fail(c, failedClosed, n)
 	l.queued(c, -n, -bytes)
-	l.end(c, ReasonSlow, wsproto.AppendClose(l.scratch[:0], wsproto.CloseTryAgain, "too slow: notifications were lost"))
+	l.end(c, ReasonSlow, wsproto.AppendClose(l.scratch[:0], closeSlow, "too slow: notifications were lost"))
 }

@@ -31,8 +31,8 @@ func TestSlowConsumerIsClosed(t *testing.T) {
 	for ; opcode == 0x81; opcode, payload = slow.readFrame(t) {
 		frames++
 	}
-	if opcode != 0x88 || string(payload[:2]) != "\x03\xf5" {
-		t.Fatalf("after %d frames: %x % x, want a close frame with 1013", frames, opcode, payload)
+	if opcode != 0x88 || string(payload[:2]) != "\x11\x38" {
+		t.Fatalf("after %d frames: %x % x, want a close frame with 4408", frames, opcode, payload)
 	}
 	if rest, err := io.ReadAll(slow.r); len(rest) > 0 || err != nil {
 		t.Errorf("after the close frame came %d bytes, %v", len(rest), err)

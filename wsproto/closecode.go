@@ -17,8 +17,8 @@ const (
 	CloseTooBig         CloseCode = 1009
 	CloseExtension      CloseCode = 1010 // sent by clients only
 	CloseInternal       CloseCode = 1011
-	CloseRestart        CloseCode = 1012 // the service restarts
-	CloseTryAgain       CloseCode = 1013 // overloaded
+	CloseRestart        CloseCode = 1012 // the service restarts; clients may send it, Roost does not: see netpoll.Restarting
+	CloseTryAgain       CloseCode = 1013 // overloaded; as the last one
 	CloseBadGateway     CloseCode = 1014
 )
 

@@ -79,8 +79,8 @@ func TestSlowConsumerClosed(t *testing.T) {
 	opcode, payload := slow.Frame()
 	for ; opcode == 1; opcode, payload = slow.Frame() {
 	}
-	if opcode != 8 || !strings.HasPrefix(string(payload), "\x03\xf5") {
-		t.Errorf("the slow one got %d %q, want a close frame with 1013", opcode, payload)
+	if opcode != 8 || !strings.HasPrefix(string(payload), "\x11\x38") {
+		t.Errorf("the slow one got %d %q, want a close frame with 4408", opcode, payload)
 	}
 	if err := slow.End(); err != nil {
 		t.Errorf("after the close frame: %v", err)

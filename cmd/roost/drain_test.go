@@ -49,13 +49,13 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// checkLetGo wants each to have been closed with 1012, without a gap in what it got, and not all at the same time: those
+// checkLetGo wants each to have been closed with 1001, without a gap in what it got, and not all at the same time: those
 // that went later got more.
 func checkLetGo(t *testing.T, clients []*roosttest.Client) {
 	t.Helper()
 	least, most := 1<<30, 0
 	for i, c := range clients {
-		if code, _ := c.WaitClose(); code != 1012 {
+		if code, _ := c.WaitClose(); code != 1001 {
 			t.Errorf("connection %d ended with %d", i, code)
 		}
 		got := c.Messages()

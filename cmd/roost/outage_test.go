@@ -166,8 +166,8 @@ func TestRedisGoneForGood(t *testing.T) {
 	clients := []*roosttest.Client{server.Connect("alice"), server.Connect("alice"), server.Connect("bob")}
 	redis.Kill()
 	for _, c := range clients {
-		if code, text := c.WaitClose(); code != 1012 || text == "" {
-			t.Errorf("closed with %d %q, want 1012", code, text)
+		if code, text := c.WaitClose(); code != 1001 || text == "" {
+			t.Errorf("closed with %d %q, want 1001", code, text)
 		}
 	}
 	if code := server.Wait(); code != 1 {

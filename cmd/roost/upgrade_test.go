@@ -22,7 +22,7 @@ import (
 )
 
 // TestUpgrade replaces the program three times under a steady stream of connects, of which not one may fail. Those who
-// are connected are let go with 1012, come back, and get what is published while they are connected.
+// are connected are let go with 1001, come back, and get what is published while they are connected.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	const upgrades, streams, staying = 3, 4, 10
@@ -248,7 +248,7 @@ func connectOnce(t *testing.T, server *roosttest.Server, user string) error {
 	_ = conn.SetReadDeadline(time.Now().Add(roosttest.Limit))
 	for {
 		if _, _, err := conn.ReadMessage(); err != nil {
-			if websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseServiceRestart) {
+			if websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseGoingAway) {
 				return nil
 			}
 			return err
@@ -273,7 +273,7 @@ func stay(t *testing.T, server *roosttest.Server, user string, stop *atomic.Bool
 			got.Add(1)
 		}
 		_ = conn.Close()
-		if !stop.Load() && !websocket.IsCloseError(err, websocket.CloseServiceRestart) {
+		if !stop.Load() && !websocket.IsCloseError(err, websocket.CloseGoingAway) {
 			t.Errorf("%s was let go with %v", user, err)
 		}
 		returns.Add(1)

@@ -76,8 +76,8 @@ func TestNewProcessDiesSoon(t *testing.T) {
 	t.Parallel()
 	_, server, alice := startDraining(t)
 	signalLast(server, syscall.SIGKILL)
-	if code, _ := alice.WaitClose(); code != 1012 {
-		t.Errorf("closed with %d, want 1012", code)
+	if code, _ := alice.WaitClose(); code != 1001 {
+		t.Errorf("closed with %d, want 1001", code)
 	}
 	if code := server.Wait(); code != 1 {
 		t.Errorf("ended with %d, want 1", code)
@@ -138,8 +138,8 @@ func TestFeedIsGoneWhileDraining(t *testing.T) {
 	server.Signal(syscall.SIGTERM)
 	server.WaitLine("draining: clients are still served")
 	redis.Kill()
-	if code, _ := alice.WaitClose(); code != 1012 {
-		t.Errorf("closed with %d, want 1012", code)
+	if code, _ := alice.WaitClose(); code != 1001 {
+		t.Errorf("closed with %d, want 1001", code)
 	}
 	if code := server.Wait(); code != 1 {
 		t.Errorf("ended with %d, want 1", code)
