@@ -24,6 +24,8 @@ func page(s *summary, drawn []chart) ([]byte, error) {
 		"title":    func(step string) string { return s.of(step, "")[0].Title },
 		"command":  s.command,
 		"rounds":   s.rounds,
+		"plain":    s.plainTable,
+		"bursts":   s.burstTable,
 		"picture":  func(file string) string { return picture(drawn, file) },
 		"why":      func(id string) (string, error) { return explanation(t, id, s) },
 	})

@@ -62,11 +62,12 @@ func (c *abuseCmd) Run(env *environment) error {
 		return err
 	}
 	if c.Program != "" {
-		started, err := c.start(env.ctx)
+		started, err := startStand(env.ctx, standConfig{Program: c.Program, Env: c.Env, Logs: c.Logs, Name: "abuse"})
 		defer started.stop()
 		if err != nil {
 			return err
 		}
+		c.Secret, c.URL, c.PID = started.secret, "ws://"+started.at.String()+"/ws", started.server.PID()
 	}
 	server, path, err := endpoint(c.URL, c.Secret)
 	if err != nil {

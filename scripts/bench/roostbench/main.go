@@ -6,6 +6,7 @@
 //	roostbench idle     memory a connection, between two sizes
 //	roostbench connect  handshakes a second, and their CPU
 //	roostbench deliver  latency, CPU and losses of notifications through Redis
+//	roostbench burst    bursts to clients that are fast, slow, far, or read nothing
 //	roostbench crowd    100,000 connections and more, of several processes
 //	roostbench abuse    what comes of every broken rule, and of clients that do harm
 //	roostbench feeds    what each REDIS_FEED costs as instances and users grow
@@ -33,6 +34,7 @@ type commandLine struct {
 	Idle    idleCmd    `cmd:"" help:"Memory of idle connections: the slope between two sizes."`
 	Connect connectCmd `cmd:"" help:"Handshakes a second, server CPU a handshake, and memory after many rounds of connecting and leaving."`
 	Deliver deliverCmd `cmd:"" help:"Publish through Redis: latency, server CPU a notification, losses."`
+	Burst   burstCmd   `cmd:"" help:"Start Redis and a server, and publish bursts for clients that are fast, slow, far, or read nothing: which share arrives, what the slow cost, how late the others' come."`
 	Crowd   crowdCmd   `cmd:"" help:"Start several processes of a server that share a port, have as many processes connect, hold, and notify each user once."`
 	Member  memberCmd  `cmd:"" hidden:"" help:"One of the processes that connect; crowd starts them."`
 	Abuse   abuseCmd   `cmd:"" help:"Break every rule of RFC 6455 and do what clients shouldn't, over sockets; say what came of it. Exit status 1 where a rule was not kept."`

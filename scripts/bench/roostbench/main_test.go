@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -15,14 +18,42 @@ func try(t *testing.T, args ...string) (int, string) {
 	return code, said.String()
 }
 
-// buildRoost builds the server, which is another module, to a file.
-func buildRoost(t *testing.T, file string) {
-	t.Helper()
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", file, "./cmd/roost")
-	build.Dir = "../../.."
-	if said, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, said)
+// built is where buildRoost builds to, once.
+var built struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.dir != "" {
+		_ = os.RemoveAll(built.dir)
 	}
+	os.Exit(code)
+}
+
+// buildRoost builds the server, which is another module, and returns the program. The test is skipped where there is no
+// Redis for it.
+func buildRoost(t *testing.T) string {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip(err)
+	}
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "roostbench-test-"); built.err != nil {
+			return
+		}
+		build := exec.Command("go", "build", "-buildvcs=false", "-o", built.dir+"/roost", "./cmd/roost")
+		build.Dir = "../../.."
+		if said, err := build.CombinedOutput(); err != nil {
+			built.err = fmt.Errorf("%w: %s", err, said)
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.dir + "/roost"
 }
 
 func TestRefusals(t *testing.T) {

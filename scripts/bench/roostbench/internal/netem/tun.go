@@ -63,7 +63,10 @@ func bringUp(name string, address netip.Prefix) error {
 		mask := netip.PrefixFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), address.Bits()).Masked().Addr().As4()
 		set("netmask", unix.SIOCSIFNETMASK, func(r *unix.Ifreq) error { return r.SetInet4Addr(mask[:]) })
 		set("MTU", unix.SIOCSIFMTU, number(mtu))
+	}
+	if err == nil { // not allowed in a user namespace, where the kernel's 500 have to do
 		set("queue length", unix.SIOCSIFTXQLEN, number(queueLength))
+		err = nil
 	}
 	set("up", unix.SIOCSIFFLAGS, func(r *unix.Ifreq) error { r.SetUint16(unix.IFF_UP | unix.IFF_RUNNING); return nil })
 	return err

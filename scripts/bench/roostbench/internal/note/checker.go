@@ -23,6 +23,9 @@ type Checker struct {
 // gap is missing numbers, both ends included.
 type gap struct{ from, to uint32 }
 
+// After is a Checker that expects the number after last first.
+func After(last uint32) Checker { return Checker{last: last} }
+
 // See takes the next number.
 func (c *Checker) See(seq uint32) Verdict {
 	switch {

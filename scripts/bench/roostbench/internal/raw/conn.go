@@ -39,6 +39,14 @@ func (t Target) Open(ctx context.Context, user string, receive int) (*Conn, erro
 	return c, socket.SetDeadline(time.Time{})
 }
 
+// SetPiece bounds how many bytes Receive reads at once.
+func (c *Conn) SetPiece(n int) {
+	if cap(c.buffer) < n {
+		c.buffer = make([]byte, n)
+	}
+	c.buffer = c.buffer[:n]
+}
+
 // Upgraded waits for the answer to a request that had key and offered
 // sub-protocols. It returns what came of it also where that is a refusal (the error wraps wire.ErrRefused then), or
 // nothing whole. The socket stays the caller's.

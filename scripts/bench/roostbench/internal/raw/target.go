@@ -17,6 +17,9 @@ type Target struct {
 	Path     string
 	Secret   []byte        // signs tokens
 	Patience time.Duration // how long an answer or an end may take
+
+	// Within runs what makes a socket where it belongs, in another network namespace, say; nil: here.
+	Within func(func() error) error
 }
 
 // Host is the Host field of a request.
@@ -44,8 +47,16 @@ func (t Target) Dial(ctx context.Context, receive int) (*net.TCPConn, error) {
 			return err
 		}
 	}
-	conn, err := dialer.DialContext(ctx, "tcp4", t.Server.String())
-	if err != nil {
+	var conn net.Conn
+	dial := func() (err error) {
+		conn, err = dialer.DialContext(ctx, "tcp4", t.Server.String()) // an address is dialed by the goroutine that asks
+		return err
+	}
+	within := t.Within
+	if within == nil {
+		within = func(fn func() error) error { return fn() }
+	}
+	if err := within(dial); err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
 	return conn.(*net.TCPConn), nil

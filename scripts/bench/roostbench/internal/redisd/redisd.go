@@ -33,9 +33,12 @@ type node struct {
 }
 
 // Start starts one server. The names of log files begin with logs. What has been started is returned with an error too.
-func Start(ctx context.Context, logs string) (*Redis, error) {
+func Start(ctx context.Context, logs string) (*Redis, error) { return StartWith(ctx, logs) }
+
+// StartWith is Start with more arguments for the server.
+func StartWith(ctx context.Context, logs string, args ...string) (*Redis, error) {
 	r := &Redis{}
-	n, err := r.add(logs)
+	n, err := r.add(logs, args...)
 	if err != nil {
 		return r, err
 	}

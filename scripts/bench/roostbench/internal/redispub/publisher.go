@@ -201,6 +201,11 @@ func (p *Publisher) publish(n int) error {
 		}
 		p.append(user)
 	}
+	return p.flush()
+}
+
+// flush sends what has been appended.
+func (p *Publisher) flush() error {
 	for i := range p.out {
 		o := &p.out[i]
 		if o.count == 0 {

@@ -36,15 +36,21 @@ const (
 
 var errNetlink = errors.New("not what sock_diag(7) says")
 
-// Of returns the IPv4 connections whose local port is port, in this thread's network namespace. Those in TIME_WAIT have
-// no memory and are not among them.
+// Of returns the connections whose local port is port, in this thread's network namespace; IPv4 peers of dual-stack
+// sockets have their IPv4 address. Those in TIME_WAIT have no memory and are not among them.
 func Of(port uint16) ([]Socket, error) {
+	four, err1 := dump(unix.AF_INET, port)
+	six, err2 := dump(unix.AF_INET6, port)
+	return append(four, six...), errors.Join(err1, err2)
+}
+
+func dump(family uint8, port uint16) ([]Socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		return nil, fmt.Errorf("sock_diag: %w", err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	if err := unix.Sendto(fd, request(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if err := unix.Sendto(fd, request(family), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, fmt.Errorf("sock_diag: %w", err)
 	}
 	var all []Socket
@@ -67,13 +73,13 @@ func Of(port uint16) ([]Socket, error) {
 	}
 }
 
-// request asks for all IPv4 TCP sockets: struct nlmsghdr and struct inet_diag_req_v2.
-func request() []byte {
+// request asks for all TCP sockets of an address family: struct nlmsghdr and struct inet_diag_req_v2.
+func request(family uint8) []byte {
 	b := make([]byte, unix.SizeofNlMsghdr+requestSize)
 	binary.NativeEndian.PutUint32(b[0:], uint32(len(b)))
 	binary.NativeEndian.PutUint16(b[4:], sockDiagByFamily)
 	binary.NativeEndian.PutUint16(b[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
-	b[16], b[17], b[18] = unix.AF_INET, unix.IPPROTO_TCP, 1<<(skMemInfo-1)
+	b[16], b[17], b[18] = family, unix.IPPROTO_TCP, 1<<(skMemInfo-1)
 	const listening, timeWait = 1 << stateListen, 1 << 6
 	states := uint32(0xFFF) &^ (listening | timeWait)
 	binary.NativeEndian.PutUint32(b[20:], states)
@@ -115,7 +121,11 @@ func align(n int) int { return (n + 3) &^ 3 }
 func parseSocket(body []byte) (s Socket, local uint16) {
 	s.Established = body[1] == stateEstablished
 	local = binary.BigEndian.Uint16(body[4:])
-	s.Peer = netip.AddrPortFrom(netip.AddrFrom4([4]byte(body[24:28])), binary.BigEndian.Uint16(body[6:]))
+	peer := netip.AddrFrom4([4]byte(body[24:28]))
+	if body[0] == unix.AF_INET6 {
+		peer = netip.AddrFrom16([16]byte(body[24:40])).Unmap()
+	}
+	s.Peer = netip.AddrPortFrom(peer, binary.BigEndian.Uint16(body[6:]))
 	for rest := body[answerSize:]; len(rest) >= unix.SizeofRtAttr; {
 		length, kind := int(binary.NativeEndian.Uint16(rest)), binary.NativeEndian.Uint16(rest[2:])
 		if length < unix.SizeofRtAttr || length > len(rest) {

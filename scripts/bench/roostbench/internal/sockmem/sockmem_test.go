@@ -2,6 +2,7 @@ package sockmem
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -10,11 +11,21 @@ import (
 // A client that does not read makes the server's socket grow, and one that reads does not.
 func TestOf(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for _, network := range []string{"tcp4", "tcp"} { // the second is dual-stack
+		t.Run(network, func(t *testing.T) {
+			t.Parallel()
+			listener, err := net.Listen(network, ":0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			testOf(t, listener)
+		})
 	}
-	defer listener.Close()
+}
+
+func testOf(t *testing.T, listener net.Listener) {
+	t.Helper()
 	port := uint16(listener.Addr().(*net.TCPAddr).Port)
 	if all, err := Of(port); err != nil || len(all) != 0 {
 		t.Fatalf("nobody is connected: %v, %v", all, err)
@@ -23,7 +34,7 @@ func TestOf(t *testing.T) {
 	stalled, server2 := connect(t, listener)
 	_ = server1
 	_ = server2.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-	for err == nil {
+	for err := error(nil); err == nil; { // until the kernel takes no more
 		_, err = server2.Write(make([]byte, 64<<10))
 	}
 	all, err := Of(port)
@@ -48,7 +59,7 @@ func TestOf(t *testing.T) {
 
 func connect(t *testing.T, listener net.Listener) (client, server net.Conn) {
 	t.Helper()
-	client, err1 := net.Dial("tcp4", listener.Addr().String())
+	client, err1 := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", listener.Addr().(*net.TCPAddr).Port))
 	server, err2 := listener.Accept()
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)

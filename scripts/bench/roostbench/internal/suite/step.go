@@ -107,6 +107,10 @@ func deliver(id, title string, d deliveries) Step {
 		Lasts: startAndStop + opening(d.connections) + warmup + d.length + 200*time.Millisecond}
 }
 
+func burst(id, title, only string, lasts time.Duration) Step {
+	return Step{ID: id, Title: title, Args: []string{"burst", "--only=" + only}, Rounds: 1, Lasts: lasts, Own: true}
+}
+
 // people is what a crowd step holds.
 type people struct {
 	connections, processes int

@@ -38,7 +38,7 @@ func Steps(mode Mode) []Step {
 }
 
 func normalSteps() []Step {
-	return concat(idling(), connecting(), rates(), shapes(), closeLooks())
+	return concat(idling(), connecting(), rates(), shapes(), bursts(), closeLooks())
 }
 
 func idling() []Step {
@@ -87,6 +87,14 @@ func shapes() []Step {
 			1000, 5000, long, []string{"--users=stalled"}}),
 		deliver("deliver-storm", "5,000 a second to 1,000 connections while 18,000 connect at once", deliveries{
 			1000, 5000, 20 * time.Second, []string{"--storm=18000"}}).lasting(6 * time.Second).times(2),
+	}
+}
+
+// bursts start their servers themselves: they need a Redis of their own, and a network namespace.
+func bursts() []Step {
+	return []Step{
+		burst("burst", "bursts to clients that read at every speed, and to some that read nothing", "bursts,readers", 90*time.Second),
+		burst("burst-far", "bursts and steady traffic to far clients", "far", 50*time.Second),
 	}
 }
 
