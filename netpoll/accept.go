@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,12 +20,9 @@ func (l *loop) accept() {
 		return // an event from before it was passed on
 	}
 	for range acceptBatch {
-		fd, err := acceptOne(s.port.fd)
-		switch err {
+		switch err := l.acceptNext(); err {
 		case nil:
-			s.accepts.accepted.Add(1)
 			s.port.backoff = 0
-			l.welcome(fd)
 		case unix.EINTR, unix.ECONNABORTED:
 		case unix.EAGAIN:
 			s.port.passOn()
@@ -37,23 +35,34 @@ func (l *loop) accept() {
 	s.port.passOn()
 }
 
+// acceptNext accepts one client, and makes room for it where descriptors have run
+// out. The caller holds the port's lock.
+func (l *loop) acceptNext() error {
+	s := l.server
+	fd, peer, err := s.port.accept()
+	for tries := 0; outOfDescriptors(err) && tries < 3 && l.freeDescriptor(); tries++ {
+		s.accepts.errors.Add(1)
+		s.acceptLog.acceptFailed(err, 0)
+		fd, peer, err = s.port.accept()
+	}
+	if err != nil {
+		return err
+	}
+	s.accepts.accepted.Add(1)
+	l.welcome(fd, peer)
+	return nil
+}
+
+func outOfDescriptors(err error) bool { return err == unix.EMFILE || err == unix.ENFILE }
+
 // acceptPauses counts and tells why nobody is accepted for a while.
 func (s *Server) acceptPauses(err error, pause time.Duration) {
 	s.accepts.errors.Add(1)
 	s.acceptLog.acceptFailed(err, pause)
 }
 
-// acceptOne is accept4(2) without the address, which few want to know.
-func acceptOne(fd int) (int, error) {
-	client, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(fd), 0, 0, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
-	if errno != 0 {
-		return -1, errno
-	}
-	return int(client), nil
-}
-
 // welcome opens a connection for a socket, or closes it where there is no room.
-func (l *loop) welcome(fd int) {
+func (l *loop) welcome(fd int, peer netip.AddrPort) {
 	s := l.server
 	if n, most := s.socketCame(), s.rules.Load().MaxSockets; most > 0 && n > int64(most) && !l.makeRoom() {
 		s.turnAway(fd, awayDescriptors)
@@ -65,7 +74,11 @@ func (l *loop) welcome(fd int) {
 		s.acceptLog.turnedAway(awayWatch, err)
 		return
 	}
-	l.open(fd)
+	c := l.open(fd, peer)
+	if s.reserve.lent() {
+		// The next one may need this descriptor: whoever has asked by now is answered at once.
+		l.socket(c, unix.EPOLLIN)
+	}
 }
 
 // turnAway closes a socket without an answer and gives its place back.

@@ -7,42 +7,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addresses counts connections by the client's address, IPv6 by its /64, which
-// is what one subscriber has. A connection keeps the number of its place, four
-// bytes. Any goroutine. The zero value is empty.
+// addresses counts connections by the client's address, IPv6 by its /64. A
+// connection keeps the number of its place, four bytes. Any goroutine. The zero
+// value is empty.
 type addresses struct {
 	mu     sync.Mutex
-	places map[netip.Addr]uint32 // guarded by mu: 1 + the index in counts
-	counts []addressCount        // guarded by mu
-	free   []uint32              // guarded by mu: places that nobody has
+	places map[source]uint32 // guarded by mu: 1 + the index in counts
+	counts []addressCount    // guarded by mu
+	free   []uint32          // guarded by mu: places that nobody has
 }
 
 type addressCount struct {
-	address netip.Addr
-	n       int
-}
-
-// addressKey returns what limits count an address by: IPv4, mapped into IPv6 or
-// not, as it is, IPv6 by its first 64 bits.
-func addressKey(address netip.Addr) netip.Addr {
-	address = address.Unmap().WithZone("")
-	if address.Is6() {
-		if prefix, err := address.Prefix(64); err == nil {
-			return prefix.Addr()
-		}
-	}
-	return address
+	of source
+	n  int
 }
 
 // take counts a connection of an address and returns its place, or false if
 // the address has limit of them already.
-func (a *addresses) take(address netip.Addr, limit int) (place uint32, ok bool) {
-	address = addressKey(address)
+func (a *addresses) take(of source, limit int) (place uint32, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	place = a.places[address]
+	place = a.places[of]
 	if place == 0 {
-		place = a.newPlace(address)
+		place = a.newPlace(of)
 	}
 	count := &a.counts[place-1]
 	if count.n >= limit {
@@ -53,9 +40,9 @@ func (a *addresses) take(address netip.Addr, limit int) (place uint32, ok bool) 
 }
 
 // newPlace makes a place for an address. The caller holds mu.
-func (a *addresses) newPlace(address netip.Addr) (place uint32) {
+func (a *addresses) newPlace(of source) (place uint32) {
 	if a.places == nil {
-		a.places = make(map[netip.Addr]uint32)
+		a.places = make(map[source]uint32)
 	}
 	if last := len(a.free) - 1; last >= 0 {
 		place, a.free = a.free[last], a.free[:last]
@@ -63,8 +50,8 @@ func (a *addresses) newPlace(address netip.Addr) (place uint32) {
 		a.counts = append(a.counts, addressCount{})
 		place = uint32(len(a.counts))
 	}
-	a.counts[place-1] = addressCount{address: address}
-	a.places[address] = place
+	a.counts[place-1] = addressCount{of: of}
+	a.places[of] = place
 	return place
 }
 
@@ -79,7 +66,7 @@ func (a *addresses) leave(place uint32) {
 	if count.n--; count.n > 0 {
 		return
 	}
-	delete(a.places, count.address)
+	delete(a.places, count.of)
 	*count = addressCount{}
 	a.free = append(a.free, place)
 	if len(a.places) == 0 { // give the memory back
@@ -89,14 +76,13 @@ func (a *addresses) leave(place uint32) {
 
 // takePlace counts a connection that is about to be admitted, and reports whether
 // its address may have one more.
-func (l *loop) takePlace(c *conn, req *request) bool {
+func (l *loop) takePlace(c *conn) bool {
 	limit := l.server.rules.Load().MaxPerAddress
 	if limit <= 0 || c.probe {
 		return true
 	}
-	client, _ := l.caller(c, req)
 	var ok bool
-	c.address, ok = l.server.crowd.take(client.Addr(), limit)
+	c.address, ok = l.server.crowd.take(c.part.hs.source, limit)
 	return ok
 }
 

@@ -3,37 +3,17 @@ package netpoll
 import (
 	"math/rand/v2"
 	"net/http"
-	"net/netip"
 	"testing"
 )
-
-func TestAddressKey(t *testing.T) {
-	t.Parallel()
-	for address, want := range map[string]string{
-		"192.0.2.1":               "192.0.2.1",
-		"::ffff:192.0.2.1":        "192.0.2.1",
-		"2001:db8:1:2:3:4:5:6":    "2001:db8:1:2::",
-		"2001:db8:1:2::":          "2001:db8:1:2::",
-		"2001:db8:1:3::":          "2001:db8:1:3::",
-		"fe80::1%eth0":            "fe80::",
-		"::1":                     "::",
-		"2001:db8::192.0.2.1":     "2001:db8::",
-		"64:ff9b:1:2::192.0.2.33": "64:ff9b:1:2::",
-	} {
-		if got := addressKey(netip.MustParseAddr(address)); got != netip.MustParseAddr(want) {
-			t.Errorf("%s counts as %s, want %s", address, got, want)
-		}
-	}
-}
 
 // Compared with a plain map, over comings and goings.
 func TestAddresses(t *testing.T) {
 	t.Parallel()
 	const limit = 3
 	var a addresses
-	model := map[netip.Addr]int{}
+	model := map[source]int{}
 	type one struct {
-		address netip.Addr
+		address source
 		place   uint32
 	}
 	var here []one
@@ -47,10 +27,10 @@ func TestAddresses(t *testing.T) {
 			here = here[:len(here)-1]
 			continue
 		}
-		address := netip.AddrFrom4([4]byte{192, 0, 2, byte(random.IntN(30))})
+		address := source(random.IntN(30))
 		place, ok := a.take(address, limit)
 		if ok != (model[address] < limit) {
-			t.Fatalf("%s has %d of %d: admitted is %v", address, model[address], limit, ok)
+			t.Fatalf("%d has %d of %d: admitted is %v", address, model[address], limit, ok)
 		}
 		if ok {
 			model[address]++

@@ -35,7 +35,7 @@ func (l *loop) leaveAudience(c *conn) {
 	}
 	switch c.state {
 	case stateAwaiting:
-		audience.Leave(c.part.awaits.req.User)
+		audience.Leave(c.part.hs.awaits.req.User)
 	case stateOpen:
 		audience.Leave(c.link.User())
 	}

@@ -11,16 +11,15 @@ import (
 // and the 101 are one turn, deliveries can't overtake it.
 
 // await joins the audience, and admits the connection when its user is heard. That may be at once.
-func (l *loop) await(c *conn, req request, more []byte) {
+func (l *loop) await(c *conn, req wsproto.Request, more []byte) {
 	if !c.probe && l.server.cfg.Hub.Full() {
 		// The hub would say so in the end; but nobody need subscribe to hear that.
 		l.reject(c, req, wsproto.RefuseFull(l.server.retryAfter()))
 		return
 	}
 	w := &asked{req: req}
-	l.ceaseOpening(c)
-	c.state, c.part = stateAwaiting, &part{awaits: w}
-	l.newcomers.trim()
+	c.part.hs.awaits = w
+	l.stayPending(c, stateAwaiting, knownPlace)
 	switch {
 	case l.server.cfg.Audience.Join(req.User, c):
 		l.admit(c, req, more)
@@ -36,6 +35,7 @@ func (l *loop) await(c *conn, req request, more []byte) {
 	// A tick less, because at takes the next one. The timer stands at the handshake deadline.
 	latest := l.server.now() + l.server.cfg.AudienceWait - l.server.tickLength
 	l.at(c, min(latest, l.server.moment(c.timer.at)))
+	l.keep(c, w.size())
 }
 
 // Heard implements Waiter. A connection waits once in its life. One that is open already was let in without, and may
@@ -64,11 +64,11 @@ func (l *loop) awaited(c *conn, heard bool) {
 	case !heard:
 		l.stats.heardLate.Add(1)
 	}
-	w := c.part.awaits
+	w := c.part.hs.awaits
 	l.admit(c, w.req, w.early)
 }
 
 // refuseAwaiting ends a handshake that waits, because the server ends.
 func (l *loop) refuseAwaiting(c *conn) {
-	l.reject(c, c.part.awaits.req, wsproto.RefuseDraining(l.server.retryAfter()))
+	l.reject(c, c.part.hs.awaits.req, wsproto.RefuseDraining(l.server.retryAfter()))
 }

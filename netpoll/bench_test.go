@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -178,7 +179,7 @@ func newHandshaker(t testing.TB) *handshaker {
 
 func (h *handshaker) run() {
 	l := h.loop
-	l.open(h.pair[0])
+	l.open(h.pair[0], netip.AddrPort{})
 	c := l.server.conns.get(int32(h.pair[0]))
 	l.received(c, h.request)
 	if n, _ := unix.Read(h.pair[1], h.answer); n < 12 || string(h.answer[9:12]) != "101" {

@@ -24,8 +24,8 @@ func Descriptors() (int, error) {
 }
 
 // OwnDescriptors is how many descriptors a Server with so many loops opens for
-// itself: each loop's epoll and bell, and the listener.
-func OwnDescriptors(loops int) int { return 2*loops + 1 }
+// itself: each loop's epoll and bell, the listener, and one that is kept aside.
+func OwnDescriptors(loops int) int { return 2*loops + 2 }
 
 // NewBudget divides descriptors. reserved is what everything but client sockets
 // may need (the server itself, Redis, the side server). wanted bounds the

@@ -76,13 +76,13 @@ func (s *Server) checkToken(k *check) {
 		}
 	}()
 	req := k.req
-	refusal := s.gate().Check(&req.Request, s.cfg.Now())
+	refusal := s.gate().Check(&req, s.cfg.Now())
 	l.do(func() { l.checked(k, req, refusal) })
 }
 
 // checkLater hands a connection's token to the workers. The handshake deadline
 // goes on.
-func (l *loop) checkLater(c *conn, req request, more []byte) {
+func (l *loop) checkLater(c *conn, req wsproto.Request, more []byte) {
 	switch {
 	case l.server.draining.Load():
 		l.reject(c, req, wsproto.RefuseDraining(l.server.retryAfter()))
@@ -97,15 +97,15 @@ func (l *loop) checkLater(c *conn, req request, more []byte) {
 		l.reject(c, req, wsproto.RefuseChecksFull(l.server.retryAfter()))
 		return
 	}
-	l.ceaseOpening(c)
-	c.state, c.part = stateChecking, &part{check: k}
+	c.part.hs.check = k
+	l.stayPending(c, stateChecking, strangersPlace)
 	l.stats.checking.Add(1)
-	l.newcomers.trim()
+	l.keep(c, k.size())
 }
 
 // checked goes on with a handshake whose token was checked. req is the request
 // with who asks; the connection may have ended meanwhile.
-func (l *loop) checked(k *check, req request, refusal *wsproto.Refusal) {
+func (l *loop) checked(k *check, req wsproto.Request, refusal *wsproto.Refusal) {
 	if k.c.state != stateChecking {
 		return
 	}
@@ -115,5 +115,5 @@ func (l *loop) checked(k *check, req request, refusal *wsproto.Refusal) {
 
 // checkTooLate ends a handshake whose token has not been checked in time.
 func (l *loop) checkTooLate(c *conn) {
-	l.reject(c, c.part.check.req, wsproto.RefuseChecksFull(l.server.retryAfter()))
+	l.reject(c, c.part.hs.check.req, wsproto.RefuseChecksFull(l.server.retryAfter()))
 }

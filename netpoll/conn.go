@@ -37,7 +37,7 @@ type conn struct {
 	address uint32  // static once admitted: its place in the server's addresses; 0: none
 
 	out  *outQueue // nil while nothing waits to be written
-	part *part     // nil but in the middle of a head, of a check, of waiting for the feed, of a message, or of ending
+	part *part     // nil but while pending, in the middle of a message, and while ending
 
 	fd      int32 // static; another's once the state is closed
 	state   state
@@ -46,17 +46,15 @@ type conn struct {
 	probe   bool // static once admitted: the server's own health check, outside counts and logs
 }
 
-// part is what a connection needs while something is under way.
+// part is what a connection needs while something is under way. A loop has some in store.
 type part struct {
-	head    []byte          // opening: the beginning of a request head that comes in pieces, its PROXY header included
-	scanned int             // opening: bytes of it in which the end has been looked for
-	check   *check          // checking: the token that a worker has
-	awaits  *asked          // awaiting: whom the feed shall hear
-	asks    bool            // opening: head holds more than a PROXY header
+	hs *handshake // pending, see pending.go
+
 	decoder wsproto.Decoder // open: stands in the middle of a frame or message
 
-	giveUp   time.Duration // ending: when the client has had its time
-	leftover int32         // ending: bytes that may still come and be thrown away
+	next, prev *conn         // ending: in the loop's closing or lingering
+	giveUp     time.Duration // ending: when the client has had its time
+	leftover   int32         // ending: bytes that may still come and be thrown away
 }
 
 // HubLink implements hub.Conn.

@@ -16,14 +16,14 @@ import (
 // these, the one that the socket knows, by which the line of its beginning is found. A socket that was reset
 // knows none.
 
-func (l *loop) logConnected(c *conn, req *request, total, ofUser int) {
+func (l *loop) logConnected(c *conn, client, peer netip.AddrPort, total, ofUser int) {
 	log, ctx := l.server.log, context.Background()
 	if !log.Enabled(ctx, slog.LevelInfo) || !l.server.lines.connected() {
 		return
 	}
 	attrs := [5]slog.Attr{slog.String("user_id", c.link.User()),
 		slog.Int("total_connections", total), slog.Int("user_connections", ofUser)}
-	log.LogAttrs(ctx, slog.LevelInfo, "connected", l.appendCaller(attrs[:3], c, req)...)
+	log.LogAttrs(ctx, slog.LevelInfo, "connected", l.appendCaller(attrs[:3], client, peer)...)
 }
 
 func (l *loop) logDisconnected(c *conn, total, ofUser int) {
@@ -36,18 +36,17 @@ func (l *loop) logDisconnected(c *conn, total, ofUser int) {
 	log.LogAttrs(ctx, slog.LevelInfo, "disconnected", l.appendSocket(attrs[:4], peer(c.fd))...)
 }
 
-func (l *loop) logRefused(c *conn, req *request, refusal *wsproto.Refusal) {
+func (l *loop) logRefused(c *conn, refusal *wsproto.Refusal) {
 	log, ctx := l.server.log, context.Background()
 	if !log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	attrs := [4]slog.Attr{slog.String("reason", refusal.Reason.String()), slog.Int("status", refusal.Status)}
-	log.LogAttrs(ctx, slog.LevelDebug, "refused", l.appendCaller(attrs[:2], c, req)...)
+	log.LogAttrs(ctx, slog.LevelDebug, "refused", l.appendCaller(attrs[:2], c.part.hs.client, c.part.hs.peer)...)
 }
 
 // appendCaller appends remote and, behind a trusted proxy, proxy.
-func (l *loop) appendCaller(attrs []slog.Attr, c *conn, req *request) []slog.Attr {
-	client, socket := l.caller(c, req)
+func (l *loop) appendCaller(attrs []slog.Attr, client, socket netip.AddrPort) []slog.Attr {
 	if client.IsValid() {
 		attrs = append(attrs, slog.String("remote", addressText(client)))
 	}

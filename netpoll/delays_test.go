@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -109,8 +110,7 @@ func TestHandshakeTime(t *testing.T) {
 	t.Parallel()
 	h := newHandshaker(t)
 	l := h.loop
-	l.open(h.pair[0])
-	c := l.server.conns.get(int32(h.pair[0]))
+	c := l.open(h.pair[0], netip.AddrPort{})
 	const asks = 60 * time.Millisecond
 	c.heard = instantOf(l.server.now() - asks)
 	l.received(c, h.request)

@@ -26,13 +26,15 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 	if c.state >= stateClosing {
 		return
 	}
-	l.forgetHead(c)
 	l.unregister(c, why, closeClassOf(lastWords))
-	l.ceaseOpening(c)
 	l.leavePlace(c)
 	l.leaveAudience(c)
+	l.endPending(c)
+	l.putPart(c)
 	c.state = stateClosing
-	c.part = &part{leftover: discardLimit}
+	c.part = l.getPart()
+	c.part.leftover = discardLimit
+	l.closing.append(c)
 	l.stats.ending.Add(1)
 	if c.out == nil {
 		l.sendNow(c, lastWords)
@@ -57,16 +59,23 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 // linger shuts the sending side, once the last words are with the kernel.
 func (l *loop) linger(c *conn) {
 	c.state = stateLingering
+	l.closing.remove(c)
+	l.lingering.append(c)
+	l.stats.lingering.Add(1)
 	c.part.giveUp = l.server.now() + l.server.cfg.LingerTimeout
 	l.at(c, c.part.giveUp)
-	if l.stats.lingering.Add(1) > int64(l.server.cfg.LingeringSockets) {
-		l.stats.lingerCut.Add(1)
-		l.drop(c, c.reason)
-		return
+	if l.lingering.n > l.server.cfg.LingeringSockets {
+		l.cutLingering()
 	}
 	if err := unix.Shutdown(int(c.fd), unix.SHUT_WR); err != nil {
 		l.drop(c, c.reason) // the client is gone already
 	}
+}
+
+// cutLingering closes the socket that lingers the longest: it has had its answer.
+func (l *loop) cutLingering() {
+	l.stats.lingerCut.Add(1)
+	l.drop(l.lingering.first, l.lingering.first.reason)
 }
 
 // dueEnding is due for a connection that has got its last words.
@@ -105,20 +114,22 @@ func (l *loop) drop(c *conn, why Reason) {
 // then on the number may be another client's.
 func (l *loop) forget(c *conn) {
 	l.unregister(c, c.reason, closeNone)
-	if c.state >= stateClosing {
+	switch c.state {
+	case stateClosing:
+		l.closing.remove(c)
 		l.stats.ending.Add(-1)
-	}
-	if c.state == stateLingering {
+	case stateLingering:
+		l.lingering.remove(c)
+		l.stats.ending.Add(-1)
 		l.stats.lingering.Add(-1)
 	}
 	l.abandonQueue(c)
-	l.forgetHead(c)
 	l.talkers.forget(c)
-	l.ceaseOpening(c)
 	l.leavePlace(c)
 	l.leaveAudience(c)
+	l.endPending(c)
 	c.state = stateClosed
-	c.part = nil
+	l.putPart(c)
 	l.wheel.disarm(c)
 	l.server.conns.set(c.fd, nil)
 	l.stats.sockets.Add(-1)

@@ -46,4 +46,5 @@ func (s *Server) closePollers() {
 	for _, l := range s.loops {
 		l.poll.close()
 	}
+	s.reserve.lend()
 }

@@ -3,6 +3,7 @@ package netpoll
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -47,8 +48,10 @@ func (l *loop) connect(t testing.TB) (c *conn, client int) {
 		t.Fatal(err)
 	}
 	l.asleep = false
-	l.open(pair[0])
+	l.open(pair[0], netip.AddrPort{})
 	c = l.server.conns.get(int32(pair[0]))
+	l.endPending(c)
+	l.putPart(c)
 	c.state = stateOpen
 	l.fallAsleep()
 	return c, pair[1]

@@ -78,12 +78,8 @@ func (l *loop) acceptLast() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.fd != 0 {
-		fd, err := acceptOne(p.fd)
-		switch err {
-		case nil:
-			l.server.accepts.accepted.Add(1)
-			l.welcome(fd)
-		case unix.EINTR, unix.ECONNABORTED:
+		switch err := l.acceptNext(); err {
+		case nil, unix.EINTR, unix.ECONNABORTED:
 		case unix.EAGAIN:
 			p.shut()
 		default: // out of descriptors: the rest can't be helped

@@ -62,7 +62,13 @@ type loop struct {
 	delays  delays // its histogram any goroutine reads
 	talkers talkers
 
-	newcomers newcomers
+	pendingSockets ledger // places of pending handshakes
+	pendingBytes   ledger // what is kept for them beyond pendingSize
+	closing        connList
+	lingering      connList
+	parts          []*part // in store
+	handshakeStore []*handshake
+
 	round     round
 	departing departing
 	input     []byte // what was read from one connection, for as long as it takes to handle it

@@ -9,78 +9,70 @@ import (
 	"roost/wsproto"
 )
 
-// open begins the life of a connection on its loop.
-func (l *loop) open(fd int) {
+// open begins the life of a connection on its loop. peer is the other end of the socket.
+func (l *loop) open(fd int, peer netip.AddrPort) *conn {
 	now := l.server.now()
 	c := &conn{loop: l, fd: int32(fd), heard: instantOf(now)}
 	l.server.conns.set(c.fd, c)
 	l.stats.sockets.Add(1)
-	l.stats.opening.Add(1)
-	l.newcomers.add(c)
+	l.beginPending(c, peer)
 	l.at(c, now+l.server.cfg.HandshakeTimeout)
+	return c
 }
 
 // readHead takes bytes of a request head, with the PROXY header before it where one has to be. Until the
 // head is complete nothing else is parsed, and what came is copied only if it did not come in one piece. Of a
 // PROXY header nothing is kept but its bytes: with each piece it is read again.
 func (l *loop) readHead(c *conn, b []byte) {
-	scanned := 0
-	if c.part != nil {
-		scanned = c.part.scanned
-		b = append(c.part.head, b...)
+	h := c.part.hs
+	if h.head != nil {
+		b = append(h.head, b...)
 	}
-	header, ok := l.readProxyHeader(c, b)
+	size, ok := l.readProxyHeader(c, b)
 	if !ok {
 		return
 	}
-	head := b[header.Size:]
-	end := wsproto.HeadEnd(head, scanned-header.Size)
+	head := b[size:]
+	end := wsproto.HeadEnd(head, h.scanned-size)
 	switch {
 	case end > wsproto.MaxHead || (end == 0 && len(head) >= wsproto.MaxHead):
-		l.refuse(c, request{named: header.Source}, wsproto.RefuseHeadTooLarge(), ReasonAnswered)
+		l.refuse(c, wsproto.RefuseHeadTooLarge(), ReasonAnswered)
 	case end == 0:
 		l.keepHead(c, b, len(head) > 0)
 	default:
 		l.forgetHead(c)
-		l.decide(c, header.Source, head[:end], head[end:])
+		l.decide(c, head[:end], head[end:])
 	}
 }
 
 // keepHead keeps the beginning of a head until more of it comes. asks says whether b holds any of the request.
 func (l *loop) keepHead(c *conn, b []byte, asks bool) {
-	if c.part == nil {
-		c.part = &part{head: bytes.Clone(b)}
-	} else {
-		c.part.head = b
+	h := c.part.hs
+	if h.head == nil {
+		b = bytes.Clone(b)
 	}
-	c.part.scanned = len(b)
-	if asks && !c.part.asks {
-		c.part.asks = true
+	h.head, h.scanned = b, len(b)
+	if asks && !h.asks {
+		h.asks = true
 		l.stats.heads.Add(1)
 	}
+	l.keep(c, cap(h.head))
 }
 
 // forgetHead lets go of what keepHead kept.
 func (l *loop) forgetHead(c *conn) {
-	if c.state != stateOpening || c.part == nil {
-		return
-	}
-	if c.part.asks {
+	h := c.part.hs
+	if h.asks {
 		l.stats.heads.Add(-1)
 	}
-	c.part = nil
-}
-
-// request is what a client asks for.
-type request struct {
-	wsproto.Request
-	named netip.AddrPort // the client, as a PROXY header has it; the zero value: none does
+	h.head, h.scanned, h.asks = nil, 0, false
+	l.setKept(c, 0)
 }
 
 // decide does what a complete head asks for. more is what came behind it.
-func (l *loop) decide(c *conn, named netip.AddrPort, head, more []byte) {
-	asked, refusal := l.server.gate().Read(head)
-	req := request{asked, named}
+func (l *loop) decide(c *conn, head, more []byte) {
+	req, refusal := l.server.gate().Read(head)
+	l.learnClient(c, &req)
 	switch {
 	case refusal != nil:
 		l.reject(c, req, refusal)
@@ -94,19 +86,19 @@ func (l *loop) decide(c *conn, named netip.AddrPort, head, more []byte) {
 	}
 }
 
-func (l *loop) answerHealth(c *conn, req request, status int, body []byte) {
+func (l *loop) answerHealth(c *conn, req wsproto.Request, status int, body []byte) {
 	l.stats.health.Add(1)
 	l.end(c, ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
 }
 
 // identify finds out who asks for an upgrade. What costs nothing is looked at
 // before the token, which costs the most of a handshake.
-func (l *loop) identify(c *conn, req request, more []byte) {
+func (l *loop) identify(c *conn, req wsproto.Request, more []byte) {
 	if !req.Probe && l.server.tooManyHandshakes() {
 		l.reject(c, req, wsproto.RefuseBusy(l.server.retryAfter()))
 		return
 	}
-	refusal, later := l.server.gate().Identify(&req.Request, l.server.cfg.Now())
+	refusal, later := l.server.gate().Identify(&req, l.server.cfg.Now())
 	if later {
 		l.checkLater(c, req, more)
 		return
@@ -115,7 +107,7 @@ func (l *loop) identify(c *conn, req request, more []byte) {
 }
 
 // identified goes on when it is known who asks, or why nobody is let in.
-func (l *loop) identified(c *conn, req request, refusal *wsproto.Refusal, more []byte) {
+func (l *loop) identified(c *conn, req wsproto.Request, refusal *wsproto.Refusal, more []byte) {
 	switch {
 	case refusal != nil && refusal.Reason == wsproto.ReasonKeyPending:
 		l.reject(c, req, wsproto.RefuseKeyPending(l.server.retryAfter()))
@@ -129,10 +121,10 @@ func (l *loop) identified(c *conn, req request, refusal *wsproto.Refusal, more [
 }
 
 // letIn admits a connection, at once or when its user's notifications are heard.
-func (l *loop) letIn(c *conn, req request, more []byte) {
+func (l *loop) letIn(c *conn, req wsproto.Request, more []byte) {
 	c.probe = req.Probe // before others can find the connection
 	switch {
-	case !l.takePlace(c, &req):
+	case !l.takePlace(c):
 		l.reject(c, req, wsproto.RefuseAddressFull(l.server.retryAfter()))
 	case l.server.cfg.Audience != nil:
 		l.await(c, req, more)
@@ -144,7 +136,11 @@ func (l *loop) letIn(c *conn, req request, more []byte) {
 // admit registers the connection first and answers second: a notification that
 // the client's own onopen causes must find it, and since deliveries are items of
 // the loop's queue they can't overtake the 101.
-func (l *loop) admit(c *conn, req request, more []byte) {
+func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
+	if !l.server.reserve.hold() {
+		l.reject(c, req, wsproto.RefuseOpenFiles(l.server.retryAfter()))
+		return
+	}
 	total, ofUser, err := l.server.cfg.Hub.Admit(c, req.User, req.Groups...)
 	switch {
 	case errors.Is(err, hub.ErrFull):
@@ -159,14 +155,15 @@ func (l *loop) admit(c *conn, req request, more []byte) {
 		c.expireAt(req.Expires)
 	}
 	l.server.conns.setOpened(c.fd, now)
-	l.ceaseOpening(c)
-	c.state, c.part = stateOpen, nil
+	client, peer := c.part.hs.client, c.part.hs.peer
+	l.endPending(c)
+	l.putPart(c)
+	c.state = stateOpen
 	accepted := c.heard
 	c.heard, c.pinged = instantOf(now), l.beforeFirstPing(now)
-	l.newcomers.trim()
 	if !c.probe {
 		l.stats.opened.Add(1)
-		l.logConnected(c, &req, total, ofUser)
+		l.logConnected(c, client, peer, total, ofUser)
 	}
 	l.schedule(c, now)
 	l.sendNow(c, req.AppendUpgrade(l.scratch[:0]))
@@ -178,10 +175,10 @@ func (l *loop) admit(c *conn, req request, more []byte) {
 	}
 }
 
-// refuse answers a handshake with something other than a 101, and ends. req is what is known of it.
-func (l *loop) refuse(c *conn, req request, refusal *wsproto.Refusal, why Reason) {
-	l.noteRefusal(c, &req, refusal)
-	if why == ReasonHandshake && (c.part == nil || !c.part.asks) {
+// refuse answers a handshake with something other than a 101, and ends.
+func (l *loop) refuse(c *conn, refusal *wsproto.Refusal, why Reason) {
+	l.noteRefusal(c, refusal)
+	if why == ReasonHandshake && !c.part.hs.asks {
 		// Nothing ever came, or only a proxy's word: an answer would be to nobody's question.
 		l.drop(c, why)
 		return
@@ -190,7 +187,7 @@ func (l *loop) refuse(c *conn, req request, refusal *wsproto.Refusal, why Reason
 }
 
 // noteRefusal counts a refusal, and logs it where somebody looks for the cause of one.
-func (l *loop) noteRefusal(c *conn, req *request, refusal *wsproto.Refusal) {
+func (l *loop) noteRefusal(c *conn, refusal *wsproto.Refusal) {
 	l.stats.refused[refusal.Reason].Add(1)
-	l.logRefused(c, req, refusal)
+	l.logRefused(c, refusal)
 }

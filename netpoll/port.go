@@ -1,8 +1,11 @@
 package netpoll
 
 import (
+	"encoding/binary"
+	"net/netip"
 	"sync"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +24,41 @@ type port struct {
 	backoff time.Duration // guarded by mu: the last pause, 0 since a client was accepted
 	pause   *time.Timer   // guarded by mu: ends the pause
 	ended   bool          // guarded by mu: close was called, perhaps before open
+	from    sockaddr      // guarded by mu: where the kernel says who was accepted
 }
+
+// sockaddr is what accept4(2) writes.
+type sockaddr struct {
+	any  unix.RawSockaddrAny
+	size uint32
+}
+
+// accept is accept4(2). The caller holds mu.
+func (p *port) accept() (fd int, peer netip.AddrPort, err error) {
+	p.from.size = unix.SizeofSockaddrAny
+	client, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(p.fd), uintptr(unsafe.Pointer(&p.from.any)),
+		uintptr(unsafe.Pointer(&p.from.size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, peer, errno
+	}
+	return int(client), p.from.address(), nil
+}
+
+// address returns what the kernel wrote; the zero value if it is no address of IP.
+func (s *sockaddr) address() netip.AddrPort {
+	switch s.any.Addr.Family {
+	case unix.AF_INET:
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(&s.any))
+		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), ntohs(&in.Port))
+	case unix.AF_INET6:
+		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(&s.any))
+		return netip.AddrPortFrom(netip.AddrFrom16(in.Addr).Unmap(), ntohs(&in.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// ntohs reads a port, which is in network byte order.
+func ntohs(port *uint16) uint16 { return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(port))[:]) }
 
 // open begins to accept. It owns fd, which listens and does not block.
 func (p *port) open(fd int) error {

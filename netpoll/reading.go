@@ -32,9 +32,9 @@ func (l *loop) received(c *conn, b []byte) {
 	case stateOpening:
 		l.readHead(c, b)
 	case stateChecking:
-		l.keepEarly(c, &c.part.check.asked, b)
+		l.keepEarly(c, &c.part.hs.check.asked, b)
 	case stateAwaiting:
-		l.keepEarly(c, c.part.awaits, b)
+		l.keepEarly(c, c.part.hs.awaits, b)
 	case stateOpen:
 		l.readFrames(c, b)
 	case stateClosing, stateLingering:
@@ -79,9 +79,10 @@ func (l *loop) parkDecoder(c *conn, decoder *wsproto.Decoder) {
 		if c.part != nil {
 			return // it is there already
 		}
-		c.part = &part{decoder: *decoder}
+		c.part = l.getPart()
+		c.part.decoder = *decoder
 	case c.state == stateOpen:
-		c.part = nil
+		l.putPart(c)
 	}
 	l.decoder = wsproto.Decoder{}
 }

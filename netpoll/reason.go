@@ -74,12 +74,14 @@ var failureNames = [failureCount]string{
 	failedClosed: "connection_closed",
 }
 
-// turnedAway says why a socket was closed before it had said what it wants.
+// turnedAway says why a socket was closed that was no connection yet.
 type turnedAway uint8
 
 const (
 	awayDescriptors turnedAway = iota // no descriptors left, by our own count
-	awayCrowdedOut                    // the same, and it was the oldest that had not said what it wants
+	awayCrowdedOut                    // the same, and it was a pending handshake of the source that has most of them
+	awayBytes                         // more was kept for pending handshakes than may be, and its source had most of it
+	awayClosing                       // the same as crowded out, but it was a connection that had ended and took its last bytes too slowly
 	awayWatch                         // epoll would not watch it
 	awayCount
 )
@@ -87,5 +89,7 @@ const (
 var awayNames = [awayCount]string{
 	awayDescriptors: "descriptors",
 	awayCrowdedOut:  "crowded_out",
+	awayBytes:       "pending_bytes",
+	awayClosing:     "closing",
 	awayWatch:       "epoll_failed",
 }

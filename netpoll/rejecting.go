@@ -23,13 +23,17 @@ func (s *Server) retryAfter() time.Duration {
 // reject refuses a request that was complete: with an HTTP answer, or, where
 // Config.RejectAfterUpgrade says so and the request is good enough for it, with a
 // 101 and a close frame that a page can read.
-func (l *loop) reject(c *conn, req request, refusal *wsproto.Refusal) {
+func (l *loop) reject(c *conn, req wsproto.Request, refusal *wsproto.Refusal) {
+	l.noteRefusal(c, refusal)
+	l.end(c, ReasonAnswered, l.answerTo(req, refusal))
+}
+
+// answerTo is the answer of a refusal. It is the loop's, until the next one.
+func (l *loop) answerTo(req wsproto.Request, refusal *wsproto.Refusal) []byte {
 	if l.server.cfg.RejectAfterUpgrade {
 		if words, ok := req.AppendRejection(l.scratch[:0], refusal); ok {
-			l.noteRefusal(c, &req, refusal)
-			l.end(c, ReasonAnswered, words)
-			return
+			return words
 		}
 	}
-	l.refuse(c, req, refusal, ReasonAnswered)
+	return refusal.Append(l.scratch[:0])
 }

@@ -24,8 +24,13 @@ type Rules struct {
 	// connections counts for each of them, although there is one of it in memory.
 	QueueTotal int
 
+	// PendingTotal bounds the bytes of what is kept for all pending handshakes together, in equal shares for the
+	// loops: heads and PROXY headers that are not complete, requests whose token is checked or whose user is not
+	// heard yet, and what came behind these. Beyond it who has most makes room. 0 is no bound.
+	PendingTotal int
+
 	// MaxSockets bounds sockets in every state together; what comes beyond is
-	// closed without an answer. 0 is no bound. See Budget.
+	// closed without an answer: who has most that is not a connection makes room. 0 is no bound. See Budget.
 	MaxSockets int
 
 	// ConnectionLines bounds the lines a second about connects and disconnects; how
@@ -37,8 +42,9 @@ type Rules struct {
 // which any goroutine may ask.
 type rules struct {
 	Rules
-	handshakes *rate.Limiter // nil for no limit
-	queueShare int           // a loop's part of QueueTotal; 0 is no bound
+	handshakes   *rate.Limiter // nil for no limit
+	queueShare   int           // a loop's part of QueueTotal; 0 is no bound
+	pendingShare int           // the same of PendingTotal
 }
 
 // newRules takes over from old, which may be nil, how many handshakes there were
@@ -46,7 +52,7 @@ type rules struct {
 func newRules(r Rules, loops int, old *rules) *rules {
 	r.HandshakeBurst = max(r.HandshakeBurst, r.HandshakeRate)
 	r.MessageBurst = max(r.MessageBurst, r.MessageRate)
-	next := &rules{Rules: r, queueShare: r.QueueTotal / loops}
+	next := &rules{Rules: r, queueShare: r.QueueTotal / loops, pendingShare: pendingShare(r.PendingTotal, loops)}
 	switch {
 	case r.HandshakeRate <= 0:
 	case old != nil && old.HandshakeRate == r.HandshakeRate && old.HandshakeBurst == r.HandshakeBurst:
@@ -55,6 +61,16 @@ func newRules(r Rules, loops int, old *rules) *rules {
 		next.handshakes = rate.NewLimiter(rate.Limit(r.HandshakeRate), r.HandshakeBurst)
 	}
 	return next
+}
+
+// leastPendingShare is what a loop may keep for pending handshakes at least: one of the largest.
+const leastPendingShare = 128 << 10
+
+func pendingShare(total, loops int) int {
+	if total <= 0 {
+		return 0
+	}
+	return max(total/loops, leastPendingShare)
 }
 
 // SetRules replaces the rules, all at once, for what happens from now on.

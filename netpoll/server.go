@@ -37,6 +37,8 @@ type Server struct {
 	crowd addresses // of connections, where Rules.MaxPerAddress bounds them
 	port  port
 
+	reserve reserve // of one descriptor
+
 	accepts  acceptStats
 	draining atomic.Bool // handshakes are refused
 
@@ -71,6 +73,7 @@ func New(cfg Config) (*Server, error) {
 	if err := s.startLoops(); err != nil {
 		return nil, fmt.Errorf("starting the event loops: %w", err)
 	}
+	s.reserve.hold()
 	s.startCheckers()
 	s.probing.Go(s.probeLoops)
 	return s, nil
@@ -118,6 +121,9 @@ func (s *Server) fail(err error) {
 
 // socketGone gives a socket's place back.
 func (s *Server) socketGone() {
+	if s.reserve.lent() {
+		s.reserve.hold()
+	}
 	if s.accepts.sockets.Add(-1) == 0 {
 		select {
 		case s.empty <- struct{}{}:

@@ -10,33 +10,34 @@ import (
 // loopStats is what one loop counts. The loop writes (and Deliver, what comes too
 // late), anybody reads.
 type loopStats struct {
-	sockets     atomic.Int64  // client sockets in every state
-	sent        atomic.Uint64 // notifications whose last byte the kernel has taken
-	failed      [failureCount]atomic.Uint64
-	queued      atomic.Int64 // notifications in the write queues of connections
-	queuedBytes atomic.Int64
-	bytesOut    atomic.Uint64 // everything written: frames, control frames, HTTP answers
-	bytesIn     atomic.Uint64
-	writes      atomic.Uint64 // system calls that wrote
-	opened      atomic.Uint64 // connections that got their 101
-	refused     [wsproto.RefusalReasonCount]atomic.Uint64
-	ended       [reasonCount]atomic.Uint64  // connections that had got their 101
-	closed      [closeClasses]atomic.Uint64 // the same, by close code
-	health      atomic.Uint64               // /health answers
-	pings       atomic.Uint64
-	messages    atomic.Uint64 // from clients
-	textPongs   atomic.Uint64 // answers to pings in text
-	stalled     atomic.Int64  // connections that the kernel takes nothing for
-	opening     atomic.Int64  // connections that have not completed their request head
-	checking    atomic.Int64  // connections whose token a worker has
-	awaiting    atomic.Int64  // connections that wait until their user is heard
-	heardLate   atomic.Uint64 // connections that did so for too long
-	heads       atomic.Int64  // connections with a part of their request head
-	ending      atomic.Int64  // connections that have, or wait for, their last words
-	lingering   atomic.Int64  // of these: only waiting for the client to close
-	lingerCut   atomic.Uint64 // closed at once because too many lingered
-	panics      atomic.Uint64
-	notices     atomic.Uint64 // of gaps
+	sockets      atomic.Int64  // client sockets in every state
+	sent         atomic.Uint64 // notifications whose last byte the kernel has taken
+	failed       [failureCount]atomic.Uint64
+	queued       atomic.Int64 // notifications in the write queues of connections
+	queuedBytes  atomic.Int64
+	bytesOut     atomic.Uint64 // everything written: frames, control frames, HTTP answers
+	bytesIn      atomic.Uint64
+	writes       atomic.Uint64 // system calls that wrote
+	opened       atomic.Uint64 // connections that got their 101
+	refused      [wsproto.RefusalReasonCount]atomic.Uint64
+	ended        [reasonCount]atomic.Uint64  // connections that had got their 101
+	closed       [closeClasses]atomic.Uint64 // the same, by close code
+	health       atomic.Uint64               // /health answers
+	pings        atomic.Uint64
+	messages     atomic.Uint64 // from clients
+	textPongs    atomic.Uint64 // answers to pings in text
+	stalled      atomic.Int64  // connections that the kernel takes nothing for
+	opening      atomic.Int64  // connections that have not completed their request head
+	pendingBytes atomic.Int64  // kept for pending handshakes
+	checking     atomic.Int64  // connections whose token a worker has
+	awaiting     atomic.Int64  // connections that wait until their user is heard
+	heardLate    atomic.Uint64 // connections that did so for too long
+	heads        atomic.Int64  // connections with a part of their request head
+	ending       atomic.Int64  // connections that have, or wait for, their last words
+	lingering    atomic.Int64  // of these: only waiting for the client to close
+	lingerCut    atomic.Uint64 // closed at once because too many lingered
+	panics       atomic.Uint64
+	notices      atomic.Uint64 // of gaps
 }
 
 // acceptStats is what is counted of sockets before they are connections.

@@ -67,7 +67,7 @@ func (l *loop) due(c *conn, now time.Duration) {
 	cfg := &l.server.cfg
 	switch {
 	case c.state == stateOpening:
-		l.refuse(c, l.askedSoFar(c), wsproto.RefuseTimeout(), ReasonHandshake)
+		l.refuse(c, wsproto.RefuseTimeout(), ReasonHandshake)
 		return
 	case c.state == stateChecking:
 		l.checkTooLate(c)

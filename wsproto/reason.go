@@ -37,6 +37,7 @@ const (
 	ReasonTokenBadSubject                          // not 1 to 255 bytes of UTF-8 without control characters
 	ReasonTokenBadGroups                           // not a list of names, nor one
 	ReasonFull                                     // 503, the limit of connections is reached
+	ReasonOpenFiles                                // 503, no descriptor is left
 	ReasonUserFull                                 // 429, that of the user's connections
 	ReasonAddressFull                              // 429, that of the address's connections
 	ReasonHandshakeRate                            // 503, handshakes come too fast
@@ -79,6 +80,7 @@ var reasonNames = [RefusalReasonCount]string{
 	ReasonTokenBadSubject:     "token_bad_subject",
 	ReasonTokenBadGroups:      "token_bad_groups",
 	ReasonFull:                "full",
+	ReasonOpenFiles:           "open_files",
 	ReasonUserFull:            "user_full",
 	ReasonAddressFull:         "address_full",
 	ReasonHandshakeRate:       "handshake_rate",

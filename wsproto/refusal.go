@@ -66,6 +66,12 @@ func RefuseFull(retryAfter time.Duration) *Refusal {
 	return refuseForNow(503, ReasonFull, "no room for another connection", retryAfter)
 }
 
+// RefuseOpenFiles is the answer when the process, or the machine, has no descriptor left. retryAfter is as in
+// [RefuseFull].
+func RefuseOpenFiles(retryAfter time.Duration) *Refusal {
+	return refuseForNow(503, ReasonOpenFiles, "no file descriptor for another connection", retryAfter)
+}
+
 // RefuseUserFull is the answer when the user has as many connections as one may have. retryAfter is as in
 // [RefuseFull], and so it is in the next ones.
 func RefuseUserFull(retryAfter time.Duration) *Refusal {

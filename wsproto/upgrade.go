@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"time"
+	"unsafe"
 )
 
 // Kind is what a request asks for.
@@ -51,12 +52,20 @@ type Request struct {
 	credential []byte        // Upgrade, until Identify: a token or a ticket; aliases the head
 }
 
-// Detach copies what the request has of its head, which may then go away.
+// Detach copies what the request has of its head, which may then go away. Whom proxies report is not copied: ask
+// [Gate.Client] before.
 func (r *Request) Detach() {
 	r.credential = bytes.Clone(r.credential)
-	for i, field := range r.forwarded.fields {
-		r.forwarded.fields[i] = bytes.Clone(field)
+	r.forwarded = forwardedFor{}
+}
+
+// Size is how many bytes the request refers to, beyond its own.
+func (r *Request) Size() int {
+	n := len(r.credential) + len(r.User)
+	for _, group := range r.Groups {
+		n += int(unsafe.Sizeof(group)) + len(group)
 	}
+	return n
 }
 
 // AppendUpgrade appends the 101 (RFC 6455 section 4.2.2). Our sub-protocol is answered

@@ -28,34 +28,3 @@ func TestSilentSocketsKeepNobodyOut(t *testing.T) {
 		t.Errorf("who was connected before: %v", err)
 	}
 }
-
-func TestNewcomers(t *testing.T) {
-	t.Parallel()
-	var n newcomers
-	if n.oldest() != nil {
-		t.Fatal("an oldest of none")
-	}
-	var all []*conn
-	for range 1000 {
-		c := new(conn)
-		all = append(all, c)
-		n.add(c)
-	}
-	for i, c := range all {
-		if i%3 == 0 {
-			c.state = stateOpen
-		}
-	}
-	for i, c := range all {
-		if i%3 == 0 {
-			continue
-		}
-		if n.oldest() != c {
-			t.Fatalf("the oldest is not number %d", i)
-		}
-		c.state = stateClosed
-	}
-	if n.oldest() != nil || len(n.list) > 0 || cap(n.list) > keptNewcomers {
-		t.Errorf("%d are left, with room for %d", len(n.list), cap(n.list))
-	}
-}
