@@ -69,6 +69,8 @@ type Stats struct {
 	PresencePending    int               // users to write
 	PresenceFailingFor time.Duration     // since when they can't be; 0 while they can
 
+	Pending       int               // client sockets that are not admitted yet
+	PendingBytes  int               // kept for them
 	TokenChecks   int               // handshakes whose token is checked, or waits to be, off the loops
 	AwaitingFeed  int               // handshakes that wait until Redis has confirmed that their user is heard
 	HeardLate     uint64            // handshakes that went on without that
@@ -209,6 +211,11 @@ func table() []metric {
 		{name: "roost_presence_failing_seconds", kind: gauge, help: "Time for which presence could not be written to Redis; 0 while it can.",
 			value: func(s *Stats) float64 { return s.PresenceFailingFor.Seconds() }},
 
+		{name: "roost_pending_handshakes", kind: gauge,
+			help:  "Client sockets that are not admitted yet: their request is not complete, or their token is being checked, or their user is not heard yet.",
+			value: func(s *Stats) float64 { return float64(s.Pending) }},
+		{name: "roost_pending_bytes", kind: gauge, help: "Bytes kept for pending handshakes. WS_MAX_PENDING_BYTES bounds them.",
+			value: func(s *Stats) float64 { return float64(s.PendingBytes) }},
 		{name: "roost_token_checks", kind: gauge, help: "Handshakes whose token is being checked by a worker, or waits for one.",
 			value: func(s *Stats) float64 { return float64(s.TokenChecks) }},
 		{name: "roost_handshakes_awaiting_feed", kind: gauge,

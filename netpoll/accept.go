@@ -40,7 +40,13 @@ func (l *loop) accept() {
 func (l *loop) acceptNext() error {
 	s := l.server
 	fd, peer, err := s.port.accept()
-	for tries := 0; outOfDescriptors(err) && tries < 3 && l.freeDescriptor(); tries++ {
+	for tries := 0; outOfDescriptors(err) && tries < 3; tries++ {
+		if !s.port.waited() {
+			return unix.EAGAIN // the kernel asks for a descriptor before it looks whether anybody is there
+		}
+		if !l.freeDescriptor() {
+			return err
+		}
 		s.accepts.errors.Add(1)
 		s.acceptLog.acceptFailed(err, 0)
 		fd, peer, err = s.port.accept()
@@ -64,7 +70,7 @@ func (s *Server) acceptPauses(err error, pause time.Duration) {
 // welcome opens a connection for a socket, or closes it where there is no room.
 func (l *loop) welcome(fd int, peer netip.AddrPort) {
 	s := l.server
-	if n, most := s.socketCame(), s.rules.Load().MaxSockets; most > 0 && n > int64(most) && !l.makeRoom() {
+	if n, most := s.socketCame(), s.rules.Load().MaxSockets; most > 0 && n > int64(most) && !l.makesRoom() {
 		s.turnAway(fd, awayDescriptors)
 		s.acceptLog.turnedAway(awayDescriptors, nil)
 		return
@@ -79,6 +85,12 @@ func (l *loop) welcome(fd int, peer netip.AddrPort) {
 		// The next one may need this descriptor: whoever has asked by now is answered at once.
 		l.socket(c, unix.EPOLLIN)
 	}
+}
+
+// makesRoom is makeRoom where soon will do.
+func (l *loop) makesRoom() bool {
+	now, soon := l.makeRoom()
+	return now || soon
 }
 
 // turnAway closes a socket without an answer and gives its place back.

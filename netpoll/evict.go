@@ -5,22 +5,28 @@ package netpoll
 // answered, /health above all, whatever strangers leave open.
 
 // makeRoom closes a socket that is no connection: one of the loop's own, or, where it
-// has none, of another loop, soon. It reports whether there is one.
-func (l *loop) makeRoom() bool {
+// has none, of the loop that has most. It reports whether that is done, or will be soon
+// because the other loop is at work.
+func (l *loop) makeRoom() (now, soon bool) {
 	if l.evict() {
-		return true
+		return true, false
 	}
 	var best *loop
+	most := int64(0)
 	for _, other := range l.server.loops {
-		if other != l && (best == nil || other.evictable() > best.evictable()) {
-			best = other
+		if n := other.evictable(); other != l && n > most {
+			best, most = other, n
 		}
 	}
-	if best == nil || best.evictable() == 0 {
-		return false
+	switch {
+	case best == nil:
+		return false, false
+	case best.turn.TryLock(): // never Lock: it may wait for this one
+		defer best.turn.Unlock()
+		return best.evict(), false
 	}
 	best.do(func() { best.evict() })
-	return true
+	return false, true
 }
 
 // evictable is how many sockets the loop has that are no connections. Any goroutine.
@@ -54,12 +60,23 @@ func (l *loop) pendingNow() int64 {
 	return l.stats.opening.Load() + l.stats.checking.Load() + l.stats.awaiting.Load()
 }
 
-// freeDescriptor frees a descriptor for a client that waits to be accepted, and reports
-// whether it did.
-func (l *loop) freeDescriptor() bool {
-	if l.lingering.first != nil {
-		l.cutLingering()
+// hasDescriptor reports whether a pending handshake may keep its descriptor: where that is
+// the last one, which was kept aside for answers, another socket has to make room.
+func (l *loop) hasDescriptor(c *conn) bool {
+	if l.server.reserve.hold() {
 		return true
 	}
-	return l.server.reserve.lend() || l.evict()
+	l.pendingSockets.remove(&c.part.hs.place) // it shall not be this one
+	l.makeRoom()
+	return l.server.reserve.hold()
+}
+
+// freeDescriptor frees a descriptor for a client that waits to be accepted, and reports
+// whether it did. The one that is kept aside serves before handshakes have to make room.
+func (l *loop) freeDescriptor() bool {
+	if l.lingering.first == nil && l.server.reserve.lend() {
+		return true
+	}
+	now, _ := l.makeRoom()
+	return now
 }

@@ -56,6 +56,7 @@ func (l *loop) keepHead(c *conn, b []byte, asks bool) {
 		h.asks = true
 		l.stats.heads.Add(1)
 	}
+	l.place(c, strangersPlace)
 	l.keep(c, cap(h.head))
 }
 
@@ -137,7 +138,7 @@ func (l *loop) letIn(c *conn, req wsproto.Request, more []byte) {
 // the client's own onopen causes must find it, and since deliveries are items of
 // the loop's queue they can't overtake the 101.
 func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
-	if !l.server.reserve.hold() {
+	if !l.hasDescriptor(c) {
 		l.reject(c, req, wsproto.RefuseOpenFiles(l.server.retryAfter()))
 		return
 	}

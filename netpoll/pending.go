@@ -28,8 +28,6 @@ type handshake struct {
 	asks    bool   // opening: head holds more than a PROXY header
 	check   *check // checking: the token that a worker has
 	awaits  *asked // awaiting: whom the feed shall hear
-
-	addressFull bool // the client's address has as many connections as it may
 }
 
 // pendingSize is what is kept for each pending handshake at least, in bytes.
@@ -63,11 +61,20 @@ func (h *handshake) setClient(client netip.AddrPort) {
 // stayPending moves a handshake to its next state. Its place is from now on among those of the
 // client that it was found to be.
 func (l *loop) stayPending(c *conn, next state, place int) {
-	h := c.part.hs
 	l.leaveState(c)
-	l.pendingSockets.remove(&h.place)
-	l.pendingSockets.add(&h.place, c, h.source, place)
+	l.place(c, place)
 	c.state = next
+}
+
+// place says how much of a place a pending handshake takes, among those of its client.
+func (l *loop) place(c *conn, size int) {
+	h := c.part.hs
+	if h.place.account.source == h.source {
+		l.pendingSockets.set(&h.place, size)
+		return
+	}
+	l.pendingSockets.remove(&h.place)
+	l.pendingSockets.add(&h.place, c, h.source, size)
 }
 
 // leaveState counts that a pending handshake leaves the state that it is in, and lets

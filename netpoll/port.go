@@ -44,6 +44,13 @@ func (p *port) accept() (fd int, peer netip.AddrPort, err error) {
 	return int(client), p.from.address(), nil
 }
 
+// waited reports whether anybody waits to be accepted. The caller holds mu.
+func (p *port) waited() bool {
+	fds := [1]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
+	n, _ := unix.Poll(fds[:], 0)
+	return n > 0
+}
+
 // address returns what the kernel wrote; the zero value if it is no address of IP.
 func (s *sockaddr) address() netip.AddrPort {
 	switch s.any.Addr.Family {

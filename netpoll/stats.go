@@ -83,6 +83,9 @@ type Stats struct {
 	Checking    int    // handshakes whose token is checked, or waits to be, off the loops
 	LingerCut   uint64 // closed without waiting for the client, because too many lingered
 
+	Pending      int // sockets that are not admitted yet: they have not asked, or their token is checked, or their user is not heard yet
+	PendingBytes int // kept for these
+
 	AwaitingFeed int    // handshakes that wait until their user's notifications are heard, see Config.Audience
 	HeardLate    uint64 // handshakes that went on without that: their clients may have missed something
 
@@ -169,6 +172,8 @@ func (l *loop) addTo(sum *Stats) {
 	sum.Lingering += int(st.lingering.Load())
 	sum.Checking += int(st.checking.Load())
 	sum.AwaitingFeed += int(st.awaiting.Load())
+	sum.Pending += int(l.pendingNow())
+	sum.PendingBytes += int(st.pendingBytes.Load())
 	sum.HeardLate += st.heardLate.Load()
 	sum.LingerCut += st.lingerCut.Load()
 	sum.BytesIn += st.bytesIn.Load()

@@ -61,7 +61,7 @@ func (c *doctorCmd) ask(cfg config.Config, set bool) doctor.Ask {
 		Connections:    int(c.Connections),
 		Reserved:       netpoll.OwnDescriptors(runtime.GOMAXPROCS(0)) + otherDescriptors + cfg.RedisPoolSize,
 		MaxConnections: cfg.WSMaxConnections, MaxIsSet: set,
-		QueuedBytes: cfg.WSMaxQueuedBytes, SendBuffer: cfg.WSWriteBufferSize,
+		QueuedBytes: cfg.WSMaxQueuedBytes, PendingBytes: cfg.WSMaxPendingBytes, SendBuffer: cfg.WSWriteBufferSize,
 		HandshakeRate: cfg.WSHandshakeRate, HandshakeBurst: cfg.WSHandshakeBurst,
 		ProxyAddresses: int(c.BehindProxy),
 	}

@@ -44,6 +44,8 @@ func TestMaxConnections(t *testing.T) {
 	}
 }
 
+const healthRequest = "GET /health HTTP/1.1\r\nHost: lb\r\n\r\n"
+
 // startWith starts a server that may open so many descriptors.
 func startWith(t *testing.T, descriptors int, env roosttest.Env) (*redistest.Server, *roosttest.Server) {
 	t.Helper()
@@ -110,7 +112,7 @@ func TestFullOfConnections(t *testing.T) {
 	if admitted < 50 || admitted >= 200 {
 		t.Errorf("200 descriptors gave room for %d connections", admitted)
 	}
-	answer := server.Dial().Ask("GET /health HTTP/1.1\r\nHost: lb\r\n\r\n")
+	answer := server.Dial().Ask(healthRequest)
 	health := roosttest.ReadHealth(t, answer.StatusCode, []byte(answer.Text))
 	if health.Code != http.StatusOK || *health.WebSocket.Connections != admitted {
 		t.Errorf("%d with %d connections, want 200 with %d", health.Code, *health.WebSocket.Connections, admitted)
@@ -120,7 +122,7 @@ func TestFullOfConnections(t *testing.T) {
 }
 
 // TestAcceptFails takes descriptors from a running server, so that it is the kernel that says no to accept: at once, and
-// again when it has given a few.
+// again when it has given a few. Then the crowd, which says nothing, makes room.
 func TestAcceptFails(t *testing.T) {
 	t.Parallel()
 	const failing = "accepting connections fails; trying again"
@@ -140,9 +142,12 @@ func TestAcceptFails(t *testing.T) {
 
 	limitDescriptors(t, server, few)
 	roosttest.WaitFor(t, "some of the crowd to get in", func() bool { return server.Metrics()["roost_sockets"] > 5 })
-	errors := server.Metrics()["roost_accept_errors_total"]
-	roosttest.WaitFor(t, "accept to fail for the others", func() bool {
-		return server.Metrics()["roost_accept_errors_total"] > errors
+	if answer := server.Dial().Ask(healthRequest); answer.StatusCode != http.StatusOK {
+		t.Errorf("/health in the crowd: %s", answer.Status)
+	}
+	server.Connect("bob")
+	roosttest.WaitFor(t, "the crowd to make room", func() bool {
+		return server.Metrics()[`roost_connections_refused_total{reason="crowded_out"}`] >= 50
 	})
 	notify(redis, "alice", numbered(2))
 	alice.WaitMessages(2)
@@ -153,6 +158,40 @@ func TestAcceptFails(t *testing.T) {
 	if n := len(server.Log.Find(failing)); n > 4 {
 		t.Errorf("%d lines about failing accepts", n)
 	}
+}
+
+// TestDescriptorsTakenByOthers leaves a running server no descriptor at all but the one that it keeps aside: who asks is
+// answered, one after the other, and who is connected notices nothing.
+func TestDescriptorsTakenByOthers(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, nil)
+	alice := server.Connect("alice")
+	server.Metrics() // the side server's connection is there from now on
+	limitDescriptors(t, server, openDescriptors(t, server))
+	for server.Dial().Upgrade(roosttest.Token(t, "bob")) == nil { // as long as there is a gap in the numbers
+	}
+
+	silent := server.Dial()
+	for n := range 20 {
+		if answer := server.Dial().Ask(healthRequest); answer.StatusCode != http.StatusOK {
+			t.Errorf("/health is answered %s", answer.Status)
+		}
+		answer := server.Dial().Ask(roosttest.Head(roosttest.Token(t, "bob")))
+		if answer.StatusCode != http.StatusServiceUnavailable || !strings.Contains(answer.Text, "no file descriptor") {
+			t.Fatalf("handshake %d is answered %s %q", n, answer.Status, answer.Text)
+		}
+	}
+	if err := silent.End(); err != nil { // it made room
+		t.Errorf("who said nothing got %v", err)
+	}
+	notify(redis, "alice", numbered(1))
+	alice.WaitMessages(1)
+	if n := server.Metrics()[`roost_connections_refused_total{reason="open_files"}`]; n != 21 {
+		t.Errorf("%v refusals are counted, want 21", n)
+	}
+
+	limitDescriptors(t, server, 1000)
+	servesAgain(t, redis, server)
 }
 
 // openDescriptors counts those of the server.

@@ -96,6 +96,8 @@ func (s *service) stats() httpapi.Stats {
 		PresencePending:    presence.Pending,
 		PresenceFailingFor: presence.FailingFor,
 
+		Pending:       sockets.Pending,
+		PendingBytes:  sockets.PendingBytes,
 		TokenChecks:   sockets.Checking,
 		AwaitingFeed:  sockets.AwaitingFeed,
 		HeardLate:     sockets.HeardLate,

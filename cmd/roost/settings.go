@@ -26,6 +26,7 @@ func (s settings) rules() netpoll.Rules {
 		MessageRate:     s.cfg.WSMessageRate,
 		MessageBurst:    s.cfg.WSMessageBurst,
 		QueueTotal:      s.cfg.WSMaxQueuedBytes,
+		PendingTotal:    s.cfg.WSMaxPendingBytes,
 		MaxSockets:      s.budget.Sockets,
 		ConnectionLines: s.cfg.LoggerConnectionRate,
 	}

@@ -17,6 +17,7 @@ const (
 	maxPort          = 65535
 	maxClientMessage = 1 << 20
 	maxReadBuffer    = 1 << 20
+	minPendingBytes  = 1 << 20
 	maxWriteBuffer   = 16 << 20
 	maxRetries       = 100
 	maxFlushWindow   = 100 * time.Millisecond
@@ -65,6 +66,7 @@ func (c Config) valid() map[string]bool {
 		"WS_MESSAGE_BURST":            c.WSMessageBurst >= 0,
 		"WS_SLOW_CONSUMER":            oneOf(c.WSSlowConsumer, "drop", "close"),
 		"WS_MAX_QUEUED_BYTES":         c.WSMaxQueuedBytes >= 0,
+		"WS_MAX_PENDING_BYTES":        c.WSMaxPendingBytes == 0 || c.WSMaxPendingBytes >= minPendingBytes,
 		"WS_MAX_CONNECTION_AGE":       c.WSMaxConnectionAge >= 0,
 		"WS_DRAIN_DELAY":              c.WSDrainDelay >= 0,
 		"WS_DRAIN_WINDOW":             c.WSDrainWindow >= 0,

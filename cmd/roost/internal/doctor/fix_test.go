@@ -70,6 +70,8 @@ func mendEnvironment(t *testing.T, want Ask, line string) Ask {
 		want.MaxConnections, want.MaxIsSet = number(t, value), true
 	case "WS_MAX_QUEUED_BYTES":
 		want.QueuedBytes = number(t, value)
+	case "WS_MAX_PENDING_BYTES":
+		want.PendingBytes = number(t, value)
 	default:
 		t.Errorf("%q can't be set", line)
 	}

@@ -69,6 +69,30 @@ func slowClients(h Host, ask Ask) Finding {
 		Fix{Environment, fmt.Sprintf("WS_MAX_QUEUED_BYTES=%d", left)})
 }
 
+// strangers judges whether there is memory for what may be kept for clients that are
+// not let in yet. A collection may come when there is as much garbage.
+func strangers(h Host, ask Ask) Finding {
+	kept := uint64(ask.PendingBytes)
+	if ask.PendingBytes == 0 {
+		kept = uint64(max(512, ask.Connections/4)) * sizing.PerPending
+	}
+	f := Finding{Name: "pending handshakes", Source: "WS_MAX_PENDING_BYTES", Found: mebibytes(kept), State: OK}
+	have, ok := leastMemory(h)
+	if !ok {
+		return f.noting("memory is unknown")
+	}
+	need := sizing.Memory(ask.Connections)
+	if need+2*kept <= have {
+		return f.noting("may be kept for them, and as much again be garbage")
+	}
+	left := uint64(1 << 20)
+	if have > need {
+		left = max(left, (have-need)/4)
+	}
+	return f.warn("may be kept for them, and as much again be garbage: more memory than the connections leave",
+		Fix{Environment, fmt.Sprintf("WS_MAX_PENDING_BYTES=%d", left)})
+}
+
 // leastMemory is the smaller of the machine's and the group's.
 func leastMemory(h Host) (bytes uint64, ok bool) {
 	for _, r := range []reading{h.available, h.group} {

@@ -24,7 +24,7 @@ func Judge(h Host, ask Ask) Report {
 	r := Report{Connections: ask.Connections}
 	for _, judge := range []func(Host, Ask) Finding{
 		openFiles, nrOpen, fileMax, epollWatches,
-		available, group, slowClients,
+		available, group, slowClients, strangers,
 		tcpMem, tcpRmem, tcpWmem, wmemMax,
 		somaxconn, synBacklog, conntrack, sourcePorts,
 		processors, maxConnections,

@@ -19,6 +19,10 @@ const (
 	// socket). A control group is charged for it.
 	KernelPerConnection = 6 << 10
 
+	// PerPending is what one pending handshake may have Roost keep, in bytes: a head
+	// of 16 KiB in pieces, or a token that is checked and 16 KiB behind the request.
+	PerPending = 40 << 10
+
 	// IdlePercent is the CPU of an idle connection with pings every 30 s, in
 	// percent of a core: 1.30 for 18,000 (Targets), and half as much again.
 	IdlePercent = 1.5 * 1.30 / 18000
