@@ -37,7 +37,7 @@ func (h *Hub) spread(b broadcast, payload string, whom slog.Attr) {
 		return
 	}
 	b.frame = envelope.frame(h.stamper.stamp(h.cfg.Now()))
-	b.kind, b.size, b.taken = envelope.kind, len(payload), h.arrival()
+	b.kind, b.size, b.taken, b.after = envelope.kind, len(payload), h.arrival(), h.after.Load()
 	if !h.broadcasts.put(b) {
 		h.stats.broadcastsCut.Add(1)
 	}

@@ -18,6 +18,7 @@ type broadcast struct {
 	kind  string        // the type, for traces: a JSON string
 	size  int           // for traces: bytes as it was published
 	taken time.Duration // by Hub.Clock
+	after int64         // as in Notification
 }
 
 // broadcastQueue is the way from the feed to the goroutine of RunBroadcasts. Any goroutine, but next.

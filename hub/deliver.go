@@ -31,7 +31,7 @@ func (h *Hub) Deliver(user, payload string) {
 		trace.nobody(problem.String())
 		return
 	}
-	n := &Notification{Frame: envelope.frame(h.stamper.stamp(h.cfg.Now())), Arrived: h.arrival(), Trace: trace}
+	n := &Notification{Frame: envelope.frame(h.stamper.stamp(h.cfg.Now())), Arrived: h.arrival(), After: h.after.Load(), Trace: trace}
 	if several == nil {
 		trace.goes(envelope.kind, 1)
 		only.Deliver(n)

@@ -52,6 +52,10 @@ type Notification struct {
 	// Arrived is when it came from Redis, by Hub.Clock; of a broadcast, when its turn came at these connections.
 	Arrived time.Duration
 
+	// After is a time after which it was published, in Unix milliseconds; 0: it is not known. What a client is told that it
+	// missed begins there.
+	After int64
+
 	// Trace is told what becomes of it, once for each connection. It may be nil.
 	Trace *Trace
 }
@@ -97,6 +101,7 @@ type Hub struct {
 	limits  atomic.Pointer[Limits] // replaced whole; any goroutine
 	started time.Time              // static: what Clock counts from
 	arrived atomic.Int64           // by Clock, when the batch came that is delivered now; 0: not known
+	after   atomic.Int64           // Unix milliseconds after which that was published; 0: not known
 	shards  [shardCount]shard
 	groups  groupRegistry
 

@@ -91,11 +91,11 @@ func (s *spreader) forget() {
 
 // handOver delivers to the connections that were collected. It is false when it was cut.
 func (s *spreader) handOver(b *broadcast) bool {
-	n := &Notification{Frame: b.frame, Arrived: s.hub.Clock()}
+	n := &Notification{Frame: b.frame, Arrived: s.hub.Clock(), After: b.after}
 	for _, c := range s.conns {
 		if s.handed == spreadChunk {
 			s.settleNow()
-			n = &Notification{Frame: b.frame, Arrived: s.hub.Clock()}
+			n = &Notification{Frame: b.frame, Arrived: s.hub.Clock(), After: b.after}
 		}
 		if s.hub.broadcastsCut.Load() {
 			return false
@@ -133,7 +133,7 @@ func (s *spreader) traced(n *Notification, b *broadcast, user string) *Notificat
 		s.traces[user] = t
 	}
 	t.goesVia(b.via())
-	return &Notification{Frame: n.Frame, Arrived: n.Arrived, Trace: t}
+	return &Notification{Frame: n.Frame, Arrived: n.Arrived, After: n.After, Trace: t}
 }
 
 // via is what a trace says of a broadcast.

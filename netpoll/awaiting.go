@@ -17,14 +17,14 @@ func (l *loop) await(c *conn, req wsproto.Request, more []byte) {
 		l.reject(c, req, wsproto.RefuseFull(l.server.retryAfter()))
 		return
 	}
+	if l.server.cfg.Audience.Join(req.User, c) {
+		l.admitHeard(c, req, more)
+		return
+	}
 	w := &asked{req: req}
 	c.part.hs.awaits = w
 	l.stayPending(c, stateAwaiting, knownPlace)
-	switch {
-	case l.server.cfg.Audience.Join(req.User, c):
-		l.admit(c, req, more)
-		return
-	case len(more) > maxEarly:
+	if len(more) > maxEarly {
 		l.reject(c, req, wsproto.RefuseEarly())
 		return
 	}
@@ -38,6 +38,17 @@ func (l *loop) await(c *conn, req wsproto.Request, more []byte) {
 	l.keep(c, w.size())
 }
 
+// admitHeard admits a connection that has joined the audience and need not wait, which is nearly every one.
+func (l *loop) admitHeard(c *conn, req wsproto.Request, more []byte) {
+	admitted := false
+	defer func() {
+		if !admitted { // an open connection leaves when it ends
+			l.server.cfg.Audience.Leave(req.User)
+		}
+	}()
+	admitted = l.admit(c, req, more)
+}
+
 // Heard implements Waiter. A connection waits once in its life. One that is open already was let in without, and may
 // have missed something from its 101 on.
 func (c *conn) Heard() {
@@ -48,7 +59,8 @@ func (c *conn) Heard() {
 		case c.state == stateAwaiting:
 			l.awaited(c, true)
 		case c.state == stateOpen && l.server.cfg.GapNotice && !c.probe:
-			l.tell(c, gapFrame(gapRedis, l.server.cfg.Now().Add(l.server.conns.opened(c.fd)-l.server.now())))
+			opened := l.server.cfg.Now().Add(l.server.conns.opened(c.fd) - l.server.now())
+			l.tell(c, opened, appendGap(nil, gapRedis, opened))
 		}
 	})
 }

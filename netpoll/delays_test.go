@@ -78,7 +78,7 @@ func TestDelayCountsFromTheBatch(t *testing.T) {
 	if _, _, err := h.Admit(c, "alice"); err != nil {
 		t.Fatal(err)
 	}
-	h.Arrived()
+	h.Arrived(time.Time{})
 	const wait = 20 * time.Millisecond
 	for began := time.Now(); time.Since(began) < wait; {
 	}

@@ -4,37 +4,77 @@ import (
 	"math"
 	"time"
 
+	"roost/hub"
 	"roost/wsproto"
 )
 
 // A gap is told to the client where Config.GapNotice says so: it can't know by
 // itself that it missed something, and can fetch what it missed elsewhere.
+//
+// What was lost for one reason says nothing of the other, so a connection may have
+// one notice of each kind waiting. A gap that is found while the notice of an earlier
+// one still waits is told with it: since is the earlier time of the two.
 
-// Why notifications were lost, in a notice's "reason".
+// gapReason is why notifications were lost.
+type gapReason uint8
+
 const (
-	gapSlow  = "slow_consumer" // there was no room for them
-	gapRedis = "redis"         // the feed was away
+	gapSlow  gapReason = iota // there was no room for them
+	gapRedis                  // the feed was away
+	gapReasons
 )
+
+// String is a notice's "reason".
+func (r gapReason) String() string { return [gapReasons]string{"slow_consumer", "redis"}[r] }
 
 // noticeEvery is the least time between two notices to a client that is slow
 // without end.
 const noticeEvery = time.Second
 
-// gapFrame builds the notice.
-func gapFrame(reason string, since time.Time) []byte {
-	text := `{"type":"_gap","payload":{"reason":"` + reason + `","since":"` +
+// gaps are the gaps that no client was told of yet, by their reason: since when, as
+// Unix time in milliseconds; 0 is none.
+type gaps [gapReasons]int64
+
+// add notes a gap, and reports whether it is the first of its reason.
+func (g *gaps) add(reason gapReason, since time.Time) (first bool) {
+	ms := since.UnixMilli() // rounds down: a notice may name an earlier time than the loss, never a later one
+	first = g[reason] == 0
+	if first || ms < g[reason] {
+		g[reason] = ms
+	}
+	return first
+}
+
+// frames are the notices of all gaps.
+func (g *gaps) frames() []byte {
+	var b []byte
+	for reason, ms := range g {
+		if ms != 0 {
+			b = appendGap(b, gapReason(reason), time.UnixMilli(ms))
+		}
+	}
+	return b
+}
+
+// appendGap appends one notice. Format cuts the time off at the millisecond, which is the way to round here.
+func appendGap(b []byte, reason gapReason, since time.Time) []byte {
+	text := `{"type":"_gap","payload":{"reason":"` + reason.String() + `","since":"` +
 		since.UTC().Format("2006-01-02T15:04:05.000Z") + `"}}`
-	return append(wsproto.AppendTextHeader(nil, len(text)), text...)
+	return append(wsproto.AppendTextHeader(b, len(text)), text...)
 }
 
 // noteLoss is called when a notification was dropped for want of room. The notice
 // leaves before what waits, as soon as the client takes anything.
-func (l *loop) noteLoss(c *conn) {
+func (l *loop) noteLoss(c *conn, n *hub.Notification) {
 	if !l.server.cfg.GapNotice || c.probe {
 		return
 	}
-	if c.out.lostSince.IsZero() {
-		c.out.lostSince = l.server.cfg.Now()
+	since := l.server.cfg.Now()
+	if n.After != 0 { // it was published before now, and may have been under way for long
+		since = time.UnixMilli(min(n.After, since.UnixMilli()))
+	}
+	if c.out.lostSince.IsZero() || since.Before(c.out.lostSince) {
+		c.out.lostSince = since
 	}
 	if told := c.out.told; told == 0 || l.server.now()-told >= noticeEvery {
 		l.giveNotice(c)
@@ -52,12 +92,17 @@ func (l *loop) tellLoss(c *conn) bool {
 }
 
 func (l *loop) giveNotice(c *conn) {
-	if c.out.notice == nil {
-		l.stats.notices.Add(1)
-		c.out.notice = gapFrame(gapSlow, c.out.lostSince)
-	}
+	l.queueNotice(c, gapSlow, c.out.lostSince)
 	c.out.told = l.server.now()
 	c.out.lostSince = time.Time{}
+}
+
+// queueNotice has a gap told ahead of what waits for c, together with those that are not told yet.
+func (l *loop) queueNotice(c *conn, reason gapReason, since time.Time) {
+	if c.out.untold.add(reason, since) {
+		l.stats.notices.Add(1)
+	}
+	c.out.notice = c.out.untold.frames()
 }
 
 // TellGap gives notice to every connection that is open now that notifications may
@@ -68,9 +113,8 @@ func (s *Server) TellGap(since time.Time) {
 	if !s.cfg.GapNotice {
 		return
 	}
-	frame := gapFrame(gapRedis, since)
 	for _, l := range s.loops {
-		l.do(func() { l.round.begin(l, frame) })
+		l.do(func() { l.round.begin(l, since) })
 	}
 }
 
@@ -79,11 +123,11 @@ func (s *Server) TellGapTo(user string, since time.Time) {
 	if !s.cfg.GapNotice {
 		return
 	}
-	frame := gapFrame(gapRedis, since)
+	frame := appendGap(nil, gapRedis, since)
 	conns, _ := s.cfg.Hub.ConnsOf(user, math.MaxInt)
 	for _, one := range conns {
 		if c, ok := one.(*conn); ok && !c.probe {
-			c.loop.do(func() { c.loop.tell(c, frame) })
+			c.loop.do(func() { c.loop.tell(c, since, frame) })
 		}
 	}
 }
@@ -96,15 +140,23 @@ const (
 // round is a walk through all connections of a loop, to tell each the same. A
 // hundred thousand writes in a row would stand in everything's way.
 type round struct {
+	since time.Time
 	frame []byte
 	left  []*conn
 	next  time.Duration // when to go on
+	again time.Time     // the gap of the round that follows this one; zero: none does
 }
 
-// begin starts a round, in place of one that is under way: its message is the
-// older one.
-func (r *round) begin(l *loop, frame []byte) {
-	r.frame, r.left, r.next = frame, r.left[:0], 0
+// begin starts a round. One that is under way goes on, so that each is told of the
+// older gap too and nobody is always last; then all are told of the newer.
+func (r *round) begin(l *loop, since time.Time) {
+	if len(r.left) > 0 {
+		if r.again.IsZero() || since.Before(r.again) {
+			r.again = since
+		}
+		return
+	}
+	*r = round{since: since, frame: appendGap(nil, gapRedis, since), left: r.left[:0]}
 	l.wheel.each(func(c *conn) {
 		if c.state == stateOpen && !c.probe {
 			r.left = append(r.left, c)
@@ -121,25 +173,30 @@ func (r *round) goOn(l *loop) {
 		last := len(r.left) - 1
 		c := r.left[last]
 		r.left[last], r.left = nil, r.left[:last]
-		l.tell(c, r.frame)
+		l.tell(c, r.since, r.frame)
 	}
 	r.next = l.server.now() + roundPause
-	if len(r.left) == 0 {
-		*r = round{}
+	if len(r.left) > 0 {
+		return
+	}
+	again := r.again
+	*r = round{}
+	if !again.IsZero() {
+		r.begin(l, again)
 	}
 }
 
-// tell sends a notice to a connection that is still open.
-func (l *loop) tell(c *conn, frame []byte) {
+// tell gives notice of a gap of the feed to a connection that is still open. frame is that notice by itself.
+func (l *loop) tell(c *conn, since time.Time, frame []byte) {
 	defer l.guard(c)
 	if c.state != stateOpen {
 		return
 	}
-	l.stats.notices.Add(1)
 	if c.out != nil {
-		c.out.notice = frame
+		l.queueNotice(c, gapRedis, since)
 		return
 	}
+	l.stats.notices.Add(1)
 	l.sendNow(c, frame)
 }
 

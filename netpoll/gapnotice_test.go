@@ -167,7 +167,7 @@ func TestGapRoundGoesInSteps(t *testing.T) {
 			c, _ := l.connect(t)
 			l.at(c, time.Hour) // each is in the wheel at all times
 		}
-		l.round.begin(l, gapFrame(gapRedis, time.Now()))
+		l.round.begin(l, time.Now())
 		for i, want := range []uint64{roundBatch, roundBatch, roundBatch + others} {
 			if i == 2 {
 				time.Sleep(roundPause)
@@ -176,6 +176,153 @@ func TestGapRoundGoesInSteps(t *testing.T) {
 			if n := l.stats.notices.Load(); n != want {
 				t.Errorf("step %d: %d are told, want %d", i, n, want)
 			}
+		}
+	})
+}
+
+// noticesOf are the gaps that frames tell of, by their reasons.
+func noticesOf(t *testing.T, frames []byte) map[string]time.Time {
+	t.Helper()
+	told := make(map[string]time.Time)
+	for len(frames) > 0 {
+		size := 2 + int(frames[1]) // a notice is shorter than 126 bytes
+		reason, since := gapOf(t, frames[2:size])
+		if _, twice := told[reason]; twice || reason == "" {
+			t.Fatalf("%q", frames)
+		}
+		told[reason], frames = since, frames[size:]
+	}
+	return told
+}
+
+// What is told as the beginning of a gap is never later than it was, not even for want of digits, and of two gaps it is
+// the earlier one.
+func TestGapsAreToldFromTheEarliest(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678_999_999, time.UTC)
+	var g gaps
+	for i, tt := range []struct {
+		reason gapReason
+		since  time.Time
+		first  bool
+	}{
+		{gapRedis, at.Add(time.Second), true},
+		{gapSlow, at, true},
+		{gapRedis, at, false},
+		{gapRedis, at.Add(time.Hour), false},
+		{gapSlow, at.Add(time.Millisecond), false},
+	} {
+		if first := g.add(tt.reason, tt.since); first != tt.first {
+			t.Errorf("gap %d: first %t", i, first)
+		}
+	}
+	const since = `"since":"2026-01-02T03:04:05.678Z"}}`
+	text := string(g.frames())
+	if strings.Count(text, since) != 2 || strings.Count(text, "_gap") != 2 {
+		t.Errorf("%q", text)
+	}
+	if told := noticesOf(t, g.frames()); len(told) != 2 || !told["redis"].Equal(told["slow_consumer"]) {
+		t.Errorf("told of %v", told)
+	}
+}
+
+// A notice that waits for a client that takes nothing is not replaced by that of another gap: neither one of another
+// reason, nor a later one of the same.
+func TestGapNoticesMerge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := sleeper(t)
+		l.server.cfg.GapNotice, l.server.cfg.QueueMessages = true, 5
+		c, client := l.connect(t)
+		begun := time.Now().Truncate(time.Millisecond)
+		ago := func(d time.Duration) time.Time { return begun.Add(-d) }
+		published := func(at time.Time) *hub.Notification {
+			return &hub.Notification{Frame: make([]byte, 32<<10), After: at.UnixMilli()}
+		}
+		lose := func(at time.Time) {
+			for before := l.stats.failed[failedFull].Load(); l.stats.failed[failedFull].Load() == before; {
+				c.Deliver(published(at))
+				l.server.Flush()
+			}
+		}
+		check := func(what string, want map[string]time.Time) {
+			t.Helper()
+			told := noticesOf(t, c.out.notice)
+			if fmt.Sprint(told) != fmt.Sprint(want) {
+				t.Errorf("%s: told of %v, want %v", what, told, want)
+			}
+		}
+		utc := func(at time.Time) time.Time { return at.UTC() }
+
+		lose(ago(7 * time.Second)) // it was under way for long
+		check("a loss", map[string]time.Time{"slow_consumer": utc(ago(7 * time.Second))})
+		tell := func(d time.Duration) { l.tell(c, ago(d), appendGap(nil, gapRedis, ago(d))) }
+		tell(3 * time.Second)
+		check("and a gap", map[string]time.Time{
+			"slow_consumer": utc(ago(7 * time.Second)), "redis": utc(ago(3 * time.Second)),
+		})
+		tell(9 * time.Second)
+		tell(time.Second)
+		time.Sleep(2 * noticeEvery)
+		lose(ago(2 * time.Second))
+		check("and more", map[string]time.Time{
+			"slow_consumer": utc(ago(7 * time.Second)), "redis": utc(ago(9 * time.Second)),
+		})
+		if n := l.stats.notices.Load(); n != 2 {
+			t.Errorf("%d notices are counted, want 2", n)
+		}
+
+		for c.out.notice != nil {
+			if _, err := unix.Read(client, make([]byte, 64<<10)); err != nil {
+				t.Fatal(err)
+			}
+			l.flush(c)
+		}
+		tell(time.Second) // those before are told
+		check("the next", map[string]time.Time{"redis": utc(ago(time.Second))})
+	})
+}
+
+// The feed goes away again while everybody is being told of the first time. Those who have not been told yet are told of
+// that too.
+func TestGapRoundIsNotReplaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := sleeper(t)
+		begun := time.Now().Truncate(time.Millisecond)
+		const total = roundBatch + 10
+		var clients []int
+		for range total {
+			c, client := l.connect(t)
+			clients = append(clients, client)
+			l.at(c, time.Hour)
+		}
+		first, second := begun.Add(-time.Minute), begun.Add(-time.Second)
+		l.round.begin(l, first)
+		l.round.goOn(l)
+		l.round.begin(l, second)
+		l.round.begin(l, second.Add(time.Millisecond)) // one more
+		for range 4 {
+			time.Sleep(roundPause)
+			l.round.goOn(l)
+		}
+		for i, client := range clients {
+			b := make([]byte, 1<<10)
+			n, err := unix.Read(client, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var since []time.Time
+			for b = b[:n]; len(b) > 0; b = b[2+int(b[1]):] {
+				_, at := gapOf(t, b[2:2+int(b[1])])
+				since = append(since, at)
+			}
+			if len(since) != 2 || !since[0].Equal(first) || !since[1].Equal(second) {
+				t.Errorf("client %d was told of gaps since %v", i, since)
+			}
+		}
+		if len(l.round.left) > 0 || !l.round.again.IsZero() {
+			t.Errorf("%+v is left", l.round)
 		}
 	})
 }

@@ -136,20 +136,20 @@ func (l *loop) letIn(c *conn, req wsproto.Request, more []byte) {
 
 // admit registers the connection first and answers second: a notification that
 // the client's own onopen causes must find it, and since deliveries are items of
-// the loop's queue they can't overtake the 101.
-func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
+// the loop's queue they can't overtake the 101. It is false when the connection is refused.
+func (l *loop) admit(c *conn, req wsproto.Request, more []byte) bool {
 	if !l.hasDescriptor(c) {
 		l.reject(c, req, wsproto.RefuseOpenFiles(l.server.retryAfter()))
-		return
+		return false
 	}
 	total, ofUser, err := l.server.cfg.Hub.Admit(c, req.User, req.Groups...)
 	switch {
 	case errors.Is(err, hub.ErrFull):
 		l.reject(c, req, wsproto.RefuseFull(l.server.retryAfter()))
-		return
+		return false
 	case errors.Is(err, hub.ErrUserFull):
 		l.reject(c, req, wsproto.RefuseUserFull(l.server.retryAfter()))
-		return
+		return false
 	}
 	now := l.server.now()
 	if l.server.cfg.CloseOnExpiry {
@@ -174,6 +174,7 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) {
 	if len(more) > 0 {
 		l.readFrames(c, more)
 	}
+	return true
 }
 
 // refuse answers a handshake with something other than a 101, and ends.

@@ -20,12 +20,13 @@ type outQueue struct {
 	pong      []byte            // RFC 6455 section 5.5.3: the latest is enough
 	textPong  []byte            // nil, or the shared answer to a ping in text
 	ping      []byte            // nil, or the shared ping
-	notice    []byte            // nil, or that notifications were lost
+	notice    []byte            // nil, or that notifications were lost: a frame for each reason
 	frames    []*hub.Notification
 	head      int // frames before it have left
 	lastWords []byte
 
-	lostSince time.Time     // the first loss that no notice tells of; zero: none
+	untold    gaps          // what notice tells of
+	lostSince time.Time     // the first loss for want of room that no notice tells of; zero: none
 	told      time.Duration // the last notice, in time since the server started; 0: none
 
 	stalled time.Duration // since when the kernel takes nothing, in time since the server started; 0: it does
@@ -75,6 +76,7 @@ func (q *outQueue) dropWaiting() (n, bytes int) {
 	q.frames, q.head = q.frames[:0], 0
 	q.bytes -= bytes
 	q.pong, q.textPong, q.ping, q.notice = q.pong[:0], nil, nil, nil
+	q.untold = gaps{}
 	return n, bytes
 }
 
@@ -144,7 +146,7 @@ func (q *outQueue) took(n int) (sent int) {
 	}
 	if n > 0 && q.notice != nil {
 		n = q.tookControl(n, q.notice)
-		q.notice = nil
+		q.notice, q.untold = nil, gaps{}
 	}
 	for n > 0 && q.head < len(q.frames) {
 		frame := q.frames[q.head]

@@ -1,17 +1,20 @@
 package netpoll
 
-import "roost/wsproto"
+import (
+	"roost/hub"
+	"roost/wsproto"
+)
 
-// slowConsumer deals with a connection that has just lost a notification because
+// slowConsumer deals with a connection that has just lost n because
 // there was no room for it: it keeps the connection, or ends it where
 // Config.CloseSlow says so.
-func (l *loop) slowConsumer(c *conn, why failure) {
+func (l *loop) slowConsumer(c *conn, n *hub.Notification, why failure) {
 	l.server.slowLog.warn(c.link.User(), failureNames[why], c.out.notifications())
 	if l.server.cfg.CloseSlow {
 		l.endSlow(c)
 		return
 	}
-	l.noteLoss(c)
+	l.noteLoss(c, n)
 }
 
 // closeSlow is the close code of a slow consumer: that of an HTTP status of its kind, request time-out. 1013, try again

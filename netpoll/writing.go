@@ -39,7 +39,7 @@ func (l *loop) enqueue(c *conn, n *hub.Notification) {
 	}
 	if why, full := l.full(c.out, n); full {
 		l.failOne(c, n, why)
-		l.slowConsumer(c, why)
+		l.slowConsumer(c, n, why)
 		return
 	}
 	c.out.push(n)

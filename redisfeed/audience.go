@@ -41,9 +41,9 @@ type audience struct {
 	seed  maphash.Seed  // static
 	work  chan struct{} // capacity 1: somebody is unheard, or leaves
 
-	up     atomic.Bool            // it is of use to wait for a confirmation
+	link   *linkWait              // static: says whether it is of use to wait for a confirmation
+	lost   losses                 // members that are lost
 	counts [hearings]atomic.Int64 // members by state; each written under the member's shard's lock
-	lost   atomic.Int64           // members that are lost, likewise
 	left   atomic.Int64           // entries in the shards' order, likewise
 	shards [audienceShards]audienceShard
 }
@@ -66,8 +66,8 @@ type departure struct {
 	at   time.Time
 }
 
-func newAudience(delay time.Duration) *audience {
-	a := &audience{delay: delay, seed: maphash.MakeSeed(), work: make(chan struct{}, 1)}
+func newAudience(delay time.Duration, link *linkWait) *audience {
+	a := &audience{delay: delay, link: link, seed: maphash.MakeSeed(), work: make(chan struct{}, 1)}
 	for i := range a.shards {
 		a.shards[i].members = make(map[string]member)
 	}
@@ -103,13 +103,13 @@ func (a *audience) join(user string, w Waiter) bool {
 		delete(s.leaving, user)
 	}
 	m.conns++
-	wait := m.state != heard && a.up.Load()
+	wait := m.state != heard && a.link.reach() != away
 	if m.state != heard && !wait {
-		a.lose(&m)
+		a.lose(&m, instantNow())
 	}
 	if wait && len(s.waiters[user]) >= manyWaiters+2*int(m.conns) {
 		tooMany = s.takeWaiters(user) // most have left, which nobody says to us
-		a.lose(&m)
+		a.lose(&m, instantNow())
 	}
 	s.put(user, m)
 	if wait {
@@ -152,20 +152,24 @@ func (a *audience) depart(s *audienceShard, user string, at time.Time) {
 	}
 }
 
-// lose notes that a member's connections may miss something. The caller holds the shard's mu, and stores m.
-func (a *audience) lose(m *member) {
-	if !m.lost {
-		m.lost = true
-		a.lost.Add(1)
+// lose notes that a member's connections may have missed what was published since then. The caller holds the shard's mu,
+// and stores m.
+func (a *audience) lose(m *member, since instant) {
+	if m.lost {
+		a.lost.widen(since)
+		return
 	}
+	m.lost = true
+	a.lost.add(since)
 }
 
-// found takes lose back.
-func (a *audience) found(m *member) {
-	if m.lost {
-		m.lost = false
-		a.lost.Add(-1)
+// found takes lose back. It returns since when something may be missing; none if nothing is.
+func (a *audience) found(m *member) (since instant) {
+	if !m.lost {
+		return 0
 	}
+	m.lost = false
+	return a.lost.take()
 }
 
 // turn changes a member's state. The caller holds the shard's mu, and stores m.

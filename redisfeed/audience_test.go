@@ -9,8 +9,7 @@ import (
 // anybody stays like that for hours.
 func TestAudienceForgetsWaitersWhoHaveLeft(t *testing.T) {
 	t.Parallel()
-	a := newAudience(0)
-	a.up.Store(true)
+	a := newAudience(0, new(linkWait))
 	heardOf := 0
 	first := make(awaited, 1)
 	a.join("alice", first)
@@ -28,7 +27,7 @@ func TestAudienceForgetsWaitersWhoHaveLeft(t *testing.T) {
 	if !a.ask("alice", 1) {
 		t.Fatal("not asked for")
 	}
-	if wasLost := a.confirm("alice", 1); !wasLost {
+	if since := a.confirm("alice", 1); since == 0 {
 		t.Error("who was let go without may have missed something, and is not told")
 	}
 	if len(first) != 1 {

@@ -14,7 +14,7 @@ func TestArrivedAndBusy(t *testing.T) {
 	const work = 30 * time.Millisecond
 	var told, early atomic.Bool
 	cfg := quick(fake.addr)
-	cfg.Arrived = func() { told.Store(true) }
+	cfg.Arrived = func(time.Time) { told.Store(true) }
 	feed := run(t, cfg, sinkFunc(func(string, string) {
 		early.Store(!told.Load())
 		time.Sleep(work)

@@ -111,7 +111,7 @@ func churn(t *testing.T, cfg Config, steps int, servers []*redistest.Server, cha
 	}
 	waitFor(t, "nobody to be left", func() bool { return feed.Status().Audience == Audience{} })
 	checkEmptied(t, feed.audience)
-	if n := feed.audience.lost.Load(); n != 0 {
+	if n := feed.audience.lost.count(); n != 0 {
 		t.Errorf("%d are lost, and nobody is here", n)
 	}
 }

@@ -36,6 +36,7 @@ func (c *cluster) look(ctx context.Context) (*view, error) {
 		view *view
 		err  error
 	}
+	asked := instantNow()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answers := make(chan answer, lookTries)
@@ -58,6 +59,7 @@ func (c *cluster) look(ctx context.Context) (*view, error) {
 			more = true
 		case a := <-answers:
 			if a.err == nil {
+				a.view.asked = asked
 				return a.view, nil
 			}
 			if why := c.cfg.explain(a.err); !strings.Contains(failed.Error(), why.Error()) {
@@ -117,6 +119,7 @@ type view struct {
 	owner   [slots]uint16 // 1 + the place in masters; 0: nobody
 	masters []string      // host:port of those that have slots, in order
 	nodes   []string      // the same of those and their replicas
+	asked   instant       // it is not older than this
 }
 
 // newView reads an answer to CLUSTER SLOTS.

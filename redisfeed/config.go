@@ -15,6 +15,9 @@ const (
 	DefaultHeartbeatTimeout  = 8 * time.Second
 )
 
+// DefaultRetryDelay spares a Redis that is away, and the network to it.
+const DefaultRetryDelay = 5 * time.Second
+
 // DefaultUnsubscribeDelay is long enough for a page that is loaded anew.
 const DefaultUnsubscribeDelay = 10 * time.Second
 
@@ -52,10 +55,12 @@ type Config struct {
 	ConnMaxIdleTime time.Duration // 0 is go-redis's own default, 30 min
 	ConnMaxLifetime time.Duration // 0 is no limit
 
-	// MaxAttempts failed attempts in a row to connect and subscribe end Run; 0 tries for ever.
+	// MaxAttempts ends Run after an outage that is as long as so many attempts with RetryDelay between them; 0 tries for
+	// ever. What this host lacks (descriptors, memory, ports) is not counted.
 	MaxAttempts int
-	// RetryDelay passes between a failed attempt and the next. It is also the least time between two
-	// connections, so that a link that breaks as soon as it is up does not spin.
+	// RetryDelay passes between two attempts at most. The first follows a loss at once, and the pauses between the next
+	// grow from 50 ms. Links that break before they are so old, one after the other, are kept apart in the same way. 0 is
+	// DefaultRetryDelay.
 	RetryDelay time.Duration
 
 	HeartbeatInterval time.Duration // 0 is DefaultHeartbeatInterval
@@ -66,17 +71,18 @@ type Config struct {
 	FlushWindow time.Duration
 
 	// Gap is told, by a goroutine of the feed, that what was published since a time may be lost: when there is a link
-	// again, or when the first took more than one attempt. Since is rather too early than too late: a link may have been
-	// dead for HeartbeatTimeout before that was noticed. Nil: nobody is told.
+	// again, or when there is the first and somebody was let in before. Since is rather too early than too late: nothing
+	// that was published before it is missing, and it is at least HeartbeatTimeout before the loss was noticed. Nil: nobody
+	// is told.
 	Gap func(since time.Time)
 
 	// UserGap is told the same for one user, who was not heard for a while although the feed was connected: one shard of
 	// a Cluster was away, or the user's slot was moved. A goroutine of the feed calls it. Nil: nobody is told.
 	UserGap func(user string, since time.Time)
 
-	// Arrived is told, by the goroutine of Run, that a read has brought something: what the sink is handed next, until
-	// Arrived is called again, came just now. Nil: nobody is told.
-	Arrived func()
+	// Arrived is told, by the goroutine that reads, that a read has brought something: what the sink is handed next, until
+	// Arrived is called again, came just now, and was published after a time. Nil: nobody is told.
+	Arrived func(after time.Time)
 
 	Logger *slog.Logger // nil: no logging
 }
@@ -88,6 +94,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.HeartbeatTimeout == 0 {
 		c.HeartbeatTimeout = DefaultHeartbeatTimeout
+	}
+	if c.RetryDelay == 0 {
+		c.RetryDelay = DefaultRetryDelay
 	}
 	switch {
 	case c.UnsubscribeDelay == 0:

@@ -3,13 +3,19 @@ package redisfeed
 import (
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/redis/go-redis/v9"
 )
 
+// shortages are what a host that lacks something says to who connects.
+var shortages = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL}
+
 var (
-	// ErrGaveUp ends Run after Config.MaxAttempts failed attempts in a row; it comes wrapped with the last cause.
+	// ErrGaveUp ends Run after an outage that was too long (Config.MaxAttempts); it comes wrapped with the last cause.
 	ErrGaveUp = errors.New("redis feed gave up")
 	// ErrAuth marks an attempt or a publish that Redis refused because of the user name, the password or the
 	// user's permissions. Waiting does not mend it, but a rotated password does, so it is retried like the rest.
@@ -52,6 +58,21 @@ func (c Config) explain(err error) error {
 		return fmt.Errorf("this Redis has no sharded channels, which want 7.0 or later (REDIS_FEED): %w", err)
 	}
 	return err
+}
+
+// localShortage reports whether an attempt failed for want of something that this host has too little of: descriptors,
+// memory for sockets, local ports. Redis may be well.
+func localShortage(err error) bool {
+	for _, errno := range shortages {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	// A look-up of a name keeps only the words of what failed.
+	var lookup *net.DNSError
+	return errors.As(err, &lookup) && slices.ContainsFunc(shortages, func(errno syscall.Errno) bool {
+		return strings.Contains(lookup.Err, errno.Error())
+	})
 }
 
 // permissions are what the user of the Redis ACL needs.

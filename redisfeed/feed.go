@@ -44,7 +44,8 @@ type Feed struct {
 	cluster   *cluster  // nil without Cluster
 	audience  *audience // nil in Pattern mode
 	router    *router   // nil in Pattern mode
-	begun     time.Time
+	begun     instant
+	linkWait  linkWait // any goroutine
 
 	ran    atomic.Bool            // Run was called
 	target atomic.Pointer[target] // Run's goroutine writes it, before each attempt
@@ -56,6 +57,7 @@ type Feed struct {
 	retry retry
 	at    master // of the latest attempt; its name before the first
 	again bool   // a link was up before
+	gap   gap    // that is not told yet
 
 	// Owned by the heartbeat's goroutine.
 
@@ -77,7 +79,7 @@ func New(cfg Config, sink Sink) (*Feed, error) {
 		return nil, err
 	}
 	f := &Feed{
-		begun:     time.Now(),
+		begun:     instantNow(),
 		cfg:       cfg,
 		sink:      sink,
 		publisher: publisher,
@@ -86,14 +88,15 @@ func New(cfg Config, sink Sink) (*Feed, error) {
 		monitor:   newMonitor(time.Now()),
 		at:        master{addr: cmp.Or(cfg.Addr, cfg.MasterName, strings.Join(cfg.Nodes, ","))},
 		moved:     make(chan struct{}, 1),
-		retry:     retry{max: cfg.MaxAttempts, delay: cfg.RetryDelay},
+		retry:     newRetry(cfg),
 	}
 	if len(cfg.Nodes) > 0 {
 		f.beats = newNodePublisher(cfg)
 		f.cluster = &cluster{cfg: cfg, client: publisher.clusterClient()}
 	}
 	if cfg.Mode != Pattern {
-		f.audience = newAudience(cfg.UnsubscribeDelay)
+		f.audience = newAudience(cfg.UnsubscribeDelay, &f.linkWait)
+		f.linkWait.given = f.audience.settleWaiters
 		f.router = newRouter(f)
 	}
 	return f, nil
@@ -133,11 +136,13 @@ func (f *Feed) Publish(ctx context.Context, user, payload string) (receivers int
 }
 
 // Join says that there is one more connection, or handshake, of user. It reports whether what is published for the user
-// from now on is heard, or that it is of no use to wait for that, because Redis is away; if it is neither, w is told once
-// it is. Each Join is followed by one Leave. In Pattern mode everybody is heard. Any goroutine; it waits for nothing.
+// from now on is heard, or that it is of no use to wait for that, because Redis is away for more than a second; if it is
+// neither, w is told once it is. Who is let in while nothing is heard is told of a gap when that is over (Config.Gap,
+// Config.UserGap). Each Join is followed by one Leave. In Pattern mode everybody is heard while there is a link. Any
+// goroutine; it waits for nothing.
 func (f *Feed) Join(user string, w Waiter) bool {
 	if f.audience == nil {
-		return true
+		return f.linkWait.join(w)
 	}
 	return f.audience.join(user, w)
 }

@@ -3,13 +3,29 @@ package redisfeed
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
 // target is what Run's goroutine is connected to, or trying to connect to.
 type target struct {
 	master
-	link *link
+	link  *link
+	asked atomic.Int64 // an instant: when those were asked last who named it, sentinels or the cluster
+}
+
+func newTarget(at master, l *link, asked instant) *target {
+	t := &target{master: at, link: l}
+	t.asked.Store(int64(asked))
+	return t
+}
+
+// named is when it was last certain that this is the one to be connected to. Where nobody is asked that is now.
+func (t *target) named() instant {
+	if len(t.link.cfg.Sentinels) == 0 && len(t.link.cfg.Nodes) == 0 {
+		return instantNow()
+	}
+	return instant(t.asked.Load())
 }
 
 // findMaster says where to connect to, after asking the sentinels, or the cluster, if there are any.
@@ -42,11 +58,15 @@ func (f *Feed) follow(ctx context.Context) {
 		if t == nil {
 			continue // the first attempt asks for itself
 		}
+		asked := instantNow()
 		now, err := f.publisher.sentinels.master(ctx, t.addr)
 		if ctx.Err() != nil {
 			return
 		}
 		if err == nil {
+			if now.sure && now.addr == t.addr {
+				t.asked.Store(int64(asked))
+			}
 			f.moveTo(now, t)
 		} else if !failing {
 			f.cfg.Logger.Warn("redis sentinels do not say where the master is, a failover would not be noticed", "error", err)

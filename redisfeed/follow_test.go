@@ -38,7 +38,7 @@ func believing(list ...*fakeSentinel) Config {
 func TestDemotedMasterIsLeft(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t, "--repl-diskless-sync-delay", "0")
-	sentinel := fakes(t, master{one.Addr(), 1})[0]
+	sentinel := fakes(t, master{addr: one.Addr(), epoch: 1})[0]
 	var sink collector
 	var log logLines
 	cfg := believing(sentinel)
@@ -58,7 +58,7 @@ func TestDemotedMasterIsLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sentinel.say(master{two.Addr(), 2})
+	sentinel.say(master{addr: two.Addr(), epoch: 2})
 	waitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
 	if _, err := feed.Publish(t.Context(), "a", "x"); err != nil {
 		t.Fatal(err)
@@ -84,12 +84,12 @@ func TestDemotedMasterIsLeft(t *testing.T) {
 func TestPublisherGoesWithTheLink(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
-	sentinel := fakes(t, master{one.Addr(), 1})[0]
+	sentinel := fakes(t, master{addr: one.Addr(), epoch: 1})[0]
 	var sink collector
 	cfg := believing(sentinel)
 	cfg.HeartbeatInterval, cfg.HeartbeatTimeout = time.Hour, 2*time.Hour // so that nothing else asks
 	feed := connected(t, cfg, &sink)
-	sentinel.say(master{two.Addr(), 2})
+	sentinel.say(master{addr: two.Addr(), epoch: 2})
 	if err := one.Client().Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestPublisherGoesWithTheLink(t *testing.T) {
 func TestGapHoldsWhatTheNewMasterTook(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
-	sentinel := fakes(t, master{one.Addr(), 1})[0]
+	sentinel := fakes(t, master{addr: one.Addr(), epoch: 1})[0]
 	var sink collector
 	cfg := believing(sentinel)
 	gaps := make(chan time.Time, 10)
@@ -114,7 +114,7 @@ func TestGapHoldsWhatTheNewMasterTook(t *testing.T) {
 	if n := two.Publish("user_noti:a", "lost"); n != 0 {
 		t.Fatalf("%d heard it", n)
 	}
-	sentinel.say(master{two.Addr(), 2})
+	sentinel.say(master{addr: two.Addr(), epoch: 2})
 	if since := <-gaps; since.After(lost) || lost.Sub(since) > patience {
 		t.Errorf("the gap is since %s, what is lost was published at %s", since, lost)
 	}
@@ -129,7 +129,7 @@ func TestGapHoldsWhatTheNewMasterTook(t *testing.T) {
 func TestSentinelThatIsBehind(t *testing.T) {
 	t.Parallel()
 	right, wrong := redistest.Start(t), redistest.Start(t)
-	list := fakes(t, master{wrong.Addr(), 4}, master{right.Addr(), 5})
+	list := fakes(t, master{addr: wrong.Addr(), epoch: 4}, master{addr: right.Addr(), epoch: 5})
 	cfg := believing(list...)
 	cfg.Sentinels = append(cfg.Sentinels, listen(t), "127.0.0.1:1") // one that hangs, and one that is not there
 	feed := connected(t, cfg, &collector{})
@@ -140,7 +140,7 @@ func TestSentinelThatIsBehind(t *testing.T) {
 	if s := feed.Status(); !s.Connected || s.Gaps != 0 || feed.publisher.addr() != right.Addr() {
 		t.Errorf("on %s: %+v", feed.publisher.addr(), s)
 	}
-	list[0].say(master{wrong.Addr(), 6}) // is not behind any more
+	list[0].say(master{addr: wrong.Addr(), epoch: 6}) // is not behind any more
 	waitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
 	if feed.publisher.addr() != wrong.Addr() {
 		t.Errorf("on %s", feed.publisher.addr())
@@ -151,7 +151,7 @@ func TestSentinelThatIsBehind(t *testing.T) {
 func TestSentinelsThatDisagree(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
-	list := fakes(t, master{one.Addr(), 1}, master{two.Addr(), 1})
+	list := fakes(t, master{addr: one.Addr(), epoch: 1}, master{addr: two.Addr(), epoch: 1})
 	feed := connected(t, believing(list...), &collector{})
 	waitFor(t, "both to be asked often", func() bool { return list[0].questions() > 20 && list[1].questions() > 20 })
 	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
@@ -162,7 +162,7 @@ func TestSentinelsThatDisagree(t *testing.T) {
 // A sentinel whose host is gone holds nobody up for as long as it might have to answer.
 func TestSentinelThatHangs(t *testing.T) {
 	t.Parallel()
-	one := fakes(t, master{"192.0.2.1:6379", 1})[0]
+	one := fakes(t, master{addr: "192.0.2.1:6379", epoch: 1})[0]
 	cfg := believing(one)
 	cfg.Sentinels = append(cfg.Sentinels, listen(t), listen(t))
 	publisher, err := NewPublisher(cfg)
@@ -212,7 +212,7 @@ func TestCloseWhileSentinelsAreAsked(t *testing.T) {
 func TestSentinelsGone(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	sentinel := fakes(t, master{server.Addr(), 1})[0]
+	sentinel := fakes(t, master{addr: server.Addr(), epoch: 1})[0]
 	var sink collector
 	var log logLines
 	cfg := believing(sentinel)

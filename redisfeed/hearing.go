@@ -57,24 +57,23 @@ func (a *audience) ask(user string, link uint16) bool {
 	return true
 }
 
-// confirm notes that Redis has confirmed a subscription, and lets go who waits for it. wasLost says that the user's
-// connections may have missed something before.
-func (a *audience) confirm(user string, link uint16) (wasLost bool) {
+// confirm notes that Redis has confirmed a subscription, and lets go who waits for it. It returns since when the user's
+// connections may have missed something; none if they have not.
+func (a *audience) confirm(user string, link uint16) (lostSince instant) {
 	s := a.shard(user)
 	s.mu.Lock()
 	m, ok := s.members[user]
 	if !ok || m.state != asked || m.link != link {
 		s.mu.Unlock()
-		return false
+		return 0
 	}
 	a.turn(&m, heard)
-	wasLost = m.lost
-	a.found(&m)
+	lostSince = a.found(&m)
 	s.members[user] = m
 	waiters := s.takeWaiters(user)
 	s.mu.Unlock()
 	release(waiters)
-	return wasLost
+	return lostSince
 }
 
 // hears reports whether a user is heard.

@@ -14,7 +14,6 @@ const heartbeatPrefix = "roost:heartbeat:"
 type heartbeat struct {
 	channel   string // static
 	interval  time.Duration
-	start     time.Time     // static; stamps are nanoseconds since then, on the monotonic clock
 	connected chan struct{} // capacity 1: the reader asks for a beat now
 }
 
@@ -22,7 +21,6 @@ func newHeartbeat(interval time.Duration) *heartbeat {
 	return &heartbeat{
 		channel:   heartbeatPrefix + rand.Text(), // 128 random bits: no other instance listens here
 		interval:  interval,
-		start:     time.Now(),
 		connected: make(chan struct{}, 1),
 	}
 }
@@ -50,17 +48,12 @@ func (h *heartbeat) run(ctx context.Context, beat func(context.Context)) {
 	}
 }
 
-// stamp is the payload of a beat sent at now.
-func (h *heartbeat) stamp(now time.Time) string {
-	return strconv.FormatInt(int64(now.Sub(h.start)), 10)
-}
+// stamp is the payload of a beat, or of a PING, that is sent at an instant.
+func stamp(sent instant) string { return strconv.FormatInt(int64(sent), 10) }
 
-// roundTrip reads a stamp that came back at now. It is false for what cannot be a stamp of ours.
-func (h *heartbeat) roundTrip(payload string, now time.Time) (time.Duration, bool) {
-	sent, err := strconv.ParseInt(payload, 10, 64)
-	if err != nil || sent < 0 {
-		return 0, false
-	}
-	took := now.Sub(h.start) - time.Duration(sent)
-	return took, took >= 0
+// readStamp reads one that came back at now. It is false for what cannot be a stamp of ours.
+func readStamp(payload string, now instant) (sent instant, ok bool) {
+	n, err := strconv.ParseInt(payload, 10, 64)
+	sent = instant(n)
+	return sent, err == nil && sent > 0 && sent <= now
 }

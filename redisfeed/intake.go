@@ -10,14 +10,15 @@ import (
 // do with one link at a time, and with whole batches.
 type intake struct {
 	sink    Sink
-	arrival func() // Config.Arrived; may be nil
+	arrival func(after time.Time) // Config.Arrived; may be nil
 	turn    *sync.Mutex
 	busy    *atomic.Int64
 
 	// Owned by the link's reader.
 
-	has  bool // the turn
-	woke time.Time
+	has   bool // the turn
+	woke  time.Time
+	after time.Time // what comes next was published after this
 }
 
 // arrived is called when a read has brought something.
@@ -28,7 +29,7 @@ func (in *intake) arrived() {
 	}
 	in.woke = time.Now()
 	if in.arrival != nil {
-		in.arrival()
+		in.arrival(in.after)
 	}
 }
 

@@ -20,6 +20,7 @@ const readBuffer = 64 << 10
 // dialer gives out one connection and then refuses.
 type link struct {
 	cfg    Config
+	in     *intake
 	client *redis.Client
 	pubsub *redis.PubSub
 	dialer *dialer
@@ -29,6 +30,12 @@ type link struct {
 	dialed bool
 	conn   *corkConn // set by the first command
 	inSink bool      // the sink's Flush runs, which go-redis calls by reading
+
+	// proven is an instant before which Redis had sent nothing that has not come: all that can be lost with the link was
+	// published later. It is when the latest heartbeat, or PING, that has come back was sent: Redis answers in the order
+	// in which it was asked. When something came says less: it may have lain in the socket while this process stood still.
+	// The reader's, until the link has ended.
+	proven instant
 
 	wants map[subscription]bool // the subscriptions that the link begins with; false: not confirmed yet
 	left  int                   // of wants that are not confirmed
@@ -42,7 +49,7 @@ type subscription struct {
 
 // newLink prepares a link to the Redis at addr that ends with ctx. Nothing is sent before begin.
 func newLink(ctx context.Context, cfg Config, addr string, in *intake) *link {
-	l := &link{cfg: cfg}
+	l := &link{cfg: cfg, in: in}
 	l.dialer = &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout, feed: &feedSocket{
 		silence: cfg.HeartbeatTimeout, window: cfg.FlushWindow,
 		arrived: in.arrived,
@@ -87,6 +94,7 @@ func (l *link) begin(channels, patterns []string) error {
 		l.wants[subscription{"psubscribe", name}] = false
 	}
 	l.left = len(l.wants)
+	l.prove(instantNow())
 	return l.connect(func() error {
 		if err := l.pubsub.Subscribe(l.ctx, channels...); err != nil {
 			return err
@@ -131,7 +139,40 @@ func (l *link) changeSharded(end bool, channels []string) error {
 }
 
 // sendPing asks for a sign of life. Any goroutine.
-func (l *link) sendPing() error { return l.reason(l.pubsub.Ping(l.ctx)) }
+func (l *link) sendPing() error { return l.reason(l.pubsub.Ping(l.ctx, stamp(instantNow()))) }
+
+// proves takes a stamp that came back. It returns how long ago it was sent, and is false for what is none.
+func (l *link) proves(payload string) (took time.Duration, ok bool) {
+	now := instantNow()
+	sent, ok := readStamp(payload, now)
+	if !ok {
+		return 0, false
+	}
+	l.prove(max(l.proven, sent))
+	return time.Duration(now - sent), true
+}
+
+// prove notes that all that Redis had sent at an instant has come.
+func (l *link) prove(at instant) {
+	l.proven = at
+	l.in.after = l.floor().wall()
+}
+
+// floor is an instant before which nothing was published that has not come yet. In a cluster one node may have had what it
+// had not passed on when the other answered.
+func (l *link) floor() instant {
+	if len(l.cfg.Nodes) > 0 {
+		return l.proven.add(-l.cfg.HeartbeatTimeout)
+	}
+	return l.proven
+}
+
+// lostSince is since when notifications may be lost with a link that was up, and whose end is noticed now: at least for
+// HeartbeatTimeout, as a Redis that was replaced behind its address goes on answering while nobody publishes on it any
+// more.
+func (l *link) lostSince() instant {
+	return min(l.floor(), instantNow().add(-l.cfg.HeartbeatTimeout))
+}
 
 // receive waits for what Redis sends next: *redis.Message, *redis.Subscription or *redis.Pong. After an error the link
 // can only be closed.

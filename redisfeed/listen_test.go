@@ -146,9 +146,9 @@ func TestPerUserIsRestored(t *testing.T) {
 	server := redistest.Start(t)
 	cfg := perUser(server.Addr())
 	cfg.UnsubscribeDelay = -1
-	gaps := make(chan int64, 10)
+	gaps := make(chan int, 10)
 	var under atomic.Pointer[Feed]
-	cfg.Gap = func(time.Time) { gaps <- under.Load().audience.lost.Load() }
+	cfg.Gap = func(time.Time) { gaps <- under.Load().audience.lost.count() }
 	var sink collector
 	feed := connected(t, cfg, &sink)
 	under.Store(feed.Feed)
@@ -158,6 +158,7 @@ func TestPerUserIsRestored(t *testing.T) {
 	}
 	server.Kill()
 	waitFor(t, "the link to be lost", func() bool { return !feed.Status().Connected })
+	waitFor(t, "it to be of no use to wait", func() bool { return feed.linkWait.reach() == away })
 	if !feed.Join("late", nil) {
 		t.Error("who comes while redis is away has to wait")
 	}
@@ -200,7 +201,7 @@ func TestPerUserDoesNotWaitForALostLink(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("still waiting")
 	}
-	if feed.audience.lost.Load() != 1 {
+	if feed.audience.lost.count() != 1 {
 		t.Error("it is not known that alice may miss something")
 	}
 }

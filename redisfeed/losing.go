@@ -1,10 +1,11 @@
 package redisfeed
 
-// loseLink notes that a link has ended. Its members are unheard, and who waits for them is let go. It returns how many
-// have connections that may miss something from now on: those that might before are not among them.
-func (a *audience) loseLink(link uint16) (lost int) {
+// loseLink notes that a link has ended, with which what was published since then may be lost. Its members are unheard. Who
+// waits for them waits for the next link, unless it is of no use any more. It returns how many have connections that may
+// miss something from now on: those that might before are not among them.
+func (a *audience) loseLink(link uint16, since instant, useless bool) (lost int) {
 	for i := range a.shards {
-		waiters, n := a.loseInShard(&a.shards[i], link)
+		waiters, n := a.loseInShard(&a.shards[i], link, since, useless)
 		release(waiters)
 		lost += n
 	}
@@ -12,16 +13,23 @@ func (a *audience) loseLink(link uint16) (lost int) {
 	return lost
 }
 
-func (a *audience) loseInShard(s *audienceShard, link uint16) (waiters []Waiter, lost int) {
+func (a *audience) loseInShard(s *audienceShard, link uint16, since instant, useless bool) (waiters []Waiter, lost int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for user, m := range s.members {
-		if m.state == unheard || m.link != link {
-			continue
-		}
-		waiters = append(waiters, a.unhear(s, user, m)...)
-		if !m.lost && s.members[user].lost {
-			lost++
+		switch {
+		case m.state == unheard || m.link != link:
+		case m.conns == 0:
+			a.remove(s, user, m)
+		default:
+			if !m.lost {
+				lost++
+			}
+			if useless {
+				waiters = append(waiters, s.takeWaiters(user)...)
+			}
+			a.lose(&m, since)
+			a.toQueue(s, user, m)
 		}
 	}
 	return waiters, lost
@@ -40,8 +48,9 @@ func (a *audience) refused(user string, link uint16) {
 	}
 }
 
-// dropped notes that Redis has unsubscribed a user by itself, who is in no queue then, as with refused.
-func (a *audience) dropped(user string, link uint16) {
+// dropped notes that Redis has unsubscribed a user by itself, who is in no queue then, as with refused. Since is since when
+// what was published may be lost.
+func (a *audience) dropped(user string, link uint16, since instant) {
 	s := a.shard(user)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -51,26 +60,15 @@ func (a *audience) dropped(user string, link uint16) {
 	case m.conns == 0:
 		a.remove(s, user, m)
 	default:
-		a.lose(&m)
+		a.lose(&m, since)
 		a.turn(&m, unheard)
 		s.members[user] = m
 	}
 }
 
-// unhear makes a member unheard, or forgets who has no connection. The caller holds s.mu, and releases the waiters.
-func (a *audience) unhear(s *audienceShard, user string, m member) []Waiter {
-	if m.conns == 0 {
-		a.remove(s, user, m)
-		return nil
-	}
-	waiters := s.takeWaiters(user)
-	a.lose(&m)
-	a.toQueue(s, user, m)
-	return waiters
-}
-
 // settleWaiters lets everybody go who waits: for links that are not there it is of no use.
 func (a *audience) settleWaiters() {
+	now := instantNow()
 	for i := range a.shards {
 		s := &a.shards[i]
 		s.mu.Lock()
@@ -78,7 +76,7 @@ func (a *audience) settleWaiters() {
 		for user, waiters := range s.waiters {
 			all = append(all, waiters...)
 			m := s.members[user]
-			a.lose(&m)
+			a.lose(&m, now)
 			s.members[user] = m
 		}
 		s.waiters = nil

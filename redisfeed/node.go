@@ -22,17 +22,20 @@ type node struct {
 	link *link
 	sub  *subscriber
 
+	startedAt time.Time
+
 	work sync.WaitGroup // its goroutines
 
 	// The reader's, until the link has ended.
 
 	upSince time.Time
+	endedAt time.Time
 	heard   bool // it has subscribed to somebody
 }
 
 func newNode(ctx context.Context, f *Feed, id uint16, addr string) *node {
 	in := f.intake()
-	n := &node{feed: f, id: id, addr: addr, in: in, link: newLink(ctx, f.cfg, addr, in)}
+	n := &node{feed: f, id: id, addr: addr, in: in, link: newLink(ctx, f.cfg, addr, in), startedAt: time.Now()}
 	n.sub = newSubscriber(n.link, id, Sharded)
 	n.sub.ping = f.cfg.HeartbeatInterval
 	return n
@@ -42,6 +45,7 @@ func newNode(ctx context.Context, f *Feed, id uint16, addr string) *node {
 func (n *node) start() {
 	n.work.Go(func() {
 		err := n.run()
+		n.endedAt = time.Now()
 		n.link.close()
 		n.feed.router.shards.hasEnded(n)
 		switch {
@@ -63,7 +67,8 @@ func (n *node) dismiss(why error) {
 // run reads until the link ends, which it always does with an error.
 func (n *node) run() error {
 	defer n.in.flush()
-	if err := n.link.connect(func() error { return n.link.pubsub.Ping(n.link.ctx) }); err != nil {
+	n.link.prove(instantNow())
+	if err := n.link.connect(n.link.sendPing); err != nil {
 		return err
 	}
 	for {
@@ -73,11 +78,12 @@ func (n *node) run() error {
 		}
 		switch got := got.(type) {
 		case *redis.Pong:
+			n.link.proves(got.Payload)
 			if n.upSince.IsZero() {
 				n.up()
 			}
 		case *redis.Message:
-			n.feed.message(got)
+			n.feed.message(n.link, got)
 		case *redis.Subscription:
 			if err := n.confirmation(got); err != nil {
 				return err
@@ -113,8 +119,7 @@ func (n *node) confirmation(s *redis.Subscription) error {
 	case n.sub.isNext(o):
 		n.sub.answered()
 	case o.end:
-		n.feed.audience.dropped(user, n.id)
-		n.feed.router.shards.sinceNow()
+		n.feed.audience.dropped(user, n.id, n.letGoSince())
 		n.feed.router.shards.letDown(user, n.addr)
 		return nil
 	default:
@@ -125,11 +130,15 @@ func (n *node) confirmation(s *redis.Subscription) error {
 		return nil
 	}
 	n.hears()
-	if n.feed.audience.confirm(user, n.id) {
-		n.feed.router.shards.found(user)
+	if since := n.feed.audience.confirm(user, n.id); since != 0 {
+		n.feed.tellUserGap(user, since)
 	}
 	return nil
 }
+
+// letGoSince is since when what was published for a user may be lost whose slot the node has just given away: others may
+// have learned of that before. (Operators tell the node that gets a slot first.)
+func (n *node) letGoSince() instant { return n.link.lostSince().add(-n.feed.cfg.HeartbeatTimeout) }
 
 // refused takes an error that answers one command, and reports false for one that ends the link.
 func (n *node) refused(err error) bool {

@@ -73,5 +73,9 @@ func (s *shards) pause() time.Duration {
 		return time.Hour
 	}
 	s.lookSoon()
-	return orphansPause
+	pause := orphansPause
+	for _, at := range s.notYet {
+		pause = min(pause, max(time.Until(at), time.Millisecond))
+	}
+	return pause
 }

@@ -3,6 +3,7 @@ package redisfeed
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,7 +61,7 @@ func TestKilledAndRestartedMidTraffic(t *testing.T) {
 	if s := feed.Status(); s.Gaps != 1 || s.Reconnects != 1 || s.Attempts != 0 || s.Err != "" {
 		t.Errorf("status %+v, log:\n%s", s, log.String())
 	}
-	for _, line := range []string{"redis link lost", "attempt=1 of=unlimited", "next_in=20ms", "subscribed again", "gone=", "gaps=1"} {
+	for _, line := range []string{"redis link lost", "attempt=1 out_for=", "of=unlimited", "subscribed again", "gone=", "gaps=1"} {
 		if !strings.Contains(log.String(), line) {
 			t.Errorf("the log does not say %q:\n%s", line, log.String())
 		}
@@ -72,22 +73,28 @@ func TestGoneForGood(t *testing.T) {
 	server := redistest.Start(t)
 	var log logLines
 	cfg := quick(server.Addr())
-	cfg.MaxAttempts = 3
+	cfg.MaxAttempts, cfg.RetryDelay = 3, 200*time.Millisecond
 	cfg.Logger = log.logger()
 	feed := connected(t, cfg, &collector{})
 	server.Kill()
+	killed := time.Now()
 	err := feed.wait(t)
+	if took := time.Since(killed); took < 590*time.Millisecond {
+		t.Errorf("gave up after %s, want 3 times 200ms", took)
+	}
 	if !errors.Is(err, ErrGaveUp) || !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Fatalf("Run: %v, want ErrGaveUp and the cause", err)
 	}
-	if s := feed.Status(); s.Connected || s.Attempts != 3 || !strings.Contains(s.Err, "refused") {
+	s := feed.Status()
+	if s.Connected || s.Attempts < 4 || !strings.Contains(s.Err, "refused") {
 		t.Errorf("status %+v", s)
 	}
-	if n := strings.Count(log.String(), "redis cannot be reached"); n != 3 {
-		t.Errorf("%d lines for 3 attempts:\n%s", n, log.String())
+	if n := strings.Count(log.String(), "redis cannot be reached"); n != s.Attempts {
+		t.Errorf("%d lines for %d attempts:\n%s", n, s.Attempts, log.String())
 	}
-	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "attempt=3 of=3") {
-		t.Errorf("the last attempt is not said:\n%s", log.String())
+	last := fmt.Sprintf("attempt=%d out_for=", s.Attempts)
+	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "of=600ms") || !strings.Contains(log.String(), last) {
+		t.Errorf("the last attempt is not said, %s:\n%s", last, log.String())
 	}
 }
 

@@ -16,10 +16,11 @@ type router struct {
 	audience *audience
 	shards   *shards // nil unless Sharded
 
-	mu      sync.Mutex
-	main    *subscriber // guarded by mu: that of the feed's own link, PerUser and while that is up
-	stop    func()      // guarded by mu: ends main, and waits for that
-	noticed time.Time   // guarded by mu: when a gap was noticed that is told once everybody is heard; zero: none
+	mu   sync.Mutex
+	main *subscriber // guarded by mu: that of the feed's own link, PerUser and while that is up
+	stop func()      // guarded by mu: ends main, and waits for that
+	gap  instant     // guarded by mu: since when there is a gap that is told once everybody is heard; 0: none
+	back time.Time   // guarded by mu: since when there has been a link again
 }
 
 func newRouter(f *Feed) *router {
@@ -129,13 +130,11 @@ func (r *router) mainUp(l *link) {
 		r.main, r.stop = sub, func() { cancel(); wg.Wait() }
 		r.mu.Unlock()
 	}
-	r.audience.up.Store(true)
 	r.audience.notify()
 }
 
-// mainGone is called when that link has ended, or will never be up.
-func (r *router) mainGone() {
-	r.audience.up.Store(false)
+// mainGone is called when that link has ended, or will never be up. Since is since when what was published may be lost.
+func (r *router) mainGone(since instant) {
 	if r.shards != nil {
 		return
 	}
@@ -148,8 +147,7 @@ func (r *router) mainGone() {
 	}
 	main.link.cancel(errSpent) // a write that waits has to end
 	stop()
-	r.audience.loseLink(main.id)
-	r.audience.settleWaiters()
+	r.audience.loseLink(main.id, since, false) // linkWait lets go who waits for too long
 }
 
 // answered takes Redis's answer about a user's channel on the feed's own link, and reports whether it was asked for. The
@@ -166,39 +164,37 @@ func (r *router) answered(s *redis.Subscription) bool {
 	if !ok || o != (order{user, s.Kind == "unsubscribe"}) {
 		return false
 	}
-	switch {
-	case o.end:
+	if o.end {
 		r.audience.ended(user, sub.id)
-	case r.audience.confirm(user, sub.id):
-		r.tellRestored()
+	} else if since := r.audience.confirm(user, sub.id); since != 0 && !r.tellRestored() {
+		r.feed.tellUserGap(user, since)
 	}
 	return true
 }
 
 // restoring has a gap told when everybody is heard who was not.
-func (r *router) restoring(noticed time.Time) {
+func (r *router) restoring(since instant) {
 	r.mu.Lock()
-	if r.noticed.IsZero() {
-		r.noticed = noticed
+	if r.gap == 0 {
+		r.back = time.Now()
 	}
+	r.gap = earlier(r.gap, since)
 	r.mu.Unlock()
 	r.audience.notify()
 }
 
-// tellRestored tells of a gap that is over.
-func (r *router) tellRestored() {
-	if r.audience.lost.Load() > 0 {
-		return
-	}
+// tellRestored tells of a gap that is over, or leaves it to a later call. It is false if there is none.
+func (r *router) tellRestored() bool {
 	r.mu.Lock()
-	noticed := r.noticed
-	if r.main == nil || noticed.IsZero() {
+	since, back := r.gap, r.back
+	if r.main == nil || since == 0 || r.audience.lost.count() > 0 {
 		r.mu.Unlock()
-		return
+		return since != 0
 	}
-	r.noticed = time.Time{}
+	r.gap = 0
 	r.mu.Unlock()
 	r.feed.cfg.Logger.Info("redis feed hears all users again", "users", r.audience.sizes().Heard,
-		"after", time.Since(noticed).Round(time.Millisecond))
-	r.feed.tellGap(noticed)
+		"after", time.Since(back).Round(time.Millisecond))
+	r.feed.tellGap(since)
+	return true
 }

@@ -13,6 +13,9 @@ import (
 
 // runLinks runs one link after the other. It returns nil when ctx ends.
 func (f *Feed) runLinks(ctx context.Context) error {
+	f.retry.begin(time.Now())
+	f.linkWait.down()
+	defer f.linkWait.end()
 	for {
 		wasUp, cause := f.runLink(ctx)
 		if ctx.Err() != nil {
@@ -32,6 +35,7 @@ func (f *Feed) runLinks(ctx context.Context) error {
 
 // runLink runs a link until it ends, which it always does with an error. wasUp is false when it never was confirmed.
 func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
+	asked := instantNow()
 	at, err := f.findMaster(ctx)
 	if err != nil {
 		return false, err
@@ -40,14 +44,14 @@ func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
 	in := f.intake()
 	l := newLink(ctx, f.cfg, at.addr, in)
 	defer l.close()
-	f.target.Store(&target{at, l})
+	f.target.Store(newTarget(at, l, asked))
 	f.beats.use(at)
 	defer in.flush() // what came before a reply that ends the link
 	if err := l.begin(f.channels(), f.patterns()); err != nil {
 		return false, err
 	}
 	if f.router != nil {
-		defer f.router.mainGone()
+		defer func() { f.router.mainGone(l.lostSince()) }()
 	}
 	for {
 		got, err := l.receive()
@@ -56,7 +60,7 @@ func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
 		}
 		switch got := got.(type) {
 		case *redis.Message:
-			f.message(got)
+			f.message(l, got)
 		case *redis.Subscription:
 			if err := f.confirmation(l, got); err != nil {
 				return l.confirmed(), err
@@ -83,7 +87,7 @@ func (f *Feed) patterns() []string {
 }
 
 // message hands what was published to the sink, or notes a heartbeat.
-func (f *Feed) message(m *redis.Message) {
+func (f *Feed) message(l *link, m *redis.Message) {
 	now := time.Now()
 	if user, ok := strings.CutPrefix(m.Channel, ChannelPrefix); ok {
 		f.monitor.message(now)
@@ -92,7 +96,7 @@ func (f *Feed) message(m *redis.Message) {
 	}
 	switch m.Channel {
 	case f.beat.channel:
-		if took, ok := f.beat.roundTrip(m.Payload, now); ok {
+		if took, ok := l.proves(m.Payload); ok {
 			f.monitor.ping.Store(int64(took))
 		}
 		return
@@ -116,7 +120,7 @@ func (f *Feed) confirmation(l *link, s *redis.Subscription) error {
 	switch {
 	case again:
 		f.monitor.gap()
-		f.tellGap(time.Now())
+		f.tellGap(l.lostSince())
 		f.cfg.Logger.Warn("redis confirmed a subscription again, notifications may be lost", "kind", s.Kind)
 	case ok && l.confirmed():
 		f.linkUp(l)
@@ -131,39 +135,46 @@ func (f *Feed) confirmation(l *link, s *redis.Subscription) error {
 // linkUp notes that the feed is subscribed.
 func (f *Feed) linkUp(l *link) {
 	now := time.Now()
-	late := f.retry.failures > 0
 	gone := f.retry.connected(now)
 	if f.router != nil {
 		f.router.mainUp(l) // before anybody is told that the feed is connected: who comes then waits to be heard
 	}
+	unheard, waiters := f.linkWait.up()
+	defer release(waiters) // last: who has waited has missed nothing, and is not told
 	f.monitor.up(now, f.again)
 	f.beat.soon()
 	if f.again {
 		f.cfg.Logger.Warn("redis feed is subscribed again, what was published meanwhile is lost",
 			"addr", f.at.addr, "gone", gone.Round(time.Millisecond), "gaps", f.monitor.status().Gaps)
-		f.gapEnds(now.Add(-gone))
-	} else {
-		f.cfg.Logger.Info("redis feed is subscribed", "addr", f.at.addr)
-		if late || f.audience != nil && f.audience.lost.Load() > 0 { // whoever came has been let in without
-			f.gapEnds(f.begun)
-		}
-	}
-	f.again = true
-}
-
-// gapEnds tells of a gap that was noticed at a time; or has it told when everybody is heard again.
-func (f *Feed) gapEnds(noticed time.Time) {
-	if f.cfg.Mode == PerUser {
-		f.router.restoring(noticed)
+		f.gapEnds(f.gap.end(f.at.addr))
 		return
 	}
-	f.tellGap(noticed)
+	f.again = true
+	f.cfg.Logger.Info("redis feed is subscribed", "addr", f.at.addr)
+	if unheard || f.audience != nil && f.audience.lost.count() > 0 {
+		f.monitor.gap()
+		f.gapEnds(f.begun.add(-f.cfg.HeartbeatTimeout))
+	}
 }
 
-// tellGap tells of a gap that was noticed at a time.
-func (f *Feed) tellGap(noticed time.Time) {
+// gapEnds tells of a gap; or has it told when everybody is heard again.
+func (f *Feed) gapEnds(since instant) {
+	if f.cfg.Mode == PerUser {
+		f.router.restoring(since)
+		return
+	}
+	f.tellGap(since)
+}
+
+func (f *Feed) tellGap(since instant) {
 	if f.cfg.Gap != nil {
-		f.cfg.Gap(noticed.Add(-f.cfg.HeartbeatTimeout))
+		f.cfg.Gap(since.wall())
+	}
+}
+
+func (f *Feed) tellUserGap(user string, since instant) {
+	if f.cfg.UserGap != nil {
+		f.cfg.UserGap(user, since.wall())
 	}
 }
 
@@ -175,28 +186,31 @@ func (f *Feed) linkEnded(wasUp bool, cause error) (wait time.Duration, err error
 		f.monitor.badReply()
 	}
 	if wasUp {
+		f.gap.begin(f.target.Load())
+		f.linkWait.down()
 		wait = f.retry.lost(now)
 		f.monitor.down(now, cause, 0)
 		f.cfg.Logger.Warn("redis link lost", "addr", f.at.addr, "error", cause, "next_in", wait.Round(time.Millisecond))
 		return wait, nil
 	}
-	wait, more := f.retry.failed()
+	wait, more := f.retry.failed(now, localShortage(cause))
 	f.monitor.down(now, cause, f.retry.failures)
-	attempt := slog.Group("", "addr", f.at.addr, "attempt", f.retry.failures, "of", limit(f.retry.max), "error", cause)
+	attempt := slog.Group("", "addr", f.at.addr, "attempt", f.retry.failures,
+		"out_for", f.retry.spent.Round(time.Millisecond), "of", limit(f.retry.patience()), "error", cause)
 	if !more {
 		f.cfg.Logger.Error("redis cannot be reached, giving up", attempt)
 		return 0, fmt.Errorf("%w after %d attempts: %w", ErrGaveUp, f.retry.failures, cause)
 	}
-	f.cfg.Logger.Warn("redis cannot be reached", attempt, "next_in", wait)
+	f.cfg.Logger.Warn("redis cannot be reached", attempt, "next_in", wait.Round(time.Millisecond))
 	return wait, nil
 }
 
-// limit is how a log line says MaxAttempts.
-func limit(attempts int) any {
-	if attempts == 0 {
+// limit is how a log line says for how long an outage may last.
+func limit(patience time.Duration) any {
+	if patience == 0 {
 		return "unlimited"
 	}
-	return attempts
+	return patience
 }
 
 // sendBeat publishes one heartbeat if there is a link to hear it. Failing is the link's affair only through silence,
@@ -208,7 +222,7 @@ func (f *Feed) sendBeat(ctx context.Context) {
 	// No longer than until the next beat, so that one stuck connection of the pool does not condemn the link.
 	ctx, cancel := context.WithTimeout(ctx, f.beat.interval)
 	defer cancel()
-	_, err := f.beats.publish(ctx, f.beat.channel, f.beat.stamp(time.Now()))
+	_, err := f.beats.publish(ctx, f.beat.channel, stamp(instantNow()))
 	if err != nil && !f.beatFailing && !errors.Is(err, redis.ErrClosed) {
 		f.cfg.Logger.Warn("redis heartbeat cannot be published", "addr", f.beats.addr(), "error", err)
 	}

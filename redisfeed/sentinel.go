@@ -24,6 +24,7 @@ const (
 type master struct {
 	addr  string // host:port
 	epoch int64  // number of the failover that made it the master; 0 without Sentinel
+	sure  bool   // most of the sentinels said so: another can't have been made the master before they were asked
 }
 
 // sentinels know where the master is. Any goroutine may ask.
@@ -107,6 +108,11 @@ func (s *sentinels) master(ctx context.Context, current string) (master, error) 
 		return master{}, err
 	}
 	var best master
+	votes := 0 // for best
+	decided := func() (master, error) {
+		best.sure = votes > len(s.clients)/2
+		return best, nil
+	}
 	var enough <-chan time.Time // from the first answer on
 	failed := errNoMaster
 	for range s.clients {
@@ -116,18 +122,20 @@ func (s *sentinels) master(ctx context.Context, current string) (master, error) 
 			case a.err != nil:
 				failed = fmt.Errorf("%w; %s: %w", failed, a.from, a.err)
 			case best.addr == "":
-				best, enough = a.master, time.After(askMore)
+				best, votes, enough = a.master, 1, time.After(askMore)
+			case a.master == best:
+				votes++
 			case a.master.epoch > best.epoch, a.master.epoch == best.epoch && a.master.addr == current:
-				best = a.master
+				best, votes = a.master, 1
 			}
 		case <-enough:
-			return best, nil
+			return decided()
 		}
 	}
 	if best.addr == "" {
 		return master{}, failed
 	}
-	return best, nil
+	return decided()
 }
 
 // ask asks one.
@@ -150,7 +158,7 @@ func (s *sentinels) ask(ctx context.Context, c *redis.SentinelClient) (master, e
 	if len(where) != 2 {
 		return master{}, fmt.Errorf("%w: an address of %d parts", errBadReply, len(where))
 	}
-	return master{net.JoinHostPort(where[0], where[1]), epoch}, nil
+	return master{addr: net.JoinHostPort(where[0], where[1]), epoch: epoch}, nil
 }
 
 // explain puts what an operator can do about it in front of a sentinel's own words.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -13,10 +12,6 @@ const (
 	lookAgain = 20 * time.Millisecond
 	// notAgain is how long a node is not asked for a user again whom it has unsubscribed by itself.
 	notAgain = 300 * time.Millisecond
-	// nodeDelay passes between a failed attempt to reach a node, or a link that broke at once, and the next; it is
-	// doubled with each, up to some five seconds.
-	nodeDelay  = 300 * time.Millisecond
-	maxDoubled = 4
 	// orphansPause is how often it is looked whether orphans can be asked for again, if nothing happens meanwhile.
 	orphansPause = 100 * time.Millisecond
 )
@@ -30,7 +25,7 @@ type shards struct {
 	byAddr  map[string]*node
 	lastID  uint16
 	notYet  map[string]time.Time // when a node may be tried again that could not be reached
-	failed  map[string]int       // how often in a row that was so
+	retries map[string]*retry    // of nodes that could not be reached, or whose link was lost
 	orphans []orphan             // users who are unheard, and in no queue: it is not known who has their slot, or nobody has
 
 	look chan struct{} // capacity 1: the view may be old
@@ -42,19 +37,17 @@ type shards struct {
 
 	down       map[string]bool // guarded by mu: nodes of which the log has said so
 	complained time.Time       // guarded by mu: when the log last said that one refuses users
-
-	lostAt atomic.Int64 // Unix nanoseconds: since when somebody may have missed something; 0: nobody has
 }
 
 func newShards(f *Feed) *shards {
 	return &shards{
-		feed:   f,
-		links:  make(map[uint16]*node),
-		byAddr: make(map[string]*node),
-		notYet: make(map[string]time.Time),
-		failed: make(map[string]int),
-		look:   make(chan struct{}, 1),
-		down:   make(map[string]bool),
+		feed:    f,
+		links:   make(map[uint16]*node),
+		byAddr:  make(map[string]*node),
+		notYet:  make(map[string]time.Time),
+		retries: make(map[string]*retry),
+		look:    make(chan struct{}, 1),
+		down:    make(map[string]bool),
 	}
 }
 
@@ -89,7 +82,6 @@ func (s *shards) tend(ctx context.Context) {
 	next, refused, ended := s.next, s.refused, s.ended
 	s.next, s.refused, s.ended = nil, nil, nil
 	s.mu.Unlock()
-	s.endGap()
 	for _, n := range ended {
 		s.bury(n)
 	}
@@ -111,13 +103,28 @@ func (s *shards) bury(n *node) {
 		return // dismissed
 	}
 	s.forget(n)
-	if n.upSince.IsZero() || time.Since(n.upSince) < nodeDelay {
-		s.failed[n.addr]++
-		s.notYet[n.addr] = time.Now().Add(nodeDelay << min(s.failed[n.addr]-1, maxDoubled)) // else it is tried again at once
-	} else {
-		delete(s.failed, n.addr)
+	wait, outage := s.retryAfter(n)
+	s.notYet[n.addr] = n.endedAt.Add(wait)
+	s.lost(s.feed.audience.loseLink(n.id, n.link.lostSince(), outage > waitLimit), n.heard)
+}
+
+// retryAfter is how long to wait after the end of a link until the next to the same node, and how long there has been none
+// of use. A node that refuses everybody answers to PING: that is none.
+func (s *shards) retryAfter(n *node) (wait, outage time.Duration) {
+	r := s.retries[n.addr]
+	if r == nil {
+		retry := newRetry(s.feed.cfg)
+		retry.max = 0 // the feed gives up when its own link is away
+		r = &retry
+		r.begin(n.startedAt)
+		s.retries[n.addr] = r
 	}
-	s.lost(s.feed.audience.loseLink(n.id), n.heard)
+	if n.heard {
+		r.connected(n.upSince)
+		return r.lost(n.endedAt), 0
+	}
+	wait, _ = r.failed(n.endedAt, false)
+	return wait, n.endedAt.Sub(r.began)
 }
 
 func (s *shards) forget(n *node) {
@@ -125,31 +132,14 @@ func (s *shards) forget(n *node) {
 	delete(s.byAddr, n.addr)
 }
 
-// lost notes that users may miss something from now on, or did for as long as a silent link takes to be noticed. heard
-// says that there was a link that heard them: while there is none each attempt ends like this, and they are one gap.
+// lost counts that users may miss something from now on. heard says that there was a link that heard them: while there is
+// none each attempt ends like this, and they are one gap.
 func (s *shards) lost(users int, heard bool) {
 	if users == 0 {
 		return
 	}
-	if begins := s.sinceNow(); begins || heard {
+	if first := s.feed.audience.lost.first(); first || heard {
 		s.feed.monitor.gap()
-	}
-}
-
-// sinceNow notes when the gap began, and reports false if it had begun before.
-func (s *shards) sinceNow() (begins bool) {
-	return s.lostAt.CompareAndSwap(0, time.Now().Add(-s.feed.cfg.HeartbeatTimeout).UnixNano())
-}
-
-// endGap notes that nobody misses anything any more, because all are heard again, or have left. A reader that has the turn
-// may be about to look when the gap began; then it is the next time.
-func (s *shards) endGap() {
-	if s.lostAt.Load() == 0 || !s.feed.turn.TryLock() {
-		return
-	}
-	defer s.feed.turn.Unlock()
-	if s.feed.audience.lost.Load() == 0 {
-		s.lostAt.Store(0)
 	}
 }
 
@@ -158,9 +148,9 @@ func (s *shards) endGap() {
 //
 // A slot that moves between masters is not looked for: the one that loses it says so to its subscribers.
 func (s *shards) adopt(v *view) {
-	changed := s.view != nil && !v.same(s.view)
+	before := s.view
 	s.view = v
-	if !changed {
+	if before == nil || v.same(before) {
 		return
 	}
 	s.feed.cfg.Logger.Info("redis cluster: slots have moved, or have another master", "masters", len(v.masters))
@@ -171,7 +161,15 @@ func (s *shards) adopt(v *view) {
 		}
 		n.dismiss(errDemoted)
 		s.forget(n)
-		s.lost(s.feed.audience.loseLink(n.id), n.heard)
+		// Its successor may have been published on ever since the cluster last said that it was the master.
+		since := min(n.link.lostSince(), before.asked.add(-s.feed.cfg.HeartbeatTimeout))
+		s.lost(s.feed.audience.loseLink(n.id, since, false), n.heard)
+	}
+	for addr := range s.retries {
+		if !v.hasMaster(addr) {
+			delete(s.retries, addr)
+			delete(s.notYet, addr)
+		}
 	}
 }
 
@@ -231,20 +229,6 @@ func (s *shards) part(f farewell) {
 func (s *shards) close() {
 	for _, n := range s.links {
 		n.dismiss(errStopped)
-	}
-}
-
-// found tells of a user who is heard again.
-func (s *shards) found(user string) {
-	since := time.Unix(0, s.lostAt.Load())
-	if since.Unix() == 0 { // another one's end of the gap came in between
-		since = time.Now().Add(-s.feed.cfg.HeartbeatTimeout)
-	}
-	if s.feed.audience.lost.Load() == 0 {
-		s.feed.audience.notify() // for endGap
-	}
-	if s.feed.cfg.UserGap != nil {
-		s.feed.cfg.UserGap(user, since)
 	}
 }
 

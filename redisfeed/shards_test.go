@@ -179,7 +179,7 @@ func TestShardedLivesWithoutAShard(t *testing.T) {
 	c.SPublish(ChannelPrefix+other, "7")
 	waitFor(t, "a notification for another", func() bool { return tr.received() == 1 })
 	since := time.Now()
-	waitFor(t, "some attempts", func() bool { return time.Since(since) > 4*nodeDelay })
+	waitFor(t, "some attempts", func() bool { return time.Since(since) > time.Second })
 	if s := feed.Status(); s.Audience.Heard != len(tr.users)-theirs || s.Gaps != 1 {
 		t.Errorf("status %+v", s)
 	}
@@ -276,37 +276,5 @@ func TestPublishGoesByAnotherNode(t *testing.T) {
 		if _, err := publisher.PublishAll(t.Context(), "x"); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-// A gap whose users have all left is over: those of a later one are not told of it.
-func TestShardedForgetsAGapThatNobodyHas(t *testing.T) {
-	t.Parallel()
-	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
-	cfg := sharded(c)
-	cfg.UnsubscribeDelay = -1
-	told := make(chan time.Time, 10)
-	cfg.UserGap = func(_ string, since time.Time) { told <- since }
-	feed := connected(t, cfg, &collector{})
-	join(t, feed.Feed, "alice")
-	master := c.OwnerOf(ChannelPrefix + "alice")
-	master.Kill()
-	waitFor(t, "alice to be lost", func() bool { return feed.audience.lost.Load() == 1 })
-	feed.Leave("alice")
-	waitFor(t, "alice to be forgotten", func() bool { return feed.Status().Audience == Audience{} })
-	if at := &feed.router.shards.lostAt; at.Load() != 0 {
-		at.Store(time.Now().Add(-time.Hour).UnixNano()) // time passes
-	}
-	master.Restart()
-	join(t, feed.Feed, "alice")
-	waitFor(t, "alice to be heard", func() bool { return feed.Status().Audience == Audience{Heard: 1} })
-	for len(told) > 0 { // of having waited for the node
-		<-told
-	}
-	master.Kill()
-	waitFor(t, "alice to be lost", func() bool { return feed.audience.lost.Load() == 1 })
-	master.Restart()
-	if since := <-told; time.Since(since) > 30*time.Minute {
-		t.Errorf("told of a gap since %s", since)
 	}
 }

@@ -53,8 +53,12 @@ func (f *Feed) watchCluster(ctx context.Context) {
 
 // lookedAt takes a view of the cluster.
 func (f *Feed) lookedAt(v *view) {
-	if t := f.target.Load(); t != nil && !v.hasNode(t.addr) {
-		t.link.cancel(fmt.Errorf("%w: %s", errGone, t.addr))
+	if t := f.target.Load(); t != nil {
+		if v.hasNode(t.addr) {
+			t.asked.Store(int64(v.asked))
+		} else {
+			t.link.cancel(fmt.Errorf("%w: %s", errGone, t.addr))
+		}
 	}
 	if f.router != nil && f.router.shards != nil {
 		f.router.shards.seen(v)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"roost/netpoll"
 	"roost/redisfeed"
 )
@@ -14,10 +16,12 @@ func (a audience) Join(user string, waiter netpoll.Waiter) bool { return a.feed.
 // Leave implements netpoll.Audience.
 func (a audience) Leave(user string) { a.feed.Leave(user) }
 
-// audience is nil where the feed hears everybody.
-func (s *service) audience() netpoll.Audience {
+// audienceWait is how long a handshake waits to be heard. With a subscription for each user it is netpoll's second. With
+// one for everybody the feed itself ends the waiting, a second after a link was lost, and this is only for the case that
+// it does not; being longer it spares the loops a finer clock.
+func (s *service) audienceWait() time.Duration {
 	if s.cfg.RedisFeed == "pattern" {
-		return nil
+		return 2 * time.Second
 	}
-	return audience{s.feed}
+	return 0
 }

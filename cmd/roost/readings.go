@@ -112,7 +112,7 @@ func (s *service) stats() httpapi.Stats {
 
 // feedUsers is nil where one subscription hears everybody.
 func (s *service) feedUsers(now redisfeed.Audience) map[string]uint64 {
-	if s.audience() == nil {
+	if s.cfg.RedisFeed == "pattern" {
 		return nil
 	}
 	return map[string]uint64{"heard": uint64(now.Heard), "unheard": uint64(now.Unheard), "parting": uint64(now.Parting)}

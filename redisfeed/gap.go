@@ -1,0 +1,29 @@
+package redisfeed
+
+// gap is the time in which what is published is lost, of the feed's own link. It is a plain value of Run's goroutine.
+type gap struct {
+	since instant // none: there is no gap
+	doubt instant // the same, where the next link is to another Redis
+	from  string  // the Redis whose link was lost first
+}
+
+// begin notes that the link to t, which was up, has ended. A gap that is not told yet goes on.
+func (g *gap) begin(t *target) {
+	if g.since == 0 {
+		g.from = t.addr
+	}
+	g.since = earlier(g.since, t.link.lostSince())
+	g.doubt = earlier(g.doubt, t.named().add(-t.link.cfg.HeartbeatTimeout))
+}
+
+// end returns since when something may be missing, and forgets it: there is a link to the Redis at addr. Another one may
+// have been published on for a while before the first was lost: from when the sentinels, or the cluster, last named that,
+// less HeartbeatTimeout, because they do not all learn of a failover at once.
+func (g *gap) end(addr string) (since instant) {
+	since = g.since
+	if addr != g.from {
+		since = earlier(since, g.doubt)
+	}
+	*g = gap{}
+	return since
+}

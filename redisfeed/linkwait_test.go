@@ -1,0 +1,168 @@
+package redisfeed
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"roost/redisfeed/redistest"
+)
+
+// Who comes while there is no link waits, for a second at most after the start or after the loss.
+func TestLinkWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		given := 0
+		l := linkWait{given: func() { given++ }}
+		wait := func(what string) awaited {
+			t.Helper()
+			w := make(awaited, 1)
+			if l.join(w) {
+				t.Fatalf("%s: need not wait", what)
+			}
+			return w
+		}
+		enter := func(what string) {
+			t.Helper()
+			if !l.join(nil) {
+				t.Fatalf("%s: has to wait", what)
+			}
+		}
+		connect := func(what string, wantUnheard bool) {
+			t.Helper()
+			unheard, waiters := l.up()
+			if release(waiters); unheard != wantUnheard {
+				t.Fatalf("%s: let in unheard: %t", what, unheard)
+			}
+		}
+
+		l.down()
+		early := wait("before the first link")
+		time.Sleep(waitLimit - time.Millisecond)
+		connect("in time", false)
+		if len(early) != 1 {
+			t.Fatal("who waited for the first link is not told")
+		}
+		enter("with a link")
+		time.Sleep(time.Hour)
+
+		l.down()
+		lost := wait("after a loss")
+		time.Sleep(waitLimit / 2)
+		l.down() // an attempt has failed: that is no other loss
+		late := wait("after a failed attempt")
+		time.Sleep(waitLimit / 2)
+		synctest.Wait()
+		if len(lost) != 1 || len(late) != 1 || given != 1 {
+			t.Fatalf("a second after the loss %d and %d are told, %d times given up", len(lost), len(late), given)
+		}
+		enter("a second after the loss")
+		connect("too late", true)
+
+		l.down()
+		connect("at once", false)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if given != 1 {
+			t.Fatalf("given up %d times, with a link", given)
+		}
+
+		l.down()
+		last := wait("at the end")
+		l.end()
+		synctest.Wait()
+		if len(last) != 1 {
+			t.Fatal("who waits at the end is not told")
+		}
+		enter("after the end")
+	})
+}
+
+// In Pattern mode, too, nobody is let in before what is published is heard, if that is within a second: nothing is lost,
+// and no gap is told.
+func TestPatternWaitsForTheFirstLink(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	server.Pause() // it takes connections, and says nothing
+	cfg := quick(server.Addr())
+	var told atomic.Int64
+	cfg.Gap = func(time.Time) { told.Add(1) }
+	var sink collector
+	feed := run(t, cfg, &sink)
+	w := make(awaited, 1)
+	if feed.Join("alice", w) {
+		t.Fatal("let in before anything is heard")
+	}
+	server.Resume()
+	select {
+	case <-w:
+	case <-time.After(patience):
+		t.Fatal("still waiting")
+	}
+	if feed.linkWait.reach() == away {
+		t.Skip("the machine stood still for a second, after which people are let in")
+	}
+	server.Publish("user_noti:alice", "caused by her own connection")
+	waitFor(t, "the notification", func() bool { return len(sink.all()) == 1 })
+	if !feed.Join("bob", nil) {
+		t.Error("has to wait with a link")
+	}
+	if n := told.Load(); n != 0 || feed.Status().Gaps != 0 {
+		t.Errorf("told of %d gaps, status %+v", n, feed.Status())
+	}
+}
+
+// The same when a link is lost and Redis is back at once: who comes in between hears everything.
+func TestNobodyIsLetInWhileALinkIsMended(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []Mode{Pattern, PerUser} {
+		server := redistest.Start(t)
+		var sink collector
+		cfg := quick(server.Addr())
+		cfg.Mode = mode
+		feed := connected(t, cfg, &sink)
+		for i := range 20 {
+			if err := server.Client().Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
+				t.Fatal(err)
+			}
+			waitFor(t, "the loss", func() bool { s := feed.Status(); return s.Reconnects > uint64(i) || !s.Connected })
+			user := fmt.Sprint("user", i)
+			join(t, feed.Feed, user)
+			server.Publish(ChannelPrefix+user, "x")
+			waitFor(t, "the notification", func() bool { return sink.has(notification{user, "x"}) })
+			waitFor(t, "the link", func() bool { s := feed.Status(); return s.Connected && s.Reconnects == uint64(i+1) })
+		}
+	}
+}
+
+// Redis is away for longer: people are let in, a gap is counted, also before the first link, and they are told.
+func TestLetInUnheardIsAGap(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []Mode{Pattern, PerUser} {
+		server := redistest.Start(t)
+		server.Kill()
+		cfg := quick(server.Addr())
+		cfg.Mode = mode
+		var told atomic.Pointer[time.Time]
+		cfg.Gap = func(since time.Time) { told.Store(&since) }
+		begun := time.Now()
+		feed := run(t, cfg, &collector{})
+		join(t, feed.Feed, "alice") // after a second
+		if took := time.Since(begun); took < waitLimit {
+			t.Errorf("mode %d: let in after %s", mode, took)
+		}
+		server.Restart()
+		waitFor(t, "the gap to be told", func() bool { return told.Load() != nil })
+		if told.Load().After(begun) {
+			t.Errorf("mode %d: told of a gap since %s, and it began at %s", mode, told.Load(), begun)
+		}
+		if s := feed.Status(); s.Gaps != 1 {
+			t.Errorf("mode %d: %d gaps are counted, want 1", mode, s.Gaps)
+		}
+	}
+	cfg := quick(redistest.Start(t).Addr())
+	cfg.Gap = func(time.Time) { t.Error("told of a gap, though the first attempt worked") }
+	connected(t, cfg, &collector{})
+}

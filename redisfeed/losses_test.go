@@ -1,0 +1,92 @@
+package redisfeed
+
+import (
+	"testing"
+	"time"
+)
+
+// The gap of several is the earliest of theirs, in whatever order they are noticed, and it is over when nobody has it.
+func TestLosses(t *testing.T) {
+	t.Parallel()
+	var l losses
+	l.add(1000)
+	if !l.first() || l.first() {
+		t.Error("a gap is counted once")
+	}
+	l.add(400)
+	l.add(700)
+	l.widen(300)
+	for range 2 {
+		if since := l.take(); since != 300 {
+			t.Errorf("since %d, want 300", since)
+		}
+	}
+	l.widen(0)
+	if since := l.take(); since != 300 || l.count() != 0 {
+		t.Errorf("since %d, want 300; %d are left", since, l.count())
+	}
+	l.widen(5) // nobody is in
+	l.add(2000)
+	if !l.first() {
+		t.Error("the next gap is not counted")
+	}
+	if since := l.take(); since != 2000 {
+		t.Errorf("the next gap is since %d, want 2000", since)
+	}
+}
+
+// A gap whose users have all left is over: those of a later one are not told of it.
+func TestAudienceForgetsAGapThatNobodyHas(t *testing.T) {
+	t.Parallel()
+	a := newAudience(0, new(linkWait))
+	hear := func(user string, link uint16) instant {
+		a.join(user, make(awaited, 1))
+		if !a.ask(user, link) {
+			t.Fatalf("%s is not asked for", user)
+		}
+		return a.confirm(user, link)
+	}
+	for _, user := range []string{"alice", "bob"} {
+		if since := hear(user, 1); since != 0 {
+			t.Fatalf("%s has missed something since %d", user, since)
+		}
+	}
+	if n := a.loseLink(1, 100, false); n != 2 {
+		t.Fatalf("%d are lost, want 2", n)
+	}
+	if n := a.loseLink(1, 50, false); n != 0 { // they are on no link now
+		t.Fatalf("%d are lost again", n)
+	}
+	a.leave("alice", time.Now())
+	a.leave("bob", time.Now())
+	a.expire(nil, time.Now().Add(time.Hour))
+	if s := a.sizes(); s != (Audience{}) || a.lost.count() != 0 {
+		t.Fatalf("%+v are left, %d lost", s, a.lost.count())
+	}
+	hear("alice", 2)
+	a.loseLink(2, 900, false)
+	a.ask("alice", 3)
+	if since := a.confirm("alice", 3); since != 900 {
+		t.Errorf("told of a gap since %d, want 900", since)
+	}
+}
+
+// Two shards are lost, the second of them, which hung, since before the first. Everybody's gap begins where the first
+// thing was lost.
+func TestAudienceMergesGaps(t *testing.T) {
+	t.Parallel()
+	a := newAudience(0, new(linkWait))
+	for i, user := range []string{"alice", "bob"} {
+		a.join(user, make(awaited, 1))
+		a.ask(user, uint16(i+1))
+		a.confirm(user, uint16(i+1))
+	}
+	a.loseLink(1, 900, false)
+	a.loseLink(2, 400, false)
+	for i, user := range []string{"alice", "bob"} {
+		a.ask(user, uint16(i+3))
+		if since := a.confirm(user, uint16(i+3)); since != 400 {
+			t.Errorf("%s is told of a gap since %d, want 400", user, since)
+		}
+	}
+}
