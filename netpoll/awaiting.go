@@ -17,8 +17,7 @@ func (l *loop) await(c *conn, req wsproto.Request, more []byte) {
 		l.reject(c, req, wsproto.RefuseFull(l.server.retryAfter()))
 		return
 	}
-	if l.server.cfg.Audience.Join(req.User, c) {
-		l.admitHeard(c, req, more)
+	if l.admitHeard(c, req, more) {
 		return
 	}
 	w := &asked{req: req}
@@ -38,15 +37,21 @@ func (l *loop) await(c *conn, req wsproto.Request, more []byte) {
 	l.keep(c, w.size())
 }
 
-// admitHeard admits a connection that has joined the audience and need not wait, which is nearly every one.
-func (l *loop) admitHeard(c *conn, req wsproto.Request, more []byte) {
-	admitted := false
+// admitHeard joins the audience and admits a connection that need not wait, which is nearly every one. It is false for one
+// that has to. Who is joined and not admitted is left again, also when something fails.
+func (l *loop) admitHeard(c *conn, req wsproto.Request, more []byte) (done bool) {
+	leave := true
 	defer func() {
-		if !admitted { // an open connection leaves when it ends
+		if leave {
 			l.server.cfg.Audience.Leave(req.User)
 		}
 	}()
-	admitted = l.admit(c, req, more)
+	if !l.server.cfg.Audience.Join(req.User, c) {
+		leave = false // it leaves when it ends, as an open one does
+		return false
+	}
+	leave = !l.admit(c, req, more)
+	return true
 }
 
 // Heard implements Waiter. A connection waits once in its life. One that is open already was let in without, and may
