@@ -49,7 +49,7 @@ type Stats struct {
 
 	Sockets          int    // of clients, in every state
 	SocketsLingering int    // ended, waiting for the client to close
-	LingerCut        uint64 // closed without waiting, because too many lingered
+	LingerCut        uint64 // closed without waiting, because too many lingered or were refused
 	AcceptErrors     uint64 // accept failed and was tried again
 	Panics           uint64 // connections closed because serving them failed
 	QueuedBytes      int    // that wait for clients in user space
@@ -172,7 +172,7 @@ func table() []metric {
 			value: func(s *Stats) float64 { return float64(s.Sockets) }},
 		{name: "roost_sockets_lingering", kind: gauge, help: "Sockets that have ended and wait for the client to close.",
 			value: func(s *Stats) float64 { return float64(s.SocketsLingering) }},
-		{name: "roost_sockets_linger_cut_total", kind: counter, help: "Sockets closed without waiting for the client, because too many lingered.",
+		{name: "roost_sockets_linger_cut_total", kind: counter, help: "Sockets closed without waiting for the client, because too many lingered, or were refused at a time.",
 			value: func(s *Stats) float64 { return float64(s.LingerCut) }},
 		{name: "roost_accept_errors_total", kind: counter, help: "Failures to accept a socket; each is retried.",
 			value: func(s *Stats) float64 { return float64(s.AcceptErrors) }},

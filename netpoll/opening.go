@@ -92,13 +92,8 @@ func (l *loop) answerHealth(c *conn, req wsproto.Request, status int, body []byt
 	l.end(c, ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
 }
 
-// identify finds out who asks for an upgrade. What costs nothing is looked at
-// before the token, which costs the most of a handshake.
+// identify finds out who asks for an upgrade.
 func (l *loop) identify(c *conn, req wsproto.Request, more []byte) {
-	if !req.Probe && l.server.tooManyHandshakes() {
-		l.reject(c, req, wsproto.RefuseBusy(l.server.retryAfter()))
-		return
-	}
 	refusal, later := l.server.gate().Identify(&req, l.server.cfg.Now())
 	if later {
 		l.checkLater(c, req, more)
@@ -116,6 +111,8 @@ func (l *loop) identified(c *conn, req wsproto.Request, refusal *wsproto.Refusal
 		l.reject(c, req, refusal)
 	case l.server.draining.Load() && !req.Probe:
 		l.reject(c, req, wsproto.RefuseDraining(l.server.retryAfter()))
+	case !req.Probe && l.server.tooManyHandshakes(c.part.hs.source):
+		l.reject(c, req, wsproto.RefuseBusy(l.server.retryAfter()))
 	default:
 		l.letIn(c, req, more)
 	}
@@ -185,7 +182,7 @@ func (l *loop) refuse(c *conn, refusal *wsproto.Refusal, why Reason) {
 		l.drop(c, why)
 		return
 	}
-	l.end(c, why, refusal.Append(l.scratch[:0]))
+	l.endRefused(c, why, refusal.Append(l.scratch[:0]))
 }
 
 // noteRefusal counts a refusal, and logs it where somebody looks for the cause of one.

@@ -7,10 +7,18 @@ import (
 	"roost/wsproto"
 )
 
-// tooManyHandshakes counts an upgrade against their rate. Any goroutine.
-func (s *Server) tooManyHandshakes() bool {
+// tooManyHandshakes counts an upgrade with a good token against their rate, and against
+// what its source may have of it. Any goroutine.
+func (s *Server) tooManyHandshakes(from source) bool {
 	limit := s.rules.Load().handshakes
-	return limit != nil && !limit.Allow()
+	return limit != nil && !limit.Take(uint64(from), s.now())
+}
+
+// tooManyRefusals is the same for refusals, which have a rate of their own: junk leaves
+// handshakes theirs. Any goroutine.
+func (s *Server) tooManyRefusals(from source) bool {
+	limit := s.rules.Load().refusals
+	return limit != nil && !limit.Take(uint64(from), s.now())
 }
 
 // retryAfter is what a refused client is told to wait: Config.RetryAfter and up
@@ -25,7 +33,19 @@ func (s *Server) retryAfter() time.Duration {
 // 101 and a close frame that a page can read.
 func (l *loop) reject(c *conn, req wsproto.Request, refusal *wsproto.Refusal) {
 	l.noteRefusal(c, refusal)
-	l.end(c, ReasonAnswered, l.answerTo(req, refusal))
+	l.endRefused(c, ReasonAnswered, l.answerTo(req, refusal))
+}
+
+// endRefused ends a pending handshake with the answer that it is refused. Where these come faster than they may the
+// socket is closed at once: the answer is on its way, but it is not waited for that the client has read it.
+func (l *loop) endRefused(c *conn, why Reason, answer []byte) {
+	if !l.server.tooManyRefusals(c.part.hs.source) {
+		l.end(c, why, answer)
+		return
+	}
+	_, _ = l.write(c, answer)
+	l.stats.lingerCut.Add(1)
+	l.drop(c, why)
 }
 
 // answerTo is the answer of a refusal. It is the loop's, until the next one.

@@ -3,8 +3,7 @@ package netpoll
 import (
 	"errors"
 
-	"golang.org/x/time/rate"
-
+	"roost/netpoll/internal/fairbucket"
 	"roost/wsproto"
 )
 
@@ -13,8 +12,10 @@ type Rules struct {
 	Gate *wsproto.Gate // decides about handshakes; required
 
 	MaxPerAddress  int // connections from one address, IPv6 by its /64; 0 is no bound
-	HandshakeRate  int // upgrades a second that are looked at; 0 is no bound
-	HandshakeBurst int // as many at once; HandshakeRate at least
+	// HandshakeRate bounds the upgrades a second with a good token, and the refusals a second that are waited for (see
+	// Config.LingerTimeout), and HandshakeBurst, HandshakeRate at least, those that come at once. Of each a source has
+	// a share. 0 is no bound.
+	HandshakeRate, HandshakeBurst int
 
 	MessageRate  int // messages and control frames a second from one client; 0 is no bound
 	MessageBurst int // as many at once; MessageRate at least
@@ -38,13 +39,14 @@ type Rules struct {
 	ConnectionLines int
 }
 
-// rules are Rules, ready for use. Static after construction, but for the limiter,
+// rules are Rules, ready for use. Static after construction, but for the buckets,
 // which any goroutine may ask.
 type rules struct {
 	Rules
-	handshakes   *rate.Limiter // nil for no limit
-	queueShare   int           // a loop's part of QueueTotal; 0 is no bound
-	pendingShare int           // the same of PendingTotal
+	handshakes   *fairbucket.Bucket // of those with a good token; nil for no limit, as the next
+	refusals     *fairbucket.Bucket
+	queueShare   int // a loop's part of QueueTotal; 0 is no bound
+	pendingShare int // the same of PendingTotal
 }
 
 // newRules takes over from old, which may be nil, how many handshakes there were
@@ -56,12 +58,21 @@ func newRules(r Rules, loops int, old *rules) *rules {
 	switch {
 	case r.HandshakeRate <= 0:
 	case old != nil && old.HandshakeRate == r.HandshakeRate && old.HandshakeBurst == r.HandshakeBurst:
-		next.handshakes = old.handshakes
+		next.handshakes, next.refusals = old.handshakes, old.refusals
 	default:
-		next.handshakes = rate.NewLimiter(rate.Limit(r.HandshakeRate), r.HandshakeBurst)
+		next.handshakes = fairbucket.New(r.HandshakeRate, r.HandshakeBurst, handshakeShare)
+		next.refusals = fairbucket.New(r.HandshakeRate, r.HandshakeBurst, refusalShare)
 	}
 	return next
 }
+
+// How much of what is free a source may take. Of handshakes, whose tokens are good, nearly all: all clients may come
+// through one proxy that names nobody, and after a restart they come at once. Refused are strangers, of any number of
+// addresses: so that others find something, each has less.
+const (
+	handshakeShare = 8
+	refusalShare   = 1
+)
 
 // leastPendingShare is what a loop may keep for pending handshakes at least: one of the largest.
 const leastPendingShare = 128 << 10

@@ -90,7 +90,7 @@ func TestSetRulesHandshakes(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.HandshakeRate, c.HandshakeBurst = 1, 2 })
 	first := r.server.rules.Load().handshakes
-	for first.Allow() {
+	for first.Take(1, r.server.now()) {
 	}
 	r.setRules(func(next *Rules) { next.QueueTotal = 1 << 20 })
 	if r.server.rules.Load().handshakes != first {

@@ -35,7 +35,7 @@ type loopStats struct {
 	heads        atomic.Int64  // connections with a part of their request head
 	ending       atomic.Int64  // connections that have, or wait for, their last words
 	lingering    atomic.Int64  // of these: only waiting for the client to close
-	lingerCut    atomic.Uint64 // closed at once because too many lingered
+	lingerCut    atomic.Uint64 // closed at once because too many lingered, or were refused
 	panics       atomic.Uint64
 	notices      atomic.Uint64 // of gaps
 }
@@ -81,7 +81,7 @@ type Stats struct {
 	Stalled     int // connections that the kernel takes nothing for now
 	Lingering   int
 	Checking    int    // handshakes whose token is checked, or waits to be, off the loops
-	LingerCut   uint64 // closed without waiting for the client, because too many lingered
+	LingerCut   uint64 // closed without waiting for the client, because too many lingered or were refused
 
 	Pending      int // sockets that are not admitted yet: they have not asked, or their token is checked, or their user is not heard yet
 	PendingBytes int // kept for these
