@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -18,7 +19,7 @@ const minSendBuffer = 16 << 10
 
 // ListenConfig says how to listen.
 type ListenConfig struct {
-	Address    string // host:port; port 0 is any free one
+	Address    string // host:port; port 0 is any free one. 0.0.0.0 is IPv4 alone, :: and no host are IPv6 too
 	SendBuffer int    // SO_SNDBUF of each connection, in bytes; 16 KiB at least
 	ReusePort  bool   // SO_REUSEPORT: other processes may listen on the port too
 }
@@ -40,11 +41,21 @@ func Listen(ctx context.Context, cfg ListenConfig) (*net.TCPListener, error) {
 	// Go asks for MPTCP by default; WebSocket clients never speak it, and each
 	// of its sockets costs a second one.
 	lc.SetMultipathTCP(false)
-	ln, err := lc.Listen(ctx, "tcp", cfg.Address)
+	ln, err := lc.Listen(ctx, family(cfg.Address), cfg.Address)
 	if err != nil {
 		return nil, fmt.Errorf("listening for WebSocket clients: %w", err)
 	}
 	return ln.(*net.TCPListener), nil
+}
+
+// family is the network of an address. Go's "tcp" would make a socket for both of 0.0.0.0: who closes a firewall for IPv4
+// leaves the port open then, and each connection costs the kernel a larger socket.
+func family(address string) string {
+	host, _, _ := net.SplitHostPort(address) // what is wrong with it, to listen says
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
+		return "tcp4"
+	}
+	return "tcp"
 }
 
 // Prepare sets the options that Listen sets, on a socket that somebody else
