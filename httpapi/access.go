@@ -10,17 +10,16 @@ import (
 )
 
 // Who may see what: health is for everybody, since load balancers carry no token. With Config.Token everything else
-// wants it. Without one, numbers are for everybody who reaches the port, and what is about users is for this machine
+// needs it, and so do the texts of errors in health. Without one, numbers are for everybody who reaches the port, and what is about users is for this machine
 // only.
 
 // admits answers those who may not see a path, and reports whether this one may.
 func (s *Server) admits(w http.ResponseWriter, r *http.Request, path endpoint) bool {
-	token := *s.token.Load()
 	switch {
 	case path.public:
 		return true
-	case token != "":
-		if carries(r, token) {
+	case *s.token.Load() != "":
+		if s.carriesToken(r) {
 			return true
 		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="roost"`)
@@ -40,9 +39,14 @@ func (s *Server) admits(w http.ResponseWriter, r *http.Request, path endpoint) b
 // SetToken replaces Config.Token, for the requests that come from now on. Any goroutine.
 func (s *Server) SetToken(token string) { s.token.Store(&token) }
 
-// carries compares in a time that does not depend on what is given.
-func carries(r *http.Request, token string) bool {
-	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+// carriesToken reports whether a request has Config.Token, where there is one. It compares in a time that does not
+// depend on what is given.
+func (s *Server) carriesToken(r *http.Request) bool {
+	token := *s.token.Load()
+	if token == "" {
+		return true
+	}
+	given, ok := bearer(r.Header.Get("Authorization"))
 	if !ok {
 		_, given, ok = r.BasicAuth()
 	}
@@ -50,9 +54,16 @@ func carries(r *http.Request, token string) bool {
 	return ok && subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
+// bearer reads Authorization: Bearer. The name of a scheme is written in any case, and one or more spaces follow it
+// (RFC 9110 sections 11.1 and 11.4).
+func bearer(authorization string) (token string, ok bool) {
+	scheme, rest, found := strings.Cut(authorization, " ")
+	return strings.Trim(rest, " "), found && strings.EqualFold(scheme, "Bearer")
+}
+
 // isLocal reports whether a request comes from this machine, and not through a proxy on it, nor from a page of another
 // site whose name was made to point here (DNS rebinding). A proxy that speaks HTTP/1.1 and says nothing of itself can't be
-// told from a client here: in front of the side server a proxy needs Config.Token.
+// told from a client here: in front of the admin server a proxy needs Config.Token.
 func isLocal(r *http.Request) bool {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !peer.Addr().Unmap().IsLoopback() || !r.ProtoAtLeast(1, 1) { // nginx speaks 1.0 unless told otherwise

@@ -1,17 +1,12 @@
 package httpapi
 
 import (
-	"net/http"
 	"runtime"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
-
-// maxScrapes bounds the scrapes under way: one that is refused costs a gap in a graph, many at once cost the service.
-const maxScrapes = 4
 
 // collector gives Prometheus one reading of Stats a scrape, so that the numbers of a scrape agree with each other.
 // Static after construction.
@@ -77,8 +72,8 @@ func (m *metric) collect(stats *Stats, desc *prometheus.Desc, ch chan<- promethe
 	}
 }
 
-// newRegistry holds all that /metrics exports.
-func newRegistry(cfg Config, m *machine) *prometheus.Registry {
+// newRegistry holds all that /metrics exports. stats is called once for each time that it is gathered.
+func newRegistry(cfg Config, stats func() Stats, m *machine) *prometheus.Registry {
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name:        "roost_build_info",
 		Help:        "Always 1; the labels say what runs.",
@@ -87,19 +82,9 @@ func newRegistry(cfg Config, m *machine) *prometheus.Registry {
 	build.Set(1)
 	r := prometheus.NewRegistry()
 	r.MustRegister(
-		newCollector(cfg.Stats, m),
+		newCollector(stats, m),
 		build,
 		collectors.NewGoCollector(),
 	)
 	return r
-}
-
-// scrapes serves the registry as Prometheus text.
-func scrapes(cfg Config, m *machine) http.Handler {
-	return promhttp.HandlerFor(newRegistry(cfg, m), promhttp.HandlerOpts{
-		ErrorLog:            errorLog(cfg.Logger),
-		ErrorHandling:       promhttp.ContinueOnError, // a broken process collector must not hide the rest
-		MaxRequestsInFlight: maxScrapes,
-		EnableOpenMetrics:   true,
-	})
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Config is what the side server needs. All functions may be called on any goroutine, at any time between New and the
+// Config is what the admin server needs. All functions may be called on any goroutine, at any time between New and the
 // end of Run. Only Addr and Stats must be set.
 type Config struct {
 	Addr     string    // host:port to listen on; port 0: any free one
@@ -41,8 +41,12 @@ type Config struct {
 	// Token is what has to be given as Authorization: Bearer, for everything but health, until SetToken. Empty: see
 	// access.go.
 	Token string
+	// HealthStatusOnly leaves nothing but the status in PublicHealth.
+	HealthStatusOnly bool
 	// PProf serves Go's profiles under /debug/pprof/, to processes of this machine.
 	PProf bool
+	// Reserve serves connections when the process has no descriptor left. nil: none.
+	Reserve Reserve
 	// Logger gets what net/http complains about and failed deep checks. nil: nowhere.
 	Logger *slog.Logger
 }
@@ -83,6 +87,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Draining == nil {
 		c.Draining = func() bool { return false }
+	}
+	if c.Reserve == nil {
+		c.Reserve = noReserve{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

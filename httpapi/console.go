@@ -107,11 +107,11 @@ func (s *Server) serveConsoleJSON(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) console(now time.Time, since int64) consoleJSON {
-	stats, health := s.cfg.Stats(), s.health(now)
+	stats, health := s.gatherer.current().stats, s.health(now)
 	host, _ := os.Hostname() // without a name the page shows none
 	resident := 0
 	if stat, err := s.machine.process.stat(); err == nil {
-		resident = stat.ResidentMemory()
+		resident = stat.resident
 	}
 	c := consoleJSON{
 		At: now.UnixMilli(), Started: s.cfg.Started.UnixMilli(), Host: host, Version: s.cfg.Version, Uptime: health.UptimeSeconds,

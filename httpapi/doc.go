@@ -1,8 +1,8 @@
-// Package httpapi is the side server that load balancers, supervisors, Prometheus and operators ask: /health,
+// Package httpapi is the admin server that load balancers, supervisors, Prometheus and operators ask: /health,
 // /metrics and, where that is wanted, Go's profiles, with net/http, on a port of its own.
 //
 // It is started by cmd/roost, which also hands it functions to read the other rooms' state through; it imports none of
-// them. Requests are served on net/http's goroutines. Server.Health alone is called on event loops as well, for /health
+// them. Requests are served on net/http's goroutines. Server.PublicHealth alone is called on event loops as well, for /health
 // on the WebSocket port, and for that reads nothing but what Config.Counts, Config.Redis and Config.Draining give, which
 // must be atomics.
 //

@@ -10,7 +10,7 @@ import (
 // allowed are the methods of nearly every path.
 const allowed = "GET, HEAD, OPTIONS"
 
-// Handler serves the side server's paths, for whoever has a listener of their own.
+// Handler serves the admin server's paths, for whoever has a listener of their own.
 func (s *Server) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -87,9 +87,13 @@ func writeError(w http.ResponseWriter, status int, text string) {
 
 // writeJSON answers with body. net/http leaves it out for HEAD.
 func writeJSON(w http.ResponseWriter, status int, body []byte) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.Header().Set("Content-Type", "application/json")
+	write(w, status, body)
+}
+
+// write answers with body, whose headers are set but for its length.
+func write(w http.ResponseWriter, status int, body []byte) {
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that left wants no answer
 }

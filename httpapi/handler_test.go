@@ -7,6 +7,7 @@ import (
 
 func TestRoutes(t *testing.T) {
 	t.Parallel()
+	const promText = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 	for _, tt := range []struct {
 		method, target string
 		status         int
@@ -26,11 +27,11 @@ func TestRoutes(t *testing.T) {
 		{"POST", "/health/live", 405, allowed, "application/json"},
 		{"GET", "/health/live/", 404, "", "application/json"},
 		{"POST", "/health", 405, allowed, "application/json"},
-		{"GET", "/metrics", 200, "", "application/json"},
-		{"HEAD", "/metrics", 200, "", "application/json"},
+		{"GET", "/metrics", 200, "", promText},
+		{"HEAD", "/metrics", 200, "", promText},
 		{"GET", "/metrics?format=json", 200, "", "application/json"},
 		{"GET", "/metrics?format=xml", 400, "", "application/json"},
-		{"GET", "/metrics?format=prometheus", 200, "", "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"},
+		{"GET", "/metrics?format=prometheus", 200, "", promText},
 		{"DELETE", "/metrics", 405, allowed, "application/json"},
 		{"GET", "/", 404, "", "application/json"},
 		{"POST", "/", 404, "", "application/json"},
@@ -56,7 +57,7 @@ func TestRoutes(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	t.Parallel()
 	body, err := io.ReadAll(serve(t, Config{}, "GET", "/nothing").Body)
-	if err != nil || string(body) != `{"error":"not found: there are /health, /health/ready, /health/live, /metrics and /why"}`+"\n" {
+	if err != nil || string(body) != `{"error":"not found: there are /health, /health/ready, /health/live, /metrics, /why and /config"}`+"\n" {
 		t.Errorf("%v, %q", err, body)
 	}
 }

@@ -26,7 +26,7 @@ type redisJSON struct {
 
 type tokenKeysJSON struct {
 	Status string `json:"status"` // missing
-	Error  string `json:"error"`
+	Error  string `json:"error,omitempty"`
 }
 
 type webSocketJSON struct {
@@ -46,10 +46,25 @@ const (
 	draining = "draining"
 )
 
-// Health is the status and the body of /health. It may be called on event loops: it reads atomics only, takes a few
-// microseconds and never waits.
-func (s *Server) Health() (status int, body []byte) {
-	return s.health(time.Now()).answer()
+// PublicHealth is the status and the body of /health for strangers: without the texts of errors, which name Redis and
+// the issuer, and with Config.HealthStatusOnly nothing but the status. It may be called on event loops: it reads atomics
+// only, takes a few microseconds and never waits.
+func (s *Server) PublicHealth() (status int, body []byte) { return s.public(s.health(time.Now())) }
+
+// public is an answer of PublicHealth.
+func (s *Server) public(h *healthJSON) (status int, body []byte) {
+	if s.cfg.HealthStatusOnly {
+		return h.code(), marshal(map[string]string{"status": h.Status})
+	}
+	h.Redis.Error = ""
+	if h.TokenKeys != nil {
+		h.TokenKeys.Error = ""
+	}
+	for name, step := range h.Deep {
+		step.Error = ""
+		h.Deep[name] = step
+	}
+	return h.answer()
 }
 
 func (s *Server) health(now time.Time) *healthJSON {
@@ -83,10 +98,15 @@ func redisHealth(state RedisState) redisJSON {
 }
 
 func (h *healthJSON) answer() (status int, body []byte) {
+	return h.code(), marshal(h)
+}
+
+// code is the HTTP status.
+func (h *healthJSON) code() int {
 	if h.Status != healthy {
-		return http.StatusServiceUnavailable, marshal(h)
+		return http.StatusServiceUnavailable
 	}
-	return http.StatusOK, marshal(h)
+	return http.StatusOK
 }
 
 func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
@@ -103,7 +123,11 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
 	if deep && h.Status != draining {
 		h.addDeep(s.deep.result(r.Context()))
 	}
-	status, body := h.answer()
+	answer := h.answer
+	if !s.carriesToken(r) {
+		answer = func() (int, []byte) { return s.public(h) }
+	}
+	status, body := answer()
 	writeJSON(w, status, body)
 }
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -56,14 +57,53 @@ func TestHealthWithoutTokenKeys(t *testing.T) {
 	t.Parallel()
 	var missing error = errors.New("none yet")
 	s := newServer(t, Config{TokenKeys: func() error { return missing }})
-	status, body := s.Health()
+	status, body := s.health(time.Now()).answer()
 	if want := `"token_keys":{"status":"missing","error":"none yet"}`; status != 503 || !strings.Contains(string(body), want) ||
 		!strings.Contains(string(body), `"status":"degraded"`) {
 		t.Errorf("%d %s", status, body)
 	}
 	missing = nil
-	if status, body = s.Health(); status != 200 || strings.Contains(string(body), "token_keys") {
+	if status, body = s.health(time.Now()).answer(); status != 200 || strings.Contains(string(body), "token_keys") {
 		t.Errorf("%d %s", status, body)
+	}
+}
+
+// Strangers learn whether the service is well, and nothing of what is behind it.
+func TestHealthForStrangers(t *testing.T) {
+	t.Parallel()
+	const secret = "dial tcp 10.1.2.3:6379: refused"
+	const token = "0123456789abcdef"
+	cfg := Config{
+		Token:     token,
+		Redis:     func() RedisState { return RedisState{Err: secret} },
+		TokenKeys: func() error { return errors.New(secret) },
+		Probe:     func(context.Context) []ProbeStep { return []ProbeStep{{Name: "redis_pubsub", Err: errors.New(secret)}} },
+	}
+	s := newServer(t, cfg)
+	members := `"redis":{"status":"disconnected"},"token_keys":{"status":"missing"},"websocket":{"active_connections":3,"total_unique_users":2}`
+	status, body := s.PublicHealth()
+	if status != 503 || !strings.Contains(string(body), members) || strings.Contains(string(body), "10.1.2.3") {
+		t.Errorf("on the public port: %d %s", status, body)
+	}
+	for _, path := range []string{"/health", "/health/ready", "/health?deep=1"} {
+		if said := text(t, ask(s, "GET", path).Body); !strings.Contains(said, members) || strings.Contains(said, "10.1.2.3") {
+			t.Errorf("%s without the token: %s", path, said)
+		}
+		said := text(t, ask(s, "GET", path, "Authorization", "Bearer "+token).Body)
+		if want := 2 + strings.Count(path, "deep"); strings.Count(said, "10.1.2.3") != want {
+			t.Errorf("%s with the token: %s", path, said)
+		}
+	}
+	if said := text(t, ask(newServer(t, Config{Redis: cfg.Redis}), "GET", "/health").Body); !strings.Contains(said, "10.1.2.3") {
+		t.Errorf("where no token is needed: %s", said)
+	}
+
+	cfg.HealthStatusOnly = true
+	if status, body := newServer(t, cfg).PublicHealth(); status != 503 || string(body) != `{"status":"degraded"}`+"\n" {
+		t.Errorf("the status alone: %d %s", status, body)
+	}
+	if status, body := newServer(t, Config{HealthStatusOnly: true}).PublicHealth(); status != 200 || string(body) != `{"status":"healthy"}`+"\n" {
+		t.Errorf("the status alone: %d %s", status, body)
 	}
 }
 
@@ -75,7 +115,7 @@ func TestHealthReadsCountsOnly(t *testing.T) {
 		Counts: func() (int, int) { return 7, 5 },
 		Probe:  nil,
 	})
-	status, body := s.Health()
+	status, body := s.PublicHealth()
 	var h healthJSON
 	if err := json.Unmarshal(body, &h); err != nil {
 		t.Fatal(err)
@@ -93,6 +133,6 @@ func BenchmarkHealth(b *testing.B) {
 	defer s.stop()
 	b.ReportAllocs()
 	for b.Loop() {
-		s.Health()
+		s.PublicHealth()
 	}
 }

@@ -39,7 +39,7 @@ func newMachine(proc string) *machine {
 			"Resident memory beyond that of the start, divided by the client sockets; 0 below 1000 of them. The kernel's own is not in it, and garbage that is not collected yet is."),
 	}
 	if stat, err := m.process.stat(); err == nil {
-		m.startup = stat.ResidentMemory()
+		m.startup = stat.resident
 	}
 	return m
 }

@@ -32,7 +32,7 @@ func someStats() Stats {
 		PresenceWrites: map[string]uint64{"ok": 52, "failed": 53}, PresencePending: 54, PresenceFailingFor: 55 * time.Second,
 		TokenChecks: 46, AwaitingFeed: 52, HeardLate: 53, JWKSKeys: 47, JWKSRefreshes: map[string]uint64{"ok": 48, "failed": 49},
 		ConfigReloads:   map[string]uint64{"ok": 50, "failed": 51},
-		LogLinesDropped: 44, AlertsDropped: 45,
+		LogLinesDropped: 44, AlertsDropped: 45, AdminConnections: 58, AdminEvicted: 59,
 		ClosedByCode:  map[string]uint64{"1000": 46},
 		DeliveryTimes: Histogram{Bounds: []time.Duration{time.Millisecond, 250 * time.Millisecond}, Counts: []uint64{1, 2, 3}, Sum: 7 * time.Second},
 		LoopBusy:      []time.Duration{time.Second / 2, 2 * time.Second}, MailboxItems: []int{47, 48},

@@ -1,14 +1,11 @@
 package httpapi
 
-import (
-	"net/http"
-	"time"
-)
+import "net/http"
 
 // serviceName is how the JSON of /metrics names this service.
 const serviceName = "websocket-service"
 
-// metricsJSON is /metrics for those who are not Prometheus.
+// metricsJSON is /metrics for those who ask for JSON.
 type metricsJSON struct {
 	Service       string          `json:"service"`
 	Timestamp     string          `json:"timestamp"`
@@ -29,24 +26,39 @@ type messagesJSON struct {
 }
 
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request) {
-	prometheus, ok := wantsPrometheus(r)
-	switch {
-	case !ok:
+	form, ok := metricsForm(r)
+	if !ok {
 		writeError(w, http.StatusBadRequest, "unknown format: json and prometheus are known")
-	case prometheus:
-		s.scrapes.ServeHTTP(w, r)
-	default:
-		w.Header().Set("Vary", "Accept")
-		writeJSON(w, http.StatusOK, marshal(s.metrics(time.Now())))
+		return
 	}
+	h := w.Header()
+	h.Set("Vary", "Accept, Accept-Encoding")
+	now := s.gatherer.current()
+	h.Set("Server-Timing", now.age())
+	if form.json {
+		writeJSON(w, http.StatusOK, marshal(s.metrics(now)))
+		return
+	}
+	kind := bodyKind{format: form.text, gzip: acceptsGzip(r.Header)}
+	body, err := now.body(kind)
+	if err != nil {
+		s.cfg.Logger.Error("metrics can't be written", "error", err)
+		writeError(w, http.StatusInternalServerError, "the metrics can't be written: the log says why")
+		return
+	}
+	h.Set("Content-Type", string(kind.format))
+	if kind.gzip {
+		h.Set("Content-Encoding", "gzip")
+	}
+	write(w, http.StatusOK, body)
 }
 
-func (s *Server) metrics(now time.Time) metricsJSON {
-	stats := s.cfg.Stats()
+func (s *Server) metrics(now *snapshot) metricsJSON {
+	stats := &now.stats
 	m := metricsJSON{
 		Service:       serviceName,
-		Timestamp:     timestamp(now),
-		UptimeSeconds: s.uptime(now),
+		Timestamp:     timestamp(now.at),
+		UptimeSeconds: s.uptime(now.at),
 		Connections:   connectionsJSON{Active: stats.Connections, Users: stats.Users},
 		Messages:      messagesJSON{Received: stats.NotificationsReceived, Sent: stats.DeliveriesSent},
 	}

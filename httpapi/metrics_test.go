@@ -19,14 +19,14 @@ func TestMetricsJSON(t *testing.T) {
 	t.Parallel()
 	started := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	s := newServer(t, Config{Started: started})
-	got := string(marshal(s.metrics(started.Add(time.Hour))))
+	got := string(marshal(s.metrics(&snapshot{at: started.Add(time.Hour), stats: someStats()})))
 	want := `{"service":"websocket-service","timestamp":"2026-01-02T04:04:05.000Z","uptime_seconds":3600,` +
 		`"connections":{"active":3,"total_unique_users":2},` +
 		`"messages":{"received_from_redis":20,"sent_to_clients":30,"failed":63}}` + "\n"
 	if got != want {
 		t.Errorf("\ngot  %s\nwant %s", got, want)
 	}
-	if served := decode(t, ask(s, "GET", "/metrics", "Accept", "*/*")); served["service"] != "websocket-service" {
+	if served := decode(t, ask(s, "GET", "/metrics", "Accept", "application/json")); served["service"] != "websocket-service" {
 		t.Errorf("served %v", served)
 	}
 }

@@ -1,8 +1,13 @@
 package httpapi
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,9 +19,10 @@ import (
 // and at every scrape. It also gives the traffic of the whole network namespace for that of the process, which is left
 // out here. Static after construction.
 type process struct {
-	proc   string  // where /proc is
-	start  float64 // Unix time in seconds
-	others int     // descriptors of the start, before there were clients
+	proc   string   // where /proc is
+	file   *os.File // its self/stat, open for good: nobody can open it when there are no descriptors; nil: not there
+	start  float64  // Unix time in seconds
+	others int      // descriptors of the start, before there were clients
 
 	cpu, resident, virtual, startTime, open, limit *prometheus.Desc
 }
@@ -33,8 +39,13 @@ func newProcess(proc string) *process {
 			"Number of open file descriptors. Where Linux is older than 6.2, those of the start and of client sockets."),
 		limit: desc("process_max_fds", "Maximum number of open file descriptors."),
 	}
-	if stat, err := p.stat(); err == nil {
-		p.start, _ = stat.StartTime()
+	p.file, _ = os.Open(filepath.Join(proc, "self", "stat")) // without it what it says is left out
+	if fs, err := procfs.NewFS(proc); err == nil {
+		if self, err := fs.Self(); err == nil {
+			if stat, err := self.Stat(); err == nil {
+				p.start, _ = stat.StartTime()
+			}
+		}
 	}
 	if entries, err := os.ReadDir(p.descriptors()); err == nil {
 		p.others = len(entries)
@@ -54,10 +65,10 @@ func (p *process) collect(sockets int, ch chan<- prometheus.Metric) (resident in
 		ch <- prometheus.MustNewConstMetric(desc, kind, v)
 	}
 	if stat, err := p.stat(); err == nil {
-		resident = stat.ResidentMemory()
-		send(p.cpu, prometheus.CounterValue, stat.CPUTime())
+		resident = stat.resident
+		send(p.cpu, prometheus.CounterValue, stat.cpu)
 		send(p.resident, prometheus.GaugeValue, float64(resident))
-		send(p.virtual, prometheus.GaugeValue, float64(stat.VirtualMemory()))
+		send(p.virtual, prometheus.GaugeValue, float64(stat.virtual))
 	}
 	if p.start > 0 {
 		send(p.startTime, prometheus.GaugeValue, p.start)
@@ -78,16 +89,43 @@ func maxDescriptors() int64 {
 	return int64(min(limit.Cur, 1<<62))
 }
 
-func (p *process) stat() (procfs.ProcStat, error) {
-	fs, err := procfs.NewFS(p.proc)
-	if err != nil {
-		return procfs.ProcStat{}, err
+// processStat is what the kernel counts of a process.
+type processStat struct {
+	cpu      float64 // seconds, of user and system
+	virtual  int     // bytes
+	resident int     // bytes
+}
+
+// ticks is how many of them /proc has in a second (USER_HZ), on every architecture of Linux that Go runs on.
+const ticks = 100
+
+var errNoStat = errors.New("/proc has no stat of this process")
+
+// stat reads /proc/self/stat: proc_pid_stat(5). Any goroutine.
+func (p *process) stat() (processStat, error) {
+	if p.file == nil {
+		return processStat{}, errNoStat
 	}
-	self, err := fs.Self()
-	if err != nil {
-		return procfs.ProcStat{}, err
+	var text [1024]byte
+	n, err := p.file.ReadAt(text[:], 0)
+	if err != nil && err != io.EOF {
+		return processStat{}, err
 	}
-	return self.Stat()
+	// The second field is the program's name in brackets, which may hold any byte.
+	_, rest, _ := strings.Cut(string(text[bytes.LastIndexByte(text[:n], ')')+1:n]), " ")
+	fields := strings.Fields(rest)
+	if len(fields) < 22 {
+		return processStat{}, errNoStat
+	}
+	number := func(field int) int { // as the manual numbers them: the first here is 3
+		v, _ := strconv.Atoi(fields[field-3]) // the kernel writes numbers
+		return v
+	}
+	return processStat{
+		cpu:      float64(number(14)+number(15)) / ticks,
+		virtual:  number(23),
+		resident: number(24) * os.Getpagesize(),
+	}, nil
 }
 
 func (p *process) descriptors() string { return filepath.Join(p.proc, "self", "fd") }

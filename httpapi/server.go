@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -15,24 +16,28 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// Bounds on what one client of the side server may hold, in time and bytes.
+// Bounds on what one client of the admin server may hold, in time and bytes; conns bounds how many there are.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
 	writeTimeout      = 15 * time.Second // a deep check's 5 s included
-	idleTimeout       = time.Minute
-	maxHeaderBytes    = 16 << 10
+	// idleTimeout is short: a client that scrapes every 15 s loses nothing by connecting each time.
+	idleTimeout    = 10 * time.Second
+	maxHeaderBytes = 16 << 10
 	// shutdownTimeout is for the requests under way when Run's context ends.
 	shutdownTimeout = 5 * time.Second
+	// waitingTimeout is for those that are on their way then: net/http would wait as long for the rest of a head.
+	waitingTimeout = 500 * time.Millisecond
 )
 
-// Server is the side server.
+// Server is the admin server.
 type Server struct {
 	cfg      Config                 // Static, but for what token is in place of.
 	token    atomic.Pointer[string] // Any goroutine. What has to be given; Config.Token at first.
 	http     *http.Server           // Static.
+	conns    *conns                 // Any goroutine.
 	machine  *machine               // Static.
-	scrapes  http.Handler           // Static.
+	gatherer *gatherer              // Any goroutine.
 	history  *history               // Any goroutine; nil without a console.
 	demo     atomic.Pointer[Demo]   // Any goroutine.
 	deep     *deepCheck             // Any goroutine.
@@ -49,23 +54,26 @@ func New(cfg Config) *Server {
 	s := &Server{
 		cfg:     cfg,
 		machine: machine,
-		scrapes: scrapes(cfg, machine),
 		deep:    &deepCheck{probe: cfg.Probe, ctx: ctx, logger: cfg.Logger},
 		stop:    stop,
+		conns:   newConns(MaxConnections, cfg.Reserve, cfg.Logger),
 
 		released: make(chan struct{}),
 	}
+	s.gatherer = newGatherer(cfg, s.stats, machine)
 	s.SetToken(cfg.Token)
 	if cfg.Console {
-		s.history = &history{stats: cfg.Stats}
+		s.history = &history{stats: s.stats}
 	}
 	s.http = &http.Server{
-		Handler:           s.Handler(),
+		Handler:           s.conns.serving(s.Handler()),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         s.conns.waits,
+		ConnContext:       s.conns.context,
 		ErrorLog:          errorLog(cfg.Logger),
 	}
 	return s
@@ -85,11 +93,17 @@ func (s *Server) Listen() error {
 // Use has the server serve on a listener that is open already, in place of Listen.
 func (s *Server) Use(l net.Listener) { s.listener = l }
 
-// Listen opens a port as Server.Listen does, for whoever hands it to Server.Use.
+// Listen opens a port as Server.Listen does, for whoever hands it to Server.Use. 0.0.0.0 is IPv4 alone; :: and no host are
+// IPv6 too.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(ctx, "tcp", addr)
+	network := "tcp"
+	host, _, _ := net.SplitHostPort(addr) // what is wrong with it, to listen says
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
+		network = "tcp4" // Go would make a socket for both of 0.0.0.0
+	}
+	l, err := lc.Listen(ctx, network, addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("httpapi: %s is in use already: %w", addr, err)
@@ -120,7 +134,7 @@ func (s *Server) Run(ctx context.Context) error {
 		go s.history.run(ctx)
 	}
 	served := make(chan error, 1)
-	go func() { served <- s.http.Serve(s.listener) }()
+	go func() { served <- s.http.Serve(boundedListener{s.listener, s.conns}) }()
 	select {
 	case err := <-served:
 		select {
@@ -151,13 +165,21 @@ func (s *Server) shutdown() {
 	s.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
+	defer time.AfterFunc(waitingTimeout, s.conns.closeWaiting).Stop()
 	if err := s.http.Shutdown(ctx); err != nil {
 		s.cfg.Logger.Warn("requests cut off at shutdown", slog.String("error", err.Error()))
 		_ = s.http.Close() // its error is one of closing sockets that are of no use any more
 	}
 }
 
-// errorLog is what net/http and promhttp write to.
+// stats is Config.Stats and the server's own numbers.
+func (s *Server) stats() Stats {
+	stats := s.cfg.Stats()
+	stats.AdminConnections, stats.AdminEvicted = s.conns.read()
+	return stats
+}
+
+// errorLog is what net/http writes to.
 func errorLog(logger *slog.Logger) *log.Logger {
 	return slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
 }

@@ -80,6 +80,9 @@ type Stats struct {
 
 	LogLinesDropped uint64
 	AlertsDropped   uint64
+
+	AdminConnections int    // to the admin server; set by it, as the next
+	AdminEvicted     uint64 // of these: closed for others
 }
 
 // metric is one line of the table below: a name, and one way to read its value or values.
@@ -235,6 +238,12 @@ func table() []metric {
 			value: func(s *Stats) float64 { return float64(s.LogLinesDropped) }},
 		{name: "roost_alerts_dropped_total", kind: counter, help: "Alerts that could not be posted.",
 			value: func(s *Stats) float64 { return float64(s.AlertsDropped) }},
+
+		{name: "roost_admin_connections", kind: gauge, help: "Connections to the admin server now. There are 64 at most.",
+			value: func(s *Stats) float64 { return float64(s.AdminConnections) }},
+		{name: "roost_admin_connections_evicted_total", kind: counter,
+			help:  "Connections to the admin server that were closed to make room for others.",
+			value: func(s *Stats) float64 { return float64(s.AdminEvicted) }},
 	}
 }
 

@@ -16,7 +16,7 @@ type Why struct {
 	User    string `json:"user"`
 	Channel string `json:"channel"` // that backends publish to for this user
 	Command string `json:"command"` // that they do it with: PUBLISH, or SPUBLISH
-	Verdict string `json:"verdict"` // in words; set by the side server
+	Verdict string `json:"verdict"` // in words; set by the admin server
 
 	Alone   bool `json:"-"`                 // this user is subscribed to alone, and only while connected
 	Unheard bool `json:"unheard,omitempty"` // Redis has not confirmed that yet
@@ -27,7 +27,7 @@ type Why struct {
 
 	Redis      RedisState `json:"-"`
 	RedisSince time.Time  `json:"redis_since"` // when it was connected, or lost
-	RedisJSON  redisJSON  `json:"redis"`       // set by the side server
+	RedisJSON  redisJSON  `json:"redis"`       // set by the admin server
 
 	WatchedSince time.Time         `json:"watched_since"` // notifications are seen from then on
 	WatchedUntil time.Time         `json:"watched_until"` // as long as nobody asks again
@@ -51,7 +51,7 @@ type WhyNotification struct {
 	Type        string         `json:"type,omitempty"`
 	Bytes       int            `json:"bytes"`
 	Via         string         `json:"via,omitempty"` // "everyone", or "group " and its name; "": it was for this user
-	Outcome     string         `json:"outcome"`       // the worst of all connections; set by the side server
+	Outcome     string         `json:"outcome"`       // the worst of all connections; set by the admin server
 	Connections int            `json:"connections"`   // that it went to
 	Sent        int            `json:"sent"`
 	Queued      int            `json:"queued"`

@@ -70,7 +70,7 @@ func checkCounts(t *testing.T, b *feedSide, server *roosttest.Server) {
 // jsonMetrics are the messages that /metrics counts, in the order received, sent, failed.
 func jsonMetrics(t *testing.T, server *roosttest.Server) [3]int {
 	t.Helper()
-	code, body := server.Get("/metrics")
+	code, body := server.Get("/metrics?format=json")
 	var m struct {
 		Service  string `json:"service"`
 		Messages struct {

@@ -111,7 +111,7 @@ func TestAlertsAreComplete(t *testing.T) {
 		t.Errorf("%d of %d alerts are critical or a warning", n, len(alerts))
 	}
 	for _, a := range alerts {
-		for _, want := range []string{"\n          summary: ", "\n          description: ", "\n          runbook: docs/operations.md#" + strings.ToLower(a.name) + "\n"} {
+		for _, want := range []string{"\n          summary: ", "\n          description: ", "\n          runbook_url: docs/operations.md#" + strings.ToLower(a.name) + "\n"} {
 			if !strings.Contains(a.texts+"\n", want) {
 				t.Errorf("%s has no %s", a.name, strings.TrimSpace(want))
 			}

@@ -5,7 +5,7 @@ import (
 	"roost/redisfeed"
 )
 
-// httpConfig gives the side server its views of the rooms.
+// httpConfig gives the admin server its views of the rooms.
 func (s *service) httpConfig() httpapi.Config {
 	return httpapi.Config{
 		Addr: s.cfg.HTTPAddr(), Version: version(), Revision: revision(), Started: s.started,
@@ -20,8 +20,12 @@ func (s *service) httpConfig() httpapi.Config {
 		Token:     s.cfg.HTTPToken,
 		Console:   s.cfg.HTTPConsole,
 		Limits:    s.limits,
-		PProf:     s.cfg.HTTPPProf,
-		Logger:    s.log,
+
+		HealthStatusOnly: s.cfg.WSHealthDetail == "status",
+
+		PProf:   s.cfg.HTTPPProf,
+		Reserve: s.spare.admin,
+		Logger:  s.log,
 	}
 }
 

@@ -149,6 +149,9 @@ func (s *service) tellReloaded(old config.Config, w wanted, changed []string) {
 	if w.source.File() == "" {
 		s.log.Info("without a ROOST_CONFIG_FILE only keys are read again: the environment of a running process can't change")
 	}
+	if old.HTTPToken != "" {
+		s.warnOfOpenAdmin(w.next)
+	}
 	warnings := w.source.Warnings(w.read, os.Environ())
 	for _, warning := range warnings {
 		if !slices.Contains(s.reloads.said, warning) {

@@ -22,10 +22,6 @@ import (
 	"roost/redisfeed"
 )
 
-// otherDescriptors is what the process opens besides the WebSocket server and
-// the pool of Redis connections: log, subscription, side server and its clients.
-const otherDescriptors = 96
-
 // heapHeadroom is how much garbage, in bytes, may pile up between two
 // collections in busy times.
 const heapHeadroom = 16 << 20
@@ -49,6 +45,7 @@ type service struct {
 	http     *httpapi.Server
 	probe    *prober
 	sockets  *sockets
+	spare    spares
 	jwks     *tokenkeys.Remote // nil without JWT_JWKS_URL
 
 	droppedLines  func() uint64 // static once started, as the next
@@ -77,6 +74,9 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 	}
 	budget, err := s.newBudget(cfg)
 	if err != nil {
+		return nil, err
+	}
+	if s.spare, err = openSpares(); err != nil {
 		return nil, err
 	}
 	s.memLimit = limitMemory(budget.Connections, log)
@@ -137,8 +137,19 @@ func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
 		return portError("HTTP_HOST, HTTP_PORT", s.cfg.HTTPAddr(), err)
 	}
 	s.http.Use(side)
+	s.warnOfOpenAdmin(s.cfg)
 	s.ws, err = netpoll.New(s.socketConfig())
 	return err
+}
+
+// warnOfOpenAdmin warns where others than this machine reach the admin server, and need no token.
+func (s *service) warnOfOpenAdmin(cfg config.Config) {
+	address, ok := s.http.Addr().(*net.TCPAddr) // a supervisor may have opened it, elsewhere than HTTP_HOST says
+	if cfg.HTTPToken != "" || ok && address.IP.IsLoopback() {
+		return
+	}
+	s.log.Warn("others can reach the admin server, and it asks for no token: set HTTP_TOKEN, or HTTP_HOST=127.0.0.1",
+		"http", s.http.Addr().String())
 }
 
 // listenWebSocket opens the WebSocket port, or takes it from whoever had it.
@@ -168,7 +179,7 @@ func (s *service) socketConfig() netpoll.Config {
 	return netpoll.Config{
 		Rules: s.current.Load().rules(),
 		Loops: s.loops,
-		Hub:   s.hub, Logger: s.log, Health: s.http.Health, Live: httpapi.Live(),
+		Hub:   s.hub, Logger: s.log, Health: s.http.PublicHealth, Live: httpapi.Live(),
 		Audience:         audience{s.feed},
 		AudienceWait:     s.audienceWait(),
 		HandshakeTimeout: s.cfg.WSHandshakeTimeout,
@@ -203,7 +214,7 @@ func (s *service) start() {
 	s.parts.Go(func() { defer close(s.feedDone); s.ended("the Redis feed", s.feed.Run(feedCtx)) })
 	s.parts.Go(func() { s.hub.RunBroadcasts(func() { s.ws.Settle(pace) }) })
 	s.parts.Go(func() { s.ended("the WebSocket server", s.serveClients(feedCtx)) })
-	s.parts.Go(func() { s.ended("the side server", s.serveOperators(httpCtx)) })
+	s.parts.Go(func() { s.ended("the admin server", s.serveOperators(httpCtx)) })
 	s.parts.Go(func() { tidymem.Run(httpCtx) })
 	presenceCtx, stopPresence := context.WithCancel(context.Background())
 	s.stopPresence = stopPresence
@@ -245,7 +256,7 @@ func (s *service) serveClients(ctx context.Context) error {
 	return <-served
 }
 
-// serveOperators serves the side port until ctx ends. A process that takes over
+// serveOperators serves the admin server until ctx ends. A process that takes over
 // does not answer that it is not well yet: the old one does, and is.
 func (s *service) serveOperators(ctx context.Context) error {
 	if err := s.waitForFeed(ctx); err != nil {

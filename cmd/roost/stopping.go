@@ -66,7 +66,7 @@ func (s *service) stopInTime(why cause) error {
 
 // stop ends the parts in the order in which notifications pass through them: the
 // feed, the broadcasts, the connections (each with a close frame behind what it still has to get),
-// and then presence and the side server. Its error is of a part that failed while clients were still
+// and then presence and the admin server. Its error is of a part that failed while clients were still
 // served; they are told to come back then.
 func (s *service) stop(ctx context.Context, why cause) error {
 	done := s.tellProgress(time.Second)

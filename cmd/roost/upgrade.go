@@ -38,7 +38,7 @@ func (s *service) watchUpgrades(ctx context.Context) <-chan struct{} {
 func (s *service) upgrade() (done bool) {
 	s.log.Info("upgrading: a new process is started", "program", os.Args[0])
 	begun := time.Now()
-	if err := s.sockets.handOver(); err != nil {
+	if err := s.spare.upgrade.Lend(s.sockets.handOver); err != nil {
 		s.log.Error("the upgrade failed, this process goes on", "error", err)
 		return false
 	}

@@ -14,7 +14,7 @@ export function table(columns, rows) {
     element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((content, i) => cell("td", columns[i], content)))))));
 }
 
-// get asks the side server, and throws what it says when it refuses.
+// get asks the admin server, and throws what it says when it refuses.
 export async function get(path, options) {
   const url = new URL(path, document.baseURI);
   url.username = url.password = ""; // a page opened as name:token@host has them, and fetch refuses such

@@ -17,7 +17,7 @@ import (
 type Config struct {
 	RoostConfigFile string `envconfig:"ROOST_CONFIG_FILE" desc:"File with any of these variables, a NAME=value on each line, read at the start and again at SIGHUP: see Reloading. What the environment says counts more. Empty: none." want:"the path of a file with a NAME=value on each line"`
 
-	WSHost                  string        `envconfig:"WS_HOST" default:"0.0.0.0" desc:"Address on which WebSocket connections are accepted. Empty: all addresses." want:"an IP address or a host name without a port"`
+	WSHost                  string        `envconfig:"WS_HOST" default:"0.0.0.0" desc:"Address on which WebSocket connections are accepted. 0.0.0.0: every IPv4 address. :: or empty: IPv6 and IPv4." want:"an IP address or a host name without a port"`
 	WSPort                  int           `envconfig:"WS_PORT" default:"8081" desc:"Port on which WebSocket connections are accepted. 0: any free one, printed at the start." want:"a port number from 1 to 65535, or 0 for any free one"`
 	WSMode                  string        `envconfig:"WS_MODE" default:"release" desc:"release, or debug: logs at debug level whatever LOGGER_LEVEL says, which includes what clients send (its kind and size)." want:"release or debug"`
 	WSAllowedOrigins        []string      `envconfig:"WS_ALLOWED_ORIGINS" reload:"true" default:"*" desc:"Origins that browsers may connect from, separated by commas: https://app.example.com, https://*.example.com for sub-domains, http://localhost:* for any port, file:// and app://. for pages inside of programs (Cordova, Electron), * for all. Clients that send no Origin always pass." want:"a list such as https://app.example.com,https://*.example.com, or * for all"`
@@ -48,6 +48,7 @@ type Config struct {
 	WSDrainDelay            time.Duration `envconfig:"WS_DRAIN_DELAY" default:"0s" desc:"Time after the signal to stop in which /health says 503 draining and clients are still served as before, so that load balancers turn away first." want:"a duration such as 10s, or 0s for none"`
 	WSDrainWindow           time.Duration `envconfig:"WS_DRAIN_WINDOW" default:"0s" desc:"Time over which connections are then closed, with 1001, so that clients do not all return at once; notifications are delivered meanwhile. 0s: all at once." want:"a duration such as 1m, or 0s for none"`
 	WSShutdownTimeout       time.Duration `envconfig:"WS_SHUTDOWN_TIMEOUT" default:"25s" desc:"Time after the signal to stop in which all has to be done; the rest is cut then. 5 s more than WS_DRAIN_DELAY and WS_DRAIN_WINDOW together, and less than the supervisor gives (TimeoutStopSec=, terminationGracePeriodSeconds, stop_grace_period)."`
+	WSHealthDetail          string        `envconfig:"WS_HEALTH_DETAIL" default:"full" desc:"What /health says on WS_PORT: full, with the numbers of connections and users and whether Redis is connected, or status alone. Error texts are on the admin server only." want:"full or status"`
 	WSGapNotice             bool          `envconfig:"WS_GAP_NOTICE" default:"false" desc:"Tells a client that notifications for it were lost, because it was too slow or because Redis was away: {\"type\":\"_gap\",\"payload\":{\"reason\":\"slow_consumer\" or \"redis\",\"since\":time}}, as soon as it can take it. Nothing that was published before since is missing."`
 	WSRejectAfterUpgrade    bool          `envconfig:"WS_REJECT_AFTER_UPGRADE" default:"false" desc:"Refuses WebSocket handshakes with a 101 and a close frame, whose code is 4000 and the HTTP status (4401: the token, 4403: the origin, 4429: too many connections, 4503: no room), because browsers do not let a page see the status of a failed handshake."`
 	WSFlushWindow           time.Duration `envconfig:"WS_FLUSH_WINDOW" default:"0s" desc:"Notifications that come from Redis within this time are written together. Under load that saves much CPU, and each may come so much later; one that comes alone is not held up. 1ms is a good value, 0s is none, 100ms at most." want:"a duration from 0s (none) to 100ms, such as 1ms"`
@@ -99,17 +100,17 @@ type Config struct {
 	DiscordWebhookID    string `envconfig:"DISCORD_WEBHOOK_ID" desc:"Discord webhook to which critical errors, service up and service down are posted: the number in its address. Empty: none." want:"the number in the webhook's address, https://discord.com/api/webhooks/<id>/<token>; set it together with DISCORD_WEBHOOK_TOKEN"`
 	DiscordWebhookToken string `envconfig:"DISCORD_WEBHOOK_TOKEN" secret:"true" desc:"Token of that webhook: the last part of its address." want:"the last part of the webhook's address, https://discord.com/api/webhooks/<id>/<token>; set it together with DISCORD_WEBHOOK_ID"`
 
-	HTTPHost    string `envconfig:"HTTP_HOST" default:"0.0.0.0" desc:"Address of the side server with /health and /metrics. Empty: all addresses." want:"an IP address or a host name without a port"`
-	HTTPConsole bool   `envconfig:"HTTP_CONSOLE" default:"true" desc:"Serves the console at / of the side server: a page that shows how the server is."`
-	HTTPToken   string `envconfig:"HTTP_TOKEN" reload:"true" secret:"true" desc:"What has to be sent to the side server as Authorization: Bearer, for everything but /health. Empty: nothing has to be, and what is about users is answered to this machine only." want:"16 to 256 letters and digits without a space (make one with: openssl rand -hex 16)"`
-	HTTPPort    int    `envconfig:"HTTP_PORT" default:"8082" desc:"Port of the side server. 0: any free one, printed at the start." want:"a port number from 1 to 65535, or 0 for any free one"`
-	HTTPPProf   bool   `envconfig:"HTTP_PPROF" default:"false" desc:"Serves Go's profiles under /debug/pprof/ of the side server, to processes of this machine only, whatever HTTP_HOST says: go tool pprof http://127.0.0.1:8082/debug/pprof/profile. From elsewhere through a tunnel (ssh, kubectl port-forward), not through a proxy."`
+	HTTPHost    string `envconfig:"HTTP_HOST" default:"127.0.0.1" desc:"Address of the admin server with /health and /metrics. 127.0.0.1: this machine alone. 0.0.0.0: every IPv4 address. :: or empty: IPv6 and IPv4. Set HTTP_TOKEN where others can reach it. The container image sets 0.0.0.0." want:"an IP address or a host name without a port"`
+	HTTPConsole bool   `envconfig:"HTTP_CONSOLE" default:"true" desc:"Serves the console at / of the admin server: a page that shows how the server is."`
+	HTTPToken   string `envconfig:"HTTP_TOKEN" reload:"true" secret:"true" desc:"What has to be sent to the admin server as Authorization: Bearer, for everything but /health. Empty: nothing has to be, and what is about users is answered to this machine only." want:"16 to 256 letters and digits without a space (make one with: openssl rand -hex 16)"`
+	HTTPPort    int    `envconfig:"HTTP_PORT" default:"8082" desc:"Port of the admin server. 0: any free one, printed at the start." want:"a port number from 1 to 65535, or 0 for any free one"`
+	HTTPPProf   bool   `envconfig:"HTTP_PPROF" default:"false" desc:"Serves Go's profiles under /debug/pprof/ of the admin server, to processes of this machine only, whatever HTTP_HOST says: go tool pprof http://127.0.0.1:8082/debug/pprof/profile. From elsewhere through a tunnel (ssh, kubectl port-forward), not through a proxy."`
 }
 
 // WSAddr is the host:port to accept WebSocket connections on.
 func (c Config) WSAddr() string { return net.JoinHostPort(c.WSHost, strconv.Itoa(c.WSPort)) }
 
-// HTTPAddr is the host:port of the side server.
+// HTTPAddr is the host:port of the admin server.
 func (c Config) HTTPAddr() string { return net.JoinHostPort(c.HTTPHost, strconv.Itoa(c.HTTPPort)) }
 
 // Sentinel says whether sentinels know where Redis is.

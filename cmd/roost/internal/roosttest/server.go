@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Redis is the Redis that a server uses: a *redistest.Server is one.
@@ -20,7 +21,7 @@ type Redis interface {
 type Server struct {
 	*Process
 	WS   string // host:port of the WebSocket port
-	HTTP string // host:port of the side server
+	HTTP string // host:port of the admin server
 
 	http *http.Client
 }
@@ -85,10 +86,32 @@ func (s *Server) URL(token string) string { return "ws://" + s.WS + "/ws?token="
 // roost_deliveries_failed_total{reason="queue_full"}.
 type Metrics map[string]float64
 
-// Metrics scrapes the side server.
-func (s *Server) Metrics() Metrics {
+// Metrics scrapes the admin server until it has numbers that are newer than the call: a gathering is shared for a second
+// by all who ask.
+func (s *Server) Metrics() (all Metrics) {
 	s.t.Helper()
-	_, body := s.Get("/metrics?format=prometheus")
+	asked := time.Now()
+	WaitFor(s.t, "new metrics", func() bool {
+		var gathered time.Time
+		all, gathered = s.scrape()
+		return gathered.After(asked)
+	})
+	return all
+}
+
+// scrape scrapes the admin server, and says when the numbers were gathered.
+func (s *Server) scrape() (all Metrics, gathered time.Time) {
+	s.t.Helper()
+	_, header, body := s.GetWithHeader("/metrics?format=prometheus")
+	_, desc, _ := strings.Cut(header.Get("Server-Timing"), `desc="`)
+	gathered, err := time.Parse(time.RFC3339Nano, strings.TrimSuffix(desc, `"`))
+	if err != nil {
+		s.t.Fatalf("Server-Timing is %q: %v", header.Get("Server-Timing"), err)
+	}
+	return readMetrics(body), gathered
+}
+
+func readMetrics(body []byte) Metrics {
 	all := make(Metrics)
 	for line := range strings.Lines(string(body)) {
 		name, value, ok := strings.Cut(strings.TrimSpace(line), "} ")
@@ -118,7 +141,10 @@ func (m Metrics) Sum(name string) float64 {
 // WaitMetric waits until a metric has a value.
 func (s *Server) WaitMetric(name string, value float64) {
 	s.t.Helper()
-	WaitFor(s.t, name+" to be "+strconv.FormatFloat(value, 'f', -1, 64), func() bool { return s.Metrics()[name] == value })
+	WaitFor(s.t, name+" to be "+strconv.FormatFloat(value, 'f', -1, 64), func() bool {
+		all, _ := s.scrape()
+		return all[name] == value
+	})
 }
 
 // Health is what /health says.
@@ -143,7 +169,7 @@ type Health struct {
 	} `json:"deep"`
 }
 
-// Health asks the side server, or with deep has it try everything out.
+// Health asks the admin server, or with deep has it try everything out.
 func (s *Server) Health(deep bool) Health {
 	s.t.Helper()
 	path := "/health"
@@ -164,8 +190,15 @@ func ReadHealth(t testing.TB, code int, body []byte) Health {
 	return h
 }
 
-// Get asks the side server.
+// Get asks the admin server.
 func (s *Server) Get(path string) (code int, body []byte) {
+	s.t.Helper()
+	code, _, body = s.GetWithHeader(path)
+	return code, body
+}
+
+// GetWithHeader is Get with the header of the answer.
+func (s *Server) GetWithHeader(path string) (code int, header http.Header, body []byte) {
 	s.t.Helper()
 	response, err := s.http.Get("http://" + s.HTTP + path)
 	if err != nil {
@@ -175,5 +208,5 @@ func (s *Server) Get(path string) (code int, body []byte) {
 	if body, err = io.ReadAll(response.Body); err != nil {
 		s.t.Fatalf("GET %s: %v", path, err)
 	}
-	return response.StatusCode, body
+	return response.StatusCode, response.Header, body
 }

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"roost/cmd/roost/internal/spare"
+	"roost/httpapi"
+)
+
+// Descriptors that are kept aside for when the process has no others: see spare.
+const (
+	spareAdmin   = 4  // connections to the admin server
+	spareUpgrade = 12 // pipes to the new process, and what starting it takes
+)
+
+// otherDescriptors is what the process opens besides the WebSocket server and the pool of Redis connections: the admin
+// server with its clients, what is kept aside, and the log, the subscription, a JWKS, alerts and files that are read.
+const otherDescriptors = 1 + httpapi.MaxConnections + spareAdmin + spareUpgrade + 32
+
+// spares are the sets that are kept aside, one for each that must not take another's.
+type spares struct{ admin, upgrade *spare.Set }
+
+func openSpares() (s spares, err error) {
+	if s.admin, err = spare.Open(spareAdmin); err != nil {
+		return s, err
+	}
+	s.upgrade, err = spare.Open(spareUpgrade)
+	return s, err
+}
