@@ -61,7 +61,7 @@ func (c *demoCmd) Run(env *environment) error {
 	// The listener outlives the signal, to be told goodbye like everybody.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(env.ctx))
 	defer cancel()
-	return serve(env, serving{source: source, cfg: cfg, sockets: new(sockets), ready: func(s *service) {
+	return serve(env, serving{source: source, cfg: cfg, sockets: new(sockets), upgrades: env.signals.upgrade, ready: func(s *service) {
 		url := "ws://" + s.localURL() + "/ws?token=" + token
 		c.greet(env, url, s.http.Addr().String(), redis)
 		s.http.OfferDemo(s.demo())

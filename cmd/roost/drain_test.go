@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"log/slog"
 	"net/http"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"roost/cmd/roost/internal/roosttest"
@@ -15,7 +19,7 @@ import (
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	const users = 30
-	redis, server := start(t, roosttest.Env{"WS_DRAIN_DELAY": "1s", "WS_DRAIN_WINDOW": "2s", "WS_SHUTDOWN_TIMEOUT": "20s"})
+	redis, server := start(t, roosttest.Env{"WS_DRAIN_DELAY": "1s", "WS_DRAIN_WINDOW": "2s", "WS_DRAIN_RATE": "0", "WS_SHUTDOWN_TIMEOUT": "20s"})
 	var clients []*roosttest.Client
 	for range users {
 		clients = append(clients, server.Connect("alice"))
@@ -41,8 +45,8 @@ func TestDrain(t *testing.T) {
 		t.Errorf("ended with %d", code)
 	}
 	checkLetGo(t, clients)
-	if lines := server.Log.Find("draining"); len(lines) < 2 {
-		t.Errorf("%d progress lines", len(lines))
+	if lines := server.Log.Find("draining"); len(lines) < 1 {
+		t.Error("no progress is told")
 	}
 	if n := len(server.Log.Find("disconnected", "reason", "restart")); n != len(clients) {
 		t.Errorf("%d were let go, want %d", n, len(clients))
@@ -87,4 +91,70 @@ func TestDrainWithoutWindow(t *testing.T) {
 	if code := server.Wait(); code != 0 {
 		t.Errorf("ended with %d", code)
 	}
+}
+
+// With few clients a window is not waited for.
+func TestDrainOfFew(t *testing.T) {
+	t.Parallel()
+	_, server := start(t, roosttest.Env{"WS_DRAIN_WINDOW": "10m", "WS_SHUTDOWN_TIMEOUT": "11m"})
+	var clients []*roosttest.Client
+	for range 10 {
+		clients = append(clients, server.Connect("alice"))
+	}
+	server.Signal(syscall.SIGTERM)
+	for _, c := range clients {
+		if code, _ := c.WaitClose(); code != 1001 {
+			t.Errorf("closed with %d, want 1001", code)
+		}
+	}
+	if code := server.Wait(); code != 0 { // waits for less than the window
+		t.Errorf("ended with %d", code)
+	}
+	line := server.WaitLine("draining: nobody new comes, connections are let go")
+	if got := line.Text("over"); got != "20ms" {
+		t.Errorf("10 connections are let go over %s", got)
+	}
+}
+
+func TestDrainTime(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		connections, rate int
+		want              time.Duration
+	}{
+		{0, 500, time.Millisecond},
+		{10, 500, 20 * time.Millisecond},
+		{5_000, 500, 10 * time.Second},
+		{30_000, 500, time.Minute},
+		{100_000, 500, time.Minute},
+		{10, 0, time.Minute},
+		{1 << 31, 1, time.Minute},
+	} {
+		if got := drainTime(test.connections, test.rate, time.Minute); got != test.want {
+			t.Errorf("%d connections at %d a second take %s, want %s", test.connections, test.rate, got, test.want)
+		}
+	}
+}
+
+// A drain of ten minutes is ten lines, the first of them soon.
+func TestDrainTellsAHandfulOfLines(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		begun := time.Now()
+		left := func() int { return 600 - int(time.Since(begun).Seconds()) }
+		tellProgress(ctx, slog.New(slog.NewTextHandler(&log, nil)), left)
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != 10 {
+			t.Fatalf("%d lines:\n%s", len(lines), log.String())
+		}
+		if want := "msg=draining connections=599 at_the_beginning=600 for=1s at_most=9m59s"; !strings.HasSuffix(lines[0], want) {
+			t.Errorf("the first is %s", lines[0])
+		}
+		if want := "connections=88 at_the_beginning=600 for=8m32s at_most=1m28s"; !strings.HasSuffix(lines[9], want) {
+			t.Errorf("the last is %s", lines[9])
+		}
+	})
 }

@@ -16,6 +16,7 @@ const serviceFile = "/etc/roost/roost.env"
 // environment is what commands get from the process around them.
 type environment struct {
 	ctx     context.Context // ends at the first SIGINT or SIGTERM
+	signals signals         // SIGHUP and SIGUSR2, for commands that serve
 	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer

@@ -44,6 +44,7 @@ type commandLine struct {
 }
 
 func main() {
+	caught := catchSignals()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	// From the first signal on, the next one has its usual effect: the end, at once.
@@ -51,7 +52,7 @@ func main() {
 	// Go ends a process whose standard output is a pipe that nobody reads any
 	// more. A log reader that died must not take the connections with it.
 	signal.Ignore(syscall.SIGPIPE)
-	env := &environment{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, program: os.Args[0]}
+	env := &environment{ctx: ctx, signals: caught, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, program: os.Args[0]}
 	os.Exit(run(env, os.Args[1:]))
 }
 
@@ -68,6 +69,9 @@ func run(env *environment, args []string) int {
 	}
 	if err != nil {
 		return complain(env, usage(err))
+	}
+	if command.Selected().Name != "serve" {
+		env.signals.giveBackHangUp()
 	}
 	err = command.Run(env, parser)
 	if exit >= 0 { // help

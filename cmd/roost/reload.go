@@ -26,7 +26,8 @@ type reloads struct {
 
 	said []string // of the goroutine of watchReloads: the warnings so far
 
-	ok, failed atomic.Uint64 // any goroutine
+	ok, failed atomic.Uint64 // any goroutine, as the next
+	lastFailed atomic.Bool
 }
 
 // watchReloads reloads at each signal until ctx ends.
@@ -51,10 +52,13 @@ func (s *service) watchReloads(ctx context.Context) {
 
 // reload reads the configuration and puts it into force, or says all that is wrong with it and changes nothing.
 func (s *service) reload() {
+	s.told.Reloading()
+	defer s.told.Reloaded()
 	wanted, err := s.readAgain()
 	if err == nil {
 		err = s.adopt(wanted)
 	}
+	s.reloads.lastFailed.Store(err != nil)
 	if err != nil {
 		s.reloads.failed.Add(1)
 		s.log.Error("the configuration is not reloaded, everything stays as it was", "problems", strings.Split(err.Error(), "\n"))

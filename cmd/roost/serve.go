@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"roost/cmd/roost/internal/alert"
@@ -24,10 +22,6 @@ func (serveCmd) Run(env *environment) error {
 		return err
 	}
 	terminals := openTerminals()
-	// From here on SIGHUP does not end the process.
-	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, syscall.SIGHUP)
-	defer signal.Stop(asked)
 	cfg, err := source.Load()
 	if err != nil {
 		// What is missing may be there under another name.
@@ -38,7 +32,8 @@ func (serveCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	return serve(env, serving{source: source, cfg: cfg, sockets: from, reloads: asked, terminals: terminals})
+	return serve(env, serving{source: source, cfg: cfg, sockets: from,
+		reloads: env.signals.hangUp, upgrades: env.signals.upgrade, terminals: terminals})
 }
 
 // serving is what to serve with.
@@ -46,7 +41,8 @@ type serving struct {
 	source    config.Source
 	cfg       config.Config
 	sockets   *sockets
-	reloads   <-chan os.Signal // SIGHUP; nil: it ends the process
+	reloads   <-chan os.Signal // SIGHUP; nil: nothing is reloaded
+	upgrades  <-chan os.Signal // SIGUSR2
 	terminals terminals
 	ready     func(*service) // called once clients can connect; may be nil
 }
@@ -81,23 +77,27 @@ func serve(env *environment, with serving) error {
 	s.droppedLines, s.droppedAlerts = log.Dropped, alerts.Dropped
 	s.reloads.asked, s.reloads.hungUp, s.reloads.setLevel = with.reloads, stop, log.SetLevel
 	s.reloads.said, s.reloads.terminals = warnings, with.terminals
+	s.upgrades.asked = with.upgrades
+	s.told = s.supervise()
+	defer s.told.Close()
 	s.start()
-	told := s.supervise()
-	defer told.Close()
-	alerts.Up(fmt.Sprintf("version %s, WebSocket on %s", version(), s.listener.Addr()))
+	go func() {
+		if s.awaitCharge(ctx) {
+			alerts.Up(fmt.Sprintf("version %s, WebSocket on %s", version(), s.listener.Addr()))
+		}
+	}()
 	if with.ready != nil {
 		with.ready(s)
 	}
 	handedOver, err := s.wait(ctx)
 	s.stopping.Store(true)
 	if handedOver {
-		told.Close() // the new process talks; to hear of stopping a supervisor would take for the end of the service
+		s.told.Close() // the new process talks; to hear of stopping a supervisor would take for the end of the service
 	} else {
-		told.Stopping()
+		s.told.Stopping()
 	}
 	if err != nil {
-		logger.LogAttrs(context.Background(), logging.LevelCritical, "the service can't go on", slog.Any("error", err))
-		alerts.Down(err.Error())
+		s.saysWhyNot(err, alerts)
 		_ = s.stopInTime(broken)
 		return errSaid
 	}
@@ -107,13 +107,26 @@ func serve(env *environment, with serving) error {
 		go s.watchSuccessor(ctx)
 	}
 	logger.Info("stopping", "why", why.String(), "connections", s.hub.Connections())
-	alerts.Down(why.String())
+	if !handedOver && s.inCharge() {
+		alerts.Down(why.String())
+	}
 	if err := s.stopInTime(why); err != nil {
 		logger.LogAttrs(context.Background(), logging.LevelCritical, "the service failed while it stopped", slog.Any("error", err))
 		return errSaid
 	}
 	logger.Info("stopped")
 	return nil
+}
+
+// saysWhyNot tells people that the service can't go on. When it is only that this process can't take over, the one before
+// goes on.
+func (s *service) saysWhyNot(err error, alerts *alert.Alerter) {
+	if !s.speaks() {
+		s.log.Error("this process can't take over and ends; the one before goes on", "error", err)
+		return
+	}
+	s.log.LogAttrs(context.Background(), logging.LevelCritical, "the service can't go on", slog.Any("error", err))
+	alerts.Down(err.Error())
 }
 
 func hostName() string {

@@ -33,6 +33,7 @@ type service struct {
 	current  atomic.Pointer[settings]
 	keys     keyring
 	reloads  reloads
+	upgrades upgrades
 	log      *slog.Logger
 	started  time.Time
 	loops    int
@@ -52,9 +53,10 @@ type service struct {
 	droppedAlerts func() uint64
 
 	draining     atomic.Bool
-	stopping     atomic.Bool // nothing is reloaded any more
-	tookOver     atomic.Bool // the process before this one has been told to go
-	failed       chan error  // one for each long-running part, and one for the end of the next process
+	stopping     atomic.Bool            // nothing is reloaded any more
+	charge       chan struct{}          // closed once this process is the service: it serves, and the one before it was told to go
+	told         *supervisor.Supervisor // static once started
+	failed       chan error             // one for each long-running part, and one for the end of the next process
 	stopFeed     context.CancelFunc
 	stopHTTP     context.CancelFunc
 	stopPresence context.CancelFunc
@@ -69,7 +71,8 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 	none := func() uint64 { return 0 }
 	s := &service{
 		cfg: cfg, source: source, log: log, sockets: from, loops: loopsAndTwoMore(), started: time.Now(),
-		failed: make(chan error, 8), feedDone: make(chan struct{}),
+		failed: make(chan error, 8), feedDone: make(chan struct{}), charge: make(chan struct{}),
+		upgrades:     upgrades{done: make(chan struct{})},
 		droppedLines: none, droppedAlerts: none,
 	}
 	budget, err := s.newBudget(cfg)
@@ -230,6 +233,9 @@ func (s *service) start() {
 	if s.reloads.asked != nil {
 		s.parts.Go(func() { s.watchReloads(httpCtx) })
 	}
+	if s.upgrades.asked != nil {
+		s.parts.Go(func() { s.watchUpgrades(httpCtx) })
+	}
 	s.log.Info("listening", "websocket", s.listener.Addr().String(), "http", s.http.Addr().String(),
 		"redis", s.cfg.RedisAddr(), "version", version(), "pid", os.Getpid(), s.memLimit)
 }
@@ -252,8 +258,32 @@ func (s *service) serveClients(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("taking over: %w", err)
 	}
-	s.tookOver.Store(true)
+	close(s.charge)
 	return <-served
+}
+
+// inCharge reports whether clients are served here, and the process before this one, if there is one, was told to go.
+func (s *service) inCharge() bool {
+	select {
+	case <-s.charge:
+		return true
+	default:
+		return false
+	}
+}
+
+// speaks reports whether this process speaks for the service to supervisors and people: one that is about to take over
+// does not yet. What it says would be taken for the service's, which is well.
+func (s *service) speaks() bool { return !s.sockets.takingOver() || s.inCharge() }
+
+// awaitCharge waits until this process is in charge, and returns false when ctx ends before.
+func (s *service) awaitCharge(ctx context.Context) bool {
+	select {
+	case <-s.charge:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // serveOperators serves the admin server until ctx ends. A process that takes over
@@ -275,12 +305,10 @@ func (s *service) ended(part string, err error) {
 // wait returns when ctx ends, or with why the service can't go on, or when another
 // process has taken over.
 func (s *service) wait(ctx context.Context) (handedOver bool, err error) {
-	watching, cancel := context.WithCancel(ctx)
-	defer cancel()
 	select {
 	case <-ctx.Done():
 		return false, nil
-	case <-s.watchUpgrades(watching):
+	case <-s.upgrades.done:
 		return true, nil
 	case err := <-s.failed:
 		return false, err

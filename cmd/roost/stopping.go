@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"roost/netpoll"
@@ -47,7 +48,7 @@ const quickLimit = 25 * time.Second
 // stopInTime is stop, given up after WS_SHUTDOWN_TIMEOUT: a loop that hangs must
 // not keep the process from ending.
 func (s *service) stopInTime(why cause) error {
-	limit := s.cfg.WSShutdownTimeout
+	limit := s.current.Load().cfg.WSShutdownTimeout
 	if why == broken {
 		limit = min(limit, quickLimit)
 	}
@@ -69,7 +70,8 @@ func (s *service) stopInTime(why cause) error {
 // and then presence and the admin server. Its error is of a part that failed while clients were still
 // served; they are told to come back then.
 func (s *service) stop(ctx context.Context, why cause) error {
-	done := s.tellProgress(time.Second)
+	progressCtx, done := context.WithCancel(ctx)
+	go tellProgress(progressCtx, s.log, s.hub.Connections)
 	if why == replaced {
 		s.http.Release() // and who still asks here is not told that all is draining: the new process is well
 	} else {
@@ -83,7 +85,7 @@ func (s *service) stop(ctx context.Context, why cause) error {
 	if err := s.ws.Shutdown(ctx, bye); err != nil {
 		s.log.Error("closing the connections", "error", err)
 	}
-	close(done)
+	done()
 	s.stopPresence() // when nobody is connected any more, so that nobody is written as here after it
 	s.stopHTTP()
 	s.parts.Wait()
@@ -116,7 +118,7 @@ func (s *service) letGo(ctx context.Context, why cause) (bye netpoll.Farewell, f
 	if shared := s.sockets.shared(); shared {
 		s.ws.StopAccepting(ctx, shared) // or clients would hear of a stop who could have the next process
 	}
-	if why == replaced || (why == askedTo && s.cfg.WSDrainWindow > 0) {
+	if why == replaced || (why == askedTo && s.current.Load().cfg.WSDrainWindow > 0) {
 		bye = netpoll.Restarting()
 		s.depart(ctx, bye)
 	}
@@ -129,24 +131,37 @@ func (s *service) letGo(ctx context.Context, why cause) (bye netpoll.Farewell, f
 
 // waitForBalancers serves as before, while /health says draining.
 func (s *service) waitForBalancers(ctx context.Context) {
-	if s.cfg.WSDrainDelay == 0 {
+	delay := s.current.Load().cfg.WSDrainDelay
+	if delay == 0 {
 		return
 	}
-	s.log.Info("draining: clients are still served", "for", s.cfg.WSDrainDelay.String())
+	s.log.Info("draining: clients are still served", "for", delay.String())
 	select {
 	case <-ctx.Done():
-	case <-time.After(s.cfg.WSDrainDelay):
+	case <-time.After(delay):
 	}
 }
 
-// depart closes the port, and then the connections, spread over WS_DRAIN_WINDOW. The
+// depart closes the port, and then the connections, spread over WS_DRAIN_WINDOW or less. The
 // feed goes on: until its own turn comes a connection misses nothing.
 func (s *service) depart(ctx context.Context, bye netpoll.Farewell) {
 	s.ws.StopAccepting(ctx, false)
-	if s.cfg.WSDrainWindow > 0 {
-		s.log.Info("draining: nobody new comes, connections are let go", "over", s.cfg.WSDrainWindow.String())
-		s.ws.Depart(ctx, bye, s.cfg.WSDrainWindow)
+	cfg := s.current.Load().cfg
+	if cfg.WSDrainWindow > 0 {
+		connections := s.hub.Connections()
+		over := drainTime(connections, cfg.WSDrainRate, cfg.WSDrainWindow)
+		s.log.Info("draining: nobody new comes, connections are let go", "connections", connections, "over", over.Round(time.Millisecond).String())
+		s.ws.Depart(ctx, bye, over)
 	}
+}
+
+// drainTime is how long it takes to close so many connections, at a rate or, where that takes longer than the window, in
+// that. Without a rate it is the window.
+func drainTime(connections, rate int, window time.Duration) time.Duration {
+	if rate == 0 {
+		return window
+	}
+	return max(time.Millisecond, min(window, time.Duration(float64(connections)/float64(rate)*float64(time.Second))))
 }
 
 func (s *service) endFeed() {
@@ -185,27 +200,24 @@ func (s *service) endBroadcasts(ctx context.Context) {
 	s.hub.EndBroadcasts(ctx)
 }
 
-// tellProgress says now and then how many connections are left, until done is
-// closed.
-func (s *service) tellProgress(every time.Duration) (done chan struct{}) {
-	done = make(chan struct{})
-	begun, had := time.Now(), s.hub.Connections()
-	go func() {
-		ticker := time.NewTicker(every)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ticker.C:
-			}
-			if s.hub.Connections() == 0 {
-				continue // only sockets that linger are left
-			}
-			took := time.Since(begun)
-			s.log.Info("draining", "connections", s.hub.Connections(), "at_the_beginning", had,
-				"for", took.Round(time.Second).String(), "at_most", (s.cfg.WSShutdownTimeout - took).Round(time.Second).String())
+// tellProgress says how many connections are left until ctx ends: after a second, and then each time that twice as long
+// has passed, so that a long drain is a handful of lines too. roost_connections says it at any time.
+func tellProgress(ctx context.Context, log *slog.Logger, connections func() int) {
+	begun, had := time.Now(), connections()
+	for next := time.Second; ; next *= 2 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(next - time.Since(begun)):
 		}
-	}()
-	return done
+		left := connections()
+		if left == 0 {
+			continue // only sockets that linger are left
+		}
+		attrs := []any{"connections", left, "at_the_beginning", had, "for", time.Since(begun).Round(time.Second).String()}
+		if deadline, ok := ctx.Deadline(); ok {
+			attrs = append(attrs, "at_most", time.Until(deadline).Round(time.Second).String())
+		}
+		log.Info("draining", attrs...)
+	}
 }

@@ -16,20 +16,23 @@ import (
 // service that does what it should.
 const readyPatience = 5 * time.Second
 
-// errNotOurs: who answers on the port is the process before this one.
-var errNotOurs = errors.New("the process before is still in charge")
+// errNotOurs: nobody answers on the port yet, or the process before this one does.
+var errNotOurs = errors.New("this process is not in charge yet")
 
 var errNoRedisYet = errors.New("redis is not connected yet")
 
 // supervise tells the supervisor how the service is, if there is one.
 func (s *service) supervise() *supervisor.Supervisor {
-	return supervisor.Start(supervisor.Config{Ready: s.ready, Alive: s.ws.Answers, Status: s.statusLine, Logger: s.log})
+	return supervisor.Start(supervisor.Config{
+		Ready: s.ready, Alive: s.ws.Answers, Status: s.statusLine, Logger: s.log,
+		Speaks: s.speaks,
+	})
 }
 
 // ready is nil once the WebSocket port answers and Redis is connected, or has had
 // its time.
 func (s *service) ready(ctx context.Context) error {
-	if s.sockets.takingOver() && !s.tookOver.Load() {
+	if !s.inCharge() {
 		return errNotOurs
 	}
 	if err := s.portAnswers(ctx); err != nil {
@@ -62,6 +65,9 @@ func (s *service) statusLine() string {
 	line := fmt.Sprintf("%d connections of %d users", s.hub.Connections(), s.hub.Users())
 	if !s.feed.Status().Connected {
 		line += "; waiting for Redis"
+	}
+	if s.reloads.lastFailed.Load() {
+		line += "; the last reload failed, see the log"
 	}
 	return line
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +27,7 @@ import (
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	const upgrades, streams, staying = 3, 4, 10
-	redis, server := start(t, roosttest.Env{"WS_DRAIN_WINDOW": "500ms", "WS_SHUTDOWN_TIMEOUT": "20s"})
+	redis, server := start(t, roosttest.Env{"WS_DRAIN_WINDOW": "500ms", "WS_DRAIN_RATE": "0", "WS_SHUTDOWN_TIMEOUT": "20s"})
 	endLast(t, server)
 	var stop atomic.Bool
 	var connects, scrapes atomic.Int64
@@ -123,10 +124,48 @@ func TestUpgradeThatFails(t *testing.T) {
 	roosttest.WaitFor(t, "the second failure", func() bool { return len(server.Log.Find("the upgrade failed, this process goes on")) == 2 })
 }
 
+// A program that hangs holds the next upgrade up: the log says so, whom to end, and how long it takes otherwise.
+func TestUpgradeThatHangs(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	program := filepath.Join(t.TempDir(), "roost")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nexec sleep 100\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	server := roosttest.StartWrapped(t, redis, nil, "/bin/bash", "-c", fmt.Sprintf(`exec -a %q "$@"`, program), "bash")
+	server.Signal(syscall.SIGUSR2)
+	reminder := server.WaitLine("upgrading: the new process is not ready yet")
+	server.Signal(syscall.SIGUSR2)
+	line := server.WaitLine("SIGUSR2: an upgrade is under way; if it fails the next one begins. To give it up now, kill the new process")
+	for _, l := range []roosttest.Line{reminder, line} {
+		left, err := time.ParseDuration(l.Text("left"))
+		if err != nil || left <= 0 || left > upgradeLimit {
+			t.Errorf("the log says that %q are left", l.Text("left"))
+		}
+	}
+	kill := func(n int) {
+		pids := children(server.Pid())
+		if len(pids) != 1 {
+			t.Fatalf("upgrade %d: the children are %v", n, pids)
+		}
+		if got := list(line, "new_process"); n == 1 && !slices.Equal(got, []string{fmt.Sprint(pids[0])}) {
+			t.Errorf("the new process is %d, the log says %v", pids[0], got)
+		}
+		if err := syscall.Kill(pids[0], syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
+		roosttest.WaitFor(t, "the failure", func() bool { return len(server.Log.Find("the upgrade failed, this process goes on")) == n })
+	}
+	kill(1)
+	roosttest.WaitFor(t, "the second upgrade", func() bool { return len(children(server.Pid())) == 1 })
+	kill(2)
+	server.Connect("alice")
+}
+
 // An upgrade that comes while the last one still lets connections go is told to wait.
 func TestUpgradeDuringTheLastOne(t *testing.T) {
 	t.Parallel()
-	_, server := start(t, roosttest.Env{"WS_DRAIN_WINDOW": "1m", "WS_SHUTDOWN_TIMEOUT": "70s"})
+	_, server := start(t, roosttest.Env{"WS_DRAIN_WINDOW": "1m", "WS_DRAIN_RATE": "0", "WS_SHUTDOWN_TIMEOUT": "70s"})
 	endLast(t, server)
 	alice := server.Connect("alice")
 	server.Signal(syscall.SIGUSR2)

@@ -61,7 +61,7 @@ func TestNewProcessIsToldToEnd(t *testing.T) {
 // startDraining has a server replaced that takes its time to let alice go.
 func startDraining(t *testing.T) (redis *redistest.Server, server *roosttest.Server, alice *roosttest.Client) {
 	t.Helper()
-	redis, server = start(t, roosttest.Env{"WS_DRAIN_WINDOW": "10m", "WS_SHUTDOWN_TIMEOUT": "11m"})
+	redis, server = start(t, roosttest.Env{"WS_DRAIN_WINDOW": "10m", "WS_DRAIN_RATE": "0", "WS_SHUTDOWN_TIMEOUT": "11m"})
 	endLast(t, server)
 	alice = server.Connect("alice")
 	server.Signal(syscall.SIGUSR2)

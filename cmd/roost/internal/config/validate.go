@@ -71,6 +71,7 @@ func (c Config) valid() map[string]bool {
 		"WS_DRAIN_DELAY":              c.WSDrainDelay >= 0,
 		"WS_DRAIN_WINDOW":             c.WSDrainWindow >= 0,
 		"WS_HEALTH_DETAIL":            oneOf(c.WSHealthDetail, "full", "status"),
+		"WS_DRAIN_RATE":               c.WSDrainRate >= 0,
 		"WS_FLUSH_WINDOW":             c.WSFlushWindow >= 0 && c.WSFlushWindow <= maxFlushWindow,
 		"REDIS_HOST":                  c.RedisHost != "" && host(c.RedisHost),
 		"REDIS_PORT":                  within(c.RedisPort, 1, maxPort),

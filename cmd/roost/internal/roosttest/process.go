@@ -119,6 +119,14 @@ func (p *Process) Wait() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
+// EndedBy is the signal that ended the process, -1 if none did. To be called after Wait.
+func (p *Process) EndedBy() syscall.Signal {
+	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok {
+		return status.Signal()
+	}
+	return -1
+}
+
 // Stop asks the process to stop, as a supervisor does, and waits.
 func (p *Process) Stop() int {
 	p.t.Helper()

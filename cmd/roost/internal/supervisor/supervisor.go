@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -23,6 +24,8 @@ const (
 	statusEvery = 10 * time.Second
 	// askAgain is how long a service that is not ready is left alone.
 	askAgain = 20 * time.Millisecond
+	// maxNews is how much may wait for a supervisor that does not read.
+	maxNews = 64
 )
 
 // Config says what to tell. All functions are called on the Supervisor's own
@@ -34,6 +37,9 @@ type Config struct {
 	// Alive returns nil while the service does its work, and comes back when its
 	// context ends. Without its nil the watchdog hears nothing.
 	Alive func(context.Context) error
+	// Speaks says whether this process is the service, or one that is about to take over from it: that says nothing until
+	// it is ready, nor that it stops, which would be taken for the end of the service. nil: it is.
+	Speaks func() bool
 	// Status is one line for people: systemctl status shows it.
 	Status func() string
 	Logger *slog.Logger
@@ -49,6 +55,7 @@ type Supervisor struct {
 	stopped  atomic.Bool        // Stopping was called
 	stop     context.CancelFunc
 	done     chan struct{}
+	news     chan string // from Reloading and Reloaded to run
 
 	said   string // owned by run: the last status
 	failed bool   // owned by run: the last message was not taken
@@ -61,7 +68,7 @@ func Start(cfg Config) *Supervisor {
 		cfg.Logger.Warn("the supervisor's WATCHDOG_USEC makes no sense; its watchdog will hear nothing", "error", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Supervisor{cfg: cfg, watchdog: watchdog, stop: cancel, done: make(chan struct{})}
+	s := &Supervisor{cfg: cfg, watchdog: watchdog, stop: cancel, done: make(chan struct{}), news: make(chan string, maxNews)}
 	s.serving, s.stopping = context.WithCancel(ctx)
 	go func() { defer close(s.done); s.run(ctx) }()
 	return s
@@ -85,6 +92,36 @@ func (s *Supervisor) Stopping() {
 	s.stopping()
 }
 
+// Reloading says that the configuration is read again, and Reloaded that this is over. A supervisor that was asked for a
+// reload waits in between. Neither waits. One goroutine at a time.
+func (s *Supervisor) Reloading() {
+	s.report(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", daemon.SdNotifyReloading, monotonic().Microseconds()))
+}
+
+// Reloaded is for both ends: the status line, which goes with it, says which one it was.
+func (s *Supervisor) Reloaded() { s.report(daemon.SdNotifyReady) }
+
+// report has run tell something.
+func (s *Supervisor) report(state string) {
+	select {
+	case <-s.done: // nobody listens
+		return
+	default:
+	}
+	select {
+	case s.news <- state:
+	default:
+		s.cfg.Logger.Warn("the supervisor does not read what it is told", "state", state)
+	}
+}
+
+// monotonic is the time of CLOCK_MONOTONIC, by which a supervisor knows that it hears of the reload that it asked for.
+func monotonic() time.Duration {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // this clock is always there
+	return time.Duration(now.Nano())
+}
+
 // Close ends the conversation, after a last word if there is one. It waits, but
 // not for a supervisor that does not read.
 func (s *Supervisor) Close() {
@@ -97,22 +134,36 @@ func (s *Supervisor) Close() {
 
 // run is the goroutine.
 func (s *Supervisor) run(ctx context.Context) {
-	if there, err := daemon.SdNotify(false, s.status()); !there {
-		if err != nil {
-			s.cfg.Logger.Warn("the supervisor can't be told anything: NOTIFY_SOCKET", "error", err)
-		}
+	if !s.begin() {
 		return
 	}
 	if s.awaitReady() {
 		// Which process is the service's is news after an upgrade.
 		s.tell(daemon.SdNotifyReady + "\n" + mainPID() + "\n" + s.status())
-		s.each(s.serving, s.keepAlive)
+		s.each(s.serving, s.news, s.keepAlive)
 	}
-	if s.stopped.Load() {
+	if s.stopped.Load() && s.speaks() {
 		s.tell(daemon.SdNotifyStopping + "\nSTATUS=stopping")
-		s.each(ctx, func() { s.tell(daemon.SdNotifyWatchdog) })
+		s.each(ctx, nil, func() { s.tell(daemon.SdNotifyWatchdog) })
 	}
 }
+
+// begin says the first words, and returns false when there is nobody to hear them.
+func (s *Supervisor) begin() bool {
+	if os.Getenv("NOTIFY_SOCKET") == "" {
+		return false
+	}
+	if !s.speaks() {
+		return true
+	}
+	if _, err := daemon.SdNotify(false, s.status()); err != nil {
+		s.cfg.Logger.Warn("the supervisor can't be told anything: NOTIFY_SOCKET", "error", err)
+		return false
+	}
+	return true
+}
+
+func (s *Supervisor) speaks() bool { return s.cfg.Speaks == nil || s.cfg.Speaks() }
 
 // awaitReady returns false when the end came first.
 func (s *Supervisor) awaitReady() bool {
@@ -120,6 +171,7 @@ func (s *Supervisor) awaitReady() bool {
 		select {
 		case <-s.serving.Done():
 			return false
+		case <-s.news: // it is not ready either way
 		case <-time.After(askAgain):
 		}
 	}
@@ -151,14 +203,16 @@ func (s *Supervisor) alive() bool {
 	return err == nil
 }
 
-// each calls fn every interval until ctx ends.
-func (s *Supervisor) each(ctx context.Context, fn func()) {
+// each calls fn every interval, and tells the news, until ctx ends.
+func (s *Supervisor) each(ctx context.Context, news <-chan string, fn func()) {
 	ticker := time.NewTicker(s.interval())
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case state := <-news:
+			s.tell(state + "\n" + s.status())
 		case <-ticker.C:
 			fn()
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -209,5 +210,62 @@ func TestWatchdogThatMakesNoSense(t *testing.T) {
 	s.Close()
 	if !strings.Contains(service.log.String(), "WATCHDOG_USEC") {
 		t.Errorf("the log says nothing: %s", service.log.String())
+	}
+}
+
+// A reload is told while the service is ready, at both ends, and not while it is not.
+func TestReload(t *testing.T) {
+	ear := listen(t, 0)
+	service, s := start(t)
+	ear.await("STATUS=fine")
+	s.Reloading()
+	s.Reloaded()
+	service.ready.Store(true)
+	ear.await("MAINPID=") // READY of the start
+	for len(s.news) > 0 { // told before that, if it was ready by then
+		ear.await("READY=1")
+	}
+	before := monotonic()
+	s.Reloading()
+	service.status.Store("better")
+	s.Reloaded()
+	said := ear.hear(10 * time.Second)
+	for !strings.HasPrefix(said, "RELOADING=1\nMONOTONIC_USEC=") {
+		said = ear.hear(10 * time.Second)
+	}
+	var at int64
+	if _, err := fmt.Sscanf(said, "RELOADING=1\nMONOTONIC_USEC=%d\n", &at); err != nil || time.Duration(at)*time.Microsecond < before.Truncate(time.Microsecond) {
+		t.Errorf("said %q, it was %s before: %v", said, before, err)
+	}
+	if said := ear.hear(10 * time.Second); said != "READY=1\nSTATUS=better" {
+		t.Errorf("afterwards said %q", said)
+	}
+}
+
+// A process that is about to take over says nothing before it has, nor when it ends without.
+func TestWhoDoesNotSpeak(t *testing.T) {
+	ear := listen(t, 0)
+	s := Start(Config{
+		Ready: func(context.Context) error { return errors.New("not yet") }, Alive: func(context.Context) error { return nil },
+		Status: func() string { return "new" }, Speaks: func() bool { return false }, Logger: slog.New(slog.DiscardHandler),
+	})
+	s.Reloading()
+	s.Stopping()
+	s.Close()
+	if said := ear.hear(50 * time.Millisecond); said != "" {
+		t.Errorf("said %q", said)
+	}
+}
+
+// A supervisor that does not read holds nobody up.
+func TestReloadsThatNobodyReads(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	service, s := start(t)
+	<-s.done
+	for range 2 * maxNews {
+		s.Reloading()
+	}
+	if service.log.Len() > 0 {
+		t.Errorf("said %s to nobody", service.log.String())
 	}
 }

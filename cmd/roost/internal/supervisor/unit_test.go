@@ -25,7 +25,7 @@ func unit(t *testing.T) (path, text string) {
 		t.Fatal(err)
 	}
 	text = string(content)
-	runnable := strings.Replace(text, "ExecStart=/usr/local/bin/roost", "ExecStart="+program, 1)
+	runnable := strings.ReplaceAll(text, "=/usr/local/bin/roost", "="+program)
 	if runnable == text {
 		t.Fatal("the unit starts something else than /usr/local/bin/roost")
 	}
