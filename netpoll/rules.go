@@ -11,7 +11,7 @@ import (
 type Rules struct {
 	Gate *wsproto.Gate // decides about handshakes; required
 
-	MaxPerAddress  int // connections from one address, IPv6 by its /64; 0 is no bound
+	MaxPerAddress int // connections from one address, IPv6 by its /64; 0 is no bound
 	// HandshakeRate bounds the upgrades a second with a good token, and the refusals a second that are waited for (see
 	// Config.LingerTimeout), and HandshakeBurst, HandshakeRate at least, those that come at once. Of each a source has
 	// a share. 0 is no bound.

@@ -9,8 +9,8 @@ if [ -n "$unformatted" ]; then
   printf 'not as gofmt writes it (run gofmt -w .):\n%s\n' "$unformatted" >&2
   exit 1
 fi
-staticcheck=$(go tool -n staticcheck) # the server's go.mod says which, for both modules
-for module in . scripts/bench; do
+staticcheck=$(go tool -n staticcheck) # the server's go.mod says which, for all modules
+for module in . scripts/bench scripts/compat; do
   (cd "$module" && go vet ./... && "$staticcheck" ./...)
 done
 go vet -tags demo ./cmd/roost && "$staticcheck" -tags demo ./cmd/roost # what make run builds
