@@ -54,7 +54,7 @@ func startIssuer(t *testing.T, change func(*Config)) (*rig, *issuer) {
 		}
 	})
 	gate, err = wsproto.NewGate(wsproto.GateConfig{Secret: []byte(testSecret), Public: []wsproto.PublicKey{i.public},
-		UnknownKey: func() bool { i.held.Add(1); <-i.release; knows(); return false }})
+		UnknownKey: func(string) (time.Duration, bool) { i.held.Add(1); <-i.release; knows(); return 0, false }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -106,7 +106,7 @@ func (l *loop) identify(c *conn, req wsproto.Request, more []byte) {
 func (l *loop) identified(c *conn, req wsproto.Request, refusal *wsproto.Refusal, more []byte) {
 	switch {
 	case refusal != nil && refusal.Reason == wsproto.ReasonKeyPending:
-		l.reject(c, req, wsproto.RefuseKeyPending(l.server.retryAfter()))
+		l.reject(c, req, wsproto.RefuseKeyPending(refusal.Wait+l.server.spread()))
 	case refusal != nil:
 		l.reject(c, req, refusal)
 	case l.server.draining.Load() && !req.Probe:

@@ -25,7 +25,12 @@ func (s *Server) tooManyRefusals(from source) bool {
 // to as much again, so that those who were refused together don't come back
 // together.
 func (s *Server) retryAfter() time.Duration {
-	return s.cfg.RetryAfter + time.Duration(rand.Int64N(int64(s.cfg.RetryAfter)+1))
+	return s.cfg.RetryAfter + s.spread()
+}
+
+// spread is a random part of Config.RetryAfter, for clients who would otherwise come back at the same moment.
+func (s *Server) spread() time.Duration {
+	return time.Duration(rand.Int64N(int64(s.cfg.RetryAfter) + 1))
 }
 
 // reject refuses a request that was complete: with an HTTP answer, or, where

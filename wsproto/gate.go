@@ -19,10 +19,11 @@ type GateConfig struct {
 	Secret   []byte
 	Previous [][]byte
 	Public   []PublicKey
-	// UnknownKey is called with a token that none of the public keys can have signed: it names another. It reports
-	// whether more keys are on their way (see [Gate.SetKeys]): then the client is told to come again. It is called from
-	// many goroutines, for strangers' tokens too, and must not block. Optional.
-	UnknownKey func() (pending bool)
+	// UnknownKey is called with the name of a key that a token says it is signed with, and that none of the public keys
+	// has: its algorithm, a space, and its kid, if it has one. It reports whether that key may be on its way (see
+	// [Gate.SetKeys]): then the client is told to come again, after wait. It is called from many goroutines, for
+	// strangers' tokens too, and must not block. Optional.
+	UnknownKey func(name string) (wait time.Duration, pending bool)
 	// Issuer, where it is set, is the iss that a token has to have, exactly.
 	Issuer string
 	// Audience, where it is set, lists the audiences of which a token's aud has to name one.
@@ -53,7 +54,7 @@ type Gate struct {
 	origins origins
 	ticket  func(ticket []byte) (user string, ok bool)
 	ring    atomic.Pointer[keyring]
-	unknown func() bool // nil: the keys are all there will be
+	unknown func(name string) (wait time.Duration, pending bool) // nil: the keys are all there will be
 	leeway  time.Duration
 
 	issuer       string

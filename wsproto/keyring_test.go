@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -319,14 +320,14 @@ func TestUnknownKey(t *testing.T) {
 	a, b := newEdPair(t), newEdPair(t)
 	asked, pending, arrives := 0, true, false
 	var gate *Gate
-	gate, err := NewGate(GateConfig{UnknownKey: func() bool {
+	gate, err := NewGate(GateConfig{UnknownKey: func(name string) (time.Duration, bool) {
 		asked++
 		if arrives {
 			if err := gate.SetKeys(Keys{Public: []PublicKey{a.public(t, "a"), b.public(t, "b")}}); err != nil {
 				t.Error(err)
 			}
 		}
-		return pending
+		return 7 * time.Second, pending
 	}})
 	if err != nil {
 		t.Fatalf("keys may come later: %v", err)
@@ -334,7 +335,7 @@ func TestUnknownKey(t *testing.T) {
 	putOff := func(token string) {
 		t.Helper()
 		_, refusal := decide(gate, upgradeHead("/ws?token="+token))
-		if refusal == nil || refusal.Status != 503 || refusal.Reason != ReasonKeyPending {
+		if refusal == nil || refusal.Status != 503 || refusal.Reason != ReasonKeyPending || refusal.Wait != 7*time.Second {
 			t.Errorf("got %+v, want a 503", refusal)
 		}
 	}

@@ -13,6 +13,9 @@ type Refusal struct {
 	fields string        // header lines beyond the usual ones, each with its CRLF
 	text   string        // one line that tells the client why
 	bare   bool          // without the body: the answer to a HEAD
+
+	// Wait is after how long the client may come again, at the earliest; 0 where that is not known.
+	Wait time.Duration
 }
 
 // Text is the line that tells the client why. It never holds anything that the
@@ -113,5 +116,6 @@ func refuseForNow(status int, reason RefusalReason, text string, retryAfter time
 		Reason: reason,
 		fields: "Retry-After: " + strconv.FormatInt(seconds, 10) + "\r\n",
 		text:   text,
+		Wait:   retryAfter,
 	}
 }

@@ -1,14 +1,10 @@
 package wsproto
 
-import "time"
-
 // The refusals that never change. Shared, never written.
 var (
 	refuseHeadTooLarge = refuse(431, ReasonHeadTooLarge, "request head longer than 16 KiB")
 	refuseTimeout      = refuse(408, ReasonHandshakeTimeout, "request head not complete in time")
 
-	// refuseKeyPending is what Check answers; who knows how long to wait answers RefuseKeyPending.
-	refuseKeyPending     = RefuseKeyPending(time.Second)
 	refuseProxyMissing   = refuse(400, ReasonProxyMissing, "bad request: a connection from a trusted proxy has to begin with a PROXY header")
 	refuseProxyInvalid   = refuse(400, ReasonProxyInvalid, "bad request: bad PROXY header")
 	refuseProxyUntrusted = refuse(400, ReasonProxyUntrusted, "bad request: a PROXY header from an address that is no trusted proxy")

@@ -50,17 +50,17 @@ func (g *Gate) readToken(token []byte, now time.Time) (id identity, refusal *Ref
 // checkToken verifies signature and claims, with a key of any kind.
 func (g *Gate) checkToken(token []byte, now time.Time) (identity, *Refusal) {
 	ring := g.ring.Load()
-	id, refusal := g.checkWith(ring, token, now)
+	id, key, refusal := g.checkWith(ring, token, now)
 	if refusal != refuseTokenKey || g.unknown == nil {
 		return id, refusal
 	}
-	if g.unknown() {
-		return identity{}, refuseKeyPending
+	if wait, pending := g.unknown(key); pending {
+		return identity{}, RefuseKeyPending(wait)
 	}
 	if newer := g.ring.Load(); newer != ring { // they came in between
-		return g.checkWith(newer, token, now)
+		id, _, refusal = g.checkWith(newer, token, now)
 	}
-	return identity{}, refusal
+	return id, refusal
 }
 
 // allowedMethods are the algorithms that are known here. Which of them a token may have its key says.
@@ -68,14 +68,14 @@ var allowedMethods = []string{
 	jwt.SigningMethodHS256.Name, jwt.SigningMethodRS256.Name, jwt.SigningMethodES256.Name, jwt.SigningMethodEdDSA.Alg(),
 }
 
-// checkWith is checkToken with these keys. The library requires nothing by
+// checkWith is checkToken with these keys, and says which key the token names. The library requires nothing by
 // itself, so everything that must be there is said here.
-func (g *Gate) checkWith(ring *keyring, token []byte, now time.Time) (identity, *Refusal) {
+func (g *Gate) checkWith(ring *keyring, token []byte, now time.Time) (id identity, key string, refusal *Refusal) {
 	if !jwtChars.holds(token) || bytes.Count(token, []byte{'.'}) != 2 {
-		return identity{}, refuseMalformed(token)
+		return identity{}, "", refuseMalformed(token)
 	}
 	if bytes.IndexByte(token, '.') > maxTokenHeader {
-		return identity{}, refuseTokenMalformed
+		return identity{}, "", refuseTokenMalformed
 	}
 	options := []jwt.ParserOption{
 		jwt.WithValidMethods(allowedMethods),
@@ -95,9 +95,9 @@ func (g *Gate) checkWith(ring *keyring, token []byte, now time.Time) (identity, 
 	c := claims{withGroups: !g.ignoreGroups}
 	choice := keyChoice{ring: ring, pending: g.unknown != nil}
 	if _, err := parser.ParseWithClaims(string(token), &c, choice.keys); err != nil {
-		return identity{}, choice.refuse(err, &c, g.issuer != "")
+		return identity{}, choice.name, choice.refuse(err, &c, g.issuer != "")
 	}
-	return identity{c.user, c.expires.Time, c.groups}, nil
+	return identity{c.user, c.expires.Time, c.groups}, choice.name, nil
 }
 
 // refuseMalformed says what a client most likely did with a token that is none. It is for mistakes that integrators make
@@ -121,8 +121,9 @@ func refuseMalformed(token []byte) *Refusal {
 // keyChoice chooses the keys for one token. One call's.
 type keyChoice struct {
 	ring    *keyring
-	pending bool // there may be more keys
-	made    bool // there are keys to try
+	pending bool   // there may be more keys
+	made    bool   // there are keys to try
+	name    string // what the token says of its key: GateConfig.UnknownKey
 }
 
 // keys hands the keys to the library, whose parser has checked that the algorithm is known
@@ -134,6 +135,8 @@ func (k *keyChoice) keys(token *jwt.Token) (any, error) {
 		return nil, errCritical
 	}
 	set, err := k.ring.choose(token.Header)
+	kid, _ := token.Header["kid"].(string)
+	k.name = token.Method.Alg() + " " + kid
 	if err == errAlgorithm && k.pending && token.Method != jwt.SigningMethodHS256 {
 		err = errKey
 	}

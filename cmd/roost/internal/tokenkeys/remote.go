@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"roost/wsproto"
 )
 
@@ -23,8 +21,8 @@ type Config struct {
 
 	Timeout    time.Duration // of a fetch; 10 s
 	RetryAfter time.Duration // from a failed fetch to the next, doubled with each up to a minute; 1 s
-	// UnknownEvery is how often, at most, a fetch is made because a token names an unknown key; 1 min. A fetch that
-	// was due anyway doesn't count.
+	// UnknownEvery is how often, at most, a fetch is made because tokens name unknown keys; 1 min. A fetch that was due
+	// anyway doesn't count.
 	UnknownEvery time.Duration
 }
 
@@ -36,17 +34,17 @@ type Remote struct {
 	cfg     Config // static
 	log     *slog.Logger
 	client  *http.Client
-	unknown *rate.Limiter // any goroutine
-	wake    chan struct{} // a token: fetch now
+	unknown *unknowns     // any goroutine
+	wake    chan struct{} // a token: when to fetch next has changed
 
 	keys     []wsproto.PublicKey // of the goroutine of Fetch and Run, as the next two
 	skipped  []string
 	failures int // in a row
 
-	count  atomic.Int64 // of keys in use
-	due    atomic.Bool  // a fetch was asked for or is under way
-	failed atomic.Bool  // there was no fetch yet, or the last one failed
-	stats  struct{ ok, failed atomic.Uint64 }
+	count atomic.Int64 // of keys in use
+	asked atomic.Bool  // a fetch was asked for by FetchSoon
+	retry atomic.Int64 // Unix nanoseconds of the next try; 0: the last fetch did not fail
+	stats struct{ ok, failed atomic.Uint64 }
 }
 
 // NewRemote makes a Remote without any key.
@@ -65,25 +63,35 @@ func NewRemote(cfg Config) *Remote {
 	}
 	r := &Remote{
 		cfg: cfg, log: cfg.Logger, client: newClient(cfg.Timeout),
-		unknown: rate.NewLimiter(rate.Every(cfg.UnknownEvery), 1), wake: make(chan struct{}, 1),
+		unknown: newUnknowns(cfg.UnknownEvery), wake: make(chan struct{}, 1),
 	}
-	r.failed.Store(true)
+	r.retry.Store(time.Now().UnixNano()) // the first is about to be made
 	return r
 }
 
-// Run fetches the keys every Refresh, and sooner when a fetch failed or Unknown asks for it, until ctx ends.
+// Run fetches the keys every Refresh, and sooner when a fetch failed or Unknown or FetchSoon asks for it, until ctx ends.
 func (r *Remote) Run(ctx context.Context) error {
-	timer := time.NewTimer(r.wait())
-	defer timer.Stop()
+	next := time.Now().Add(r.wait())
 	for {
+		at := next
+		if due := r.unknown.due(); !due.IsZero() && due.Before(at) {
+			at = due
+		}
+		if r.asked.Load() {
+			at = time.Time{}
+		}
+		timer := time.NewTimer(time.Until(at))
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return nil
 		case <-r.wake:
+			timer.Stop()
+			continue
 		case <-timer.C:
 		}
 		r.Fetch(ctx)
-		timer.Reset(r.wait())
+		next = time.Now().Add(r.wait())
 	}
 }
 
@@ -98,12 +106,13 @@ func (r *Remote) wait() time.Duration {
 // Fetch fetches the keys once; it may take Config.Timeout. A fetch that fails leaves the keys as they were, is
 // counted, logged, and made again by Run. Not together with Run.
 func (r *Remote) Fetch(ctx context.Context) {
-	r.due.Store(true)
-	defer r.due.Store(false)
+	r.asked.Store(false)
+	r.unknown.begin(time.Now())
 	keys, skipped, err := r.get(ctx)
 	if err == nil {
 		err = r.cfg.Use(keys)
 	}
+	r.unknown.end(err == nil)
 	if err != nil {
 		if !errors.Is(ctx.Err(), context.Canceled) {
 			r.fail(err)
@@ -114,13 +123,13 @@ func (r *Remote) Fetch(ctx context.Context) {
 	r.count.Store(int64(len(keys)))
 	r.tell(keys, skipped)
 	r.keys, r.skipped, r.failures = keys, skipped, 0
-	r.failed.Store(false)
+	r.retry.Store(0)
 }
 
 func (r *Remote) fail(err error) {
 	r.failures++
 	r.stats.failed.Add(1)
-	r.failed.Store(true)
+	r.retry.Store(time.Now().Add(r.wait()).UnixNano())
 	level, text := slog.LevelWarn, "the JWKS could not be fetched; the keys stay as they were"
 	if len(r.keys) == 0 {
 		level, text = slog.LevelError, "the JWKS could not be fetched, and there is no key from it: its tokens are refused"
@@ -146,24 +155,35 @@ func (r *Remote) tell(keys []wsproto.PublicKey, skipped []string) {
 }
 
 // Unknown is to be told of a token that names a key that is not among ours. It has the keys fetched, every
-// Config.UnknownEvery at most, and reports whether the key may still come: a fetch is under way or the last one
-// failed. Any goroutine; it never waits.
-func (r *Remote) Unknown() (pending bool) {
-	if !r.due.Load() && r.unknown.Allow() {
-		r.due.Store(true)
-		select {
-		case r.wake <- struct{}{}:
-		default:
-		}
+// Config.UnknownEvery at most, and reports whether the key may still come, and in which time: as long as it was not
+// looked for after this, or the last fetch failed. Any goroutine; it never waits.
+func (r *Remote) Unknown(name string) (wait time.Duration, pending bool) {
+	now := time.Now()
+	wait, pending, sooner := r.unknown.ask(name, now)
+	if sooner {
+		r.wakeUp()
 	}
-	return r.due.Load() || r.failed.Load()
+	if retry := r.retry.Load(); retry > 0 {
+		retryIn := max(soon, time.Unix(0, retry).Sub(now))
+		if pending {
+			retryIn = min(retryIn, wait)
+		}
+		return retryIn, true
+	}
+	return wait, pending
 }
 
 // FetchSoon has the keys fetched at once by Run, whatever was fetched lately. Any goroutine; it never waits.
 func (r *Remote) FetchSoon() {
+	r.asked.Store(true)
+	r.wakeUp()
+}
+
+// wakeUp has Run look again when to fetch.
+func (r *Remote) wakeUp() {
 	select {
 	case r.wake <- struct{}{}:
-	default: // one waits already
+	default: // it will look anyway
 	}
 }
 

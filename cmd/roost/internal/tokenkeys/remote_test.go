@@ -3,6 +3,7 @@ package tokenkeys
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -106,7 +107,7 @@ func TestRefresh(t *testing.T) {
 	a, b := jwk(t, newEd(t).Public(), `,"kid":"a"`), jwk(t, newEd(t).Public(), `,"kid":"b"`)
 	i, u := newIssuer(t, publishes(a)), new(used)
 	r := NewRemote(Config{URL: i.URL, Use: u.use, Refresh: 5 * time.Millisecond, RetryAfter: time.Millisecond})
-	if s := r.Status(); s != (Status{}) || !r.Unknown() {
+	if s := r.Status(); s != (Status{}) || !pending(r, "b") {
 		t.Errorf("before the first fetch: %+v, and unknown keys are not pending", s)
 	}
 	r.Fetch(t.Context())
@@ -178,6 +179,12 @@ func TestFetchesThatFail(t *testing.T) {
 	}
 }
 
+// pending asks for a key.
+func pending(r *Remote, name string) bool {
+	_, pending := r.Unknown(name)
+	return pending
+}
+
 // A flood of tokens with unknown keys costs one fetch in Config.UnknownEvery, whatever comes of it.
 func TestUnknownKeys(t *testing.T) {
 	t.Parallel()
@@ -188,22 +195,46 @@ func TestUnknownKeys(t *testing.T) {
 	r.Fetch(t.Context())
 	run(t, r)
 	i.set(func(w http.ResponseWriter, r *http.Request) { <-hold; publishes(a, b)(w, r) })
-	for range 1000 {
-		if !r.Unknown() {
+	for n := range 1000 {
+		if !pending(r, fmt.Sprint(n)) {
 			t.Fatal("not pending while a fetch is under way")
 		}
 	}
+	eventually(t, "the fetch has begun", func() bool { return i.fetches.Load() == 2 })
 	close(hold)
 	eventually(t, "the new key is there", func() bool { return u.now() == "ab" })
-	eventually(t, "the fetch is over", func() bool { return !r.Unknown() })
-	for range 1000 {
-		if r.Unknown() {
-			t.Fatal("pending without a fetch")
-		}
+	eventually(t, "the fetch is over", func() bool { return !pending(r, "0") })
+	for n := range 1000 {
+		pending(r, fmt.Sprint(n))
+		pending(r, fmt.Sprint("another ", n))
 	}
 	if n := i.fetches.Load(); n != 2 {
 		t.Errorf("%d fetches, want 2", n)
 	}
+}
+
+// A made-up name a minute costs nobody whose key the issuer has just begun to use a refusal: they are told to come
+// again when it will have been looked for, and then it has been.
+func TestBogusKeysKeepNoOtherOut(t *testing.T) {
+	t.Parallel()
+	const every = 200 * time.Millisecond
+	a, b := jwk(t, newEd(t).Public(), `,"kid":"a"`), jwk(t, newEd(t).Public(), `,"kid":"b"`)
+	i, u := newIssuer(t, publishes(a)), new(used)
+	r := NewRemote(Config{URL: i.URL, Use: u.use, Refresh: time.Hour, UnknownEvery: every})
+	r.Fetch(t.Context())
+	run(t, r)
+	for n := range 3 {
+		if !pending(r, fmt.Sprint("bogus ", n)) {
+			t.Fatal("refused before it was looked for")
+		}
+		eventually(t, "the bogus key has been looked for", func() bool { return !pending(r, fmt.Sprint("bogus ", n)) })
+	}
+	i.set(publishes(a, b))
+	wait, stillPending := r.Unknown("b")
+	if !stillPending || wait < soon {
+		t.Fatalf("the new key: %t, wait %s", stillPending, wait)
+	}
+	eventually(t, "the new key is there", func() bool { return u.now() == "ab" })
 }
 
 // While the issuer is away nobody can say that a key is not there.
@@ -211,15 +242,18 @@ func TestUnknownKeysWhileTheIssuerIsAway(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t, publishes())
 	r := NewRemote(Config{URL: i.URL, Use: new(used).use, UnknownEvery: time.Hour})
-	r.unknown.Allow() // there was one a moment ago
+	pending(r, "a")
 	for _, step := range []struct {
 		answer  http.HandlerFunc
 		pending bool
 	}{{fails, true}, {publishes(), false}, {fails, true}, {publishes(), false}} {
 		i.set(step.answer)
 		r.Fetch(t.Context())
-		if r.Unknown() != step.pending {
+		if pending(r, "a") != step.pending {
 			t.Errorf("pending is %v", !step.pending)
+		}
+		if wait, _ := r.Unknown("a"); step.pending && wait < soon {
+			t.Errorf("is to come again after %s", wait)
 		}
 	}
 }
