@@ -1,0 +1,247 @@
+// Package fairqueue is the order in which what waits for many receivers gets its turn: a bounded queue for each group and
+// one for everyone, served in turns, so that none of them can hold the others up or take their memory.
+//
+// It is a data structure and nothing else: no goroutine, no lock, no clock. The caller holds a lock around every call and
+// says what time it is.
+package fairqueue
+
+import "time"
+
+// Everyone is the name of the flow that is for all receivers. Its turns do not come from those of the groups: it does half
+// of the work, or a third, however many groups there are.
+const Everyone = ""
+
+// Overhead is what an item is charged in bytes beyond its own size: what it, its flow and their places in the queue take.
+const Overhead = 512
+
+// Reason says why an item was dropped.
+type Reason uint8
+
+// The reasons for which an item is dropped.
+const (
+	FlowFull  Reason = iota // its flow had Config.Items or Config.FlowBytes waiting
+	QueueFull               // all flows together had Config.Bytes, and its flow the most of them
+)
+
+// Config bounds a queue. All fields but Notice and NoticeEvery are required.
+type Config[T any] struct {
+	// Items and FlowBytes bound what waits in one flow. When there is one more, the oldest are dropped. A single item always
+	// has room; one that is larger than FlowBytes is charged that much.
+	Items, FlowBytes int
+
+	// Bytes bounds all flows together, what is under way included. Beyond it the flow with the most bytes waiting loses its
+	// oldest; of several such the one whose oldest came first.
+	Bytes int
+
+	// Quantum is how much work one class does before the next one's turns.
+	Quantum int
+
+	// Dropped is called for each item that is dropped.
+	Dropped func(item T, why Reason)
+
+	// Notice makes the item that tells the receivers of a flow that items were dropped which came at or after since. Nil:
+	// nobody is told. A notice is given before the next item, but no sooner than NoticeEvery after the one before, or when
+	// nothing waits in the flow any more. When very many groups have nothing but a notice to give, everyone is told.
+	Notice      func(flow string, since time.Time) T
+	NoticeEvery time.Duration
+}
+
+// Queue holds what waits, in one flow a group and one for everyone. A flow exists while it has something to do: the memory
+// depends on what waits, not on how many groups there are or were.
+//
+// Turns go round between three classes: everyone's flow, groups that have just got something (new flows), and groups that
+// have had a turn and have more to do (old flows). Each class works as much as the others, and within a class the flows
+// have one turn after the other. So a group that is quiet most of the time does not wait for those that always have more,
+// and no crowd of quiet ones keeps the others from their turns.
+type Queue[T any] struct {
+	cfg     Config[T]
+	flows   map[string]*flow[T]
+	fattest heap[T]
+	classes [classCount]list[T]
+	class   int      // whose turn it is
+	credit  int      // how much work it may do until the next one's
+	current *flow[T] // whose turn it is, from Next to Done; nil: nobody's
+	bytes   int      // charged
+	items   int      // that wait or are under way, without notices
+	telling int      // flows that have a notice to give and nothing else to do
+	most    int      // flows at once, since the map was made
+}
+
+// The classes that turns go round between.
+const (
+	classOld = iota // first, so that it is everyone's turn at the start
+	classEveryone
+	classNew
+	classCount
+)
+
+// New returns an empty queue.
+func New[T any](cfg Config[T]) *Queue[T] {
+	return &Queue[T]{cfg: cfg, flows: make(map[string]*flow[T])}
+}
+
+// Put appends an item of size bytes to a flow, Everyone or the name of a group. at is when it came; notices of its loss
+// will say no later time. It may drop others, or this one where all that could make room for it is under way.
+func (q *Queue[T]) Put(name string, item T, size int, at time.Time) {
+	f := q.flow(name)
+	charge := min(size, q.cfg.FlowBytes) + Overhead
+	for f.waiting.len() > 0 && (f.waiting.len() >= q.cfg.Items || f.bytes+charge > q.cfg.FlowBytes+Overhead) {
+		q.drop(f, FlowFull)
+	}
+	q.stopsTelling(f)
+	f.waiting.push(entry[T]{item: item, charge: charge, at: at})
+	f.bytes += charge
+	q.bytes += charge
+	q.items++
+	q.fattest.fix(f)
+	for q.bytes > q.cfg.Bytes && q.makeRoom() {
+	}
+}
+
+// Next gives the next flow its turn, and returns its oldest item. The item is under way then, and can't be dropped any
+// more. ok is false when there is nothing to do. Each Next is followed by one Done.
+func (q *Queue[T]) Next(now time.Time) (item T, ok bool) {
+	f := q.nextFlow()
+	if f == nil {
+		return item, false
+	}
+	q.current = f
+	if !f.busy {
+		q.begin(f, now)
+	}
+	return f.head.item, true
+}
+
+// nextFlow takes the flow whose turn it is out of its list; nil where there is none.
+func (q *Queue[T]) nextFlow() *flow[T] {
+	if q.credit > 0 {
+		if f := q.classes[q.class].pop(); f != nil {
+			return f
+		}
+	}
+	for range classCount {
+		q.class, q.credit = (q.class+1)%classCount, q.cfg.Quantum
+		if f := q.classes[q.class].pop(); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// Done ends the turn. finished says that the item has reached all its receivers; else it goes on in the flow's next turn.
+// work is how much of Config.Quantum the turn took, 1 at least.
+func (q *Queue[T]) Done(finished bool, work int) {
+	f := q.current
+	q.current = nil
+	q.credit -= max(1, work)
+	if finished {
+		q.bytes -= f.head.charge
+		if !f.head.notice {
+			q.items--
+		}
+		f.head, f.busy = entry[T]{}, false
+	}
+	q.classes[f.class(classOld)].push(f)
+	q.maybeIdle(f)
+}
+
+// Len is how many items wait or are under way; notices are not among them.
+func (q *Queue[T]) Len() int { return q.items }
+
+// Bytes is what they are charged, at most Config.Bytes.
+func (q *Queue[T]) Bytes() int { return q.bytes }
+
+// Flows is how many flows have something to do.
+func (q *Queue[T]) Flows() int { return len(q.flows) }
+
+// begin takes what a flow does next: a notice that is due, or its oldest item.
+func (q *Queue[T]) begin(f *flow[T], now time.Time) {
+	q.stopsTelling(f)
+	f.busy = true
+	if !f.lost.IsZero() && (f.waiting.len() == 0 || f.told.IsZero() || now.Sub(f.told) >= q.cfg.NoticeEvery) {
+		f.head = entry[T]{item: q.cfg.Notice(f.name, f.lost), notice: true}
+		f.lost, f.told = time.Time{}, now
+		return
+	}
+	f.head = f.waiting.pop()
+	f.bytes -= f.head.charge
+	q.fattest.fix(f)
+}
+
+// makeRoom drops the oldest item of the flow that pays. It is false where nothing can be dropped.
+func (q *Queue[T]) makeRoom() bool {
+	f := q.fattest.top()
+	if f == nil || f.waiting.len() == 0 {
+		return false
+	}
+	q.drop(f, QueueFull)
+	q.maybeIdle(f)
+	return true
+}
+
+// drop drops the oldest item that waits in a flow.
+func (q *Queue[T]) drop(f *flow[T], why Reason) {
+	e := f.waiting.pop()
+	f.bytes -= e.charge
+	q.bytes -= e.charge
+	q.items--
+	q.fattest.fix(f)
+	if q.cfg.Notice != nil {
+		f.lose(e.at)
+	}
+	q.cfg.Dropped(e.item, why)
+}
+
+// maybeIdle is called for a flow that has lost an item in some way. If it was the last one the flow goes, unless it has
+// to tell of a loss. Where too many have nothing but that to do, everyone is told instead.
+func (q *Queue[T]) maybeIdle(f *flow[T]) {
+	switch {
+	case f.busy || f.waiting.len() > 0:
+	case f.lost.IsZero():
+		q.remove(f)
+	case f.name == Everyone:
+	case q.telling == maxTelling:
+		q.remove(f)
+		q.flow(Everyone).lose(f.lost)
+	default:
+		f.telling = true
+		q.telling++
+	}
+}
+
+// stopsTelling is called for a flow that gets something to do, or begins to do it.
+func (q *Queue[T]) stopsTelling(f *flow[T]) {
+	if f.telling {
+		f.telling = false
+		q.telling--
+	}
+}
+
+// flow finds or makes a flow.
+func (q *Queue[T]) flow(name string) *flow[T] {
+	if f := q.flows[name]; f != nil {
+		return f
+	}
+	f := &flow[T]{name: name}
+	q.flows[name] = f
+	q.most = max(q.most, len(q.flows))
+	q.classes[f.class(classNew)].push(f)
+	q.fattest.push(f)
+	return f
+}
+
+// remove takes out a flow that has nothing to do.
+func (q *Queue[T]) remove(f *flow[T]) {
+	f.in.remove(f)
+	q.fattest.remove(f)
+	delete(q.flows, f.name)
+	if len(q.flows) == 0 && q.most > keptFlows {
+		q.flows, q.most = make(map[string]*flow[T]), 0 // Go's maps keep the room of the most that was ever in them
+	}
+}
+
+// keptFlows bounds the room, in flows, that stays when nothing is to do.
+const keptFlows = 256
+
+// maxTelling bounds the flows that exist for a notice only, which no item pays for.
+const maxTelling = 1024
