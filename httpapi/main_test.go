@@ -23,7 +23,7 @@ func someStats() Stats {
 		ConnectionsClosed:     map[string]uint64{"client_left": 13},
 		NotificationsReceived: 20, NotificationsOffline: 21, NotificationsInvalid: map[string]uint64{"type": 22},
 		Commands: 23, CommandsInvalid: 24,
-		Broadcasts: 52, GroupNotifications: 53, GroupsOffline: 54, BroadcastsWaiting: 55, BroadcastsCut: 56, BroadcastTime: 57 * time.Second,
+		Broadcasts: 52, GroupNotifications: 53, GroupsOffline: 54, BroadcastsWaiting: 55, BroadcastBytes: 560, BroadcastsDropped: map[string]uint64{"queue_full": 56}, BroadcastTime: 57 * time.Second,
 		DeliveriesAccepted: 141, DeliveriesSent: 30, DeliveriesFailed: map[string]uint64{"queue_full": 31, "gone": 32},
 		DeliveriesWaiting: 48,
 		BytesReceived:     40, BytesSent: 41, PingsSent: 42, GapNotices: 43, TextPongs: 46,

@@ -28,12 +28,14 @@ type Stats struct {
 	Commands        uint64 // from Redis, about users' connections: done
 	CommandsInvalid uint64 // skipped for their content
 
-	Broadcasts         uint64        // from Redis, for everyone
-	GroupNotifications uint64        // from Redis, for a group
-	GroupsOffline      uint64        // of these: nobody here is in the group
-	BroadcastsWaiting  int           // of both: not handed to all connections yet
-	BroadcastsCut      uint64        // of both: not handed to all connections, because the server stopped
-	BroadcastTime      time.Duration // that those of both took which are done, together
+	Broadcasts         uint64 // from Redis, for everyone
+	GroupNotifications uint64 // from Redis, for a group
+	GroupsOffline      uint64 // of these: nobody here is in the group
+	BroadcastsWaiting  int    // of both: not handed to all connections yet
+	BroadcastBytes     int    // that these take
+
+	BroadcastsDropped map[string]uint64 // of both, by why they did not reach all connections
+	BroadcastTime     time.Duration     // that those of both took which are done, together
 
 	DeliveriesAccepted uint64            // a notification for one connection
 	DeliveriesSent     uint64            // the kernel took the last byte
@@ -139,10 +141,12 @@ func table() []metric {
 			value: func(s *Stats) float64 { return float64(s.GroupNotifications) }},
 		{name: "roost_group_notifications_offline_total", kind: counter, help: "Notifications for groups that nobody here is in.",
 			value: func(s *Stats) float64 { return float64(s.GroupsOffline) }},
-		{name: "roost_broadcasts_waiting", kind: gauge, help: "Notifications for everyone or a group that are not handed to all their connections yet. 64 wait, and then the feed does.",
+		{name: "roost_broadcasts_waiting", kind: gauge, help: "Notifications for everyone or a group that are not delivered to all their connections yet. 256 wait for a group, or for everyone, and then the oldest is dropped.",
 			value: func(s *Stats) float64 { return float64(s.BroadcastsWaiting) }},
-		{name: "roost_broadcasts_cut_total", kind: counter, help: "Notifications for everyone or a group that some connections did not get, because the server stopped.",
-			value: func(s *Stats) float64 { return float64(s.BroadcastsCut) }},
+		{name: "roost_broadcasts_waiting_bytes", kind: gauge, help: "Memory that these take: 4 MiB for a group, or for everyone, and 32 MiB in all, and then the oldest of those with most is dropped.",
+			value: func(s *Stats) float64 { return float64(s.BroadcastBytes) }},
+		{name: "roost_broadcasts_dropped_total", kind: counter, help: "Notifications for everyone or a group that some of their connections did not get, by reason: queue_full and queues_full, of a group or in all too many waited; shutdown, the server stopped.",
+			label: "reason", values: func(s *Stats) map[string]uint64 { return s.BroadcastsDropped }},
 		{name: "roost_broadcast_seconds_total", kind: counter,
 			help:  "Time that notifications for everyone or a group took, from Redis until their last connection had been handed them.",
 			value: func(s *Stats) float64 { return s.BroadcastTime.Seconds() }},

@@ -73,11 +73,16 @@ const (
 // failedByClosing is the reason of those that failed because their connection ended.
 const failedByClosing = "connection_closed"
 
+// problemTooMany is the problem of one for everyone or a group that was dropped because too many waited: hub.ProblemDropped.
+const problemTooMany = "too_many_broadcasts"
+
 // outcome puts into one word what became of a notification.
 func (n *WhyNotification) outcome() string {
 	switch {
 	case n.Problem == outcomeOffline:
 		return outcomeOffline
+	case n.Problem == problemTooMany:
+		return outcomeDropped
 	case n.Problem != "":
 		return outcomeInvalid
 	}
@@ -133,6 +138,9 @@ func (w *Why) verdict() string {
 	case outcomeInvalid:
 		return fmt.Sprintf("The last notification, at %s, was skipped for its content: %s.", clock(last.At), last.Problem)
 	case outcomeDropped:
+		if last.Problem != "" {
+			return fmt.Sprintf("The last notification, at %s, was dropped: more is published for %s than can be delivered.", clock(last.At), last.Via)
+		}
 		return fmt.Sprintf("The last notification, at %s, was dropped for want of room: the client reads too slowly.", clock(last.At))
 	case outcomeQueued:
 		return fmt.Sprintf("The last notification, at %s, waits for %d of %d connections.", clock(last.At), last.Queued, last.Connections)

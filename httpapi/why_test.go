@@ -24,6 +24,9 @@ func TestOutcome(t *testing.T) {
 			t.Errorf("%+v: %s, want %s", n, got, want)
 		}
 	}
+	if got := (&WhyNotification{Problem: problemTooMany, Via: "everyone"}).outcome(); got != outcomeDropped {
+		t.Errorf("one of too many: %s", got)
+	}
 }
 
 // The verdict names the first thing that explains why nothing arrives.
@@ -52,6 +55,7 @@ func TestVerdict(t *testing.T) {
 		{"came while the user was not connected", with(WhyNotification{Problem: "offline"})},
 		{"skipped for its content: too_big", with(WhyNotification{Problem: "too_big"})},
 		{"dropped for want of room", with(WhyNotification{Connections: 1, Failed: map[string]int{"queue_full": 1}})},
+		{"dropped: more is published for group staff than can be delivered", with(WhyNotification{Problem: problemTooMany, Via: "group staff"})},
 		{"waits for 1 of 2 connections", with(WhyNotification{Connections: 2, Sent: 1, Queued: 1})},
 		{"lost with a connection that ended", with(WhyNotification{Connections: 1, Failed: map[string]int{failedByClosing: 1}})},
 		{"left for all connections that were open (1), within 0.50 ms", with(WhyNotification{Connections: 1, Sent: 1, TookMS: 0.5})},

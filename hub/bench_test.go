@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"roost/wsproto"
 )
@@ -19,6 +20,8 @@ func (c *countingConn) Deliver(*Notification) { c.n++ }
 func (c *countingConn) Replaced()             {}
 
 func (c *countingConn) Disconnect(wsproto.CloseCode, string) {}
+
+func (c *countingConn) Missed(time.Time) {}
 
 // admitted is a hub with perUser connections of each of its users, n in all.
 type admitted struct {

@@ -1,16 +1,63 @@
 package hub
 
-import "log/slog"
+import (
+	"log/slog"
+	"time"
+
+	"roost/hub/internal/fairqueue"
+)
+
+// What may wait until the goroutine of RunBroadcasts gets to it. Each notification is charged its frame and
+// fairqueue.Overhead.
+const (
+	maxBroadcasts     = 256      // of one group, and of everyone
+	maxBroadcastBytes = 4 << 20  // the same, in bytes
+	maxAllBroadcasts  = 32 << 20 // bytes of all groups and everyone
+)
+
+// gapNoticeEvery is the least time between two notices of dropped broadcasts to the same group.
+const gapNoticeEvery = time.Second
+
+// dropReason says why a broadcast did not reach connections that it was for.
+type dropReason uint8
+
+const (
+	droppedQueueFull  = dropReason(fairqueue.FlowFull)  // too many waited for its group, or for everyone
+	droppedQueuesFull = dropReason(fairqueue.QueueFull) // too many bytes waited in all, and most of them for its group
+	droppedShutdown   = droppedQueuesFull + 1           // EndBroadcasts had no more time
+	dropReasons       = droppedShutdown + 1
+)
+
+// String returns the reason as metrics and logs name it.
+func (r dropReason) String() string {
+	return [dropReasons]string{droppedQueueFull: "queue_full", droppedQueuesFull: "queues_full", droppedShutdown: "shutdown"}[r]
+}
+
+// broadcast is one notification for everyone, or for a group; or the notice that some were dropped. How far it has come
+// is the business of the goroutine of RunBroadcasts, the rest does not change.
+type broadcast struct {
+	group string    // "": it is for everyone
+	lost  time.Time // of a notice: since when notifications are missing
+
+	frame []byte        // nil: it is a notice
+	kind  string        // the type, for traces: cut off where it is long
+	size  int           // for traces: bytes as it was published
+	taken time.Duration // by Hub.Clock
+	after int64         // as in Notification
+
+	progress
+}
 
 // Broadcast takes one notification for every connection that is open when its turn comes, as the backend published it.
-// The goroutine of RunBroadcasts hands it over. An unusable payload is counted, logged at a bounded rate and left out.
+// The goroutine of RunBroadcasts delivers it. An unusable payload is counted, logged at a bounded rate and left out.
 //
-// Any goroutine may call it; since one does for all that Redis brings, the feed's, broadcasts and notifications for
-// groups come in the order in which they were published to each connection that gets several. Between them and the
-// user's own notifications there is no order. It waits while 64 wait already; it never drops.
+// Any goroutine may call it; since one does for all that Redis brings, the feed's, broadcasts reach each connection in the
+// order in which they were published, and so do notifications for one group. Between everyone's, those of different groups
+// and the user's own there is no order. It never waits: while too many wait already the oldest is dropped, see
+// RunBroadcasts.
 func (h *Hub) Broadcast(payload string) {
 	h.stats.broadcasts.Add(1)
-	h.spread(broadcast{everyone: true}, payload, slog.String("for", "everyone"))
+	h.enqueue(&broadcast{}, payload, slog.String("for", "everyone"))
 }
 
 // DeliverGroup is Broadcast for the connections that were admitted with a group. A group that nobody here is in costs
@@ -21,24 +68,47 @@ func (h *Hub) DeliverGroup(group, payload string) {
 		h.stats.groupsOffline.Add(1)
 		return
 	}
-	h.spread(broadcast{group: group}, payload, slog.String("group", group))
+	h.enqueue(&broadcast{group: group}, payload, slog.String("group", group))
 }
 
-// BroadcastsWaiting returns how many broadcasts and notifications for groups are not handed to all their connections yet,
-// the one under way included. Any goroutine.
+// BroadcastsWaiting returns how many broadcasts and notifications for groups are not delivered to all their connections
+// yet, those under way included. Any goroutine.
 func (h *Hub) BroadcastsWaiting() int { return h.broadcasts.waiting() }
 
-// spread checks a payload, builds its frame and puts it on the queue.
-func (h *Hub) spread(b broadcast, payload string, whom slog.Attr) {
+// enqueue checks a payload, builds its frame and puts it on the queue.
+func (h *Hub) enqueue(b *broadcast, payload string, whom slog.Attr) {
 	envelope, problem := h.read(payload, false)
 	if problem != invalidNone {
 		h.stats.invalid[problem].Add(1)
 		h.invalidLog.warnFor(whom, problem, len(payload))
 		return
 	}
-	b.frame = envelope.frame(h.stamper.stamp(h.cfg.Now()))
-	b.kind, b.size, b.taken, b.after = envelope.kind, len(payload), h.arrival(), h.after.Load()
-	if !h.broadcasts.put(b) {
-		h.stats.broadcastsCut.Add(1)
+	now := h.cfg.Now()
+	b.frame = envelope.frame(h.stamper.stamp(now))
+	b.kind, b.size, b.taken, b.after = tracedKind(envelope.kind), len(payload), h.arrival(), h.after.Load()
+	if b.after != 0 && b.after < now.UnixMilli() {
+		now = time.UnixMilli(b.after)
 	}
+	dropped, taken := h.broadcasts.put(b, now)
+	if !taken {
+		h.stats.broadcastsDropped[droppedShutdown].Add(1)
+	}
+	for _, d := range dropped {
+		h.dropped(d)
+	}
+}
+
+// dropped counts a broadcast that had no room, and shows it to those who watch one of its users.
+func (h *Hub) dropped(d droppedBroadcast) {
+	h.stats.broadcastsDropped[d.why].Add(1)
+	h.dropLog.warnDropped(d.b.via(), d.why)
+	h.traceDropped(d.b)
+}
+
+// via is what a trace, and the log, says of a broadcast.
+func (b *broadcast) via() string {
+	if b.group == "" {
+		return "everyone"
+	}
+	return "group " + b.group
 }

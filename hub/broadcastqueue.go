@@ -1,82 +1,98 @@
 package hub
 
 import (
-	"slices"
 	"sync"
 	"time"
+
+	"roost/hub/internal/fairqueue"
 )
 
-// maxBroadcasts bounds the broadcasts that wait for their turn. One more makes the feed wait.
-const maxBroadcasts = 64
-
-// broadcast is one notification for everyone, or for a group. It does not change.
-type broadcast struct {
-	everyone bool
-	group    string // where it is not for everyone
-
-	frame []byte
-	kind  string        // the type, for traces: a JSON string
-	size  int           // for traces: bytes as it was published
-	taken time.Duration // by Hub.Clock
-	after int64         // as in Notification
-}
-
-// broadcastQueue is the way from the feed to the goroutine of RunBroadcasts. Any goroutine, but next.
+// broadcastQueue is the way from the feed to the goroutine of RunBroadcasts. Any goroutine, but next and done, which are
+// for that one.
 type broadcastQueue struct {
-	mu     sync.Mutex
-	change sync.Cond   // on mu: of any of the following
-	items  []broadcast // guarded by mu
-	atWork bool        // guarded by mu: what next returned last is under way
-	closed bool        // guarded by mu: nothing is put in any more
+	mu      sync.Mutex
+	change  sync.Cond                    // on mu: something was put in, or the queue was closed
+	queue   *fairqueue.Queue[*broadcast] // guarded by mu
+	dropped []droppedBroadcast           // guarded by mu: by the put under way
+	closed  bool                         // guarded by mu: nothing is put in any more
 }
 
-func (q *broadcastQueue) init() { q.change.L = &q.mu }
+// droppedBroadcast is one that had no room.
+type droppedBroadcast struct {
+	b   *broadcast
+	why dropReason
+}
 
-// put puts one in, and waits while the queue is full. It reports false, and keeps nothing, once the queue is closed.
-func (q *broadcastQueue) put(b broadcast) bool {
+// init makes the queue. notices says whether those who miss something are told.
+func (q *broadcastQueue) init(notices bool) {
+	q.change.L = &q.mu
+	cfg := fairqueue.Config[*broadcast]{
+		Items: maxBroadcasts, FlowBytes: maxBroadcastBytes, Bytes: maxAllBroadcasts, Quantum: broadcastChunk,
+		Dropped: func(b *broadcast, why fairqueue.Reason) {
+			q.dropped = append(q.dropped, droppedBroadcast{b, dropReason(why)})
+		},
+	}
+	if notices {
+		cfg.NoticeEvery = gapNoticeEvery
+		cfg.Notice = func(group string, since time.Time) *broadcast { return &broadcast{group: group, lost: since} }
+	}
+	q.queue = fairqueue.New(cfg)
+}
+
+// put puts one in that was published at a time or later, and returns those that were dropped for it. taken is false once the queue is closed.
+func (q *broadcastQueue) put(b *broadcast, after time.Time) (dropped []droppedBroadcast, taken bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.items) >= maxBroadcasts && !q.closed {
+	if q.closed {
+		return nil, false
+	}
+	q.queue.Put(b.group, b, len(b.frame), after)
+	q.change.Signal()
+	dropped, q.dropped = q.dropped, nil
+	return dropped, true
+}
+
+// next waits for something to do, whose turn it is until done. It is nil when the queue is closed and empty.
+func (q *broadcastQueue) next() *broadcast {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for {
+		if b, ok := q.queue.Next(time.Now()); ok {
+			return b
+		}
+		if q.closed {
+			return nil
+		}
 		q.change.Wait()
 	}
-	if q.closed {
-		return false
-	}
-	q.items = append(q.items, b)
-	q.change.Broadcast()
-	return true
 }
 
-// next waits for the next one; the one before is done. It is false when the queue is closed and empty.
-func (q *broadcastQueue) next() (b broadcast, ok bool) {
+// done ends a turn in which something was delivered to so many connections. idle says that nothing is left to do.
+func (q *broadcastQueue) done(finished bool, connections int) (idle bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.atWork = false; len(q.items) == 0; q.change.Wait() {
-		if q.closed {
-			return broadcast{}, false
-		}
-	}
-	b = q.items[0]
-	q.items = slices.Delete(q.items, 0, 1)
-	q.atWork = true
-	q.change.Broadcast()
-	return b, true
+	q.queue.Done(finished, connections)
+	return q.queue.Flows() == 0
 }
 
 // waiting counts those that are not done.
 func (q *broadcastQueue) waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.atWork {
-		return len(q.items) + 1
-	}
-	return len(q.items)
+	return q.queue.Len()
 }
 
-// close turns away what comes from now on, and lets a waiting put go. What is in stays for next.
+// bytes is what they are charged.
+func (q *broadcastQueue) bytes() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.queue.Bytes()
+}
+
+// close refuses everything that comes from now on. What is in stays for next.
 func (q *broadcastQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	q.change.Broadcast()
+	q.change.Signal()
 }

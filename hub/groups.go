@@ -35,6 +35,7 @@ type group struct {
 
 	conns  []Conn        // guarded by shard.mu
 	places []*membership // guarded by shard.mu: whose place in conns it is
+	done   int           // guarded by shard.mu: the first so many have got the broadcast that is under way
 }
 
 // membership is a connection's place in one of its groups.
@@ -55,16 +56,27 @@ func (r *groupRegistry) has(name string) bool {
 	return s.groups.all[name] != nil
 }
 
-// collect appends the connections of a group to dst. A hundred thousand of them hold the lock for a fifth of a
-// millisecond.
-func (r *groupRegistry) collect(dst []Conn, name string) []Conn {
+// begin returns a group to which next shall be delivered, nil if nobody is in it.
+func (r *groupRegistry) begin(name string) *group {
 	s := r.shard(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if g := s.groups.all[name]; g != nil {
-		dst = append(dst, g.conns...)
+	g := s.groups.all[name]
+	if g != nil {
+		g.done = 0
 	}
-	return dst
+	return g
+}
+
+// next appends to dst those connections that come next since begin, n at most, and reports whether there are more. Each
+// that is in the group all the while comes once, whoever joins and leaves in between. One goroutine calls begin and next.
+func (g *group) next(dst []Conn, n int) (conns []Conn, more bool) {
+	g.shard.mu.Lock()
+	defer g.shard.mu.Unlock()
+	end := min(g.done+n, len(g.conns))
+	dst = append(dst, g.conns[g.done:end]...)
+	g.done = end
+	return dst, end < len(g.conns)
 }
 
 // join takes a connection into groups, each once, and returns its places. The caller holds the lock of its user's
@@ -89,19 +101,31 @@ func (s *groupShard) join(m *membership, c Conn, name string) {
 	g.conns, g.places = append(g.conns, c), append(g.places, m)
 }
 
-// leave takes a connection out of a group. The last one takes over its seat. The caller holds the lock of its user's
-// shard.
+// leave takes a connection out of a group. The last one takes over its seat; or, where that is among those that are done,
+// the last of these does, so that they stay the first. The caller holds the lock of its user's shard.
 func (m *membership) leave() {
 	g := m.of
 	g.shard.mu.Lock()
 	defer g.shard.mu.Unlock()
-	end := len(g.conns) - 1
-	g.conns[m.seat], g.places[m.seat] = g.conns[end], g.places[end]
-	g.places[m.seat].seat = m.seat
+	free, end := int(m.seat), len(g.conns)-1
+	if free < g.done {
+		g.done--
+		g.move(g.done, free)
+		free = g.done
+	}
+	g.move(end, free)
 	g.conns[end], g.places[end] = nil, nil
 	g.conns, g.places = shortened(g.conns[:end]), shortened(g.places[:end])
 	if end == 0 {
 		g.shard.groups.remove(g.name)
+	}
+}
+
+// move has who is at one seat take another one, which is free. The caller holds g.shard.mu.
+func (g *group) move(from, to int) {
+	if from != to {
+		g.conns[to], g.places[to] = g.conns[from], g.places[from]
+		g.places[to].seat = int32(to)
 	}
 }
 
@@ -133,4 +157,29 @@ func (s *shard) leaveGroups(link *Link) {
 		places[i].leave()
 	}
 	s.grouped.remove(link)
+}
+
+// inGroup reports whether a connection of user is in a group.
+func (s *shard) inGroup(user string, hash uint32, group string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slot, found := s.users.find(hash, user)
+	if !found {
+		return false
+	}
+	conns := []Conn{nil}
+	switch e := s.users.slots[slot].(type) {
+	case *crowd:
+		conns = e.conns
+	case Conn:
+		conns[0] = e
+	}
+	for _, c := range conns {
+		for _, place := range s.grouped.all[c.HubLink()] {
+			if place.of.name == group {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -3,6 +3,7 @@ package hub
 import (
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -12,8 +13,11 @@ import (
 // membersOf are the connections of a group, in no order.
 func (h *Hub) membersOf(group string) map[Conn]int {
 	members := make(map[Conn]int)
-	for _, c := range h.groups.collect(nil, group) {
-		members[c]++
+	if g := h.groups.begin(group); g != nil {
+		conns, _ := g.next(nil, math.MaxInt)
+		for _, c := range conns {
+			members[c]++
+		}
 	}
 	return members
 }

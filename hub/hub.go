@@ -30,6 +30,11 @@ type Conn interface {
 	// counts what it can't send.
 	Deliver(n *Notification)
 
+	// Missed tells the connection that notifications for it were dropped before they came to Deliver, that came to the hub
+	// at a time or later (Config.GapNotice). It is called without locks, from the goroutine that called Hub.RunBroadcasts,
+	// and must not wait.
+	Missed(since time.Time)
+
 	// Replaced tells the connection to end: its user has opened a newer one, and
 	// may have no more (Limits.ReplaceOldest). It is not admitted any longer. It
 	// is called without locks, from the goroutine that called Admit, and must
@@ -86,6 +91,9 @@ type Config struct {
 	// the marks: they'd pile up, one for each user ever seen.
 	TrackPresence bool
 
+	// GapNotice has the connections told (Conn.Missed) when a broadcast that was for them is dropped.
+	GapNotice bool
+
 	// Logger gets a line, at a bounded rate, about notifications that can't be
 	// used. Nil is slog.Default().
 	Logger *slog.Logger
@@ -111,13 +119,14 @@ type Hub struct {
 	invalidLog  *invalidLog
 	commandLog  *invalidLog // its own, as the next, so that no flood hides the others
 	faultLog    *invalidLog
+	dropLog     *invalidLog
 	stamper     stamper
 	spareBatch  spareBatch
 	watches     watches
 
 	broadcasts      broadcastQueue
 	broadcastsEnded chan struct{} // closed when RunBroadcasts returns
-	broadcastsCut   atomic.Bool   // what is not handed over yet is to be left out; any goroutine
+	broadcastsCut   atomic.Bool   // what is not delivered yet is to be dropped; any goroutine
 
 	changed chan struct{} // holds one token while marks wait to be taken
 }
@@ -135,9 +144,10 @@ func New(cfg Config) *Hub {
 	h.invalidLog = newInvalidLog(cfg.Logger)
 	h.commandLog = newInvalidLog(cfg.Logger)
 	h.faultLog = newInvalidLog(cfg.Logger)
+	h.dropLog = newInvalidLog(cfg.Logger)
 	h.SetLimits(cfg.Limits)
 	h.groups.seed = h.seed
-	h.broadcasts.init()
+	h.broadcasts.init(cfg.GapNotice)
 	for i := range h.shards {
 		h.shards[i].groups = &h.groups
 		if cfg.TrackPresence {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // fakeConn is a connection that keeps what it is handed.
@@ -15,8 +16,9 @@ type fakeConn struct {
 	replaced atomic.Bool
 
 	mu          sync.Mutex
-	got         []string  // guarded by mu
-	disconnects []closing // guarded by mu: what it was told
+	got         []string    // guarded by mu
+	missed      []time.Time // guarded by mu: what it was told of
+	disconnects []closing   // guarded by mu: what it was told
 }
 
 func (c *fakeConn) HubLink() *Link { return &c.link }
@@ -25,6 +27,13 @@ func (c *fakeConn) Deliver(n *Notification) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.got = append(c.got, string(n.Frame))
+}
+
+// Missed implements Conn.
+func (c *fakeConn) Missed(since time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.missed = append(c.missed, since)
 }
 
 // Replaced implements Conn.

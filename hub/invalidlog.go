@@ -40,6 +40,16 @@ func (l *invalidLog) warnFor(whom slog.Attr, problem Invalid, size int) {
 		whom, "bytes", size, "similar_lines_left_out", l.leftOut.Swap(0))
 }
 
+// warnDropped is for a broadcast that had no room.
+func (l *invalidLog) warnDropped(whom string, why dropReason) {
+	if !l.limit.Allow() {
+		l.leftOut.Add(1)
+		return
+	}
+	l.logger.Warn("broadcast dropped: too many wait for their connections", "reason", why.String(), "for", whom,
+		"similar_lines_left_out", l.leftOut.Swap(0))
+}
+
 // warnCommand doesn't show the payload either: it may be a notification that went to the wrong channel.
 func (l *invalidLog) warnCommand(message, user string, problem error, size int) {
 	if !l.limit.Allow() {

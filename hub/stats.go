@@ -44,8 +44,8 @@ type counters struct {
 
 	broadcasts, toGroups, groupsOffline atomic.Uint64
 
-	broadcastTime atomic.Int64  // nanoseconds; written by RunBroadcasts, as the next
-	broadcastsCut atomic.Uint64 // and by the feed's goroutine
+	broadcastTime     atomic.Int64               // nanoseconds; written by RunBroadcasts, as the next
+	broadcastsDropped [dropReasons]atomic.Uint64 // and by the feed's goroutine
 }
 
 // Stats is what the hub has counted since it was made. The numbers are read one
@@ -66,7 +66,10 @@ type Stats struct {
 	GroupNotifications uint64 // handed to DeliverGroup
 	GroupsOffline      uint64 // of these: nobody here was in the group
 	BroadcastsWaiting  int    // of both, see Hub.BroadcastsWaiting
-	BroadcastsCut      uint64 // of both: not handed to all of them, because EndBroadcasts had no more time
+	BroadcastBytes     int    // that these are charged
+	// BroadcastsDropped is how many of both did not reach all connections that they were for, by reason: because too many
+	// waited, or because EndBroadcasts had no more time. To none of these connections they were accepted.
+	BroadcastsDropped map[string]uint64
 	// BroadcastTime is how long those of both that are done took, from being taken until the last connection had been
 	// handed it.
 	BroadcastTime time.Duration
@@ -86,10 +89,14 @@ func (h *Hub) Stats() Stats {
 		GroupNotifications: h.stats.toGroups.Load(),
 		GroupsOffline:      h.stats.groupsOffline.Load(),
 		BroadcastsWaiting:  h.BroadcastsWaiting(),
-		BroadcastsCut:      h.stats.broadcastsCut.Load(),
+		BroadcastBytes:     h.broadcasts.bytes(),
+		BroadcastsDropped:  make(map[string]uint64, dropReasons),
 		BroadcastTime:      time.Duration(h.stats.broadcastTime.Load()),
 
 		Invalid: make(map[string]uint64, invalidCount-1),
+	}
+	for why := range dropReasons {
+		s.BroadcastsDropped[why.String()] = h.stats.broadcastsDropped[why].Load()
 	}
 	for i := InvalidUTF8; i < invalidCount; i++ {
 		s.Invalid[i.String()] = h.stats.invalid[i].Load()

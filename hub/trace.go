@@ -76,34 +76,71 @@ func (t *Trace) nobody(why string) {
 	t.seen.Problem = why
 }
 
-// goes notes what it is, its type being the JSON string kind, and to how many
-// connections it goes.
+// goes notes what its type is, a JSON string, and to how many connections it goes.
 func (t *Trace) goes(kind string, connections int) {
 	if t == nil {
 		return
 	}
-	var text string // a copy: else all of the payload would stay
-	if err := json.Unmarshal([]byte(kind), &text); err != nil {
-		text = "?" // it has been found to be a string
-	}
-	if len(text) > maxTracedKind {
-		text = strings.ToValidUTF8(text[:maxTracedKind], "") + "…"
-	}
+	text := tracedKind(kind)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.seen.Type = text
 	t.seen.Connections = connections
 }
 
-// goesVia notes that it is a broadcast that goes to one more connection.
-func (t *Trace) goesVia(via string) {
+// tracedKind is what is kept of a type, a JSON string. It is a copy: else all of the payload would stay.
+func tracedKind(kind string) string {
+	var text string
+	if err := json.Unmarshal([]byte(kind), &text); err != nil {
+		return "?" // it has been found to be a string
+	}
+	if len(text) > maxTracedKind {
+		text = strings.ToValidUTF8(text[:maxTracedKind], "") + "…"
+	}
+	return text
+}
+
+// ProblemDropped is the problem of a broadcast that was dropped because too many waited.
+const ProblemDropped = "too_many_broadcasts"
+
+// newBroadcastTrace begins the trace of a broadcast for one of its users, nil if the user is not watched.
+func (h *Hub) newBroadcastTrace(b *broadcast, user string) *Trace {
+	t := h.NewTrace(user, b.size)
 	if t == nil {
-		return
+		return nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.seen.Via = via
+	t.seen.Type, t.seen.Via = b.kind, b.via()
+	return t
+}
+
+// goesToOneMore notes that a broadcast goes to one more connection.
+func (t *Trace) goesToOneMore() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.seen.Connections++
+}
+
+// traceDropped shows a broadcast that was dropped to those who watch a user that it was for.
+func (h *Hub) traceDropped(b *broadcast) {
+	if !h.watches.active.Load() {
+		return
+	}
+	for _, user := range h.watches.users(nil, h.cfg.Now()) {
+		if h.concerns(b, user) {
+			h.newBroadcastTrace(b, user).nobody(ProblemDropped)
+		}
+	}
+}
+
+// concerns reports whether a broadcast is for a connection of user.
+func (h *Hub) concerns(b *broadcast, user string) bool {
+	hash := h.hash(user)
+	if b.group == "" {
+		return h.shard(hash).count(user, hash) > 0
+	}
+	return h.shard(hash).inGroup(user, hash, b.group)
 }
 
 func (t *Trace) read() Traced {

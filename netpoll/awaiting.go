@@ -65,7 +65,7 @@ func (c *conn) Heard() {
 			l.awaited(c, true)
 		case c.state == stateOpen && l.server.cfg.GapNotice && !c.probe:
 			opened := l.server.cfg.Now().Add(l.server.conns.opened(c.fd) - l.server.now())
-			l.tell(c, opened, appendGap(nil, gapRedis, opened))
+			l.tell(c, gapRedis, opened, appendGap(nil, gapRedis, opened))
 		}
 	})
 }

@@ -19,13 +19,16 @@ import (
 type gapReason uint8
 
 const (
-	gapSlow  gapReason = iota // there was no room for them
-	gapRedis                  // the feed was away
+	gapSlow      gapReason = iota // there was no room for them
+	gapRedis                      // the feed was away
+	gapBroadcast                  // of those for everyone or a group too many waited
 	gapReasons
 )
 
 // String is a notice's "reason".
-func (r gapReason) String() string { return [gapReasons]string{"slow_consumer", "redis"}[r] }
+func (r gapReason) String() string {
+	return [gapReasons]string{"slow_consumer", "redis", "broadcast"}[r]
+}
 
 // noticeEvery is the least time between two notices to a client that is slow
 // without end.
@@ -127,8 +130,16 @@ func (s *Server) TellGapTo(user string, since time.Time) {
 	conns, _ := s.cfg.Hub.ConnsOf(user, math.MaxInt)
 	for _, one := range conns {
 		if c, ok := one.(*conn); ok && !c.probe {
-			c.loop.do(func() { c.loop.tell(c, since, frame) })
+			c.loop.do(func() { c.loop.tell(c, gapRedis, since, frame) })
 		}
+	}
+}
+
+// Missed implements hub.Conn.
+func (c *conn) Missed(since time.Time) {
+	l := c.loop
+	if l.server.cfg.GapNotice && !c.probe {
+		l.do(func() { l.tell(c, gapBroadcast, since, appendGap(nil, gapBroadcast, since)) })
 	}
 }
 
@@ -173,7 +184,7 @@ func (r *round) goOn(l *loop) {
 		last := len(r.left) - 1
 		c := r.left[last]
 		r.left[last], r.left = nil, r.left[:last]
-		l.tell(c, r.since, r.frame)
+		l.tell(c, gapRedis, r.since, r.frame)
 	}
 	r.next = l.server.now() + roundPause
 	if len(r.left) > 0 {
@@ -186,14 +197,14 @@ func (r *round) goOn(l *loop) {
 	}
 }
 
-// tell gives notice of a gap of the feed to a connection that is still open. frame is that notice by itself.
-func (l *loop) tell(c *conn, since time.Time, frame []byte) {
+// tell gives notice of a gap to a connection that is still open. frame is that notice by itself.
+func (l *loop) tell(c *conn, reason gapReason, since time.Time, frame []byte) {
 	defer l.guard(c)
 	if c.state != stateOpen {
 		return
 	}
 	if c.out != nil {
-		l.queueNotice(c, gapRedis, since)
+		l.queueNotice(c, reason, since)
 		return
 	}
 	l.stats.notices.Add(1)

@@ -104,11 +104,37 @@ func TestGapNoticeToAll(t *testing.T) {
 	r.balanced()
 }
 
+// A connection is told of what was dropped before it came to it, and no other is.
+func TestMissedIsTold(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.GapNotice = true })
+	alice, bob := r.upgrade("alice"), r.upgrade("bob")
+	since := time.Now().Add(-time.Minute).Truncate(time.Millisecond)
+	conns, _ := r.hub.ConnsOf("alice", 9)
+	conns[0].Missed(since)
+	_, payload := alice.readFrame(t)
+	if reason, when := gapOf(t, payload); reason != "broadcast" || !when.Equal(since) {
+		t.Errorf("alice was told of %q since %v", reason, when)
+	}
+	for user, client := range map[string]*raw{"alice": alice, "bob": bob} {
+		r.deliver(user, `{"type":"n"}`)
+		if _, payload := client.readFrame(t); strings.Contains(string(payload), "_gap") {
+			t.Errorf("%s was told: %q", user, payload)
+		}
+	}
+	_ = alice.Close()
+	eventually(t, "alice to be gone", func() bool { return r.hub.Connections() == 1 })
+	conns[0].Missed(since) // does nothing
+	r.balanced()
+}
+
 func TestNoGapNoticeUnlessAskedFor(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	client := r.upgrade("alice")
 	r.server.TellGap(time.Now())
+	conns, _ := r.hub.ConnsOf("alice", 9)
+	conns[0].Missed(time.Now())
 	r.deliver("alice", `{"type":"n"}`)
 	if _, payload := client.readFrame(t); strings.Contains(string(payload), "_gap") {
 		t.Errorf("told without being asked: %q", payload)
@@ -256,7 +282,7 @@ func TestGapNoticesMerge(t *testing.T) {
 
 		lose(ago(7 * time.Second)) // it was under way for long
 		check("a loss", map[string]time.Time{"slow_consumer": utc(ago(7 * time.Second))})
-		tell := func(d time.Duration) { l.tell(c, ago(d), appendGap(nil, gapRedis, ago(d))) }
+		tell := func(d time.Duration) { l.tell(c, gapRedis, ago(d), appendGap(nil, gapRedis, ago(d))) }
 		tell(3 * time.Second)
 		check("and a gap", map[string]time.Time{
 			"slow_consumer": utc(ago(7 * time.Second)), "redis": utc(ago(3 * time.Second)),

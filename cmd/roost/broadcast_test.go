@@ -22,12 +22,12 @@ func member(t *testing.T, server *roosttest.Server, user string, groups ...strin
 	return server.ConnectWith(roosttest.Sign(t, "HS256", roosttest.Secret, claims), roosttest.Dial{})
 }
 
-// broadcastAll publishes many for everyone in one go.
-func broadcastAll(t *testing.T, server *redistest.Server, count int) {
+// broadcastAll publishes many for everyone in one go, numbered from a first one.
+func broadcastAll(t *testing.T, server *redistest.Server, first, count int) {
 	t.Helper()
 	_, err := server.Client().Pipelined(t.Context(), func(pipe redis.Pipeliner) error {
 		for n := range count {
-			pipe.Publish(t.Context(), "user_noti_all", numbered(n))
+			pipe.Publish(t.Context(), "user_noti_all", numbered(first+n))
 		}
 		return nil
 	})
@@ -167,7 +167,7 @@ func TestBroadcastHoldsNobodyUp(t *testing.T) {
 		clients = append(clients, server.Connect(fmt.Sprint("user-", i)))
 	}
 	alice := server.Connect("alice")
-	broadcastAll(t, redis, total)
+	broadcastAll(t, redis, 0, total)
 	own := 0
 	roosttest.WaitFor(t, "the broadcasts to be handed over", func() bool {
 		notify(redis, "alice", `{"type":"own"}`)
@@ -198,16 +198,107 @@ func lastOf(all []string, one string) int {
 	return last
 }
 
+// TestTooManyBroadcasts: while more is published for everyone than can be delivered, a user's own notifications come and
+// commands are done. What is dropped is counted, everybody gets all else in order, and is told of each gap in it.
+func TestTooManyBroadcasts(t *testing.T) {
+	t.Parallel()
+	const connections, batch = 400, 500
+	redis, server := start(t, roosttest.Env{"WS_GAP_NOTICE": "true"})
+	for i := range connections {
+		server.Connect(fmt.Sprint("user-", i))
+	}
+	alice, mallory := server.Connect("alice"), server.Connect("mallory")
+	published, own := 0, 0
+	roosttest.WaitFor(t, "broadcasts to be dropped", func() bool {
+		broadcastAll(t, redis, published, batch)
+		published += batch
+		notify(redis, "alice", `{"type":"own"}`)
+		own++
+		roosttest.WaitFor(t, "her own", func() bool { return count(types(t, alice), "own") == own })
+		return server.Metrics()[`roost_broadcasts_dropped_total{reason="queue_full"}`] > 0
+	})
+	redis.Publish("user_ctl:mallory", `{"disconnect":{}}`)
+	mallory.WaitClose()
+	server.WaitMetric("roost_broadcasts_total", float64(published))
+	server.WaitMetric("roost_broadcasts_waiting", 0)
+	server.WaitMetric("roost_deliveries_waiting", 0)
+	metrics := server.Metrics()
+	dropped := metrics.Sum("roost_broadcasts_dropped_total")
+	roosttest.WaitFor(t, "the rest", func() bool { return count(types(t, alice), "n") == published-int(dropped) })
+	wantGapsTold(t, alice.Messages())
+	if metrics["roost_broadcasts_waiting_bytes"] != 0 ||
+		metrics["roost_deliveries_accepted_total"] != metrics["roost_deliveries_sent_total"]+metrics.Sum("roost_deliveries_failed_total") {
+		t.Errorf("%v", metrics)
+	}
+	server.WaitLine("broadcast dropped: too many wait for their connections", "for", "everyone", "reason", "queue_full")
+}
+
+// wantGapsTold wants the numbers of what came to rise, and behind the last before each gap a notice of a time before the
+// next.
+func wantGapsTold(t *testing.T, messages []string) {
+	t.Helper()
+	type message struct {
+		Type      string
+		Timestamp time.Time
+		Payload   json.RawMessage
+		number    int
+		since     time.Time
+	}
+	var all []message
+	for _, text := range messages {
+		var m message
+		if err := json.Unmarshal([]byte(text), &m); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		var gap struct {
+			Reason string
+			Since  time.Time
+		}
+		switch m.Type {
+		case "n":
+			if err := json.Unmarshal(m.Payload, &m.number); err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+		case "_gap":
+			if err := json.Unmarshal(m.Payload, &gap); err != nil || gap.Reason != "broadcast" {
+				t.Fatalf("%s: %v", text, err)
+			}
+			m.since = gap.Since
+		}
+		all = append(all, m)
+	}
+	last, gaps := -1, 0
+	for i, m := range all {
+		if m.Type != "n" {
+			continue
+		}
+		before := slices.IndexFunc(all, func(m message) bool { return m.Type == "n" && m.number == last })
+		if m.number <= last {
+			t.Fatalf("%d came behind %d", m.number, last)
+		}
+		if m.number > last+1 {
+			gaps++
+			if !slices.ContainsFunc(all[before+1:], func(n message) bool { return n.Type == "_gap" && !n.since.After(m.Timestamp) }) {
+				t.Fatalf("%d came behind %d, as number %d of %d, and no notice says so", m.number, last, i, len(all))
+			}
+		}
+		last = m.number
+	}
+	if gaps == 0 {
+		t.Error("nothing is missing")
+	}
+}
+
 // TestStopHandsBroadcastsOver: what was taken still comes, before the close frame.
 func TestStopHandsBroadcastsOver(t *testing.T) {
 	t.Parallel()
-	const connections, total = 400, 100 // more than may wait: the feed waits too
+	const connections, total = 400, 100
 	redis, server := start(t, nil)
 	var clients []*roosttest.Client
 	for i := range connections {
 		clients = append(clients, server.Connect(fmt.Sprint("user-", i)))
 	}
-	broadcastAll(t, redis, total)
+	broadcastAll(t, redis, 0, total)
 	roosttest.WaitFor(t, "the feed to have them", func() bool { return server.Metrics()["roost_broadcasts_total"] > 64 })
 	server.Signal(syscall.SIGTERM)
 	if code := server.Wait(); code != 0 {

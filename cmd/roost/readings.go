@@ -63,7 +63,8 @@ func (s *service) stats() httpapi.Stats {
 		GroupNotifications: users.GroupNotifications,
 		GroupsOffline:      users.GroupsOffline,
 		BroadcastsWaiting:  users.BroadcastsWaiting,
-		BroadcastsCut:      users.BroadcastsCut,
+		BroadcastBytes:     users.BroadcastBytes,
+		BroadcastsDropped:  users.BroadcastsDropped,
 		BroadcastTime:      users.BroadcastTime,
 
 		DeliveriesAccepted: sockets.Accepted,

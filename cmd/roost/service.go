@@ -86,6 +86,7 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 	s.hub = hub.New(hub.Config{
 		Limits:        settings{cfg: cfg, budget: budget}.limits(),
 		TrackPresence: cfg.RedisPresence,
+		GapNotice:     cfg.WSGapNotice,
 		Logger:        log,
 	})
 	s.probe = newProber(s)

@@ -1,0 +1,176 @@
+package hub
+
+import (
+	"context"
+	"slices"
+)
+
+// broadcastChunk is how many connections are handed a broadcast before everything else gets its time. With 256 a user's own
+// notification is twice as late in the middle of one, with 64 a broadcast takes half as long again.
+const broadcastChunk = 128
+
+// broadcaster delivers broadcasts. It belongs to the goroutine of RunBroadcasts.
+type broadcaster struct {
+	hub     *Hub
+	settle  func()
+	handed  int      // since settle was called
+	conns   []Conn   // of this turn
+	watched []string // users, in this turn; nearly always none
+
+	// Of the broadcast for everyone that is under way: there is one at most.
+	shard []Conn // the connections of a shard, when its turn came
+	next  int    // those before it are done
+}
+
+// progress is how far a broadcast has come. It belongs to the goroutine of RunBroadcasts.
+type progress struct {
+	begun   bool
+	members *group            // of a group: nil where nobody is in it any more
+	shards  int               // of everyone: so many are done, or in broadcaster.shard
+	traces  map[string]*Trace // by user
+}
+
+// RunBroadcasts delivers what Broadcast and DeliverGroup have taken, until EndBroadcasts. Each group has a queue, and so has
+// everyone; they take turns of 128 connections at most, so that none of them holds up another. When 256 notifications or
+// 4 MiB wait in a queue, or 32 MiB in all and most of them in this one, its oldest is dropped, counted and logged; with
+// Config.GapNotice the connections that it was for are told.
+//
+// No lock is held meanwhile: connections that come and go are in nobody's way, one that comes while a broadcast is under way
+// may get it, and one that leaves gets it no more.
+//
+// After each 128 deliveries, and when nothing waits any more, settle is called. It has to send them on their way, as the
+// feed's Flush does, and should return when the loops have had time for that and for their other work: what is
+// delivered by others meanwhile is held up by so many at most. It is called without locks, by this goroutine. Call
+// RunBroadcasts once.
+func (h *Hub) RunBroadcasts(settle func()) {
+	defer close(h.broadcastsEnded)
+	r := &broadcaster{hub: h, settle: settle}
+	for b := h.broadcasts.next(); b != nil; b = h.broadcasts.next() {
+		idle := h.broadcasts.done(r.turn(b))
+		if r.handed == broadcastChunk || idle {
+			r.settleNow()
+		}
+	}
+	if cut := h.stats.broadcastsDropped[droppedShutdown].Load(); cut > 0 {
+		h.cfg.Logger.Warn("broadcasts were not handed to all their connections, there was no more time", "broadcasts", cut)
+	}
+}
+
+// EndBroadcasts takes no more broadcasts, and waits until RunBroadcasts has delivered those that were taken. When ctx
+// ends first the rest is dropped: counted, logged and left out. Any goroutine, once RunBroadcasts was called.
+func (h *Hub) EndBroadcasts(ctx context.Context) {
+	h.broadcasts.close()
+	select {
+	case <-h.broadcastsEnded:
+	case <-ctx.Done():
+		h.broadcastsCut.Store(true)
+	}
+}
+
+// turn delivers a broadcast to the next of its connections. It reports whether that was all, and to how many it was.
+func (r *broadcaster) turn(b *broadcast) (finished bool, connections int) {
+	defer r.forget()
+	more := r.collect(b, broadcastChunk-r.handed)
+	switch {
+	case !r.deliver(b):
+		if b.frame != nil {
+			r.hub.stats.broadcastsDropped[droppedShutdown].Add(1)
+		}
+		more = false
+	case !more && b.frame != nil:
+		r.hub.stats.broadcastTime.Add(int64(r.hub.Clock() - b.taken))
+	}
+	return !more, len(r.conns)
+}
+
+// collect fills r.conns with the next connections of a broadcast, n at most. It reports whether there are more.
+func (r *broadcaster) collect(b *broadcast, n int) (more bool) {
+	if b.group == "" {
+		return r.collectAll(b, n)
+	}
+	if !b.begun {
+		b.begun = true
+		b.members = r.hub.groups.begin(b.group)
+	}
+	if b.members == nil {
+		return false
+	}
+	r.conns, more = b.members.next(r.conns, n)
+	return more
+}
+
+// collectAll is collect for everyone: from one shard after the other.
+func (r *broadcaster) collectAll(b *broadcast, n int) (more bool) {
+	shards := r.hub.shards[:]
+	for n > 0 && (r.next < len(r.shard) || b.shards < len(shards)) {
+		if r.next == len(r.shard) {
+			r.shard, r.next = shards[b.shards].collectAll(r.shard[:0]), 0
+			b.shards++
+		}
+		some := r.shard[r.next:min(r.next+n, len(r.shard))]
+		r.conns = append(r.conns, some...)
+		r.next, n = r.next+len(some), n-len(some)
+		clear(some) // so that none is kept that closes
+	}
+	if r.next < len(r.shard) || b.shards < len(shards) {
+		return true
+	}
+	r.shard, r.next = r.shard[:0], 0
+	if cap(r.shard) > maxBatch {
+		r.shard = nil
+	}
+	return false
+}
+
+// forget lets go of connections that may close.
+func (r *broadcaster) forget() {
+	clear(r.conns)
+	r.conns = r.conns[:0]
+}
+
+// deliver delivers to the connections that were collected. It is false when there is no more time.
+func (r *broadcaster) deliver(b *broadcast) bool {
+	r.watched = r.hub.watches.users(r.watched[:0], r.hub.cfg.Now())
+	n := &Notification{Frame: b.frame, Arrived: r.hub.Clock(), After: b.after}
+	for _, c := range r.conns {
+		if r.hub.broadcastsCut.Load() {
+			return false
+		}
+		user := c.HubLink().user
+		if IsProbe(user) {
+			continue
+		}
+		r.handed++
+		if b.frame == nil {
+			c.Missed(b.lost)
+			continue
+		}
+		c.Deliver(r.traced(n, b, user))
+	}
+	return true
+}
+
+// settleNow lets others have their time.
+func (r *broadcaster) settleNow() {
+	r.handed = 0
+	r.settle()
+}
+
+// traced is n, or for a user who is watched n with a trace.
+func (r *broadcaster) traced(n *Notification, b *broadcast, user string) *Notification {
+	if len(r.watched) == 0 || !slices.Contains(r.watched, user) {
+		return n
+	}
+	t := b.traces[user]
+	if t == nil {
+		if t = r.hub.newBroadcastTrace(b, user); t == nil {
+			return n // watched no more
+		}
+		if b.traces == nil {
+			b.traces = make(map[string]*Trace)
+		}
+		b.traces[user] = t
+	}
+	t.goesToOneMore()
+	return &Notification{Frame: n.Frame, Arrived: n.Arrived, After: n.After, Trace: t}
+}
