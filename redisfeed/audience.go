@@ -80,10 +80,7 @@ func (a *audience) shard(user string) *audienceShard {
 
 // notify has the router look for work.
 func (a *audience) notify() {
-	select {
-	case a.work <- struct{}{}:
-	default:
-	}
+	signal(a.work)
 }
 
 // join counts a connection, and reports whether its user is heard or it is of no use to wait.

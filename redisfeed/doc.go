@@ -22,15 +22,16 @@
 // for another's. Users whose link is lost are unheard, and are asked for again; that they may have missed something is told
 // when they are heard.
 //
-// With Config.Sentinels a third goroutine asks the sentinels, as often as there is a heartbeat, who the master is. A link
-// to another is ended: a master that was demoted goes on answering, and its heartbeat comes back.
+// With Config.Sentinels a third goroutine asks the sentinels, as often as there is a heartbeat, and as soon as one of them
+// tells of a failover, who the master is. A link to another is ended: a master that was demoted goes on answering, and its
+// heartbeat comes back.
 //
 // With Config.Nodes a goroutine asks nodes of the cluster as often who has which slots, and sooner when something seems to
 // have changed. Nobody's answer counts who has lost the others. A shard is read at its master only: a replica that is
 // given to another master says nothing of it to its subscribers.
 //
 // What the user of the Redis ACL needs, Config.permissions has, and +select where Config.DB is not 0; that of sentinels
-// +sentinel|master and +sentinel|get-master-addr-by-name.
+// +sentinel|master and +sentinel|get-master-addr-by-name, and for what they tell switchNeeds.
 //
 // A [Presence] writes to Redis which users of a [Registry] are connected, on a connection of its own. It shares with the
 // feed only the Config, and goes on when the feed has ended. The user of the Redis ACL needs for it +evalsha, +eval,

@@ -3,6 +3,7 @@ package redisfeed
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -39,12 +40,18 @@ func (f *Feed) findMaster(ctx context.Context) (master, error) {
 	return master{addr: f.cfg.Addr}, nil
 }
 
-// follow asks the sentinels every interval whether the master is still the same, until ctx ends. A link to the one that
-// was looks well for ever: a replica takes PUBLISH, and so its heartbeat comes back.
+// follow asks the sentinels every interval, and when one of them tells of a failover, whether the master is still the same,
+// until ctx ends. A link to the one that was looks well for ever: a replica takes PUBLISH, and so its heartbeat comes back.
 func (f *Feed) follow(ctx context.Context) {
 	if f.publisher.sentinels == nil {
 		return
 	}
+	told := make(chan struct{}, 1)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() {
+		f.publisher.sentinels.watch(ctx, f.cfg.HeartbeatInterval, func() { signal(told) }, f.sentinelIsMute)
+	})
 	tick := time.NewTicker(f.cfg.HeartbeatInterval)
 	defer tick.Stop()
 	failing := false
@@ -53,6 +60,7 @@ func (f *Feed) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-told:
 		}
 		t := f.target.Load()
 		if t == nil {
@@ -83,8 +91,19 @@ func (f *Feed) moveTo(now master, t *target) {
 	}
 	f.publisher.use(now)
 	t.link.cancel(fmt.Errorf("%w: %s, and no longer %s", errMoved, now.addr, t.addr))
+	signal(f.moved)
+}
+
+// sentinelIsMute says that a sentinel refuses to tell of failovers.
+func (f *Feed) sentinelIsMute(from string, err error) {
+	f.cfg.Logger.Warn("a redis sentinel does not tell of failovers, which are noticed when it is asked",
+		"sentinel", from, "every", f.cfg.HeartbeatInterval, "its user needs", switchNeeds, "error", err)
+}
+
+// signal fills a channel of capacity 1, unless it is full.
+func signal(c chan<- struct{}) {
 	select {
-	case f.moved <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

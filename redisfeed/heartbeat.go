@@ -27,10 +27,7 @@ func newHeartbeat(interval time.Duration) *heartbeat {
 
 // soon asks for a beat without waiting for the interval, so that a new link has its ping at once.
 func (h *heartbeat) soon() {
-	select {
-	case h.connected <- struct{}{}:
-	default:
-	}
+	signal(h.connected)
 }
 
 // run calls beat every interval, and when soon asks for it, until ctx ends.

@@ -55,7 +55,7 @@ func newSentinels(life context.Context, cfg Config) *sentinels {
 		o.Dialer = d.within(life)
 		o.ContextTimeoutEnabled = true
 		o.MaxRetries = orNone(0) // the next question comes anyway
-		o.PoolSize = 2
+		o.PoolSize = 2           // besides the subscription
 		s.clients = append(s.clients, sentinel{addr, redis.NewSentinelClient(o)})
 	}
 	return s

@@ -115,6 +115,37 @@ func TestHungMasterIsLeft(t *testing.T) {
 	}
 }
 
+// The same where nobody is asked, because the time for that has not come: the sentinels tell it. Their user has the
+// permissions that README.md gives, and no others.
+func TestSwitchIsHeardOf(t *testing.T) {
+	t.Parallel()
+	tr := redistest.StartTrio(t, nil)
+	permissions := append(documented(t, "+sentinel|master"), documented(t, "+subscribe &+switch-master")...)
+	for _, s := range tr.Sentinels {
+		allow(t, s.Client(), "watcher", "pw", permissions)
+	}
+	cfg := watching(tr)
+	cfg.SentinelUsername, cfg.SentinelPassword = "watcher", "pw"
+	cfg.HeartbeatInterval, cfg.HeartbeatTimeout = time.Hour, 2*time.Hour
+	var sink collector
+	var log logLines
+	cfg.Logger = log.logger()
+	feed := connected(t, cfg, &sink)
+	for _, s := range tr.Sentinels {
+		waitFor(t, "a sentinel to have a subscriber", func() bool {
+			clients, err := s.Client().ClientList(t.Context()).Result()
+			return err == nil && strings.Contains(clients, " user=watcher ") && strings.Contains(clients, " sub=2 ")
+		})
+	}
+	tr.Master.Pause()
+	waitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	tr.Replica.Publish("user_noti:a", "x")
+	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	if strings.Contains(log.String(), "does not tell of failovers") {
+		t.Errorf("a sentinel refuses:\n%s", log.String())
+	}
+}
+
 // A failover that an operator asked for is a gap like any other.
 func TestFailoverOnDemand(t *testing.T) {
 	t.Parallel()
@@ -131,7 +162,13 @@ func TestFailoverOnDemand(t *testing.T) {
 	}
 	cfg.Username, cfg.Password, cfg.SentinelUsername, cfg.SentinelPassword = "roost", "pw", "watcher", "pw2"
 	var sink collector
+	var log logLines
+	cfg.Logger = log.logger()
 	feed := connected(t, cfg, &sink)
+	waitFor(t, "the sentinels to refuse to tell of it", func() bool {
+		return strings.Count(log.String(), "does not tell of failovers") == len(tr.Sentinels) &&
+			strings.Contains(log.String(), switchNeeds)
+	})
 	if err := tr.Sentinels[1].Client().Do(t.Context(), "SENTINEL", "FAILOVER", redistest.MasterName).Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -53,10 +53,7 @@ func newShards(f *Feed) *shards {
 
 // lookSoon asks for a new view. Any goroutine.
 func (s *shards) lookSoon() {
-	select {
-	case s.look <- struct{}{}:
-	default:
-	}
+	signal(s.look)
 }
 
 // seen takes a new view. Any goroutine.

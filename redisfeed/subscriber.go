@@ -47,10 +47,7 @@ func (s *subscriber) add(orders ...order) {
 }
 
 func (s *subscriber) notify() {
-	select {
-	case s.more <- struct{}{}:
-	default:
-	}
+	signal(s.more)
 }
 
 // run sends until ctx ends, or until it can't: then it ends the link.
