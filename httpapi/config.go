@@ -54,6 +54,7 @@ type Config struct {
 // RedisState is the link to Redis as it was seen last.
 type RedisState struct {
 	Connected bool
+	Mending   bool          // it is not, for so short a time that /health stays 200
 	Ping      time.Duration // last round trip; 0: not measured yet
 	Err       string        // why it is not connected
 }

@@ -16,6 +16,8 @@ type healthJSON struct {
 	WebSocket     webSocketJSON       `json:"websocket"`
 	UptimeSeconds int64               `json:"uptime_seconds"`
 	Deep          map[string]stepJSON `json:"deep,omitempty"` // by the step's name
+
+	mending bool // all that is wrong is that the link to Redis is being mended
 }
 
 type redisJSON struct {
@@ -78,13 +80,13 @@ func (s *Server) health(now time.Time) *healthJSON {
 		UptimeSeconds: s.uptime(now),
 	}
 	if !redis.Connected {
-		h.Status = degraded
+		h.Status, h.mending = degraded, redis.Mending
 	}
 	if err := s.cfg.TokenKeys(); err != nil {
-		h.Status, h.TokenKeys = degraded, &tokenKeysJSON{Status: "missing", Error: err.Error()}
+		h.Status, h.mending, h.TokenKeys = degraded, false, &tokenKeysJSON{Status: "missing", Error: err.Error()}
 	}
 	if s.cfg.Draining() {
-		h.Status = draining
+		h.Status, h.mending = draining, false
 	}
 	return h
 }
@@ -101,9 +103,10 @@ func (h *healthJSON) answer() (status int, body []byte) {
 	return h.code(), marshal(h)
 }
 
-// code is the HTTP status.
+// code is the HTTP status. Balancers that took an instance out for the moment that it takes to mend a link would take out
+// all at once, since all have lost the same Redis.
 func (h *healthJSON) code() int {
-	if h.Status != healthy {
+	if h.Status != healthy && !h.mending {
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusOK
@@ -138,7 +141,7 @@ func (h *healthJSON) addDeep(steps []ProbeStep) {
 		j := stepJSON{Status: "ok", MS: milliseconds(step.Took)}
 		if step.Err != nil {
 			j.Status, j.Error = "failed", step.Err.Error()
-			h.Status = degraded
+			h.Status, h.mending = degraded, false
 		}
 		h.Deep[step.Name] = j
 	}

@@ -26,8 +26,12 @@ func TestHealth(t *testing.T) {
 		{"no ping yet", RedisState{Connected: true}, false, 200, `{"status":"healthy` + head + `{"status":"connected","ping_ms":0}` + tail},
 		{"redis is gone", RedisState{Err: `dial: "no"`, Ping: 5}, false, 503,
 			`{"status":"degraded` + head + `{"status":"disconnected","error":"dial: \"no\""}` + tail},
+		{"redis is gone for a moment", RedisState{Err: "EOF", Mending: true}, false, 200,
+			`{"status":"degraded` + head + `{"status":"disconnected","error":"EOF"}` + tail},
 		{"draining", up, true, 503, `{"status":"draining` + head + `{"status":"connected","ping_ms":1.23}` + tail},
 		{"draining without redis", RedisState{Err: "x"}, true, 503,
+			`{"status":"draining` + head + `{"status":"disconnected","error":"x"}` + tail},
+		{"draining, and redis is gone for a moment", RedisState{Err: "x", Mending: true}, true, 503,
 			`{"status":"draining` + head + `{"status":"disconnected","error":"x"}` + tail},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -56,7 +60,10 @@ func TestHealth(t *testing.T) {
 func TestHealthWithoutTokenKeys(t *testing.T) {
 	t.Parallel()
 	var missing error = errors.New("none yet")
-	s := newServer(t, Config{TokenKeys: func() error { return missing }})
+	s := newServer(t, Config{
+		TokenKeys: func() error { return missing },
+		Redis:     func() RedisState { return RedisState{Connected: missing == nil, Mending: missing != nil} }, // which excuses nothing else
+	})
 	status, body := s.health(time.Now()).answer()
 	if want := `"token_keys":{"status":"missing","error":"none yet"}`; status != 503 || !strings.Contains(string(body), want) ||
 		!strings.Contains(string(body), `"status":"degraded"`) {
@@ -65,6 +72,21 @@ func TestHealthWithoutTokenKeys(t *testing.T) {
 	missing = nil
 	if status, body = s.health(time.Now()).answer(); status != 200 || strings.Contains(string(body), "token_keys") {
 		t.Errorf("%d %s", status, body)
+	}
+}
+
+// A deep check that fails is no matter of a moment.
+func TestDeepFailureIsNotExcused(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, Config{
+		Redis: func() RedisState { return RedisState{Mending: true} },
+		Probe: func(context.Context) []ProbeStep { return []ProbeStep{{Name: "a", Err: errors.New("no answer")}} },
+	})
+	if resp := ask(s, "GET", "/health"); resp.StatusCode != 200 {
+		t.Errorf("/health says %d", resp.StatusCode)
+	}
+	if resp := ask(s, "GET", "/health?deep=1"); resp.StatusCode != 503 {
+		t.Errorf("the deep check says %d", resp.StatusCode)
 	}
 }
 

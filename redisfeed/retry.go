@@ -33,6 +33,7 @@ type retry struct {
 	began    time.Time     // of the outage, or of the first attempt
 	upSince  time.Time     // of the latest link
 	lostAt   time.Time     // of the latest link; zero before the first loss
+	outage   time.Time     // when the latest link was lost that was no flap; zero before the first loss
 }
 
 func newRetry(cfg Config) retry {
@@ -59,6 +60,9 @@ func (r *retry) lost(now time.Time) (wait time.Duration) {
 		r.flaps++
 	} else {
 		r.flaps = 0
+	}
+	if r.flaps == 0 || r.outage.IsZero() {
+		r.outage = now
 	}
 	r.lostAt, r.counted, r.began = now, now, now
 	return r.pause(r.flaps - 1)

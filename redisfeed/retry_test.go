@@ -192,3 +192,26 @@ func TestRetryDoesNotCountAPause(t *testing.T) {
 		t.Errorf("more %t, %s are counted", more, r.spent)
 	}
 }
+
+// An outage goes on through links that break at once.
+func TestRetrySaysWhenTheOutageBegan(t *testing.T) {
+	t.Parallel()
+	r := retry{delay: 5 * time.Second, chance: never}
+	if !r.outage.IsZero() {
+		t.Error("there was none yet")
+	}
+	now := noon
+	for i, tt := range []struct {
+		lived time.Duration
+		same  bool
+	}{{time.Second, false}, {time.Second, true}, {time.Hour, false}, {time.Second, true}, {0, true}, {5 * time.Second, false}} {
+		before := r.outage
+		r.connected(now)
+		now = now.Add(tt.lived)
+		r.lost(now)
+		if same := r.outage.Equal(before); same != tt.same || !same && !r.outage.Equal(now) {
+			t.Errorf("loss %d: the outage began at %s, it is %s", i, r.outage, now)
+		}
+		now = now.Add(time.Minute)
+	}
+}

@@ -29,7 +29,7 @@ func (f *Feed) runLinks(ctx context.Context) error {
 			break
 		}
 	}
-	f.monitor.down(time.Now(), errStopped, 0)
+	f.monitor.down(time.Now(), errStopped, 0, f.retry.outage)
 	return nil
 }
 
@@ -189,12 +189,12 @@ func (f *Feed) linkEnded(wasUp bool, cause error) (wait time.Duration, err error
 		f.gap.begin(f.target.Load())
 		f.linkWait.down()
 		wait = f.retry.lost(now)
-		f.monitor.down(now, cause, 0)
+		f.monitor.down(now, cause, 0, f.retry.outage)
 		f.cfg.Logger.Warn("redis link lost", "addr", f.at.addr, "error", cause, "next_in", wait.Round(time.Millisecond))
 		return wait, nil
 	}
 	wait, more := f.retry.failed(now, localShortage(cause))
-	f.monitor.down(now, cause, f.retry.failures)
+	f.monitor.down(now, cause, f.retry.failures, f.retry.outage)
 	attempt := slog.Group("", "addr", f.at.addr, "attempt", f.retry.failures,
 		"out_for", f.retry.spent.Round(time.Millisecond), "of", limit(f.retry.patience()), "error", cause)
 	if !more {

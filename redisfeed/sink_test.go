@@ -69,3 +69,26 @@ func TestRedisCutsASubscriberThatIsTooSlow(t *testing.T) {
 	server.Publish("user_noti:a", "last")
 	waitFor(t, "the next notification", func() bool { return sink.has(notification{"a", "last"}) })
 }
+
+// What docs/configuration.md says of proto-max-bulk-len: who publishes what would cut the feed is refused, and the feed
+// notices nothing.
+func TestRedisRefusesHugePublishes(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--proto-max-bulk-len", "1mb", "--client-output-buffer-limit", "pubsub 1mb 1mb 0")
+	var sink collector
+	feed := connected(t, quick(server.Addr()), &sink)
+	huge := strings.Repeat("x", 2<<20)
+	if n, err := server.Client().Publish(t.Context(), "user_noti:a", huge).Result(); err == nil {
+		t.Fatalf("redis took it, for %d", n)
+	}
+	server.Publish("user_noti:a", "next")
+	waitFor(t, "the next notification", func() bool { return sink.has(notification{"a", "next"}) })
+	if s := feed.Status(); s.Gaps != 0 || !s.Connected || len(sink.all()) != 1 {
+		t.Errorf("status %+v, %d notifications", s, len(sink.all()))
+	}
+	if err := server.Client().ConfigSet(t.Context(), "proto-max-bulk-len", "512mb").Err(); err != nil {
+		t.Fatal(err)
+	}
+	_ = server.Client().Publish(t.Context(), "user_noti:a", huge).Err()
+	waitFor(t, "the feed to be cut, as it is without", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+}

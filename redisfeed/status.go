@@ -10,6 +10,7 @@ import (
 type Status struct {
 	Connected bool      // subscribed: Redis has confirmed both subscriptions and the link is not lost
 	Since     time.Time // when Connected last changed; the start before that
+	Outage    time.Time // the latest loss of a link that was as old as Config.RetryDelay, or the first; zero before that
 	Err       string    // why it is not connected; empty while it is
 
 	// Ping is the last heartbeat's way to Redis and back to the reader, 0 before the first on this link. It
@@ -84,15 +85,16 @@ func (m *monitor) gap() {
 	m.rest.Gaps++
 }
 
-// down notes that there is no link and why. attempts is how many have failed since there was one.
-func (m *monitor) down(now time.Time, cause error, attempts int) {
+// down notes that there is no link and why. attempts is how many have failed since there was one, and outage is as in
+// Status.
+func (m *monitor) down(now time.Time, cause error, attempts int, outage time.Time) {
 	m.ping.Store(0)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.rest.Connected {
 		m.rest.Connected, m.rest.Since = false, now
 	}
-	m.rest.Err, m.rest.Attempts = cause.Error(), attempts
+	m.rest.Err, m.rest.Attempts, m.rest.Outage = cause.Error(), attempts, outage
 }
 
 func (m *monitor) badReply() {

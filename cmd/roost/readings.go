@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"roost/httpapi"
 	"roost/redisfeed"
 )
@@ -31,7 +33,10 @@ func (s *service) httpConfig() httpapi.Config {
 
 func (s *service) redisState() httpapi.RedisState {
 	status := s.feed.Status()
-	return httpapi.RedisState{Connected: status.Connected, Ping: status.Ping, Err: status.Err}
+	return httpapi.RedisState{
+		Connected: status.Connected, Ping: status.Ping, Err: status.Err,
+		Mending: !status.Outage.IsZero() && time.Since(status.Outage) < s.cfg.RedisHealthGrace,
+	}
 }
 
 // stats is one reading of every room's counters.

@@ -44,7 +44,7 @@ func TestDefaults(t *testing.T) {
 		RedisHost: "localhost", RedisPort: 6379, RedisMaxRetries: 3, RedisMinIdleConns: 10, RedisPoolSize: 100,
 		RedisPoolTimeout: 4 * time.Second, RedisConnMaxIdleTime: 5 * time.Minute, RedisConnMaxLifetime: 30 * time.Minute,
 		RedisFeed: "pattern", RedisUnsubscribeDelay: 10 * time.Second,
-		RedisFeedMaxAttempts: 10, RedisFeedRetryDelay: 5 * time.Second,
+		RedisFeedMaxAttempts: 10, RedisFeedRetryDelay: 5 * time.Second, RedisHealthGrace: 15 * time.Second,
 		RedisPresenceTTL: time.Minute,
 		JWTSecretKey:     goodSecret, JWTJWKSRefresh: 15 * time.Minute,
 		LoggerLevel: "info", LoggerConnectionRate: 100, LoggerMode: "production", LoggerEncoding: "json",

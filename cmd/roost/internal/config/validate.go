@@ -86,6 +86,7 @@ func (c Config) valid() map[string]bool {
 		"REDIS_MIN_IDLE_CONNS":        c.RedisMinIdleConns >= 0,
 		"REDIS_POOL_SIZE":             c.RedisPoolSize >= 1,
 		"REDIS_FEED_MAX_ATTEMPTS":     c.RedisFeedMaxAttempts >= 0,
+		"REDIS_HEALTH_GRACE":          c.RedisHealthGrace >= 0,
 		"REDIS_PRESENCE_TTL":          c.RedisPresenceTTL >= minPresenceTTL && c.RedisPresenceTTL <= maxPresenceTTL,
 		"JWT_SECRET_KEY":              c.JWTSecretKey != "" || c.JWTPublicKeyFile != "" || c.JWTJWKSURL != "",
 		"JWT_JWKS_URL":                c.JWTJWKSURL == "" || tokenkeys.CheckURL(c.JWTJWKSURL) == nil,

@@ -72,7 +72,7 @@ func ServerEnv(redis Redis, env Env) Env {
 		"WS_HOST": "127.0.0.1", "WS_PORT": "0", "HTTP_HOST": "127.0.0.1", "HTTP_PORT": "0",
 		"REDIS_HOST": redis.Host(), "REDIS_PORT": strconv.Itoa(redis.Port()),
 		"REDIS_MIN_IDLE_CONNS": "1", "REDIS_POOL_SIZE": "4", "REDIS_FEED_RETRY_DELAY": "100ms",
-		"REDIS_FEED_MAX_ATTEMPTS": "0", "JWT_SECRET_KEY": Secret, "GOMAXPROCS": "2",
+		"REDIS_FEED_MAX_ATTEMPTS": "0", "REDIS_HEALTH_GRACE": "0s", "JWT_SECRET_KEY": Secret, "GOMAXPROCS": "2",
 		"LOGGER_CONNECTION_RATE": "0", // tests look for lines
 	}
 	maps.Copy(all, env)

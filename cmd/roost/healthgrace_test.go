@@ -1,0 +1,30 @@
+package main
+
+import (
+	"net/http"
+	"testing"
+
+	"roost/cmd/roost/internal/roosttest"
+)
+
+// While a link is being mended balancers go on sending clients, for a while.
+func TestHealthGrace(t *testing.T) {
+	t.Parallel()
+	redis, patient := start(t, roosttest.Env{"REDIS_HEALTH_GRACE": "1h"})
+	brief := roosttest.Start(t, redis, roosttest.Env{"REDIS_HEALTH_GRACE": "1s"})
+	redis.Kill()
+	health := waitHealth(t, patient, http.StatusOK, "degraded")
+	if health.Redis.Status != "disconnected" || health.Redis.Error == "" {
+		t.Errorf("redis is said to be %+v", health.Redis)
+	}
+	waitHealth(t, brief, http.StatusServiceUnavailable, "degraded")
+	waitHealth(t, patient, http.StatusOK, "degraded")
+	patient.Connect("alice")
+	redis.Restart()
+	waitHealth(t, patient, http.StatusOK, "healthy")
+	waitHealth(t, brief, http.StatusOK, "healthy")
+
+	redis.Kill()
+	never := roosttest.Launch(t, redis, roosttest.Env{"REDIS_HEALTH_GRACE": "1h"})
+	waitHealth(t, never, http.StatusServiceUnavailable, "degraded") // it has never been well
+}
