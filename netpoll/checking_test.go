@@ -236,7 +236,7 @@ func TestDeadlineWhileATokenIsChecked(t *testing.T) {
 // The queue is bounded; who finds it full is told to come again, and who waits is served.
 func TestCheckQueueIsBounded(t *testing.T) {
 	t.Parallel()
-	r, issuer := startIssuer(t, func(c *Config) { c.Checkers, c.CheckQueue, c.RejectAfterUpgrade = 1, 2, true })
+	r, issuer := startIssuer(t, func(c *Config) { c.Checkers, c.CheckQueue, c.RejectAfterUpgrade = 1, 2, RejectAlways })
 	clients := []*raw{r.send(issuer.token(t, "later", "alice"), "")}
 	eventually(t, "the worker is held", func() bool { return issuer.held.Load() == 1 })
 	clients = append(clients, r.send(issuer.token(t, "later", "bob"), ""), r.send(issuer.token(t, "known", "carol"), ""))

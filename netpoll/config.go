@@ -54,10 +54,8 @@ type Config struct {
 	// or 2, which names the client. Others may send none.
 	ProxyProtocol bool
 
-	// RejectAfterUpgrade refuses upgrades with a 101 and a close frame, whose code
-	// is 4000 and the HTTP status, in place of the status: browsers show pages
-	// nothing of a failed handshake.
-	RejectAfterUpgrade bool
+	// RejectAfterUpgrade says who is refused with a close frame; RejectKnowing.
+	RejectAfterUpgrade RejectMode
 
 	MaxMessage    int // bytes of a client's message; 0 is no bound
 	QueueMessages int // notifications that wait for one connection; 256

@@ -50,11 +50,13 @@ type conn struct {
 type part struct {
 	hs *handshake // pending, see pending.go
 
-	decoder wsproto.Decoder // open: stands in the middle of a frame or message
+	decoder wsproto.Decoder // open: stands in the middle of a frame or message; ending: finds the client's close frame
 
 	next, prev *conn         // ending: in the loop's closing or lingering
 	giveUp     time.Duration // ending: when the client has had its time
 	leftover   int32         // ending: bytes that may still come and be thrown away
+
+	awaitsClose bool // ending: the client has to send its close frame yet
 }
 
 // HubLink implements hub.Conn.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"roost/wsproto"
 )
 
 // discardLimit is how many bytes a client whose connection has ended may still
@@ -18,14 +20,17 @@ const closingLimit = 20 * time.Second
 
 // end leaves the connection with last words: a close frame or an HTTP answer.
 // They go behind what waits already, for as long as the client takes it (see
-// WriteWait). Then the sending side is shut, what still comes is thrown away,
-// and the socket is closed when the client closes its side, or after
+// WriteWait). What still comes is thrown away. The sending side is shut when the
+// client's close frame has come too (RFC 6455 section 7.1.1: a browser that sees the
+// end before it has sent its own calls the connection unclean), behind an HTTP answer
+// at once; and the socket is closed when the client closes its side, or after
 // LingerTimeout. To close at once with unread bytes in the socket would send a
 // reset, and the client would lose the answer.
 func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 	if c.state >= stateClosing {
 		return
 	}
+	awaited, decoder := l.awaitsClose(c, why, lastWords)
 	l.unregister(c, why, closeClassOf(lastWords))
 	l.leavePlace(c)
 	l.leaveAudience(c)
@@ -34,6 +39,7 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 	c.state = stateClosing
 	c.part = l.getPart()
 	c.part.leftover = discardLimit
+	c.part.awaitsClose, c.part.decoder = awaited, decoder
 	l.closing.append(c)
 	l.stats.ending.Add(1)
 	if c.out == nil {
@@ -56,7 +62,23 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 	l.at(c, now+l.server.cfg.WriteWait)
 }
 
-// linger shuts the sending side, once the last words are with the kernel.
+// awaitsClose reports whether the client has to send a close frame yet, and returns the decoder that
+// will find it, which stands where the client's frames do. After an error of the client's nothing more is looked at (RFC 6455
+// section 7.1.7).
+func (l *loop) awaitsClose(c *conn, why Reason, lastWords []byte) (bool, wsproto.Decoder) {
+	switch {
+	case why == ReasonClient, why == ReasonProtocol, why == ReasonInvalid, why == ReasonTooBig, why == ReasonTooFast:
+		return false, wsproto.Decoder{}
+	case c.state == stateOpen && c.part != nil:
+		return true, c.part.decoder
+	}
+	return c.state == stateOpen || bytes.HasPrefix(lastWords, switching), wsproto.Decoder{}
+}
+
+// switching begins the answer of a handshake that is refused with a close frame.
+var switching = []byte("HTTP/1.1 101 ")
+
+// linger has the client close the connection, once the last words are with the kernel.
 func (l *loop) linger(c *conn) {
 	c.state = stateLingering
 	l.closing.remove(c)
@@ -67,6 +89,13 @@ func (l *loop) linger(c *conn) {
 	if l.lingering.n > l.server.cfg.LingeringSockets {
 		l.cutLingering()
 	}
+	if c.state == stateLingering && !c.part.awaitsClose {
+		l.shutWriting(c)
+	}
+}
+
+// shutWriting says to the client that nothing more comes.
+func (l *loop) shutWriting(c *conn) {
 	if err := unix.Shutdown(int(c.fd), unix.SHUT_WR); err != nil {
 		l.drop(c, c.reason) // the client is gone already
 	}
@@ -89,11 +118,23 @@ func (l *loop) dueEnding(c *conn, now time.Duration) {
 	l.at(c, min(c.part.giveUp, now+l.server.cfg.WriteWait))
 }
 
-// discard throws away what comes after the last words, within a bound.
-func (l *loop) discard(c *conn, n int) {
-	c.part.leftover -= int32(min(n, discardLimit+1))
+// discard throws away what comes after the last words, within a bound, up to the client's
+// close frame.
+func (l *loop) discard(c *conn, b []byte) {
+	c.part.leftover -= int32(min(len(b), discardLimit+1))
 	if c.part.leftover < 0 {
 		l.drop(c, c.reason)
+		return
+	}
+	for c.part.awaitsClose && len(b) > 0 {
+		event, rest, problem := c.part.decoder.Next(b, 0)
+		if b = rest; problem == nil && event.Kind != wsproto.EventClose {
+			continue
+		}
+		c.part.awaitsClose = false
+		if c.state == stateLingering {
+			l.shutWriting(c)
+		}
 	}
 }
 

@@ -176,7 +176,7 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) bool {
 
 // refuse answers a handshake with something other than a 101, and ends.
 func (l *loop) refuse(c *conn, refusal *wsproto.Refusal, why Reason) {
-	l.noteRefusal(c, refusal)
+	l.noteRefusal(c, refusal, nil)
 	if why == ReasonHandshake && !c.part.hs.asks {
 		// Nothing ever came, or only a proxy's word: an answer would be to nobody's question.
 		l.drop(c, why)
@@ -185,8 +185,10 @@ func (l *loop) refuse(c *conn, refusal *wsproto.Refusal, why Reason) {
 	l.endRefused(c, why, refusal.Append(l.scratch[:0]))
 }
 
-// noteRefusal counts a refusal, and logs it where somebody looks for the cause of one.
-func (l *loop) noteRefusal(c *conn, refusal *wsproto.Refusal) {
+// noteRefusal counts a refusal, and logs it where somebody can mend what it is for, or looks
+// for the cause of one. origin is that of a page that may not connect.
+func (l *loop) noteRefusal(c *conn, refusal *wsproto.Refusal, origin []byte) {
 	l.stats.refused[refusal.Reason].Add(1)
+	l.server.refusals.warn(c.part.hs.client, refusal, string(origin))
 	l.logRefused(c, refusal)
 }

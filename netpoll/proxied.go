@@ -47,7 +47,6 @@ func (l *loop) readProxyHeader(c *conn, b []byte) (size int, ok bool) {
 // refuseHeader refuses a connection for its PROXY header, or the lack of one. What is wrong is the configuration,
 // here or at the proxy, and nobody gets in until it is put right.
 func (l *loop) refuseHeader(c *conn, refusal *wsproto.Refusal) {
-	l.server.proxyLog.warn(c.part.hs.peer, refusal)
 	l.refuse(c, refusal, ReasonAnswered)
 }
 

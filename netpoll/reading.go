@@ -38,7 +38,7 @@ func (l *loop) received(c *conn, b []byte) {
 	case stateOpen:
 		l.readFrames(c, b)
 	case stateClosing, stateLingering:
-		l.discard(c, len(b))
+		l.discard(c, b)
 	}
 }
 

@@ -33,11 +33,23 @@ func (s *Server) spread() time.Duration {
 	return time.Duration(rand.Int64N(int64(s.cfg.RetryAfter) + 1))
 }
 
+// RejectMode says which upgrades are refused with a 101 and a close frame, whose code is
+// 4000 and the HTTP status, in place of the status: browsers show pages nothing of a
+// failed handshake.
+type RejectMode uint8
+
+// Which upgrades are refused so.
+const (
+	RejectKnowing RejectMode = iota // those of clients that offer wsproto.Protocol, and so know the codes
+	RejectAlways
+	RejectNever
+)
+
 // reject refuses a request that was complete: with an HTTP answer, or, where
 // Config.RejectAfterUpgrade says so and the request is good enough for it, with a
 // 101 and a close frame that a page can read.
 func (l *loop) reject(c *conn, req wsproto.Request, refusal *wsproto.Refusal) {
-	l.noteRefusal(c, refusal)
+	l.noteRefusal(c, refusal, req.Origin)
 	l.endRefused(c, ReasonAnswered, l.answerTo(req, refusal))
 }
 
@@ -55,7 +67,7 @@ func (l *loop) endRefused(c *conn, why Reason, answer []byte) {
 
 // answerTo is the answer of a refusal. It is the loop's, until the next one.
 func (l *loop) answerTo(req wsproto.Request, refusal *wsproto.Refusal) []byte {
-	if l.server.cfg.RejectAfterUpgrade {
+	if mode := l.server.cfg.RejectAfterUpgrade; mode == RejectAlways || mode == RejectKnowing && req.OffersProtocol() {
 		if words, ok := req.AppendRejection(l.scratch[:0], refusal); ok {
 			return words
 		}

@@ -136,7 +136,7 @@ func TestUserLimitReplaces(t *testing.T) {
 
 func TestRejectAfterUpgrade(t *testing.T) {
 	t.Parallel()
-	r := startWithHub(t, hub.Config{Limits: hub.Limits{MaxPerUser: 1}}, func(c *Config) { c.RejectAfterUpgrade = true })
+	r := startWithHub(t, hub.Config{Limits: hub.Limits{MaxPerUser: 1}}, func(c *Config) { c.RejectAfterUpgrade = RejectAlways })
 	r.connect("alice")
 	response, rest := r.ask("alice")
 	if response.StatusCode != http.StatusSwitchingProtocols {

@@ -27,7 +27,7 @@ type Server struct {
 	log        *slog.Logger
 	slowLog    *slowLog
 	lines      *lineLimit
-	proxyLog   *proxyLog
+	refusals   *refusalLog
 	acceptLog  *acceptLog
 	started    time.Time     // what now counts from
 	tickLength time.Duration // of the loops' wheels
@@ -63,7 +63,7 @@ func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults(runtime.GOMAXPROCS(0))
 	s := &Server{
 		cfg: cfg, log: cfg.Logger,
-		slowLog: newSlowLog(cfg.Logger), lines: newLineLimit(cfg.Logger, cfg.ConnectionLines), proxyLog: newProxyLog(cfg.Logger), acceptLog: &acceptLog{logger: cfg.Logger},
+		slowLog: newSlowLog(cfg.Logger), lines: newLineLimit(cfg.Logger, cfg.ConnectionLines), refusals: &refusalLog{logger: cfg.Logger}, acceptLog: &acceptLog{logger: cfg.Logger},
 		// A second ago: no moment is zero, which means never.
 		started: time.Now().Add(-time.Second), tickLength: cfg.tickLength(),
 		busy: make(chan struct{}, 1), empty: make(chan struct{}, 1),

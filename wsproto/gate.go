@@ -151,6 +151,7 @@ func (g *Gate) readUpgrade(h *head) (Request, *Refusal) {
 	// RFC 6455 section 4.2.2, 1: an origin that is not wanted gets a 403.
 	// Clients other than browsers send none.
 	if h.origin.count > 0 && !g.origins.allow(h.origin.value) {
+		request.Origin = h.origin.value
 		return request, refuseOrigin
 	}
 	refusal := g.readCredentials(h, &request)

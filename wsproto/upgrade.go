@@ -45,6 +45,9 @@ type Request struct {
 	// [ValidGroup]), sorted, none twice, MaxGroups at most. Nil: none.
 	Groups []string
 
+	// Origin is the page's, where the refusal is for that; otherwise nil. It aliases the head.
+	Origin []byte
+
 	method     method        // Health, Live
 	key        [keySize]byte // Upgrade: Sec-WebSocket-Key
 	protocol   bool          // Upgrade: our sub-protocol was offered
@@ -67,6 +70,9 @@ func (r *Request) Size() int {
 	}
 	return n
 }
+
+// OffersProtocol reports whether the client offered [Protocol]: whoever does so knows what Roost's close codes mean.
+func (r *Request) OffersProtocol() bool { return r.protocol }
 
 // AppendUpgrade appends the 101 (RFC 6455 section 4.2.2). Our sub-protocol is answered
 // where it was offered, and no extension, because none is spoken.

@@ -29,6 +29,9 @@ func TestRefusals(t *testing.T) {
 			t.Run(want.name, func(t *testing.T) { checkRefusal(t, server.As(t), want) })
 		}
 	}
+	// The page sees nothing of it: the log names what is wrong and the variable, for a few of each kind.
+	server.WaitLine("a client was refused", "reason", "origin", "variable", "WS_ALLOWED_ORIGINS")
+	server.WaitLine("a client was refused", "reason", "token_signature", "variable", "JWT_SECRET_KEY")
 	metrics := server.Metrics()
 	for reason, n := range counted {
 		if got := metrics[`roost_connections_refused_total{reason="`+reason+`"}`]; got != n {

@@ -198,7 +198,7 @@ func (s *service) socketConfig() netpoll.Config {
 		CloseOnExpiry:      s.cfg.WSCloseOnExpiry,
 		ProxyProtocol:      s.cfg.WSProxyProtocol,
 		GapNotice:          s.cfg.WSGapNotice,
-		RejectAfterUpgrade: s.cfg.WSRejectAfterUpgrade,
+		RejectAfterUpgrade: rejectMode(s.cfg.WSRejectAfterUpgrade),
 	}
 }
 

@@ -39,3 +39,14 @@ func (s settings) limits() hub.Limits {
 		MaxPerUser: s.cfg.WSMaxConnectionsPerUser, ReplaceOldest: s.cfg.WSUserLimit == "replace",
 	}
 }
+
+// rejectMode is WS_REJECT_AFTER_UPGRADE for netpoll.
+func rejectMode(value string) netpoll.RejectMode {
+	switch value {
+	case "true":
+		return netpoll.RejectAlways
+	case "false":
+		return netpoll.RejectNever
+	}
+	return netpoll.RejectKnowing
+}

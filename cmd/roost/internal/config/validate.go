@@ -76,6 +76,7 @@ func (c Config) valid() map[string]bool {
 		"REDIS_HOST":                  c.RedisHost != "" && host(c.RedisHost),
 		"REDIS_PORT":                  within(c.RedisPort, 1, maxPort),
 		"REDIS_ADDRS":                 !slices.ContainsFunc(c.RedisAddrs, notHostPort),
+		"WS_REJECT_AFTER_UPGRADE":     oneOf(c.WSRejectAfterUpgrade, "auto", "true", "false"),
 		"REDIS_FEED":                  oneOf(c.RedisFeed, "pattern", "user", "sharded"),
 		"REDIS_UNSUBSCRIBE_DELAY":     c.RedisUnsubscribeDelay >= 0,
 		"REDIS_TLS_CERT_FILE":         c.RedisTLSKeyFile == "" || c.RedisTLSCertFile != "",
