@@ -60,15 +60,13 @@ func (p *prober) Flush() { p.service.ws.Flush() }
 func (p *prober) run(ctx context.Context) []httpapi.ProbeStep {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	secret := rand.Text()
-	identity := "\x00probe:" + secret
+	identity, ticket := p.admit()
+	defer p.tickets.remove(ticket)
 	back := p.expect(identity)
 	defer p.forget(identity)
-	p.tickets.add(secret, identity)
-	defer p.tickets.remove(secret)
 
 	start := time.Now()
-	conn, dialErr := p.connect(ctx, secret)
+	conn, dialErr := p.connect(ctx, ticket)
 	connected := time.Since(start)
 	if dialErr == nil {
 		defer func() { _ = conn.CloseNow() }()
@@ -85,6 +83,15 @@ func (p *prober) run(ctx context.Context) []httpapi.ProbeStep {
 		}()
 	}
 	return []httpapi.ProbeStep{pubsub, receive(ctx, conn, dialErr, connected)}
+}
+
+// admit makes the identity of a check, and the ticket that lets its connection in. The identity passes through Redis as
+// part of a channel's name, which whoever may MONITOR or subscribe there reads. The ticket never leaves this machine, and
+// nothing but this process knows that the two belong together.
+func (p *prober) admit() (identity, ticket string) {
+	identity, ticket = "\x00probe:"+rand.Text(), rand.Text()
+	p.tickets.add(ticket, identity)
+	return identity, ticket
 }
 
 // listen has the feed hear what is published for the probe, also where its connection failed.
