@@ -32,9 +32,9 @@ func TestConsole(t *testing.T) {
 
 	tab.submit("#why", "#why-user", "alice")
 	tab.waitText("#why-answer", "nothing was published for this user", "Connections to this server: 1", "127.0.0.1:")
-	redis.Publish("user_noti:alice", `{"type":"<b>bold</b>","payload":"secret"}`)
+	redis.Publish("user_noti:alice", "{\"type\":\"<b>bold</b>\u202egpj\",\"payload\":\"secret\"}")
 	alice.WaitMessages(1)
-	tab.waitText("#why-answer", "left for all connections that were open (1)", "<b>bold</b>", "sent to 1 of 1")
+	tab.waitText("#why-answer", "left for all connections that were open (1)", `<b>bold</b>\u202egpj`, "sent to 1 of 1")
 	tab.submit("#why", "#why-user", "carol")
 	tab.waitText("#why-answer", "no connection to this server", "Connections to this server: 0")
 	tab.waitText("#tiles", "Notifications")

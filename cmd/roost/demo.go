@@ -12,6 +12,7 @@ import (
 
 	"roost/client"
 	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/printable"
 	"roost/httpapi"
 	"roost/hub"
 )
@@ -144,7 +145,7 @@ func (c *demoCmd) listen(ctx context.Context, out io.Writer, s *service, token s
 	}
 	defer func() { _ = conn.CloseNow() }()
 	err = printMessages(ctx, conn, func(message []byte) {
-		_, _ = fmt.Fprintf(out, "\n  %s got: %s\n\n", c.User, message)
+		_, _ = fmt.Fprintf(out, "\n  %s got: %s\n\n", c.User, printable.Line(message))
 	})
 	if err != nil {
 		s.log.Info("the demo's listener is disconnected", "cause", err)

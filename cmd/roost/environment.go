@@ -18,9 +18,10 @@ type environment struct {
 	ctx     context.Context // ends at the first SIGINT or SIGTERM
 	signals signals         // SIGHUP and SIGUSR2, for commands that serve
 	stdin   io.Reader
-	stdout  io.Writer
+	stdout  io.Writer // of what steers a terminal nothing passes, nor to stderr
 	stderr  io.Writer
-	program string // how this program was called, for lines to paste
+	log     io.Writer // standard output as it is: see logging
+	program string    // how this program was called, for lines to paste
 }
 
 // source returns where a command finds the settings: the environment and the file that ROOST_CONFIG_FILE names, as the

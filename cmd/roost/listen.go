@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"roost/cmd/roost/internal/printable"
 )
 
 type listenCmd struct {
@@ -35,7 +37,7 @@ func (c *listenCmd) Run(env *environment) error {
 	defer func() { _ = conn.CloseNow() }()
 	_, _ = fmt.Fprintln(env.stderr, "connected; each line below is a notification (Ctrl-C ends)")
 	return printMessages(env.ctx, conn, func(message []byte) {
-		_, _ = fmt.Fprintf(env.stdout, "%s\n", message)
+		_, _ = fmt.Fprintf(env.stdout, "%s\n", printable.Line(message))
 	})
 }
 

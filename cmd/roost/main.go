@@ -18,6 +18,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"roost/cmd/roost/internal/printable"
 )
 
 // commandLine is what kong parses. Settings come from the environment (see
@@ -52,7 +54,8 @@ func main() {
 	// Go ends a process whose standard output is a pipe that nobody reads any
 	// more. A log reader that died must not take the connections with it.
 	signal.Ignore(syscall.SIGPIPE)
-	env := &environment{ctx: ctx, signals: caught, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, program: os.Args[0]}
+	env := &environment{ctx: ctx, signals: caught, stdin: os.Stdin, log: os.Stdout,
+		stdout: printable.Writer(os.Stdout), stderr: printable.Writer(os.Stderr), program: os.Args[0]}
 	os.Exit(run(env, os.Args[1:]))
 }
 

@@ -53,7 +53,7 @@ func serve(env *environment, with serving) error {
 	ctx, stop := context.WithCancel(env.ctx)
 	defer stop()
 	log := logging.New(logging.Config{
-		Writer: env.stdout, Level: cfg.LogLevel(),
+		Writer: env.log, Level: cfg.LogLevel(),
 		Console: cfg.LoggerEncoding == "console", Development: cfg.Development(),
 	})
 	defer func() { _ = log.Close(2 * time.Second) }()

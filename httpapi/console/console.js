@@ -1,7 +1,7 @@
 // The console: what the server says of itself, every two seconds.
 import { Chart } from "./chart.js";
 import { element, get, table } from "./dom.js";
-import { bytes, count, duration, milliseconds, rate, words } from "./format.js";
+import { bytes, count, duration, milliseconds, rate, shown, words } from "./format.js";
 import "./why.js";
 
 const every = 2000; // milliseconds between two questions
@@ -36,7 +36,7 @@ async function refresh() {
 }
 
 function show(now) {
-  at("#trouble").textContent = now.redis.error ? "Redis: " + now.redis.error : "";
+  at("#trouble").textContent = now.redis.error ? "Redis: " + shown(now.redis.error) : "";
   at("#trouble").hidden = !now.redis.error;
   at("#status").textContent = now.status;
   at("#status").className = "pill " + (now.status === "healthy" ? "good" : now.status === "draining" ? "warn" : "bad");

@@ -1,11 +1,11 @@
 // The panel of `roost demo`: connects as a user, with the client that pages use, and publishes as a backend does.
 import { element, get } from "./dom.js";
-import { time } from "./format.js";
+import { shown, time } from "./format.js";
 import { connect } from "./roost.js";
 
 const at = (id) => document.querySelector(id);
 const post = (path, body) => get(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-const shown = 20; // lines
+const kept = 20; // lines
 
 let connection;
 
@@ -24,7 +24,7 @@ function join(url) {
     onNotification: (notification) => log(`${user} got ${JSON.stringify(notification)}`),
     onGap: (gap) => log(`${user} missed notifications: ${gap.reason}`),
     onState: (state, why) => {
-      at("#demo-state").textContent = why ? `${state}: ${why.code} ${why.reason}` : `${user}: ${state}`;
+      at("#demo-state").textContent = shown(why ? `${state}: ${why.code} ${why.reason}` : `${user}: ${state}`);
       if (state === "closed") forget();
     },
   });
@@ -54,5 +54,5 @@ async function publish(event) {
 function log(text) {
   const lines = at("#demo-log");
   lines.prepend(element("li", {}, `${time(Date.now())} ${text}`));
-  while (lines.childElementCount > shown) lines.lastElementChild.remove();
+  while (lines.childElementCount > kept) lines.lastElementChild.remove();
 }

@@ -1,8 +1,11 @@
+import { shown } from "./format.js";
+
 // element makes an element. Text becomes text, never markup: much of what is shown here was sent by strangers.
 export function element(name, properties = {}, ...children) {
   const e = document.createElement(name);
   Object.assign(e, properties);
-  e.append(...children.filter((child) => child !== null && child !== undefined));
+  const there = children.filter((child) => child !== null && child !== undefined);
+  e.append(...there.map((child) => (typeof child === "string" ? shown(child) : child)));
   return e;
 }
 

@@ -45,3 +45,10 @@ export function time(moment) {
 export function words(reason) {
   return reason.replaceAll("_", " ");
 }
+
+// shown is a text of strangers as it may be shown: what would turn the direction of writing around, or is no character
+// to see, is written as JSON escapes it.
+export function shown(text) {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
+}

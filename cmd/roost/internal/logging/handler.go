@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"path"
 	"strconv"
+
+	"roost/cmd/roost/internal/printable"
 )
 
 // handler stands before the formatting handler to spare its work while the buffer is full.
@@ -38,7 +40,7 @@ func format(cfg Config, w io.Writer, level slog.Leveler) slog.Handler {
 	if cfg.Console {
 		return newConsole(w, level, cfg.Development)
 	}
-	return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, AddSource: cfg.Development, ReplaceAttr: replace})
+	return slog.NewJSONHandler(printable.Writer(w), &slog.HandlerOptions{Level: level, AddSource: cfg.Development, ReplaceAttr: replace})
 }
 
 // replace names LevelCritical, shortens the source to dir/file.go:line, and

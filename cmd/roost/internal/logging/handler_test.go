@@ -180,3 +180,24 @@ func TestDurationsAreReadable(t *testing.T) {
 		t.Errorf("logged %s", got)
 	}
 }
+
+// What strangers send is logged, and steers no terminal.
+func TestNothingSteersATerminal(t *testing.T) {
+	t.Parallel()
+	const steering = "\x1b[2J\u009b31m\u202egpj.exe\u2066\x7f\r\u2028"
+	for _, console := range []bool{false, true} {
+		var out lockedBuffer
+		l := New(Config{Writer: &out, Console: console})
+		l.Logger().Info("said "+steering, "user_id", steering, steering, "x", slog.Group("g", "error", errors.New(steering)))
+		closeLog(t, l)
+		line, one := strings.CutSuffix(out.String(), "\n")
+		if !one || strings.ContainsAny(line, steering[:1]+"\u009b\u202e\u2066\x7f\r\n\u2028") {
+			t.Errorf("console %t: %q", console, line)
+		}
+		if !console {
+			if m := decode(t, out.String()); m[0]["user_id"] != steering {
+				t.Errorf("it is logged as %q", m[0]["user_id"])
+			}
+		}
+	}
+}
