@@ -4,16 +4,21 @@ import (
 	"bytes"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"roost/wsproto"
 )
 
 // check is a handshake whose token a worker looks at, because that takes longer
-// than a loop may. The connection has it in its part until the answer is there.
+// than a loop may. The connection has it in its handshake until the answer is there.
 type check struct {
-	c    *conn       // static; what it points to is the loop's
-	gone atomic.Bool // set by the loop: nobody waits for the answer any more
+	c      *conn  // static; what it points to is the loop's
+	source source // static
+
+	// Guarded by the checkers' lock.
+	queued     bool
+	rank       uint8
+	next, prev *check
 
 	asked // of it the worker reads the request
 }
@@ -21,47 +26,84 @@ type check struct {
 // checkers are the workers that check tokens: as many as Config.Checkers, and a
 // queue of Config.CheckQueue in front of them.
 type checkers struct {
-	queue chan *check
-	stop  chan struct{} // closed when the loops have ended
-	work  sync.WaitGroup
+	work sync.WaitGroup
+
+	mu      sync.Mutex
+	ready   sync.Cond  // on mu: a check waits, or they are to stop
+	queue   checkQueue // guarded by mu
+	stopped bool       // guarded by mu
 }
 
 // startCheckers starts the workers.
 func (s *Server) startCheckers() {
-	s.checkers.queue = make(chan *check, s.cfg.CheckQueue)
-	s.checkers.stop = make(chan struct{})
+	s.checkers.ready.L = &s.checkers.mu
+	s.checkers.queue = newCheckQueue()
 	for range s.cfg.Checkers {
 		s.checkers.work.Go(s.checkTokens)
 	}
 }
 
-// stopCheckers ends the workers. What still waits nobody is there to hear of.
+// stopCheckers ends the workers. Queued checks are discarded.
 func (s *Server) stopCheckers() {
-	close(s.checkers.stop)
-	s.checkers.work.Wait()
+	w := &s.checkers
+	w.mu.Lock()
+	w.stopped = true
+	w.mu.Unlock()
+	w.ready.Broadcast()
+	w.work.Wait()
 }
 
-// put hands a check over, or reports false when too many wait. It never waits.
-func (w *checkers) put(k *check) bool {
-	select {
-	case w.queue <- k:
-		return true
-	default:
-		return false
+// put hands a check over. Where more than limit wait, the one that would have to wait longest
+// is taken out and returned; it may be this one. It never waits.
+func (w *checkers) put(k *check, limit int, now time.Duration) (out *check) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue.push(k, now)
+	if w.queue.waiting > limit {
+		out = w.queue.worst()
+		w.queue.remove(out)
 	}
+	w.ready.Signal()
+	return out
+}
+
+// next waits for a check, and returns it; nil when the workers are to stop.
+func (w *checkers) next() *check {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for {
+		if w.stopped {
+			return nil
+		}
+		if k := w.queue.pop(); k != nil {
+			return k
+		}
+		w.ready.Wait()
+	}
+}
+
+// forget takes a check out that nobody waits for any more.
+func (w *checkers) forget(k *check) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue.remove(k)
+}
+
+// proven says that a source's check has found a good token.
+func (w *checkers) proven(of source, now time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue.proven(of, now)
 }
 
 // checkTokens is a worker's goroutine.
 func (s *Server) checkTokens() {
 	for {
-		select {
-		case <-s.checkers.stop:
+		k := s.checkers.next()
+		if k == nil {
 			return
-		case k := <-s.checkers.queue:
-			if !k.gone.Load() {
-				s.checkToken(k)
-			}
 		}
+		s.checkToken(k)
 	}
 }
 
@@ -77,11 +119,14 @@ func (s *Server) checkToken(k *check) {
 	}()
 	req := k.req
 	refusal := s.gate().Check(&req, s.cfg.Now())
+	if refusal == nil {
+		s.checkers.proven(k.source, s.now())
+	}
 	l.do(func() { l.checked(k, req, refusal) })
 }
 
-// checkLater hands a connection's token to the workers. The handshake deadline
-// goes on.
+// checkLater hands a connection's token to the workers. It waits for them for
+// Config.CheckWait, and within the handshake deadline.
 func (l *loop) checkLater(c *conn, req wsproto.Request, more []byte) {
 	switch {
 	case l.server.draining.Load():
@@ -92,15 +137,31 @@ func (l *loop) checkLater(c *conn, req wsproto.Request, more []byte) {
 		return
 	}
 	req.Detach()
-	k := &check{c: c, asked: asked{req: req, early: bytes.Clone(more)}}
-	if !l.server.checkers.put(k) {
-		l.reject(c, req, wsproto.RefuseChecksFull(l.server.retryAfter()))
-		return
-	}
+	k := &check{c: c, source: c.part.hs.source, asked: asked{req: req, early: bytes.Clone(more)}}
 	c.part.hs.check = k
 	l.stayPending(c, stateChecking, strangersPlace)
 	l.stats.checking.Add(1)
-	l.keep(c, k.size())
+	l.at(c, min(l.server.now()+l.server.cfg.CheckWait, l.server.moment(c.timer.at)))
+	if out := l.server.checkers.put(k, l.server.cfg.CheckQueue, l.server.now()); out != nil {
+		out.c.loop.giveUpCheck(l, out)
+	}
+	if c.state == stateChecking {
+		l.keep(c, k.size())
+	}
+}
+
+// giveUpCheck ends a handshake whose token will not be checked. from is the loop that says so.
+func (l *loop) giveUpCheck(from *loop, k *check) {
+	if l == from {
+		l.checkTooLate(k.c)
+		return
+	}
+	l.do(func() {
+		defer l.guard(k.c)
+		if k.c.state == stateChecking {
+			l.checkTooLate(k.c)
+		}
+	})
 }
 
 // checked goes on with a handshake whose token was checked. req is the request

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -160,7 +161,7 @@ func TestFramesBeforeTheAnswer(t *testing.T) {
 	client := r.send(issuer.token(t, "later", "alice"), string(masked(0x89, "one"))+string(masked(0x89, "two")[:3]))
 	r.checkingIs(1)
 	// Others' bytes come into the loop's buffer meanwhile.
-	other := r.send(strings.Repeat("x", 3000), "")
+	other := r.send(issuer.token(t, strings.Repeat("k", 700), "x"), "")
 	r.checkingIs(2)
 	if _, err := client.Write(masked(0x89, "two")[3:]); err != nil {
 		t.Fatal(err)
@@ -233,29 +234,106 @@ func TestDeadlineWhileATokenIsChecked(t *testing.T) {
 	}
 }
 
-// The queue is bounded; who finds it full is told to come again, and who waits is served.
-func TestCheckQueueIsBounded(t *testing.T) {
+// sendFrom is send from an address of this machine.
+func (r *rig) sendFrom(address, token string) *raw {
+	r.t.Helper()
+	client := r.dialFrom(address)
+	client.send(r.t, "GET /ws?token="+token+" HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+	return client
+}
+
+// hold has the one worker wait, and the queue behind it grow.
+func (i *issuer) hold(r *rig) {
+	r.t.Helper()
+	r.sendFrom("127.0.2.1", i.token(r.t, "later", "held"))
+	eventually(r.t, "the worker is held", func() bool { return i.held.Load() == 1 })
+}
+
+// forged is a token whose signature is nobody's, of a kid unless that is empty.
+func (i *issuer) forged(t *testing.T, kid string) string {
+	t.Helper()
+	token := i.token(t, kid, "mallory")
+	return token[:strings.LastIndexByte(token, '.')+1] + strings.Repeat("A", 86)
+}
+
+// Junk in any number leaves those who have a right their place in the queue, and is told to come again.
+func TestJunkTokensKeepNobodyWaiting(t *testing.T) {
 	t.Parallel()
-	r, issuer := startIssuer(t, func(c *Config) { c.Checkers, c.CheckQueue, c.RejectAfterUpgrade = 1, 2, RejectAlways })
-	clients := []*raw{r.send(issuer.token(t, "later", "alice"), "")}
-	eventually(t, "the worker is held", func() bool { return issuer.held.Load() == 1 })
-	clients = append(clients, r.send(issuer.token(t, "later", "bob"), ""), r.send(issuer.token(t, "known", "carol"), ""))
-	r.checkingIs(3)
-	for range 5 {
-		turnedAway := r.send(issuer.token(t, "known", "dave"), "")
-		turnedAway.answered(t, http.StatusSwitchingProtocols)
-		if opcode, payload := turnedAway.readFrame(t); opcode != 0x88 || string(payload[:2]) != "\x11\x97" { // 4503
-			t.Fatalf("got %x %q, want a close frame with 4503", opcode, payload)
-		}
+	const most, junk, honest = 20, 100, 10
+	for name, tt := range map[string]struct {
+		kid       string
+		addresses int
+	}{
+		"of keys that are not known, from anywhere":   {"other", junk},
+		"that name the right key, of one address":     {"known", 1},
+		"that name the right key, of a few addresses": {"known", 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, issuer := startIssuer(t, func(c *Config) {
+				c.Checkers, c.CheckQueue, c.CheckWait, c.RejectAfterUpgrade = 1, most, time.Minute, RejectAlways
+			})
+			issuer.hold(r)
+			var clients []*raw
+			for n := range junk {
+				r.sendFrom(fmt.Sprintf("127.0.3.%d", n%tt.addresses+1), issuer.forged(t, tt.kid))
+				eventually(t, "it is taken", func() bool {
+					s := r.server.Stats()
+					return s.Checking+int(s.Refused["token_checks_full"]) == n+len(clients)+2
+				})
+				if n%(junk/honest) == 0 {
+					clients = append(clients, r.sendFrom(fmt.Sprintf("127.0.4.%d", n+1), issuer.token(t, "known", "alice")))
+				}
+			}
+			r.connect("erin") // with the secret: that needs no worker
+			s := r.server.Stats()
+			if s.Checking != most+1 || s.Refused["token_checks_full"] != junk+honest-most {
+				t.Errorf("%d tokens wait, %d were refused", s.Checking, s.Refused["token_checks_full"])
+			}
+			issuer.let()
+			for n, client := range clients {
+				client.answered(t, http.StatusSwitchingProtocols)
+				r.deliver("alice", `{"type":"n"}`)
+				if opcode, payload := client.readFrame(t); opcode != 0x81 {
+					t.Errorf("honest client %d got %x %q", n, opcode, payload)
+				}
+			}
+		})
 	}
-	r.connect("erin") // with the secret: that needs no worker
+}
+
+// A signature that is not as long as its key's is refused at once, while the workers are busy.
+func TestWrongLengthsWaitForNobody(t *testing.T) {
+	t.Parallel()
+	r, issuer := startIssuer(t, func(c *Config) { c.Checkers = 1 })
+	issuer.hold(r)
+	token := issuer.token(t, "known", "mallory")
+	for _, cut := range []int{1, 2, 40} {
+		r.send(token[:len(token)-cut], "").answered(t, http.StatusUnauthorized)
+	}
+	if s := r.server.Stats(); s.Checking != 1 || s.Refused["token_signature"] != 3 {
+		t.Errorf("%d are checked, %d refused", s.Checking, s.Refused["token_signature"])
+	}
 	issuer.let()
-	for _, client := range clients {
-		client.answered(t, http.StatusSwitchingProtocols)
+}
+
+// What waits too long is told to come again, and its place is free.
+func TestChecksWaitForATime(t *testing.T) {
+	t.Parallel()
+	r, issuer := startIssuer(t, func(c *Config) { c.Checkers, c.CheckWait, c.HandshakeTimeout = 1, 100*time.Millisecond, time.Hour })
+	issuer.hold(r)
+	client := r.send(issuer.token(t, "known", "alice"), "")
+	if response := client.answered(t, http.StatusServiceUnavailable); response.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
 	}
-	if n := r.server.Stats().Refused["token_checks_full"]; n != 5 {
-		t.Errorf("%d refusals are counted, want 5", n)
+	eventually(t, "none is checked", func() bool { return r.server.Stats().Checking == 0 })
+	r.server.checkers.mu.Lock()
+	if n := r.server.checkers.queue.waiting; n != 0 {
+		t.Errorf("%d wait", n)
 	}
+	r.server.checkers.mu.Unlock()
+	issuer.let()
 }
 
 // A server that ends answers those whose token is being checked, and its workers end with it.

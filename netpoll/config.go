@@ -36,13 +36,16 @@ type Config struct {
 	// GOMAXPROCS should be larger.
 	Loops int
 
-	// Checkers is the number of goroutines that check tokens of key pairs; 0 is Loops:
-	// with more, a storm of handshakes would keep the loops from the processors.
+	// Checkers is the number of goroutines that check tokens of key pairs; 0 is half of
+	// Loops, and one at least: with more, those who send tokens that are not good would keep
+	// the loops from the processors.
 	Checkers int
-	// CheckQueue is how many tokens may wait for them; what comes beyond is refused. 8192.
+	// CheckQueue is how many tokens may wait for them; beyond it the one that would have to
+	// wait longest is refused. 8192.
 	CheckQueue int
 
 	HandshakeTimeout time.Duration // from accept to the complete request head; 10 s
+	CheckWait        time.Duration // for which a token waits for Checkers at most, and is checked; 3 s
 	AudienceWait     time.Duration // for which a handshake waits for Audience at most, up to a quarter less; 1 s
 	PingInterval     time.Duration // 30 s
 	PongWait         time.Duration // silence after which a connection is dead; 60 s
@@ -89,6 +92,7 @@ func (c Config) withDefaults(procs int) Config {
 		}
 	}
 	fill(&c.HandshakeTimeout, 10*time.Second)
+	fill(&c.CheckWait, 3*time.Second)
 	fill(&c.AudienceWait, time.Second)
 	fill(&c.PingInterval, 30*time.Second)
 	fill(&c.PongWait, 60*time.Second)
@@ -102,7 +106,7 @@ func (c Config) withDefaults(procs int) Config {
 		}
 	}
 	fillInt(&c.Loops, procs)
-	fillInt(&c.Checkers, c.Loops)
+	fillInt(&c.Checkers, (c.Loops+1)/2)
 	fillInt(&c.CheckQueue, 8192)
 	fillInt(&c.QueueMessages, 256)
 	fillInt(&c.QueueBytes, 1<<20)
@@ -129,7 +133,7 @@ func (c Config) withDefaults(procs int) Config {
 // most half a second, so that pings leave in batches and not one by one (a
 // core's 1.3% instead of 4.3% with 18,000 connections).
 func (c Config) tickLength() time.Duration {
-	shortest := min(c.HandshakeTimeout, c.PingInterval, c.PongWait, c.WriteWait, c.LingerTimeout)
+	shortest := min(c.HandshakeTimeout, c.CheckWait, c.PingInterval, c.PongWait, c.WriteWait, c.LingerTimeout)
 	if c.Audience != nil {
 		shortest = min(shortest, c.AudienceWait)
 	}

@@ -87,7 +87,7 @@ func (l *loop) leaveState(c *conn) {
 		l.stats.opening.Add(-1)
 	case stateChecking:
 		l.stats.checking.Add(-1)
-		h.check.gone.Store(true)
+		l.server.checkers.forget(h.check)
 		h.check = nil
 	case stateAwaiting:
 		if h.awaits.counted {

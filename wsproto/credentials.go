@@ -81,12 +81,13 @@ func (h *head) bearerAlone() bool { return h.bearers && !h.offersProtocol }
 // Identify finds out who asks for an upgrade, and fills in the request's User, Groups and Expires. now is the time to check
 // the token against. It has to be called while the head that was read is there. It takes a few microseconds: where
 // finding out takes longer, because the token may be signed with a key pair, it reports later, and nothing is decided.
-// Then [Request.Detach] and, on another goroutine than a loop, [Gate.Check] have to follow.
+// Then the request has a Turn, and [Request.Detach] and, on another goroutine than a loop, [Gate.Check] have to follow.
 func (g *Gate) Identify(request *Request, now time.Time) (refusal *Refusal, later bool) {
 	if request.Probe {
 		return g.redeem(request), false
 	}
-	id, refusal, later := g.readToken(request.credential, now)
+	id, refusal, turn, later := g.readToken(request.credential, now)
+	request.Turn = turn
 	if !later {
 		g.identified(request, id, refusal)
 	}

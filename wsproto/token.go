@@ -26,25 +26,26 @@ type identity struct {
 }
 
 // readToken checks a token the quick way. later says that it may be good with a public key: to find out takes longer
-// than a loop may, and is left to checkToken.
-func (g *Gate) readToken(token []byte, now time.Time) (id identity, refusal *Refusal, later bool) {
+// than a loop may, and is left to checkToken, in turn.
+func (g *Gate) readToken(token []byte, now time.Time) (id identity, refusal *Refusal, turn Turn, later bool) {
 	ring := g.ring.Load()
 	id, found := g.plainIdentity(ring, token, now)
 	switch {
 	case found == genuine:
-		return id, nil, false
+		return id, nil, 0, false
 	case found == forged:
-		return identity{}, refuseTokenSignature, false
+		return identity{}, refuseTokenSignature, 0, false
 	case len(ring.public) > 0 || g.unknown != nil:
-		return identity{}, nil, true
+		turn, refusal = ring.triage(token)
+		return identity{}, refusal, turn, refusal == nil
 	case found == strange:
 		if !jwtChars.holds(token) {
-			return identity{}, refuseMalformed(token), false
+			return identity{}, refuseMalformed(token), 0, false
 		}
 		token = withoutClaims(token)
 	}
 	id, refusal = g.checkToken(token, now)
-	return id, refusal, false
+	return id, refusal, 0, false
 }
 
 // checkToken verifies signature and claims, with a key of any kind.

@@ -37,6 +37,8 @@ type Request struct {
 	User  string // Upgrade, after Identify: the token's sub, or the identity of a ticket
 	Probe bool   // Upgrade: comes with an in-process ticket
 
+	Turn Turn // Upgrade, where Identify says later: who goes first
+
 	// Expires is, for an Upgrade after Identify, from when on the token would not be let in: its exp and
 	// the leeway. Zero with a ticket.
 	Expires time.Time

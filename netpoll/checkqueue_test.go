@@ -1,0 +1,150 @@
+package netpoll
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"roost/wsproto"
+)
+
+// waits is a check of a source.
+func waits(turn wsproto.Turn, of source) *check {
+	return &check{source: of, asked: asked{req: wsproto.Request{Turn: turn}}}
+}
+
+// Known keys go first, then sources with few checks that came to nothing, then the newest.
+func TestCheckQueueOrder(t *testing.T) {
+	t.Parallel()
+	q := newCheckQueue()
+	const junk, honest = 1, 100
+	var pushed []*check
+	push := func(turn wsproto.Turn, of source) {
+		pushed = append(pushed, waits(turn, of))
+		q.push(pushed[len(pushed)-1], time.Second)
+	}
+	push(wsproto.TurnUnknown, honest) // 0
+	push(wsproto.TurnTried, honest+1) // 1
+	push(wsproto.TurnNamed, junk)     // 2: its first
+	push(wsproto.TurnNamed, junk)     // 3
+	push(wsproto.TurnNamed, junk)     // 4
+	push(wsproto.TurnNamed, honest+2) // 5
+	push(wsproto.TurnNamed, honest+3) // 6
+	push(wsproto.TurnTried, honest+4) // 7
+	push(wsproto.TurnTried, junk)     // 8: its fourth
+	push(wsproto.TurnUnknown, 2*junk) // 9
+	push(wsproto.TurnUnknown, honest) // 10: its second
+	want := []int{6, 5, 2, 3, 4, 7, 1, 8, 9, 0, 10}
+	if worst := q.worst(); worst != pushed[10] {
+		t.Errorf("the worst is number %d", slices.Index(pushed, worst))
+	}
+	var got []int
+	for k := q.pop(); k != nil; k = q.pop() {
+		got = append(got, slices.Index(pushed, k))
+	}
+	if !slices.Equal(got, want) || q.waiting != 0 || q.worst() != nil {
+		t.Errorf("the order is %v, want %v", got, want)
+	}
+}
+
+// Who is found to have a right is not held back for it, however often he comes; what came to nothing is forgotten in
+// time.
+func TestCheckQueueForgets(t *testing.T) {
+	t.Parallel()
+	q := newCheckQueue()
+	now := time.Minute
+	rank := func(of source) uint8 {
+		k := waits(wsproto.TurnNamed, of)
+		q.push(k, now)
+		q.remove(k)
+		return k.rank
+	}
+	for range 1000 {
+		if rank(1) != 0 {
+			t.Fatal("a NAT whose clients are all good is held back")
+		}
+		q.proven(1, now)
+	}
+	for range 1000 {
+		rank(2)
+	}
+	if before := rank(2); before < 9 {
+		t.Errorf("a thousand that came to nothing make rank %d", before)
+	}
+	now += 60 * time.Second
+	if after := rank(2); after != 0 {
+		t.Errorf("a minute later it is rank %d", after)
+	}
+	for n := range 3 * unprovenSources {
+		rank(source(n))
+		if len(q.unproven) > unprovenSources {
+			t.Fatalf("%d sources are remembered", len(q.unproven))
+		}
+	}
+}
+
+// The queue agrees with a model that sorts.
+func TestCheckQueueAgainstAModel(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(3, 4))
+	q := newCheckQueue()
+	var model []*check // in the order in which they came
+	best := func() *check {
+		var best *check
+		for _, k := range model {
+			if best == nil || k.req.Turn < best.req.Turn || k.req.Turn == best.req.Turn && k.rank <= best.rank {
+				best = k
+			}
+		}
+		return best
+	}
+	worst := func() *check {
+		var worst *check
+		for _, k := range model {
+			if worst == nil || k.req.Turn > worst.req.Turn || k.req.Turn == worst.req.Turn && k.rank > worst.rank {
+				worst = k
+			}
+		}
+		return worst
+	}
+	drop := func(k *check) { model = slices.DeleteFunc(model, func(other *check) bool { return other == k }) }
+	now := time.Second
+	for step := range 20_000 {
+		now += time.Duration(r.IntN(int(time.Second / 50)))
+		if got, want := q.worst(), worst(); got != want || q.waiting != len(model) {
+			t.Fatalf("step %d: the worst is another one, or %d wait, want %d", step, q.waiting, len(model))
+		}
+		switch n := r.IntN(10); {
+		case n < 5:
+			k := waits(wsproto.Turn(r.IntN(wsproto.TurnCount)), source(r.IntN(1+r.IntN(200))))
+			q.push(k, now)
+			model = append(model, k)
+		case n < 8:
+			want := best()
+			if got := q.pop(); got != want {
+				t.Fatalf("step %d: another one is next", step)
+			}
+			drop(want)
+		case len(model) > 0:
+			k := model[r.IntN(len(model))]
+			q.remove(k)
+			q.remove(k)
+			drop(k)
+		}
+	}
+}
+
+func BenchmarkCheckQueue(b *testing.B) {
+	q := newCheckQueue()
+	for n := range 8192 {
+		q.push(waits(wsproto.TurnTried, source(n)), time.Second)
+	}
+	k := waits(wsproto.TurnNamed, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		q.push(k, time.Second)
+		q.pop()
+		q.proven(1, time.Second)
+	}
+}
