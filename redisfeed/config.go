@@ -25,9 +25,12 @@ const DefaultUnsubscribeDelay = 10 * time.Second
 type Config struct {
 	Addr     string // host:port, or the path of a Unix socket. Empty with Sentinels and with Nodes
 	Username string // of the Redis ACL; empty is the default user
-	Password string
-	DB       int         // selected on every connection; pub/sub does not depend on it
-	TLS      *tls.Config // nil: no TLS. An empty ServerName is taken from the address. For the sentinels too
+	Password string // empty with a Username: a user that Redis knows as nopass
+	// ClientName is what CLIENT LIST on the server calls our connections, where the user may say it (CLIENT SETNAME). It
+	// has no spaces. Empty: none.
+	ClientName string
+	DB         int         // selected on every connection; pub/sub does not depend on it
+	TLS        *tls.Config // nil: no TLS. An empty ServerName is taken from the address. For the sentinels too
 
 	// Sentinels are asked where the master called MasterName is: host:port of each. They have a user and a password of
 	// their own, or none.

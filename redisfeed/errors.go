@@ -46,6 +46,8 @@ func (c Config) explain(err error) error {
 		return nil
 	case redis.HasErrorPrefix(err, "NOAUTH"):
 		return fmt.Errorf("%w: it wants a password and none is configured (REDIS_PASSWORD): %w", ErrAuth, err)
+	case redis.IsAuthError(err) && c.Username != "" && c.Password == "":
+		return fmt.Errorf("%w: the user has a password and none is configured (REDIS_PASSWORD beside REDIS_USERNAME): %w", ErrAuth, err)
 	case redis.IsAuthError(err):
 		return fmt.Errorf("%w: wrong user name or password (REDIS_USERNAME, REDIS_PASSWORD): %w", ErrAuth, err)
 	case redis.IsPermissionError(err):
@@ -57,7 +59,7 @@ func (c Config) explain(err error) error {
 	case redis.HasErrorPrefix(err, "unknown command") && c.Mode == Sharded:
 		return fmt.Errorf("this Redis has no sharded channels, which want 7.0 or later (REDIS_FEED): %w", err)
 	}
-	return err
+	return c.explainPort(err)
 }
 
 // localShortage reports whether an attempt failed for want of something that this host has too little of: descriptors,

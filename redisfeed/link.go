@@ -109,6 +109,9 @@ func (l *link) connect(send func() error) error {
 	// A Redis that is full says so and closes. go-redis takes no notice of an error in answer to its HELLO, and goes on
 	// writing.
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) {
+		if l.cfg.TLS == nil && wantsTLS(l.ctx, l.client.Options().Addr) {
+			return fmt.Errorf("%w: %w", errWantsTLS, err)
+		}
 		return fmt.Errorf("%w: %w", errHungUp, err)
 	}
 	return err

@@ -268,7 +268,7 @@ const mapAge = 5 * time.Second
 func clusterOptions(life context.Context, cfg Config) *redis.ClusterOptions {
 	o := poolOptions(life, cfg)
 	return &redis.ClusterOptions{
-		Addrs: cfg.Nodes, Dialer: o.Dialer, Username: o.Username, Password: o.Password, Protocol: o.Protocol,
+		Addrs: cfg.Nodes, Dialer: o.Dialer, Username: o.Username, Password: o.Password, OnConnect: o.OnConnect, Protocol: o.Protocol,
 		DialTimeout: o.DialTimeout, DialerRetries: o.DialerRetries, ContextTimeoutEnabled: true,
 		MaxRedirects: max(1, cfg.MaxRetries), PipelinePoolSize: o.PipelinePoolSize,
 		MinIdleConns: o.MinIdleConns, PoolSize: o.PoolSize, PoolTimeout: o.PoolTimeout,
@@ -280,13 +280,14 @@ func clusterOptions(life context.Context, cfg Config) *redis.ClusterOptions {
 }
 
 // baseOptions are common to both clients. RESP2, because pub/sub over RESP3 lost messages in several releases of
-// go-redis and gives us nothing; no CLIENT commands, so that a narrow ACL is enough; one dial at a time, because the
+// go-redis and gives us nothing; no CLIENT commands that have to succeed, so that a narrow ACL is enough; one dial at a time, because the
 // feed has its own pace.
 func baseOptions(cfg Config) *redis.Options {
 	return &redis.Options{
 		Addr:                     cfg.Addr,
 		Username:                 cfg.Username,
-		Password:                 cfg.Password,
+		Password:                 authPassword(cfg.Username, cfg.Password),
+		OnConnect:                nameConnection(cfg.ClientName),
 		DB:                       cfg.DB,
 		Protocol:                 2,
 		DialTimeout:              cfg.HeartbeatTimeout,

@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"strings"
 
 	"roost/cmd/roost/internal/config"
 	"roost/redisfeed"
@@ -16,7 +17,7 @@ func feedConfig(cfg config.Config, log *slog.Logger) (redisfeed.Config, error) {
 		ConnMaxIdleTime: cfg.RedisConnMaxIdleTime, ConnMaxLifetime: cfg.RedisConnMaxLifetime,
 		MaxAttempts: cfg.RedisFeedMaxAttempts, RetryDelay: cfg.RedisFeedRetryDelay,
 		FlushWindow: cfg.WSFlushWindow,
-		Logger:      log,
+		ClientName:  clientName(), Logger: log,
 	}
 	switch cfg.RedisFeed {
 	case "user":
@@ -41,4 +42,14 @@ func feedConfig(cfg config.Config, log *slog.Logger) (redisfeed.Config, error) {
 		feed.TLS, err = redisTLS(cfg)
 	}
 	return feed, err
+}
+
+// clientName is what Redis calls our connections: roost and the host, in characters that CLIENT SETNAME takes.
+func clientName() string {
+	return "roost-" + strings.Map(func(r rune) rune {
+		if r <= ' ' || r > '~' {
+			return '_'
+		}
+		return r
+	}, hostName())
 }
