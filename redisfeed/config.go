@@ -87,7 +87,16 @@ type Config struct {
 	// Arrived is called again, came just now, and was published after a time. Nil: nobody is told.
 	Arrived func(after time.Time)
 
+	// Reserve has descriptors for links, and for asking where they lead, when the process has no others. Nil: none.
+	Reserve Reserve
+
 	Logger *slog.Logger // nil: no logging
+}
+
+// Reserve is descriptors that are kept aside for when the process has no others. Any goroutine.
+type Reserve interface {
+	Release() bool // gives one back to the process, and reports whether there was one
+	Refill()       // takes back what was released, as far as the process has descriptors again
 }
 
 // withDefaults returns c with its zero values filled in, or says which value cannot be.

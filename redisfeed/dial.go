@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -19,18 +20,32 @@ type dialer struct {
 	tls     *tls.Config
 	timeout time.Duration // for connecting, and for data that Redis's host does not acknowledge
 	feed    *feedSocket   // set for the subscription's socket, nil for ordinary ones
+	reserve Reserve       // nil: none
+	log     *slog.Logger  // set where there is a reserve
 }
 
 // feedSocket says what is special about the subscription's socket.
 type feedSocket struct {
 	silence time.Duration // a read that gets nothing for so long fails with errSilent
+	excused func() bool   // reports that nothing could be sent that would have been answered
 	flush   func()        // called before each read, by the reader
 	arrived func()        // called after each read that brought something, by the reader
 	window  time.Duration // between two reads
 }
 
-// dial has the signature of redis.Options.Dialer.
+// dial has the signature of redis.Options.Dialer. Where the process has no descriptor for it, or for what it takes to get
+// there, it gets those of the reserve, one after the other.
 func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	for {
+		conn, err := d.dialOnce(ctx, network, addr)
+		if err == nil || d.reserve == nil || !fails(err, syscall.EMFILE, syscall.ENFILE) || !d.reserve.Release() {
+			return conn, err
+		}
+		d.log.Warn("the process has no descriptor left, a connection to redis gets one that is kept aside", "addr", addr)
+	}
+}
+
+func (d *dialer) dialOnce(ctx context.Context, network, addr string) (net.Conn, error) {
 	nd := net.Dialer{
 		Timeout: d.timeout,
 		// Probes are for ordinary connections that lie idle; the subscription hears heartbeats.
@@ -69,7 +84,7 @@ func (f *feedSocket) wrap(conn net.Conn) (net.Conn, error) {
 		return nil, fmt.Errorf("taking over the socket: %w", err)
 	}
 	return &batchConn{
-		Conn:  &watchedConn{Conn: thread, limit: f.silence},
+		Conn:  &watchedConn{Conn: thread, limit: f.silence, excused: f.excused},
 		flush: f.flush, arrived: f.arrived, window: f.window, sleep: sleepOnThread,
 	}, nil
 }
@@ -98,7 +113,8 @@ func (d *dialer) control(_ context.Context, network, _ string, raw syscall.RawCo
 // elsewhere never loses its link, and it starts again with every piece of a long message. It belongs to one reader.
 type watchedConn struct {
 	net.Conn
-	limit time.Duration
+	limit   time.Duration
+	excused func() bool // nil: never
 }
 
 // Read reads, for no longer than the limit.
@@ -110,7 +126,8 @@ func (c *watchedConn) Read(b []byte) (int, error) {
 			return n, err
 		}
 		// A deadline noticed far too late means that this process was stopped, and published no heartbeats.
-		if late := time.Since(start) - c.limit; late < c.limit/4 {
+		late := time.Since(start) - c.limit
+		if late < c.limit/4 && (c.excused == nil || !c.excused()) {
 			return 0, fmt.Errorf("%w for %s", errSilent, c.limit)
 		}
 	}

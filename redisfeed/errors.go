@@ -11,9 +11,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// shortages are what a host that lacks something says to who connects.
-var shortages = []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL}
-
 var (
 	// ErrGaveUp ends Run after an outage that was too long (Config.MaxAttempts); it comes wrapped with the last cause.
 	ErrGaveUp = errors.New("redis feed gave up")
@@ -65,15 +62,16 @@ func (c Config) explain(err error) error {
 // localShortage reports whether an attempt failed for want of something that this host has too little of: descriptors,
 // memory for sockets, local ports. Redis may be well.
 func localShortage(err error) bool {
-	for _, errno := range shortages {
-		if errors.Is(err, errno) {
-			return true
-		}
-	}
-	// A look-up of a name keeps only the words of what failed.
+	return fails(err, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL)
+}
+
+// fails reports whether the kernel's answer to what failed is one of those.
+func fails(err error, answers ...syscall.Errno) bool {
+	// A look-up of a name keeps only the words of it.
 	var lookup *net.DNSError
-	return errors.As(err, &lookup) && slices.ContainsFunc(shortages, func(errno syscall.Errno) bool {
-		return strings.Contains(lookup.Err, errno.Error())
+	isLookup := errors.As(err, &lookup)
+	return slices.ContainsFunc(answers, func(errno syscall.Errno) bool {
+		return errors.Is(err, errno) || isLookup && strings.Contains(lookup.Err, errno.Error())
 	})
 }
 

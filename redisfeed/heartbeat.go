@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,10 @@ type heartbeat struct {
 	channel   string // static
 	interval  time.Duration
 	connected chan struct{} // capacity 1: the reader asks for a beat now
+
+	// starved says that this host lacked what the latest beat would have taken: that it does not come back proves nothing.
+	// The beats' goroutine writes it.
+	starved atomic.Bool
 }
 
 func newHeartbeat(interval time.Duration) *heartbeat {

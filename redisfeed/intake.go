@@ -13,6 +13,7 @@ type intake struct {
 	arrival func(after time.Time) // Config.Arrived; may be nil
 	turn    *sync.Mutex
 	busy    *atomic.Int64
+	excused func() bool // reports that the link can't be blamed for being silent; may be nil
 
 	// Owned by the link's reader.
 

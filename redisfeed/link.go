@@ -50,8 +50,8 @@ type subscription struct {
 // newLink prepares a link to the Redis at addr that ends with ctx. Nothing is sent before begin.
 func newLink(ctx context.Context, cfg Config, addr string, in *intake) *link {
 	l := &link{cfg: cfg, in: in}
-	l.dialer = &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout, feed: &feedSocket{
-		silence: cfg.HeartbeatTimeout, window: cfg.FlushWindow,
+	l.dialer = &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout, reserve: cfg.Reserve, log: cfg.Logger, feed: &feedSocket{
+		silence: cfg.HeartbeatTimeout, window: cfg.FlushWindow, excused: in.excused,
 		arrived: in.arrived,
 		flush:   func() { l.inSink = true; in.flush(); l.inSink = false },
 	}}

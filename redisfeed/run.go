@@ -193,10 +193,16 @@ func (f *Feed) linkEnded(wasUp bool, cause error) (wait time.Duration, err error
 		f.cfg.Logger.Warn("redis link lost", "addr", f.at.addr, "error", cause, "next_in", wait.Round(time.Millisecond))
 		return wait, nil
 	}
-	wait, more := f.retry.failed(now, localShortage(cause))
+	ours := localShortage(cause)
+	wait, more := f.retry.failed(now, ours)
 	f.monitor.down(now, cause, f.retry.failures, f.retry.outage)
 	attempt := slog.Group("", "addr", f.at.addr, "attempt", f.retry.failures,
 		"out_for", f.retry.spent.Round(time.Millisecond), "of", limit(f.retry.patience()), "error", cause)
+	if ours {
+		f.cfg.Logger.Warn("redis cannot be reached for want of something that this host has too little of, which is not counted",
+			attempt, "next_in", wait.Round(time.Millisecond))
+		return wait, nil
+	}
 	if !more {
 		f.cfg.Logger.Error("redis cannot be reached, giving up", attempt)
 		return 0, fmt.Errorf("%w after %d attempts: %w", ErrGaveUp, f.retry.failures, cause)
@@ -216,6 +222,9 @@ func limit(patience time.Duration) any {
 // sendBeat publishes one heartbeat if there is a link to hear it. Failing is the link's affair only through silence,
 // but the reason is worth a line: a user who may not publish, for one.
 func (f *Feed) sendBeat(ctx context.Context) {
+	if f.cfg.Reserve != nil {
+		f.cfg.Reserve.Refill()
+	}
 	if !f.Status().Connected {
 		return
 	}
@@ -227,4 +236,5 @@ func (f *Feed) sendBeat(ctx context.Context) {
 		f.cfg.Logger.Warn("redis heartbeat cannot be published", "addr", f.beats.addr(), "error", err)
 	}
 	f.beatFailing = err != nil
+	f.beat.starved.Store(localShortage(err))
 }

@@ -48,7 +48,7 @@ func newSentinels(life context.Context, cfg Config) *sentinels {
 		return nil
 	}
 	s := &sentinels{name: cfg.MasterName}
-	d := &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout}
+	d := &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout, reserve: cfg.Reserve, log: cfg.Logger}
 	for _, addr := range cfg.Sentinels {
 		cfg.Addr, cfg.Username, cfg.Password, cfg.DB = addr, cfg.SentinelUsername, cfg.SentinelPassword, 0
 		o := baseOptions(cfg)

@@ -217,3 +217,54 @@ func limitDescriptors(t *testing.T, server *roosttest.Server, n int) {
 		t.Fatalf("limiting descriptors to %d: %v", n, err)
 	}
 }
+
+// TestRedisLinkWithoutDescriptors takes all descriptors from a running server, and then its link to Redis. It goes on
+// looking for Redis for longer than an outage may last, and once there is one more descriptor than none, the one that is
+// kept aside for this, it has a link again.
+func TestRedisLinkWithoutDescriptors(t *testing.T) {
+	t.Parallel()
+	redis, server := start(t, roosttest.Env{"REDIS_FEED_MAX_ATTEMPTS": "2", "REDIS_FEED_RETRY_DELAY": "100ms", "WS_GAP_NOTICE": "true"})
+	alice := server.Connect("alice")
+	server.Metrics() // the admin server's connection is there from now on
+	cut := func() {
+		t.Helper()
+		if err := redis.Client().Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limitDescriptors(t, server, 3) // not even those that are kept aside
+	cut()
+	roosttest.WaitFor(t, "it to look for longer than it may", func() bool {
+		return len(server.Log.Find("redis cannot be reached for want of something that this host has too little of, which is not counted")) > 8
+	})
+	limitDescriptors(t, server, 1000)
+	server.WaitMetric("roost_redis_reconnects_total", 1)
+
+	limitDescriptors(t, server, lastKeptAside(t, server)+1)
+	for server.Dial().Upgrade(roosttest.Token(t, "bob")) == nil { // as long as there is a gap in the numbers
+	}
+	cut()
+	server.WaitMetric("roost_redis_reconnects_total", 2)
+	server.WaitLine("the process has no descriptor left, a connection to redis gets one that is kept aside")
+	notify(redis, "alice", numbered(1))
+	alice.WaitMessages(3) // behind two gaps
+	limitDescriptors(t, server, 1000)
+	servesAgain(t, redis, server)
+}
+
+// lastKeptAside is the highest number of a descriptor that stands for nothing.
+func lastKeptAside(t *testing.T, server *roosttest.Server) (last int) {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d/fd", server.Pid())
+	open, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range open {
+		number, err := strconv.Atoi(entry.Name())
+		if target, _ := os.Readlink(dir + "/" + entry.Name()); err == nil && target == "/dev/null" {
+			last = max(last, number)
+		}
+	}
+	return last
+}

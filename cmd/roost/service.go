@@ -99,7 +99,7 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 			return nil, err
 		}
 	}
-	feed.Gap, feed.UserGap, feed.Arrived = s.tellGap, s.tellUserGap, s.hub.Arrived
+	feed.Gap, feed.UserGap, feed.Arrived, feed.Reserve = s.tellGap, s.tellUserGap, s.hub.Arrived, s.spare.redis
 	if s.feed, err = redisfeed.New(feed, s.probe); err != nil {
 		return nil, err
 	}
