@@ -143,7 +143,7 @@ func table() []metric {
 			value: func(s *Stats) float64 { return float64(s.GroupsOffline) }},
 		{name: "roost_broadcasts_waiting", kind: gauge, help: "Notifications for everyone or a group that are not delivered to all their connections yet. 256 wait for a group, or for everyone, and then the oldest is dropped.",
 			value: func(s *Stats) float64 { return float64(s.BroadcastsWaiting) }},
-		{name: "roost_broadcasts_waiting_bytes", kind: gauge, help: "Memory that these take: 4 MiB for a group, or for everyone, and 32 MiB in all, and then the oldest of those with most is dropped.",
+		{name: "roost_broadcasts_waiting_bytes", kind: gauge, help: "Memory that these take. WS_MAX_BROADCAST_BYTES bounds it, an eighth of it those of one group, or of everyone.",
 			value: func(s *Stats) float64 { return float64(s.BroadcastBytes) }},
 		{name: "roost_broadcasts_dropped_total", kind: counter, help: "Notifications for everyone or a group that some of their connections did not get, by reason: queue_full and queues_full, of a group or in all too many waited; shutdown, the server stopped.",
 			label: "reason", values: func(s *Stats) map[string]uint64 { return s.BroadcastsDropped }},

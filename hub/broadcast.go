@@ -10,9 +10,9 @@ import (
 // What may wait until the goroutine of RunBroadcasts gets to it. Each notification is charged its frame and
 // fairqueue.Overhead.
 const (
-	maxBroadcasts     = 256      // of one group, and of everyone
-	maxBroadcastBytes = 4 << 20  // the same, in bytes
-	maxAllBroadcasts  = 32 << 20 // bytes of all groups and everyone
+	maxBroadcasts         = 256      // of one group, and of everyone
+	defaultBroadcastBytes = 32 << 20 // of all groups and everyone
+	broadcastShare        = 8        // of these bytes one group may have this part, and everyone
 )
 
 // gapNoticeEvery is the least time between two notices of dropped broadcasts to the same group.

@@ -31,9 +31,9 @@ type progress struct {
 }
 
 // RunBroadcasts delivers what Broadcast and DeliverGroup have taken, until EndBroadcasts. Each group has a queue, and so has
-// everyone; they take turns of 128 connections at most, so that none of them holds up another. When 256 notifications or
-// 4 MiB wait in a queue, or 32 MiB in all and most of them in this one, its oldest is dropped, counted and logged; with
-// Config.GapNotice the connections that it was for are told.
+// everyone; they take turns of 128 connections at most, so that none of them holds up another. When 256 notifications
+// wait in a queue, or an eighth of Limits.MaxBroadcastBytes, or all of it in all queues and most of it in this one, its oldest
+// is dropped, counted and logged; with Config.GapNotice the connections that it was for are told.
 //
 // No lock is held meanwhile: connections that come and go are in nobody's way, one that comes while a broadcast is under way
 // may get it, and one that leaves gets it no more.

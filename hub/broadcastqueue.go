@@ -23,11 +23,11 @@ type droppedBroadcast struct {
 	why dropReason
 }
 
-// init makes the queue. notices says whether those who miss something are told.
+// init makes the queue, for which limit has to be called before put. notices says whether those who miss something are told.
 func (q *broadcastQueue) init(notices bool) {
 	q.change.L = &q.mu
 	cfg := fairqueue.Config[*broadcast]{
-		Items: maxBroadcasts, FlowBytes: maxBroadcastBytes, Bytes: maxAllBroadcasts, Quantum: broadcastChunk,
+		Items: maxBroadcasts, Quantum: broadcastChunk,
 		Dropped: func(b *broadcast, why fairqueue.Reason) {
 			q.dropped = append(q.dropped, droppedBroadcast{b, dropReason(why)})
 		},
@@ -37,6 +37,13 @@ func (q *broadcastQueue) init(notices bool) {
 		cfg.Notice = func(group string, since time.Time) *broadcast { return &broadcast{group: group, lost: since} }
 	}
 	q.queue = fairqueue.New(cfg)
+}
+
+// limit sets how many bytes may wait, for what comes from now on.
+func (q *broadcastQueue) limit(bytes int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.queue.Limit(bytes/broadcastShare, bytes)
 }
 
 // put puts one in that was published at a time or later, and returns those that were dropped for it. taken is false once the queue is closed.

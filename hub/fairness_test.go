@@ -237,11 +237,11 @@ func TestWaitingBroadcastsMemory(t *testing.T) {
 	empty := int(heapInUse())
 	for _, size := range []int{5_000, 1} {
 		payload := `{"type":"x","payload":"` + strings.Repeat("x", size) + `"}`
-		for i := range maxAllBroadcasts * 5 / 4 / (size + fairqueue.Overhead) {
+		for i := range defaultBroadcastBytes * 5 / 4 / (size + fairqueue.Overhead) {
 			h.DeliverGroup(names[i%groups], strings.Clone(payload))
 		}
 		took := int(heapInUse()) - empty
-		if bytes := h.Stats().BroadcastBytes; bytes > maxAllBroadcasts || took > maxAllBroadcasts*5/4 {
+		if bytes := h.Stats().BroadcastBytes; bytes > defaultBroadcastBytes || took > defaultBroadcastBytes*5/4 {
 			t.Errorf("payloads of %d bytes: %d MiB are charged, and %d taken", size, bytes>>20, took>>20)
 		}
 		t.Logf("payloads of %d bytes: %d MiB are charged, and %d taken, by %d", size, h.Stats().BroadcastBytes>>20, took>>20, h.BroadcastsWaiting())

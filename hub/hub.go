@@ -80,6 +80,10 @@ type Limits struct {
 	// notification; 0 is no bound. Larger ones are counted as InvalidTooBig and
 	// left out.
 	MaxNotification int
+
+	// MaxBroadcastBytes bounds, in bytes, what waits of notifications for everyone and for groups; an eighth of it is the
+	// bound of one group. Beyond it the oldest are dropped. 0 is 32 MiB.
+	MaxBroadcastBytes int
 }
 
 // Config is what a Hub can be told. Its zero value is a hub without a limit.
@@ -145,9 +149,9 @@ func New(cfg Config) *Hub {
 	h.commandLog = newInvalidLog(cfg.Logger)
 	h.faultLog = newInvalidLog(cfg.Logger)
 	h.dropLog = newInvalidLog(cfg.Logger)
-	h.SetLimits(cfg.Limits)
 	h.groups.seed = h.seed
 	h.broadcasts.init(cfg.GapNotice)
+	h.SetLimits(cfg.Limits)
 	for i := range h.shards {
 		h.shards[i].groups = &h.groups
 		if cfg.TrackPresence {

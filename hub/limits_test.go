@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -38,5 +39,31 @@ func TestSetLimits(t *testing.T) {
 	admit("alice", nil)
 	if !first.replaced.Load() || h.ConnectionsOf("alice") != 2 {
 		t.Errorf("the oldest was replaced: %t, %d are left", first.replaced.Load(), h.ConnectionsOf("alice"))
+	}
+}
+
+// TestSetLimitOfBroadcasts: a lower bound holds from the next one on.
+func TestSetLimitOfBroadcasts(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet()})
+	mustAdmitTo(t, h, "alice", "staff")
+	payload := `{"type":"x","payload":"` + strings.Repeat("x", 10_000) + `"}`
+	for range 100 {
+		h.DeliverGroup("staff", payload)
+	}
+	if n := h.BroadcastsWaiting(); n != 100 {
+		t.Fatalf("%d wait", n)
+	}
+	h.SetLimits(Limits{MaxBroadcastBytes: 1 << 20})
+	h.DeliverGroup("staff", payload)
+	if n, bytes := h.BroadcastsWaiting(), h.Stats().BroadcastBytes; bytes > 1<<20/broadcastShare+1024 || n < 10 {
+		t.Errorf("%d wait with %d bytes", n, bytes)
+	}
+	h.SetLimits(Limits{})
+	for range 100 {
+		h.DeliverGroup("staff", payload)
+	}
+	if n := h.BroadcastsWaiting(); n < 110 {
+		t.Errorf("%d wait", n)
 	}
 }

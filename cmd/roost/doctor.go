@@ -61,7 +61,8 @@ func (c *doctorCmd) ask(cfg config.Config, set bool) doctor.Ask {
 		Connections:    int(c.Connections),
 		Reserved:       netpoll.OwnDescriptors(runtime.GOMAXPROCS(0)) + otherDescriptors + cfg.RedisPoolSize,
 		MaxConnections: cfg.WSMaxConnections, MaxIsSet: set,
-		QueuedBytes: cfg.WSMaxQueuedBytes, PendingBytes: cfg.WSMaxPendingBytes, SendBuffer: cfg.WSWriteBufferSize,
+		QueuedBytes: cfg.WSMaxQueuedBytes, PendingBytes: cfg.WSMaxPendingBytes,
+		BroadcastBytes: cfg.WSMaxBroadcastBytes, SendBuffer: cfg.WSWriteBufferSize,
 		HandshakeRate: cfg.WSHandshakeRate, HandshakeBurst: cfg.WSHandshakeBurst,
 		ProxyAddresses: int(c.BehindProxy),
 	}

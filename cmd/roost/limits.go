@@ -15,6 +15,8 @@ func (s *service) limits(stats httpapi.Stats) []httpapi.Limit {
 			Used: int64(stats.Sockets), Max: int64(now.budget.Sockets)},
 		{Name: "Waiting for slow clients", Variable: "WS_MAX_QUEUED_BYTES", Unit: "bytes",
 			Used: int64(stats.QueuedBytes), Max: int64(now.cfg.WSMaxQueuedBytes)},
+		{Name: "Waiting for everyone and groups", Variable: "WS_MAX_BROADCAST_BYTES", Unit: "bytes",
+			Used: int64(stats.BroadcastBytes), Max: int64(now.cfg.WSMaxBroadcastBytes)},
 		{Name: "Kept for clients that are not let in yet", Variable: "WS_MAX_PENDING_BYTES", Unit: "bytes",
 			Used: int64(stats.PendingBytes), Max: int64(now.cfg.WSMaxPendingBytes)},
 	}

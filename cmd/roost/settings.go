@@ -37,6 +37,7 @@ func (s settings) limits() hub.Limits {
 	return hub.Limits{
 		MaxConnections: s.budget.Connections, MaxNotification: s.cfg.WSMaxNotificationSize,
 		MaxPerUser: s.cfg.WSMaxConnectionsPerUser, ReplaceOldest: s.cfg.WSUserLimit == "replace",
+		MaxBroadcastBytes: s.cfg.WSMaxBroadcastBytes,
 	}
 }
 

@@ -80,6 +80,9 @@ func New[T any](cfg Config[T]) *Queue[T] {
 	return &Queue[T]{cfg: cfg, flows: make(map[string]*flow[T])}
 }
 
+// Limit changes Config.FlowBytes and Config.Bytes, for the items that come from now on.
+func (q *Queue[T]) Limit(flowBytes, bytes int) { q.cfg.FlowBytes, q.cfg.Bytes = flowBytes, bytes }
+
 // Put appends an item of size bytes to a flow, Everyone or the name of a group. at is when it came; notices of its loss
 // will say no later time. It may drop others, or this one where all that could make room for it is under way.
 func (q *Queue[T]) Put(name string, item T, size int, at time.Time) {

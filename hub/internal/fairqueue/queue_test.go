@@ -242,6 +242,29 @@ func TestTheGreedyFlowPays(t *testing.T) {
 	}
 }
 
+// TestLimit: a lower bound holds from the next item on, a higher one too.
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	const each = 1000 - Overhead
+	r := newRig(100, 100_000, 10_000)
+	r.fill("a", 10, each)
+	r.Limit(100_000, 5_000)
+	r.add("b", each)
+	if r.Bytes() != 5_000 || len(r.dropped) != 6 {
+		t.Errorf("%d bytes, %d were dropped", r.Bytes(), len(r.dropped))
+	}
+	r.Limit(1_000, 20_000)
+	r.add("a", each) // of which two may not wait
+	if len(r.dropped) != 10 || r.Len() != 2 {
+		t.Errorf("%d are left, %d were dropped", r.Len(), len(r.dropped))
+	}
+	r.Limit(100_000, 20_000)
+	r.fill("a", 18, each)
+	if len(r.dropped) != 10 || r.Bytes() != 20_000 {
+		t.Errorf("%d bytes, %d were dropped", r.Bytes(), len(r.dropped))
+	}
+}
+
 // TestNoticesAreFew: one at the first loss, one a while later, and one when the flow has no more to say.
 func TestNoticesAreFew(t *testing.T) {
 	t.Parallel()

@@ -14,16 +14,17 @@ import (
 
 // Limits of what makes sense, wide enough never to stand in anybody's way.
 const (
-	maxPort          = 65535
-	maxClientMessage = 1 << 20
-	maxReadBuffer    = 1 << 20
-	minPendingBytes  = 1 << 20
-	maxWriteBuffer   = 16 << 20
-	maxRetries       = 100
-	maxFlushWindow   = 100 * time.Millisecond
-	minPresenceTTL   = 10 * time.Second
-	maxPresenceTTL   = time.Hour
-	drainSlack       = 5 * time.Second // of WS_SHUTDOWN_TIMEOUT, for what is left after the drain
+	maxPort           = 65535
+	maxClientMessage  = 1 << 20
+	maxReadBuffer     = 1 << 20
+	minPendingBytes   = 1 << 20
+	minBroadcastBytes = 1 << 20
+	maxWriteBuffer    = 16 << 20
+	maxRetries        = 100
+	maxFlushWindow    = 100 * time.Millisecond
+	minPresenceTTL    = 10 * time.Second
+	maxPresenceTTL    = time.Hour
+	drainSlack        = 5 * time.Second // of WS_SHUTDOWN_TIMEOUT, for what is left after the drain
 )
 
 // Validate checks what the values mean. Its error, when not nil, is Problems.
@@ -67,6 +68,7 @@ func (c Config) valid() map[string]bool {
 		"WS_SLOW_CONSUMER":            oneOf(c.WSSlowConsumer, "drop", "close"),
 		"WS_MAX_QUEUED_BYTES":         c.WSMaxQueuedBytes >= 0,
 		"WS_MAX_PENDING_BYTES":        c.WSMaxPendingBytes == 0 || c.WSMaxPendingBytes >= minPendingBytes,
+		"WS_MAX_BROADCAST_BYTES":      c.WSMaxBroadcastBytes >= minBroadcastBytes,
 		"WS_MAX_CONNECTION_AGE":       c.WSMaxConnectionAge >= 0,
 		"WS_DRAIN_DELAY":              c.WSDrainDelay >= 0,
 		"WS_DRAIN_WINDOW":             c.WSDrainWindow >= 0,

@@ -8,6 +8,7 @@ type Ask struct {
 	MaxIsSet       bool // it is in the environment; otherwise its default is judged mildly
 	QueuedBytes    int  // WS_MAX_QUEUED_BYTES; 0: no limit
 	PendingBytes   int  // WS_MAX_PENDING_BYTES; 0: no limit
+	BroadcastBytes int  // WS_MAX_BROADCAST_BYTES
 	SendBuffer     int  // SO_SNDBUF that is asked for, in bytes
 	HandshakeRate  int  // WS_HANDSHAKE_RATE, a second; 0: no limit
 	HandshakeBurst int  // WS_HANDSHAKE_BURST

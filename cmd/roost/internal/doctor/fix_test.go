@@ -72,6 +72,8 @@ func mendEnvironment(t *testing.T, want Ask, line string) Ask {
 		want.QueuedBytes = number(t, value)
 	case "WS_MAX_PENDING_BYTES":
 		want.PendingBytes = number(t, value)
+	case "WS_MAX_BROADCAST_BYTES":
+		want.BroadcastBytes = number(t, value)
 	default:
 		t.Errorf("%q can't be set", line)
 	}

@@ -8,7 +8,7 @@ import (
 
 // ask is what the tests ask for, with Roost's defaults.
 func ask(connections int) Ask {
-	return Ask{Connections: connections, Reserved: 200, MaxConnections: 10_000, QueuedBytes: 256 << 20, SendBuffer: 1024}
+	return Ask{Connections: connections, Reserved: 200, MaxConnections: 10_000, QueuedBytes: 256 << 20, BroadcastBytes: 32 << 20, SendBuffer: 1024}
 }
 
 func (r Report) find(t *testing.T, name string) Finding {

@@ -76,21 +76,31 @@ func strangers(h Host, ask Ask) Finding {
 	if ask.PendingBytes == 0 {
 		kept = uint64(max(512, ask.Connections/4)) * sizing.PerPending
 	}
-	f := Finding{Name: "pending handshakes", Source: "WS_MAX_PENDING_BYTES", Found: mebibytes(kept), State: OK}
+	return passing(h, ask, Finding{Name: "pending handshakes", Source: "WS_MAX_PENDING_BYTES"}, kept, "may be kept for them, and as much again be garbage")
+}
+
+// broadcasts judges whether there is memory for what may wait for everyone and for groups.
+func broadcasts(h Host, ask Ask) Finding {
+	return passing(h, ask, Finding{Name: "broadcasts", Source: "WS_MAX_BROADCAST_BYTES"}, uint64(ask.BroadcastBytes),
+		"may wait for everyone and for groups, and as much again be garbage")
+}
+
+// passing judges whether there is memory for what the variable f.Source bounds and a collection may find twice.
+func passing(h Host, ask Ask, f Finding, kept uint64, what string) Finding {
+	f.Found, f.State = mebibytes(kept), OK
 	have, ok := leastMemory(h)
 	if !ok {
 		return f.noting("memory is unknown")
 	}
 	need := sizing.Memory(ask.Connections)
 	if need+2*kept <= have {
-		return f.noting("may be kept for them, and as much again be garbage")
+		return f.noting(what)
 	}
 	left := uint64(1 << 20)
 	if have > need {
 		left = max(left, (have-need)/4)
 	}
-	return f.warn("may be kept for them, and as much again be garbage: more memory than the connections leave",
-		Fix{Environment, fmt.Sprintf("WS_MAX_PENDING_BYTES=%d", left)})
+	return f.warn(what+": more memory than the connections leave", Fix{Environment, fmt.Sprintf("%s=%d", f.Source, left)})
 }
 
 // leastMemory is the smaller of the machine's and the group's.

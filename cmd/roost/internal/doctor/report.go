@@ -24,7 +24,7 @@ func Judge(h Host, ask Ask) Report {
 	r := Report{Connections: ask.Connections}
 	for _, judge := range []func(Host, Ask) Finding{
 		openFiles, nrOpen, fileMax, epollWatches,
-		available, group, slowClients, strangers,
+		available, group, slowClients, broadcasts, strangers,
 		tcpMem, tcpRmem, tcpWmem, wmemMax,
 		somaxconn, synBacklog, conntrack, sourcePorts,
 		processors, maxConnections,
