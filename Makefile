@@ -30,7 +30,7 @@ docs: ## Write docs/configuration.md, the client in docs/clients.md, and the met
 	@scripts/clientdoc.sh
 	@WRITE_DOCS=true go test -count=1 -timeout 2m -run '^TestOperationsMetrics$$' ./cmd/roost
 
-bench: ## Measure Roost beside other servers and write docs/benchmarks.md: 30 minutes at most, nothing else running
+bench: ## Measure Roost beside other servers and write docs/benchmarks.md: 50 minutes at most, nothing else running
 	@scripts/deps.sh
 	@scripts/bench/run.sh
 

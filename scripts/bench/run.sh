@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures Roost beside two other servers on this machine, in turn, and writes docs/benchmarks.md with its pictures:
-#   scripts/bench/run.sh           all steps, about 25 minutes, 30 at most (make bench)
+# Measures Roost beside other servers on this machine, in turn, and writes docs/benchmarks.md with its pictures:
+#   scripts/bench/run.sh           all steps, about 45 minutes, 50 at most (make bench)
 #   scripts/bench/run.sh --full    100,000 and 200,000 connections too, 10 minutes more (make bench-full)
 #   scripts/bench/run.sh --short   what matters most, about 4 minutes
 #   scripts/bench/run.sh --plan    only says what it would do, and for how long
@@ -12,10 +12,10 @@ cd "$(dirname "$0")/../.."
 
 out=${BENCH_OUT:-bin/bench/out}
 docs=${BENCH_DOCS:-}
-limit=27m # and the rest of the 30 minutes for building
+limit=47m # and the rest of the 50 minutes for building
 case "$*" in
   '') docs=${docs:-docs} ;;
-  --full) docs=${docs:-docs} limit=40m ;;
+  --full) docs=${docs:-docs} limit=60m ;;
   *) docs=${docs:-bin/bench/docs} ;;
 esac
 
@@ -30,13 +30,19 @@ commit() {
 echo 'building' >&2
 mkdir -p bin/bench
 go build -o bin/bench/ ./cmd/roost
-go build -C scripts/bench -o ../../bin/bench/ ./roostbench ./report ./peers/gorilla ./peers/nbio ./peers/floor
+go build -C scripts/bench -o ../../bin/bench/ ./roostbench ./report ./peers/gorilla ./peers/nbio ./peers/gnet ./peers/floor
+
+peer=(--server centrifugo=scripts/bench/peers/centrifugo/serve --dialect centrifugo=centrifugo
+  --only 'centrifugo=idle,connect,deliver-10k,deliver-max,deliver-few,burst*')
+scripts/bench/centrifugo.sh || { echo 'going on without Centrifugo' >&2; peer=(); }
 
 # Each takes part where its figures are used, for time's sake.
 suite=(bin/bench/roostbench suite --out "$out" --limit "$limit" --commit "$(commit)" --go-bench .
   --server roost=bin/bench/roost
-  --server gorilla=bin/bench/gorilla --only 'gorilla=idle*,connect,storm,deliver-*,calls-*'
-  --server nbio=bin/bench/nbio --only 'nbio=idle,connect,storm,deliver-10k,deliver-max'
+  --server gorilla=bin/bench/gorilla --only 'gorilla=idle*,connect,storm,deliver-*,burst*,calls-*'
+  --server nbio=bin/bench/nbio --only 'nbio=idle,connect,storm,deliver-10k,deliver-max,burst*'
+  --server gnet=bin/bench/gnet --only 'gnet=idle,connect,storm,deliver-10k,deliver-max,deliver-few,burst*,calls-*'
+  "${peer[@]}"
   --server floor=bin/bench/floor --only 'floor=connect,deliver-10k,deliver-max,calls-*'
   --server 'roost 1ms=bin/bench/roost' --env 'roost 1ms=WS_FLUSH_WINDOW=1ms'
   --only 'roost 1ms=deliver-*k,deliver-max,deliver-absent,deliver-bursts,calls-*')

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"roost/bench/roostbench/internal/dialect"
 	"roost/bench/roostbench/internal/netem"
 	"roost/bench/roostbench/internal/note"
 	"roost/bench/roostbench/internal/raw"
@@ -21,6 +22,7 @@ import (
 type burstCmd struct {
 	Program     string        `required:"" help:"The server."`
 	Env         []string      `sep:"none" placeholder:"VAR=VALUE" help:"A variable for it; may be given several times."`
+	Dialect     string        `default:"roost" enum:"roost,centrifugo" help:"How the server is spoken to (${enum})."`
 	Only        []string      `enum:"bursts,readers,far" default:"bursts,readers,far" help:"What to measure: bursts to clients that read as fast as they can; readers of every speed, and none; clients behind a slow, far or lossy path."`
 	Counts      []int         `default:"200,1000,5000" help:"Notifications of a burst to one user, 20000 each at most."`
 	Sizes       []int         `default:"100,1000,10000" help:"Bytes of each notification, as it is published, 16000 each at most."`
@@ -86,6 +88,10 @@ func (c *burstCmd) Run(env *environment) error {
 		}
 	}
 	m := &burstMeasurement{burstCmd: c, env: env, clock: note.NewClock()}
+	var err error
+	if m.dialect, err = dialect.Named(c.Dialect); err != nil {
+		return err
+	}
 	m.report = report.Report{Step: cmp.Or(c.Step, "burst"), Server: c.Label, Time: time.Now().UTC(), Args: withoutInside(env.args)}
 	if err := m.whole(); err != nil {
 		return err
@@ -135,14 +141,15 @@ func prepareNamespace() error {
 // burstMeasurement is one run. Its goroutine is the command's.
 type burstMeasurement struct {
 	*burstCmd
-	env    *environment
-	stand  *stand
-	target raw.Target
-	others *others
-	bursts *redispub.Publisher
-	clock  note.Clock
-	user   int // the next that nobody has been yet
-	report report.Report
+	env     *environment
+	dialect dialect.Dialect
+	stand   *stand
+	target  raw.Target
+	others  *others
+	bursts  *redispub.Publisher
+	clock   note.Clock
+	user    int // the next that nobody has been yet
+	report  report.Report
 }
 
 // burstRedis are arguments for Redis: its own limit on what waits for a subscriber shall not decide.
@@ -161,17 +168,17 @@ func (m *burstMeasurement) whole() (err error) {
 	}
 	usual := []string{"WS_MAX_CONNECTIONS=19000", "WS_MAX_CONNECTIONS_PER_USER=0", "WS_HANDSHAKE_RATE=0"}
 	m.stand, err = startStand(m.env.ctx, standConfig{
-		Program: m.Program, Env: append(usual, m.Env...), Host: host, Logs: m.Logs, Name: "burst", RedisArgs: burstRedis,
+		Program: m.Program, Env: append(usual, m.Env...), Host: host, Logs: m.Logs, Name: "burst", RedisArgs: burstRedis, Dialect: m.dialect,
 	})
 	defer m.stand.stop()
 	if err != nil {
 		return err
 	}
-	m.target = raw.Target{Server: m.stand.at, Path: "/ws", Secret: []byte(m.stand.secret), Patience: burstPatience}
+	m.target = raw.Target{Server: m.stand.at, Path: "/ws" + m.dialect.Query, Secret: []byte(m.stand.secret), Patience: burstPatience}
 	redis := m.stand.redis.Addrs()[0]
 	m.user = m.Others
 	// The pattern is of no use: Burst names its users.
-	if m.bursts, err = redispub.New(redispub.Config{Redis: redis, Rate: 1, Pattern: redispub.Pattern{Users: 1}}, m.clock); err != nil {
+	if m.bursts, err = redispub.New(redispub.Config{Redis: redis, Rate: 1, Pattern: redispub.Pattern{Users: 1}, Dialect: m.dialect}, m.clock); err != nil {
 		return err
 	}
 	defer func() { _ = m.bursts.Close() }()

@@ -10,6 +10,7 @@ import (
 	"roost/bench/roostbench/internal/note"
 	"roost/bench/roostbench/internal/raw"
 	"roost/bench/roostbench/internal/readers"
+	"roost/bench/roostbench/internal/redispub"
 )
 
 // burst is what is published for one user at once.
@@ -51,32 +52,37 @@ func (m *burstMeasurement) open(target raw.Target, count int, speed readers.Spee
 }
 
 // awaitHeard publishes one notification after the other until each reader has got one: servers differ in whether they
-// know a client before they answer it.
+// know a client before they answer it. Then it waits for one more, behind which nothing of these is on its way.
 func (m *burstMeasurement) awaitHeard(a *audience) error {
-	began := time.Now()
-	for {
-		if err := m.bursts.Burst(a.user, 1, 0); err != nil {
-			return err
-		}
-		if awaitCount(m.env.ctx, time.Second, a.least, 1); a.least() > 0 {
-			break
-		}
-		if err := a.err(); err != nil || time.Since(began) > burstPatience {
-			return fmt.Errorf("user %d does not get what is published for it: %w", a.user, err)
-		}
+	a.last = 0
+	if err := m.settle(m.bursts, a); err != nil {
+		return err
 	}
-	published := int(m.bursts.Published(a.user))
-	awaitCount(m.env.ctx, time.Second, a.least, published)
-	for _, r := range a.readers {
-		r.Expect(m.bursts.Published(a.user))
+	if err := m.bursts.Burst(a.user, 1, 0); err != nil {
+		return err
 	}
+	last := m.bursts.Published(a.user)
+	awaitCount(m.env.ctx, burstPatience, func() int { return int(a.least()) }, int(last))
+	if a.least() != last {
+		return fmt.Errorf("user %d does not get what is published for it: %w", a.user, a.err())
+	}
+	a.expect(last)
 	return nil
 }
 
 // audience is all connections of one user.
 type audience struct {
-	user    int
-	readers []*readers.Reader
+	user        int
+	readers     []*readers.Reader
+	first, last uint32 // numbers before the first, and of the last, notification that counts
+}
+
+// expect begins to count behind number n.
+func (a *audience) expect(n uint32) {
+	a.first, a.last = n, n
+	for _, r := range a.readers {
+		r.Expect(n)
+	}
 }
 
 func (a *audience) close() {
@@ -93,22 +99,33 @@ func (a *audience) setSpeed(s readers.Speed) {
 	}
 }
 
-// received is how many notifications all connections together have got.
-func (a *audience) received() int {
-	n := 0
+// least is the highest number that every connection has got.
+func (a *audience) least() uint32 {
+	least := uint32(math.MaxUint32)
 	for _, r := range a.readers {
-		n += r.Result().Received
-	}
-	return n
-}
-
-// least is how many the connection has got that has the fewest.
-func (a *audience) least() int {
-	least := math.MaxInt
-	for _, r := range a.readers {
-		least = min(least, r.Result().Received)
+		least = min(least, r.Result().Highest)
 	}
 	return least
+}
+
+// settled says whether each connection has got a number behind the last that counts, or has ended.
+func (a *audience) settled() bool {
+	for _, r := range a.readers {
+		if got := r.Result(); got.Highest <= a.last && got.Ended.IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
+// received is how many notifications that count all connections together have got, and due how many they should have.
+func (a *audience) received() (received, due int) {
+	due = int(a.last-a.first) * len(a.readers)
+	received = due
+	for _, r := range a.readers {
+		received -= r.Lost(a.last)
+	}
+	return received, due
 }
 
 // lost is how many connections have ended.
@@ -142,13 +159,47 @@ func (a *audience) wrong() error {
 	return nil
 }
 
-// share publishes a burst for an audience and returns which share of it has come, in percent. Quiet is how long nothing
-// has to come before the rest counts as lost.
-func (m *burstMeasurement) share(a *audience, b burst, quiet time.Duration) (float64, error) {
+// publish publishes a burst that counts.
+func (m *burstMeasurement) publish(a *audience, b burst) error {
 	if err := m.bursts.Burst(a.user, b.count, b.pad()); err != nil {
-		return 0, err
+		return err
 	}
-	due := b.count * len(a.readers)
-	awaitCount(m.env.ctx, quiet, a.received, due)
-	return percent(a.received(), due), a.wrong()
+	a.last = m.bursts.Published(a.user)
+	return nil
 }
+
+// markEvery is how often settle publishes.
+const markEvery = 100 * time.Millisecond
+
+// settle waits until what counts has come, or is lost for certain: until a notification that was published behind it has
+// come to each connection that is still open. Such a one may be lost too, and then the next will come. It gives up when
+// nothing at all moves for burstPatience.
+func (m *burstMeasurement) settle(p *redispub.Publisher, a *audience) error {
+	last, since := a.progress(), time.Now()
+	for !a.settled() && time.Since(since) < burstPatience {
+		if err := p.Burst(a.user, 1, 0); err != nil {
+			return err
+		}
+		for end := time.Now().Add(markEvery); !a.settled() && time.Now().Before(end); {
+			if err := m.pause(time.Millisecond); err != nil {
+				return err
+			}
+		}
+		if now := a.progress(); now != last {
+			last, since = now, time.Now()
+		}
+	}
+	return a.wrong()
+}
+
+// progress moves with everything that comes.
+func (a *audience) progress() int {
+	n := 0
+	for _, r := range a.readers {
+		n += r.Result().Received
+	}
+	return n
+}
+
+// share is which share of what counts has come, in percent.
+func (a *audience) share() float64 { return percent(a.received()) }

@@ -1,13 +1,8 @@
 package main
 
 import (
-	"time"
-
 	"roost/bench/roostbench/internal/readers"
 )
-
-// quietHere is how long nothing comes before a burst on this machine counts as over.
-const quietHere = time.Second
 
 // burstsToFast sends every burst to clients that read as fast as they can.
 func (m *burstMeasurement) burstsToFast() error {
@@ -21,12 +16,15 @@ func (m *burstMeasurement) burstsToFast() error {
 				if err != nil {
 					return err
 				}
-				share, err := m.share(a, b, quietHere)
+				err = m.publish(a, b)
+				if err == nil {
+					err = m.settle(m.bursts, a)
+				}
 				a.close()
 				if err != nil {
 					return err
 				}
-				m.report.AddAt(figShare+b.String(), connections, share, "%")
+				m.report.AddAt(figShare+b.String(), connections, a.share(), "%")
 			}
 		}
 	}
@@ -58,7 +56,7 @@ func (m *burstMeasurement) readersOfEverySpeed() error {
 	m.others.measure()
 	for n := range m.Readers { // the speeds in turn
 		for i := range classes {
-			if err := m.bursts.Burst(classes[i][n].user, oneKB.count, oneKB.pad()); err != nil {
+			if err := m.publish(classes[i][n], oneKB); err != nil {
 				return err
 			}
 		}
@@ -101,23 +99,15 @@ func closeAll(all []*audience) {
 
 // addClass waits until clients of a speed have read all, and says what they got.
 func (m *burstMeasurement) addClass(class []*audience, name string) error {
-	received := func() int {
-		n := 0
-		for _, a := range class {
-			n += a.received()
-		}
-		return n
-	}
-	due := oneKB.count * len(class)
-	awaitCount(m.env.ctx, quietHere, received, due)
-	lost := 0
+	received, due, lost := 0, 0, 0
 	for _, a := range class {
-		lost += a.lost()
-		if err := a.wrong(); err != nil {
+		if err := m.settle(m.bursts, a); err != nil {
 			return err
 		}
+		r, d := a.received()
+		received, due, lost = received+r, due+d, lost+a.lost()
 	}
-	m.report.Add(figReaders+name, percent(received(), due), "%")
+	m.report.Add(figReaders+name, percent(received, due), "%")
 	m.report.Add(figLostAt+name, float64(lost), "")
 	return nil
 }

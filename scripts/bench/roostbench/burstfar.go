@@ -55,11 +55,7 @@ func (f farCase) link() netem.Link {
 	}
 }
 
-const (
-	leastQueue = 64_000
-	// quietFar is longer than TCP waits before it sends again what was lost, several times over.
-	quietFar = 5 * time.Second
-)
+const leastQueue = 64_000
 
 // farClients measures each case with a client of its own.
 func (m *burstMeasurement) farClients() error {
@@ -89,29 +85,28 @@ func (m *burstMeasurement) far(path *netem.Path, f farCase) error {
 	}
 	defer a.close()
 	path.Set(f.link())
-	var share float64
 	if f.steady > 0 {
-		share, err = m.steadyShare(a, f)
-	} else {
-		share, err = m.share(a, f.burst, quietFar)
+		err = m.steady(a, f)
+	} else if err = m.publish(a, f.burst); err == nil {
+		err = m.settle(m.bursts, a)
 	}
-	m.report.Add(figFar+f.String(), share, "%")
+	m.report.Add(figFar+f.String(), a.share(), "%")
 	return err
 }
 
-// steadyShare is share with the notifications one after the other.
-func (m *burstMeasurement) steadyShare(a *audience, f farCase) (float64, error) {
+// steady publishes the notifications of a burst one after the other.
+func (m *burstMeasurement) steady(a *audience, f farCase) error {
 	p, err := redispub.New(redispub.Config{
-		Redis: m.stand.redis.Addrs()[0], Rate: f.steady, Pad: f.pad(), Pattern: redispub.Pattern{First: a.user, Users: 1},
+		Redis: m.stand.redis.Addrs()[0], Rate: f.steady, Pad: f.pad(), Pattern: redispub.Pattern{First: a.user, Users: 1}, Dialect: m.dialect,
 	}, m.clock)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { _ = p.Close() }()
-	a.readers[0].Expect(0) // this publisher begins with number 1
+	a.expect(0) // this publisher begins with number 1
 	if _, err := p.RunCount(m.env.ctx, f.count); err != nil {
-		return 0, err
+		return err
 	}
-	awaitCount(m.env.ctx, quietFar, a.received, f.count)
-	return percent(a.received(), f.count), a.wrong()
+	a.last = p.Published(a.user)
+	return m.settle(p, a)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"roost/bench/roostbench/internal/note"
 	"roost/bench/roostbench/internal/redispub"
@@ -24,13 +25,13 @@ type others struct {
 
 // startOthers connects them and publishes for them until stop.
 func (m *burstMeasurement) startOthers(redis netip.AddrPort) (*others, error) {
-	s, err := swarm.New(swarm.Config{Server: m.stand.at, Path: m.target.Path, Secret: m.target.Secret}, m.clock)
+	s, err := swarm.New(swarm.Config{Server: m.stand.at, Path: m.target.Path, Secret: m.target.Secret, Dialect: m.dialect}, m.clock)
 	if err != nil {
 		return nil, err
 	}
 	o := &others{swarm: s, clock: m.clock, done: make(chan error, 1)}
 	o.publisher, err = redispub.New(redispub.Config{
-		Redis: redis, Rate: m.OthersRate, Pad: othersPad, Pattern: redispub.Pattern{Users: m.Others},
+		Redis: redis, Rate: m.OthersRate, Pad: othersPad, Pattern: redispub.Pattern{Users: m.Others}, Dialect: m.dialect,
 	}, m.clock)
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())
@@ -54,6 +55,9 @@ func (m *burstMeasurement) startOthers(redis netip.AddrPort) (*others, error) {
 	return o, nil
 }
 
+// othersPatience is how long nothing comes before what is missing counts as lost.
+const othersPatience = 5 * time.Second
+
 // othersPad is content of their notifications.
 const othersPad = 100
 
@@ -67,7 +71,7 @@ func (o *others) p99() float64 { return float64(o.swarm.Latencies().ValueAtQuant
 func (o *others) stop(r *report.Report) error {
 	o.cancel()
 	err := <-o.done
-	awaitCount(context.Background(), quietHere, func() int { return -o.swarm.Missing(o.publisher.Published) }, 0)
+	awaitCount(context.Background(), othersPatience, func() int { return -o.swarm.Missing(o.publisher.Published) }, 0)
 	now := o.swarm.Stats()
 	r.Add(figOthersMissing, float64(o.swarm.Missing(o.publisher.Published)), "")
 	r.Add("connections of others lost", float64(now.Lost), "")

@@ -34,7 +34,7 @@ func (m *burstMeasurement) stalledClients() error {
 	m.others.measure()
 	began := time.Now()
 	for _, a := range all {
-		if err := m.bursts.Burst(a.user, b.count, b.pad()); err != nil {
+		if err := m.publish(a, b); err != nil {
 			return err
 		}
 	}

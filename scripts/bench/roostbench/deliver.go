@@ -83,7 +83,7 @@ func (c *deliverCmd) Run(env *environment) error {
 		return err
 	}
 	p, err := redispub.New(redispub.Config{
-		Redis: redis, Rate: c.Notify, Batch: c.Pipeline, Pad: c.Pad, Pattern: pattern, FanOut: perUser,
+		Redis: redis, Rate: c.Notify, Batch: c.Pipeline, Pad: c.Pad, Pattern: pattern, FanOut: perUser, Dialect: m.config.Dialect,
 		Window: c.Window, Arrived: func() int { return m.swarm.Stats().Received },
 	}, m.clock)
 	if err != nil {

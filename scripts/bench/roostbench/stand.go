@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"roost/bench/roostbench/internal/child"
+	"roost/bench/roostbench/internal/dialect"
 	"roost/bench/roostbench/internal/redisd"
 )
 
@@ -20,6 +21,7 @@ type standConfig struct {
 	Logs      string   // what the names of log files begin with; empty: they go away at the end
 	Name      string   // in the names of log files that go away
 	RedisArgs []string
+	Dialect   dialect.Dialect
 }
 
 // stand is a Redis and a server that were started to be measured.
@@ -64,7 +66,11 @@ func startStand(ctx context.Context, cfg standConfig) (*stand, error) {
 	if err != nil {
 		return s, err
 	}
-	if err := s.server.Await(ctx, child.Healthy(port)); err != nil {
+	health := port
+	if cfg.Dialect.AdminHealth {
+		health = side
+	}
+	if err := s.server.Await(ctx, child.Healthy(health)); err != nil {
 		text, _ := os.ReadFile(logs + ".server.log")
 		return s, fmt.Errorf("%w: %.500s", err, text)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"roost/bench/roostbench/internal/dialect"
 	"roost/bench/roostbench/internal/gobench"
 	"roost/bench/roostbench/internal/report"
 	"roost/bench/roostbench/internal/suite"
@@ -17,6 +18,7 @@ import (
 type suiteCmd struct {
 	Server  []string      `required:"" sep:"none" placeholder:"LABEL=PROGRAM" help:"A server to measure; give it several times. The others are compared with the first."`
 	Env     []string      `sep:"none" placeholder:"LABEL=VAR=VALUE" help:"A variable for one of them; may be given several times."`
+	Dialect []string      `sep:"none" placeholder:"LABEL=DIALECT" help:"How one of them is spoken to, centrifugo for instance; without it as Roost is."`
 	Only    []string      `sep:"none" placeholder:"LABEL=STEP,…" help:"The steps in which one of them takes part; * is anything. Without it: all."`
 	Step    []string      `sep:"none" placeholder:"STEP" help:"Only this step; may be given several times. A wrong one lists them."`
 	Rounds  int           `default:"0" help:"Make each step so many times at most, 20 at most; 0: as planned. The table has medians."`
@@ -155,6 +157,17 @@ func (c *suiteCmd) servers() ([]suite.Server, error) {
 			return nil, fmt.Errorf("--env %q: it has to be like LABEL=WS_PING_INTERVAL=30s, with the label of a --server", s)
 		}
 		server.Env = append(server.Env, variable)
+	}
+	for _, s := range c.Dialect {
+		server, name := named(servers, s)
+		if server == nil {
+			return nil, fmt.Errorf("--dialect %q: it has to be like LABEL=centrifugo, with the label of a --server", s)
+		}
+		d, err := dialect.Named(name)
+		if err != nil {
+			return nil, fmt.Errorf("--dialect %q: %w", s, err)
+		}
+		server.Dialect = d
 	}
 	for _, s := range c.Only {
 		server, steps := named(servers, s)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"roost/bench/roostbench/internal/dialect"
 	"roost/bench/roostbench/internal/note"
 	"roost/bench/roostbench/internal/procfs"
 	"roost/bench/roostbench/internal/report"
@@ -36,6 +37,7 @@ type targetFlags struct {
 	FirstSource int     `default:"0" help:"Leave out so many source addresses, to share a server between several of these."`
 	PerUser     int     `default:"1" help:"Connections of each user."`
 	FirstUser   int     `default:"0" help:"Number of the first user, to share a server between several of these."`
+	Dialect     string  `default:"roost" enum:"roost,centrifugo" help:"How the server is spoken to (${enum})."`
 	Rate        float64 `name:"connect-rate" default:"0" help:"Connections opened a second; 0: as fast as --in-flight lets."`
 	InFlight    int     `default:"256" help:"Handshakes under way at once."`
 	Metrics     string  `placeholder:"URL" help:"The server's metrics as Prometheus reads them, on a loopback address, for its heap and its goroutines; without it they are left out."`
@@ -72,12 +74,13 @@ func endpoint(where, secret string) (server netip.AddrPort, path string, err err
 
 // config is the swarm's part of the flags.
 func (f targetFlags) config() (swarm.Config, error) {
-	server, path, err := endpoint(f.URL, f.Secret)
-	if err != nil {
+	server, path, err1 := endpoint(f.URL, f.Secret)
+	d, err2 := dialect.Named(f.Dialect)
+	if err := errors.Join(err1, err2); err != nil {
 		return swarm.Config{}, err
 	}
 	return swarm.Config{
-		Server: server, Path: path, Secret: []byte(f.Secret),
+		Server: server, Path: path + d.Query, Secret: []byte(f.Secret), Dialect: d,
 		Loops: min(f.Loops, 8), FirstSource: f.FirstSource, Sources: f.Sources, PerUser: f.PerUser, FirstUser: f.FirstUser,
 	}, nil
 }
@@ -103,6 +106,7 @@ func (f targetFlags) pace() swarm.Pace { return swarm.Pace{Rate: f.Rate, InFligh
 type measurement struct {
 	env    *environment
 	flags  targetFlags
+	config swarm.Config
 	swarm  *swarm.Swarm
 	clock  note.Clock
 	report report.Report
@@ -127,7 +131,7 @@ func begin(env *environment, step string, flags targetFlags, adjust func(*swarm.
 	if _, err := procfs.Read(flags.PID); err != nil {
 		return nil, fmt.Errorf("--pid: %w", err)
 	}
-	m := &measurement{env: env, flags: flags, clock: note.NewClock()}
+	m := &measurement{env: env, flags: flags, config: cfg, clock: note.NewClock()}
 	if m.swarm, err = swarm.New(cfg, m.clock); err != nil {
 		return nil, err
 	}

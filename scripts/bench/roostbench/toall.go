@@ -22,7 +22,7 @@ type toAll struct{ published, missing int }
 // until they have come or nothing comes any more.
 func (m *measurement) publishToAll(redis netip.AddrPort, users, perUser, count, rate int) (toAll, error) {
 	p, err := redispub.New(redispub.Config{
-		Redis: redis, Rate: rate, Batch: time.Millisecond, Pad: burstPad, FanOut: perUser,
+		Redis: redis, Rate: rate, Batch: time.Millisecond, Pad: burstPad, FanOut: perUser, Dialect: m.config.Dialect,
 		Pattern: redispub.Pattern{First: m.flags.FirstUser, Users: users, InTurn: true},
 		Window:  burstWindow, Arrived: func() int { return m.swarm.Stats().Received },
 	}, m.clock)

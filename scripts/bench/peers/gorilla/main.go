@@ -42,7 +42,7 @@ func main() {
 
 // connect upgrades, and returns: the connection goes on in its two goroutines.
 func (s *server) connect(w http.ResponseWriter, r *http.Request) {
-	user, err := s.gate.User(r)
+	user, err := s.gate.User(r.URL.Query().Get("token"))
 	if err != nil {
 		http.Error(w, "unauthorized", http.StatusUnauthorized)
 		return

@@ -17,7 +17,7 @@ import (
 type server struct {
 	gate     *site.Gate
 	users    site.Users[*client]
-	pings    *pings
+	pings    *site.Pings[*client]
 	upgrader *websocket.Upgrader
 }
 
@@ -27,7 +27,7 @@ func main() {
 		log.Fatal(err)
 	}
 	logging.SetLevel(logging.LevelError)
-	s := &server{gate: site.NewGate(cfg.Secret), pings: newPings(cfg.PingInterval, cfg.PongWait), upgrader: websocket.NewUpgrader()}
+	s := &server{gate: site.NewGate(cfg.Secret), pings: site.NewPings[*client](cfg.PingInterval, cfg.PongWait), upgrader: websocket.NewUpgrader()}
 	feed := new(site.Feed)
 	mux := http.NewServeMux()
 	mux.Handle("/health", feed)
@@ -40,7 +40,7 @@ func main() {
 	if err := engine.Start(); err != nil {
 		log.Fatal(err)
 	}
-	go s.pings.run()
+	go s.pings.Run()
 	go func() {
 		if err := site.ServeMetrics(); err != nil {
 			log.Fatal(err)
@@ -50,26 +50,26 @@ func main() {
 }
 
 // configure sets what happens to a connection. It has no read deadline, which
-// would be a timer each: pings.run looks for those that went silent.
+// would be a timer each: site.Pings looks for those that went silent.
 func (s *server) configure(engine *nbhttp.Engine, maxMessage int64) {
 	u := s.upgrader
 	u.Engine, u.KeepaliveTime, u.MessageLengthLimit = engine, 0, int(maxMessage)
 	u.CheckOrigin = func(*http.Request) bool { return true }
 	u.SetPongHandler(func(conn *websocket.Conn, _ string) {
 		if c, ok := conn.Session().(*client); ok {
-			s.pings.heard(c)
+			s.pings.Heard(c)
 		}
 	})
 	u.OnClose(func(conn *websocket.Conn, _ error) {
 		if c, ok := conn.Session().(*client); ok {
 			s.users.Remove(c.user, c)
-			s.pings.remove(c)
+			s.pings.Remove(c)
 		}
 	})
 }
 
 func (s *server) connect(w http.ResponseWriter, r *http.Request) {
-	user, err := s.gate.User(r)
+	user, err := s.gate.User(r.URL.Query().Get("token"))
 	if err != nil {
 		http.Error(w, "unauthorized", http.StatusUnauthorized)
 		return
@@ -79,18 +79,23 @@ func (s *server) connect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := &client{conn: conn, user: user}
-	s.pings.add(c)
+	s.pings.Add(c)
 	conn.SetSession(c)
 	s.users.Add(user, c)
 }
 
 type client struct {
+	site.PingState
 	conn *websocket.Conn
 	user string
-	last int64 // second in which a pong came; atomic
-	slot int   // of pings; static once added
 }
 
 // Send writes on the feed's goroutine; what the kernel does not take waits in
 // nbio.
 func (c *client) Send(envelope []byte) { _ = c.conn.WriteMessage(websocket.TextMessage, envelope) }
+
+// Ping is site.Pings'.
+func (c *client) Ping() { _ = c.conn.WriteMessage(websocket.PingMessage, nil) }
+
+// Close is site.Pings'.
+func (c *client) Close() { _ = c.conn.Close() }

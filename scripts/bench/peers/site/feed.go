@@ -49,9 +49,12 @@ func (f *Feed) Run(ctx context.Context, address string, deliver func(user, publi
 	}
 }
 
+// Healthy says whether Redis is subscribed.
+func (f *Feed) Healthy() bool { return f.subscribed.Load() }
+
 // ServeHTTP answers /health.
 func (f *Feed) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	if !f.subscribed.Load() {
+	if !f.Healthy() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}

@@ -2,7 +2,6 @@ package site
 
 import (
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -20,10 +19,10 @@ func NewGate(secret []byte) *Gate {
 		jwt.WithIssuedAt(), jwt.WithLeeway(5*time.Second))}
 }
 
-// User says whose token a request has.
-func (g *Gate) User(r *http.Request) (string, error) {
+// User says whose token it is.
+func (g *Gate) User(token string) (string, error) {
 	var claims jwt.RegisteredClaims
-	_, err := g.parser.ParseWithClaims(r.URL.Query().Get("token"), &claims, func(*jwt.Token) (any, error) { return g.secret, nil })
+	_, err := g.parser.ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) { return g.secret, nil })
 	if err != nil {
 		return "", err
 	}

@@ -10,6 +10,8 @@ type Users[C interface {
 	comparable
 	Client
 }] struct {
+	Frame func(envelope []byte) []byte // makes of an envelope what Send gets, once for all of a user's; nil: nothing
+
 	mu    sync.RWMutex
 	users map[string]map[C]struct{} // guarded by mu
 }
@@ -48,6 +50,9 @@ func (u *Users[C]) Deliver(user, published string) {
 	envelope, err := envelopeOf(published)
 	if err != nil {
 		return
+	}
+	if u.Frame != nil {
+		envelope = u.Frame(envelope)
 	}
 	for c := range clients {
 		c.Send(envelope)

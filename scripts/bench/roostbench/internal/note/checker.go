@@ -61,11 +61,16 @@ func (c *Checker) fill(seq uint32) bool {
 	return false
 }
 
-// Lost is how many of the numbers 1 to published have not been seen.
+// Highest is the highest number seen.
+func (c *Checker) Highest() uint32 { return c.last }
+
+// Lost is how many of the numbers up to published have not been seen, from the first that was expected on.
 func (c *Checker) Lost(published uint32) int {
 	lost := 0
 	for _, g := range c.gaps {
-		lost += int(g.to-g.from) + 1
+		if to := min(g.to, published); to >= g.from {
+			lost += int(to-g.from) + 1
+		}
 	}
 	if published > c.last {
 		lost += int(published - c.last)

@@ -53,6 +53,7 @@ func TestChecker(t *testing.T) {
 		{"two turned round", []uint32{2, 1, 3}, []Verdict{Skipping, Late, InOrder}, 3, 0},
 		{"one twice", []uint32{1, 1}, []Verdict{InOrder, Duplicate}, 1, 0},
 		{"one late and twice", []uint32{3, 1, 1, 2}, []Verdict{Skipping, Late, Duplicate, Late}, 3, 0},
+		{"more than is asked about", []uint32{2, 6}, []Verdict{Skipping, Skipping}, 4, 3},
 		{"out of the middle of a gap", []uint32{5, 3, 3}, []Verdict{Skipping, Late, Duplicate}, 6, 4},
 	}
 	for _, tt := range tests {

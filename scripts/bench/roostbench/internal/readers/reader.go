@@ -112,11 +112,19 @@ func (r *Reader) Close() {
 	<-r.done
 }
 
+// Lost is how many notifications up to number last have not come, of those that Expect told it to expect.
+func (r *Reader) Lost(last uint32) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.checker.Lost(last)
+}
+
 // Result is how a reader fares.
 type Result struct {
 	Received int       // notifications, each counted once
 	Wrong    int       // notifications for others, twice, or out of order
 	Asides   int       // messages that are no notification
+	Highest  uint32    // the highest number that came
 	Last     time.Time // when the last notification came
 	Ended    time.Time // when the connection ended; zero: it is open
 	Code     int       // of the server's close frame; 0: none came
@@ -127,7 +135,7 @@ type Result struct {
 func (r *Reader) Result() Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return Result{r.received, r.wrong, r.asides, r.last, r.ended, r.code, r.err}
+	return Result{r.received, r.wrong, r.asides, r.checker.Highest(), r.last, r.ended, r.code, r.err}
 }
 
 // run is the goroutine.

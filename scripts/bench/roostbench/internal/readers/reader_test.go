@@ -87,7 +87,8 @@ func TestReaderCounts(t *testing.T) {
 	_ = conn.Close()
 	await(t, "the end", func() bool { return !r.Result().Ended.IsZero() })
 	got := r.Result()
-	if got.Received != 4 || got.Wrong != 3 || got.Asides != 1 || got.Code != 1013 || got.Err == nil || got.Last.IsZero() {
+	if got.Received != 4 || got.Wrong != 3 || got.Asides != 1 || got.Code != 1013 || got.Err == nil || got.Last.IsZero() ||
+		got.Highest != 5 || r.Lost(7) != 2 {
 		t.Errorf("%+v", got)
 	}
 }

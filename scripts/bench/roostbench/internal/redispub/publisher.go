@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"roost/bench/roostbench/internal/dialect"
 	"roost/bench/roostbench/internal/note"
 )
 
@@ -24,6 +25,7 @@ type Config struct {
 	Batch   time.Duration // what falls due in this time is sent in one piece; 0: each (or each burst) by itself
 	Pad     int           // bytes of content besides the note
 	Pattern Pattern
+	Dialect dialect.Dialect
 
 	// Window bounds how many notifications are on their way: above it the
 	// publisher waits. 0 is no bound. Arrived says how many have come.
@@ -44,6 +46,7 @@ type Publisher struct {
 	out    []piece        // one for each link
 	text   []byte
 	name   []byte
+	packed []byte // text as the dialect has it
 
 	expected int // deliveries, at connections that read
 }
@@ -120,9 +123,12 @@ func (p *Publisher) Close() error {
 // Published says how many a user was sent.
 func (p *Publisher) Published(user int) uint32 { return p.books[user] }
 
-// AwaitSubscriber publishes to nobody until somebody is subscribed to all users.
+// AwaitSubscriber publishes to nobody until somebody is subscribed to all users. Servers that never are need no waiting.
 func (p *Publisher) AwaitSubscriber(ctx context.Context) error {
-	nobody := note.AppendUser([]byte(channelPrefix), p.cfg.Pattern.First+p.cfg.Pattern.Users)
+	if p.cfg.Dialect.EachUser {
+		return nil
+	}
+	nobody := p.cfg.Dialect.AppendChannel(nil, p.cfg.Pattern.First+p.cfg.Pattern.Users)
 	l := p.links[0]
 	for {
 		before := l.replies.heard
@@ -138,7 +144,7 @@ func (p *Publisher) AwaitSubscriber(ctx context.Context) error {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("nobody is subscribed to %s*: %w", channelPrefix, context.Cause(ctx))
+			return fmt.Errorf("nobody is subscribed to %s: %w", nobody, context.Cause(ctx))
 		}
 	}
 }
@@ -224,13 +230,14 @@ func (p *Publisher) append(user int) {
 	if p.cfg.Pattern.reads(user) {
 		p.expected += max(p.cfg.FanOut, 1)
 	}
-	p.name = note.AppendUser(append(p.name[:0], channelPrefix...), user)
+	p.name = p.cfg.Dialect.AppendChannel(p.name[:0], user)
 	p.text = note.Note{User: user, Seq: p.books[user], At: p.clock.Now()}.Append(p.text[:0], p.cfg.Pad)
 	o, command := &p.out[0], plain
 	if p.place != nil {
 		o, command = &p.out[p.place[slotOf(p.name)]], sharded
 	}
-	o.commands = appendPublish(o.commands, command, p.name, p.text)
+	p.packed = p.cfg.Dialect.AppendMessage(p.packed[:0], p.text)
+	o.commands = appendPublish(o.commands, command, p.name, p.packed)
 	o.count++
 }
 

@@ -6,9 +6,6 @@ import (
 	"strconv"
 )
 
-// channelPrefix is where Roost listens.
-const channelPrefix = "user_noti:"
-
 // The commands that publish.
 const (
 	plain   = "PUBLISH"

@@ -57,6 +57,9 @@ func (r run) measure(ctx context.Context, cfg Config, redisPort string) (report.
 		args = append(args, "--url=ws://127.0.0.1:"+at.client+"/ws", "--pid="+strconv.Itoa(server.PID()),
 			"--metrics=http://127.0.0.1:"+at.side+"/metrics?format=prometheus", "--server-log="+name+".log")
 	}
+	if d := r.server.Dialect; d.Name != "" {
+		args = append(args, "--dialect="+d.Name)
+	}
 	if r.step.Redis {
 		args = append(args, "--redis=127.0.0.1:"+redisPort)
 	}
@@ -75,7 +78,11 @@ func (r run) start(ctx context.Context, log, secret, redisPort string) (*child.P
 	if err != nil {
 		return nil, at, err
 	}
-	if err := server.Await(ctx, child.Healthy(client)); err != nil {
+	health := client
+	if r.server.Dialect.AdminHealth {
+		health = side
+	}
+	if err := server.Await(ctx, child.Healthy(health)); err != nil {
 		server.Stop()
 		return nil, at, err
 	}

@@ -6,14 +6,17 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"roost/bench/roostbench/internal/dialect"
 )
 
 // Server is a program to measure. It takes Roost's variables.
 type Server struct {
-	Label string
-	Path  string
-	Env   []string // besides the usual variables, as VAR=VALUE
-	Only  []string // patterns, as path.Match has them, of the steps that it takes part in; none: all
+	Label   string
+	Path    string
+	Env     []string // besides the usual variables, as VAR=VALUE
+	Dialect dialect.Dialect
+	Only    []string // patterns, as path.Match has them, of the steps that it takes part in; none: all
 }
 
 // takes says whether the server takes part in a step.

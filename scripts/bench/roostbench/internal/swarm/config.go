@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"roost/bench/roostbench/internal/dialect"
 )
 
 // MaxConnections is how many connections one process may hold: the usual hard
@@ -25,7 +27,8 @@ type Config struct {
 	FirstSource int            // source addresses to leave out
 	Sources     int            // source addresses, from 127.0.0.2 on; 0 is 32
 	Apart       int            // connections from this number on have the last of two or more loops to themselves; 0: all share all
-	Stalled     int            // the first so many connections stop reading once they are open
+	Dialect     dialect.Dialect
+	Stalled     int // the first so many connections stop reading once they are open
 }
 
 // ErrNotLoopback refuses to load anything but this machine.

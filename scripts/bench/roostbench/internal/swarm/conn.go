@@ -16,6 +16,7 @@ const (
 	closed     state = iota
 	connecting       // TCP's handshake
 	asking           // the request is sent
+	greeting         // it is answered, and the server has something to say before the connection counts as open
 	open
 	leaving // we sent a close frame
 )
@@ -145,9 +146,17 @@ func (c *conn) takeAnswer(in []byte) ([]byte, error) {
 		c.answer = append([]byte(nil), in...)
 		return nil, nil
 	}
-	c.answer, c.state = nil, open
-	c.loop.opened(c)
+	c.answer, c.state = nil, greeting
+	if !c.loop.swarm.cfg.Dialect.Greets {
+		c.begun()
+	}
 	return in[n:], nil
+}
+
+// begun is called when the connection is open.
+func (c *conn) begun() {
+	c.state = open
+	c.loop.opened(c)
 }
 
 // message handles one message or control frame.
@@ -161,6 +170,12 @@ func (c *conn) message(m wire.Message) error {
 	case wire.Close:
 		return fmt.Errorf("%w: %d %s", errFarewell, m.Code, m.Payload)
 	case wire.Text:
+		if c.state == greeting {
+			c.begun()
+		}
+		if c.loop.swarm.cfg.Dialect.Aside(m.Payload) {
+			return nil
+		}
 		return c.notification(m.Payload)
 	}
 	return fmt.Errorf("%w: a binary message", note.ErrNoNote)

@@ -140,7 +140,7 @@ func (l *loop) opened(c *conn) {
 // ended closes a connection after what ended it.
 func (l *loop) ended(c *conn, err error) {
 	switch c.state {
-	case connecting, asking:
+	case connecting, asking, greeting:
 		l.opening.inFlight--
 		l.stats.Waiting.Add(-1)
 		l.stats.Failed.Add(1)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 )
 
 // Key is a Sec-WebSocket-Key: 16 random bytes in base64.
@@ -30,13 +31,20 @@ func (k Key) accept() string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// AppendRequest appends the head with which a browser asks for a WebSocket. What
-// browsers send besides is there too, because reading it is a part of the cost.
+// placeholder is where a path has the token.
+const placeholder = "{token}"
+
+// AppendRequest appends the head with which a browser asks for a WebSocket. The token goes where path has {token}, or
+// behind it as ?token=. What browsers send besides is there too, because reading it is a part of the cost.
 func AppendRequest(dst []byte, host, path string, token []byte, key Key) []byte {
 	dst = append(dst, "GET "...)
-	dst = append(dst, path...)
-	dst = append(dst, "?token="...)
+	before, after, found := strings.Cut(path, placeholder)
+	dst = append(dst, before...)
+	if !found {
+		dst = append(dst, "?token="...)
+	}
 	dst = append(dst, token...)
+	dst = append(dst, after...)
 	dst = append(dst, " HTTP/1.1\r\nHost: "...)
 	dst = append(dst, host...)
 	dst = append(dst, "\r\nConnection: Upgrade\r\nPragma: no-cache\r\nCache-Control: no-cache\r\n"+
