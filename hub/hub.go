@@ -167,19 +167,37 @@ func New(cfg Config) *Hub {
 // of this user. The caller admits a connection once, on its own loop, and hands
 // a string that it does not change afterwards. From then on, until it is taken out again, the connection is in
 // groups, none of which may be named twice.
+//
+// A connection that takes the place of another (Limits.ReplaceOldest) needs no room: it
+// is never refused with ErrFull.
 func (h *Hub) Admit(c Conn, user string, groups ...string) (total, ofUser int, err error) {
+	return h.admit(c, user, nil, groups)
+}
+
+// Replace is Admit for a connection that may only take the place of another one, and of
+// that only if may says so: else it is refused with ErrUserFull, or ErrFull. may is called with the
+// oldest connection of the user, and a lock of the hub's held: it must not call the hub.
+func (h *Hub) Replace(c Conn, user string, may func(oldest Conn) bool, groups ...string) (total, ofUser int, err error) {
+	return h.admit(c, user, may, groups)
+}
+
+// admit is Replace, or, where may is nil, Admit.
+func (h *Hub) admit(c Conn, user string, may func(oldest Conn) bool, groups []string) (total, ofUser int, err error) {
 	hash, limits := h.hash(user), h.limits.Load()
 	if IsProbe(user) {
-		_ = h.shard(hash).add(c, user, hash, limits, nil)
+		_ = h.shard(hash).add(c, user, hash, limits, nil, nil)
 		return h.Connections(), 1, nil
 	}
 	total = int(h.connections.Add(1))
-	if limits.MaxConnections > 0 && total > limits.MaxConnections {
+	full := limits.MaxConnections > 0 && total > limits.MaxConnections
+	if full && may == nil {
+		may = func(Conn) bool { return true }
+	}
+	in := h.shard(hash).add(c, user, hash, limits, may, groups)
+	switch {
+	case in.refused && full:
 		h.connections.Add(-1)
 		return 0, 0, ErrFull
-	}
-	in := h.shard(hash).add(c, user, hash, limits, groups)
-	switch {
 	case in.refused:
 		h.connections.Add(-1)
 		return 0, 0, ErrUserFull
@@ -213,10 +231,16 @@ func (h *Hub) Remove(c Conn) (total, ofUser int) {
 // Connections returns how many connections are admitted. Any goroutine.
 func (h *Hub) Connections() int { return int(h.connections.Load()) }
 
-// Full reports whether Admit would refuse a user's connection with ErrFull now. Any goroutine.
-func (h *Hub) Full() bool {
+// Full reports whether Admit would refuse a connection of user with ErrFull now. Any goroutine.
+func (h *Hub) Full(user string) bool {
 	limit := h.limits.Load().MaxConnections
-	return limit > 0 && h.Connections() >= limit
+	return limit > 0 && h.Connections() >= limit && !h.Replaces(user)
+}
+
+// Replaces reports whether Admit would have a connection of user take the place of another one now. Any goroutine.
+func (h *Hub) Replaces(user string) bool {
+	limits := h.limits.Load()
+	return limits.ReplaceOldest && limits.MaxPerUser > 0 && h.ConnectionsOf(user) >= limits.MaxPerUser
 }
 
 // Users returns how many users have at least one connection. Any goroutine.

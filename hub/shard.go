@@ -41,11 +41,15 @@ type admission struct {
 	replaced Conn // the user's oldest connection, which was taken out for the new one; or nil
 }
 
-// add registers a connection.
-func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, groups []string) admission {
+// add registers a connection. Unless may is nil that is only done in place of another one of the user, which may is
+// asked about.
+func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, may func(oldest Conn) bool, groups []string) admission {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	slot, found := s.users.find(hash, user)
+	if !found && may != nil {
+		return admission{refused: true}
+	}
 	if !found {
 		*c.HubLink() = Link{user: user, hash: hash, seat: 1}
 		s.users.insert(c)
@@ -53,7 +57,8 @@ func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, groups []s
 		return admission{ofUser: 1, first: true, marked: s.mark(user)}
 	}
 	full := limits.MaxPerUser > 0 && s.countAt(slot) >= limits.MaxPerUser
-	if full && !limits.ReplaceOldest {
+	replaces := full && limits.ReplaceOldest
+	if full && !replaces || may != nil && !(replaces && may(s.oldestAt(slot))) {
 		return admission{refused: true}
 	}
 	crowd := s.crowdAt(slot)
@@ -61,7 +66,7 @@ func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, groups []s
 	crowd.join(c)
 	s.joinGroups(c, groups)
 	in := admission{}
-	if full {
+	if replaces {
 		in.replaced = crowd.conns[0]
 		crowd.leave(in.replaced.HubLink(), limits.ReplaceOldest)
 		s.leaveGroups(in.replaced.HubLink())
@@ -137,6 +142,14 @@ func (s *shard) count(user string, hash uint32) int {
 		return s.countAt(slot)
 	}
 	return 0
+}
+
+// oldestAt returns the oldest connection in a slot that is taken. The caller holds s.mu.
+func (s *shard) oldestAt(slot int) Conn {
+	if crowd, ok := s.users.slots[slot].(*crowd); ok {
+		return crowd.conns[0]
+	}
+	return s.users.slots[slot].(Conn)
 }
 
 // countAt returns how many connections there are in a slot that is taken. The

@@ -12,7 +12,7 @@ import (
 
 // await joins the audience, and admits the connection when its user is heard. That may be at once.
 func (l *loop) await(c *conn, req wsproto.Request, more []byte) {
-	if !c.probe && l.server.cfg.Hub.Full() {
+	if !c.probe && l.server.cfg.Hub.Full(req.User) {
 		// The hub would say so in the end; but nobody need subscribe to hear that.
 		l.reject(c, req, wsproto.RefuseFull(l.server.retryAfter()))
 		return

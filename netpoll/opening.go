@@ -3,6 +3,7 @@ package netpoll
 import (
 	"bytes"
 	"errors"
+	"math"
 	"net/netip"
 
 	"roost/hub"
@@ -121,8 +122,9 @@ func (l *loop) identified(c *conn, req wsproto.Request, refusal *wsproto.Refusal
 // letIn admits a connection, at once or when its user's notifications are heard.
 func (l *loop) letIn(c *conn, req wsproto.Request, more []byte) {
 	c.probe = req.Probe // before others can find the connection
+	c.part.hs.addressFull = !l.takePlace(c)
 	switch {
-	case !l.takePlace(c):
+	case c.part.hs.addressFull && !l.server.cfg.Hub.Replaces(req.User):
 		l.reject(c, req, wsproto.RefuseAddressFull(l.server.retryAfter()))
 	case l.server.cfg.Audience != nil:
 		l.await(c, req, more)
@@ -139,8 +141,11 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) bool {
 		l.reject(c, req, wsproto.RefuseOpenFiles(l.server.retryAfter()))
 		return false
 	}
-	total, ofUser, err := l.server.cfg.Hub.Admit(c, req.User, req.Groups...)
+	total, ofUser, err := l.register(c, &req)
 	switch {
+	case errors.Is(err, errAddressFull):
+		l.reject(c, req, wsproto.RefuseAddressFull(l.server.retryAfter()))
+		return false
 	case errors.Is(err, hub.ErrFull):
 		l.reject(c, req, wsproto.RefuseFull(l.server.retryAfter()))
 		return false
@@ -172,6 +177,27 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) bool {
 		l.readFrames(c, more)
 	}
 	return true
+}
+
+// errAddressFull is register's where the client's address has as many connections as it may.
+var errAddressFull = errors.New("the address has too many connections")
+
+// register registers a connection with the hub. Where its address is full it may only take the place of one from
+// there; until that one has gone there is one more.
+func (l *loop) register(c *conn, req *wsproto.Request) (total, ofUser int, err error) {
+	h := c.part.hs
+	if !h.addressFull || l.takePlace(c) {
+		return l.server.cfg.Hub.Admit(c, req.User, req.Groups...)
+	}
+	c.address, _ = l.server.crowd.take(h.source, math.MaxInt)
+	fromHere := func(oldest hub.Conn) bool {
+		other, ok := oldest.(*conn)
+		return ok && other.address == c.address // which it leaves after it has left the hub
+	}
+	if total, ofUser, err = l.server.cfg.Hub.Replace(c, req.User, fromHere, req.Groups...); err != nil {
+		err = errAddressFull
+	}
+	return total, ofUser, err
 }
 
 // refuse answers a handshake with something other than a 101, and ends.

@@ -28,6 +28,8 @@ type handshake struct {
 	asks    bool   // opening: head holds more than a PROXY header
 	check   *check // checking: the token that a worker has
 	awaits  *asked // awaiting: whom the feed shall hear
+
+	addressFull bool // the client's address has as many connections as it may
 }
 
 // pendingSize is what is kept for each pending handshake at least, in bytes.

@@ -1,7 +1,9 @@
 package netpoll
 
 import (
+	"net/http"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,5 +29,84 @@ func TestReplacedConnectionGetsWhatWasDelivered(t *testing.T) {
 	}
 	if sent := l.stats.sent.Load(); sent != 3 {
 		t.Errorf("%d deliveries are counted as sent, want 3", sent)
+	}
+}
+
+// Where there is no room, on the server or for an address, a connection that takes the place of another of its user needs
+// none; also where it has to wait for the feed first.
+func TestReplacingNeedsNoRoom(t *testing.T) {
+	t.Parallel()
+	const perUser, most = 2, 3
+	for name, limit := range map[string]struct {
+		connections, ofAddress int
+		others                 int // what they are answered
+	}{
+		"a full server":  {most, 0, http.StatusServiceUnavailable},
+		"a full address": {0, most, http.StatusTooManyRequests},
+		"both":           {most, most, http.StatusTooManyRequests},
+	} {
+		for _, waits := range []bool{false, true} {
+			if waits {
+				name += ", waiting for the feed"
+			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				heard := !waits
+				a := newAudience(func(string, Waiter) bool { return heard })
+				limits := hub.Limits{MaxConnections: limit.connections, MaxPerUser: perUser, ReplaceOldest: true}
+				r := startWithHub(t, hub.Config{Limits: limits}, func(c *Config) {
+					c.MaxPerAddress, c.Audience, c.AudienceWait = limit.ofAddress, a, time.Minute
+				})
+				open := func(user string, status int) *raw {
+					t.Helper()
+					client := r.send(token(t, user), "")
+					if waits && status == http.StatusSwitchingProtocols {
+						r.awaitingIs(1)
+						a.heard(user)
+					}
+					client.answered(t, status)
+					return client
+				}
+				all := []*raw{open("alice", http.StatusSwitchingProtocols), open("alice", http.StatusSwitchingProtocols)}
+				open("bob", http.StatusSwitchingProtocols)
+				open("carol", limit.others)
+				open("bob", limit.others)
+				for n := range 5 {
+					all = append(all, open("alice", http.StatusSwitchingProtocols))
+					if opcode, payload := all[n].readFrame(t); opcode != 0x88 || string(payload[:2]) != "\x11\x4d" {
+						t.Fatalf("number %d got %x % x, want a close frame with 4429", n, opcode, payload)
+					}
+				}
+				open("carol", limit.others)
+				if n, of := r.hub.Connections(), r.hub.ConnectionsOf("alice"); n != most || of != perUser {
+					t.Errorf("%d connections, %d of alice's", n, of)
+				}
+				r.balanced()
+			})
+		}
+	}
+}
+
+// An address is as full when the connection that would make room is from elsewhere.
+func TestReplacingFromAnotherAddress(t *testing.T) {
+	t.Parallel()
+	r := startWithHub(t, hub.Config{Limits: hub.Limits{MaxPerUser: 1, ReplaceOldest: true}}, func(c *Config) { c.MaxPerAddress = 2 })
+	from := func(address, user string, status int) *raw {
+		t.Helper()
+		client := r.sendFrom(address, token(t, user))
+		client.answered(t, status)
+		return client
+	}
+	elsewhere := from("127.0.0.2", "alice", http.StatusSwitchingProtocols)
+	from("127.0.0.3", "bob", http.StatusSwitchingProtocols)
+	carol := from("127.0.0.3", "carol", http.StatusSwitchingProtocols)
+	for range 3 {
+		from("127.0.0.3", "alice", http.StatusTooManyRequests)
+	}
+	_ = carol.Close()
+	eventually(t, "there is room", func() bool { return r.hub.ConnectionsOf("carol") == 0 })
+	from("127.0.0.3", "alice", http.StatusSwitchingProtocols)
+	if opcode, payload := elsewhere.readFrame(t); opcode != 0x88 || string(payload[:2]) != "\x11\x4d" {
+		t.Errorf("the oldest got %x % x, want a close frame with 4429", opcode, payload)
 	}
 }
