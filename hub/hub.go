@@ -155,7 +155,7 @@ func New(cfg Config) *Hub {
 	for i := range h.shards {
 		h.shards[i].groups = &h.groups
 		if cfg.TrackPresence {
-			h.shards[i].dirty = make(map[string]struct{})
+			h.shards[i].dirty = make(map[string]bool)
 		}
 	}
 	return h

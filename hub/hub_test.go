@@ -3,6 +3,7 @@ package hub
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -145,20 +146,20 @@ func TestProbesAreOutsideLimitsAndCounts(t *testing.T) {
 func TestPresenceMarks(t *testing.T) {
 	t.Parallel()
 	h := New(Config{TrackPresence: true, Logger: quiet()})
-	take := func() []string {
+	take := func() map[string]bool { // and whether they were here before
 		select {
 		case <-h.Changed():
 		default:
 			return nil
 		}
-		users := h.TakeChanged(nil)
-		slices.Sort(users)
+		users := make(map[string]bool)
+		h.TakeChanged(func(user string, was bool) { users[user] = was })
 		return users
 	}
 	a1 := mustAdmit(t, h, "alice")
 	a2 := mustAdmit(t, h, "alice")
-	mustAdmit(t, h, "bob")
-	if got := take(); !slices.Equal(got, []string{"alice", "bob"}) {
+	bob := mustAdmit(t, h, "bob")
+	if got := take(); !maps.Equal(got, map[string]bool{"alice": false, "bob": false}) {
 		t.Fatalf("after connecting: %v", got)
 	}
 	h.Remove(a1)
@@ -166,7 +167,10 @@ func TestPresenceMarks(t *testing.T) {
 		t.Fatalf("alice is still here, but marked: %v", got)
 	}
 	h.Remove(a2)
-	if got := take(); !slices.Equal(got, []string{"alice"}) || h.ConnectionsOf("alice") != 0 {
+	h.Remove(mustAdmit(t, h, "carol"))
+	h.Remove(bob)
+	mustAdmit(t, h, "bob")
+	if got := take(); !maps.Equal(got, map[string]bool{"alice": true, "bob": true, "carol": false}) || h.ConnectionsOf("alice") != 0 {
 		t.Fatalf("after the last one left: %v", got)
 	}
 }

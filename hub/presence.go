@@ -7,11 +7,13 @@ import "slices"
 // that late or repeated marks do no harm, and no loop ever waits for a hook.
 
 // mark notes that user came or went. The caller holds s.mu.
-func (s *shard) mark(user string) bool {
+func (s *shard) mark(user string, came bool) bool {
 	if s.dirty == nil || IsProbe(user) {
 		return false
 	}
-	s.dirty[user] = struct{}{}
+	if _, marked := s.dirty[user]; !marked {
+		s.dirty[user] = !came // what was true before the first of these
+	}
 	return true
 }
 
@@ -30,26 +32,27 @@ func (h *Hub) announce(marked bool) {
 // take. It stays silent unless Config.TrackPresence is set.
 func (h *Hub) Changed() <-chan struct{} { return h.changed }
 
-// TakeChanged appends to dst each user whose first connection came or whose
-// last one went since the last call, and forgets these marks. What is true now
+// TakeChanged calls each, without a lock, for each user whose first connection
+// came or whose last one went since the last call, and forgets these marks. was
+// says whether the user was connected at the last call; what is true now
 // ConnectionsOf says. One goroutine may call it.
-func (h *Hub) TakeChanged(dst []string) []string {
+func (h *Hub) TakeChanged(each func(user string, was bool)) {
 	for i := range h.shards {
-		dst = h.shards[i].takeDirty(dst)
+		for user, was := range h.shards[i].takeDirty() {
+			each(user, was)
+		}
 	}
-	return dst
 }
 
-func (s *shard) takeDirty(dst []string) []string {
+func (s *shard) takeDirty() map[string]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for user := range s.dirty {
-		dst = append(dst, user)
+	if len(s.dirty) == 0 {
+		return nil
 	}
-	if len(s.dirty) > 0 {
-		s.dirty = make(map[string]struct{}) // a map that was large once stays so
-	}
-	return dst
+	taken := s.dirty
+	s.dirty = make(map[string]bool)
+	return taken
 }
 
 // Shards returns how many parts the users are in, for AppendUsers.

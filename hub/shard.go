@@ -24,9 +24,9 @@ func (l *Link) User() string { return l.user }
 // shard is a part of the registry: the users of whose hash it is.
 type shard struct {
 	mu    sync.Mutex
-	users table               // guarded by mu
-	spare *crowd              // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
-	dirty map[string]struct{} // guarded by mu; nil when presence is not tracked
+	users table           // guarded by mu
+	spare *crowd          // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
+	dirty map[string]bool // guarded by mu; nil when presence is not tracked. Who changed since TakeChanged, and whether they were connected then
 
 	groups  *groupRegistry               // static
 	grouped leanMap[*Link, []membership] // guarded by mu: the connections that are in groups
@@ -54,7 +54,7 @@ func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, may func(o
 		*c.HubLink() = Link{user: user, hash: hash, seat: 1}
 		s.users.insert(c)
 		s.joinGroups(c, groups)
-		return admission{ofUser: 1, first: true, marked: s.mark(user)}
+		return admission{ofUser: 1, first: true, marked: s.mark(user, true)}
 	}
 	full := limits.MaxPerUser > 0 && s.countAt(slot) >= limits.MaxPerUser
 	replaces := full && limits.ReplaceOldest
@@ -95,7 +95,7 @@ func (s *shard) remove(link *Link, ordered bool) (ofUser int, marked, was bool) 
 	if !ok {
 		link.seat = 0
 		s.users.remove(slot)
-		return 0, s.mark(link.user), true
+		return 0, s.mark(link.user, false), true
 	}
 	crowd.leave(link, ordered)
 	ofUser = len(crowd.conns)

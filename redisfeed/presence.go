@@ -38,8 +38,9 @@ type Registry interface {
 	// Changed returns a channel that holds a token while TakeChanged may have something.
 	Changed() <-chan struct{}
 
-	// TakeChanged appends the users whose first connection came, or whose last one went, since the last call.
-	TakeChanged(dst []string) []string
+	// TakeChanged calls each for the users whose first connection came, or whose last one went, since the last call; was
+	// says whether they were connected then.
+	TakeChanged(each func(user string, was bool))
 
 	// ConnectionsOf is how many connections a user has.
 	ConnectionsOf(user string) int
@@ -69,18 +70,20 @@ type Presence struct {
 
 	// Owned by Run's goroutine.
 
-	pending  map[string]time.Time // users to write, and when they were marked
-	failed   map[string]time.Time // the same, whom Redis did not take: to write at retryAt
-	takeAt   time.Time            // when to take the marks of the registry; zero while there are none
-	retryAt  time.Time            // zero while nothing has failed
-	blocked  time.Time            // until then nothing is written, because nothing could be
+	pending  map[string]presenceMark // users to write
+	failed   map[string]presenceMark // the same, whom Redis did not take: to write at retryAt
+	takeAt   time.Time               // when to take the marks of the registry; zero while there are none
+	retryAt  time.Time               // zero while nothing has failed
+	blocked  time.Time               // until then nothing is written, because nothing could be
 	rounds   rounds
-	shard    []string  // the one that is renewed
-	renewing []string  // what of it is left
-	batch    []string  // reused
-	peak     int       // how many there were in pending since it was made
-	leaving  bool      // nobody counts as here any more
-	odd      time.Time // when a key of somebody else's was last logged
+	renewed  []time.Time // when each part last had its turn; zero: not since writing failed
+	slow     time.Time   // when it was last logged that renewals come too late
+	shard    []string    // the one that is renewed
+	renewing []string    // what of it is left
+	batch    []string    // reused
+	peak     int         // how many there were in pending since it was made
+	leaving  bool        // nobody counts as here any more
+	odd      time.Time   // when a key of somebody else's was last logged
 }
 
 // NewPresence returns a Presence for the Redis of cfg, of which it uses what concerns the server. ttl is how long a user
@@ -102,7 +105,7 @@ func NewPresence(cfg Config, ttl time.Duration, registry Registry) (*Presence, e
 	return &Presence{
 		publisher: publisher, registry: registry, id: rand.Text(), ttl: ttl, log: cfg.Logger,
 		meter:   presenceMeter{started: time.Now()},
-		pending: make(map[string]time.Time), failed: make(map[string]time.Time),
+		pending: make(map[string]presenceMark), failed: make(map[string]presenceMark),
 	}, nil
 }
 
@@ -115,6 +118,7 @@ const minPresenceTTL = 300 * time.Millisecond
 func (p *Presence) Run(ctx context.Context) error {
 	defer func() { _ = p.publisher.Close() }()
 	p.rounds = newRounds(time.Now(), p.ttl/3, p.registry.Shards())
+	p.renewed = make([]time.Time, p.registry.Shards())
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	toTheEnd := context.WithoutCancel(ctx) // what is under way when ctx ends is not in doubt
@@ -158,6 +162,7 @@ func (p *Presence) work(ctx context.Context, now time.Time) (wait time.Duration)
 			return p.until(now, early)
 		}
 		if early == 0 {
+			p.checkPace(part, now)
 			clear(p.shard) // so that nobody's name is kept here
 			p.shard = p.registry.AppendUsers(part, p.shard[:0])
 			p.renewing = p.shard
@@ -189,6 +194,17 @@ func (p *Presence) writePending(ctx context.Context) {
 	}
 	p.write(ctx, p.batch)
 	clear(p.batch)
+}
+
+// checkPace says so where the last renewal of a part was longer ago than Redis remembers it: Redis is too slow for the TTL.
+func (p *Presence) checkPace(part int, now time.Time) {
+	last := p.renewed[part]
+	p.renewed[part] = now
+	if took := now.Sub(last); !last.IsZero() && took > p.ttl && now.Sub(p.slow) > time.Minute {
+		p.slow = now
+		p.log.Warn("presence is renewed too slowly: redis takes users who are connected for offline in between; raise REDIS_PRESENCE_TTL, or see why redis is slow",
+			"took", took.Round(time.Millisecond).String(), "ttl", p.ttl.String())
+	}
 }
 
 // renew writes some of the users whose turn it is, whether or not anything has changed.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"hash/fnv"
-	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -21,7 +20,7 @@ type people struct {
 
 	mu     sync.Mutex // guards the rest
 	here   map[string]int
-	marked map[string]bool
+	marked map[string]bool // and whether they were here when the marks were taken last
 }
 
 func newPeople() *people {
@@ -33,12 +32,14 @@ func (r *people) set(connections int, users ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, user := range users {
+		if _, marked := r.marked[user]; !marked {
+			r.marked[user] = r.here[user] > 0
+		}
 		if connections > 0 {
 			r.here[user] = connections
 		} else {
 			delete(r.here, user)
 		}
-		r.marked[user] = true
 	}
 	select {
 	case r.changed <- struct{}{}:
@@ -48,12 +49,13 @@ func (r *people) set(connections int, users ...string) {
 
 func (r *people) Changed() <-chan struct{} { return r.changed }
 
-func (r *people) TakeChanged(dst []string) []string {
+func (r *people) TakeChanged(each func(user string, was bool)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	dst = slices.AppendSeq(dst, maps.Keys(r.marked))
+	for user, was := range r.marked {
+		each(user, was)
+	}
 	clear(r.marked)
-	return dst
 }
 
 func (r *people) ConnectionsOf(user string) int {

@@ -2,6 +2,7 @@ package redisfeed
 
 import (
 	"context"
+	"maps"
 	"time"
 )
 
@@ -16,13 +17,11 @@ func (p *Presence) leave() {
 	for part := range p.registry.Shards() {
 		p.shard = p.registry.AppendUsers(part, p.shard[:0])
 		for _, user := range p.shard {
-			p.pending[user] = now
+			p.mark(user, true, now)
 		}
 	}
 	for range 2 { // a connection that broke while it was idle costs one
-		for user, since := range p.failed {
-			p.pending[user] = since
-		}
+		maps.Copy(p.pending, p.failed)
 		clear(p.failed)
 		for len(p.pending) > 0 && ctx.Err() == nil {
 			p.writePending(ctx)

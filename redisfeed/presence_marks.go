@@ -5,18 +5,32 @@ import "time"
 // largeMap is from how many entries on an empty map is not kept, since it never shrinks.
 const largeMap = 4096
 
+// presenceMark is what is known of a user who is to be written, beside what is true when that is done.
+type presenceMark struct {
+	since time.Time // when the mark was taken
+	// told: before, the user was written as here, and who listens knows it. If Redis has forgotten the user since, because
+	// the time ran out, who listens was not told that; so a user who goes is told of all the same.
+	told bool
+}
+
 // take takes the marks of the registry.
 func (p *Presence) take(now time.Time) {
 	p.takeAt = time.Time{}
-	p.batch = p.registry.TakeChanged(p.batch[:0])
-	for _, user := range p.batch {
-		p.pending[user] = now
-	}
+	p.registry.TakeChanged(func(user string, was bool) { p.mark(user, was, now) })
 	p.peak = max(p.peak, len(p.pending))
-	clear(p.batch)
-	if cap(p.batch) > largeMap {
-		p.batch = nil
+}
+
+// mark has a user written. What was not written yet was not told either.
+func (p *Presence) mark(user string, was bool, now time.Time) {
+	before, waits := p.pending[user]
+	if !waits {
+		before, waits = p.failed[user]
 	}
+	if waits {
+		was = before.told
+	}
+	delete(p.failed, user)
+	p.pending[user] = presenceMark{since: now, told: was}
 }
 
 // again has what failed written again.
@@ -25,19 +39,19 @@ func (p *Presence) take(now time.Time) {
 // are here, or were within the TTL, however long Redis is away.
 func (p *Presence) again(now time.Time) {
 	p.retryAt = time.Time{}
-	for user, since := range p.failed {
+	for user, mark := range p.failed {
 		if _, marked := p.pending[user]; !marked {
-			p.pending[user] = since
+			p.pending[user] = mark
 		}
 	}
-	p.failed = make(map[string]time.Time)
-	for user, since := range p.pending {
-		if now.Sub(since) > p.ttl+presenceWait && p.registry.ConnectionsOf(user) == 0 {
+	p.failed = make(map[string]presenceMark)
+	for user, mark := range p.pending {
+		if now.Sub(mark.since) > p.ttl+presenceWait && p.registry.ConnectionsOf(user) == 0 {
 			delete(p.pending, user)
 		}
 	}
 	if len(p.pending) == 0 {
-		p.pending[nobody] = now // or it would not be known that Redis is back
+		p.pending[nobody] = presenceMark{since: now} // or it would not be known that Redis is back
 	}
 }
 
@@ -54,15 +68,15 @@ func (p *Presence) wrote(user string) {
 		delete(p.pending, user)
 		return
 	}
-	p.pending, p.peak = make(map[string]time.Time), 0
+	p.pending, p.peak = make(map[string]presenceMark), 0
 }
 
 // didNotWrite notes that a user is to be written later.
 func (p *Presence) didNotWrite(user string, now time.Time) {
-	since, marked := p.pending[user]
+	mark, marked := p.pending[user]
 	if !marked {
-		since = now
+		mark = presenceMark{since: now, told: true} // a renewal
 	}
-	p.failed[user] = since
+	p.failed[user] = mark
 	delete(p.pending, user)
 }

@@ -62,8 +62,8 @@ func TestPresenceWhileRedisIsAway(t *testing.T) {
 	waitFor(t, "the failure", func() bool { s := one.Status(); return s.FailingFor > 0 && s.Failed > 0 })
 	one.set(0, users[:1000]...)
 	waitFor(t, "some attempts", func() bool { return one.Status().Failed > 2*presenceBatch })
-	if s := one.Status(); s.Pending > 2001 {
-		t.Errorf("%d are pending, of 2001 users who were marked", s.Pending)
+	if s := one.Status(); s.Pending > 2002 {
+		t.Errorf("%d are pending, of 2002 users who were marked", s.Pending)
 	}
 	if n, attempts := one.Status().Failed, uint64(time.Since(killed)/presenceRetry)+2; n > attempts*presenceBatch {
 		t.Errorf("%d writes failed, of %d attempts", n, attempts)
@@ -179,9 +179,61 @@ func TestPresenceOnASlowRedis(t *testing.T) {
 	link := &proxy{delay: 100 * time.Millisecond}
 	link.target = server.Addr()
 	link.start(t)
-	one := startInstance(t, quick(link.addr), 1200*time.Millisecond) // eight parts in 400 ms
+	one := startInstance(t, quick(link.addr), 3*time.Second) // eight parts in a second, a round trip each of 200 ms
 	one.set(1, manyUsers(200)...)
 	waitFor(t, "renewals", func() bool { return one.Status().Written > 500 })
 	one.set(0, "user00007")
 	waitFor(t, "the event", func() bool { return slices.Contains(told.soFar(), event{"user00007", false}) })
+}
+
+// A Redis too slow for the TTL is told of: users who are connected expire in it.
+func TestPresenceIsRenewedTooSlowly(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	var log logLines
+	link := &proxy{delay: 100 * time.Millisecond}
+	link.target = server.Addr()
+	link.start(t)
+	cfg := quick(link.addr)
+	cfg.Logger = log.logger()
+	one := startInstance(t, cfg, 500*time.Millisecond) // eight parts, a round trip each of 200 ms
+	one.set(1, manyUsers(200)...)
+	waitFor(t, "that to be said", func() bool { return strings.Contains(log.String(), "presence is renewed too slowly") })
+}
+
+// When a user's time ran out while they were here nobody is told. Their going is told all the same, once.
+func TestPresenceTellsOfWhoWasForgotten(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	cfg := quick(server.Addr())
+	told := watchEvents(t, server)
+	one, two := startInstance(t, cfg, time.Hour), startInstance(t, cfg, time.Hour)
+	one.set(1, "alice", "both", "stops")
+	two.set(1, "both")
+	waitInstances(t, cfg, "both", 2)
+	waitInstances(t, cfg, "alice", 1)
+	waitInstances(t, cfg, "stops", 1)
+	told.want(event{"alice", true}, event{"both", true}, event{"stops", true})
+
+	forget := func(user string) {
+		if err := server.Client().Del(t.Context(), OnlinePrefix+user).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forget("alice")
+	forget("both")
+	two.set(0, "both")
+	waitFor(t, "the event", func() bool { return two.Status().Written > 1 })
+	two.set(1, "both")
+	waitOnline(t, server, "both", true)
+	written := one.Status().Written
+	one.set(0, "alice", "both")
+	one.set(1, "brief") // is here for less than it takes to look
+	one.set(0, "brief")
+	waitFor(t, "all to be written", func() bool { return one.Status().Written >= written+3 })
+	told.want(event{"both", false}, event{"both", true}, event{"alice", false})
+
+	forget("stops")
+	one.end()
+	told.want(event{"stops", false})
 }

@@ -28,12 +28,15 @@ func (s *script) queue(ctx context.Context, pipe redis.Pipeliner, whole bool, ke
 }
 
 // Both scripts go by Redis's own clock, in milliseconds, so that nobody else's matters. ARGV is the instance and the TTL
-// in milliseconds. The key expires with its last member: whoever runs last need not be who lasts longest, where instances
+// in milliseconds, and 1 if listeners have been told that the user is here. The key expires with its last member: whoever runs last need not be who lasts longest, where instances
 // have different TTLs.
 //
 // The order in arrive has reasons. PEXPIREAT says whether there was anybody, and as it comes first, a user of Redis's ACL
 // that lacks it fails before there is a key that would stay for ever. When nobody can be told, nobody is online either:
 // so that it is tried again, and told then. A script's steps are seen together, whatever their order.
+//
+// In depart the key may be gone, because its time ran out, which nobody tells. Listeners who were told that the user is
+// here are told now.
 var (
 	arrive = newScript(`local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
@@ -54,7 +57,7 @@ if online == 0 then
 end
 return 1`)
 
-	depart = newScript(`if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
+	depart = newScript(`if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 and ARGV[3] ~= '1' then return 0 end
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)

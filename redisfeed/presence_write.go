@@ -39,7 +39,7 @@ func (p *Presence) send(ctx context.Context, users []string, whole bool, w *writ
 	pipe := client.Pipeline()
 	calls := make([]*redis.Cmd, len(users))
 	for i, user := range users {
-		calls[i] = p.order(user).queue(ctx, pipe, whole, OnlinePrefix+user, p.id, p.ttl.Milliseconds())
+		calls[i] = p.order(user).queue(ctx, pipe, whole, OnlinePrefix+user, p.id, p.ttl.Milliseconds(), p.pending[user].told)
 	}
 	_, err = pipe.Exec(ctx)
 	for i, user := range users {
@@ -118,6 +118,7 @@ func (p *Presence) trouble(w *written, now time.Time) {
 	if w.ok == 0 {
 		p.blocked = p.retryAt
 	}
+	clear(p.renewed) // who is late now is so for another reason than the pace
 	if p.meter.fails(now) {
 		p.log.Warn("presence can't be written to redis", "addr", p.publisher.addr(), "error", p.publisher.cfg.explainPresence(w.err))
 	}
