@@ -13,7 +13,7 @@ import (
 
 const (
 	// MaxPrevious bounds [Keys].Previous: a token that is good with none of them is tried with each.
-	MaxPrevious = 8
+	MaxPrevious = 20
 	// MaxPublic bounds [Keys].Public.
 	MaxPublic = 64
 	// maxTries is with how many public keys a token is tried that doesn't say which is its own.

@@ -4,16 +4,19 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"os"
 
 	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/textfile"
 )
+
+// maxTLSFile bounds a file with certificates, in bytes: those of all authorities that a system knows have 200 KiB.
+const maxTLSFile = 4 << 20
 
 // redisTLS is how Redis is connected to. The error names the variable whose file can't be used.
 func redisTLS(cfg config.Config) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.RedisTLSServerName}
 	if path := cfg.RedisTLSCAFile; path != "" {
-		text, err := os.ReadFile(path)
+		text, err := textfile.Read(path, maxTLSFile)
 		if err != nil {
 			return nil, fmt.Errorf("REDIS_TLS_CA_FILE: %w", err)
 		}
@@ -36,11 +39,11 @@ func redisTLS(cfg config.Config) (*tls.Config, error) {
 
 // ownCertificate reads what Redis is shown.
 func ownCertificate(cfg config.Config) (*tls.Certificate, error) {
-	cert, err := os.ReadFile(cfg.RedisTLSCertFile)
+	cert, err := textfile.Read(cfg.RedisTLSCertFile, maxTLSFile)
 	if err != nil {
 		return nil, fmt.Errorf("REDIS_TLS_CERT_FILE: %w", err)
 	}
-	key, err := os.ReadFile(cfg.RedisTLSKeyFile)
+	key, err := textfile.Read(cfg.RedisTLSKeyFile, maxTLSFile)
 	if err != nil {
 		return nil, fmt.Errorf("REDIS_TLS_KEY_FILE: %w", err)
 	}

@@ -175,7 +175,7 @@ func TestReloadOfWrongValues(t *testing.T) {
 		lines []string
 		want  []string
 	}{
-		{"values", []string{"JWT_SECRET_KEY=" + otherSecret, "WS_MAX_CONNECTIONS=none", "LOGGER_LEVEL=loud", "JWT_SECRET_KEY_PREVIOUS=s3cret"}, []string{
+		{"values", []string{"JWT_SECRET_KEY=" + otherSecret, "WS_MAX_CONNECTIONS=none", "LOGGER_LEVEL=loud", "JWT_SECRET_KEY_PREVIOUS=s3cret,hush"}, []string{
 			`WS_MAX_CONNECTIONS="none" (` + server.path + `, line 2): want`,
 			`JWT_SECRET_KEY_PREVIOUS="********" (` + server.path + `, line 4): want`,
 			`LOGGER_LEVEL="loud" (` + server.path + `, line 3): want`}},

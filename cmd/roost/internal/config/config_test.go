@@ -15,9 +15,9 @@ const goodSecret = "0123456789abcdef0123456789abcdef"
 // run in parallel: envconfig reads the process's environment.
 func setenv(t *testing.T, env map[string]string) {
 	t.Helper()
-	for _, v := range variables() {
-		t.Setenv(v.name, "") // so that it is restored
-		if err := os.Unsetenv(v.name); err != nil {
+	for _, name := range names() {
+		t.Setenv(name, "") // so that it is restored
+		if err := os.Unsetenv(name); err != nil {
 			t.Fatal(err)
 		}
 	}

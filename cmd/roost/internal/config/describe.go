@@ -24,6 +24,9 @@ func (c Config) Describe() []Row {
 	for i, v := range vs {
 		current := v.current(c)
 		rows[i] = Row{Name: v.name, Default: v.def, Current: v.shown(current), Set: current != v.def, Reload: v.reload, Desc: v.desc}
+		if v.secret {
+			rows[i].Desc += " Or " + v.fileName() + ", the path of a file with it."
+		}
 	}
 	return rows
 }
@@ -42,7 +45,9 @@ func (s Source) Write(w io.Writer, c Config) error {
 	var b strings.Builder
 	writeRow(&b, "VARIABLE", "DEFAULT", "CURRENT", "WHAT IT DOES")
 	for _, r := range c.Describe() {
-		if _, there := s.lookup(r.Name); there {
+		if path := s.secretFile(variableOf(r.Name)); path != "" {
+			r.Desc += " (From " + path + ".)"
+		} else if _, there := s.lookup(r.Name); there {
 			r.Desc += " (From " + s.path + ".)"
 		}
 		writeRow(&b, r.Name, orDash(r.Default), orDash(r.Current), r.Desc)

@@ -76,7 +76,7 @@ func TestWrite(t *testing.T) {
 		"WS_PORT                      8081          8081          Port on which WebSocket connections are accepted.",
 		"\nREDIS_HOST                   localhost     redis.internal.production.example\n" +
 			"                                                         Host of the Redis that backends publish to. Not used\n",
-		"\nREDIS_PASSWORD               -             ********      Password of Redis. Empty: none.\n",
+		"\nREDIS_PASSWORD               -             ********      Password of Redis. Empty: none. Or\n",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, b.String())

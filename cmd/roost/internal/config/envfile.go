@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"unicode/utf8"
+
+	"roost/cmd/roost/internal/textfile"
 )
 
 // maxFile bounds a file of variables, in bytes. One with every variable has some thousand.
@@ -38,7 +40,7 @@ func readFile(path string) (map[string]entry, error) {
 	case len(text) > maxFile:
 		return nil, fmt.Errorf("%s has more than %d bytes", path, maxFile)
 	}
-	entries, err := parseFile(string(text))
+	entries, err := parseFile(string(textfile.Decode(text)))
 	if err != nil {
 		return nil, prefixed(path+": ", err)
 	}

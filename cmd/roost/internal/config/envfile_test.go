@@ -215,3 +215,21 @@ func TestFilesThatCannotBeRead(t *testing.T) {
 	_, err = Open()
 	checkLines(t, err, []string{"ROOST_CONFIG_FILE: stat " + path + ".none: no such file"})
 }
+
+// Editors on Windows put a byte order mark in front, or write UTF-16.
+func TestFileOfWindows(t *testing.T) {
+	for _, text := range []string{"\ufeffWS_PORT=7\r\n", "\xff\xfeW\x00S\x00_\x00P\x00O\x00R\x00T\x00=\x007\x00\r\x00\n\x00"} {
+		path := filepath.Join(t.TempDir(), "roost.env")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		setenv(t, map[string]string{"ROOST_CONFIG_FILE": path})
+		s, err := Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err := s.Load(); err != nil || c.WSPort != 7 {
+			t.Errorf("%q: %d, %v", text, c.WSPort, err)
+		}
+	}
+}

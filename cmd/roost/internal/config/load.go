@@ -41,16 +41,17 @@ func (s Source) read() (Config, Problems) {
 	var bad Problems
 	into := reflect.ValueOf(&c).Elem()
 	for _, v := range variables() {
-		one, err := s.one(v)
-		if err != nil {
-			bad = append(bad, v.parseProblem(err))
+		one, problem := s.one(v)
+		if problem != nil {
+			bad = append(bad, *problem)
 			one = v.defaulted()
 		}
 		into.Field(v.index).Set(one.Elem().Field(0))
 	}
 	c.WSAllowedOrigins = trimmed(c.WSAllowedOrigins)
 	c.WSTrustedProxies, c.RedisAddrs = trimmed(c.WSTrustedProxies), trimmed(c.RedisAddrs)
-	c.JWTSecretKeyPrevious, c.JWTAudience = trimmed(c.JWTSecretKeyPrevious), trimmed(c.JWTAudience)
+	c.JWTAudience = trimmed(c.JWTAudience)
+	bad = append(bad, s.previous(&c)...)
 	if c.RedisURL != "" { // what a container engine injects for a service called redis is no contradiction then
 		bad = slices.DeleteFunc(bad, func(p Problem) bool { return injected(p.Name) })
 	}
@@ -58,13 +59,58 @@ func (s Source) read() (Config, Problems) {
 }
 
 // one reads one variable into a struct of its field alone.
-func (s Source) one(v variable) (reflect.Value, error) {
-	if at, there := s.lookup(v.name); there {
-		return v.parsed(at.value)
+func (s Source) one(v variable) (one reflect.Value, problem *Problem) {
+	if path := s.secretFile(v); path != "" {
+		return s.fromFile(v, path)
 	}
-	one := reflect.New(reflect.StructOf([]reflect.StructField{v.field}))
-	return one, envconfig.Process("", one.Interface())
+	var err error
+	if at, there := s.lookup(v.name); there {
+		one, err = v.parsed(at.value)
+	} else {
+		one = reflect.New(reflect.StructOf([]reflect.StructField{v.field}))
+		err = envconfig.Process("", one.Interface())
+	}
+	if err == nil {
+		err = v.checkDigits(s.text(v.name))
+	}
+	if err != nil {
+		p := v.parseProblem(err)
+		return one, &p
+	}
+	return one, nil
 }
+
+// previous turns what JWT_SECRET_KEY_PREVIOUS says into secrets.
+func (s Source) previous(c *Config) (bad Problems) {
+	v := variableOf("JWT_SECRET_KEY_PREVIOUS")
+	if path := s.secretFile(v); path != "" { // each is on its own line
+		if n := len(c.JWTSecretKeyPrevious); n > maxPreviousSecrets {
+			bad = append(bad, Problem{Name: v.fileName(), Value: path, Want: fmt.Sprintf("%d secrets at most, one on each line", maxPreviousSecrets)})
+		}
+		return bad
+	}
+	all, wrong := listedSecrets(c.JWTSecretKeyPrevious)
+	if wrong {
+		bad = append(bad, v.problem("set"))
+		all = nil
+	}
+	c.JWTSecretKeyPrevious = all
+	return bad
+}
+
+// checkDigits refuses numbers that Go reads otherwise than people do: 010 is 8 to it, and 0x10 and 1_000 are numbers.
+func (v variable) checkDigits(value string) error {
+	if v.field.Type.Kind() != reflect.Int || value == "" {
+		return nil
+	}
+	digits := strings.TrimLeft(value, "+-")
+	if strings.Trim(digits, "0123456789") == "" && (digits == "0" || digits[0] != '0') {
+		return nil
+	}
+	return &envconfig.ParseError{KeyName: v.name, FieldName: v.field.Name, TypeName: v.field.Type.String(), Value: value, Err: errDigits}
+}
+
+var errDigits = errors.New("decimal digits, without a 0 before them")
 
 // located says of each problem where in the file its value stands.
 func (s Source) located(bad Problems) Problems {
@@ -84,6 +130,8 @@ func (v variable) parseProblem(err error) Problem {
 	}
 	p := v.problem(parse.Value)
 	switch {
+	case parse.Err == errDigits:
+		p.Want += ", in decimal digits without a 0 before them"
 	case parse.Value == "" && v.def != "":
 		p.Want += fmt.Sprintf("; unset it for the default %s", v.def)
 	case strings.HasPrefix(parse.Value, "tcp://"):

@@ -51,10 +51,10 @@ func TestProblems(t *testing.T) {
 			[]string{`JWT_JWKS_URL="http://id.example/jwks": want an URL that begins with https://, or with http:// where`}},
 		{"a JWKS at once", map[string]string{"JWT_JWKS_REFRESH": "0s"}, []string{`JWT_JWKS_REFRESH="0s": want a duration above 0`}},
 		{"a previous secret that falls into pieces", map[string]string{"JWT_SECRET_KEY_PREVIOUS": "x," + strings.Repeat("y", 40)},
-			[]string{`JWT_SECRET_KEY_PREVIOUS="********": want a list of secrets, 8 at most, of at least 32 bytes each`}},
+			[]string{`JWT_SECRET_KEY_PREVIOUS="********": want the secret that JWT_SECRET_KEY was, or a list of such, 8 at most, separated by commas; where one of them is shorter`}},
 		{"previous secrets", map[string]string{"JWT_SECRET_KEY_PREVIOUS": strings.Repeat("x", 32) + ", " + strings.Repeat("y", 40)}, nil},
 		{"too many previous secrets", map[string]string{"JWT_SECRET_KEY_PREVIOUS": strings.Repeat(strings.Repeat("x", 32)+",", 9)},
-			[]string{`JWT_SECRET_KEY_PREVIOUS="********": want a list of secrets, 8 at most`}},
+			[]string{`JWT_SECRET_KEY_PREVIOUS="********": want the secret that JWT_SECRET_KEY was, or a list of such, 8 at most`}},
 		{"no origin", map[string]string{"WS_ALLOWED_ORIGINS": " , "}, []string{`WS_ALLOWED_ORIGINS="": want a list such as`}},
 		{"sizes", map[string]string{"WS_MAX_MESSAGE_SIZE": "0", "WS_READ_BUFFER_SIZE": "-1", "WS_WRITE_BUFFER_SIZE": "99999999",
 			"WS_MAX_CONNECTIONS": "0"}, []string{

@@ -52,7 +52,7 @@ func (ps Problems) err() error {
 	}
 	order := map[string]int{}
 	for _, v := range variables() {
-		order[v.name] = v.index
+		order[v.name], order[v.fileName()] = v.index, v.index
 	}
 	slices.SortStableFunc(ps, func(a, b Problem) int { return cmp.Compare(order[a.Name], order[b.Name]) })
 	return ps

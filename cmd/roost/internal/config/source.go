@@ -87,8 +87,11 @@ func (s Source) lookup(name string) (entry, bool) {
 	return at, there
 }
 
-// Set reports whether the environment or the file says anything of a variable.
+// Set reports whether the environment or the file says anything of a variable, or names the file that it is in.
 func (s Source) Set(name string) bool {
+	if s.secretFile(variableOf(name)) != "" {
+		return true
+	}
 	_, inEnvironment := os.LookupEnv(name)
 	_, inFile := s.file[name]
 	return inEnvironment || inFile
@@ -113,6 +116,9 @@ func (s Source) unknownEntry(name string, at entry) string {
 // From says where a value is from that is in force: "environment", the path of the file, or "default". set is whether it
 // differs from the default, which REDIS_URL, or a demo ("the program"), may have done.
 func (s Source) From(name string, set bool) string {
+	if path := s.secretFile(variableOf(name)); path != "" {
+		return path
+	}
 	switch s.Of(name) {
 	case "environment":
 		return "environment"

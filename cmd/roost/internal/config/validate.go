@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/tokenkeys"
-	"roost/wsproto"
 )
 
 // Limits of what makes sense, wide enough never to stand in anybody's way.
@@ -39,7 +38,7 @@ func (c Config) check(unread Problems) Problems {
 		if d, is := reflect.ValueOf(c).Field(v.index).Interface().(time.Duration); is && !checked {
 			fine, checked = d > 0, true
 		}
-		if checked && !fine {
+		if checked && !fine && !unread.names(v.fileName()) {
 			bad = append(bad, v.problem(v.current(c)))
 		}
 	}
@@ -93,7 +92,6 @@ func (c Config) valid() map[string]bool {
 		"REDIS_PRESENCE_TTL":          c.RedisPresenceTTL >= minPresenceTTL && c.RedisPresenceTTL <= maxPresenceTTL,
 		"JWT_SECRET_KEY":              c.JWTSecretKey != "" || c.JWTPublicKeyFile != "" || c.JWTJWKSURL != "",
 		"JWT_JWKS_URL":                c.JWTJWKSURL == "" || tokenkeys.CheckURL(c.JWTJWKSURL) == nil,
-		"JWT_SECRET_KEY_PREVIOUS":     previousSecrets(c.JWTSecretKeyPrevious),
 		"WS_MAX_CONNECTIONS_PER_IP":   c.WSMaxConnectionsPerIP >= 0,
 		"LOGGER_LEVEL":                oneOf(c.LoggerLevel, "debug", "info", "warn", "error"),
 		"LOGGER_CONNECTION_RATE":      c.LoggerConnectionRate >= 0,
@@ -129,13 +127,6 @@ func (c Config) conflicts(already Problems) Problems {
 		"WS_TRUSTED_PROXIES beside it, the addresses that PROXY headers come from, such as 127.0.0.1,10.0.0.0/8: nobody else's are believed")
 	c.redisConflicts(add)
 	return bad
-}
-
-// previousSecrets wants each as long as a secret should be. A secret with a comma in it would fall into pieces here, of
-// which a short one could be guessed and would let anybody in.
-func previousSecrets(list []string) bool {
-	short := slices.ContainsFunc(list, func(secret string) bool { return len(secret) < minSecret })
-	return len(list) <= wsproto.MaxPrevious && !short
 }
 
 // headerToken wants what can't be guessed, and can stand in a header.

@@ -43,6 +43,16 @@ func variables() []variable {
 	return vs
 }
 
+// variableOf is the variable of a name, which there is.
+func variableOf(name string) variable {
+	for _, v := range variables() {
+		if v.name == name {
+			return v
+		}
+	}
+	panic("config: there is no " + name)
+}
+
 // want is the field's own text, or what its type says by itself.
 func want(f reflect.StructField) string {
 	if s := f.Tag.Get("want"); s != "" {

@@ -27,16 +27,73 @@ func (s Source) Unknown(environ []string) []string {
 // the environment as os.Environ gives it, in which names that nothing reads are looked for: envconfig passes over them
 // silently.
 func (s Source) Warnings(c Config, environ []string) []string {
-	var ws []string
-	if n := len(c.JWTSecretKey); n > 0 && n < minSecret {
-		ws = append(ws, fmt.Sprintf("JWT_SECRET_KEY is %d bytes long; shorter than %d it can be guessed from one token"+
-			" (make one with: openssl rand -hex 32)", n, minSecret))
+	ws := c.weak()
+	for _, v := range variables() {
+		ws = append(ws, v.blemishes(c)...)
 	}
 	if c.JWTJWKSURL != "" && len(c.JWTAudience) == 0 {
 		ws = append(ws, "JWT_JWKS_URL is set and JWT_AUDIENCE is not: tokens that the issuer made for other services are"+
 			" good here too")
 	}
 	return slices.Concat(ws, s.warnings(), c.withoutEffect(environ), unknown(environ))
+}
+
+// weak names secrets that are too short.
+func (c Config) weak() (ws []string) {
+	for _, of := range []struct {
+		name    string
+		secrets []string
+	}{{"JWT_SECRET_KEY", []string{c.JWTSecretKey}}, {"JWT_SECRET_KEY_PREVIOUS", c.JWTSecretKeyPrevious}} {
+		for _, secret := range of.secrets {
+			if n := len(secret); n > 0 && n < minSecret {
+				ws = append(ws, fmt.Sprintf("%s is %d bytes long; shorter than %d it can be guessed from one token"+
+					" (make one with: openssl rand -hex 32)", of.name, n, minSecret))
+			}
+		}
+	}
+	return ws
+}
+
+// blemishes names what is around a text that nobody sees and that counts: what a file, a YAML block or an --env-file of
+// docker has added, most likely.
+func (v variable) blemishes(c Config) (ws []string) {
+	var texts []string
+	switch value := v.in(c).Interface().(type) {
+	case string:
+		texts = []string{value}
+	case []string:
+		texts = value
+	}
+	for _, text := range texts {
+		if what := blemish(text); what != "" {
+			ws = append(ws, fmt.Sprintf("%s %s, and that counts as part of it", v.name, what))
+		}
+	}
+	return ws
+}
+
+// blemish is the first thing that is odd about a text, "" for nothing.
+func blemish(text string) string {
+	if text == "" {
+		return ""
+	}
+	first, last := text[0], text[len(text)-1]
+	quote := func(c byte) bool { return c == '"' || c == '\'' || c == '`' }
+	switch {
+	case strings.HasPrefix(text, "\ufeff"):
+		return "begins with a byte order mark, which editors on Windows write"
+	case strings.HasSuffix(text, "\n"):
+		return "ends with a line feed"
+	case strings.TrimSpace(text) != text:
+		return "has white space at its beginning or end"
+	case strings.ContainsAny(text, "\r\n"):
+		return "has a line feed in it"
+	case len(text) > 1 && quote(first) && first == last:
+		return "is in quotes"
+	case quote(first) || quote(last):
+		return "begins or ends with a quote"
+	}
+	return ""
 }
 
 // withoutEffect names what says where a single Redis is while sentinels, or several nodes, are asked.
@@ -77,6 +134,9 @@ func names() []string {
 	var all []string
 	for _, v := range variables() {
 		all = append(all, v.name)
+		if v.secret {
+			all = append(all, v.fileName())
+		}
 	}
 	return all
 }

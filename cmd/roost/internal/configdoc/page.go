@@ -27,7 +27,7 @@ var titles = map[string]string{
 	"JWT":     "Tokens",
 	"LOGGER":  "Logs",
 	"DISCORD": "Alerts",
-	"HTTP":    "The side server",
+	"HTTP":    "The admin server",
 }
 
 // write prints the page.

@@ -6,9 +6,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
+	"roost/cmd/roost/internal/textfile"
 	"roost/wsproto"
 )
 
@@ -18,18 +18,9 @@ const maxFile = 1 << 20
 // ReadFile reads the public keys of a PEM file. The error says what is wrong with which block, and prints nothing of
 // what is in it.
 func ReadFile(path string) ([]wsproto.PublicKey, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		return nil, fmt.Errorf("%s is a directory: a file with public keys in PEM is wanted", path)
-	case info.Size() > maxFile:
-		return nil, fmt.Errorf("%s has %d bytes: %d at most", path, info.Size(), maxFile)
-	}
-	text, err := os.ReadFile(path)
+	text, err := textfile.Read(path, maxFile)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: a file with public keys in PEM is wanted", err)
 	}
 	keys, err := readPEM(text)
 	if err != nil {

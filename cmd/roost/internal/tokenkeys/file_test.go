@@ -127,7 +127,7 @@ func TestBadFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		dir: "is a directory", filepath.Join(dir, "none"): "no such file", large: "1048577 bytes: 1048576 at most",
+		dir: "is a directory", filepath.Join(dir, "none"): "no such file", large: "more than 1048576 bytes",
 	} {
 		if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, want %s", path, err, want)
