@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"roost/hub/internal/jsonscan"
 	"roost/wsproto"
 )
 
@@ -78,21 +79,21 @@ func parseCommand(s string) (command, error) {
 
 // read reads a command in valid UTF-8. encoded says that it may be in a JSON string.
 func (c *command) read(s string, encoded bool) error {
-	start := skipSpace(s, 0)
-	end := skipValue(s, start, 0)
+	start := jsonscan.SkipSpace(s, 0)
+	end := jsonscan.SkipValue(s, start, 0)
 	switch {
 	case start == len(s):
 		return errCommandEmpty
 	case end > len(s):
 		c.fault(errFaultJSON)
 		return mentioned(s)
-	case skipSpace(s, end) != len(s):
+	case jsonscan.SkipSpace(s, end) != len(s):
 		c.fault(errFaultTrailing)
 	}
 	if s[start] == '{' {
 		return c.readObject(s, start)
 	}
-	if text := unescaped(s[start:end]); s[start] == '"' && encoded {
+	if text := jsonscan.Unescaped(s[start:end]); s[start] == '"' && encoded {
 		c.fault(errFaultEncoded)
 		return c.read(text[1:len(text)-1], false)
 	}
@@ -103,9 +104,9 @@ func (c *command) read(s string, encoded bool) error {
 // readObject reads the object that opens at s[i] and is known to be JSON, so that the walk can't fail.
 func (c *command) readObject(s string, i int) error {
 	value := 0 // where that of "disconnect" begins
-	i, more := firstMember(s, i)
+	i, more := jsonscan.FirstMember(s, i)
 	for more {
-		nameEnd, start, end := skipMember(s, i, 1)
+		nameEnd, start, end := jsonscan.SkipMember(s, i, 1)
 		if c.member(s[i:nameEnd], "disconnect") {
 			if value > 0 {
 				c.fault(errFaultTwice)
@@ -114,7 +115,7 @@ func (c *command) readObject(s string, i int) error {
 		} else {
 			c.fault(errFaultMember)
 		}
-		i, more = nextMember(s, end)
+		i, more = jsonscan.NextMember(s, end)
 	}
 	switch {
 	case value == 0:
@@ -132,9 +133,9 @@ func (c *command) readObject(s string, i int) error {
 // readMembers reads the value of "disconnect", an object that opens at s[i].
 func (c *command) readMembers(s string, i int) {
 	var hasCode, hasReason bool
-	i, more := firstMember(s, i)
+	i, more := jsonscan.FirstMember(s, i)
 	for more {
-		nameEnd, value, end := skipMember(s, i, 2)
+		nameEnd, value, end := jsonscan.SkipMember(s, i, 2)
 		again := false
 		switch name := s[i:nameEnd]; {
 		case c.member(name, "code"):
@@ -149,13 +150,13 @@ func (c *command) readMembers(s string, i int) {
 		if again {
 			c.fault(errFaultTwice)
 		}
-		i, more = nextMember(s, end)
+		i, more = jsonscan.NextMember(s, end)
 	}
 }
 
 // member reports whether a quoted name is this one. Many languages write the names of fields with a capital.
 func (c *command) member(quoted, name string) bool {
-	text := unescaped(quoted)
+	text := jsonscan.Unescaped(quoted)
 	text = text[1 : len(text)-1]
 	if text != name && strings.EqualFold(text, name) {
 		c.fault(errFaultCase)

@@ -1,11 +1,11 @@
 package hub
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 
+	"roost/hub/internal/jsonscan"
 	"roost/wsproto"
 )
 
@@ -25,16 +25,16 @@ func parseEnvelope(published string) (envelope, Invalid) {
 	if !utf8.ValidString(published) {
 		return envelope{}, InvalidUTF8
 	}
-	start := skipSpace(published, 0)
-	isObject := at(published, start) == '{'
+	start := jsonscan.SkipSpace(published, 0)
+	isObject := jsonscan.At(published, start) == '{'
 	e, end := envelope{payload: "null"}, 0
 	if isObject {
 		end = e.fill(published, start)
 	} else {
-		end = skipValue(published, start, 0)
+		end = jsonscan.SkipValue(published, start, 0)
 	}
 	switch {
-	case skipSpace(published, end) != len(published):
+	case jsonscan.SkipSpace(published, end) != len(published):
 		return envelope{}, InvalidJSON
 	case !isObject:
 		return envelope{}, InvalidShape
@@ -47,34 +47,23 @@ func parseEnvelope(published string) (envelope, Invalid) {
 }
 
 // fill takes the members out of the object that opens at s[i], and returns the
-// index behind it, or bad.
+// index behind it, or jsonscan.Bad.
 func (e *envelope) fill(s string, i int) (end int) {
-	i, more := firstMember(s, i)
+	i, more := jsonscan.FirstMember(s, i)
 	for more {
-		nameEnd, value, end := skipMember(s, i, 1)
-		if end == bad {
-			return bad
+		nameEnd, value, end := jsonscan.SkipMember(s, i, 1)
+		if end == jsonscan.Bad {
+			return jsonscan.Bad
 		}
-		switch unescaped(s[i:nameEnd]) {
+		switch jsonscan.Unescaped(s[i:nameEnd]) {
 		case `"type"`:
 			e.kind = s[value:end]
 		case `"payload"`:
 			e.payload = s[value:end]
 		}
-		i, more = nextMember(s, end)
+		i, more = jsonscan.NextMember(s, end)
 	}
 	return i
-}
-
-// unescaped returns a quoted string without the escapes that it may be written
-// with, which are rare.
-func unescaped(quoted string) string {
-	if strings.IndexByte(quoted, '\\') < 0 {
-		return quoted
-	}
-	var text string
-	_ = json.Unmarshal([]byte(quoted), &text) // valid, so it can't fail
-	return `"` + text + `"`
 }
 
 // reserved reports whether the type is one that clients take as Roost's own word, such as "_gap". It is also reserved
@@ -113,7 +102,7 @@ func Check(published string) error {
 	if problem != invalidNone {
 		return fmt.Errorf(`not a notification (%s): it has to be JSON like {"type":"greeting","payload":{"text":"hello"}}`, problem)
 	}
-	switch kind := unescaped(e.kind); {
+	switch kind := jsonscan.Unescaped(e.kind); {
 	case e.reserved():
 		return fmt.Errorf(`the type %s is reserved (%s): types that begin with "_" are Roost's own, and servers skip them; choose another`,
 			kind, InvalidTypeReserved)

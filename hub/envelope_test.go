@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"roost/hub/internal/jsonscan"
 )
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 5_600_000, time.FixedZone("CET", 3600))
@@ -111,8 +113,8 @@ func envelopeSeeds() (seeds []string) {
 		`tru`, `true`, `truex`, `falsey`, `nul`, `nulll`, `True`, `NaN`,
 		`"`, `"a`, `"\`, `"\"`, `"\x"`, `"\u12"`, `"\u12G4"`, `"\uABCDef"`, `"\u00e9\/\b\f\n\r\t\\\""`, "\"\x1f\"", "\"\x7f\"", "\"tab\t\"", "\"\n\"",
 		"\"\u2028\"", "\"\xc3\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", `"` + strings.Repeat("é!", 9) + `"`,
-		strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth), strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1),
-		strings.Repeat(`{"a":`, maxDepth) + "1" + strings.Repeat("}", maxDepth), strings.Repeat(`{"a":`, maxDepth+1) + "1" + strings.Repeat("}", maxDepth+1),
+		strings.Repeat("[", jsonscan.MaxDepth) + strings.Repeat("]", jsonscan.MaxDepth), strings.Repeat("[", jsonscan.MaxDepth+1) + strings.Repeat("]", jsonscan.MaxDepth+1),
+		strings.Repeat(`{"a":`, jsonscan.MaxDepth) + "1" + strings.Repeat("}", jsonscan.MaxDepth), strings.Repeat(`{"a":`, jsonscan.MaxDepth+1) + "1" + strings.Repeat("}", jsonscan.MaxDepth+1),
 	} {
 		seeds = append(seeds, published)
 		for shift := range 8 {
