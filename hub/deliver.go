@@ -1,13 +1,18 @@
 package hub
 
+import (
+	"sync/atomic"
+	"time"
+)
+
 // Deliver hands one notification, as the backend published it, to every open
-// connection of user. A user who is not here costs a look-up and nothing else:
-// no JSON is touched for them. An unusable payload is counted, logged at a
-// bounded rate and left out.
+// connection of user. For a user who is not connected it costs a look-up and
+// nothing else: the JSON is not read. An unusable payload is counted, logged at a
+// bounded rate and dropped.
 //
-// Any goroutine may call it; since one does for all that Redis brings, the feed's,
-// the order in which a user's notifications were published is the order in which
-// they are queued. It waits while the queue of a loop is full; it never drops.
+// Any goroutine may call it. One does for all that Redis sends, the feed's, so a user's
+// notifications are queued in the order in which they were published. It waits while the
+// mailbox of a loop is full; it never drops for lack of room.
 func (h *Hub) Deliver(user, payload string) {
 	probe := IsProbe(user)
 	if !probe {
@@ -15,7 +20,7 @@ func (h *Hub) Deliver(user, payload string) {
 	}
 	hash := h.hash(user)
 	only, several := h.shard(hash).collect(user, hash, &h.spareBatch)
-	defer h.spareBatch.keep(several)
+	defer h.spareBatch.put(several)
 	trace := h.NewTrace(user, len(payload))
 	if only == nil && several == nil {
 		if !probe {
@@ -54,4 +59,64 @@ func (h *Hub) read(payload string, probe bool) (envelope, Invalid) {
 		return envelope{}, InvalidTypeReserved
 	}
 	return e, problem
+}
+
+// Clock is the time since the hub was made: the clock of Notification.Arrived. Any
+// goroutine.
+func (h *Hub) Clock() time.Duration { return time.Since(h.started) }
+
+// Arrived notes that what is passed to Deliver, Broadcast and DeliverGroup from now on has just come from
+// Redis, until it is called again, and was published after a time, by the wall clock;
+// the zero time where that is not known. It reads the clock once for a
+// whole batch, so that the time for which notifications wait for each other counts. Without
+// it each counts from its call of Deliver. For the goroutine that calls Deliver.
+func (h *Hub) Arrived(after time.Time) {
+	h.arrived.Store(int64(h.Clock()))
+	if after.IsZero() {
+		h.after.Store(0)
+		return
+	}
+	h.after.Store(after.UnixMilli())
+}
+
+// arrival is when the notification that is being delivered came.
+func (h *Hub) arrival() time.Duration {
+	if at := h.arrived.Load(); at != 0 {
+		return time.Duration(at)
+	}
+	return h.Clock()
+}
+
+// batch is the connections that one notification goes to, copied out of the
+// registry so that no lock is held while they get it.
+type batch struct {
+	conns []Conn
+}
+
+// maxBatch bounds, in connections, the batch that is kept for the next notification.
+const maxBatch = 4096
+
+// spareBatch keeps the memory of one batch, and no connection. Any goroutine.
+type spareBatch struct {
+	kept atomic.Pointer[batch]
+}
+
+// get returns a batch that holds conns.
+func (s *spareBatch) get(conns []Conn) *batch {
+	b := s.kept.Swap(nil)
+	if b == nil {
+		b = new(batch)
+	}
+	b.conns = append(b.conns, conns...)
+	return b
+}
+
+// put takes a batch back. It may be nil.
+func (s *spareBatch) put(b *batch) {
+	if b == nil || cap(b.conns) > maxBatch {
+		return
+	}
+	clear(b.conns) // so that no closed connection stays in memory
+	b.conns = b.conns[:0]
+	s.kept.Store(b)
 }

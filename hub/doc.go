@@ -1,24 +1,24 @@
-// Package hub knows which users are here, on which connections, and hands each
+// Package hub knows which users are connected, on which connections, and delivers each
 // notification to every connection of its user.
 //
-// It is called from two sides. The event loops call Admit and Remove, for the
-// connections that they own. The feed's one goroutine calls Deliver (a health
-// check may, too, for a connection of its own). Everything else (counts,
+// Two sides call it. The event loops call Admit and Remove for the connections that
+// they own. The feed's goroutine calls Deliver (a health check does too, for a
+// connection of its own), Broadcast, DeliverGroup and Control. Everything else (counts,
 // look-ups) may be called from any goroutine.
 //
-// Broadcasts, and notifications for the groups that connections were admitted with, the feed only puts on a queue
-// (Broadcast, DeliverGroup). One more goroutine, that of RunBroadcasts, hands them over in pieces.
+// Notifications for everyone, and for the groups that connections were admitted with, the feed only puts on a queue.
+// One more goroutine, that of RunBroadcasts, delivers them in pieces. Package hub/internal/fairqueue decides whose turn it is.
 //
-// The registry is cut into shards, each behind a lock of its own. Nothing is
-// pushed, written or called out while a lock is held: Deliver collects the
-// connections of a user, lets go of the lock, and only then hands over. A
-// connection that closes in between is not an error; whoever owns it counts
+// The registry is divided into shards, each with a lock of its own. Nothing is
+// written or called while a lock is held: Deliver copies the list of the
+// user's connections, releases the lock, and only then delivers. A
+// connection may close in between: whoever owns it counts
 // the notification as failed.
 //
 // A registered connection costs a [Link] of 24 bytes and its part of the shard's
-// table, 18 bytes a slot; the memory goes back when connections do. A user with
-// several connections has one slot for all of them. One that is in a group
-// costs some 100 bytes more, and those that are in none nothing.
+// table, 18 bytes a slot; the memory is released when connections are. A user with
+// several connections has one slot for all of them. A connection that is in a group
+// costs some 100 bytes more.
 //
 // The hub does no I/O, starts no goroutine and knows no network.
 package hub

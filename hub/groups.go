@@ -6,23 +6,23 @@ import (
 	"sync"
 )
 
-// A connection may be in groups, those that its token names. Each group lists its connections, and for each connection
-// that is in any its user's shard has its places in their lists, so that leaving takes as long as the number of its
-// groups, however large they are.
+// A connection may be in groups, those that its token names. Each group lists its connections. For each connection that is
+// in a group its user's shard knows its places in these lists, so that leaving takes as long as the number of its groups,
+// however large they are.
 //
-// Both are changed under the lock of the user's shard: who is admitted is in all its groups, and who is taken out, by
-// whatever way, in none. The group's lock is taken under that one, never the other way round.
+// Both change under the lock of the user's shard: a connection that is admitted is in all its groups, and one that is
+// removed, in whatever way, is in none. The group's lock is taken while that one is held, never the other way round.
 
-// groupRegistry is all groups that somebody is in. Any goroutine.
+// groupRegistry is all groups that have a member. Any goroutine.
 type groupRegistry struct {
 	seed   maphash.Seed // static
 	shards [groupShardCount]groupShard
 }
 
-// groupShardCount spreads the locks. Who admits or removes a connection with groups takes them, for moments.
+// groupShardCount spreads the locks. Admitting or removing a connection with groups takes them, for moments.
 const groupShardCount = 64
 
-// groupShard is the groups of whose names' hash it is.
+// groupShard is the groups whose names' hash it has.
 type groupShard struct {
 	mu     sync.Mutex
 	groups leanMap[string, *group] // guarded by mu; none is empty
@@ -56,7 +56,7 @@ func (r *groupRegistry) has(name string) bool {
 	return s.groups.all[name] != nil
 }
 
-// begin returns a group to which next shall be delivered, nil if nobody is in it.
+// begin returns a group that is to be walked with next, nil if nobody is in it.
 func (r *groupRegistry) begin(name string) *group {
 	s := r.shard(name)
 	s.mu.Lock()
@@ -68,8 +68,9 @@ func (r *groupRegistry) begin(name string) *group {
 	return g
 }
 
-// next appends to dst those connections that come next since begin, n at most, and reports whether there are more. Each
-// that is in the group all the while comes once, whoever joins and leaves in between. One goroutine calls begin and next.
+// next appends the next n connections to dst, or fewer, and reports whether there are more. Between begin and the end each
+// connection that stays in the group comes exactly once, whoever joins and leaves meanwhile. One goroutine calls begin and
+// next.
 func (g *group) next(dst []Conn, n int) (conns []Conn, more bool) {
 	g.shard.mu.Lock()
 	defer g.shard.mu.Unlock()
@@ -79,8 +80,8 @@ func (g *group) next(dst []Conn, n int) (conns []Conn, more bool) {
 	return dst, end < len(g.conns)
 }
 
-// join takes a connection into groups, each once, and returns its places. The caller holds the lock of its user's
-// shard.
+// join adds a connection to groups, none of which is named twice, and returns its places. The caller holds the lock of its
+// user's shard.
 func (r *groupRegistry) join(c Conn, names []string) []membership {
 	places := make([]membership, len(names))
 	for i, name := range names {
@@ -94,15 +95,15 @@ func (s *groupShard) join(m *membership, c Conn, name string) {
 	defer s.mu.Unlock()
 	g := s.groups.all[name]
 	if g == nil {
-		g = &group{shard: s, name: strings.Clone(name)} // of the token's text nothing else stays
+		g = &group{shard: s, name: strings.Clone(name)} // so that the rest of the token's text is not kept
 		s.groups.put(g.name, g)
 	}
 	*m = membership{of: g, seat: int32(len(g.conns))}
 	g.conns, g.places = append(g.conns, c), append(g.places, m)
 }
 
-// leave takes a connection out of a group. The last one takes over its seat; or, where that is among those that are done,
-// the last of these does, so that they stay the first. The caller holds the lock of its user's shard.
+// leave removes a connection from a group. The last one takes its seat; or, if that is among those that are done, the last
+// of these takes it, so that they stay in front. The caller holds the lock of its user's shard.
 func (m *membership) leave() {
 	g := m.of
 	g.shard.mu.Lock()
@@ -121,7 +122,7 @@ func (m *membership) leave() {
 	}
 }
 
-// move has who is at one seat take another one, which is free. The caller holds g.shard.mu.
+// move moves the connection at one seat to another one, which is free. The caller holds g.shard.mu.
 func (g *group) move(from, to int) {
 	if from != to {
 		g.conns[to], g.places[to] = g.conns[from], g.places[from]
@@ -137,14 +138,14 @@ func shortened[T any](list []T) []T {
 	return list
 }
 
-// joinGroups takes a connection that is being added into its groups. The caller holds s.mu.
+// joinGroups adds a connection to its groups. The caller holds s.mu.
 func (s *shard) joinGroups(c Conn, names []string) {
 	if len(names) > 0 {
 		s.grouped.put(c.HubLink(), s.groups.join(c, names))
 	}
 }
 
-// leaveGroups takes a connection out of all its groups. The caller holds s.mu.
+// leaveGroups removes a connection from all its groups. The caller holds s.mu.
 func (s *shard) leaveGroups(link *Link) {
 	if len(s.grouped.all) == 0 {
 		return

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// invalidLog warns about unusable notifications or commands, a few lines a
-// second at most: one broken backend must not turn the log into a flood. Any goroutine.
+// invalidLog warns about notifications and commands that can't be used or have no room, five lines at once and one a
+// second: a broken backend must not flood the log. Any goroutine.
 type invalidLog struct {
 	logger  *slog.Logger
 	limit   *rate.Limiter
@@ -50,7 +50,7 @@ func (l *invalidLog) warnDropped(whom string, why dropReason) {
 		"similar_lines_left_out", l.leftOut.Swap(0))
 }
 
-// warnCommand doesn't show the payload either: it may be a notification that went to the wrong channel.
+// warnCommand does not show the payload either: it may be a notification that went to the wrong channel.
 func (l *invalidLog) warnCommand(message, user string, problem error, size int) {
 	if !l.limit.Allow() {
 		l.leftOut.Add(1)

@@ -115,7 +115,7 @@ func (s *shard) collect(user string, hash uint32, spare *spareBatch) (only Conn,
 		return nil, nil
 	}
 	if crowd, ok := s.users.slots[slot].(*crowd); ok {
-		return nil, spare.fill(crowd.conns)
+		return nil, spare.get(crowd.conns)
 	}
 	return s.users.slots[slot].(Conn), nil
 }

@@ -69,7 +69,7 @@ func (h *Hub) Watch(user string) Watched {
 func (h *Hub) ConnsOf(user string, max int) (some []Conn, all int) {
 	hash := h.hash(user)
 	only, several := h.shard(hash).collect(user, hash, &h.spareBatch)
-	defer h.spareBatch.keep(several)
+	defer h.spareBatch.put(several)
 	switch {
 	case only != nil:
 		return []Conn{only}, 1
