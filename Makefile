@@ -1,7 +1,7 @@
 # What people do with Roost, one line each. `make help` lists it.
 # Variables given to make reach the server: make run WS_PORT=9081
 
-.PHONY: help run build test check fuzz soak docs bench bench-full clean
+.PHONY: help run build test check fuzz soak docs client bench bench-full clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,10 +25,12 @@ fuzz: ## Fuzz each fuzz target, for 1m or what FUZZTIME says
 soak: ## Everything at once, for 5m or what SOAKTIME says: clients that mean harm, Redis killed, nothing may be lost
 	@scripts/soak $(or $(SOAKTIME),5m)
 
-docs: ## Write docs/configuration.md, the client in docs/clients.md, and the metrics in docs/operations.md, from the code
+docs: ## Write docs/configuration.md and the metrics in docs/operations.md, from the code
 	@go run ./cmd/roost/internal/configdoc > docs/.configuration.md && mv docs/.configuration.md docs/configuration.md
-	@scripts/clientdoc.sh
 	@WRITE_DOCS=true go test -count=1 -timeout 2m -run '^TestOperationsMetrics$$' ./cmd/roost
+
+client: ## Pack the client for pages: bin/roost-client-….tgz, for npm install (needs npm)
+	@mkdir -p bin && cd client && npm pack --silent --pack-destination ../bin >/dev/null && ls ../bin/roost-client-*.tgz | sed 's|^../||'
 
 bench: ## Measure Roost beside other servers and write docs/benchmarks.md: 50 minutes at most, nothing else running
 	@scripts/deps.sh
@@ -39,4 +41,4 @@ bench-full: ## The same with 100,000 and 200,000 connections too: 10 minutes mor
 	@scripts/bench/run.sh --full
 
 clean: ## Remove what was built
-	@rm -rf bin docs/.configuration.md docs/.clients.md
+	@rm -rf bin docs/.configuration.md

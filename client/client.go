@@ -1,5 +1,5 @@
-// Package client is Roost's client for pages: one ES module without a build step,
-// which docs/clients.md explains and shows.
+// Package client is Roost's client for pages, the npm package roost-client, which docs/frontend.md explains. Go needs of it only
+// the source, which the console's page loads.
 package client
 
 import _ "embed"

@@ -1,139 +1,425 @@
-// Roost in a page: one connection, which comes back by itself.
+/*! roost-client 1.0.0, (c) The Roost authors, MIT License */
+// Roost in a page: one connection, which comes back by itself. docs/frontend.md explains it.
 //
-//   import { connect } from "./roost.js";
-//   const roost = connect("wss://example.com/ws", freshToken, { onNotification, onOpen: refetch, onGap: refetch });
-//   roost.close();
-//
-// freshToken returns a token or a promise of one. It is called before every attempt, so that tokens may be short-lived.
+//   import { connect, SessionOver } from "roost-client";
+//   const roost = connect("wss://example.com/ws", { token, sync });
+//   roost.on("greeting", ({ payload }) => show(payload.text));
 
-const defaults = {
-  onNotification(notification) {}, // {type, payload, timestamp}
-  onOpen() {}, // connected, for the first time or again: fetch what was missed
-  onGap(gap) {}, // notifications were lost since gap.since, because of gap.reason: fetch them
-  onState(state, why) {}, // "connecting", "open", "waiting" or "closed"; why the last two: {code, reason}
-
-  // Milliseconds.
-  baseDelay: 4_000, // before the nth attempt in a row a random part of baseDelay * 2^n ...
+// Milliseconds. connect takes each of them as an option.
+const times = {
+  baseDelay: 4_000, // before the nth attempt in a row: a random part of baseDelay * 2^n ...
   maxDelay: 60_000, // ... or of this, if that is less
-  stableAfter: 30_000, // a connection that held so long begins a new row
+  stableAfter: 30_000, // a connection that held this long starts a new row
   openWithin: 20_000, // the token and the handshake together
-  settle: 200, // a server that refuses after the handshake does so within this
   pingAfter: 25_000, // of silence: a page can't see the pings of WebSocket itself
   pongWithin: 10_000, // or the connection is dead
 };
+const settle = 200; // a server that refuses after the handshake does so within this
+const syncWithin = 60_000;
+const answerWithin = 3_000; // the connection while the user waits, and the tab that has it
+const kept = 1_000; // notifications: held back for sync, waiting in an iterator, known by their id
 
 // final says which close codes would only come again: the page's own faults, and what the backend wants (1000, and
-// 3000 and up). Of these 4401 asks for a fresh token, 4408 (too slow) and 4503 for another try.
-function final(code) {
-  if (code >= 3000) return ![4401, 4408, 4503].includes(code);
-  return [1000, 1002, 1007, 1008, 1009].includes(code);
+// 3000 and up). Of these 4401 asks for a fresh token, 4408 says that the client was too slow, 4503 asks for another try.
+// 1002 is not among them: a browser does not break the protocol, but what is between it and the server does.
+const final = (code) => /^(100[0789]|(?!4401|4408|4503)[34])/.test(code);
+
+/** token and sync throw this when the user is signed out: the connection ends for good. */
+export class SessionOver extends Error {
+  name = "SessionOver"; // compared by name: a page may have two copies of this file
 }
 
-export function connect(url, getToken, options = {}) {
-  const o = { ...defaults, ...options };
-  let state;
+export function connect(url, options) {
+  const o = checked(url, options);
+  const [after, within, stop] = timer(); // of the connection
+  const [syncAfter, syncLimit, syncStop] = timer();
+
+  // What the page sees.
+  const listeners = new Set(); // of [type, listener]
+  let state = "connecting";
+  let status = { state }; // and code, reason, delay, resumed
+  let at; // when it came to this state
+  let isOpen, isOver;
+  const opened = new Promise((resolve, reject) => { isOpen = resolve; isOver = reject; });
+  opened.catch(() => {}); // not everybody awaits it
+
+  // What it has.
+  let wasOpen; // once
+  let position; // up to which it has everything, as the server named it
+  let since; // the timestamp of the latest notification that listeners got
+  let missed = o.sync && { reason: "first" }; // what sync has to be called for
+  let syncing; // the AbortController of sync, until it has succeeded or is tried again
+  let syncFailures = 0; // in a row
+  const held = []; // notifications that wait for sync
+  const had = new Set(); // ids of the latest notifications
+
+  // The WebSocket.
   let socket;
+  let abort; // of token
   let attempt = 0; // the latest one's number: what an earlier one still says is not heard
   let failures = 0; // in a row
-  let openedAt;
-  let pinged; // and not answered yet
-  let timer; // the only one, of whatever comes next
+  let expired; // by the last one's code
+  let asked; // by a ping, and not answered yet
+  let eager; // the user waits: what fails now is tried again at once
 
-  function after(delay, next) {
-    clearTimeout(timer);
-    timer = setTimeout(next, delay);
+  // The other tabs.
+  let here; // the page is not put away
+  let channel; // to the others, with share
+  let leads; // this tab has the WebSocket
+  let lock; // the AbortController of this tab's wait for the lock, and of having it
+
+  // --- What happened to the connection, in this tab or in the one that leads ---
+
+  const events = {
+    state(next) {
+      if (state === next.state || state === "closed") return;
+      ({ state } = status = next);
+      at = Date.now();
+      emit(["state"], status);
+      if (state === "closed") finish();
+      if (state !== "open") return;
+      if (wasOpen && !status.resumed) events.gap({ reason: "reconnect" });
+      wasOpen = true;
+      isOpen();
+      queueMicrotask(catchUp);
+    },
+    message(notification) {
+      const { id } = notification;
+      const [oldest] = had;
+      if (had.has(id)) return;
+      if (had.add(id || {}).size > kept) had.delete(oldest);
+      if (missed || syncing) keep(held, notification);
+      else deliver(notification);
+    },
+    gap(gap) {
+      gap = { ...gap, since: since ?? gap.since };
+      emit(["gap"], gap);
+      if (o.sync) missed ??= gap;
+      queueMicrotask(catchUp);
+    },
+  };
+
+  // keep lets what is too much go, and says so.
+  function keep(queue, value) {
+    if (queue.push(value) <= kept) return;
+    queue.length = 0;
+    events.gap({ reason: "overflow" });
   }
 
-  function enter(next, why) {
-    state = next;
-    o.onState(state, why);
+  function deliver(notification) {
+    since = notification.timestamp;
+    emit(["*", ["state", "gap"].includes(notification.type) || notification.type], notification);
   }
 
-  async function open() {
-    const mine = ++attempt;
-    const ifMine = (handle) => (event) => { if (mine === attempt) handle(event); };
-    after(o.openWithin, () => lost({ code: 1006, reason: "not connected in time" }));
-    enter("connecting");
+  // The page's functions run later, each on its own: what one of them throws is reported and changes nothing here.
+  function emit(types, value) {
+    queueMicrotask(() => {
+      if (state !== "closed" || types[0] === "state") listeners.forEach(([type, f]) => types.includes(type) && guarded(f, value));
+    });
+  }
+
+  // catchUp calls sync until it has succeeded, then lets out what came meanwhile.
+  async function catchUp() {
+    if (!missed || syncing || state !== "open") return;
+    const hole = missed;
+    const { signal } = syncing = new AbortController();
+    missed = undefined;
+    syncLimit(syncWithin, () => syncing.abort("roost: sync hangs"));
     try {
-      const token = await getToken();
-      if (mine !== attempt) return;
-      socket = new WebSocket(url, ["roost.v1", "bearer." + token]); // a token in the URL would be in proxies' logs
-      socket.onopen = ifMine(() => after(o.settle, opened));
-      socket.onmessage = ifMine((event) => received(JSON.parse(event.data)));
-      socket.onclose = ifMine(lost);
+      await Promise.race([o.sync({ ...hole, signal }), new Promise((_, reject) => { signal.onabort = reject; })]);
+      syncFailures = 0;
+      retry();
     } catch (error) {
-      ifMine(lost)({ code: 1006, reason: String(error) });
+      if (state === "closed") return;
+      missed = hole; // its since is the earliest
+      if (error?.name === "SessionOver") return end(4403, String(error));
+      report(signal.reason ?? error);
+      syncAfter(backoff(syncFailures++), retry);
     }
   }
 
-  function opened() {
-    openedAt = performance.now();
+  function retry() {
+    syncStop();
+    syncing = undefined;
+    if (missed) catchUp();
+    else held.splice(0).forEach(deliver);
+  }
+
+  // --- The WebSocket: it opens, notices that it is dead, comes back ---
+
+  function tell(kind, value) {
+    channel?.postMessage([kind, value, position]);
+    events[kind](value);
+  }
+
+  async function open() {
+    drop();
+    const mine = attempt;
+    const ifMine = (handle) => (event) => mine === attempt && guarded(handle, event);
+    abort = new AbortController();
+    within(o.openWithin, () => lost(1006, "not connected in time"));
+    tell("state", { state: "connecting" });
+    try {
+      const given = await o.token({ signal: abort.signal, reason: expired ? "expired" : wasOpen ? "reconnect" : "first" });
+      if (mine !== attempt) return;
+      const token = String(given ?? "").trim();
+      // What is no token is named, and not shown.
+      if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) bad("token()", "a JWT, not " + (token[0] === "<" ? "HTML" : token ? typeof given : "empty"));
+      // A token in the URL would be in the logs of proxies.
+      socket = new o.WebSocket(o.url, ["roost.v1", "bearer." + token].concat(position ? "since." + position : []));
+      socket.onopen = ifMine(() => after(settle, ready));
+      socket.onmessage = ifMine((event) => received(JSON.parse(event.data)));
+      socket.onerror = () => {}; // says nothing, but outside of browsers it must not go unheard
+      socket.onclose = ifMine((event) => lost(event.code, event.reason));
+    } catch (error) {
+      if (mine !== attempt) return;
+      warn(error);
+      lost(error?.name === "SessionOver" ? 4403 : error?.name === "SecurityError" ? 1008 : 1006, String(error)); // 1008: mixed content
+    }
+  }
+
+  function ready(resumed) {
     heard();
-    enter("open");
-    o.onOpen();
+    tell("state", { state: "open", resumed });
   }
 
   function received(message) {
-    if (state === "connecting") opened();
-    if (state !== "open") return; // onOpen has closed it
+    const { type, payload, id } = message;
+    if (state !== "open") {
+      const hello = type === "_hello" && payload;
+      const resumed = position && hello.resumed; // position has been sent, if there was one
+      if (hello && !resumed?.missed) position = hello.id; // else what was missed follows, each with its own id
+      ready(resumed);
+    }
     heard();
-    if (message.type === "_gap") o.onGap(message.payload);
-    else if (message.type !== "pong" && !message.type.startsWith("_")) o.onNotification(message);
+    if (id) position = id;
+    if (type === "_gap") {
+      if (payload.reason !== "resume") tell("gap", payload); // the hello has told that
+    } else if (type[0] !== "_" && type !== "pong") tell("message", message);
+    else tell("state", { state }); // so that the other tabs know that we are there, and position
   }
 
   function heard() {
-    pinged = false;
-    after(o.pingAfter, ping);
+    asked = eager = false;
+    after(o.pingAfter, () => ping(o.pongWithin));
   }
 
-  function ping() {
-    if (pinged) return;
-    pinged = true;
-    socket.send('{"type":"ping"}');
-    after(o.pongWithin, () => lost({ code: 1006, reason: "no answer to a ping" }));
+  function ping(ms) {
+    if (!asked) socket.send('{"type":"ping"}');
+    asked = true;
+    within(ms, () => lost(1006, "no answer to a ping"));
   }
 
-  function lost({ code, reason }) {
-    if (state === "open" && performance.now() - openedAt >= o.stableAfter) failures = 0;
+  function lost(code, reason) {
+    if (state === "open") {
+      if (Date.now() - at >= o.stableAfter) failures = 0;
+      position &&= /\bid=([\w.-]+)/.exec(reason)?.[1] ?? position; // a planned end says how far we are
+    } else if (failures === 2) warn("no connection: see Roost's log");
     drop();
-    if (final(code)) return end({ code, reason });
-    // A random part of it all ("full jitter"): others have lost their connections at the same moment. A token that has
-    // expired is replaced at once, but not over and over.
-    const most = code === 4401 && failures === 0 ? 0 : Math.min(o.maxDelay, o.baseDelay * 2 ** failures);
+    if (final(code)) return tell("state", { state: "closed", code, reason });
+    // A random part of it all ("full jitter"): others have lost their connections at the same moment. An expired token
+    // is replaced at once, but not over and over.
+    expired = code === 4401;
+    const delay = eager || (expired && !failures) ? 0 : backoff(failures);
+    eager = false;
     failures++;
-    after(Math.random() * most, open);
-    enter("waiting", { code, reason });
+    after(delay, open);
+    tell("state", { state: "waiting", code, reason, delay });
   }
+
+  const backoff = (n) => Math.random() * Math.min(o.maxDelay, o.baseDelay * 2 ** n);
 
   // drop forgets a connection without waiting for its close event: that of a dead one comes late.
   function drop() {
     attempt++;
-    clearTimeout(timer);
+    stop();
+    abort?.abort();
     socket?.close();
-    socket = undefined;
   }
 
-  // wake looks at once, when there is reason to: timers are late while nobody sees the page, and stand still while the
-  // machine sleeps.
-  function wake({ type }) {
-    if (state === "open") ping();
-    if (state === "waiting" && type !== "offline") after(Math.random() * Math.min(o.baseDelay, 1000), open);
-  }
-  const wakeIfSeen = (event) => { if (!document.hidden) wake(event); };
-
-  function listen(change) { // "addEventListener" or "removeEventListener"; a worker has no document
-    for (const type of ["online", "offline"]) globalThis[change]?.(type, wake);
-    globalThis.document?.[change]("visibilitychange", wakeIfSeen);
+  // wake looks at once, because the user does.
+  function wake() {
+    const age = Date.now() - at;
+    if (!leads) return ask();
+    eager = state === "open";
+    if (eager) ping(answerWithin);
+    else if (age > answerWithin) open();
+    else if (state === "waiting") after(1_000, open);
   }
 
-  function end(why) {
-    if (state === "closed") return;
-    listen("removeEventListener");
+  // --- Other tabs: one of them leads. It has the WebSocket and a lock, which the browser hands on when the tab goes. A
+  // leader that does not answer, because it is frozen, loses the lock.
+
+  async function lead(steal) {
+    lock?.abort();
+    const { signal } = lock = new AbortController();
+    ask();
+    try {
+      await navigator.locks.request(channel.name, steal ? { steal } : { signal }, () => !signal.aborted && new Promise((release) => {
+        signal.onabort = release;
+        leads = true;
+        open();
+      }));
+    } catch (error) {
+      if (signal.aborted) return;
+      drop();
+      leads = error.name !== "AbortError"; // then another tab has taken the lock; else there are none, as in a sandbox
+      if (leads) open();
+      else lead();
+    }
+  }
+
+  function ask() {
+    if (!isSeen()) return after(o.pingAfter, ask);
+    channel.postMessage(["who"]);
+    within(answerWithin, () => lead(true));
+  }
+
+  function hear({ data: [kind, value, id] }) {
+    if (kind === "who") {
+      if (!leads) return;
+      wake();
+      channel.postMessage(["state", { ...status, resumed: false }, position]);
+    } else if (!leads) {
+      // Timers of a tab that nobody looks at are late: ask it when it should have tried again.
+      after(value.delay + 500 || 2 * o.pingAfter, ask);
+      position = id;
+      events[kind](value);
+    }
+  }
+
+  // --- The page: it comes, is put away, comes back, and ends ---
+
+  function join() {
+    if (here || state === "closed") return;
+    here = true;
+    leads = !o.share || !globalThis.navigator?.locks;
+    if (leads) return open();
+    channel = new BroadcastChannel(`roost ${o.url} ${o.share}`);
+    channel.onmessage = hear;
+    lead();
+  }
+
+  // A page that the browser puts away would get nothing, and its connection would keep it from coming back quickly.
+  function leave() {
+    here = leads = false;
     drop();
-    enter("closed", why);
+    channel?.close();
+    lock?.abort();
+    events.state({ state: "waiting", code: 1001, reason: "away" });
+  }
+
+  function live({ type, disposition, blockedURI }) {
+    if (/hide|freeze/.test(type)) leave();
+    else if (/show|resume/.test(type)) join();
+    else if (blockedURI) {
+      if (disposition === "enforce" && o.url.startsWith(blockedURI)) end(1008, "Content-Security-Policy");
+    } else if (here && isSeen()) wake();
+  }
+
+  function listen(change) { // "addEventListener" or "removeEventListener"
+    for (const type of "online offline pagehide pageshow freeze resume visibilitychange securitypolicyviolation".split(" ")) globalThis[change]?.(type, live, true);
+    o.signal?.[change]("abort", close);
+  }
+
+  const end = (code, reason) => events.state({ state: "closed", code, reason });
+  const close = () => end(1000, "closed by the page");
+
+  function finish() {
+    listen("removeEventListener");
+    leave();
+    syncStop();
+    syncing?.abort();
+    isOver(new Error(status.reason));
+  }
+
+  // --- What connect returns ---
+
+  function on(type, listener) {
+    if (typeof listener !== "function") bad("on: listener", "a function");
+    const entry = [type, listener];
+    listeners.add(entry);
+    return () => { listeners.delete(entry); };
+  }
+
+  async function* iterate() {
+    const queue = [];
+    let next;
+    const offs = ["*", "state"].map((type) => on(type, (value) => { keep(queue, value); next?.(); }));
+    try {
+      while (queue.length || state !== "closed") {
+        const value = queue.shift();
+        if (!value) await new Promise((resolve) => { next = resolve; });
+        else if (value.type) yield value; // and not a state
+      }
+    } finally {
+      offs.forEach((off) => off());
+    }
   }
 
   listen("addEventListener");
-  open();
-  return { close: () => end({ code: 1000, reason: "closed by the page" }) };
+  queueMicrotask(join); // connect returns first
+  if (o.signal?.aborted) close();
+  return {
+    on,
+    close,
+    opened,
+    get state() { return state; },
+    get status() { return status; },
+    [Symbol.asyncIterator]: iterate,
+  };
+}
+
+const isSeen = () => !globalThis.document?.hidden;
+const report = (error) => (globalThis.reportError ?? console.error)(error);
+async function guarded(f, value) {
+  try {
+    await f(value);
+  } catch (error) {
+    report(error);
+  }
+}
+
+const bad = (what, wanted) => { throw new TypeError(`roost: ${what} has to be ${wanted}`); };
+
+// warn says it once.
+const warned = {};
+const warn = (text) => { warned[text] ??= !console.warn("roost: " + text); };
+
+// timer is one timer, of whatever comes next.
+function timer() {
+  let id;
+  const stop = () => clearTimeout(id);
+  function after(delay, next) {
+    stop();
+    id = setTimeout(next, delay);
+  }
+  // within is a deadline. One that comes late, because the machine slept or the browser holds timers back, says nothing
+  // about the other side, and is granted once more.
+  function within(delay, fail) {
+    const due = Date.now() + delay;
+    after(delay, () => (Date.now() > due + 2_000 ? after(delay, fail) : fail()));
+  }
+  return [after, within, stop];
+}
+
+// What the options have to be: typeof, and what else helps.
+const kinds = {
+  token: "a function",
+  sync: "a function",
+  share: "a boolean or a string",
+  signal: "an object",
+  WebSocket: "a function: servers have none",
+};
+
+// checked returns the options with what was left out, or says what is wrong with them.
+function checked(url, options) {
+  const o = { ...times, WebSocket: globalThis.WebSocket, token: undefined };
+  for (const name in options) if (options[name] != null) o[name] = options[name];
+  for (const name in o) {
+    const kind = kinds[name] ?? (times[name] ? "a number above 0" : "left out");
+    if (!kind.includes(typeof o[name]) || (times[name] && (o[name] | 0) < 1)) bad(name, kind);
+  }
+  if (!/^(ws|http)s?:[^#]*$|^\//.test(url)) bad("url", "like wss://example.com/ws");
+  return { ...o, url: new URL(url, globalThis.location).href.replace(/^http/, "ws") };
 }

@@ -2,7 +2,7 @@
 # Installs what the tests want besides Go, through apt-get, where it is missing:
 # a Redis server, and a C compiler for the race detector. nginx and HAProxy are
 # optional (their tests skip themselves, but for CI), 7 MB together. In CI
-# (CI=true) there is more of that: a browser, promtool and systemd-analyze
+# (CI=true) there is more of that: two browsers, node, promtool and systemd-analyze
 # (without one its test skips itself), shellcheck, and Python and PHP with their
 # Redis libraries, whose snippets in the docs are run. Packages that are named are
 # optional ones too.
@@ -19,13 +19,16 @@ have_daemon nginx || optional+=(nginx)
 have_daemon haproxy || optional+=(haproxy)
 if [ "${CI:-}" = true ]; then
   have chromium || have google-chrome || optional+=(chromium)
+  have firefox-esr || have firefox || optional+=(firefox-esr)
+  have npm || optional+=(nodejs npm)
   have promtool || optional+=(prometheus) # 19 MB; nothing of it is started
   have shellcheck || optional+=(shellcheck)
   have systemd-analyze || optional+=(systemd)
   /usr/bin/python3 -c 'import redis, jwt' 2>/dev/null || optional+=(python3-redis python3-jwt)
   php -r 'exit(extension_loaded("redis") ? 0 : 1);' 2>/dev/null || optional+=(php-cli php-redis)
 else
-  have chromium || have google-chrome || echo 'no chromium: the browser test will be skipped' >&2
+  have chromium || have google-chrome || echo 'no chromium: the tests with it will be skipped' >&2
+  have firefox-esr || have firefox || echo 'no firefox: the tests with it will be skipped' >&2
   have promtool || echo 'no promtool: the alert rules will not be tried out' >&2
 fi
 [ ${#missing[@]} -gt 0 ] || [ ${#optional[@]} -gt 0 ] || exit 0

@@ -1,79 +1,76 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"net"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"roost/cmd/roost/internal/roosttest"
 )
 
-// TestClient has a browser run the client that docs/clients.md gives to pages.
+// TestClient has browsers run the client in pages, against a real server. What depends on time is in client/test, where it
+// is virtual.
 func TestClient(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
 	t.Parallel()
-	browser := startBrowser(t)
-	tests := map[string]func(*testing.T, context.Context){
-		"delivers":                        clientDelivers,
-		"comes back after a restart":      clientComesBack,
-		"replaces an expired token":       clientReplacesToken,
-		"begins anew":                     clientBeginsAnew,
-		"does not insist on a bad token":  clientHasBadToken,
-		"stops when it is shown the door": clientIsShownTheDoor,
-		"notices a dead connection":       clientNoticesDeath,
-		"looks when it is woken":          clientIsWoken,
-		"waits longer each time":          clientBacksOff,
-		"closes for good":                 clientCloses,
-		"does as the table says":          clientObeysTheTable,
-		"is used as documented":           clientIsUsedAsDocumented,
-		"works in a worker":               clientWorksInAWorker,
-		"gives up an attempt":             clientGivesUpAnAttempt,
-		"gives up on a token":             clientGivesUpOnToken,
+	tests := map[string]func(*testing.T, webBrowser){
+		"delivers":                       clientDelivers,
+		"comes back after a restart":     clientComesBack,
+		"replaces an expired token":      clientReplacesToken,
+		"is told of a wrong secret":      clientHasWrongSecret,
+		"stops when the session is over": clientSessionOver,
+		"stops when it is cut off":       clientIsCutOff,
+		"notices a dead connection":      clientNoticesDeath,
+		"closes for good":                clientCloses,
+		"gives up an attempt":            clientGivesUpAnAttempt,
+		"is used as documented":          clientIsUsedAsDocumented,
+		"works in a worker":              clientWorksInAWorker,
+		"shares one connection":          clientShares,
+		"comes back with the page":       clientComesBackWithThePage,
+		"is put to sleep":                clientIsFrozen,
+		"is blocked by the page":         clientIsBlocked,
+		"is blocked as mixed content":    clientIsMixedContent,
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) { test(t, browser) }) // one after another: the browser is the whole test's
+	for name, start := range browsers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			browser := start(t)
+			for name, test := range tests {
+				t.Run(name, func(t *testing.T) { test(t, browser) }) // one after another: the browser is the whole test's
+			}
+		})
 	}
 }
 
-func clientDelivers(t *testing.T, browser context.Context) {
-	s := openSite(t, browser, &site{env: roosttest.Env{"WS_GAP_NOTICE": "true"}}, nil,
-		"WebSocket = class extends WebSocket { constructor(...all) { super(...all); window.socket = this; } }")
-	s.wait("connecting", "open", "refetch")
+func clientDelivers(t *testing.T, browser webBrowser) {
+	s := (&site{env: roosttest.Env{"WS_GAP_NOTICE": "true"}}).start(t, browser)
+	s.main.wait("open", "sync first")
 	notify(s.redis, "alice", `{"type":"greeting","payload":"grüße 😀"}`)
-	s.wait("connecting", "open", "refetch", "message grüße 😀")
-	s.run(`socket.onmessage({ data: '{"type":"_later","payload":"of a later Roost"}' })`) // which no backend can publish
-	notify(s.redis, "alice", `{"type":"greeting","payload":"2"}`)
-	s.wait("connecting", "open", "refetch", "message grüße 😀", "message 2")
+	s.main.wait("open", "sync first", "message grüße 😀")
 	s.redis.Kill()
 	s.server.WaitLine("redis link lost")
 	s.redis.Restart()
-	s.wait("connecting", "open", "refetch", "message grüße 😀", "message 2", "gap redis true")
+	s.main.wait("open", "sync first", "message grüße 😀", "gap redis", "sync redis")
 }
 
-func clientComesBack(t *testing.T, browser context.Context) {
-	s := openSite(t, browser, &site{}, options{"baseDelay": 20, "maxDelay": 100}, "")
-	s.wait("connecting", "open", "refetch")
+func clientComesBack(t *testing.T, browser webBrowser) {
+	s := (&site{options: options{"baseDelay": 20, "maxDelay": 100}}).start(t, browser)
+	s.main.wait("open", "sync first")
 	s.relay.turnTo("") // nothing listens until the next server does
 	s.server.Stop()
-	s.waitLast("connecting", "waiting 1006 ", "connecting", "waiting 1006 ")
+	s.main.waitLast("connecting", "waiting 1006 ", "connecting", "waiting 1006 ")
 	next := roosttest.Start(t, s.redis, nil)
 	s.relay.turnTo(next.WS)
-	all := s.waitLast("connecting", "open", "refetch")
-	if !strings.HasPrefix(all[3], "waiting 1001 ") {
-		t.Errorf("the end is %q, want 1001", all[3])
+	all := s.main.waitLast("connecting", "open", "gap reconnect", "sync reconnect")
+	if !strings.HasPrefix(all[2], "waiting 1001 ") {
+		t.Errorf("the end is %q, want 1001", all[2])
 	}
 	notify(s.redis, "alice", `{"type":"n","payload":1}`)
-	s.waitLast("refetch", "message 1")
-	if n := int(s.tokens.Load()); n < 4 || n != count(s.events(), "connecting") {
-		t.Errorf("%d tokens were asked for in %d attempts", n, count(s.events(), "connecting"))
-	}
+	s.main.waitLast("sync reconnect", "message 1")
 }
 
 // expired is a token that was good.
@@ -81,175 +78,116 @@ func expired(t *testing.T) string {
 	return roosttest.Sign(t, "HS256", roosttest.Secret, roosttest.Claims{"sub": "alice", "exp": 1_000_000_000})
 }
 
-func clientReplacesToken(t *testing.T, browser context.Context) {
+func clientReplacesToken(t *testing.T, browser webBrowser) {
 	s := &site{env: roosttest.Env{"WS_REJECT_AFTER_UPGRADE": "true"}}
+	s.options = options{"baseDelay": 1 << 30, "maxDelay": 1 << 30} // so that what comes at all comes at once
 	s.token = func() string {
 		if s.tokens.Load() == 1 {
 			return expired(t)
 		}
 		return roosttest.Token(t, "alice")
 	}
-	openSite(t, browser, s, options{"baseDelay": never, "maxDelay": never}, "") // so that it is at once
-	replaced := []string{"connecting", "waiting 4401 token expired", "connecting", "open", "refetch"}
-	s.wait(replaced...)
+	s.start(t, browser)
+	replaced := []string{"waiting 4401 token expired", "connecting", "open", "sync first"}
+	s.main.wait(replaced...)
 	// As WS_CLOSE_ON_EXPIRY does. It is too soon for another time at once.
 	s.redis.Publish("user_ctl:alice", `{"disconnect":{"code":4401,"reason":"token expired"}}`)
 	ended := append(replaced, "waiting 4401 token expired")
-	s.wait(ended...)
+	s.main.wait(ended...)
 	s.stays(ended)
 }
 
-// A connection that held for long enough lets the next failure be the first again.
-func clientBeginsAnew(t *testing.T, browser context.Context) {
-	s := openSite(t, browser, &site{}, options{"baseDelay": never, "maxDelay": never, "stableAfter": 0}, "")
-	want := []string{"connecting", "open", "refetch"}
-	s.wait(want...)
-	for range 3 {
-		s.redis.Publish("user_ctl:alice", `{"disconnect":{"code":4401,"reason":"token expired"}}`)
-		want = append(want, "waiting 4401 token expired", "connecting", "open", "refetch")
-		s.wait(want...)
+func clientHasWrongSecret(t *testing.T, browser webBrowser) {
+	s := &site{env: roosttest.Env{"WS_REJECT_AFTER_UPGRADE": "true"}, options: options{"baseDelay": 20, "maxDelay": 20}}
+	s.token = func() string {
+		return roosttest.Sign(t, "HS256", strings.Repeat("another secret ", 3), roosttest.Claims{"sub": "alice", "exp": 4_000_000_000})
+	}
+	s.start(t, browser)
+	var all []string
+	roosttest.WaitFor(t, "some attempts", func() bool { all = s.main.events(); return len(all) >= 7 })
+	for i, event := range all {
+		if i%2 == 0 && !strings.HasPrefix(event, "waiting 4401 ") || i%2 == 1 && event != "connecting" {
+			t.Fatalf("the page saw %q", all)
+		}
 	}
 }
 
-func clientHasBadToken(t *testing.T, browser context.Context) {
-	s := &site{env: roosttest.Env{"WS_REJECT_AFTER_UPGRADE": "true"}}
-	s.token = func() string { return expired(t) }
-	openSite(t, browser, s, options{"baseDelay": 1000, "maxDelay": never}, "window.hurry = true; Math.random = () => 0.5")
-	roosttest.WaitFor(t, "some attempts", func() bool { return s.tokens.Load() >= 6 })
-	want := []string{"connecting", "waiting 4401 token expired"}
-	if all := s.events()[:8]; !slices.Equal(all, slices.Concat(want, want, want, want)) {
-		t.Errorf("the page saw %q", all)
+func clientSessionOver(t *testing.T, browser webBrowser) {
+	s := &site{options: options{"baseDelay": 1, "maxDelay": 1}}
+	s.token = func() string {
+		if s.tokens.Load() == 1 {
+			return roosttest.Token(t, "alice")
+		}
+		return ""
 	}
-	s.wantDelays(0, 1000, 2000, 4000)
+	s.start(t, browser)
+	s.main.wait("open", "sync first")
+	s.relay.cut(s.server.WS)
+	ended := []string{"open", "sync first", "waiting 1006 ", "connecting", "closed 4403 SessionOver: signed out"}
+	s.main.wait(ended...)
+	s.stays(ended)
 }
 
-func clientIsShownTheDoor(t *testing.T, browser context.Context) {
-	s := openSite(t, browser, &site{}, options{"baseDelay": 1, "maxDelay": 1}, "")
-	s.wait("connecting", "open", "refetch")
+func clientIsCutOff(t *testing.T, browser webBrowser) {
+	s := (&site{options: options{"baseDelay": 1, "maxDelay": 1}}).start(t, browser)
+	s.main.wait("open", "sync first")
 	s.redis.Publish("user_ctl:alice", `{"disconnect":{"code":4403,"reason":"signed out"}}`)
-	ended := []string{"connecting", "open", "refetch", "closed 4403 signed out"}
-	s.wait(ended...)
-	s.run(`dispatchEvent(new Event("online")); document.dispatchEvent(new Event("visibilitychange")); roost.close()`)
+	ended := []string{"open", "sync first", "closed 4403 signed out"}
+	s.main.wait(ended...)
+	s.main.run(`dispatchEvent(new Event("online")); document.dispatchEvent(new Event("visibilitychange")); roost.close()`)
 	s.stays(ended)
 }
 
-func clientNoticesDeath(t *testing.T, browser context.Context) {
-	s := openSite(t, browser, &site{}, options{"baseDelay": 20, "pingAfter": 150, "pongWithin": 3000}, "")
-	s.wait("connecting", "open", "refetch")
+func clientNoticesDeath(t *testing.T, browser webBrowser) {
+	s := (&site{options: options{"baseDelay": 20, "pingAfter": 150, "pongWithin": 3000}}).start(t, browser)
+	s.main.wait("open", "sync first")
 	roosttest.WaitFor(t, "answered pings", func() bool { return s.server.Metrics()["roost_client_pings_total"] >= 5 })
-	s.wait("connecting", "open", "refetch") // one that lives stays, and the answers are no notifications
+	s.main.wait("open", "sync first") // one that lives stays, and the answers are no notifications
 	s.relay.die()
-	again := []string{"connecting", "open", "refetch", "waiting 1006 no answer to a ping", "connecting", "open", "refetch"}
-	s.wait(again...)
+	again := []string{"open", "sync first", "waiting 1006 no answer to a ping", "connecting", "open", "gap reconnect", "sync reconnect"}
+	s.main.wait(again...)
 	s.relay.bury() // the dead one's close event comes now, and is nobody's concern
 	s.stays(again)
 	notify(s.redis, "alice", `{"type":"n","payload":1}`)
-	s.wait(append(again, "message 1")...)
-	s.wantHeld(1, 3)
+	s.main.wait(append(again, "message 1")...)
 }
 
-func clientIsWoken(t *testing.T, browser context.Context) {
-	o := options{"baseDelay": never, "maxDelay": never, "pingAfter": never, "pongWithin": 500}
-	s := openSite(t, browser, &site{}, o, "Math.random = () => 0.001") // of never and of a second
-	s.wait("connecting", "open", "refetch")
-	s.relay.die()
-	s.run(`document.dispatchEvent(new Event("visibilitychange"))`)
-	once := []string{"connecting", "open", "refetch", "waiting 1006 no answer to a ping"}
-	s.wait(once...)
-	s.run(`dispatchEvent(new Event("offline"))`)
-	s.stays(once)
-	s.run(`dispatchEvent(new Event("online"))`)
-	s.wait(append(once, "connecting", "open", "refetch")...)
-}
-
-func clientBacksOff(t *testing.T, browser context.Context) {
-	s := &site{env: roosttest.Env{"WS_ALLOWED_ORIGINS": "https://elsewhere.example"}} // refused, as a page sees it
-	openSite(t, browser, s, nil, "window.hurry = true; Math.random = () => 1")
-	roosttest.WaitFor(t, "some attempts", func() bool { return s.tokens.Load() >= 8 })
-	s.wantDelays(4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000)
-	s.run("Math.random = () => 0; hurry = false")
-	seen := s.tokens.Load()
-	roosttest.WaitFor(t, "attempts without a delay", func() bool { return s.tokens.Load() > seen+3 })
-}
-
-func clientCloses(t *testing.T, browser context.Context) {
-	s := openSite(t, browser, &site{}, options{"baseDelay": 1}, "")
-	s.wait("connecting", "open", "refetch")
-	s.wantHeld(1, 3)
-	s.run("roost.close()")
-	ended := []string{"connecting", "open", "refetch", "closed 1000 closed by the page"}
-	s.wait(ended...)
-	s.wantHeld(0, 0)
+func clientCloses(t *testing.T, browser webBrowser) {
+	s := (&site{options: options{"baseDelay": 1}}).start(t, browser)
+	s.main.wait("open", "sync first")
+	s.main.run("roost.close()")
+	ended := []string{"open", "sync first", "closed 1000 closed by the page"}
+	s.main.wait(ended...)
 	s.server.WaitMetric("roost_connections", 0)
-	s.run(`dispatchEvent(new Event("online")); roost.close()`)
+	if held, err := s.main.eval("String(held)"); err != nil || held != "0" {
+		t.Errorf("it holds %s listeners (%v)", held, err)
+	}
+	s.main.run(`dispatchEvent(new Event("online")); roost.close()`)
 	s.stays(ended)
 }
 
 // The first handshake goes where nobody answers.
-func clientGivesUpAnAttempt(t *testing.T, browser context.Context) {
+func clientGivesUpAnAttempt(t *testing.T, browser webBrowser) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = silent.Close() })
-	s := &site{target: silent.Addr().String()}
+	s := &site{target: silent.Addr().String(), options: options{"baseDelay": 1, "openWithin": 3000}}
 	s.token = func() string {
 		if s.tokens.Load() == 2 {
 			s.relay.turnTo(s.server.WS)
 		}
 		return roosttest.Token(t, "alice")
 	}
-	openSite(t, browser, s, options{"baseDelay": 1, "openWithin": 3000}, "")
-	s.wait("connecting", "waiting 1006 not connected in time", "connecting", "open", "refetch")
-}
-
-// The first request for a token is never answered, the second fails.
-func clientGivesUpOnToken(t *testing.T, browser context.Context) {
-	s := openSite(t, browser, &site{}, options{"baseDelay": 1, "openWithin": 3000}, `
-		const ask = fetch, wrong = [new Promise(() => {}), Promise.reject("no token")];
-		wrong[1].catch(() => {});
-		window.fetch = (url, how) => wrong.shift() ?? ask(url, how)`)
-	s.wait("connecting", "waiting 1006 not connected in time", "connecting", "waiting 1006 no token",
-		"connecting", "open", "refetch")
-}
-
-// The table of docs/clients.md says for each code whether to reconnect.
-func clientObeysTheTable(t *testing.T, browser context.Context) {
-	s := openSite(t, browser, &site{}, nil, "")
-	s.wait("connecting", "open", "refetch")
-	_, table, _ := strings.Cut(readDoc(t, "docs/clients.md"), "\n## How a connection ends\n")
-	table, _, _ = strings.Cut(table, "\n## ")
-	codes := 0
-	rows := regexp.MustCompile(`(?m)^\| (\d+[^|]*) \|[^|]*\| (Reconnect|Stop)\b`)
-	for _, row := range rows.FindAllStringSubmatch(table, -1) {
-		want := map[string]string{"Reconnect": "waiting", "Stop": "closed"}[row[2]]
-		for _, code := range regexp.MustCompile(`\d+`).FindAllString(row[1], -1) {
-			codes++
-			script := `import("/roost.js").then(({ connect }) => new Promise((done) => {
-				const real = WebSocket;
-				window.WebSocket = class { constructor() { setTimeout(() => this.onclose({ code: ` + code + ` })); } close() {} };
-				const fake = connect("", () => "", { onState: (state) => {
-					if (state === "connecting") return;
-					window.WebSocket = real;
-					setTimeout(() => fake.close());
-					done(state);
-				} });
-			}))`
-			state, err := chromedp.Run(s.ctx, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
-			if err != nil || state != want {
-				t.Errorf("after %s it is %q (%v), want %q", code, state, err, want)
-			}
-		}
-	}
-	if codes < 14 {
-		t.Errorf("the table has %d codes", codes)
-	}
+	s.start(t, browser)
+	s.main.wait("waiting 1006 not connected in time", "connecting", "open", "sync first")
 }
 
 // The example of README and docs/clients.md, with the functions that it leaves out.
-func clientIsUsedAsDocumented(t *testing.T, browser context.Context) {
+func clientIsUsedAsDocumented(t *testing.T, browser webBrowser) {
 	var example string
-	for _, path := range []string{"README.md", "docs/clients.md"} {
+	for _, path := range []string{"README.md", "docs/clients.md", "docs/frontend.md"} {
 		for _, block := range blocks(readDoc(t, path)) {
 			if block.language == "html" && example != "" && block.text != example {
 				t.Errorf("%s has another example than README.md", path)
@@ -258,25 +196,116 @@ func clientIsUsedAsDocumented(t *testing.T, browser context.Context) {
 			}
 		}
 	}
-	s := openSite(t, browser, &site{env: roosttest.Env{"WS_GAP_NOTICE": "true"}, page: `<!doctype html><script>
+	s := (&site{page: `<!doctype html><script>
 		var events = [];
 		const freshToken = async () => (await fetch("/token", { method: "POST" })).text();
-		const onNotification = (n) => events.push(n.type + " " + n.payload.text);
-		const refetch = () => events.push("refetch");
-		</script>` + example}, nil, "")
-	s.wait("refetch")
+		const show = ({ text }) => events.push("greeting " + text);
+		const refetch = () => { events.push("refetch"); };
+		</script>` + example}).start(t, browser)
+	s.main.wait("refetch")
 	notify(s.redis, "alice", `{"type":"greeting","payload":{"text":"hello"}}`)
-	s.wait("refetch", "greeting hello")
+	s.main.wait("refetch", "greeting hello")
 }
 
-func clientWorksInAWorker(t *testing.T, browser context.Context) {
-	s := openSite(t, browser, &site{}, nil, "")
-	s.wait("connecting", "open", "refetch")
-	s.run(`{
+func clientWorksInAWorker(t *testing.T, browser webBrowser) {
+	s := (&site{}).start(t, browser)
+	s.main.wait("open", "sync first")
+	s.main.run(`{
 		const script = "import { connect } from '" + origin + "/roost.js';" +
-			"connect('ws://` + s.relay.addr + `/ws', () => '` + roosttest.Token(t, "bob") + `', { onState: (s) => postMessage(s) })";
+			"connect('ws://` + s.relay.addr + `/ws', { token: () => '` + roosttest.Token(t, "bob") + `' }).on('state', ({ state }) => postMessage(state))";
 		const worker = new Worker(URL.createObjectURL(new Blob([script], { type: "text/javascript" })), { type: "module" });
 		worker.onmessage = (e) => events.push("worker " + e.data);
 	}`)
-	s.waitLast("worker connecting", "worker open")
+	s.main.wait("open", "sync first", "worker open")
+}
+
+// Three tabs have one connection. The one that has it goes, the server restarts, and all hear all.
+func clientShares(t *testing.T, browser webBrowser) {
+	s := (&site{options: options{"share": true, "baseDelay": 20, "maxDelay": 20}}).start(t, browser)
+	s.main.wait("open", "sync first")
+	tabs := []*clientTab{s.open(), s.open()}
+	for _, tab := range tabs {
+		tab.wait("open", "sync first")
+	}
+	s.server.WaitMetric("roost_connections", 1)
+	if n := s.tokens.Load(); n != 1 {
+		t.Errorf("%d tokens were asked for, want one for all", n)
+	}
+	notify(s.redis, "alice", `{"type":"n","payload":1}`)
+	for _, tab := range append(tabs, s.main) {
+		tab.wait("open", "sync first", "message 1")
+	}
+	s.main.close()
+	for _, tab := range tabs {
+		tab.wait("open", "sync first", "message 1", "connecting", "open", "gap reconnect", "sync reconnect")
+	}
+	s.server.WaitMetric("roost_connections", 1)
+	s.relay.cut(s.server.WS)
+	for _, tab := range tabs {
+		tab.waitLast("waiting 1006 ", "connecting", "open", "gap reconnect", "sync reconnect")
+	}
+	notify(s.redis, "alice", `{"type":"n","payload":2}`)
+	for _, tab := range tabs {
+		tab.waitLast("message 2")
+	}
+	s.server.WaitMetric("roost_connections", 1)
+	s.redis.Publish("user_ctl:alice", `{"disconnect":{"code":4403,"reason":"signed out"}}`)
+	for _, tab := range tabs {
+		tab.waitLast("closed 4403 signed out")
+	}
+}
+
+// The user follows a link, and comes back with the browser's button.
+func clientComesBackWithThePage(t *testing.T, browser webBrowser) {
+	s := (&site{options: options{"baseDelay": 1 << 30, "maxDelay": 1 << 30}}).start(t, browser)
+	s.main.wait("open", "sync first")
+	if err := s.main.visit(s.url + "/other"); err != nil {
+		t.Fatal(err)
+	}
+	s.server.WaitMetric("roost_connections", 0)
+	s.main.run("history.back()")
+	kept := []string{"open", "sync first", "waiting 1001 away", "connecting", "open", "gap reconnect", "sync reconnect"}
+	var all []string
+	roosttest.WaitFor(t, "the page", func() bool {
+		all, _ = s.main.tryEvents() // the page changes
+		return slices.Equal(all, kept) || slices.Equal(all, kept[:2])
+	})
+	t.Logf("the browser kept the page: %t", len(all) > 2) // or loaded it again
+	s.server.WaitMetric("roost_connections", 1)
+}
+
+func clientIsFrozen(t *testing.T, browser webBrowser) {
+	s := (&site{options: options{"baseDelay": 1 << 30, "maxDelay": 1 << 30}}).start(t, browser)
+	s.main.wait("open", "sync first")
+	if err := s.main.freeze(true); errors.Is(err, errNotHere) {
+		t.Skip("this browser can't be told to freeze a page")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	s.server.WaitMetric("roost_connections", 0)
+	if err := s.main.freeze(false); err != nil {
+		t.Fatal(err)
+	}
+	s.main.wait("open", "sync first", "waiting 1001 away", "connecting", "open", "gap reconnect", "sync reconnect")
+}
+
+func clientIsBlocked(t *testing.T, browser webBrowser) {
+	s := (&site{csp: "connect-src 'self'", options: options{"baseDelay": 20, "maxDelay": 20}}).start(t, browser)
+	all := s.main.waitLast("closed 1008 Content-Security-Policy")
+	s.stays(all)
+	if n := s.tokens.Load(); n > 2 {
+		t.Errorf("%d attempts", n)
+	}
+}
+
+func clientIsMixedContent(t *testing.T, browser webBrowser) {
+	s := &site{tls: true, options: options{"baseDelay": 20, "maxDelay": 20}}
+	s.page = strings.Replace(clientPage, "connect(url,", `connect("ws://insecure.example/ws",`, 1)
+	s.start(t, browser)
+	var all []string
+	roosttest.WaitFor(t, "an end", func() bool { all = s.main.events(); return len(all) > 0 })
+	if !strings.HasPrefix(all[0], "closed 1008 SecurityError: ") {
+		t.Errorf("the page saw %q", all)
+	}
+	s.stays(all)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -12,100 +11,173 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/chromedp/chromedp"
-
 	"roost/client"
 	"roost/cmd/roost/internal/roosttest"
 	"roost/redisfeed/redistest"
 )
 
-// clientPage uses the client as a page does, and writes down what it says, how
-// long it waits, which can be made shorter, and what it holds on to.
+// clientPage uses the client as a page does, and writes down what it is told.
 const clientPage = `<!doctype html><title>client</title><script>
-var events = [], delays = [], held = 0; // timers and listeners
-const delay = window.setTimeout, forget = window.clearTimeout, timers = new Set();
-window.setTimeout = (f, ms) => {
-  if (ms !== 20_000 && ms !== 200) { // openWithin, settle
-    delays.push(Math.round(ms));
-    if (window.hurry) ms = 1;
-  }
-  const id = delay(() => { timers.delete(id); f(); }, ms);
-  timers.add(id);
-  return id;
-};
-window.clearTimeout = (id) => { timers.delete(id); forget(id); };
-for (const target of [window, document]) {
-  const add = target.addEventListener, remove = target.removeEventListener;
-  target.addEventListener = (...a) => { held++; add.apply(target, a); };
-  target.removeEventListener = (...a) => { held--; remove.apply(target, a); };
-}
+var events = [], held = 0; // listeners
+const add = window.addEventListener, remove = window.removeEventListener;
+window.addEventListener = (...a) => { held++; add.apply(window, a); };
+window.removeEventListener = (...a) => { held--; remove.apply(window, a); };
 </script><script type="module">
-import { connect } from "/roost.js";
-const { url, options, before } = await (await fetch("/settings")).json();
-(0, eval)(before);
-window.roost = connect(url, async () => (await fetch("/token", { method: "POST" })).text(), {
-  onNotification: (n) => events.push("message " + n.payload),
-  onOpen: () => events.push("refetch"),
-  onGap: (gap) => events.push("gap " + gap.reason + " " + !isNaN(Date.parse(gap.since))),
-  onState: (state, why) => events.push(why ? state + " " + why.code + " " + why.reason : state),
-  ...options,
-});
+import { connect, SessionOver } from "/roost.js";
+const { url, options } = await (await fetch("/settings")).json();
+const token = async ({ signal }) => {
+  const answer = await fetch("/token", { method: "POST", signal });
+  if (answer.status === 401) throw new SessionOver("signed out");
+  return answer.text();
+};
+window.roost = connect(url, { token, sync: ({ reason }) => { events.push("sync " + reason); }, ...options });
+roost.on("state", ({ state, code, reason }) => events.push(code ? state + " " + code + " " + reason : state));
+roost.on("gap", ({ reason }) => events.push("gap " + reason));
+roost.on("*", ({ payload }) => events.push("message " + payload));
 </script>`
 
-// site is what a page of clientPage talks to besides Roost.
-type site struct {
-	tab
-	redis  *redistest.Server
-	server *roosttest.Server
-	relay  *relay
-	tokens atomic.Int32  // given out
-	token  func() string // what is given out, any goroutine
-	env    roosttest.Env
-	page   string // "": clientPage
-	target string // where the relay goes at first; "": the server
-}
-
-// options of a client that waits for nothing it need not; a test sets what it is about.
+// options of connect.
 type options map[string]any
 
-const never = 1 << 30 // milliseconds
+// site is a server with a page that uses the client, and what the page talks to besides.
+type site struct {
+	t       *testing.T
+	browser webBrowser
+	env     roosttest.Env
+	options options
+	target  string        // where the relay goes at first; "": the server
+	token   func() string // what is given out, any goroutine; "" is answered with 401
+	page    string        // "": clientPage
+	script  string        // /app.js
+	csp     string        // the page's Content-Security-Policy
+	tls     bool          // the page comes by https
 
-// openSite opens a page that connects as alice.
-func openSite(t *testing.T, browser context.Context, s *site, o options, before string) *site {
+	redis  *redistest.Server
+	server *roosttest.Server
+	relay  *relay // between the page and the server
+	tokens atomic.Int32
+	url    string // of the page
+	main   *clientTab
+}
+
+// clientTab is a tab with the page.
+type clientTab struct {
+	webPage
+	t *testing.T
+}
+
+// start starts all of it, and opens the page as alice.
+func (s *site) start(t *testing.T, browser webBrowser) *site {
 	t.Helper()
+	s.t, s.browser = t, browser
 	s.redis = redistest.Start(t)
 	s.server = roosttest.Start(t, s.redis, s.env)
 	s.relay = startRelay(t, cmp.Or(s.target, s.server.WS))
 	if s.token == nil {
 		s.token = func() string { return roosttest.Token(t, "alice") }
 	}
-	settings := map[string]any{"url": "ws://" + s.relay.addr + "/ws", "options": o, "before": before}
-	s.page = strings.ReplaceAll(s.page, "localhost:8081", s.relay.addr)
+	page := strings.ReplaceAll(cmp.Or(s.page, clientPage), "localhost:8081", s.relay.addr)
+	settings := map[string]any{"url": "ws://" + s.relay.addr + "/ws", "options": s.options}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, cmp.Or(s.page, clientPage)) })
-	mux.HandleFunc("GET /roost.js", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/javascript")
-		_, _ = fmt.Fprint(w, client.Script())
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		if s.csp != "" {
+			w.Header().Set("Content-Security-Policy", s.csp)
+		}
+		_, _ = fmt.Fprint(w, page)
 	})
+	mux.HandleFunc("GET /other", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "<!doctype html>another page") })
+	mux.HandleFunc("GET /roost.js", serveScript(client.Script()))
+	mux.HandleFunc("GET /app.js", serveScript(s.script))
 	mux.HandleFunc("GET /settings", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(settings) })
 	mux.HandleFunc("POST /token", func(w http.ResponseWriter, _ *http.Request) {
 		s.tokens.Add(1)
-		_, _ = fmt.Fprint(w, s.token())
+		token := s.token()
+		if token == "" {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		_, _ = fmt.Fprint(w, token)
 	})
-	pages := httptest.NewServer(mux)
+	pages := httptest.NewUnstartedServer(mux)
+	if s.tls {
+		pages.StartTLS()
+	} else {
+		pages.Start()
+	}
 	t.Cleanup(pages.Close)
-	s.tab = openTab(t, browser, pages.URL)
+	s.url = pages.URL
+	s.main = s.open()
 	return s
 }
 
-// waitLast waits until what happened last is this, and returns all that has.
-func (s *site) waitLast(last ...string) (all []string) {
+// open opens the page in another tab.
+func (s *site) open() *clientTab {
 	s.t.Helper()
-	roosttest.WaitFor(s.t, strings.Join(last, ", "), func() bool {
-		all = s.events()
+	tab := &clientTab{s.browser.newPage(s.t), s.t}
+	if err := tab.visit(s.url); err != nil {
+		s.t.Fatalf("opening %s: %v", s.url, err)
+	}
+	return tab
+}
+
+// events returns what has happened.
+func (tab *clientTab) events() (all []string) {
+	tab.t.Helper()
+	all, err := tab.tryEvents()
+	if err != nil {
+		tab.t.Fatalf("asking the page: %v", err)
+	}
+	return all
+}
+
+func (tab *clientTab) tryEvents() (all []string, err error) {
+	text, err := tab.eval("JSON.stringify(window.events ?? [])")
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &all)
+	}
+	return all, err
+}
+
+// wait waits until this is all that has happened.
+func (tab *clientTab) wait(events ...string) {
+	tab.t.Helper()
+	var got []string
+	roosttest.WaitFor(tab.t, strings.Join(events, ", "), func() bool {
+		got = tab.events()
+		return len(got) >= len(events)
+	})
+	if !slices.Equal(got, events) {
+		tab.t.Fatalf("the page saw %q, want %q", got, events)
+	}
+}
+
+// waitLast waits until what happened last is this, and returns all that has.
+func (tab *clientTab) waitLast(last ...string) (all []string) {
+	tab.t.Helper()
+	roosttest.WaitFor(tab.t, strings.Join(last, ", "), func() bool {
+		all = tab.events()
 		return len(all) >= len(last) && slices.Equal(all[len(all)-len(last):], last)
 	})
 	return all
+}
+
+// run runs a script in the page.
+func (tab *clientTab) run(script string) {
+	tab.t.Helper()
+	if _, err := tab.eval(script + `; "done"`); err != nil {
+		tab.t.Fatalf("running %s: %v", script, err)
+	}
+}
+
+// stays gives the page the time to go on, which it must not.
+func (s *site) stays(ended []string) {
+	s.t.Helper()
+	tokens := s.tokens.Load()
+	if _, err := s.main.eval(`new Promise((done) => setTimeout(() => done("done"), 300))`); err != nil {
+		s.t.Fatal(err)
+	}
+	if later := s.main.events(); !slices.Equal(later, ended) || s.tokens.Load() != tokens {
+		s.t.Errorf("the page went on after its end: %q", later)
+	}
 }
 
 // count returns how often something happened.
@@ -116,47 +188,4 @@ func count(all []string, event string) (n int) {
 		}
 	}
 	return n
-}
-
-// run runs a script in the page.
-func (s *site) run(script string) {
-	s.t.Helper()
-	if _, err := chromedp.Run(s.ctx, chromedp.Evaluate[any](script+"; null")); err != nil {
-		s.t.Fatalf("running %s: %v", script, err)
-	}
-}
-
-// wantDelays wants these to be its first waits.
-func (s *site) wantDelays(want ...int) {
-	s.t.Helper()
-	delays, err := chromedp.Run(s.ctx, chromedp.Evaluate[[]int]("delays"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if len(delays) < len(want) || !slices.Equal(delays[:len(want)], want) {
-		s.t.Errorf("it waited %v, want %v", delays, want)
-	}
-}
-
-// stays gives the page the time to go on, which it must not.
-func (s *site) stays(ended []string) {
-	s.t.Helper()
-	tokens := s.tokens.Load()
-	const script = "new Promise((done) => delay(() => done(events), 300))"
-	later, err := chromedp.Run(s.ctx, chromedp.Evaluate[[]string](script, chromedp.EvalAwaitPromise))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if !slices.Equal(later, ended) || s.tokens.Load() != tokens {
-		s.t.Errorf("the page went on after its end: %q", later)
-	}
-}
-
-// wantHeld wants so many timers and listeners.
-func (s *site) wantHeld(timers, listeners int) {
-	s.t.Helper()
-	got, err := chromedp.Run(s.ctx, chromedp.Evaluate[[]int]("[timers.size, held]"))
-	if err != nil || !slices.Equal(got, []int{timers, listeners}) {
-		s.t.Errorf("%v timers and listeners (%v), want %d and %d", got, err, timers, listeners)
-	}
 }

@@ -4,7 +4,7 @@ import { shown, time } from "./format.js";
 import { connect } from "./roost.js";
 
 const at = (id) => document.querySelector(id);
-const post = (path, body) => get(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+const post = (path, body, signal) => get(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), ...(signal && { signal }) });
 const kept = 20; // lines
 
 let connection;
@@ -20,13 +20,12 @@ export function start(url) {
 function join(url) {
   const user = at("#demo-user").value;
   at("#demo-connect").textContent = "Disconnect";
-  connection = connect(url, async () => (await post("demo/token", { user })).token, {
-    onNotification: (notification) => log(`${user} got ${JSON.stringify(notification)}`),
-    onGap: (gap) => log(`${user} missed notifications: ${gap.reason}`),
-    onState: (state, why) => {
-      at("#demo-state").textContent = shown(why ? `${state}: ${why.code} ${why.reason}` : `${user}: ${state}`);
-      if (state === "closed") forget();
-    },
+  connection = connect(url, { token: async ({ signal }) => (await post("demo/token", { user }, signal)).token });
+  connection.on("*", (notification) => log(`${user} got ${JSON.stringify(notification)}`));
+  connection.on("gap", ({ reason }) => log(`${user} may have missed notifications: ${reason}`));
+  connection.on("state", ({ state, code, reason }) => {
+    at("#demo-state").textContent = shown(code ? `${state}: ${code} ${reason}` : `${user}: ${state}`);
+    if (state === "closed") forget();
   });
 }
 

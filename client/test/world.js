@@ -1,0 +1,231 @@
+// A world for tests of roost.js: virtual time, tabs of one browser, and a server whose every move a test decides.
+import { readFileSync } from "node:fs";
+
+// The module as a function of the globals that it uses, so that each tab has its own.
+const source = readFileSync(new URL("../roost.js", import.meta.url), "utf8").replace(/^export /gm, "");
+const names = ["globalThis", "console", "setTimeout", "clearTimeout", "Date", "Math", "navigator", "BroadcastChannel"];
+const load = new Function(...names, `"use strict"; ${source}\nreturn { connect, SessionOver };`);
+
+export const token = "head.body.sign";
+
+// turn lets everything run that waits for no time.
+export async function turn() {
+  for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+export class World {
+  now = Date.parse("2026-01-01T00:00:00Z");
+  timers = new Map(); // id → { at, f, tab }
+  sockets = []; // all that were ever opened
+  locks = new Locks();
+  channels = new Set();
+  #ids = 0;
+
+  // accepts says what a new socket does: by default it opens 10 ms later.
+  accepts = (socket) => this.after(10, () => socket.open());
+
+  after(ms, f, tab) {
+    const id = ++this.#ids;
+    this.timers.set(id, { at: this.now + Math.max(0, ms), f, tab });
+    return id;
+  }
+
+  // pass lets time go by. A frozen tab's timers wait until it thaws.
+  async pass(ms) {
+    const end = this.now + ms;
+    await turn();
+    for (;;) {
+      const [id, next] = this.#next(end);
+      if (!next) break;
+      this.timers.delete(id);
+      this.now = Math.max(this.now, next.at);
+      next.f();
+      await turn();
+    }
+    this.now = end;
+    await turn();
+  }
+
+  #next(end) {
+    let first = [];
+    for (const [id, timer] of this.timers) {
+      if (timer.at <= end && !timer.tab?.frozen && (!first[1] || timer.at < first[1].at)) first = [id, timer];
+    }
+    return first;
+  }
+
+  // sleep lets time go by for nobody: the machine sleeps.
+  sleep(ms) { this.now += ms; }
+
+  get socket() { return this.sockets.at(-1); }
+  get open() { return this.sockets.filter((s) => s.readyState < 2).length; }
+}
+
+// Tab is a page with roost.js in it.
+export class Tab {
+  frozen = false; // its timers and its channel
+  random = 0.5; // what Math.random says
+  reported = [];
+  warned = [];
+  #heard = new Map(); // type → Set of listeners
+
+  constructor(world, { bare = false } = {}) {
+    this.world = world;
+    const tab = this;
+    const globals = {
+      console: { warn: (text) => this.warned.push(text), error: (error) => this.reported.push(error) },
+      setTimeout: (f, ms) => world.after(ms, f, this),
+      clearTimeout: (id) => world.timers.delete(id),
+      Date: { now: () => world.now },
+      Math: { min: Math.min, random: () => this.random },
+    };
+    if (!bare) {
+      Object.assign(globals, {
+        document: { hidden: false },
+        reportError: (error) => this.reported.push(error),
+        WebSocket: class extends Socket { constructor(url, protocols) { super(tab, url, protocols); } },
+        BroadcastChannel: class extends Channel { constructor(name) { super(tab, name); } },
+        navigator: { locks: { request: (...a) => world.locks.request(...a) } },
+        location: "https://page.example/",
+        addEventListener: (type, f) => this.#at(type).add(f),
+        removeEventListener: (type, f) => this.#at(type).delete(f),
+      });
+    }
+    this.globals = globals.globalThis = globals;
+    Object.assign(this, load(...names.map((name) => globals[name])));
+  }
+
+  #at(type) {
+    if (!this.#heard.has(type)) this.#heard.set(type, new Set());
+    return this.#heard.get(type);
+  }
+
+  get listeners() { return [...this.#heard.values()].reduce((n, set) => n + set.size, 0); }
+  get timers() { return [...this.world.timers.values()].filter((t) => t.tab === this).length; }
+
+  async fire(type, more) {
+    for (const f of [...this.#at(type)]) f({ type, ...more });
+    await turn();
+  }
+
+  async show(seen) {
+    this.globals.document.hidden = !seen;
+    await this.fire("visibilitychange");
+  }
+
+  // join connects, and writes down what the page is told.
+  join(options = {}, url = "wss://roost.example/ws") {
+    const roost = this.connect(url, { token: () => token, ...options });
+    const log = [];
+    roost.on("state", ({ state, code, reason }) => log.push(code ? `${state} ${code} ${reason}` : state));
+    roost.on("*", ({ payload }) => log.push(payload));
+    roost.on("gap", ({ reason, since }) => log.push(`gap ${reason} ${since}`));
+    return Object.assign(roost, { log });
+  }
+}
+
+class Socket {
+  readyState = 0;
+  sent = [];
+
+  constructor(tab, url, protocols) {
+    const { world } = tab;
+    Object.assign(this, { tab, world, url, protocols, at: world.now });
+    world.sockets.push(this);
+    world.accepts(this);
+  }
+
+  // What the page does. Its pings are answered, as long as the socket lives.
+  send(text) {
+    this.sent.push(text);
+    if (!this.dead) this.world.after(10, () => this.says({ type: "pong", ...(this.place && { id: this.place }) }));
+  }
+  close() {
+    if (this.readyState > 1) return;
+    this.readyState = 2;
+    this.world.after(5, () => this.end(1005, ""));
+  }
+
+  // What the server does.
+  open() {
+    if (this.readyState !== 0) return;
+    this.readyState = 1;
+    this.onopen();
+  }
+  says(message) {
+    if (this.readyState === 1) this.onmessage({ data: typeof message === "string" ? message : JSON.stringify(message) });
+  }
+  notify(payload, id) {
+    this.says({ type: "n", payload, timestamp: new Date(this.world.now).toISOString(), ...(id && { id }) });
+  }
+  end(code = 1006, reason = "") {
+    if (this.readyState === 3) return;
+    this.readyState = 3;
+    this.onclose({ code, reason });
+  }
+}
+
+class Channel {
+  constructor(tab, name) {
+    Object.assign(this, { tab, name });
+    tab.world.channels.add(this);
+  }
+  postMessage(data) {
+    if (!this.tab.world.channels.has(this)) throw new Error("the channel is closed");
+    const copy = structuredClone(data);
+    for (const other of this.tab.world.channels) {
+      if (other === this || other.name !== this.name) continue;
+      queueMicrotask(() => { if (!other.tab.frozen && this.tab.world.channels.has(other)) other.onmessage({ data: structuredClone(copy) }); });
+    }
+  }
+  close() { this.tab.world.channels.delete(this); }
+}
+
+// Locks does what the Web Locks API does, as far as roost.js uses it.
+class Locks {
+  #held = new Map(); // name → { reject }
+  #queues = new Map(); // name → [{ grant, … }]
+
+  request(name, { steal, signal }, callback) {
+    return new Promise((resolve, reject) => {
+      const abort = () => Object.assign(new Error("aborted"), { name: "AbortError" });
+      const wish = { grant: async () => {
+        const hold = { reject: () => reject(abort()) };
+        this.#held.set(name, hold);
+        const result = await callback();
+        if (this.#held.get(name) !== hold) return;
+        this.#held.delete(name);
+        this.#queue(name).shift()?.grant();
+        resolve(result);
+      } };
+      if (signal?.aborted) return reject(abort());
+      if (steal) {
+        this.#held.get(name)?.reject();
+        return queueMicrotask(wish.grant);
+      }
+      if (!this.#held.has(name)) {
+        this.#held.set(name, { reject() {} });
+        return queueMicrotask(wish.grant);
+      }
+      this.#queue(name).push(wish);
+      signal?.addEventListener("abort", () => {
+        const queue = this.#queue(name);
+        const i = queue.indexOf(wish);
+        if (i < 0) return;
+        queue.splice(i, 1);
+        reject(abort());
+      });
+    });
+  }
+
+  #queue(name) {
+    if (!this.#queues.has(name)) this.#queues.set(name, []);
+    return this.#queues.get(name);
+  }
+}
+
+export function deferred() {
+  let settle;
+  const promise = new Promise((resolve, reject) => { settle = { resolve, reject }; });
+  return { promise, ...settle };
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Builds what the npm package roost-client has besides its sources, with the esbuild that go.mod names: roost.min.js for a
+# script tag, and everything for CommonJS. scripts/client-build.sh [where to, client/dist]. npm pack runs it.
+set -euo pipefail
+cd "$(dirname "$0")/../client"
+
+dist=${1:-dist}
+rm -rf "$dist"
+mkdir -p "$dist"
+licence=$(head -1 roost.js)
+esbuild() { go tool esbuild --log-level=warning --target=es2022 "$@"; }
+
+# For a script tag the module becomes one expression: its exports are members of the global roost.
+{
+  echo "$licence"
+  { echo 'var roost=(()=>{'; sed 's/^export //' roost.js; echo 'return { connect, SessionOver };})()'; } |
+    esbuild --minify --legal-comments=none
+} >"$dist/roost.min.js"
+
+for name in roost react vue svelte testing; do
+  esbuild "$name.js" --bundle --format=cjs --platform=neutral --legal-comments=none \
+    --external:react --external:vue --external:roost-client |
+    { echo "$licence"; cat; } >"$dist/$name.cjs"
+  cp "$name.d.ts" "$dist/$name.d.cts"
+done
