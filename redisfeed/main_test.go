@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // waitFor waits until cond holds.
 func waitFor(t testing.TB, what string, cond func() bool) {

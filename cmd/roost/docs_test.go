@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,22 +12,13 @@ import (
 	"roost/cmd/roost/internal/roosttest"
 )
 
-// tested are the packages whose tests the documents name, by the name that they have there.
-var tested = map[string]string{
-	"wsproto": "../../wsproto", "netpoll": "../../netpoll", "hub": "../../hub", "redisfeed": "../../redisfeed",
-	"roost": ".", "logging": "internal/logging", "soak": "internal/soak",
-}
-
 // namedTest is a package, a test, and in quotes the cases behind it: `hub.TestX` “one”, “another”.
 var namedTest = regexp.MustCompile("`(\\w+)\\.((?:Test|Fuzz)\\w+)`((?:,?\\s“[^”]+”)*)")
 
 // Each test that a document names exists, and has the cases that it names.
 func TestDocumentsNameTests(t *testing.T) {
 	t.Parallel()
-	sources := map[string]string{}
-	for name, dir := range tested {
-		sources[name] = testSource(t, dir)
-	}
+	sources := testSources(t)
 	quoted := regexp.MustCompile("“([^”]+)”")
 	for path, least := range map[string]int{"rfc6455.md": 60, "reliability.md": 40, "scaling.md": 8} {
 		found := namedTest.FindAllStringSubmatch(document(t, path), -1)
@@ -102,22 +95,34 @@ func document(t *testing.T, name string) string {
 	return string(page)
 }
 
-// testSource is all of a package's tests.
-func testSource(t *testing.T, dir string) string {
+// testSources are the texts of all tests, by the name of their package.
+func testSources(t *testing.T) map[string]string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%s has no tests: %v", dir, err)
-	}
-	var all strings.Builder
-	for _, file := range files {
-		source, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
+	sources := map[string]string{}
+	packageName := regexp.MustCompile(`(?m)^package (\w+)$`)
+	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
 		}
-		all.Write(source)
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		name := packageName.FindSubmatch(source)
+		if name == nil {
+			return fmt.Errorf("%s has no package", path)
+		}
+		called := strings.TrimSuffix(string(name[1]), "_test")
+		if called == "main" {
+			called = filepath.Base(filepath.Dir(path))
+		}
+		sources[called] += string(source)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return all.String()
+	return sources
 }
 
 // functionBody is a function's text, as gofmt lays it out, or "".
