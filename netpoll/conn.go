@@ -55,8 +55,10 @@ type part struct {
 	next, prev *conn         // ending: in the loop's closing or lingering
 	giveUp     time.Duration // ending: when the client has had its time
 	leftover   int32         // ending: bytes that may still come and be thrown away
+	began      instant       // open: when what the decoder is in the middle of began
 
 	awaitsClose bool // ending: the client has to send its close frame yet
+	free        bool // open: what the decoder is in the middle of does not count, see quietFor
 }
 
 // HubLink implements hub.Conn.

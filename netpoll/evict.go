@@ -4,46 +4,48 @@ package netpoll
 // that are no connections make room for the next: so that who asks for something is
 // answered, /health above all, whatever strangers leave open.
 
-// makeRoom closes a socket that is no connection: one of the loop's own, or, where it
-// has none, of the loop that has most. It reports whether that is done, or will be soon
-// because the other loop is at work.
+// makeRoom closes a socket that is no connection, of the loop where those are that shall go
+// first. It reports whether that is done, or will be soon because that loop is at work.
 func (l *loop) makeRoom() (now, soon bool) {
-	if l.evict() {
-		return true, false
-	}
-	var best *loop
-	most := int64(0)
+	best := l
 	for _, other := range l.server.loops {
-		if n := other.evictable(); other != l && n > most {
-			best, most = other, n
+		if other.evictable() > best.evictable() {
+			best = other
 		}
 	}
 	switch {
-	case best == nil:
-		return false, false
+	case best == l:
+		return l.evict(), false
 	case best.turn.TryLock(): // never Lock: it may wait for this one
 		defer best.turn.Unlock()
 		return best.evict(), false
+	case l.evict():
+		return true, false
 	}
 	best.do(func() { best.evict() })
 	return false, true
 }
 
-// evictable is how many sockets the loop has that are no connections. Any goroutine.
-func (l *loop) evictable() int64 {
+// evictable says how soon sockets of the loop shall go: the higher the sooner, 0 that it has
+// none. Any goroutine.
+func (l *loop) evictable() int {
 	st := &l.stats
-	return st.opening.Load() + st.checking.Load() + st.awaiting.Load() + st.ending.Load()
+	lingering := st.lingering.Load()
+	if lingering > 0 {
+		return maxRank
+	}
+	return max(int(st.greed.Load()), rankOf(strangersPlace*int(st.ending.Load()-lingering)))
 }
 
 // evict closes one of the loop's sockets that are no connections. One that lingers goes
 // first: it has had its answer. Then it is the turn of who has more of them: those that
-// end, but still have something to get, and pending handshakes.
+// end, but still have something to get, or a source of pending handshakes.
 func (l *loop) evict() bool {
 	pending := l.pendingSockets.greediest()
 	switch {
 	case l.lingering.first != nil:
 		l.cutLingering()
-	case l.closing.first != nil && int64(l.closing.n) >= l.pendingNow():
+	case l.closing.first != nil && rankOf(strangersPlace*l.closing.n) >= l.pendingSockets.topRank():
 		c := l.closing.first
 		l.server.accepts.turnedAway[awayClosing].Add(1)
 		l.drop(c, c.reason)
@@ -67,6 +69,7 @@ func (l *loop) hasDescriptor(c *conn) bool {
 		return true
 	}
 	l.pendingSockets.remove(&c.part.hs.place) // it shall not be this one
+	l.noteGreed()
 	l.makeRoom()
 	return l.server.reserve.hold()
 }

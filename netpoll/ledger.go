@@ -9,6 +9,7 @@ import "math/bits"
 type ledger struct {
 	accounts map[source]*account
 	ranks    [maxRank]accountList // of accounts, by the number of bits of what they hold
+	taken    uint32               // the ranks that are not empty, a bit for each
 	spare    *account             // a list of empty ones, keptAccounts at most
 	spares   int
 	most     int // accounts that the map has had since it was made
@@ -86,24 +87,29 @@ func (l *ledger) remove(e *entry) {
 // of such sources that which has come to hold so much first. Nil if nobody holds
 // anything.
 func (l *ledger) greediest() *entry {
-	for rank := maxRank - 1; rank > 0; rank-- {
-		if a := l.ranks[rank].first; a != nil {
-			return a.first
-		}
+	rank := l.topRank()
+	if rank == 0 {
+		return nil
 	}
-	return nil
+	return l.ranks[rank].first.first
 }
+
+// topRank is the rank of the account that holds most; 0: none holds anything.
+func (l *ledger) topRank() int { return max(0, bits.Len32(l.taken)-1) }
 
 // change changes what an account holds, and its rank with it.
 func (l *ledger) change(a *account, by int) {
-	before := bits.Len(uint(a.held))
+	before := rankOf(a.held)
 	a.held += by
 	l.held += by
-	if after := bits.Len(uint(a.held)); after != before {
-		l.ranks[before].remove(a)
-		l.ranks[after].append(a)
+	if after := rankOf(a.held); after != before {
+		l.leaveRank(before, a)
+		l.joinRank(after, a)
 	}
 }
+
+// rankOf is the rank of who holds so much.
+func rankOf(held int) int { return bits.Len(uint(held)) }
 
 // accountOf returns the account of a source, which is made where there is none.
 func (l *ledger) accountOf(of source) *account {
@@ -123,13 +129,25 @@ func (l *ledger) accountOf(of source) *account {
 	a.source = of
 	l.accounts[of] = a
 	l.most = max(l.most, len(l.accounts))
-	l.ranks[0].append(a)
+	l.joinRank(0, a)
 	return a
+}
+
+func (l *ledger) joinRank(rank int, a *account) {
+	l.ranks[rank].append(a)
+	l.taken |= 1 << rank
+}
+
+func (l *ledger) leaveRank(rank int, a *account) {
+	l.ranks[rank].remove(a)
+	if l.ranks[rank].first == nil {
+		l.taken &^= 1 << rank
+	}
 }
 
 // close takes out an account that holds nothing any more.
 func (l *ledger) close(a *account) {
-	l.ranks[0].remove(a)
+	l.leaveRank(0, a)
 	delete(l.accounts, a.source)
 	if l.spares < keptAccounts {
 		*a = account{next: l.spare}

@@ -28,6 +28,9 @@ func (l *loop) pardon(c *conn, now time.Duration) {
 	if heard := l.mercy - cfg.PongWait; c.heard.ago(now) > now-heard {
 		c.heard, c.pinged = instantOf(heard), instantOf(now-cfg.PingInterval)
 	}
+	if c.part != nil {
+		c.part.began = instantOf(now)
+	}
 	if since := c.stalledSince(); since != 0 && now-since >= cfg.WriteWait {
 		c.out.stalled = now
 	}

@@ -51,7 +51,11 @@ func (l *loop) beginPending(c *conn, peer netip.AddrPort) {
 	l.stats.opening.Add(1)
 	l.stats.pendingBytes.Add(int64(pendingSize))
 	l.pendingSockets.add(&h.place, c, h.source, strangersPlace)
+	l.noteGreed()
 }
+
+// noteGreed publishes how much the source has that has most pending handshakes.
+func (l *loop) noteGreed() { l.stats.greed.Store(int32(l.pendingSockets.topRank())) }
 
 // setClient says who the client is, now that it is known better.
 func (h *handshake) setClient(client netip.AddrPort) {
@@ -73,10 +77,11 @@ func (l *loop) place(c *conn, size int) {
 	h := c.part.hs
 	if h.place.account.source == h.source {
 		l.pendingSockets.set(&h.place, size)
-		return
+	} else {
+		l.pendingSockets.remove(&h.place)
+		l.pendingSockets.add(&h.place, c, h.source, size)
 	}
-	l.pendingSockets.remove(&h.place)
-	l.pendingSockets.add(&h.place, c, h.source, size)
+	l.noteGreed()
 }
 
 // leaveState counts that a pending handshake leaves the state that it is in, and lets
@@ -109,6 +114,7 @@ func (l *loop) endPending(c *conn) {
 	l.leaveState(c)
 	l.setKept(c, 0)
 	l.pendingSockets.remove(&h.place)
+	l.noteGreed()
 	l.stats.pendingBytes.Add(-int64(pendingSize))
 	c.part.hs = nil
 	l.putHandshake(h)

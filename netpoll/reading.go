@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"log/slog"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -46,12 +47,11 @@ func (l *loop) received(c *conn, b []byte) {
 // every connection whose frames come whole; a connection has its own only while
 // it is in the middle of a frame or message.
 func (l *loop) readFrames(c *conn, b []byte) {
-	decoder := &l.decoder
-	if c.part != nil {
-		decoder = &c.part.decoder
-	}
 	now := l.server.now()
-	free := c.heard.ago(now) >= quietFor
+	decoder, began, free := &l.decoder, instantOf(now), c.heard.ago(now) >= quietFor
+	if c.part != nil {
+		decoder, began, free = &c.part.decoder, c.part.began, c.part.free
+	}
 	c.heard = instantOf(now)
 	for len(b) > 0 && c.state == stateOpen {
 		event, rest, problem := decoder.Next(b, l.server.cfg.MaxMessage)
@@ -59,32 +59,46 @@ func (l *loop) readFrames(c *conn, b []byte) {
 			l.violation(c, problem)
 			break
 		}
+		if event.Kind == wsproto.EventNone {
+			break
+		}
 		b = rest
-		// A read that ends nothing counts too: fragments come as fast as messages.
+		// Frames count, and not reads: how many of these there are is up to the network.
 		if !free && event.Kind != wsproto.EventClose && !l.mayTalk(c) {
 			break
 		}
 		free = false
-		if event.Kind != wsproto.EventNone {
-			l.heardFrom(c, event)
+		if decoder.Idle() {
+			began = instantOf(now)
 		}
+		l.heardFrom(c, event)
 	}
-	l.parkDecoder(c, decoder)
+	l.parkDecoder(c, decoder, began, free)
 }
 
-// parkDecoder keeps the decoder's state for the connection where it matters.
-func (l *loop) parkDecoder(c *conn, decoder *wsproto.Decoder) {
+// parkDecoder keeps the decoder's state for the connection where it matters: that is
+// since began in the middle of something, which counts unless it is free.
+func (l *loop) parkDecoder(c *conn, decoder *wsproto.Decoder, began instant, free bool) {
 	switch {
 	case c.state == stateOpen && !decoder.Idle():
-		if c.part != nil {
-			return // it is there already
+		if c.part == nil {
+			c.part = l.getPart()
+			c.part.decoder = *decoder
 		}
-		c.part = l.getPart()
-		c.part.decoder = *decoder
+		c.part.began, c.part.free = began, free
 	case c.state == stateOpen:
 		l.putPart(c)
 	}
 	l.decoder = wsproto.Decoder{}
+}
+
+// unfinishedFor returns for how long the client has been in the middle of a frame or
+// message; 0: it is in none.
+func (c *conn) unfinishedFor(now time.Duration) time.Duration {
+	if c.state != stateOpen || c.part == nil {
+		return 0
+	}
+	return c.part.began.ago(now)
 }
 
 func (l *loop) heardFrom(c *conn, event wsproto.Event) {

@@ -16,6 +16,7 @@ const (
 	ReasonTooBig              // the client sent more than WS_MAX_MESSAGE_SIZE
 	ReasonSlow                // a notification found its write queue full, and WS_SLOW_CONSUMER is close
 	ReasonTooFast             // the client sent more than WS_MESSAGE_RATE allows
+	ReasonUnfinished          // the client began a frame or message, and did not end it for WS_PONG_WAIT
 	ReasonReplaced            // the user has opened a newer connection, and may have no more
 	ReasonExpired             // the token has expired, and WS_CLOSE_ON_EXPIRY is set
 	ReasonShutdown            // the server stops
@@ -43,6 +44,7 @@ var reasonNames = [reasonCount]string{
 	ReasonTooBig:       "message_too_big",
 	ReasonSlow:         "slow_consumer",
 	ReasonTooFast:      "message_rate",
+	ReasonUnfinished:   "message_timeout",
 	ReasonReplaced:     "replaced",
 	ReasonExpired:      "token_expired",
 	ReasonShutdown:     "shutdown",

@@ -28,6 +28,7 @@ type loopStats struct {
 	textPongs    atomic.Uint64 // answers to pings in text
 	stalled      atomic.Int64  // connections that the kernel takes nothing for
 	opening      atomic.Int64  // connections that have not completed their request head
+	greed        atomic.Int32  // rank of the source that has most pending handshakes
 	pendingBytes atomic.Int64  // kept for pending handshakes
 	checking     atomic.Int64  // connections whose token a worker has
 	awaiting     atomic.Int64  // connections that wait until their user is heard

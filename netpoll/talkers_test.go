@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A client that sends faster than it may is closed with 1008, whatever it sends;
@@ -51,15 +53,132 @@ func TestMessageRateCountsEach(t *testing.T) {
 	}
 }
 
-// Fragments without a byte in them are no message and cost time all the same.
-func TestMessageRateCountsReads(t *testing.T) {
+// Fragments without a byte in them are no message and cost time all the same, however many come in one read.
+func TestMessageRateCountsFragments(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(c *Config) { c.MessageRate = 5 })
+	r := start(t, func(c *Config) { c.MessageRate, c.MessageBurst = 1, 20 })
 	client := r.upgrade("alice")
-	if _, err := client.Write(masked(0x01, "")); err != nil {
+	if _, err := client.Write(append(masked(0x01, ""), bytes.Repeat(masked(0x00, ""), 30)...)); err != nil {
 		t.Fatal(err)
 	}
-	r.flood(t, client, masked(0x00, ""))
+	if opcode, payload := client.readNoPong(t); opcode != 0x88 || string(payload[:2]) != "\x03\xf0" {
+		t.Errorf("got %x % x, want a close frame with 1008", opcode, payload)
+	}
+}
+
+// What counts is frames, in whatever pieces the network brings them: one of 125 bytes that comes an octet at a time is one.
+func TestMessageRateCountsNoReads(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.Loops, c.MessageRate, c.MessageBurst = 1, 1, 5 })
+	client := r.upgrade("alice")
+	long := strings.Repeat("x", 125)
+	for n := range 4 {
+		for _, octet := range masked(0x89, long) {
+			read := r.server.Stats().BytesIn
+			if _, err := client.Write([]byte{octet}); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it is read by itself", func() bool { return r.server.Stats().BytesIn > read })
+		}
+		if opcode, payload := client.readFrame(t); opcode != 0x8a || string(payload) != long {
+			t.Fatalf("ping %d is answered %x %q", n, opcode, payload)
+		}
+	}
+	if _, err := client.Write(bytes.Repeat(masked(0x89, "more"), 20)); err != nil {
+		t.Fatal(err)
+	}
+	if opcode, payload := client.readNoPong(t); opcode != 0x88 || string(payload[:2]) != "\x03\xf0" {
+		t.Errorf("got %x % x, want a close frame with 1008", opcode, payload)
+	}
+}
+
+// The answer to a ping does not count, in pieces neither.
+func TestAnswerInPiecesIsFree(t *testing.T) {
+	t.Parallel()
+	l := sleeper(t)
+	l.server.rules.Store(newRules(Rules{Gate: l.server.gate(), MessageRate: 1, MessageBurst: 1}, 1, nil))
+	c, _ := l.connect(t)
+	pong := masked(0x8a, "hello")
+	for range 10 {
+		c.heard = instantOf(l.server.now() - quietFor) // a silence
+		for i := range pong {
+			l.received(c, pong[i:i+1])
+		}
+	}
+	if c.state != stateOpen || len(l.talkers.whole) != 0 {
+		t.Errorf("the connection's state is %d, %d talkers", c.state, len(l.talkers.whole))
+	}
+	for i := range pong { // and one that comes without a silence does
+		l.received(c, pong[i:i+1])
+	}
+	if len(l.talkers.whole) != 1 {
+		t.Error("another one does not count")
+	}
+}
+
+// What a client has begun it has to end within the pong wait, however steadily its bytes come; one that ends what it
+// begins may go on for ever.
+func TestUnfinishedIsEnded(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		first, again string
+		ended        bool
+	}{
+		"a frame, octet by octet":       {"\x81\xfe\x01\x00\x00\x00\x00\x00", "x", true},
+		"a head that is not complete":   {"\x81", "", true},
+		"endless fragments":             {string(masked(0x01, "")), string(masked(0x00, "")), true},
+		"pings within a message":        {string(masked(0x01, "a")), string(masked(0x89, "")), true},
+		"messages":                      {string(masked(0x81, "a")), string(masked(0x81, "a")), false},
+		"an end, and another beginning": {string(masked(0x01, "a")), string(masked(0x80, "b")) + string(masked(0x01, "a")), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := sleeper(t)
+			c, client := l.connect(t)
+			l.asleep = false
+			l.received(c, []byte(tt.first))
+			now := l.server.now()
+			if c.part != nil {
+				c.part.began = instantOf(now - l.server.cfg.PongWait + time.Second)
+			}
+			c.heard = instantOf(now)
+			if l.due(c, now); c.state != stateOpen {
+				t.Fatal("it was ended early")
+			}
+			if c.part != nil {
+				c.part.began = instantOf(now - l.server.cfg.PongWait - time.Millisecond)
+			}
+			l.received(c, []byte(tt.again))
+			c.heard = instantOf(now)
+			l.due(c, now)
+			if (c.state != stateOpen) != tt.ended {
+				t.Fatalf("its state is %d", c.state)
+			}
+			if !tt.ended {
+				return
+			}
+			got := make([]byte, 1024)
+			n, _ := unix.Read(client, got)
+			if want := "\x88\x1e\x03\xf0message not complete in time"; !strings.HasSuffix(string(got[:max(n, 0)]), want) || c.reason != ReasonUnfinished {
+				t.Errorf("the client got %q, and the reason is %s", got[:max(n, 0)], c.reason)
+			}
+		})
+	}
+}
+
+// The wheel looks at a connection no later than that.
+func TestUnfinishedIsScheduled(t *testing.T) {
+	t.Parallel()
+	l := sleeper(t)
+	c, _ := l.connect(t)
+	l.received(c, masked(0x01, "a"))
+	now := l.server.now()
+	c.part.began = instantOf(now - l.server.cfg.PongWait + 2*time.Second)
+	c.pinged = instantOf(now)
+	l.schedule(c, now)
+	if left := l.server.moment(c.timer.at) - now; left > 2*time.Second+l.server.tickLength {
+		t.Errorf("it is looked at after %s", left)
+	}
 }
 
 // flood has client send a frame until it is closed for it.

@@ -90,6 +90,10 @@ func (l *loop) due(c *conn, now time.Duration) {
 		l.drop(c, ReasonWriteWait)
 		return
 	}
+	if c.unfinishedFor(now) >= cfg.PongWait {
+		l.end(c, ReasonUnfinished, wsproto.AppendClose(l.scratch[:0], wsproto.ClosePolicy, "message not complete in time"))
+		return
+	}
 	if c.expired() {
 		l.end(c, ReasonExpired, wsproto.AppendClose(l.scratch[:0], closeExpired, "token expired"))
 		return
@@ -118,6 +122,9 @@ func (l *loop) schedule(c *conn, now time.Duration) {
 	wait := min(cfg.PingInterval-c.pinged.ago(now), cfg.PongWait-c.heard.ago(now))
 	if c.expires != 0 {
 		wait = min(wait, c.untilExpiry())
+	}
+	if c.part != nil {
+		wait = min(wait, cfg.PongWait-c.unfinishedFor(now))
 	}
 	when := now + wait
 	if cfg.MaxAge > 0 {

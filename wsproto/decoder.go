@@ -12,11 +12,12 @@ type EventKind uint8
 
 // The kinds of event.
 const (
-	EventNone    EventKind = iota // all of the input is consumed, nothing is complete
-	EventMessage                  // a text or binary message ended
-	EventPing                     // to be answered with a pong of the same payload
-	EventPong                     //
-	EventClose                    // to be answered with a close frame; nothing follows
+	EventNone     EventKind = iota // all of the input is consumed, nothing is complete
+	EventFragment                  // a frame ended, and its message has not
+	EventMessage                   // a text or binary message ended
+	EventPing                      // to be answered with a pong of the same payload
+	EventPong                      //
+	EventClose                     // to be answered with a close frame; nothing follows
 )
 
 // Event is one complete thing that a client sent.
@@ -163,7 +164,7 @@ func (d *Decoder) endFrame() (Event, *ProtocolError) {
 	fin := d.head.fin()
 	d.nextFrame()
 	if !fin {
-		return Event{}, nil
+		return Event{Kind: EventFragment}, nil
 	}
 	if !d.text.complete() {
 		return Event{}, errInvalidUTF8

@@ -66,6 +66,8 @@ func decodeAll(in string, maxMessage int, next func() int) (log []string, failur
 
 func describe(event Event) string {
 	switch event.Kind {
+	case EventFragment:
+		return "fragment"
 	case EventMessage:
 		switch {
 		case event.TextPing && event.Text:
@@ -100,29 +102,29 @@ func TestDecoder(t *testing.T) {
 		"binary":                {blob("\xff\x00"), 0, "binary 2; idle"},
 		"16 bits of length":     {text(long), 0, "text 200; idle"},
 		"64 bits of length":     {blob(longer), 0, "binary 70000; idle"},
-		"fragments":             {begin("a") + more("") + more("bc") + end("d"), 0, "text 4; idle"},
-		"empty fragments":       {begin("") + more("") + end(""), 0, "text 0; idle"},
-		"binary fragments":      {frame(ws.OpBinary, false, "\xff") + end("\xfe"), 0, "binary 2; idle"},
+		"fragments":             {begin("a") + more("") + more("bc") + end("d"), 0, "fragment; fragment; fragment; text 4; idle"},
+		"empty fragments":       {begin("") + more("") + end(""), 0, "fragment; fragment; text 0; idle"},
+		"binary fragments":      {frame(ws.OpBinary, false, "\xff") + end("\xfe"), 0, "fragment; binary 2; idle"},
 		"ping":                  {ping("a"), 0, `ping "a"; idle`},
 		"ping, nothing in it":   {ping(""), 0, `ping ""; idle`},
 		"ping of 125":           {ping(strings.Repeat("x", 125)), 1, `ping "` + strings.Repeat("x", 125) + `"; idle`},
 		"pong":                  {pong("b") + pong("c"), 0, `pong "b"; pong "c"; idle`},
-		"ping among fragments":  {begin("a") + ping("1") + more("b") + pong("2") + end("c"), 0, `ping "1"; pong "2"; text 3; idle`},
-		"ping inside a rune":    {begin("\xe6\x97") + ping("1") + end("\xa5"), 0, `ping "1"; text 3; idle`},
-		"close among fragments": {begin("a") + closing(1000, ""), 0, `close 1000 ""`},
+		"ping among fragments":  {begin("a") + ping("1") + more("b") + pong("2") + end("c"), 0, `fragment; ping "1"; fragment; pong "2"; text 3; idle`},
+		"ping inside a rune":    {begin("\xe6\x97") + ping("1") + end("\xa5"), 0, `fragment; ping "1"; text 3; idle`},
+		"close among fragments": {begin("a") + closing(1000, ""), 0, `fragment; close 1000 ""`},
 		"several":               {text("a") + ping("b") + text("c"), 0, `text 1; ping "b"; text 1; idle`},
 		"half a head":           {text(long)[:3], 0, ""},
 		"half a payload":        {text("abc")[:8], 0, ""},
-		"message open":          {begin("a"), 0, ""},
+		"message open":          {begin("a"), 0, "fragment"},
 
 		"as long as allowed":         {text("abc"), 3, "text 3; idle"},
 		"too long":                   {text("abcd"), 3, "error 1009: message too big"},
 		"too long, by the head":      {blob(longer)[:10], 69999, "error 1009: message too big"},
 		"not yet too long":           {blob(longer)[:9], 69999, ""},
-		"too long in all":            {begin("ab") + more("c") + end("d"), 3, "error 1009: message too big"},
-		"long enough in all":         {begin("ab") + more("c") + end(""), 3, "text 3; idle"},
-		"each message by itself":     {text("abc") + begin("ab") + end("c") + text("abc"), 3, "text 3; text 3; text 3; idle"},
-		"control frames don't count": {begin("ab") + ping("0123456789") + end("c"), 3, `ping "0123456789"; text 3; idle`},
+		"too long in all":            {begin("ab") + more("c") + end("d"), 3, "fragment; fragment; error 1009: message too big"},
+		"long enough in all":         {begin("ab") + more("c") + end(""), 3, "fragment; fragment; text 3; idle"},
+		"each message by itself":     {text("abc") + begin("ab") + end("c") + text("abc"), 3, "text 3; fragment; text 3; text 3; idle"},
+		"control frames don't count": {begin("ab") + ping("0123456789") + end("c"), 3, `fragment; ping "0123456789"; text 3; idle`},
 		"largest length there is":    {"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff", 1 << 20, "error 1009: message too big"},
 		"largest length, unbounded":  {"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xffabcd", 0, ""},
 
@@ -133,16 +135,16 @@ func TestDecoder(t *testing.T) {
 		"RSV2":                   {"\xa1", 0, "error 1002: reserved bits set"},
 		"RSV3":                   {"\x91", 0, "error 1002: reserved bits set"},
 		"RSV on a ping":          {"\xc9", 0, "error 1002: reserved bits set"},
-		"RSV on a continuation":  {begin("a") + "\xc0", 0, "error 1002: reserved bits set"},
+		"RSV on a continuation":  {begin("a") + "\xc0", 0, "fragment; error 1002: reserved bits set"},
 		"fragmented ping":        {"\x09", 0, "error 1002: fragmented control frame"},
 		"fragmented close":       {"\x08", 0, "error 1002: fragmented control frame"},
 		"ping of 126":            {"\x89\xfe", 0, "error 1002: control frame longer than 125 bytes"},
 		"close of 64 bits":       {"\x88\xff", 0, "error 1002: control frame longer than 125 bytes"},
 		"continuation first":     {"\x80", 0, "error 1002: continuation of no message"},
 		"continuation later":     {text("a") + "\x00", 0, "text 1; error 1002: continuation of no message"},
-		"continuation after end": {begin("a") + end("b") + end("c"), 0, "text 2; error 1002: continuation of no message"},
-		"text in a message":      {begin("a") + "\x81", 0, "error 1002: new message inside a fragmented one"},
-		"binary in a message":    {begin("a") + "\x02", 0, "error 1002: new message inside a fragmented one"},
+		"continuation after end": {begin("a") + end("b") + end("c"), 0, "fragment; text 2; error 1002: continuation of no message"},
+		"text in a message":      {begin("a") + "\x81", 0, "fragment; error 1002: new message inside a fragmented one"},
+		"binary in a message":    {begin("a") + "\x02", 0, "fragment; error 1002: new message inside a fragmented one"},
 		"125 in 16 bits":         {"\x81\xfe\x00\x7d", 0, "error 1002: length not in its shortest form"},
 		"126 in 16 bits":         {"\x81\xfe\x00\x7e", 0, ""},
 		"0 in 64 bits":           {"\x81\xff\x00\x00\x00\x00\x00\x00\x00\x00", 0, "error 1002: length not in its shortest form"},
@@ -154,16 +156,16 @@ func TestDecoder(t *testing.T) {
 		"not UTF-8, at once":          {text(long + "\xff" + long)[:4+4+201], 0, "error 1007: text is not UTF-8"},
 		"not UTF-8, not before":       {text(long + "\xff" + long)[:4+4+200], 0, ""},
 		"rune cut at the end":         {text("a\xe6\x97"), 0, "error 1007: text is not UTF-8"},
-		"rune over fragments":         {begin("\xf0\x9f") + more("\x90") + end("\xa6!"), 0, "text 5; idle"},
-		"rune over empty ones":        {begin("\xf0") + more("") + more("\x9f\x90") + more("") + end("\xa6"), 0, "text 4; idle"},
-		"rune cut at the last":        {begin("\xf0\x9f") + end("\x90"), 0, "error 1007: text is not UTF-8"},
-		"rune broken by a fragment":   {begin("\xf0\x9f") + more("x"), 0, "error 1007: text is not UTF-8"},
-		"surrogate, at its 2nd byte":  {begin("\xed") + more("\xa0"), 0, "error 1007: text is not UTF-8"},
-		"beyond U+10FFFF, at its 2nd": {begin("\xf4") + more("\x90"), 0, "error 1007: text is not UTF-8"},
+		"rune over fragments":         {begin("\xf0\x9f") + more("\x90") + end("\xa6!"), 0, "fragment; fragment; text 5; idle"},
+		"rune over empty ones":        {begin("\xf0") + more("") + more("\x9f\x90") + more("") + end("\xa6"), 0, "fragment; fragment; fragment; fragment; text 4; idle"},
+		"rune cut at the last":        {begin("\xf0\x9f") + end("\x90"), 0, "fragment; error 1007: text is not UTF-8"},
+		"rune broken by a fragment":   {begin("\xf0\x9f") + more("x"), 0, "fragment; error 1007: text is not UTF-8"},
+		"surrogate, at its 2nd byte":  {begin("\xed") + more("\xa0"), 0, "fragment; error 1007: text is not UTF-8"},
+		"beyond U+10FFFF, at its 2nd": {begin("\xf4") + more("\x90"), 0, "fragment; error 1007: text is not UTF-8"},
 		"overlong, at its 1st":        {begin("\xc0"), 0, "error 1007: text is not UTF-8"},
 		"overlong, at its 2nd":        {begin("\xe0\x9f"), 0, "error 1007: text is not UTF-8"},
 		"next one starts afresh":      {blob("\xe6") + text("\xa5"), 0, "binary 1; error 1007: text is not UTF-8"},
-		"continuation of binary":      {frame(ws.OpBinary, false, "\xe6") + end("\xff") + text("ok"), 0, "binary 2; text 2; idle"},
+		"continuation of binary":      {frame(ws.OpBinary, false, "\xe6") + end("\xff") + text("ok"), 0, "fragment; binary 2; text 2; idle"},
 
 		"close":                    {closing(1000, "bye"), 0, `close 1000 "bye"`},
 		"close, nothing in it":     {frame(ws.OpClose, true, ""), 0, `close 0 ""`},
@@ -248,7 +250,7 @@ func TestDecoderIgnoresWhatFollowsTheEnd(t *testing.T) {
 func TestDecoderForgotten(t *testing.T) {
 	t.Parallel()
 	in := []byte(text("a") + ping("b") + begin("c") + more("d") + end("e") + pong("f"))
-	want := `text 1; ping "b"; text 3; pong "f"`
+	want := `text 1; ping "b"; fragment; fragment; text 3; pong "f"`
 	var log []string
 	var d Decoder
 	forgotten := 0

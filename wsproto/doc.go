@@ -15,8 +15,8 @@
 // [MaxHead] is passed, then asks its [Gate]. [Gate.Read] parses in place and
 // checks in this order: the syntax of the head, the path, the method, the
 // upgrade headers, the origin, and whether there is one token. It answers with a
-// [Request], or with a [Refusal], which holds its whole HTTP response. Then, with
-// limits in between that cost less, [Gate.Identify] looks at the token.
+// [Request], or with a [Refusal], which holds its whole HTTP response. Then
+// [Gate.Identify] looks at the token.
 //
 // A token is read twice at most: plainIdentity knows the usual spelling, at the cost of
 // the user id; whatever it isn't sure of golang-jwt judges. A quick yes is always the

@@ -138,6 +138,9 @@ func (r *referenceReader) data(header ws.Header, payload []byte, whole bool) {
 		return
 	}
 	r.state = r.state.Set(ws.StateFragmented)
+	if whole && !final {
+		r.log = append(r.log, describe(Event{Kind: EventFragment}))
+	}
 	if !final {
 		return
 	}

@@ -40,7 +40,7 @@ func checkTextPing(t *testing.T, in, want string) {
 	}
 	for i := range len(in) + 1 {
 		stream := text("{") + begin(in[:i]) + ping("") + end(in[i:]) + text("}")
-		if got := decode(stream, 0, whole); got != `text 1; ping ""; `+want+"; text 1; idle" {
+		if got := decode(stream, 0, whole); got != `text 1; fragment; ping ""; `+want+"; text 1; idle" {
 			t.Errorf("%q, split at %d: %s", in, i, got)
 		}
 	}
