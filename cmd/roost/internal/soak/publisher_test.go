@@ -22,10 +22,18 @@ type publisher struct {
 	epoch  atomic.Int64 // raised by whoever troubles Redis
 
 	// Of run's goroutine; of the test's when run has returned.
-	ledger map[string][]publication
-	next   int // the user whose turn it is
-	extra  int // notifications that no healthy client gets
+	ledger  map[string][]publication
+	next    int // the user whose turn it is
+	extra   int // notifications that no healthy client gets
+	batches int
 }
+
+// crowd is a group that gets more at once than may wait for it.
+const (
+	crowd      = "crowd"
+	crowdBurst = 2_000
+	crowdEvery = 20 // batches
+)
 
 const channel = "user_noti:"
 
@@ -78,6 +86,12 @@ func (p *publisher) publish() {
 	for user, text := range extras {
 		pipe.Publish(ctx, channel+user, text)
 		p.extra++
+	}
+	if p.batches++; p.batches%crowdEvery == 0 {
+		for range crowdBurst {
+			pipe.Publish(ctx, "group_noti:"+crowd, `{"type":"soak","payload":"for a group"}`)
+			p.extra++
+		}
 	}
 	_, err := pipe.Exec(ctx)
 	now := time.Now()

@@ -102,7 +102,11 @@ func (s *soak) trouble(t *testing.T) {
 	for i, kind := range s.kinds {
 		token := ""
 		if kind.user != "" {
-			token = roosttest.Token(t, kind.user)
+			claims := roosttest.Claims{"sub": kind.user, "exp": time.Now().Add(24 * time.Hour).Unix(), "groups": kind.group}
+			if kind.group == "" {
+				delete(claims, "groups")
+			}
+			token = roosttest.Sign(t, "HS256", roosttest.Secret, claims)
 		}
 		for range s.plan.crowd {
 			running.Go(func() { kind.run(ctx, s.server.WS, token, &s.acts[i]) })

@@ -10,6 +10,7 @@ import (
 type troublemaker struct {
 	name    string
 	user    string        // does the handshake as this user first; empty: does not
+	group   string        // that its token has; empty: none
 	receive int           // receive buffer; 0: the kernel's choice
 	act     func(p *peer) // what it does then; the socket is closed after it
 	pause   time.Duration // from one to the next
