@@ -148,7 +148,7 @@ func table() []metric {
 		{name: "roost_broadcasts_dropped_total", kind: counter, help: "Notifications for everyone or a group that some of their connections did not get, by reason: queue_full and queues_full, of a group or in all too many waited; shutdown, the server stopped.",
 			label: "reason", values: func(s *Stats) map[string]uint64 { return s.BroadcastsDropped }},
 		{name: "roost_broadcast_seconds_total", kind: counter,
-			help:  "Time that notifications for everyone or a group took, from Redis until their last connection had been handed them.",
+			help:  "Time that notifications for everyone or a group took, from Redis until they were delivered to their last connection.",
 			value: func(s *Stats) float64 { return s.BroadcastTime.Seconds() }},
 
 		{name: "roost_deliveries_accepted_total", kind: counter, help: "Notifications accepted for a connection, once for each.",

@@ -129,7 +129,7 @@ func TestInvalidBroadcastsAreCounted(t *testing.T) {
 	}
 }
 
-// TestBroadcastsLetOthersWork: settle is called after each chunk, and when nothing waits any more.
+// TestBroadcastsLetOthersWork: pause is called after each chunk, and when nothing waits any more.
 func TestBroadcastsLetOthersWork(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Logger: quiet()})
@@ -157,7 +157,7 @@ func TestBroadcastsLetOthersWork(t *testing.T) {
 		last = now
 	})
 	if last != 2*connections {
-		t.Errorf("settled after %d, want %d", last, 2*connections)
+		t.Errorf("paused after %d, want %d", last, 2*connections)
 	}
 	for i, n := range chunks {
 		if n > broadcastChunk || n < broadcastChunk && i < len(chunks)-1 { // the first goes on where the second begins

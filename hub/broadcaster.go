@@ -12,8 +12,8 @@ const broadcastChunk = 128
 // broadcaster delivers broadcasts. It belongs to the goroutine of RunBroadcasts.
 type broadcaster struct {
 	hub     *Hub
-	settle  func()
-	handed  int      // since settle was called
+	pause   func()
+	handed  int      // connections since pause was called
 	conns   []Conn   // of this turn
 	watched []string // users, in this turn; nearly always none
 
@@ -38,21 +38,21 @@ type progress struct {
 // No lock is held meanwhile: connections that come and go are in nobody's way, one that comes while a broadcast is under way
 // may get it, and one that leaves gets it no more.
 //
-// After each 128 deliveries, and when nothing waits any more, settle is called. It has to send them on their way, as the
+// After each 128 deliveries, and when nothing waits any more, pause is called. It has to send them on their way, as the
 // feed's Flush does, and should return when the loops have had time for that and for their other work: what is
 // delivered by others meanwhile is held up by so many at most. It is called without locks, by this goroutine. Call
 // RunBroadcasts once.
-func (h *Hub) RunBroadcasts(settle func()) {
+func (h *Hub) RunBroadcasts(pause func()) {
 	defer close(h.broadcastsEnded)
-	r := &broadcaster{hub: h, settle: settle}
+	r := &broadcaster{hub: h, pause: pause}
 	for b := h.broadcasts.next(); b != nil; b = h.broadcasts.next() {
 		idle := h.broadcasts.done(r.turn(b))
 		if r.handed == broadcastChunk || idle {
-			r.settleNow()
+			r.pauseNow()
 		}
 	}
 	if cut := h.stats.broadcastsDropped[droppedShutdown].Load(); cut > 0 {
-		h.cfg.Logger.Warn("broadcasts were not handed to all their connections, there was no more time", "broadcasts", cut)
+		h.cfg.Logger.Warn("broadcasts were not delivered to all their connections: there was no more time", "broadcasts", cut)
 	}
 }
 
@@ -150,10 +150,10 @@ func (r *broadcaster) deliver(b *broadcast) bool {
 	return true
 }
 
-// settleNow lets others have their time.
-func (r *broadcaster) settleNow() {
+// pauseNow lets others have their time.
+func (r *broadcaster) pauseNow() {
 	r.handed = 0
-	r.settle()
+	r.pause()
 }
 
 // traced is n, or for a user who is watched n with a trace.

@@ -318,7 +318,7 @@ func TestStopHandsBroadcastsOver(t *testing.T) {
 	if least <= 64 {
 		t.Errorf("a connection got %d, and more were taken", least)
 	}
-	if lines := server.Log.Find("broadcasts were not handed to all their connections, there was no more time"); len(lines) > 0 {
+	if lines := server.Log.Find("broadcasts were not delivered to all their connections: there was no more time"); len(lines) > 0 {
 		t.Error("broadcasts were cut")
 	}
 }

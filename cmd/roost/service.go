@@ -52,17 +52,18 @@ type service struct {
 	droppedLines  func() uint64 // static once started, as the next
 	droppedAlerts func() uint64
 
-	draining     atomic.Bool
-	stopping     atomic.Bool            // nothing is reloaded any more
-	charge       chan struct{}          // closed once this process is the service: it serves, and the one before it was told to go
-	told         *supervisor.Supervisor // static once started
-	failed       chan error             // one for each long-running part, and one for the end of the next process
-	stopFeed     context.CancelFunc
-	stopHTTP     context.CancelFunc
-	stopPresence context.CancelFunc
-	hurry        context.CancelFunc // broadcasts are no longer paced
-	feedDone     chan struct{}      // closed when the feed has ended
-	parts        sync.WaitGroup
+	draining      atomic.Bool
+	hurry         atomic.Bool            // broadcasts leave the loops no time for other work any more
+	stopping      atomic.Bool            // nothing is reloaded any more
+	charge        chan struct{}          // closed once this process is the service: it serves, and the one before it was told to go
+	told          *supervisor.Supervisor // static once started
+	failed        chan error             // one for each long-running part, and one for the end of the next process
+	stopFeed      context.CancelFunc
+	stopHTTP      context.CancelFunc
+	stopPresence  context.CancelFunc
+	cutBroadcasts context.CancelFunc // there is no more time for them
+	feedDone      chan struct{}      // closed when the feed has ended
+	parts         sync.WaitGroup
 }
 
 // newService builds the rooms and opens both ports, so that a wrong setting or
@@ -213,10 +214,10 @@ func (s *service) start() {
 	feedCtx, stopFeed := context.WithCancel(context.Background())
 	httpCtx, stopHTTP := context.WithCancel(context.Background())
 	s.stopFeed, s.stopHTTP = stopFeed, stopHTTP
-	pace, hurry := context.WithCancel(context.Background())
-	s.hurry = hurry
+	broadcasts, cutBroadcasts := context.WithCancel(context.Background())
+	s.cutBroadcasts = cutBroadcasts
 	s.parts.Go(func() { defer close(s.feedDone); s.ended("the Redis feed", s.feed.Run(feedCtx)) })
-	s.parts.Go(func() { s.hub.RunBroadcasts(func() { s.ws.Settle(pace) }) })
+	s.parts.Go(func() { s.hub.RunBroadcasts(func() { s.ws.WaitForLoops(broadcasts, !s.hurry.Load()) }) })
 	s.parts.Go(func() { s.ended("the WebSocket server", s.serveClients(feedCtx)) })
 	s.parts.Go(func() { s.ended("the admin server", s.serveOperators(httpCtx)) })
 	s.parts.Go(func() { tidymem.Run(httpCtx) })

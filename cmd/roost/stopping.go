@@ -173,15 +173,15 @@ func (s *service) endFeed() {
 	}
 }
 
-// awaitBroadcasts waits until all broadcasts are handed over, without pauses now, or half of the time has passed. The feed
-// goes on meanwhile: whoever is connected misses nothing, and the feed may wait for room among the broadcasts itself.
+// awaitBroadcasts waits until all broadcasts are delivered, now without pauses, or half of the time has passed. The feed
+// goes on meanwhile, so that those who are still connected miss nothing.
 func (s *service) awaitBroadcasts(ctx context.Context) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
 		defer cancel()
 	}
-	s.hurry()
+	s.hurry.Store(true)
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for s.hub.BroadcastsWaiting() > 0 {
@@ -193,11 +193,12 @@ func (s *service) awaitBroadcasts(ctx context.Context) {
 	}
 }
 
-// endBroadcasts has those that wait handed over. What there is no time for is counted and logged.
+// endBroadcasts has those that wait delivered. Those that there is no time for are counted and logged.
 func (s *service) endBroadcasts(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, broadcastLimit)
 	defer cancel()
 	s.hub.EndBroadcasts(ctx)
+	s.cutBroadcasts()
 }
 
 // tellProgress says how many connections are left until ctx ends: after a second, and then each time that twice as long

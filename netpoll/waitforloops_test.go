@@ -22,9 +22,9 @@ func (r *rig) readers(n int) {
 	}
 }
 
-// TestSettleWaitsForTheLoops: when it returns nothing of what was delivered waits, neither in a mailbox nor in a loop's
+// TestWaitForLoops: when it returns nothing of what was delivered waits, neither in a mailbox nor in a loop's
 // hands.
-func TestSettleWaitsForTheLoops(t *testing.T) {
+func TestWaitForLoops(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.readers(40)
@@ -36,7 +36,7 @@ func TestSettleWaitsForTheLoops(t *testing.T) {
 				c.Deliver(n)
 			}
 		}
-		r.server.Settle(t.Context())
+		r.server.WaitForLoops(t.Context(), round%2 == 0)
 		if s := r.server.Stats(); s.Waiting != 0 {
 			t.Fatalf("round %d: %d notifications wait", round, s.Waiting)
 		}
@@ -44,24 +44,24 @@ func TestSettleWaitsForTheLoops(t *testing.T) {
 	r.balanced()
 }
 
-// TestSettleIsHeldUpByALoop that does not get to its mail, until it does, or there is no time for that.
-func TestSettleIsHeldUpByALoop(t *testing.T) {
+// TestWaitForLoopsIsHeldUpByALoop that does not get to its mail, until it does, or there is no time for that.
+func TestWaitForLoopsIsHeldUpByALoop(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.readers(2)
 	conns := r.handles()
 	release := conns[0].loop.hold()
 	defer release()
-	settled := func(ctx context.Context) chan struct{} {
+	waited := func(ctx context.Context) chan struct{} {
 		done := make(chan struct{})
 		for _, c := range conns {
 			c.Deliver(&hub.Notification{Frame: []byte("\x81\x03abc")})
 		}
-		go func() { r.server.Settle(ctx); close(done) }()
+		go func() { r.server.WaitForLoops(ctx, false); close(done) }()
 		return done
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	waits := settled(ctx)
+	waits := waited(ctx)
 	select {
 	case <-waits:
 		t.Error("it did not wait")
@@ -69,8 +69,8 @@ func TestSettleIsHeldUpByALoop(t *testing.T) {
 	}
 	cancel()
 	<-waits
-	<-settled(ctx) // at once
-	waits = settled(t.Context())
+	<-waited(ctx) // at once
+	waits = waited(t.Context())
 	release()
 	<-waits
 	if s := r.server.Stats(); s.Waiting != 0 || s.Sent != 6 {
@@ -78,8 +78,8 @@ func TestSettleIsHeldUpByALoop(t *testing.T) {
 	}
 }
 
-// TestSettleDuringShutdown: loops that end do nothing of what they are asked any more.
-func TestSettleDuringShutdown(t *testing.T) {
+// TestWaitForLoopsDuringShutdown: loops that end do nothing of what they are asked any more.
+func TestWaitForLoopsDuringShutdown(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.readers(2)
@@ -87,17 +87,17 @@ func TestSettleDuringShutdown(t *testing.T) {
 	release := conns[0].loop.hold()
 	defer release()
 	conns[0].Deliver(&hub.Notification{Frame: []byte("\x81\x03abc")})
-	settled, shut := make(chan struct{}), make(chan struct{})
-	go func() { r.server.Settle(t.Context()); close(settled) }()
+	returned, shut := make(chan struct{}), make(chan struct{})
+	go func() { r.server.WaitForLoops(t.Context(), true); close(returned) }()
 	go func() { _ = r.server.Shutdown(t.Context(), GoingAway()); close(shut) }()
-	<-settled // although the loop has done nothing
+	<-returned // although the loop has done nothing
 	release()
 	<-shut
 	r.balanced()
 }
 
-// TestSettleAfterShutdown: loops that have ended are not waited for.
-func TestSettleAfterShutdown(t *testing.T) {
+// TestWaitForLoopsAfterShutdown: loops that have ended are not waited for.
+func TestWaitForLoopsAfterShutdown(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.readers(4)
@@ -110,7 +110,7 @@ func TestSettleAfterShutdown(t *testing.T) {
 	for _, c := range conns {
 		c.Deliver(&hub.Notification{Frame: []byte("\x81\x03abc")})
 	}
-	r.server.Settle(t.Context())
+	r.server.WaitForLoops(t.Context(), true)
 	r.balanced()
 }
 
@@ -125,16 +125,16 @@ func TestBroadcastLeavesRoom(t *testing.T) {
 		r.hub.Broadcast(`{"type":"x"}`)
 	}
 	go r.hub.EndBroadcasts(t.Context())
-	settles := 0
+	chunks := 0
 	r.hub.RunBroadcasts(func() {
 		if n := r.server.Stats().Waiting; n > 128 {
 			t.Errorf("%d notifications are under way, want 128 at most", n)
 		}
-		r.server.Settle(t.Context())
-		settles++
+		r.server.WaitForLoops(t.Context(), true)
+		chunks++
 	})
-	if s := r.server.Stats(); s.Sent != connections*total || settles < connections*total/128 {
-		t.Errorf("%d were sent in %d pieces, want %d", s.Sent, settles, connections*total)
+	if s := r.server.Stats(); s.Sent != connections*total || chunks < connections*total/128 {
+		t.Errorf("%d were sent in %d chunks, want %d", s.Sent, chunks, connections*total)
 	}
 	r.balanced()
 }

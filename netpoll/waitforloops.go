@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// Settle is Flush for whoever delivers to very many connections, a chunk at a time: it returns when the loops have done
-// what is in their mailboxes, and have then had as much time again for their other work. So what others deliver in the
-// meantime waits for one chunk at most, and a loop never works for the chunks alone. When ctx ends it waits no longer.
-// Any goroutine but a loop's; it may run beside Flush.
-func (s *Server) Settle(ctx context.Context) {
+// WaitForLoops is Flush for a caller that delivers to very many connections, a chunk at a time: it returns when the loops
+// have written what is in their mailboxes. With rest it returns only when they have then had as much time again for their
+// other work. So what others deliver meanwhile waits for one chunk at most, and with rest a loop never works for the chunks
+// alone. When ctx ends it returns at once. Any goroutine but a loop's; it may run beside Flush.
+func (s *Server) WaitForLoops(ctx context.Context, rest bool) {
 	s.Flush()
 	if ctx.Err() != nil {
 		return
 	}
 	began := s.now()
-	if !s.awaitMail(ctx) {
+	if !s.awaitMail(ctx) || !rest {
 		return
 	}
-	rest := time.NewTimer(s.now() - began)
-	defer rest.Stop()
+	pause := time.NewTimer(s.now() - began)
+	defer pause.Stop()
 	select {
-	case <-rest.C:
+	case <-pause.C:
 	case <-ctx.Done():
 	case <-s.done:
 	}
