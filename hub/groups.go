@@ -170,7 +170,7 @@ func (s *shard) inGroup(user string, hash uint32, group string) bool {
 	}
 	conns := []Conn{nil}
 	switch e := s.users.slots[slot].(type) {
-	case *crowd:
+	case *userConns:
 		conns = e.conns
 	case Conn:
 		conns[0] = e

@@ -30,8 +30,8 @@ type Conn interface {
 	// counts what it can't send.
 	Deliver(n *Notification)
 
-	// Missed tells the connection that notifications for it were dropped before they came to Deliver, that came to the hub
-	// at a time or later (Config.GapNotice). It is called without locks, from the goroutine that called Hub.RunBroadcasts,
+	// Missed tells the connection that notifications for it were dropped before they came to Deliver, none of which was
+	// published before since (Config.GapNotice). It is called without locks, from the goroutine that called Hub.RunBroadcasts,
 	// and must not wait.
 	Missed(since time.Time)
 

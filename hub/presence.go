@@ -3,8 +3,8 @@ package hub
 import "slices"
 
 // A user's first connection and last disconnection only leave a mark, under the
-// shard's lock. Whoever takes the marks asks the hub for the present state, so
-// that late or repeated marks do no harm, and no loop ever waits for a hook.
+// shard's lock. The goroutine that takes the marks asks the hub for the present state, so
+// that late or repeated marks do no harm, and no loop ever waits for presence.
 
 // mark notes that user came or went. The caller holds s.mu.
 func (s *shard) mark(user string, came bool) bool {
@@ -17,7 +17,7 @@ func (s *shard) mark(user string, came bool) bool {
 	return true
 }
 
-// announce tells the taker of marks that there is one.
+// announce wakes the goroutine that takes the marks.
 func (h *Hub) announce(marked bool) {
 	if !marked {
 		return

@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// Connections come and go at random, a user's in crowds of up to hundreds; a map
+// Connections come and go at random, up to hundreds of a user; a map
 // of counts is the model.
 func TestRegistryLikeAMap(t *testing.T) {
 	t.Parallel()
@@ -80,7 +80,7 @@ func TestRegistryGivesMemoryBack(t *testing.T) {
 			t.Errorf("shard %d has %d slots, want %d", i, len(s.users.slots), minSlots)
 		}
 		if s.spare != nil && (cap(s.spare.conns) > maxSpare || s.spare.conns[:1][0] != nil) {
-			t.Errorf("shard %d keeps a crowd for %d, and in it %v", i, cap(s.spare.conns), s.spare.conns[:1][0])
+			t.Errorf("shard %d keeps room for %d, and in it %v", i, cap(s.spare.conns), s.spare.conns[:1][0])
 		}
 	}
 	if b := h.spareBatch.kept.Load(); b != nil {

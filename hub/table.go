@@ -2,7 +2,7 @@ package hub
 
 import "slices"
 
-// entry is what a table holds for a user: the only connection, or a *crowd.
+// entry is what a table holds for a user: the only connection, or their *userConns.
 type entry interface {
 	// HubLink returns a link that bears the user's name and its hash.
 	HubLink() *Link
@@ -12,12 +12,12 @@ type entry interface {
 // unlike Go's map, keeps no copy of the keys, fits closely and shrinks: about
 // 24 bytes a user. Its zero value is empty. It is not safe for concurrent use.
 //
-// A user's home is the slot that the hash names. Who finds it taken goes on to
-// the next slots, and where somebody sits who is nearer to home, that one has to
-// go on instead (Robin Hood hashing). So nobody is far from home, even in a table
-// that is nearly full; whoever is not found at a distance at which somebody
-// nearer to home sits is not in; and no slot needs a tombstone, since removing
-// draws those who follow one slot back home.
+// An entry's home is the slot that its hash names. If that is taken the next slots
+// are tried, and an entry that is nearer to its home gives its slot up and goes on
+// instead (Robin Hood hashing). So no entry is far from home, even in a table
+// that is nearly full; a search ends where an entry is nearer to its home
+// than the one that is looked for would be; and no slot needs a tombstone, since
+// removing moves the entries that follow one slot back.
 type table struct {
 	marks []uint16 // one a slot; see mark
 	slots []entry
@@ -28,18 +28,18 @@ const (
 	minSlots = 8
 
 	// A mark is 0 if its slot is free. Otherwise its upper byte is how far from
-	// home the entry is, 1 at home, and its lower byte is of the entry's hash, so
-	// that hardly ever an entry is looked at which is not the one looked for.
+	// home the entry is, 1 at home, and its lower byte is a part of the entry's hash,
+	// so that a search hardly ever reads an entry that is not the right one.
 	atHome  = 1 << 8
 	tagBits = atHome - 1
 
-	// tooFar is a mark that nobody gets: the table grows before. Among a million
-	// users the one who is farthest is 35 slots from home.
+	// tooFar is a mark that no entry gets: the table grows before. Among a million
+	// users the farthest is 35 slots from home.
 	tooFar = 255 * atHome
 )
 
-// mark returns the mark of an entry at home. Of the hash it takes bits that
-// neither choose the shard nor, unless the table is huge, the slot.
+// mark returns the mark of an entry at home. It takes bits of the hash that
+// choose neither the shard nor, unless the table is huge, the slot.
 func mark(hash uint32) uint16 { return atHome | uint16(hash/shardCount&tagBits) }
 
 // home returns the slot where an entry belongs.
@@ -69,25 +69,25 @@ func (t *table) find(hash uint32, user string) (slot int, found bool) {
 	return 0, false
 }
 
-// insert takes in the entry of a user who has none yet.
+// insert adds the entry of a user who has none yet.
 func (t *table) insert(e entry) {
 	if (t.used+1)*8 > len(t.slots)*7 {
 		t.resize(roomFor(t.used + 1))
 	}
 	for {
-		homeless := t.settle(e)
-		if homeless == nil {
+		left := t.place(e)
+		if left == nil {
 			t.used++
 			return
 		}
-		e = homeless
+		e = left
 		t.resize(2 * len(t.slots))
 	}
 }
 
-// settle finds a slot for e and for those who must make room. The table must
-// not be full. It returns nil, or an entry that would have to live too far away.
-func (t *table) settle(e entry) (homeless entry) {
+// place finds a slot for e and for the entries that make room. The table must
+// not be full. It returns nil, or an entry that would be too far from home.
+func (t *table) place(e entry) (left entry) {
 	hash := e.HubLink().hash
 	slot, mark := t.home(hash), mark(hash)
 	for t.marks[slot] != 0 {

@@ -9,14 +9,14 @@ import (
 )
 
 // A watch answers why a user got nothing: it keeps what became of the user's
-// latest notifications, from the moment when somebody asks. Nobody asks, most of
-// the time, and then a delivery pays for it with one atomic read.
+// latest notifications, from the first question on. Most of
+// the time nobody asks, and then it costs a delivery one atomic read.
 
 const (
 	// watchedFor is how long a watch lasts after it was last asked for.
 	watchedFor = 15 * time.Minute
-	// maxWatches bounds the users that are watched at once. One more takes the
-	// place of the one that was asked for longest ago.
+	// maxWatches bounds the users that are watched at once. The next one takes the
+	// place of the one for which nobody has asked for longest.
 	maxWatches = 16
 	// keptTraces is how many notifications a watch remembers.
 	keptTraces = 20

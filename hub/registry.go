@@ -2,8 +2,8 @@ package hub
 
 import "sync"
 
-// shardCount spreads the registry's locks. Loops (connects) and the feed
-// (look-ups) are the only takers, a few dozen at most on a large machine. With
+// shardCount spreads the registry's locks. Only loops (connects) and the feed
+// (look-ups) take them, a few dozen at most on a large machine. With
 // 100,000 users a shard's table is resized in 0.3 ms, with a million in 1 to 3.
 const shardCount = 64
 
@@ -14,18 +14,18 @@ const shardCount = 64
 type Link struct {
 	user string // all connections of a user share the first one's bytes
 	hash uint32 // of user
-	seat int32  // 1 + the place in the user's crowd, 1 for an only connection; 0 while not admitted
+	seat int32  // 1 + the place in the user's userConns, 1 for an only connection; 0 while not admitted
 }
 
 // User returns the user that the connection was admitted for, or "" before.
 // It may be called by whoever called Admit.
 func (l *Link) User() string { return l.user }
 
-// shard is a part of the registry: the users of whose hash it is.
+// shard is a part of the registry: the users whose hash it has.
 type shard struct {
 	mu    sync.Mutex
 	users table           // guarded by mu
-	spare *crowd          // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
+	spare *userConns      // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
 	dirty map[string]bool // guarded by mu; nil when presence is not tracked. Who changed since TakeChanged, and whether they were connected then
 
 	groups  *groupRegistry               // static
@@ -38,11 +38,10 @@ type admission struct {
 	first    bool // the user had none
 	marked   bool // the user was marked as changed
 	refused  bool // the user has too many: nothing was done
-	replaced Conn // the user's oldest connection, which was taken out for the new one; or nil
+	replaced Conn // the user's oldest connection, which was removed for the new one; or nil
 }
 
-// add registers a connection. Unless may is nil that is only done in place of another one of the user, which may is
-// asked about.
+// add registers a connection. Unless may is nil it does so only in place of another one of the user, if may says so of that.
 func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, may func(oldest Conn) bool, groups []string) admission {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -61,25 +60,25 @@ func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, may func(o
 	if full && !replaces || may != nil && !(replaces && may(s.oldestAt(slot))) {
 		return admission{refused: true}
 	}
-	crowd := s.crowdAt(slot)
-	*c.HubLink() = Link{user: crowd.HubLink().user, hash: hash}
-	crowd.join(c)
+	all := s.several(slot)
+	*c.HubLink() = Link{user: all.HubLink().user, hash: hash}
+	all.add(c)
 	s.joinGroups(c, groups)
 	in := admission{}
 	if replaces {
-		in.replaced = crowd.conns[0]
-		crowd.leave(in.replaced.HubLink(), limits.ReplaceOldest)
+		in.replaced = all.conns[0]
+		all.remove(in.replaced.HubLink(), limits.ReplaceOldest)
 		s.leaveGroups(in.replaced.HubLink())
 	}
-	in.ofUser = len(crowd.conns)
+	in.ofUser = len(all.conns)
 	if in.ofUser == 1 {
-		s.disband(crowd, slot)
+		s.single(all, slot)
 	}
 	return in
 }
 
-// remove takes a connection out; ordered says whether those of its user keep their order. It returns how many its user has left, whether
-// the user was marked as changed, and whether the connection was in at all.
+// remove removes a connection; ordered says whether those of its user keep their order. It returns how many its user has
+// left, whether the user was marked as changed, and whether the connection was registered at all.
 func (s *shard) remove(link *Link, ordered bool) (ofUser int, marked, was bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,16 +90,16 @@ func (s *shard) remove(link *Link, ordered bool) (ofUser int, marked, was bool) 
 		return ofUser, false, false
 	}
 	s.leaveGroups(link)
-	crowd, ok := s.users.slots[slot].(*crowd)
-	if !ok {
+	all, several := s.users.slots[slot].(*userConns)
+	if !several {
 		link.seat = 0
 		s.users.remove(slot)
 		return 0, s.mark(link.user, false), true
 	}
-	crowd.leave(link, ordered)
-	ofUser = len(crowd.conns)
+	all.remove(link, ordered)
+	ofUser = len(all.conns)
 	if ofUser == 1 {
-		s.disband(crowd, slot)
+		s.single(all, slot)
 	}
 	return ofUser, false, true
 }
@@ -114,8 +113,8 @@ func (s *shard) collect(user string, hash uint32, spare *spareBatch) (only Conn,
 	if !found {
 		return nil, nil
 	}
-	if crowd, ok := s.users.slots[slot].(*crowd); ok {
-		return nil, spare.get(crowd.conns)
+	if all, several := s.users.slots[slot].(*userConns); several {
+		return nil, spare.get(all.conns)
 	}
 	return s.users.slots[slot].(Conn), nil
 }
@@ -126,7 +125,7 @@ func (s *shard) collectAll(dst []Conn) []Conn {
 	defer s.mu.Unlock()
 	for _, e := range s.users.slots {
 		switch e := e.(type) {
-		case *crowd:
+		case *userConns:
 			dst = append(dst, e.conns...)
 		case Conn:
 			dst = append(dst, e)
@@ -135,6 +134,7 @@ func (s *shard) collectAll(dst []Conn) []Conn {
 	return dst
 }
 
+// count returns how many connections a user has.
 func (s *shard) count(user string, hash uint32) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,8 +146,8 @@ func (s *shard) count(user string, hash uint32) int {
 
 // oldestAt returns the oldest connection in a slot that is taken. The caller holds s.mu.
 func (s *shard) oldestAt(slot int) Conn {
-	if crowd, ok := s.users.slots[slot].(*crowd); ok {
-		return crowd.conns[0]
+	if all, several := s.users.slots[slot].(*userConns); several {
+		return all.conns[0]
 	}
 	return s.users.slots[slot].(Conn)
 }
@@ -155,8 +155,73 @@ func (s *shard) oldestAt(slot int) Conn {
 // countAt returns how many connections there are in a slot that is taken. The
 // caller holds s.mu.
 func (s *shard) countAt(slot int) int {
-	if crowd, ok := s.users.slots[slot].(*crowd); ok {
-		return len(crowd.conns)
+	if all, several := s.users.slots[slot].(*userConns); several {
+		return len(all.conns)
 	}
 	return 1
+}
+
+// userConns is the connections of a user who has more than one, the oldest first where they keep their order. It is
+// guarded by the lock of the user's shard.
+type userConns struct {
+	conns []Conn
+}
+
+// HubLink implements entry: the link of each of them has the user's name.
+func (u *userConns) HubLink() *Link { return u.conns[0].HubLink() }
+
+// add appends a connection.
+func (u *userConns) add(c Conn) {
+	u.conns = append(u.conns, c)
+	c.HubLink().seat = int32(len(u.conns))
+}
+
+// remove removes a connection. The last one takes its place; or, where the order counts, all that came later move up, and
+// the oldest stays the first.
+func (u *userConns) remove(link *Link, ordered bool) {
+	end := len(u.conns) - 1
+	if ordered {
+		for i := int(link.seat); i <= end; i++ {
+			u.conns[i-1] = u.conns[i]
+			u.conns[i-1].HubLink().seat = int32(i)
+		}
+	} else {
+		last := u.conns[end]
+		u.conns[link.seat-1] = last
+		last.HubLink().seat = link.seat
+	}
+	link.seat = 0
+	u.conns[end] = nil
+	u.conns = shortened(u.conns[:end])
+}
+
+// maxSpare bounds, in connections, the userConns that a shard keeps for the next
+// user who needs one.
+const maxSpare = 4
+
+// several returns the userConns in a slot, and makes them of a single connection.
+// The caller holds s.mu.
+func (s *shard) several(slot int) *userConns {
+	if u, ok := s.users.slots[slot].(*userConns); ok {
+		return u
+	}
+	u := s.spare
+	if s.spare = nil; u == nil {
+		u = &userConns{conns: make([]Conn, 0, 2)}
+	}
+	u.add(s.users.slots[slot].(Conn))
+	s.users.slots[slot] = u
+	return u
+}
+
+// single puts the one connection that is left of u into its slot. The caller
+// holds s.mu.
+func (s *shard) single(u *userConns, slot int) {
+	s.users.slots[slot] = u.conns[0]
+	if cap(u.conns) > maxSpare {
+		return
+	}
+	u.conns[0] = nil
+	u.conns = u.conns[:0]
+	s.spare = u
 }
