@@ -1,7 +1,7 @@
 # What people do with Roost, one line each. `make help` lists it.
 # Variables given to make reach the server: make run WS_PORT=9081
 
-.PHONY: help run build test check fuzz soak docs client bench bench-full clean
+.PHONY: help run build test check fuzz soak faults docs client bench bench-full clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,6 +24,9 @@ fuzz: ## Fuzz each fuzz target, for 1m or what FUZZTIME says
 
 soak: ## Everything at once, for 5m or what SOAKTIME says: clients that mean harm, Redis killed, nothing may be lost
 	@scripts/soak $(or $(SOAKTIME),5m)
+
+faults: ## Every fault of Redis, sixty rounds in four minutes, and the table in docs/reliability.md: nothing may be lost without a word
+	@scripts/faults
 
 docs: ## Write docs/configuration.md and the metrics in docs/operations.md, from the code
 	@go run ./cmd/roost/internal/configdoc > docs/.configuration.md && mv docs/.configuration.md docs/configuration.md

@@ -16,7 +16,7 @@ done
 go vet -tags demo ./cmd/roost && "$staticcheck" -tags demo ./cmd/roost # what make run builds
 
 if command -v shellcheck >/dev/null; then
-  find scripts \( -name '*.sh' -o -name soak \) -exec shellcheck {} +
+  find scripts \( -name '*.sh' -o -name soak -o -name faults \) -exec shellcheck {} +
   shellcheck .ci/run
 else
   echo 'shellcheck is not installed: the scripts are not checked' >&2

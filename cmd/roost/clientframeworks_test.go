@@ -103,8 +103,8 @@ func TestClientFrameworks(t *testing.T) {
 			if syncs, err := s.main.eval("String(syncs)"); err != nil || syncs != "2" {
 				t.Errorf("sync was called %s times (%v), want 2", syncs, err)
 			}
-			s.relay.turnTo("")
-			s.relay.cut("")
+			s.relay.TurnTo("")
+			s.relay.Cut("")
 			s.main.shows("0 new, waiting|0 new, waiting")
 		})
 	}

@@ -60,11 +60,11 @@ func clientDelivers(t *testing.T, browser webBrowser) {
 func clientComesBack(t *testing.T, browser webBrowser) {
 	s := (&site{options: options{"baseDelay": 20, "maxDelay": 100}}).start(t, browser)
 	s.main.wait("open", "sync first")
-	s.relay.turnTo("") // nothing listens until the next server does
+	s.relay.TurnTo("") // nothing listens until the next server does
 	s.server.Stop()
 	s.main.waitLast("connecting", "waiting 1006 ", "connecting", "waiting 1006 ")
 	next := roosttest.Start(t, s.redis, nil)
-	s.relay.turnTo(next.WS)
+	s.relay.TurnTo(next.WS)
 	all := s.main.waitLast("connecting", "open", "gap reconnect", "sync reconnect")
 	if !strings.HasPrefix(all[2], "waiting 1001 ") {
 		t.Errorf("the end is %q, want 1001", all[2])
@@ -122,7 +122,7 @@ func clientSessionOver(t *testing.T, browser webBrowser) {
 	}
 	s.start(t, browser)
 	s.main.wait("open", "sync first")
-	s.relay.cut(s.server.WS)
+	s.relay.Cut(s.server.WS)
 	ended := []string{"open", "sync first", "waiting 1006 ", "connecting", "closed 4403 SessionOver: signed out"}
 	s.main.wait(ended...)
 	s.stays(ended)
@@ -143,10 +143,10 @@ func clientNoticesDeath(t *testing.T, browser webBrowser) {
 	s.main.wait("open", "sync first")
 	roosttest.WaitFor(t, "answered pings", func() bool { return s.server.Metrics()["roost_client_pings_total"] >= 5 })
 	s.main.wait("open", "sync first") // one that lives stays, and the answers are no notifications
-	s.relay.die()
+	s.relay.Die()
 	again := []string{"open", "sync first", "waiting 1006 no answer to a ping", "connecting", "open", "gap reconnect", "sync reconnect"}
 	s.main.wait(again...)
-	s.relay.bury() // the dead one's close event comes now, and is nobody's concern
+	s.relay.Bury() // the dead one's close event comes now, and is nobody's concern
 	s.stays(again)
 	notify(s.redis, "alice", `{"type":"n","payload":1}`)
 	s.main.wait(append(again, "message 1")...)
@@ -176,7 +176,7 @@ func clientGivesUpAnAttempt(t *testing.T, browser webBrowser) {
 	s := &site{target: silent.Addr().String(), options: options{"baseDelay": 1, "openWithin": 3000}}
 	s.token = func() string {
 		if s.tokens.Load() == 2 {
-			s.relay.turnTo(s.server.WS)
+			s.relay.TurnTo(s.server.WS)
 		}
 		return roosttest.Token(t, "alice")
 	}
@@ -212,7 +212,7 @@ func clientWorksInAWorker(t *testing.T, browser webBrowser) {
 	s.main.wait("open", "sync first")
 	s.main.run(`{
 		const script = "import { connect } from '" + origin + "/roost.js';" +
-			"connect('ws://` + s.relay.addr + `/ws', { token: () => '` + roosttest.Token(t, "bob") + `' }).on('state', ({ state }) => postMessage(state))";
+			"connect('ws://` + s.relay.Addr + `/ws', { token: () => '` + roosttest.Token(t, "bob") + `' }).on('state', ({ state }) => postMessage(state))";
 		const worker = new Worker(URL.createObjectURL(new Blob([script], { type: "text/javascript" })), { type: "module" });
 		worker.onmessage = (e) => events.push("worker " + e.data);
 	}`)
@@ -240,7 +240,7 @@ func clientShares(t *testing.T, browser webBrowser) {
 		tab.wait("open", "sync first", "message 1", "connecting", "open", "gap reconnect", "sync reconnect")
 	}
 	s.server.WaitMetric("roost_connections", 1)
-	s.relay.cut(s.server.WS)
+	s.relay.Cut(s.server.WS)
 	for _, tab := range tabs {
 		tab.waitLast("waiting 1006 ", "connecting", "open", "gap reconnect", "sync reconnect")
 	}

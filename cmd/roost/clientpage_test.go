@@ -54,7 +54,7 @@ type site struct {
 
 	redis  *redistest.Server
 	server *roosttest.Server
-	relay  *relay // between the page and the server
+	relay  *roosttest.Relay // between the page and the server
 	tokens atomic.Int32
 	url    string // of the page
 	main   *clientTab
@@ -72,12 +72,12 @@ func (s *site) start(t *testing.T, browser webBrowser) *site {
 	s.t, s.browser = t, browser
 	s.redis = redistest.Start(t)
 	s.server = roosttest.Start(t, s.redis, s.env)
-	s.relay = startRelay(t, cmp.Or(s.target, s.server.WS))
+	s.relay = roosttest.StartRelay(t, cmp.Or(s.target, s.server.WS))
 	if s.token == nil {
 		s.token = func() string { return roosttest.Token(t, "alice") }
 	}
-	page := strings.ReplaceAll(cmp.Or(s.page, clientPage), "localhost:8081", s.relay.addr)
-	settings := map[string]any{"url": "ws://" + s.relay.addr + "/ws", "options": s.options}
+	page := strings.ReplaceAll(cmp.Or(s.page, clientPage), "localhost:8081", s.relay.Addr)
+	settings := map[string]any{"url": "ws://" + s.relay.Addr + "/ws", "options": s.options}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		if s.csp != "" {

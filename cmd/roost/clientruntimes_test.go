@@ -32,8 +32,8 @@ func TestClientRuntimes(t *testing.T) {
 				t.Skip("no ws is installed (scripts/client-deps.sh), and node may have no WebSocket")
 			}
 			redis, server := start(t, nil)
-			relay := startRelay(t, server.WS)
-			command := exec.CommandContext(t.Context(), program, append(arguments, "../../client/test/runtime.js", "ws://"+relay.addr+"/ws", roosttest.Token(t, "alice"))...)
+			relay := roosttest.StartRelay(t, server.WS)
+			command := exec.CommandContext(t.Context(), program, append(arguments, "../../client/test/runtime.js", "ws://"+relay.Addr+"/ws", roosttest.Token(t, "alice"))...)
 			command.Env = append(os.Environ(), "NODE_PATH="+modules)
 			var said lockedBuffer
 			command.Stdout, command.Stderr = &said, &said
@@ -50,7 +50,7 @@ func TestClientRuntimes(t *testing.T) {
 			wait("open", "sync first")
 			notify(redis, "alice", `{"type":"n","payload":"grüße 😀"}`)
 			wait("open", "sync first", "message grüße 😀")
-			relay.cut(server.WS)
+			relay.Cut(server.WS)
 			back := []string{"open", "sync first", "message grüße 😀", "waiting", "connecting", "open", "sync reconnect"}
 			wait(back...)
 			notify(redis, "alice", `{"type":"n","payload":"bye"}`)

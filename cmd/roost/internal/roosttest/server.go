@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -16,6 +17,21 @@ type Redis interface {
 	Host() string
 	Port() int
 }
+
+// RedisAt is the Redis at an address, host:port, which may be a relay's.
+func RedisAt(addr string) Redis {
+	host, port, _ := net.SplitHostPort(addr)
+	number, _ := strconv.Atoi(port)
+	return redisAt{host, number}
+}
+
+type redisAt struct {
+	host string
+	port int
+}
+
+func (r redisAt) Host() string { return r.host }
+func (r redisAt) Port() int    { return r.port }
 
 // Server is a roost that serves.
 type Server struct {

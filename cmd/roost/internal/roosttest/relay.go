@@ -1,4 +1,4 @@
-package main
+package roosttest
 
 import (
 	"io"
@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// relay is a network between clients and a server: an address that stays while
+// Relay is a network between clients and a server: an address that stays while
 // servers come and go, whose connections can be cut, and can die without a word.
-type relay struct {
-	addr string
+type Relay struct {
+	Addr string
 
 	mu     sync.Mutex // guards the rest
 	target string     // where connections go; "": they are refused
@@ -21,14 +21,14 @@ type relay struct {
 	wg sync.WaitGroup
 }
 
-// startRelay starts a relay to target; the test's end stops it.
-func startRelay(t *testing.T, target string) *relay {
+// StartRelay starts a relay to target; the test's end stops it.
+func StartRelay(t testing.TB, target string) *Relay {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relay{addr: listener.Addr().String(), target: target, dead: make(chan struct{})}
+	r := &Relay{Addr: listener.Addr().String(), target: target, dead: make(chan struct{})}
 	r.wg.Go(func() {
 		for {
 			client, err := listener.Accept()
@@ -40,13 +40,13 @@ func startRelay(t *testing.T, target string) *relay {
 	})
 	t.Cleanup(func() {
 		_ = listener.Close()
-		r.cut("")
+		r.Cut("")
 		r.wg.Wait()
 	})
 	return r
 }
 
-func (r *relay) serve(client net.Conn) {
+func (r *Relay) serve(client net.Conn) {
 	defer client.Close()
 	r.mu.Lock()
 	dead := r.dead
@@ -85,8 +85,8 @@ func forward(from, to net.Conn, dead <-chan struct{}) {
 	}
 }
 
-// cut ends all connections. New ones go to target.
-func (r *relay) cut(target string) {
+// Cut ends all connections. New ones go to target.
+func (r *Relay) Cut(target string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.target = target
@@ -96,16 +96,16 @@ func (r *relay) cut(target string) {
 	r.conns, r.dying = nil, nil
 }
 
-// turnTo sends new connections to target.
-func (r *relay) turnTo(target string) {
+// TurnTo sends new connections to target.
+func (r *Relay) TurnTo(target string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.target = target
 }
 
-// die lets nothing through on the connections that there are, and closes none.
+// Die lets nothing through on the connections that there are, and closes none.
 // New ones work.
-func (r *relay) die() {
+func (r *Relay) Die() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	close(r.dead)
@@ -113,8 +113,8 @@ func (r *relay) die() {
 	r.dying = r.conns
 }
 
-// bury closes the connections that died.
-func (r *relay) bury() {
+// Bury closes the connections that died.
+func (r *Relay) Bury() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, conn := range r.dying {
