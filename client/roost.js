@@ -20,9 +20,9 @@ const answerWithin = 3_000; // the connection while the user waits, and the tab 
 const kept = 1_000; // notifications: held back for sync, waiting in an iterator, known by their id
 
 // final says which close codes would only come again: the page's own faults, and what the backend wants (1000, and
-// 3000 and up). Of these 4401 asks for a fresh token, 4408 says that the client was too slow, 4503 asks for another try.
+// 3000 and up). Of these 4401 asks for a fresh token, 4408 and 4507 say that notifications were lost, 4503 asks for another try.
 // 1002 is not among them: a browser does not break the protocol, but what is between it and the server does.
-const final = (code) => /^(100[0789]|(?!4401|4408|4503)[34])/.test(code);
+const final = (code) => /^(100[0789]|(?!4401|4408|450[37])[34])/.test(code);
 
 /** token and sync throw this when the user is signed out: the connection ends for good. */
 export class SessionOver extends Error {

@@ -73,7 +73,7 @@ test("a connection that held starts a new row, one that did not goes on", async 
 test("reconnects or stops, by code", async () => {
   for (const [codes, want] of [
     [[1000, 1007, 1008, 1009, 3000, 3999, 4000, 4402, 4403, 4429, 4999], "closed"],
-    [[1001, 1002, 1005, 1006, 1011, 1012, 1013, 1014, 1015, 4401, 4408, 4503], "waiting"],
+    [[1001, 1002, 1005, 1006, 1011, 1012, 1013, 1014, 1015, 4401, 4408, 4503, 4507], "waiting"],
   ]) {
     for (const code of codes) {
       const { world, roost } = start();
