@@ -30,7 +30,7 @@ func someStats() Stats {
 		RedisConnected: true, RedisPing: 1500 * time.Microsecond, RedisReconnects: 43, RedisGaps: 44,
 		FeedUsers:      map[string]uint64{"heard": 45, "unheard": 46, "parting": 47},
 		PresenceWrites: map[string]uint64{"ok": 52, "failed": 53}, PresencePending: 54, PresenceFailingFor: 55 * time.Second,
-		TokenChecks: 46, AwaitingFeed: 52, HeardLate: 53, JWKSKeys: 47, JWKSRefreshes: map[string]uint64{"ok": 48, "failed": 49},
+		TokenChecks: 46, AwaitingFeed: 52, HeardLate: 53, JWKSKeys: 47, JWKSLeftOut: 60, JWKSRefreshes: map[string]uint64{"ok": 48, "failed": 49},
 		ConfigReloads:   map[string]uint64{"ok": 50, "failed": 51},
 		LogLinesDropped: 44, AlertsDropped: 45, AdminConnections: 58, AdminEvicted: 59,
 		ClosedByCode:  map[string]uint64{"1000": 46},

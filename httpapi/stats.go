@@ -77,6 +77,7 @@ type Stats struct {
 	AwaitingFeed  int               // handshakes that wait until Redis has confirmed that their user is heard
 	HeardLate     uint64            // handshakes that went on without that
 	JWKSKeys      int               // public keys from the JWKS
+	JWKSLeftOut   int               // that the JWKS has and that can't be used
 	JWKSRefreshes map[string]uint64 // fetches of the JWKS, by result; nil without one
 	ConfigReloads map[string]uint64 // times that the configuration was read again, by result
 
@@ -233,6 +234,8 @@ func table() []metric {
 			value: func(s *Stats) float64 { return float64(s.HeardLate) }},
 		{name: "roost_jwks_keys", kind: gauge, help: "Public keys from the JWKS that tokens are checked with.",
 			value: func(s *Stats) float64 { return float64(s.JWKSKeys) }},
+		{name: "roost_jwks_keys_left_out", kind: gauge, help: "Public keys of the JWKS that look as if tokens were signed with them and that can't be used: the log says why.",
+			value: func(s *Stats) float64 { return float64(s.JWKSLeftOut) }},
 		{name: "roost_jwks_refreshes_total", kind: counter, help: "Fetches of the JWKS, by result; after one that failed the keys stay.",
 			label: "result", values: func(s *Stats) map[string]uint64 { return s.JWKSRefreshes }},
 		{name: "roost_config_reloads_total", kind: counter, help: "Times that the configuration was read again, by result; one that failed changed nothing.",

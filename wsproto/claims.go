@@ -13,9 +13,10 @@ import (
 )
 
 var (
-	errNoSubject  = errors.New("sub is missing")
-	errBadSubject = errors.New("sub is not a user id")
-	errBadGroups  = errors.New("groups are not names")
+	errNoSubject   = errors.New("the user id is missing")
+	errSubjectKind = errors.New("the user id is no string")
+	errBadSubject  = errors.New("not a user id")
+	errBadGroups   = errors.New("groups are not names")
 )
 
 // claims is what Roost reads of a token. It implements [jwt.ClaimsValidator].
@@ -24,10 +25,11 @@ var (
 // does it call the methods. Reading waits for them, so that a stranger can't make
 // the loop work on claims of his own making.
 type claims struct {
-	withGroups bool // static: the groups count
+	userClaim  string // static: where the user id is
+	withGroups bool   // static: the groups count
 
 	raw      []byte
-	subject  json.RawMessage
+	subject  json.RawMessage // the user id
 	listed   json.RawMessage // the groups
 	user     string          // set by Validate, as the next
 	groups   []string
@@ -51,7 +53,7 @@ func (c *claims) read() error {
 	if err := json.Unmarshal(c.raw, &all); err != nil {
 		return err
 	}
-	c.subject, c.listed = all["sub"], all["groups"]
+	c.subject, c.listed = find(all, c.userClaim), all["groups"]
 	var errs [3]error
 	c.expires, errs[0] = numericDate(all["exp"])
 	c.earliest, errs[1] = numericDate(all["nbf"])
@@ -97,14 +99,12 @@ func numericDate(raw json.RawMessage) (*jwt.NumericDate, error) {
 // Validate turns the subject into a user id, and the groups into names. It implements
 // [jwt.ClaimsValidator]; the library calls it last.
 func (c *claims) Validate() error {
-	if c.subject == nil {
-		return errNoSubject
-	}
-	var ok bool
-	if c.user, ok = stringOf(c.subject); !ok || !ValidUser(c.user) {
-		return errBadSubject
+	var err error
+	if c.user, err = c.userID(); err != nil {
+		return err
 	}
 	if c.withGroups {
+		var ok bool
 		if c.groups, ok = groupsOf(c.listed); !ok {
 			return errBadGroups
 		}

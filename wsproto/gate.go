@@ -14,7 +14,11 @@ const DefaultLeeway = 5 * time.Second
 
 // GateConfig says who may come in.
 type GateConfig struct {
-	// Secret is the HS256 key of the tokens, and Previous and Public are further keys: see [Keys]. One has to be there,
+	// Algorithms are those that tokens may be signed with, of KnownAlgorithms; none: DefaultAlgorithms.
+	Algorithms []string
+	// UserClaim is the claim that holds the user id, empty: DefaultUserClaim. A dot leads into an object: user.id.
+	UserClaim string
+	// Secret is the key of the tokens that are signed with one, and Previous and Public are further keys: see [Keys]. One has to be there,
 	// or UnknownKey.
 	Secret   []byte
 	Previous [][]byte
@@ -57,24 +61,27 @@ type Gate struct {
 	unknown func(name string) (wait time.Duration, pending bool) // nil: the keys are all there will be
 	leeway  time.Duration
 
+	allowed      *allowed
+	user         userClaim
 	issuer       string
 	audience     []string
 	ignoreGroups bool
 	proxies      proxies
 }
 
-// NewGate checks and compiles a configuration. The error is [ErrNoKeys], or wraps [ErrOriginPattern],
-// [ErrProxyPattern] (or both, joined), [ErrPrevious] or [ErrTooManyKeys] and names what is wrong and what would be
+// NewGate checks and compiles a configuration. The error is [ErrNoKeys], or wraps [ErrAlgorithm], [ErrOriginPattern],
+// [ErrProxyPattern] (or several, joined), [ErrPrevious] or [ErrTooManyKeys] and names what is wrong and what would be
 // right.
 func NewGate(config GateConfig) (*Gate, error) {
+	allowed, wrongAlgorithm := newAllowed(config.Algorithms)
 	origins, wrongOrigin := compileOrigins(config.AllowedOrigins)
 	proxies, wrongProxy := compileProxies(config.TrustedProxies)
-	if err := errors.Join(wrongOrigin, wrongProxy); err != nil {
+	if err := errors.Join(wrongAlgorithm, wrongOrigin, wrongProxy); err != nil {
 		return nil, err
 	}
 	gate := &Gate{origins: origins, proxies: proxies, ticket: config.Ticket, leeway: max(0, config.Leeway),
 		issuer: config.Issuer, audience: slices.Clone(config.Audience), unknown: config.UnknownKey,
-		ignoreGroups: config.IgnoreGroups}
+		ignoreGroups: config.IgnoreGroups, allowed: allowed, user: newUserClaim(config.UserClaim)}
 	if config.Leeway == 0 {
 		gate.leeway = DefaultLeeway
 	}
@@ -84,7 +91,7 @@ func NewGate(config GateConfig) (*Gate, error) {
 // SetKeys replaces what tokens are checked with; a token that is being checked is judged by the keys of before. The
 // error is as that of [NewGate], and then the old keys stay. One goroutine at a time.
 func (g *Gate) SetKeys(keys Keys) error {
-	ring, err := newKeyring(keys, g.ring.Load())
+	ring, err := newKeyring(keys, g.allowed, g.ring.Load())
 	if err != nil {
 		return err
 	}

@@ -31,32 +31,49 @@ var (
 
 // Keys is what tokens are checked with.
 type Keys struct {
-	// Secret is the HS256 key. Copied.
+	// Secret is the key that tokens of HS256, HS384 and HS512 are signed with. Copied.
 	Secret []byte
 	// Previous are further ones, MaxPrevious at most, with which tokens are good too: those that Secret replaced, until
 	// the last token signed with them has expired. Copied.
 	Previous [][]byte
-	// Public are the issuer's public keys, MaxPublic at most.
+	// Public are the issuer's public keys, MaxPublic at most. Those that fit none of [GateConfig].Algorithms are left
+	// out.
 	Public []PublicKey
+	// LeftOut are keys that the issuer publishes and that are of no use here, MaxPublic at most: who comes with a token
+	// of one is told why.
+	LeftOut []LeftOut
+}
+
+// LeftOut is a key that can't be used.
+type LeftOut struct {
+	ID  string // kid; empty: it has none
+	Why string // what is wrong with it
 }
 
 // keyring is [Keys], ready for use. Static after construction; any goroutine.
 type keyring struct {
+	allowed *allowed
 	secrets []*secret // the current one first
 	public  []PublicKey
+	leftOut map[string]*Refusal // by kid: the answer to a token of it
 
 	refuseAlgorithm *Refusal // of a token that no key here could have signed
 }
 
 // newKeyring takes from old what it has already.
-func newKeyring(keys Keys, old *keyring) (*keyring, error) {
+func newKeyring(keys Keys, allowed *allowed, old *keyring) (*keyring, error) {
 	if len(keys.Previous) > MaxPrevious {
 		return nil, fmt.Errorf("%w: %d, and %d are too many", ErrPrevious, MaxPrevious, len(keys.Previous))
 	}
 	if len(keys.Public) > MaxPublic {
 		return nil, fmt.Errorf("%w: %d, and %d are too many", ErrTooManyKeys, MaxPublic, len(keys.Public))
 	}
-	ring := &keyring{public: slices.Clone(keys.Public)}
+	ring := &keyring{allowed: allowed, leftOut: refusalsOf(keys.LeftOut)}
+	for _, key := range keys.Public {
+		if key, ok := key.Only(allowed.names...); ok {
+			ring.public = append(ring.public, key)
+		}
+	}
 	secrets := slices.Clone(keys.Previous)
 	if len(keys.Secret) > 0 {
 		secrets = slices.Insert(secrets, 0, keys.Secret)
@@ -65,7 +82,9 @@ func newKeyring(keys Keys, old *keyring) (*keyring, error) {
 		if len(key) == 0 {
 			return nil, ErrNoKeys
 		}
-		ring.secrets = append(ring.secrets, old.secretOf(key))
+		if allowed.withSecrets() {
+			ring.secrets = append(ring.secrets, old.secretOf(key))
+		}
 	}
 	ring.refuseAlgorithm = badToken(ReasonTokenAlgorithm, "token algorithm not allowed: right is "+ring.algorithms())
 	return ring, nil
@@ -89,18 +108,44 @@ func (r *keyring) empty() bool { return len(r.secrets)+len(r.public) == 0 }
 // algorithms lists what the ring has keys for.
 func (r *keyring) algorithms() string {
 	var names []string
-	if len(r.secrets) > 0 {
-		names = append(names, jwt.SigningMethodHS256.Name)
-	}
-	for _, k := range r.public {
-		if !slices.Contains(names, k.alg) {
-			names = append(names, k.alg)
+	for _, name := range r.allowed.names {
+		fits := func(k PublicKey) bool { return k.fits(name) }
+		if SecretAlgorithm(name) && len(r.secrets) > 0 || slices.ContainsFunc(r.public, fits) {
+			names = append(names, name)
 		}
 	}
-	if len(names) == 0 {
-		return "one of RS256, ES256, EdDSA"
+	if len(names) == 0 { // the keys are on their way
+		return "one of " + strings.Join(slices.DeleteFunc(slices.Clone(r.allowed.names), SecretAlgorithm), ", ")
 	}
 	return strings.Join(names, " or ")
+}
+
+// refusalsOf makes the answers to tokens of keys that are left out. What an issuer publishes is put into a header, so
+// of its text nothing may end that.
+func refusalsOf(keys []LeftOut) map[string]*Refusal {
+	if len(keys) > MaxPublic {
+		keys = keys[:MaxPublic]
+	}
+	all := make(map[string]*Refusal, len(keys))
+	for _, key := range keys {
+		refusal := badToken(ReasonTokenKey, "token of a key that the issuer publishes and that can't be used here: "+headerText(key.Why))
+		refusal.leftOut = true
+		all[key.ID] = refusal
+	}
+	return all
+}
+
+// headerText is text as a quoted string of a header can have it.
+func headerText(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"' || r == '\\':
+			return '\''
+		case r < ' ' || r > '~':
+			return '?'
+		}
+		return r
+	}, text)
 }
 
 // Why a token is checked with none of the keys.
@@ -110,6 +155,7 @@ var (
 	errKeyID     = errors.New("kid is not a string")
 	errKey       = errors.New("the token's key is not known")
 	errNoKeyID   = errors.New("too many keys to try")
+	errLeftOut   = errors.New("the token's key can't be used")
 )
 
 // choose returns the keys that a token may have been signed with. The algorithm counts first: whatever a token says,
@@ -123,7 +169,7 @@ func (r *keyring) choose(header map[string]any) (jwt.VerificationKeySet, error) 
 		return jwt.VerificationKeySet{}, errKeyID
 	}
 	var set jwt.VerificationKeySet
-	if alg == jwt.SigningMethodHS256.Name {
+	if SecretAlgorithm(alg) {
 		for _, s := range r.secrets {
 			set.Keys = append(set.Keys, s.key)
 		}
@@ -133,6 +179,9 @@ func (r *keyring) choose(header map[string]any) (jwt.VerificationKeySet, error) 
 		return set, nil
 	}
 	keys, err := r.choosePublic(alg, kid)
+	if (err == errKey || err == errAlgorithm) && r.leftOut[kid] != nil {
+		err = errLeftOut
+	}
 	for _, key := range keys {
 		set.Keys = append(set.Keys, key)
 	}
@@ -144,7 +193,7 @@ func (r *keyring) choosePublic(alg, kid string) (keys []crypto.PublicKey, err er
 	named := kid != "" && slices.ContainsFunc(r.public, func(k PublicKey) bool { return k.id == kid })
 	for _, k := range r.public {
 		fits := kid == "" || k.id == kid || k.id == "" && !named
-		if k.alg == alg && fits {
+		if k.fits(alg) && fits {
 			keys = append(keys, k.key)
 		}
 	}

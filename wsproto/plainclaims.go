@@ -5,7 +5,7 @@ import "time"
 // plainClaims is what readPlainClaims found. The zero value is of no use to anyone:
 // it never is in time.
 type plainClaims struct {
-	subject  []byte // the text of sub; nil when it is missing
+	subject  []byte // the text of the claim with the user id; nil when it is missing
 	issuer   []byte // the text of iss, as the next of aud
 	audience []byte
 	groups   []byte // the text of groups
@@ -14,16 +14,19 @@ type plainClaims struct {
 	issued   plainDate
 }
 
-// readPlainClaims reads the claims that count. It returns the zero value where it
+// readPlainClaims reads the claims that count, of which one has the user id. It returns the zero value where it
 // is not sure how to: a claim came twice, or is no date.
-func readPlainClaims(text []byte) (c plainClaims) {
+func readPlainClaims(text []byte, user string) (c plainClaims) {
 	o := openObject(text, maxNesting)
 	for o.next() {
 		ok := true
-		switch string(o.name) {
-		case "sub":
-			ok = c.subject == nil
+		if string(o.name) == user { // which may be one of those below as well
+			if c.subject != nil {
+				return plainClaims{}
+			}
 			c.subject = o.value
+		}
+		switch string(o.name) {
 		case "iss":
 			ok = c.issuer == nil
 			c.issuer = o.value

@@ -2,7 +2,6 @@ package wsproto
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +14,7 @@ type verdict uint8
 const (
 	unsure  verdict = iota // checkToken has to judge
 	genuine                // checkToken would let the same user in
-	forged                 // it says HS256 and is signed with no secret of ours: checkToken would refuse it
+	forged                 // it says that a secret has signed it, and none of ours has: checkToken would refuse it
 	strange                // no secret of ours has signed it, and why it is no good checkToken has to say
 )
 
@@ -28,15 +27,16 @@ const (
 func (g *Gate) plainIdentity(ring *keyring, token []byte, now time.Time) (identity, verdict) {
 	header, rest, _ := bytes.Cut(token, []byte{'.'})
 	payload, signature, three := bytes.Cut(rest, []byte{'.'})
-	if !three || len(header) > maxTokenHeader || len(signature) != signatureSize || len(ring.secrets) == 0 {
+	kind, ok := hmacOf(len(signature))
+	if !three || len(header) > maxTokenHeader || !ok || !ring.allowed.secrets[kind] || len(ring.secrets) == 0 {
 		return identity{}, strange
 	}
 	text := token[:len(token)-len(signature)-1]
 	for _, s := range ring.secrets {
-		v := s.verifiers.Get().(*verifier)
+		v := s.verifier(kind)
 		signed := v.signed(text, signature)
 		var id identity
-		if signed && plainHeader(v.decode(header)) && len(payload) <= maxPlainSegment {
+		if signed && plainHeader(v.decode(header), hmacs[kind].quoted) && len(payload) <= maxPlainSegment {
 			id = g.plainClaims(v.decode(payload), now)
 		}
 		s.release(v)
@@ -47,12 +47,12 @@ func (g *Gate) plainIdentity(ring *keyring, token []byte, now time.Time) (identi
 			return identity{}, unsure
 		}
 	}
-	return identity{}, ring.secrets[0].judgeStranger(header, signature)
+	return identity{}, ring.secrets[0].judgeStranger(header, signature, kind)
 }
 
 // plainClaims returns whom claims surely let in, or nobody.
 func (g *Gate) plainClaims(text []byte, now time.Time) (id identity) {
-	c := readPlainClaims(text)
+	c := readPlainClaims(text, g.user.claim)
 	if !c.inTime(now, g.leeway) || !g.knows(&c) {
 		return identity{}
 	}
@@ -68,10 +68,10 @@ func (g *Gate) plainClaims(text []byte, now time.Time) (id identity) {
 
 // judgeStranger judges a token that no secret has signed by its header and signature: when these are in order the
 // signature is all that counts. Any secret will do.
-func (s *secret) judgeStranger(header, signature []byte) verdict {
-	v := s.verifiers.Get().(*verifier)
+func (s *secret) judgeStranger(header, signature []byte, kind int) verdict {
+	v := s.verifier(kind)
 	defer s.release(v)
-	if len(v.decode(signature)) == sha256.Size && plainHeader(v.decode(header)) {
+	if len(v.decode(signature)) == hmacs[kind].size && plainHeader(v.decode(header), hmacs[kind].quoted) {
 		return forged
 	}
 	return strange
@@ -104,15 +104,15 @@ func isQuoted(text []byte, s string) bool {
 		strings.IndexByte(s, '\\') < 0 && utf8.ValidString(s)
 }
 
-// plainHeader reports whether a token's header names HS256 and is otherwise of
+// plainHeader reports whether a token's header names an algorithm, in quotes, and is otherwise of
 // no consequence (RFC 7515 section 4.1: "typ", a "kid").
-func plainHeader(text []byte) bool {
+func plainHeader(text []byte, algorithm string) bool {
 	named := false
 	o := openObject(text, 0)
 	for o.next() {
 		switch string(o.name) {
 		case "alg":
-			if named || string(o.value) != `"HS256"` {
+			if named || string(o.value) != algorithm {
 				return false
 			}
 			named = true

@@ -193,7 +193,7 @@ func TestVerifiersAreShared(t *testing.T) {
 
 func TestVerifierForgets(t *testing.T) {
 	t.Parallel()
-	v := newVerifier(testSecret)
+	v := newVerifier(testSecret, 0)
 	token := goodToken(t, "alice")
 	dot := strings.LastIndexByte(token, '.')
 	if !v.signed([]byte(token[:dot]), []byte(token[dot+1:])) || len(v.decode([]byte(token[37:dot]))) == 0 {

@@ -9,8 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-
-	"github.com/golang-jwt/jwt/v5"
+	"slices"
 )
 
 // ErrPublicKey is wrapped by the error of [NewPublicKey].
@@ -23,41 +22,59 @@ const (
 	maxRSA = 8192
 )
 
-// PublicKey is a public key of who issues the tokens. What kind of key it is says which one algorithm it is good for
-// (RFC 8725 section 3.1): the token doesn't get to choose. Static after construction; any goroutine.
+// PublicKey is a public key of who issues the tokens. What kind of key it is says which algorithms it may be good for,
+// and [PublicKey.Only] which of them it is (RFC 8725 section 3.1): the token doesn't get to choose. Static after
+// construction; any goroutine.
 type PublicKey struct {
-	id  string // kid; empty: it has none
-	alg string
-	key crypto.PublicKey
+	id   string // kid; empty: it has none
+	algs []string
+	key  crypto.PublicKey
 }
 
-// NewPublicKey takes a key for RS256 (a *[rsa.PublicKey] of 2048 to 8192 bits), ES256 (a *[ecdsa.PublicKey] on P-256)
-// or EdDSA (an [ed25519.PublicKey]). id is its kid (RFC 7515 section 4.1.4), empty if it has none. The error wraps
-// [ErrPublicKey] and says what would be right; it never prints the key.
+// NewPublicKey takes an RSA key (a *[rsa.PublicKey] of 2048 to 8192 bits), an ECDSA key (an *[ecdsa.PublicKey] on P-256,
+// P-384 or P-521) or an Ed25519 key (an [ed25519.PublicKey]), for all algorithms that such a key may be good for. id is
+// its kid (RFC 7515 section 4.1.4), empty if it has none. The error wraps [ErrPublicKey] and says what would be right; it
+// never prints the key.
 func NewPublicKey(id string, key any) (PublicKey, error) {
-	alg, err := algorithmOf(key)
+	algs, err := algorithmsOf(key)
 	if err != nil {
 		return PublicKey{}, fmt.Errorf("%w: %w", ErrPublicKey, err)
 	}
-	return PublicKey{id: id, alg: alg, key: key}, nil
+	return PublicKey{id: id, algs: algs, key: key}, nil
 }
 
-func algorithmOf(key any) (string, error) {
+func algorithmsOf(key any) ([]string, error) {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
-		return jwt.SigningMethodRS256.Name, checkRSA(k)
+		return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}, checkRSA(k)
 	case *ecdsa.PublicKey:
-		if k.Curve != elliptic.P256() {
-			return "", fmt.Errorf("an ECDSA key on %s: ES256 needs P-256", k.Params().Name)
+		switch k.Curve {
+		case elliptic.P256():
+			return []string{"ES256"}, nil
+		case elliptic.P384():
+			return []string{"ES384"}, nil
+		case elliptic.P521():
+			return []string{"ES512"}, nil
 		}
-		return jwt.SigningMethodES256.Name, nil
+		return nil, fmt.Errorf("an ECDSA key on %s: right are P-256 (ES256), P-384 (ES384) and P-521 (ES512)", k.Params().Name)
 	case ed25519.PublicKey:
 		if len(k) != ed25519.PublicKeySize {
-			return "", fmt.Errorf("an Ed25519 key of %d bytes: it has %d", len(k), ed25519.PublicKeySize)
+			return nil, fmt.Errorf("an Ed25519 key of %d bytes: it has %d", len(k), ed25519.PublicKeySize)
 		}
-		return jwt.SigningMethodEdDSA.Alg(), nil
+		return []string{"EdDSA"}, nil
 	}
-	return "", fmt.Errorf("a %T: right are RSA (RS256), ECDSA on P-256 (ES256) and Ed25519 (EdDSA)", key)
+	return nil, fmt.Errorf("a %T: right are RSA, ECDSA and Ed25519 keys", key)
+}
+
+// Only returns the key for those of its algorithms that are listed. ok is false where there is none.
+func (k PublicKey) Only(algorithms ...string) (only PublicKey, ok bool) {
+	only = PublicKey{id: k.id, key: k.key}
+	for _, alg := range k.algs {
+		if slices.Contains(algorithms, alg) {
+			only.algs = append(only.algs, alg)
+		}
+	}
+	return only, len(only.algs) > 0
 }
 
 func checkRSA(key *rsa.PublicKey) error {
@@ -73,11 +90,14 @@ func checkRSA(key *rsa.PublicKey) error {
 // ID returns the key's kid, empty if it has none.
 func (k PublicKey) ID() string { return k.id }
 
-// Algorithm returns the algorithm that the key is good for, as a token's alg spells it.
-func (k PublicKey) Algorithm() string { return k.alg }
+// Algorithms returns the algorithms that the key is good for, as a token's alg spells them.
+func (k PublicKey) Algorithms() []string { return slices.Clone(k.algs) }
 
-// Equal reports whether two are the same key under the same kid.
+// fits reports whether the key is good for an algorithm.
+func (k *PublicKey) fits(alg string) bool { return slices.Contains(k.algs, alg) }
+
+// Equal reports whether two are the same key, for the same algorithms, under the same kid.
 func (k PublicKey) Equal(other PublicKey) bool {
 	comparable, ok := k.key.(interface{ Equal(crypto.PublicKey) bool })
-	return ok && k.id == other.id && comparable.Equal(other.key)
+	return ok && k.id == other.id && slices.Equal(k.algs, other.algs) && comparable.Equal(other.key)
 }

@@ -14,6 +14,8 @@ type Refusal struct {
 	text   string        // one line that tells the client why
 	bare   bool          // without the body: the answer to a HEAD
 
+	leftOut bool // the token's key is one of Keys.LeftOut
+
 	// Wait is after how long the client may come again, at the earliest; 0 where that is not known.
 	Wait time.Duration
 }

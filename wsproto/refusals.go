@@ -59,8 +59,6 @@ var (
 	refuseTokenFuture      = badToken(ReasonTokenIssuedInFuture, "token issued in the future")
 	refuseTokenIssuer      = badToken(ReasonTokenIssuer, "token of another issuer")
 	refuseTokenAudience    = badToken(ReasonTokenAudience, "token for another audience")
-	refuseTokenNoSubject   = badToken(ReasonTokenNoSubject, "token without sub")
-	refuseTokenBadSubject  = badToken(ReasonTokenBadSubject, "token with a bad sub: 1 to 255 bytes of UTF-8 without control characters")
 	refuseTokenBadGroups   = badToken(ReasonTokenBadGroups, "token with bad groups: up to 200 strings, or one, each of 1 to 255 bytes of UTF-8 without control characters")
 )
 

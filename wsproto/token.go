@@ -52,21 +52,17 @@ func (g *Gate) readToken(token []byte, now time.Time) (id identity, refusal *Ref
 func (g *Gate) checkToken(token []byte, now time.Time) (identity, *Refusal) {
 	ring := g.ring.Load()
 	id, key, refusal := g.checkWith(ring, token, now)
-	if refusal != refuseTokenKey || g.unknown == nil {
+	leftOut := refusal != nil && refusal.leftOut
+	if g.unknown == nil || refusal != refuseTokenKey && !leftOut {
 		return id, refusal
 	}
-	if wait, pending := g.unknown(key); pending {
+	if wait, pending := g.unknown(key); pending && !leftOut { // a key that is left out may be mended, which takes its time
 		return identity{}, RefuseKeyPending(wait)
 	}
 	if newer := g.ring.Load(); newer != ring { // they came in between
 		id, _, refusal = g.checkWith(newer, token, now)
 	}
 	return id, refusal
-}
-
-// allowedMethods are the algorithms that are known here. Which of them a token may have its key says.
-var allowedMethods = []string{
-	jwt.SigningMethodHS256.Name, jwt.SigningMethodRS256.Name, jwt.SigningMethodES256.Name, jwt.SigningMethodEdDSA.Alg(),
 }
 
 // checkWith is checkToken with these keys, and says which key the token names. The library requires nothing by
@@ -79,7 +75,7 @@ func (g *Gate) checkWith(ring *keyring, token []byte, now time.Time) (id identit
 		return identity{}, "", refuseTokenMalformed
 	}
 	options := []jwt.ParserOption{
-		jwt.WithValidMethods(allowedMethods),
+		jwt.WithValidMethods(KnownAlgorithms()), // which of them a token may have its key says
 		jwt.WithStrictDecoding(),
 		jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(),
@@ -93,10 +89,10 @@ func (g *Gate) checkWith(ring *keyring, token []byte, now time.Time) (id identit
 		options = append(options, jwt.WithAudience(g.audience...))
 	}
 	parser := jwt.NewParser(options...)
-	c := claims{withGroups: !g.ignoreGroups}
+	c := claims{userClaim: g.user.claim, withGroups: !g.ignoreGroups}
 	choice := keyChoice{ring: ring, pending: g.unknown != nil}
 	if _, err := parser.ParseWithClaims(string(token), &c, choice.keys); err != nil {
-		return identity{}, choice.name, choice.refuse(err, &c, g.issuer != "")
+		return identity{}, choice.name, choice.refuse(err, &c, g)
 	}
 	return identity{c.user, c.expires.Time, c.groups}, choice.name, nil
 }
@@ -124,6 +120,7 @@ type keyChoice struct {
 	ring    *keyring
 	pending bool   // there may be more keys
 	made    bool   // there are keys to try
+	kid     string // that the token names
 	name    string // what the token says of its key: GateConfig.UnknownKey
 }
 
@@ -135,10 +132,17 @@ func (k *keyChoice) keys(token *jwt.Token) (any, error) {
 	if _, ok := token.Header["crit"]; ok {
 		return nil, errCritical
 	}
+	alg := token.Method.Alg()
+	k.kid, _ = token.Header["kid"].(string)
+	k.name = alg + " " + k.kid
+	if !slices.Contains(k.ring.allowed.names, alg) {
+		if k.ring.leftOut[k.kid] != nil {
+			return nil, errLeftOut
+		}
+		return nil, errAlgorithm
+	}
 	set, err := k.ring.choose(token.Header)
-	kid, _ := token.Header["kid"].(string)
-	k.name = token.Method.Alg() + " " + kid
-	if err == errAlgorithm && k.pending && token.Method != jwt.SigningMethodHS256 {
+	if err == errAlgorithm && k.pending && !SecretAlgorithm(alg) {
 		err = errKey
 	}
 	k.made = err == nil
@@ -146,8 +150,10 @@ func (k *keyChoice) keys(token *jwt.Token) (any, error) {
 }
 
 // refuse says which of several faults counts.
-func (k *keyChoice) refuse(err error, c *claims, issuer bool) *Refusal {
+func (k *keyChoice) refuse(err error, c *claims, g *Gate) *Refusal {
 	switch {
+	case errors.Is(err, errLeftOut):
+		return k.ring.leftOut[k.kid]
 	case errors.Is(err, errCritical):
 		return refuseTokenCritical
 	case errors.Is(err, errKeyFamily):
@@ -165,12 +171,11 @@ func (k *keyChoice) refuse(err error, c *claims, issuer bool) *Refusal {
 	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenUnverifiable):
 		return k.ring.refuseAlgorithm
 	}
-	return refuseClaims(err, c, issuer)
+	return g.refuseClaims(err, c)
 }
 
-// refuseClaims is refuse for a token with a good signature. issuer says that one is required. The library's errors
-// nest: the order of the cases matters.
-func refuseClaims(err error, c *claims, issuer bool) *Refusal {
+// refuseClaims is refuse for a token with a good signature. The library's errors nest: the order of the cases matters.
+func (g *Gate) refuseClaims(err error, c *claims) *Refusal {
 	switch {
 	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing) && c.expires == nil:
 		return refuseTokenNoExpiry
@@ -180,14 +185,16 @@ func refuseClaims(err error, c *claims, issuer bool) *Refusal {
 		return refuseTokenNotYetValid
 	case errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
 		return refuseTokenFuture
-	case errors.Is(err, jwt.ErrTokenInvalidIssuer), errors.Is(err, jwt.ErrTokenRequiredClaimMissing) && c.issuer == "" && issuer:
+	case errors.Is(err, jwt.ErrTokenInvalidIssuer), errors.Is(err, jwt.ErrTokenRequiredClaimMissing) && c.issuer == "" && g.issuer != "":
 		return refuseTokenIssuer
 	case errors.Is(err, jwt.ErrTokenInvalidAudience), errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
 		return refuseTokenAudience
 	case errors.Is(err, errNoSubject):
-		return refuseTokenNoSubject
+		return g.user.missing
+	case errors.Is(err, errSubjectKind):
+		return g.user.noString
 	case errors.Is(err, errBadSubject):
-		return refuseTokenBadSubject
+		return g.user.bad
 	case errors.Is(err, errBadGroups):
 		return refuseTokenBadGroups
 	}

@@ -65,7 +65,7 @@ func (r *keyring) find(alg, kid []byte, signature int) (turn Turn, known, fits b
 	}
 	for i := range r.public {
 		k := &r.public[i]
-		if k.alg == string(alg) && (len(kid) == 0 || k.id == string(kid) || k.id == "" && !named) {
+		if k.fits(string(alg)) && (len(kid) == 0 || k.id == string(kid) || k.id == "" && !named) {
 			known = true
 			fits = fits || signature == tokenBase64.EncodedLen(k.signatureSize())
 		}

@@ -71,7 +71,7 @@ func TestTurns(t *testing.T) {
 // Nobody is refused by a look at the outside who would be let in.
 func FuzzTriage(f *testing.F) {
 	rsa, ec, ed := rsaPairs()[0], newECPair(f, jwt.SigningMethodES256, elliptic.P256()), newEdPair(f)
-	ring, err := newKeyring(Keys{Public: []PublicKey{rsa.public(f, "rsa"), ec.public(f, "ec"), ed.public(f, "")}}, nil)
+	ring, err := newKeyring(Keys{Public: []PublicKey{rsa.public(f, "rsa"), ec.public(f, "ec"), ed.public(f, "")}}, defaults(f), nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func FuzzTriage(f *testing.F) {
 
 func BenchmarkTriage(b *testing.B) {
 	ed := newEdPair(b)
-	ring, err := newKeyring(Keys{Public: []PublicKey{ed.public(b, "ed")}}, nil)
+	ring, err := newKeyring(Keys{Public: []PublicKey{ed.public(b, "ed")}}, defaults(b), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,7 +2,7 @@ package wsproto
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"hash"
 )
@@ -10,9 +10,6 @@ import (
 // maxPlainSegment bounds the base64 of a token's header and of its claims that a
 // verifier decodes; more is rare.
 const maxPlainSegment = 2 << 10
-
-// signatureSize is the length of an HS256 signature in base64.
-const signatureSize = 43
 
 // tokenBase64 is the base64url of tokens: no padding (RFC 7515 section 2), and as
 // jwt.WithStrictDecoding has it no bits set behind the end.
@@ -22,30 +19,32 @@ var tokenBase64 = base64.RawURLEncoding.Strict()
 // allocate it again. Owned by one call at a time; a gate's pool keeps them. It
 // holds nothing of a token between calls.
 type verifier struct {
-	mac  hash.Hash // HMAC-SHA256 with the gate's secret
-	sum  [sha256.Size]byte
+	kind int       // index in hmacs
+	mac  hash.Hash // HMAC with a secret of the gate
+	sum  [sha512.Size]byte
 	text [maxPlainSegment * 3 / 4]byte
 	used int // of text
 }
 
-func newVerifier(secret []byte) *verifier {
-	v := &verifier{mac: hmac.New(sha256.New, secret)}
+func newVerifier(secret []byte, kind int) *verifier {
+	v := &verifier{kind: kind, mac: hmac.New(hmacs[kind].hash, secret)}
 	// The first Reset makes hmac remember the state behind the key.
 	v.mac.Reset()
 	return v
 }
 
-// signed reports whether signature is the HS256 of text.
+// signed reports whether signature is the HMAC of text.
 func (v *verifier) signed(text, signature []byte) bool {
-	var given [sha256.Size]byte
-	if len(signature) != signatureSize {
+	var given [sha512.Size + 2]byte // DecodedLen of what is no signature may be more
+	size := hmacs[v.kind].size
+	if len(signature) != tokenBase64.EncodedLen(size) {
 		return false
 	}
-	if n, err := tokenBase64.Decode(given[:], signature); err != nil || n != len(given) {
+	if n, err := tokenBase64.Decode(given[:], signature); err != nil || n != size {
 		return false
 	}
 	v.mac.Write(text)
-	return hmac.Equal(given[:], v.mac.Sum(v.sum[:0])) // in constant time
+	return hmac.Equal(given[:size], v.mac.Sum(v.sum[:0])) // in constant time
 }
 
 // decode decodes a segment of at most maxPlainSegment bytes. The result, empty when it isn't

@@ -11,7 +11,6 @@ import (
 
 	"roost/cmd/roost/internal/config"
 	"roost/httpapi"
-	"roost/wsproto"
 )
 
 type configCmd struct {
@@ -68,13 +67,10 @@ func warn(env *environment, warnings []string) {
 // checkFiles checks what the variables name and a start reads: keys, certificates; and the lists that only those who
 // use them can judge.
 func checkFiles(cfg config.Config) error {
-	keys, wrongKeys := ownKeys(cfg)
-	if wrongKeys != nil || len(keys.Secret) == 0 {
-		keys = wsproto.Keys{Secret: []byte("any")} // the lists are checked all the same
-	}
-	_, wrongList := wsproto.NewGate(gateConfig(cfg, keys))
+	_, wrongKeys := ownKeys(cfg)
+	wrongList := checkGate(cfg)
 	_, wrongFeed := feedConfig(cfg, nil)
-	return errors.Join(wrongKeys, gateError(wrongList), wrongFeed)
+	return errors.Join(wrongKeys, wrongList, wrongFeed)
 }
 
 // running prints what a server answers to /config.

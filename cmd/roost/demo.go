@@ -55,7 +55,7 @@ func (c *demoCmd) Run(env *environment) error {
 	if err := demoConfig(source, &cfg, redis.port); err != nil {
 		return err
 	}
-	token, err := signToken(cfg.JWTSecretKey, c.User, "", 24*time.Hour)
+	token, err := signer{cfg}.token(c.User, "", 24*time.Hour)
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (s *service) demo() httpapi.Demo {
 	return httpapi.Demo{
 		Socket: "ws://" + s.localURL() + "/ws",
 		Script: client.Script(),
-		Token:  func(user string) (string, error) { return signToken(s.cfg.JWTSecretKey, user, "", time.Hour) },
+		Token:  func(user string) (string, error) { return signer{s.cfg}.token(user, "", time.Hour) },
 		Publish: func(ctx context.Context, user, notification string) error {
 			if err := errors.Join(checkRecipient(user), hub.Check(notification), hub.CheckSize(notification, s.cfg.WSMaxNotificationSize)); err != nil {
 				return err

@@ -25,7 +25,8 @@ func (s *service) openGate(ctx context.Context) (*wsproto.Gate, error) {
 	}
 	if s.cfg.JWTJWKSURL != "" {
 		s.jwks = tokenkeys.NewRemote(tokenkeys.Config{
-			URL: s.cfg.JWTJWKSURL, Refresh: s.cfg.JWTJWKSRefresh, Logger: s.log, Use: s.keys.fetchedAnew,
+			URL: s.cfg.JWTJWKSURL, Refresh: s.cfg.JWTJWKSRefresh, Algorithms: s.cfg.JWTAlgorithms,
+			Logger: s.log, Use: s.keys.fetchedAnew,
 		})
 	}
 	gate, err := s.newGate(s.cfg, own)
@@ -45,12 +46,22 @@ func (s *service) openGate(ctx context.Context) (*wsproto.Gate, error) {
 func gateConfig(cfg config.Config, keys wsproto.Keys) wsproto.GateConfig {
 	return wsproto.GateConfig{
 		Secret: keys.Secret, Previous: keys.Previous, Public: keys.Public,
+		Algorithms:     cfg.JWTAlgorithms,
+		UserClaim:      cfg.JWTUserClaim,
 		Issuer:         cfg.JWTIssuer,
 		Audience:       cfg.JWTAudience,
 		IgnoreGroups:   !cfg.WSGroups,
 		AllowedOrigins: cfg.WSAllowedOrigins,
 		TrustedProxies: cfg.WSTrustedProxies,
 	}
+}
+
+// checkGate says what a gate would not take of the configuration, whatever the keys.
+func checkGate(cfg config.Config) error {
+	gateCfg := gateConfig(cfg, wsproto.Keys{})
+	gateCfg.UnknownKey = func(string) (time.Duration, bool) { return 0, false } // keys may come later
+	_, err := wsproto.NewGate(gateCfg)
+	return gateError(err)
 }
 
 // newGate makes a gate for keys.
@@ -67,10 +78,10 @@ func (s *service) newGate(cfg config.Config, keys wsproto.Keys) (*wsproto.Gate, 
 // keyring joins the keys of the configuration, which a reload replaces together with the gate, and those of the JWKS,
 // which come when they come. Any goroutine.
 type keyring struct {
-	mu      sync.Mutex          // held while keys are put into a gate, which takes microseconds
-	gate    *wsproto.Gate       // guarded by mu: the one in force
-	own     wsproto.Keys        // guarded by mu: of the configuration
-	fetched []wsproto.PublicKey // guarded by mu: of the JWKS
+	mu      sync.Mutex    // held while keys are put into a gate, which takes microseconds
+	gate    *wsproto.Gate // guarded by mu: the one in force
+	own     wsproto.Keys  // guarded by mu: of the configuration
+	fetched wsproto.Keys  // guarded by mu: of the JWKS, with those that are left out
 }
 
 // use puts a gate into force, which has these keys and those that were fetched.
@@ -81,9 +92,10 @@ func (k *keyring) use(gate *wsproto.Gate, own wsproto.Keys) {
 }
 
 // fetchedAnew is tokenkeys' Config.Use.
-func (k *keyring) fetchedAnew(fetched []wsproto.PublicKey) error {
+func (k *keyring) fetchedAnew(public []wsproto.PublicKey, leftOut []wsproto.LeftOut) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	fetched := wsproto.Keys{Public: public, LeftOut: leftOut}
 	if err := k.gate.SetKeys(joined(k.own, fetched)); err != nil {
 		return err
 	}
@@ -91,9 +103,9 @@ func (k *keyring) fetchedAnew(fetched []wsproto.PublicKey) error {
 	return nil
 }
 
-// joined is own with public keys of the JWKS.
-func joined(own wsproto.Keys, fetched []wsproto.PublicKey) wsproto.Keys {
-	own.Public = slices.Concat(own.Public, fetched)
+// joined is own with the keys of the JWKS.
+func joined(own, fetched wsproto.Keys) wsproto.Keys {
+	own.Public, own.LeftOut = slices.Concat(own.Public, fetched.Public), fetched.LeftOut
 	return own
 }
 
@@ -104,7 +116,7 @@ func ownKeys(cfg config.Config) (keys wsproto.Keys, err error) {
 		keys.Previous = append(keys.Previous, []byte(secret))
 	}
 	if path := cfg.JWTPublicKeyFile; path != "" {
-		if keys.Public, err = tokenkeys.ReadFile(path); err != nil {
+		if keys.Public, err = tokenkeys.ReadFile(path, cfg.JWTAlgorithms); err != nil {
 			return keys, fmt.Errorf("JWT_PUBLIC_KEY_FILE: %w", err)
 		}
 	}
@@ -123,6 +135,8 @@ func gateError(err error) error {
 	switch {
 	case errors.Is(err, wsproto.ErrProxyPattern):
 		return fmt.Errorf("WS_TRUSTED_PROXIES: %w", err)
+	case errors.Is(err, wsproto.ErrAlgorithm):
+		return fmt.Errorf("JWT_ALGORITHMS: %w", err)
 	case errors.Is(err, wsproto.ErrOriginPattern):
 		return fmt.Errorf("WS_ALLOWED_ORIGINS: %w", err)
 	}

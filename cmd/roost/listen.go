@@ -90,11 +90,11 @@ func (c *listenCmd) sign(env *environment) (string, error) {
 	case user == "":
 		return "", usageErrorf("who to connect as? name a user, or give --token, or a --url with a token in it")
 	}
-	secret, err := tokenSecret(env)
+	sign, err := signerOf(env)
 	if err != nil {
 		return "", err
 	}
-	return signToken(secret, user, "", time.Hour)
+	return sign.token(user, "", time.Hour)
 }
 
 // dial opens a WebSocket, with http.DefaultClient where client is nil. Where the server refuses, the error says what it

@@ -112,6 +112,7 @@ func (s *service) stats() httpapi.Stats {
 		AwaitingFeed:  sockets.AwaitingFeed,
 		HeardLate:     sockets.HeardLate,
 		JWKSKeys:      s.jwksStatus().Keys,
+		JWKSLeftOut:   s.jwksStatus().LeftOut,
 		JWKSRefreshes: s.jwksRefreshes(),
 		ConfigReloads: map[string]uint64{"ok": s.reloads.ok.Load(), "failed": s.reloads.failed.Load()},
 

@@ -85,8 +85,7 @@ func (s *service) readAgain() (w wanted, err error) {
 	}
 	var wrongKeys error
 	w.own, wrongKeys = ownKeys(w.next)
-	_, wrongList := s.newGate(w.next, wsproto.Keys{Secret: []byte("any")}) // origins and proxies
-	return w, errors.Join(err, wrongKeys, wrongList)
+	return w, errors.Join(err, wrongKeys, checkGate(w.next))
 }
 
 // adopt puts a configuration into force. On an error nothing has changed.

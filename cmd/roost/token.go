@@ -7,6 +7,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"roost/cmd/roost/internal/config"
 	"roost/wsproto"
 )
 
@@ -23,11 +24,11 @@ func (c *tokenCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	secret, err := tokenSecret(env)
+	sign, err := signerOf(env)
 	if err != nil {
 		return err
 	}
-	token, err := signToken(secret, user, c.Email, time.Duration(c.TTL), c.Group...)
+	token, err := sign.token(user, c.Email, time.Duration(c.TTL), c.Group...)
 	if err != nil {
 		return err
 	}
@@ -35,17 +36,30 @@ func (c *tokenCmd) Run(env *environment) error {
 	return err
 }
 
-// tokenSecret reads JWT_SECRET_KEY.
-func tokenSecret(env *environment) (string, error) {
+// signer makes tokens that a server with the same settings takes.
+type signer struct{ cfg config.Config }
+
+// signerOf reads the settings, which have to have a secret.
+func signerOf(env *environment) (signer, error) {
 	cfg, err := env.config()
 	if err != nil {
-		return "", err
+		return signer{}, err
 	}
 	if cfg.JWTSecretKey == "" {
-		return "", errors.New("JWT_SECRET_KEY is not set: it has to be the secret that the server checks tokens with" +
+		return signer{}, errors.New("JWT_SECRET_KEY is not set: it has to be the secret that the server checks tokens with" +
 			" (what a server with public keys only takes, nobody but the issuer can sign)")
 	}
-	return cfg.JWTSecretKey, nil
+	return signer{cfg}, nil
+}
+
+// method is the first algorithm of JWT_ALGORITHMS that takes a secret.
+func (s signer) method() jwt.SigningMethod {
+	for _, name := range s.cfg.JWTAlgorithms {
+		if wsproto.SecretAlgorithm(name) {
+			return jwt.GetSigningMethod(name)
+		}
+	}
+	return jwt.SigningMethodHS256
 }
 
 // checkUser says what the server would refuse.
@@ -56,8 +70,9 @@ func checkUser(user string) error {
 	return nil
 }
 
-// signToken makes the token that an issuer would: HS256 with sub, iat and exp, and with groups where there are any.
-func signToken(secret, user, email string, ttl time.Duration, groups ...string) (string, error) {
+// token makes the token that an issuer would: with sub, or JWT_USER_CLAIM, with iat and exp, and with what JWT_ISSUER
+// and JWT_AUDIENCE ask for and the groups, where there are any.
+func (s signer) token(user, email string, ttl time.Duration, groups ...string) (string, error) {
 	if err := checkUser(user); err != nil {
 		return "", err
 	}
@@ -80,7 +95,14 @@ func signToken(secret, user, email string, ttl time.Duration, groups ...string) 
 	if len(groups) > 0 {
 		claims["groups"] = groups
 	}
-	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(secret))
+	if s.cfg.JWTIssuer != "" {
+		claims["iss"] = s.cfg.JWTIssuer
+	}
+	if len(s.cfg.JWTAudience) > 0 {
+		claims["aud"] = s.cfg.JWTAudience[0]
+	}
+	claims[s.cfg.JWTUserClaim] = user // a dot leads into an object only where no claim has the whole name
+	token, err := jwt.NewWithClaims(s.method(), claims).SignedString([]byte(s.cfg.JWTSecretKey))
 	if err != nil {
 		return "", fmt.Errorf("signing a token: %w", err)
 	}

@@ -92,6 +92,9 @@ type Config struct {
 	JWTJWKSURL           string        `envconfig:"JWT_JWKS_URL" desc:"Address of the issuer's JWKS, from which the same kinds of keys are fetched, now and then again: what is no longer in it is no longer accepted, and while it can not be fetched the keys stay. Empty: none." want:"an URL that begins with https://, or with http:// where the host is this machine itself, without a password in it"`
 	JWTJWKSRefresh       time.Duration `envconfig:"JWT_JWKS_REFRESH" default:"15m" desc:"Time from one fetch of JWT_JWKS_URL to the next. A token with a kid that is not known has it fetched at once, every minute at most."`
 
+	JWTAlgorithms []string `envconfig:"JWT_ALGORITHMS" default:"HS256,RS256,ES256,EdDSA" desc:"Algorithms, separated by commas, that tokens may be signed with: HS256, HS384 and HS512 with a secret, RS256, RS384, RS512, PS256, PS384 and PS512 with RSA, ES256, ES384 and ES512 with ECDSA on P-256, P-384 and P-521, EdDSA with Ed25519. Of those a public key is for the ones that fit its kind, or for the alg that a JWKS says." want:"a list of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512 and EdDSA"`
+	JWTUserClaim  string   `envconfig:"JWT_USER_CLAIM" reload:"true" default:"sub" desc:"Claim of a token that holds the user id, such as preferred_username, or user.id for the id in an object user. A string; of other claims than sub a whole number too." want:"the name of a claim, such as sub, preferred_username or user.id, in printable characters without quotes"`
+
 	JWTIssuer   string   `envconfig:"JWT_ISSUER" reload:"true" desc:"The iss that a token has to have. Empty: any, or none." want:"the issuer, letter by letter as in the tokens"`
 	JWTAudience []string `envconfig:"JWT_AUDIENCE" reload:"true" desc:"Audiences, separated by commas, of which a token's aud has to name one. Empty: any, or none." want:"a list of audiences, letter by letter as in the tokens"`
 

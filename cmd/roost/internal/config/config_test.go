@@ -47,6 +47,7 @@ func TestDefaults(t *testing.T) {
 		RedisFeedMaxAttempts: 10, RedisFeedRetryDelay: 5 * time.Second, RedisHealthGrace: 15 * time.Second,
 		RedisPresenceTTL: time.Minute,
 		JWTSecretKey:     goodSecret, JWTJWKSRefresh: 15 * time.Minute,
+		JWTAlgorithms: []string{"HS256", "RS256", "ES256", "EdDSA"}, JWTUserClaim: "sub",
 		LoggerLevel: "info", LoggerConnectionRate: 100, LoggerMode: "production", LoggerEncoding: "json",
 		HTTPHost: "127.0.0.1", HTTPPort: 8082, HTTPConsole: true,
 	}

@@ -50,7 +50,7 @@ func (s Source) read() (Config, Problems) {
 	}
 	c.WSAllowedOrigins = trimmed(c.WSAllowedOrigins)
 	c.WSTrustedProxies, c.RedisAddrs = trimmed(c.WSTrustedProxies), trimmed(c.RedisAddrs)
-	c.JWTAudience = trimmed(c.JWTAudience)
+	c.JWTAudience, c.JWTAlgorithms = trimmed(c.JWTAudience), trimmed(c.JWTAlgorithms)
 	bad = append(bad, s.previous(&c)...)
 	if c.RedisURL != "" { // what a container engine injects for a service called redis is no contradiction then
 		bad = slices.DeleteFunc(bad, func(p Problem) bool { return injected(p.Name) })

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/tokenkeys"
+	"roost/wsproto"
 )
 
 // Limits of what makes sense, wide enough never to stand in anybody's way.
@@ -91,6 +92,8 @@ func (c Config) valid() map[string]bool {
 		"REDIS_HEALTH_GRACE":          c.RedisHealthGrace >= 0,
 		"REDIS_PRESENCE_TTL":          c.RedisPresenceTTL >= minPresenceTTL && c.RedisPresenceTTL <= maxPresenceTTL,
 		"JWT_SECRET_KEY":              c.JWTSecretKey != "" || c.JWTPublicKeyFile != "" || c.JWTJWKSURL != "",
+		"JWT_ALGORITHMS":              len(c.JWTAlgorithms) > 0 && wsproto.CheckAlgorithms(c.JWTAlgorithms) == nil,
+		"JWT_USER_CLAIM":              claimName(c.JWTUserClaim),
 		"JWT_JWKS_URL":                c.JWTJWKSURL == "" || tokenkeys.CheckURL(c.JWTJWKSURL) == nil,
 		"WS_MAX_CONNECTIONS_PER_IP":   c.WSMaxConnectionsPerIP >= 0,
 		"LOGGER_LEVEL":                oneOf(c.LoggerLevel, "debug", "info", "warn", "error"),
@@ -125,14 +128,33 @@ func (c Config) conflicts(already Problems) Problems {
 		fmt.Sprint(c.HTTPPort), "a port that WS_PORT does not have already")
 	add(c.WSProxyProtocol && len(c.WSTrustedProxies) == 0, "WS_PROXY_PROTOCOL", "WS_TRUSTED_PROXIES", "true",
 		"WS_TRUSTED_PROXIES beside it, the addresses that PROXY headers come from, such as 127.0.0.1,10.0.0.0/8: nobody else's are believed")
+	c.tokenConflicts(add)
 	c.redisConflicts(add)
 	return bad
+}
+
+// claimName wants what a token can have, and the header of an answer.
+func claimName(s string) bool {
+	odd := func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }
+	return within(len(s), 1, 256) && !strings.ContainsFunc(s, odd)
 }
 
 // headerToken wants what can't be guessed, and can stand in a header.
 func headerToken(s string) bool {
 	odd := func(r rune) bool { return r <= ' ' || r > '~' }
 	return within(len(s), 16, 256) && !strings.ContainsFunc(s, odd)
+}
+
+// tokenConflicts finds keys that JWT_ALGORITHMS has no use for.
+func (c Config) tokenConflicts(add func(wrong bool, name, other, value, want string)) {
+	secrets := slices.ContainsFunc(c.JWTAlgorithms, wsproto.SecretAlgorithm)
+	add(c.JWTSecretKey != "" && !secrets, "JWT_ALGORITHMS", "JWT_SECRET_KEY", strings.Join(c.JWTAlgorithms, ","),
+		"HS256, HS384 or HS512 in it, since JWT_SECRET_KEY is set; or JWT_SECRET_KEY left out")
+	pairs := slices.ContainsFunc(c.JWTAlgorithms, func(name string) bool { return !wsproto.SecretAlgorithm(name) })
+	for _, v := range []struct{ name, value string }{{"JWT_PUBLIC_KEY_FILE", c.JWTPublicKeyFile}, {"JWT_JWKS_URL", c.JWTJWKSURL}} {
+		add(v.value != "" && !pairs, "JWT_ALGORITHMS", v.name, strings.Join(c.JWTAlgorithms, ","),
+			"an algorithm of key pairs in it, such as RS256, since "+v.name+" is set; or "+v.name+" left out")
+	}
 }
 
 func within(n, low, high int) bool { return n >= low && n <= high }

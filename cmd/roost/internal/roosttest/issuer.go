@@ -29,16 +29,20 @@ type KeyPair struct {
 	private crypto.Signer
 }
 
-// NewKeyPair makes a key pair for RS256, ES256 or EdDSA.
+// NewKeyPair makes a key pair for an algorithm of RSA, ECDSA or EdDSA.
 func NewKeyPair(t testing.TB, alg, kid string) *KeyPair {
 	t.Helper()
 	var private crypto.Signer
 	var err error
 	switch alg {
-	case "RS256":
+	case "RS256", "RS384", "RS512", "PS256", "PS384", "PS512":
 		private, err = rsa.GenerateKey(rand.Reader, 2048)
 	case "ES256":
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "ES384":
+		private, err = ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	case "ES512":
+		private, err = ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
 	default:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	}
@@ -88,8 +92,8 @@ func (k *KeyPair) PrivatePEM(t testing.TB) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
-// jwk is the public key as a JWKS has it.
-func (k *KeyPair) jwk() map[string]string {
+// JWK is the public key as a JWKS has it.
+func (k *KeyPair) JWK() map[string]string {
 	text := base64.RawURLEncoding.EncodeToString
 	all := map[string]string{"kid": k.ID, "use": "sig", "alg": k.method.Alg()}
 	switch public := k.private.Public().(type) {
@@ -98,9 +102,10 @@ func (k *KeyPair) jwk() map[string]string {
 	case *ecdsa.PublicKey:
 		point, err := public.Bytes()
 		if err != nil {
-			panic(err) // P-256 has them
+			panic(err) // all curves have them
 		}
-		all["kty"], all["crv"], all["x"], all["y"] = "EC", "P-256", text(point[1:33]), text(point[33:])
+		half := len(point) / 2
+		all["kty"], all["crv"], all["x"], all["y"] = "EC", public.Params().Name, text(point[1:1+half]), text(point[1+half:])
 	case ed25519.PublicKey:
 		all["kty"], all["crv"], all["x"] = "OKP", "Ed25519", text(public)
 	}
@@ -151,7 +156,7 @@ func (i *Issuer) serve(w http.ResponseWriter, _ *http.Request) {
 	}
 	set := map[string][]map[string]string{"keys": {}}
 	for _, k := range i.keys {
-		set["keys"] = append(set["keys"], k.jwk())
+		set["keys"] = append(set["keys"], k.JWK())
 	}
 	_ = json.NewEncoder(w).Encode(set)
 }

@@ -43,7 +43,7 @@ func newClient(timeout time.Duration) *http.Client {
 }
 
 // get fetches and reads the JWKS.
-func (r *Remote) get(ctx context.Context) (keys []wsproto.PublicKey, skipped []string, err error) {
+func (r *Remote) get(ctx context.Context) (keys []wsproto.PublicKey, leftOut []wsproto.LeftOut, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.cfg.URL, nil)
 	if err != nil {
 		return nil, nil, err
@@ -64,7 +64,7 @@ func (r *Remote) get(ctx context.Context) (keys []wsproto.PublicKey, skipped []s
 	case len(document) > maxJWKS:
 		return nil, nil, fmt.Errorf("more than %d bytes", maxJWKS)
 	}
-	return readJWKS(document)
+	return readJWKS(document, r.cfg.Algorithms)
 }
 
 // withoutURL takes the address out of an error: its query may be a password.

@@ -15,14 +15,14 @@ import (
 // maxFile bounds a key file, in bytes: wsproto.MaxPublic certificates fit.
 const maxFile = 1 << 20
 
-// ReadFile reads the public keys of a PEM file. The error says what is wrong with which block, and prints nothing of
-// what is in it.
-func ReadFile(path string) ([]wsproto.PublicKey, error) {
+// ReadFile reads the public keys of a PEM file, for those of their algorithms that are listed. The error says what is
+// wrong with which block, and prints nothing of what is in it.
+func ReadFile(path string, algorithms []string) ([]wsproto.PublicKey, error) {
 	text, err := textfile.Read(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("%w: a file with public keys in PEM is wanted", err)
 	}
-	keys, err := readPEM(text)
+	keys, err := readPEM(text, algorithms)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -33,7 +33,7 @@ var errNoBlock = errors.New("no public key in it: PEM is wanted, which begins wi
 
 // readPEM reads the keys of all blocks. A block that can't be used makes the whole file wrong: whoever put it there
 // counts on it.
-func readPEM(text []byte) ([]wsproto.PublicKey, error) {
+func readPEM(text []byte, algorithms []string) ([]wsproto.PublicKey, error) {
 	begun := bytes.Count(text, []byte("-----BEGIN "))
 	var keys []wsproto.PublicKey
 	for {
@@ -41,7 +41,7 @@ func readPEM(text []byte) ([]wsproto.PublicKey, error) {
 		if block, text = pem.Decode(text); block == nil {
 			break
 		}
-		key, err := readBlock(block)
+		key, err := readBlock(block, algorithms)
 		if err != nil {
 			return nil, fmt.Errorf("block %d: %w", len(keys)+1, err)
 		}
@@ -59,12 +59,16 @@ func readPEM(text []byte) ([]wsproto.PublicKey, error) {
 }
 
 // readBlock reads one key. Its kid is a header of the block where there is one (kid: name); PEM itself has none.
-func readBlock(block *pem.Block) (wsproto.PublicKey, error) {
-	key, err := parseBlock(block)
+func readBlock(block *pem.Block, algorithms []string) (wsproto.PublicKey, error) {
+	public, err := parseBlock(block)
 	if err != nil {
 		return wsproto.PublicKey{}, err
 	}
-	return wsproto.NewPublicKey(block.Headers["kid"], key)
+	key, err := wsproto.NewPublicKey(block.Headers["kid"], public)
+	if err != nil {
+		return wsproto.PublicKey{}, err
+	}
+	return allowed(key, algorithms)
 }
 
 func parseBlock(block *pem.Block) (any, error) {

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"roost/wsproto"
 )
 
 func block(kind string, der []byte, headers map[string]string) string {
@@ -37,6 +39,15 @@ func certificatePEM(t *testing.T, key crypto.Signer) string {
 	return block("CERTIFICATE", der, nil)
 }
 
+// utf16Text is ASCII as PowerShell redirects it into a file.
+func utf16Text(ascii string) string {
+	text := "\xff\xfe"
+	for _, c := range []byte(ascii) {
+		text += string([]byte{c, 0})
+	}
+	return text
+}
+
 func TestReadPEM(t *testing.T) {
 	t.Parallel()
 	rsaKey, ec, ed := newRSA(), newEC(t, elliptic.P256()), newEd(t)
@@ -45,13 +56,17 @@ func TestReadPEM(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, test := range map[string]struct{ text, want string }{
-		"RSA":               {publicPEM(t, rsaKey.Public()), "RS256"},
-		"RSA, PKCS 1":       {block("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&rsaKey.PublicKey), nil), "RS256"},
-		"ECDSA":             {publicPEM(t, ec.Public()), "ES256"},
-		"Ed25519":           {publicPEM(t, ed.Public()), "EdDSA"},
-		"certificate":       {certificatePEM(t, rsaKey), "RS256"},
-		"several, and text": {"the old one:\n" + publicPEM(t, ec.Public()) + "\nthe new one:\r\n" + certificatePEM(t, ed), "ES256 EdDSA"},
-		"with a kid":        {block("PUBLIC KEY", edDER, map[string]string{"kid": "2026"}), "EdDSA:2026"},
+		"RSA":                            {publicPEM(t, rsaKey.Public()), "RS256"},
+		"RSA, PKCS 1":                    {block("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&rsaKey.PublicKey), nil), "RS256"},
+		"ECDSA":                          {publicPEM(t, ec.Public()), "ES256"},
+		"Ed25519":                        {publicPEM(t, ed.Public()), "EdDSA"},
+		"certificate":                    {certificatePEM(t, rsaKey), "RS256"},
+		"several, and text":              {"the old one:\n" + publicPEM(t, ec.Public()) + "\nthe new one:\r\n" + certificatePEM(t, ed), "ES256 EdDSA"},
+		"of Windows":                     {strings.ReplaceAll(publicPEM(t, ed.Public()), "\n", "\r\n"), "EdDSA"},
+		"of an editor of Windows":        {"\ufeff" + strings.ReplaceAll(publicPEM(t, ed.Public()), "\n", "\r\n"), "EdDSA"},
+		"of PowerShell":                  {utf16Text(publicPEM(t, ec.Public())), "ES256"},
+		"without a line feed at the end": {strings.TrimSpace(publicPEM(t, ed.Public())), "EdDSA"},
+		"with a kid":                     {block("PUBLIC KEY", edDER, map[string]string{"kid": "2026"}), "EdDSA:2026"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -59,13 +74,13 @@ func TestReadPEM(t *testing.T) {
 			if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			keys, err := ReadFile(path)
+			keys, err := ReadFile(path, wsproto.DefaultAlgorithms())
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []string
 			for _, k := range keys {
-				got = append(got, strings.TrimSuffix(k.Algorithm()+":"+k.ID(), ":"))
+				got = append(got, strings.TrimSuffix(strings.Join(k.Algorithms(), "/")+":"+k.ID(), ":"))
 			}
 			if strings.Join(got, " ") != test.want {
 				t.Errorf("got %v, want %s", got, test.want)
@@ -101,12 +116,12 @@ func TestBadPEM(t *testing.T) {
 		"cut off":            {good + good[:len(good)/2], "2 blocks begin and 1 are whole"},
 		"broken, then good":  {strings.Replace(good, "MCo", "M*o", 1) + good, "2 blocks begin and 1 are whole"},
 		"short RSA":          {publicPEM(t, short), "an RSA key of 1024 bits: 2048 at least"},
-		"P-384":              {publicPEM(t, newEC(t, elliptic.P384()).Public()), "an ECDSA key on P-384: ES256 needs P-256"},
+		"P-384":              {publicPEM(t, newEC(t, elliptic.P384()).Public()), "block 1: it is for ES384, and JWT_ALGORITHMS has only HS256, RS256, ES256, EdDSA"},
 		"too many":           {strings.Repeat(good, 65), "65 keys: 64 at most"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := readPEM([]byte(test.text))
+			_, err := readPEM([]byte(test.text), wsproto.DefaultAlgorithms())
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("got %v, want %s", err, test.want)
 			}
@@ -129,7 +144,7 @@ func TestBadFile(t *testing.T) {
 	for path, want := range map[string]string{
 		dir: "is a directory", filepath.Join(dir, "none"): "no such file", large: "more than 1048576 bytes",
 	} {
-		if _, err := ReadFile(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		if _, err := ReadFile(path, wsproto.DefaultAlgorithms()); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, want %s", path, err, want)
 		}
 	}

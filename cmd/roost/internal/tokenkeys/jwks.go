@@ -1,72 +1,127 @@
 package tokenkeys
 
 import (
+	"bytes"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
-	"github.com/MicahParks/jwkset"
-
+	"roost/cmd/roost/internal/textfile"
 	"roost/wsproto"
 )
 
 var errNoJWKS = errors.New(`not a JWKS: an object with a list "keys" is wanted`)
 
-// maxSkipped bounds what is told of keys that were left out.
-const maxSkipped = 10
+// maxLeftOut bounds how many keys are told of that were left out.
+const maxLeftOut = 10
 
-// readJWKS reads the keys of a JWKS (RFC 7517 section 5). Keys that are not for our tokens are left out, as the RFC
-// asks, and skipped says why for the first ones; an issuer has others for others.
-func readJWKS(document []byte) (keys []wsproto.PublicKey, skipped []string, err error) {
-	var set struct {
-		Keys *[]json.RawMessage `json:"keys"`
+// readJWKS reads the keys of a JWKS (RFC 7517 section 5), for those of their algorithms that are listed. Keys that are
+// not meant for signatures are passed over, as the RFC asks; those that look as if they were and can't be used are left
+// out, and leftOut says why.
+//
+// The other forms that issuers publish their keys in are read as well: a list of keys, a key alone, and an object of
+// certificates in PEM by their kid.
+func readJWKS(document []byte, algorithms []string) (keys []wsproto.PublicKey, leftOut []wsproto.LeftOut, err error) {
+	list, err := keysOf(textfile.Decode(document))
+	if err != nil {
+		return nil, nil, err
 	}
-	if err := json.Unmarshal(document, &set); err != nil || set.Keys == nil {
-		return nil, nil, errors.Join(errNoJWKS, err)
-	}
-	for i, raw := range *set.Keys {
-		key, kid, err := readJWK(raw)
-		if err != nil {
-			if len(skipped) < maxSkipped {
-				skipped = append(skipped, fmt.Sprintf("key %d (kid %.64q): %v", i+1, kid, err))
-			}
-			continue
+	for _, raw := range list {
+		key, kid, err := readOne(raw, algorithms)
+		switch {
+		case err == nil:
+			keys = append(keys, key)
+		case !errors.As(err, new(notForTokens)):
+			leftOut = append(leftOut, wsproto.LeftOut{ID: kid, Why: err.Error()})
 		}
-		keys = append(keys, key)
 	}
 	if len(keys) > wsproto.MaxPublic {
 		return nil, nil, fmt.Errorf("%d keys: %d at most", len(keys), wsproto.MaxPublic)
 	}
-	return keys, skipped, nil
+	return keys, leftOut, nil
 }
 
-// readJWK reads one key, if it is one that checks signatures.
-func readJWK(raw json.RawMessage) (key wsproto.PublicKey, kid string, err error) {
-	var fields jwkset.JWKMarshal
-	if err := json.Unmarshal(raw, &fields); err != nil {
-		return key, "", errors.New("not a JWK")
+// published is a key of a document: a JWK, or a certificate under its name.
+type published struct {
+	jwk json.RawMessage // nil: it is a certificate
+	kid string
+	pem string
+}
+
+func readOne(p published, algorithms []string) (key wsproto.PublicKey, kid string, err error) {
+	if p.jwk != nil {
+		return readJWK(p.jwk, algorithms)
 	}
-	kid = fields.KID
-	switch {
-	case fields.KTY == jwkset.KtyOct:
-		return key, kid, errors.New("a secret, which nobody may publish")
-	case fields.D != "":
-		return key, kid, errors.New("a private key, which nobody may publish")
-	case fields.USE != "" && fields.USE != jwkset.UseSig:
-		return key, kid, fmt.Errorf("its use is %.20q, not sig", fields.USE)
-	case len(fields.KEYOPS) > 0 && !slices.Contains(fields.KEYOPS, jwkset.KeyOpsVerify):
-		return key, kid, errors.New("its key_ops have no verify")
+	block, _ := pem.Decode([]byte(p.pem))
+	if block == nil {
+		return key, p.kid, errors.New("it is no PEM")
 	}
-	jwk, err := jwkset.NewJWKFromMarshal(fields, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{SkipUse: true, SkipKeyOps: true})
+	public, err := parseBlock(block)
 	if err != nil {
-		return key, kid, err
+		return key, p.kid, err
 	}
-	if key, err = wsproto.NewPublicKey(kid, jwk.Key()); err != nil {
-		return key, kid, err
+	if key, err = wsproto.NewPublicKey(p.kid, public); err != nil {
+		return key, p.kid, err
 	}
-	if alg := fields.ALG; alg != "" && string(alg) != key.Algorithm() {
-		return key, kid, fmt.Errorf("its alg is %.20q, not %s", alg, key.Algorithm())
+	key, err = allowed(key, algorithms)
+	return key, p.kid, err
+}
+
+// keysOf finds the keys of a document.
+func keysOf(document []byte) (all []published, err error) {
+	var list []json.RawMessage
+	if json.Unmarshal(document, &list) == nil && len(list) > 0 {
+		return jwks(list), nil
 	}
-	return key, kid, nil
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(document, &members); err != nil {
+		if bytes.HasPrefix(bytes.TrimSpace(document), []byte("<")) {
+			return nil, fmt.Errorf("%w, and this is a page of HTML", errNoJWKS)
+		}
+		return nil, errors.Join(errNoJWKS, err)
+	}
+	switch {
+	case members["keys"] != nil:
+		if json.Unmarshal(members["keys"], &list) != nil || list == nil {
+			return nil, errNoJWKS
+		}
+		return jwks(list), nil
+	case members["jwks_uri"] != nil:
+		return nil, fmt.Errorf("%w, and this is the issuer's OpenID configuration: JWT_JWKS_URL has to be its jwks_uri, %.300s", errNoJWKS, members["jwks_uri"])
+	case members["kty"] != nil:
+		return jwks([]json.RawMessage{document}), nil
+	}
+	for _, kid := range slices.Sorted(maps.Keys(members)) {
+		var text string
+		if json.Unmarshal(members[kid], &text) != nil || !strings.HasPrefix(text, "-----BEGIN ") {
+			return nil, errNoJWKS
+		}
+		all = append(all, published{kid: kid, pem: text})
+	}
+	if len(all) == 0 {
+		return nil, errNoJWKS
+	}
+	return all, nil
+}
+
+func jwks(list []json.RawMessage) (all []published) {
+	for _, raw := range list {
+		all = append(all, published{jwk: raw})
+	}
+	return all
+}
+
+// told is what the log says of keys that were left out.
+func told(leftOut []wsproto.LeftOut) (all []string) {
+	for i, key := range leftOut {
+		if i == maxLeftOut {
+			return append(all, fmt.Sprintf("and %d more", len(leftOut)-i))
+		}
+		all = append(all, fmt.Sprintf("kid %.64q: %s", key.ID, key.Why))
+	}
+	return all
 }

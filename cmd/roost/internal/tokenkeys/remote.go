@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -14,10 +15,13 @@ import (
 
 // Config says where the keys are. Only URL and Use are required.
 type Config struct {
-	URL     string                          // of the JWKS; see CheckURL
-	Refresh time.Duration                   // from one fetch to the next; 15 min
-	Use     func([]wsproto.PublicKey) error // called with what was fetched, on the goroutine of Fetch or Run
-	Logger  *slog.Logger                    // nil: nowhere
+	URL        string        // of the JWKS; see CheckURL
+	Refresh    time.Duration // from one fetch to the next; 15 min
+	Algorithms []string      // that tokens may be signed with; wsproto.DefaultAlgorithms
+	Logger     *slog.Logger  // nil: nowhere
+
+	// Use is called with what was fetched, and with the keys that can't be used, on the goroutine of Fetch or Run.
+	Use func(keys []wsproto.PublicKey, leftOut []wsproto.LeftOut) error
 
 	Timeout    time.Duration // of a fetch; 10 s
 	RetryAfter time.Duration // from a failed fetch to the next, doubled with each up to a minute; 1 s
@@ -38,10 +42,11 @@ type Remote struct {
 	wake    chan struct{} // a token: when to fetch next has changed
 
 	keys     []wsproto.PublicKey // of the goroutine of Fetch and Run, as the next two
-	skipped  []string
+	leftOut  []wsproto.LeftOut
 	failures int // in a row
 
 	count atomic.Int64 // of keys in use
+	left  atomic.Int64 // of keys that were left out
 	asked atomic.Bool  // a fetch was asked for by FetchSoon
 	retry atomic.Int64 // Unix nanoseconds of the next try; 0: the last fetch did not fail
 	stats struct{ ok, failed atomic.Uint64 }
@@ -58,6 +63,9 @@ func NewRemote(cfg Config) *Remote {
 	fill(&cfg.Timeout, 10*time.Second)
 	fill(&cfg.RetryAfter, time.Second)
 	fill(&cfg.UnknownEvery, time.Minute)
+	if len(cfg.Algorithms) == 0 {
+		cfg.Algorithms = wsproto.DefaultAlgorithms()
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -108,9 +116,9 @@ func (r *Remote) wait() time.Duration {
 func (r *Remote) Fetch(ctx context.Context) {
 	r.asked.Store(false)
 	r.unknown.begin(time.Now())
-	keys, skipped, err := r.get(ctx)
+	keys, leftOut, err := r.get(ctx)
 	if err == nil {
-		err = r.cfg.Use(keys)
+		err = r.cfg.Use(keys, leftOut)
 	}
 	r.unknown.end(err == nil)
 	if err != nil {
@@ -121,8 +129,9 @@ func (r *Remote) Fetch(ctx context.Context) {
 	}
 	r.stats.ok.Add(1)
 	r.count.Store(int64(len(keys)))
-	r.tell(keys, skipped)
-	r.keys, r.skipped, r.failures = keys, skipped, 0
+	r.left.Store(int64(len(leftOut)))
+	r.tell(keys, leftOut)
+	r.keys, r.leftOut, r.failures = keys, leftOut, 0
 	r.retry.Store(0)
 }
 
@@ -138,20 +147,23 @@ func (r *Remote) fail(err error) {
 }
 
 // tell logs what is new.
-func (r *Remote) tell(keys []wsproto.PublicKey, skipped []string) {
+func (r *Remote) tell(keys []wsproto.PublicKey, leftOut []wsproto.LeftOut) {
 	first := r.stats.ok.Load() == 1
-	if !first && r.failures == 0 && slices.EqualFunc(r.keys, keys, wsproto.PublicKey.Equal) && slices.Equal(r.skipped, skipped) {
+	if !first && r.failures == 0 && slices.EqualFunc(r.keys, keys, wsproto.PublicKey.Equal) && slices.Equal(r.leftOut, leftOut) {
 		return
 	}
 	var names []string
 	for _, k := range keys {
-		names = append(names, k.Algorithm()+" "+k.ID())
+		names = append(names, strings.Join(k.Algorithms(), "/")+" "+k.ID())
 	}
 	level, text := slog.LevelInfo, "the JWKS has been fetched"
-	if len(keys) == 0 {
+	switch {
+	case len(keys) == 0:
 		level, text = slog.LevelError, "the JWKS has no key that tokens can be checked with: its tokens are refused"
+	case len(leftOut) > 0:
+		level, text = slog.LevelWarn, "the JWKS has been fetched, and has keys that can't be used: tokens of these are refused"
 	}
-	r.log.Log(context.Background(), level, text, "keys", names, "left_out", skipped)
+	r.log.Log(context.Background(), level, text, "keys", names, "left_out", told(leftOut))
 }
 
 // Unknown is to be told of a token that names a key that is not among ours. It has the keys fetched, every
@@ -190,10 +202,11 @@ func (r *Remote) wakeUp() {
 // Status is what a Remote has done so far.
 type Status struct {
 	Keys       int    // in use
+	LeftOut    int    // that can't be used
 	OK, Failed uint64 // fetches
 }
 
 // Status reads atomics only. Any goroutine.
 func (r *Remote) Status() Status {
-	return Status{Keys: int(r.count.Load()), OK: r.stats.ok.Load(), Failed: r.stats.failed.Load()}
+	return Status{Keys: int(r.count.Load()), LeftOut: int(r.left.Load()), OK: r.stats.ok.Load(), Failed: r.stats.failed.Load()}
 }

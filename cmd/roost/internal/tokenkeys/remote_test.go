@@ -60,7 +60,7 @@ type used struct {
 	err error
 }
 
-func (u *used) use(keys []wsproto.PublicKey) error {
+func (u *used) use(keys []wsproto.PublicKey, _ []wsproto.LeftOut) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.err != nil {
