@@ -33,7 +33,7 @@ type progress struct {
 // RunBroadcasts delivers what Broadcast and DeliverGroup have taken, until EndBroadcasts. Each group has a queue, and so has
 // everyone; they take turns of 128 connections at most, so that none of them holds up another. When 256 notifications
 // wait in a queue, or an eighth of Limits.MaxBroadcastBytes, or all of it in all queues and most of it in this one, its oldest
-// is dropped, counted and logged; with Config.GapNotice the connections that it was for are told.
+// is dropped, counted and logged; with Config.GapNotice the connections that it was for are told, once a second at most.
 //
 // No lock is held meanwhile: connections that come and go are in nobody's way, one that comes while a broadcast is under way
 // may get it, and one that leaves gets it no more.

@@ -46,14 +46,15 @@ func (q *broadcastQueue) limit(bytes int) {
 	q.queue.Limit(bytes/broadcastShare, bytes)
 }
 
-// put puts one in that was published at a time or later, and returns those that were dropped for it. taken is false once the queue is closed.
-func (q *broadcastQueue) put(b *broadcast, after time.Time) (dropped []droppedBroadcast, taken bool) {
+// put puts one in that was published at a time or later, and returns those that were dropped for it. taken is false once
+// the queue is closed.
+func (q *broadcastQueue) put(b *broadcast, since time.Time) (dropped []droppedBroadcast, taken bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return nil, false
 	}
-	q.queue.Put(b.group, b, len(b.frame), after)
+	q.queue.Put(b.group, b, len(b.frame), since, time.Now())
 	q.change.Signal()
 	dropped, q.dropped = q.dropped, nil
 	return dropped, true
@@ -70,16 +71,29 @@ func (q *broadcastQueue) next() *broadcast {
 		if q.closed {
 			return nil
 		}
-		q.change.Wait()
+		q.wait()
 	}
 }
 
-// done ends a turn in which something was delivered to so many connections. idle says that nothing is left to do.
+// wait waits for a change, or until a notice is due. The caller holds mu.
+func (q *broadcastQueue) wait() {
+	if due, ok := q.queue.Due(); ok {
+		timer := time.AfterFunc(time.Until(due), func() {
+			q.mu.Lock() // or it could come before the wait
+			defer q.mu.Unlock()
+			q.change.Signal()
+		})
+		defer timer.Stop()
+	}
+	q.change.Wait()
+}
+
+// done ends a turn in which something was delivered to so many connections. idle says that nothing is left to do now.
 func (q *broadcastQueue) done(finished bool, connections int) (idle bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.queue.Done(finished, connections)
-	return q.queue.Flows() == 0
+	q.queue.Done(finished, connections, time.Now())
+	return !q.queue.Busy()
 }
 
 // waiting counts those that are not done.
@@ -96,10 +110,11 @@ func (q *broadcastQueue) bytes() int {
 	return q.queue.Bytes()
 }
 
-// close refuses everything that comes from now on. What is in stays for next.
+// close refuses everything that comes from now on. What is in stays for next, notices too that are not due yet.
 func (q *broadcastQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
+	q.queue.Flush()
 	q.change.Signal()
 }

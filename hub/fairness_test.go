@@ -118,12 +118,49 @@ func TestDroppedBroadcastsAreTold(t *testing.T) {
 	}
 }
 
+// TestEachLossIsTold, but not each by itself: the first at once, and those that follow when a second has passed, whether
+// anything comes or not, or when the broadcasts end.
+func TestEachLossIsTold(t *testing.T) {
+	t.Parallel()
+	for _, ends := range []bool{false, true} {
+		h := New(Config{Logger: quiet(), GapNotice: true})
+		c := mustAdmitTo(t, h, "alice", "staff")
+		told := func() int {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return len(c.missed)
+		}
+		r := &broadcaster{hub: h, pause: func() {}}
+		for range 2 {
+			for range maxBroadcasts + 1 {
+				h.DeliverGroup("staff", `{"type":"x"}`)
+			}
+			for idle := false; !idle; { // what RunBroadcasts does
+				idle = h.broadcasts.done(r.turn(h.broadcasts.next()))
+				r.handed = 0
+			}
+		}
+		if n := told(); n == 0 { // and hardly ever two, on a machine that stood still for a second
+			t.Error("not told at once")
+		}
+		go h.RunBroadcasts(func() {})
+		if ends {
+			h.EndBroadcasts(t.Context())
+		}
+		waitUntil(t, "the second notice", func() bool { return told() == 2 })
+		h.EndBroadcasts(t.Context())
+		if n := told(); n != 2 {
+			t.Errorf("told %d times", n)
+		}
+	}
+}
+
 // TestQuietGroupBesideNoisyOnes: a group's notification comes within a few chunks although there is more for everyone, for a
 // large group, and for a crowd of small ones, some of them new each time, than can be delivered. None of these starves, and
 // each gets what it gets in order.
 func TestQuietGroupBesideNoisyOnes(t *testing.T) {
 	t.Parallel()
-	const small = 300
+	const small = 150
 	h := New(Config{Logger: quiet()})
 	last := mustAdmitTo(t, h, "large", "large")
 	for i := range 3 * broadcastChunk {
@@ -155,7 +192,7 @@ func TestQuietGroupBesideNoisyOnes(t *testing.T) {
 			}
 			return
 		}
-		if asked == 100 {
+		if asked == 50 {
 			h.broadcasts.close()
 			return
 		}

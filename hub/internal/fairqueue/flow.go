@@ -11,9 +11,10 @@ type flow[T any] struct {
 	head entry[T] // under way
 	busy bool     // there is one
 
-	lost    time.Time // since when items were dropped that no notice tells of; zero: none
-	told    time.Time // the last notice; zero: none
-	telling bool      // counted in Queue.telling
+	lost  time.Time // since when items were dropped that no notice tells of; zero: none
+	told  time.Time // the last notice; zero: none
+	rests time.Time // while it is in Queue.resting: since when
+	idle  bool      // counted in Queue.idle
 
 	place      int // in the heap
 	in         *list[T]
@@ -24,7 +25,7 @@ type flow[T any] struct {
 type entry[T any] struct {
 	item   T
 	charge int
-	at     time.Time
+	since  time.Time
 	notice bool
 }
 
@@ -37,9 +38,9 @@ func (f *flow[T]) class(group int) int {
 }
 
 // lose notes that an item was dropped.
-func (f *flow[T]) lose(at time.Time) {
-	if f.lost.IsZero() || at.Before(f.lost) {
-		f.lost = at
+func (f *flow[T]) lose(since time.Time) {
+	if f.lost.IsZero() || since.Before(f.lost) {
+		f.lost = since
 	}
 }
 
@@ -51,11 +52,11 @@ type fifo[T any] struct {
 
 func (q *fifo[T]) len() int { return len(q.entries) - q.first }
 
-// oldest is when the first of them came. There has to be one.
-func (q *fifo[T]) oldest() time.Time { return q.entries[q.first].at }
+// oldest is since of the first of them. There has to be one.
+func (q *fifo[T]) oldest() time.Time { return q.entries[q.first].since }
 
 func (q *fifo[T]) push(e entry[T]) {
-	if q.first > 0 && len(q.entries) == cap(q.entries) {
+	if q.first > len(q.entries)/2 && len(q.entries) == cap(q.entries) {
 		n := copy(q.entries, q.entries[q.first:])
 		clear(q.entries[n:])
 		q.entries, q.first = q.entries[:n], 0

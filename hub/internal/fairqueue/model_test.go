@@ -14,9 +14,10 @@ type model struct {
 	r        *rig
 	waiting  map[string][]modelItem
 	underway map[string]*modelItem
-	owed     map[string]int // the first number that was lost and not told, by flow
-	since    map[string]int // turns since a flow with something to do had one
-	seen     int            // of r.dropped
+	owed     map[string]int       // the first number that was lost and not told, by flow
+	told     map[string]time.Time // the last notice, by flow
+	since    map[string]int       // turns since a flow with something to do had one
+	seen     int                  // of r.dropped
 }
 
 type modelItem struct {
@@ -31,7 +32,7 @@ const (
 
 func newModel(t *testing.T) *model {
 	return &model{t: t, r: newRig(modelItems, modelFlowBytes, modelBytes), waiting: map[string][]modelItem{},
-		underway: map[string]*modelItem{}, owed: map[string]int{}, since: map[string]int{}}
+		underway: map[string]*modelItem{}, owed: map[string]int{}, told: map[string]time.Time{}, since: map[string]int{}}
 }
 
 func charged(all []modelItem) (sum int) {
@@ -107,6 +108,10 @@ func (m *model) turn(finished bool) bool {
 		if owed, ok := m.owed[flow]; !ok || one.since != owed {
 			m.t.Fatalf("%s, and %v are owed", one, m.owed)
 		}
+		if at, ok := m.told[flow]; ok && m.r.now.Sub(at) < m.r.cfg.NoticeEvery {
+			m.t.Fatalf("%s, %v after the one before", one, m.r.now.Sub(at))
+		}
+		m.told[flow] = m.r.now
 		delete(m.owed, flow)
 		m.underway[flow] = &modelItem{number: -1}
 	case one.since >= 0:
@@ -122,7 +127,7 @@ func (m *model) turn(finished bool) bool {
 	case m.underway[flow].number != one.number:
 		m.t.Fatalf("%s in the middle of %v", one, m.underway[flow])
 	}
-	m.r.Done(finished, 1)
+	m.r.Done(finished, 1, m.r.now)
 	if finished {
 		m.underway[flow] = nil
 	}
@@ -135,7 +140,7 @@ func (m *model) turn(finished bool) bool {
 func (m *model) count(had string) {
 	busy := 0
 	for _, flow := range m.names() {
-		if !m.hasWork(flow) || flow == had {
+		if flow == had || len(m.waiting[flow]) == 0 && m.underway[flow] == nil {
 			m.since[flow] = 0
 			continue
 		}
@@ -174,7 +179,17 @@ func (m *model) check() {
 		}
 	}
 	q := m.r.Queue
-	if q.Len() != items || q.Flows() != flows || q.Bytes() != m.total() || q.Bytes() > modelBytes {
+	resting := 0
+	for f := q.resting.first; f != nil; f = f.next {
+		if f.in != &q.resting || f.busy || f.waiting.len() > 0 || f.next != nil && f.next.rests.Before(f.rests) {
+			m.t.Fatalf("%q rests, and should not", f.name)
+		}
+		if _, owes := m.owed[f.name]; owes {
+			flows--
+		}
+		resting++
+	}
+	if q.Len() != items || q.Flows() != flows+resting || q.Bytes() != m.total() || q.Bytes() > modelBytes {
 		m.t.Fatalf("%d items in %d flows with %d bytes, want %d, %d and %d", q.Len(), q.Flows(), q.Bytes(), items, flows, m.total())
 	}
 	listed := 0
@@ -191,14 +206,30 @@ func (m *model) check() {
 			m.t.Fatalf("%q is in the wrong place of the heap", f.name)
 		}
 	}
-	if listed != flows || len(q.fattest.flows) != flows {
-		m.t.Fatalf("%d flows are in lists and %d in the heap, want %d", listed, len(q.fattest.flows), flows)
+	idle := 0
+	for name, f := range q.flows {
+		if name != Everyone && !f.busy && f.waiting.len() == 0 {
+			idle++
+		}
+	}
+	if q.idle != idle {
+		m.t.Fatalf("%d idle flows are counted, want %d", q.idle, idle)
+	}
+	if listed != flows || len(q.fattest.flows) != flows+resting || q.Busy() != (flows > 0) {
+		m.t.Fatalf("%d flows are in lists and %d in the heap, want %d, and %d rest", listed, len(q.fattest.flows), flows, resting)
 	}
 }
 
 // drain has all turns, and checks that nothing is left.
 func (m *model) drain() {
-	for m.turn(true) {
+	for {
+		for m.turn(true) {
+		}
+		due, ok := m.r.Due()
+		if !ok {
+			break
+		}
+		m.r.now = due
 	}
 	if m.r.Len() != 0 || m.r.Bytes() != 0 || m.r.Flows() != 0 || len(m.owed) != 0 {
 		m.t.Fatalf("%d items, %d bytes, %d flows and %v are left", m.r.Len(), m.r.Bytes(), m.r.Flows(), m.owed)
@@ -223,7 +254,7 @@ func (m *model) play(script []byte) {
 
 var (
 	sizes       = [8]int{0, 1, 30, 100, 300, 1_000, 3_500, 1 << 20}
-	noticeSteps = [2]time.Duration{0, 70_000_000_000}
+	noticeSteps = [2]time.Duration{0, 10 * time.Second}
 )
 
 func TestLikeTheModel(t *testing.T) {

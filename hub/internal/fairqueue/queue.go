@@ -40,14 +40,14 @@ type Config[T any] struct {
 	Dropped func(item T, why Reason)
 
 	// Notice makes the item that tells the receivers of a flow that items were dropped which came at or after since. Nil:
-	// nobody is told. A notice is given before the next item, but no sooner than NoticeEvery after the one before, or when
-	// nothing waits in the flow any more. When very many groups have nothing but a notice to give, everyone is told.
+	// nobody is told. A notice is given before the next item, but no sooner than NoticeEvery after the one before of the
+	// flow, and no later than twice that. When very many groups have nothing but a notice to give, everyone is told.
 	Notice      func(flow string, since time.Time) T
 	NoticeEvery time.Duration
 }
 
-// Queue holds what waits, in one flow a group and one for everyone. A flow exists while it has something to do: the memory
-// depends on what waits, not on how many groups there are or were.
+// Queue holds what waits, in one flow a group and one for everyone. A flow exists while it has something to do, and for
+// NoticeEvery after it has given a notice: the memory depends on what waits, not on how many groups there are or were.
 //
 // Turns go round between three classes: everyone's flow, groups that have just got something (new flows), and groups that
 // have had a turn and have more to do (old flows). Each class works as much as the others, and within a class the flows
@@ -58,12 +58,13 @@ type Queue[T any] struct {
 	flows   map[string]*flow[T]
 	fattest heap[T]
 	classes [classCount]list[T]
+	resting list[T]  // flows that have given a notice and have nothing to deliver now, in the order in which they began to rest
 	class   int      // whose turn it is
 	credit  int      // how much work it may do until the next one's
 	current *flow[T] // whose turn it is, from Next to Done; nil: nobody's
 	bytes   int      // charged
 	items   int      // that wait or are under way, without notices
-	telling int      // flows that have a notice to give and nothing else to do
+	idle    int      // flows that have nothing to deliver: they rest, or have a notice to give. Everyone's is not counted
 	most    int      // flows at once, since the map was made
 }
 
@@ -83,27 +84,34 @@ func New[T any](cfg Config[T]) *Queue[T] {
 // Limit changes Config.FlowBytes and Config.Bytes, for the items that come from now on.
 func (q *Queue[T]) Limit(flowBytes, bytes int) { q.cfg.FlowBytes, q.cfg.Bytes = flowBytes, bytes }
 
-// Put appends an item of size bytes to a flow, Everyone or the name of a group. at is when it came; notices of its loss
-// will say no later time. It may drop others, or this one where all that could make room for it is under way.
-func (q *Queue[T]) Put(name string, item T, size int, at time.Time) {
+// Put appends an item of size bytes to a flow, Everyone or the name of a group. No notice of its loss will say a later time
+// than since. It may drop others, or this one where all that could make room for it is under way.
+func (q *Queue[T]) Put(name string, item T, size int, since, now time.Time) {
 	f := q.flow(name)
 	charge := min(size, q.cfg.FlowBytes) + Overhead
 	for f.waiting.len() > 0 && (f.waiting.len() >= q.cfg.Items || f.bytes+charge > q.cfg.FlowBytes+Overhead) {
 		q.drop(f, FlowFull)
 	}
-	q.stopsTelling(f)
-	f.waiting.push(entry[T]{item: item, charge: charge, at: at})
+	q.setIdle(f, false)
+	if f.in == &q.resting {
+		q.resting.remove(f)
+		q.classes[f.class(classNew)].push(f)
+	}
+	f.waiting.push(entry[T]{item: item, charge: charge, since: since})
 	f.bytes += charge
 	q.bytes += charge
 	q.items++
 	q.fattest.fix(f)
-	for q.bytes > q.cfg.Bytes && q.makeRoom() {
+	for q.bytes > q.cfg.Bytes && q.makeRoom(now) {
 	}
 }
 
 // Next gives the next flow its turn, and returns its oldest item. The item is under way then, and can't be dropped any
-// more. ok is false when there is nothing to do. Each Next is followed by one Done.
+// more. ok is false when there is nothing to do, at least not before Due. Each Next is followed by one Done.
 func (q *Queue[T]) Next(now time.Time) (item T, ok bool) {
+	for f := q.resting.first; f != nil && now.Sub(f.rests) >= q.cfg.NoticeEvery; f = q.resting.first {
+		q.wake(f)
+	}
 	f := q.nextFlow()
 	if f == nil {
 		return item, false
@@ -133,7 +141,7 @@ func (q *Queue[T]) nextFlow() *flow[T] {
 
 // Done ends the turn. finished says that the item has reached all its receivers; else it goes on in the flow's next turn.
 // work is how much of Config.Quantum the turn took, 1 at least.
-func (q *Queue[T]) Done(finished bool, work int) {
+func (q *Queue[T]) Done(finished bool, work int, now time.Time) {
 	f := q.current
 	q.current = nil
 	q.credit -= max(1, work)
@@ -145,7 +153,32 @@ func (q *Queue[T]) Done(finished bool, work int) {
 		f.head, f.busy = entry[T]{}, false
 	}
 	q.classes[f.class(classOld)].push(f)
-	q.maybeIdle(f)
+	q.maybeIdle(f, now)
+}
+
+// Due is when Next has something to do that it has not now, if nothing is put in before. ok is false for never.
+func (q *Queue[T]) Due() (at time.Time, ok bool) {
+	if q.resting.first == nil {
+		return at, false
+	}
+	return q.resting.first.rests.Add(q.cfg.NoticeEvery), true
+}
+
+// Busy reports whether something can be done now.
+func (q *Queue[T]) Busy() bool {
+	for i := range q.classes {
+		if q.classes[i].first != nil {
+			return true
+		}
+	}
+	return q.current != nil
+}
+
+// Flush has all notices given now that wait for their time.
+func (q *Queue[T]) Flush() {
+	for q.resting.first != nil {
+		q.wake(q.resting.first)
+	}
 }
 
 // Len is how many items wait or are under way; notices are not among them.
@@ -154,14 +187,14 @@ func (q *Queue[T]) Len() int { return q.items }
 // Bytes is what they are charged, at most Config.Bytes.
 func (q *Queue[T]) Bytes() int { return q.bytes }
 
-// Flows is how many flows have something to do.
+// Flows is how many flows there are.
 func (q *Queue[T]) Flows() int { return len(q.flows) }
 
 // begin takes what a flow does next: a notice that is due, or its oldest item.
 func (q *Queue[T]) begin(f *flow[T], now time.Time) {
-	q.stopsTelling(f)
+	q.setIdle(f, false)
 	f.busy = true
-	if !f.lost.IsZero() && (f.waiting.len() == 0 || f.told.IsZero() || now.Sub(f.told) >= q.cfg.NoticeEvery) {
+	if !f.lost.IsZero() && (f.waiting.len() == 0 || !q.toldLately(f, now)) {
 		f.head = entry[T]{item: q.cfg.Notice(f.name, f.lost), notice: true}
 		f.lost, f.told = time.Time{}, now
 		return
@@ -171,14 +204,19 @@ func (q *Queue[T]) begin(f *flow[T], now time.Time) {
 	q.fattest.fix(f)
 }
 
+// toldLately reports whether it is too early for another notice of a flow.
+func (q *Queue[T]) toldLately(f *flow[T], now time.Time) bool {
+	return now.Sub(f.told) < q.cfg.NoticeEvery
+}
+
 // makeRoom drops the oldest item of the flow that pays. It is false where nothing can be dropped.
-func (q *Queue[T]) makeRoom() bool {
+func (q *Queue[T]) makeRoom(now time.Time) bool {
 	f := q.fattest.top()
 	if f == nil || f.waiting.len() == 0 {
 		return false
 	}
 	q.drop(f, QueueFull)
-	q.maybeIdle(f)
+	q.maybeIdle(f, now)
 	return true
 }
 
@@ -190,33 +228,53 @@ func (q *Queue[T]) drop(f *flow[T], why Reason) {
 	q.items--
 	q.fattest.fix(f)
 	if q.cfg.Notice != nil {
-		f.lose(e.at)
+		f.lose(e.since)
 	}
 	q.cfg.Dropped(e.item, why)
 }
 
-// maybeIdle is called for a flow that has lost an item in some way. If it was the last one the flow goes, unless it has
-// to tell of a loss. Where too many have nothing but that to do, everyone is told instead.
-func (q *Queue[T]) maybeIdle(f *flow[T]) {
+// maybeIdle is called for a flow that has lost an item in some way. If it was the last one the flow goes, unless it has to
+// tell of a loss, now or when it has rested. Where too many have nothing but that to do, everyone is told instead.
+func (q *Queue[T]) maybeIdle(f *flow[T], now time.Time) {
+	rests := q.toldLately(f, now)
 	switch {
 	case f.busy || f.waiting.len() > 0:
-	case f.lost.IsZero():
+	case f.lost.IsZero() && !rests:
 		q.remove(f)
-	case f.name == Everyone:
-	case q.telling == maxTelling:
+	case q.idle == maxIdle && f.name != Everyone:
 		q.remove(f)
-		q.flow(Everyone).lose(f.lost)
+		if !f.lost.IsZero() {
+			q.flow(Everyone).lose(f.lost)
+		}
 	default:
-		f.telling = true
-		q.telling++
+		q.setIdle(f, true)
+		if rests {
+			f.in.remove(f)
+			q.resting.push(f)
+			f.rests = now
+		}
 	}
 }
 
-// stopsTelling is called for a flow that gets something to do, or begins to do it.
-func (q *Queue[T]) stopsTelling(f *flow[T]) {
-	if f.telling {
-		f.telling = false
-		q.telling--
+// wake ends the rest of a flow: it goes, or gives its notice.
+func (q *Queue[T]) wake(f *flow[T]) {
+	if f.lost.IsZero() {
+		q.remove(f)
+		return
+	}
+	q.resting.remove(f)
+	q.classes[f.class(classOld)].push(f)
+}
+
+// setIdle notes whether a flow has nothing to deliver.
+func (q *Queue[T]) setIdle(f *flow[T], idle bool) {
+	if f.idle == idle || f.name == Everyone {
+		return
+	}
+	if f.idle = idle; idle {
+		q.idle++
+	} else {
+		q.idle--
 	}
 }
 
@@ -235,6 +293,7 @@ func (q *Queue[T]) flow(name string) *flow[T] {
 
 // remove takes out a flow that has nothing to do.
 func (q *Queue[T]) remove(f *flow[T]) {
+	q.setIdle(f, false)
 	f.in.remove(f)
 	q.fattest.remove(f)
 	delete(q.flows, f.name)
@@ -246,5 +305,5 @@ func (q *Queue[T]) remove(f *flow[T]) {
 // keptFlows bounds the room, in flows, that stays when nothing is to do.
 const keptFlows = 256
 
-// maxTelling bounds the flows that exist for a notice only, which no item pays for.
-const maxTelling = 1024
+// maxIdle bounds the flows that exist for a notice only, which no item pays for.
+const maxIdle = 1024

@@ -45,7 +45,7 @@ func newRig(items, flowBytes, bytes int) *rig {
 
 // add puts an item into a flow.
 func (r *rig) add(flow string, size int) {
-	r.Put(flow, item{flow, r.put, -1}, size, at(r.put))
+	r.Put(flow, item{flow, r.put, -1}, size, at(r.put), r.now)
 	r.put++
 }
 
@@ -55,7 +55,7 @@ func (r *rig) next() string {
 	if !ok {
 		return ""
 	}
-	r.Done(true, 1)
+	r.Done(true, 1, r.now)
 	return one.String()
 }
 
@@ -70,13 +70,19 @@ func (i item) String() string {
 	return fmt.Sprint(name, " ", i.number)
 }
 
-// turns are all turns that there are.
+// turns are all turns that there are, also those that have their time.
 func (r *rig) turns() string {
 	var all []string
-	for one := r.next(); one != ""; one = r.next() {
-		all = append(all, one)
+	for {
+		for one := r.next(); one != ""; one = r.next() {
+			all = append(all, one)
+		}
+		due, ok := r.Due()
+		if !ok {
+			return strings.Join(all, ", ")
+		}
+		r.now = due
 	}
-	return strings.Join(all, ", ")
 }
 
 func (r *rig) fill(flow string, count, size int) {
@@ -169,7 +175,7 @@ func TestClassesWorkAlike(t *testing.T) {
 		one, _ := r.Next(r.now)
 		name, _, _ := strings.Cut(one.flow, "-")
 		n := map[string]int{Everyone: 10, "small": 1, "large": 5}[name]
-		r.Done(true, n)
+		r.Done(true, n, r.now)
 		work[name] += n
 	}
 	if all, groups := work[Everyone], work["small"]+work["large"]; all < groups-15 || all > groups+15 || work["small"] < 50 {
@@ -188,7 +194,7 @@ func TestAnItemInPieces(t *testing.T) {
 		if got := one.String(); !ok || got != want {
 			t.Fatalf("%s, want %s", got, want)
 		}
-		r.Done(one.flow == "small", 1)
+		r.Done(one.flow == "small", 1, r.now)
 	}
 	r.fill("large", 3, 1) // of which two may wait
 	if len(r.dropped) != 1 || r.dropped[0].number != 2 {
@@ -265,26 +271,70 @@ func TestLimit(t *testing.T) {
 	}
 }
 
-// TestNoticesAreFew: one at the first loss, one a while later, and one when the flow has no more to say.
+// TestNoticesAreFew: the first comes at once, the next ones each a while after the one before, also where the flow was empty
+// in between; and the last loss is told too.
 func TestNoticesAreFew(t *testing.T) {
 	t.Parallel()
-	r := newRig(2, 1<<20, 1<<20)
-	var got []string
-	for range 40 { // two come for each that goes
-		r.fill("a", 3, 1)
-		got = append(got, r.next())
-		r.now = r.now.Add(10 * time.Second)
+	for name, each := range map[string]int{"always full": 1, "empty in between": 3} {
+		r := newRig(2, 1<<20, 1<<20)
+		begin := r.now
+		var told []time.Time
+		turn := func() {
+			if strings.Contains(r.next(), "lost") {
+				told = append(told, r.now)
+			}
+		}
+		for range 400 {
+			r.fill("a", 3, 1)
+			for range each {
+				turn()
+			}
+			r.now = r.now.Add(2 * time.Second)
+		}
+		lost := len(r.dropped)
+		for range 3 {
+			turn()
+		}
+		if due, ok := r.Due(); ok {
+			r.now = due
+			turn()
+		}
+		if lost < 300 || !told[0].Equal(begin) || len(told) < 8 {
+			t.Errorf("%s: %d were lost, told %v", name, lost, told)
+		}
+		for i, at := range told[1:] {
+			if after := at.Sub(told[i]); after < time.Minute || after > 2*time.Minute+2*time.Second {
+				t.Errorf("%s: a notice %v after the one before", name, after)
+			}
+		}
+		if r.turns() != "" || r.Flows() != 0 {
+			t.Errorf("%s: %d flows are left", name, r.Flows())
+		}
 	}
-	got = append(got, r.turns())
-	notices := 0
-	for _, one := range got {
-		notices += strings.Count(one, "lost")
+}
+
+// TestFlush: notices that wait for their time are given at once.
+func TestFlush(t *testing.T) {
+	t.Parallel()
+	r := newRig(1, 1<<20, 1<<20)
+	for range 2 {
+		r.fill("a", 2, 1)
+		r.fill("b", 1, 1)
+		for range 5 {
+			r.next()
+		}
 	}
-	if want := 40*10/60 + 2; notices < want-1 || notices > want {
-		t.Errorf("%d notices, want about %d: %q", notices, want, got)
+	due, ok := r.Due()
+	if r.Busy() || r.Flows() != 1 || !ok || !due.Equal(r.now.Add(time.Minute)) {
+		t.Errorf("%d flows, due at %v", r.Flows(), due)
 	}
-	if last := got[len(got)-1]; !strings.Contains(last, "lost") {
-		t.Errorf("the end is %s", last)
+	r.Flush()
+	if got := r.next(); got != "a lost since 3" || r.Busy() {
+		t.Errorf("%q", got)
+	}
+	r.Flush()
+	if r.Flows() != 0 {
+		t.Errorf("%d flows are left", r.Flows())
 	}
 }
 
@@ -309,12 +359,12 @@ func TestVeryManyLosses(t *testing.T) {
 	for i := range flows {
 		r.add(fmt.Sprint("f-", i), 100)
 	}
-	if n := r.Flows(); n > maxTelling+100+1 {
+	if n := r.Flows(); n > maxIdle+100+1 {
 		t.Errorf("there are %d flows", n)
 	}
 	lost := len(r.dropped)
 	told, all := 0, ""
-	for one := r.next(); one != ""; one = r.next() {
+	for one := range strings.SplitSeq(r.turns(), ", ") {
 		switch {
 		case strings.HasPrefix(one, "everyone lost"):
 			all += one
@@ -322,7 +372,7 @@ func TestVeryManyLosses(t *testing.T) {
 			told++
 		}
 	}
-	if lost != flows-100 || told != maxTelling || all != fmt.Sprint("everyone lost since ", maxTelling) {
+	if lost != flows-100 || told != maxIdle || all != fmt.Sprint("everyone lost since ", maxIdle) {
 		t.Errorf("%d lost, %d of them told, and %q", lost, told, all)
 	}
 	if r.Flows() != 0 || r.most != 0 || len(r.fattest.flows) != 0 || cap(r.fattest.flows) > keptFlows {
@@ -336,14 +386,14 @@ func TestWithoutNotices(t *testing.T) {
 	lost := 0
 	q := New(Config[int]{Items: 1, FlowBytes: 100, Bytes: 2 * (Overhead + 10), Quantum: 1, Dropped: func(int, Reason) { lost++ }})
 	for i := range 10 {
-		q.Put(fmt.Sprint(i), i, 10, start)
-		q.Put(fmt.Sprint(i), i, 10, start)
+		q.Put(fmt.Sprint(i), i, 10, start, start)
+		q.Put(fmt.Sprint(i), i, 10, start, start)
 	}
 	if q.Flows() != 2 || q.Len() != 2 || lost != 18 {
 		t.Errorf("%d flows, %d items, %d lost", q.Flows(), q.Len(), lost)
 	}
 	for _, ok := q.Next(start); ok; _, ok = q.Next(start) {
-		q.Done(true, 1)
+		q.Done(true, 1, start)
 	}
 	if q.Flows() != 0 || q.Bytes() != 0 {
 		t.Errorf("%d flows and %d bytes are left", q.Flows(), q.Bytes())
@@ -359,10 +409,10 @@ func BenchmarkPutAndNext(b *testing.B) {
 			}
 			q := New(Config[int]{Items: 100, FlowBytes: 1 << 20, Bytes: 1 << 25, Quantum: 128, Dropped: func(int, Reason) {}})
 			for i := 0; b.Loop(); i++ {
-				q.Put(names[rand.IntN(flows)], i, 300, start)
+				q.Put(names[rand.IntN(flows)], i, 300, start, start)
 				if i >= flows*10 {
 					q.Next(start)
-					q.Done(true, 1)
+					q.Done(true, 1, start)
 				}
 			}
 		})
