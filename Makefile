@@ -1,7 +1,7 @@
 # What people do with Roost, one line each. `make help` lists it.
 # Variables given to make reach the server: make run WS_PORT=9081
 
-.PHONY: help run build test check fuzz soak faults docs client bench bench-full clean
+.PHONY: help run build test quick deps check fuzz soak faults docs client bench bench-full clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -13,8 +13,14 @@ run: ## Run the demo: the server, a Redis inside it, and a user who listens (nee
 build: ## Build bin/roost
 	@go build -o bin/roost ./cmd/roost
 
-test: ## Check the code and run all tests with the race detector (installs redis-server, nginx and haproxy where missing)
+test: ## Check the code and run all tests with the race detector (make deps comes first)
 	@scripts/test.sh
+
+quick: ## What half a minute shows, for the time between two changes
+	@scripts/test.sh quick
+
+deps: ## Install what the tests use besides Go: redis-server, gcc, nginx, haproxy; make deps ALL=1 for browsers and the like too
+	@scripts/deps.sh $(if $(ALL),--all)
 
 check: ## Only the checks that run nothing: gofmt, vet, staticcheck, shellcheck
 	@scripts/check.sh

@@ -1,32 +1,79 @@
 #!/usr/bin/env bash
-# Runs all that must hold before a change lands: the checks, the quick tests on
-# one processor (where goroutines only alternate), all tests with the race
-# detector. In CI (CI=true) results of earlier runs do not count.
+# Runs all that must hold before a change lands: the checks, the tests of packages
+# on one processor (where goroutines only alternate), all tests with the race
+# detector. It says what it does meanwhile, and at the end what was skipped and how
+# to run again what failed. In CI (CI=true) results of earlier runs do not count.
+#
+#   scripts/test.sh           all of it, seven minutes on two cores; the first time it builds for some minutes more
+#   scripts/test.sh quick     what half a minute shows, for the time between two changes: no race detector, no end to end
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-say() { printf '\n== %s\n' "$1"; }
+what=${1:-all}
+case $what in
+all | quick) ;;
+*)
+  printf 'scripts/test.sh: "%s": want quick, or nothing for all tests\n' "$what" >&2
+  exit 2
+  ;;
+esac
 
-scripts/deps.sh
-if [ "${CI:-}" = true ]; then # elsewhere by hand: it fetches 300 MB
-  scripts/client-deps.sh || echo 'going on without what npm has: tests of client/ will be skipped' >&2
-fi
+say() { printf '\n== %s (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 
-say 'gofmt, vet, staticcheck'
-scripts/check.sh
+# What starts the program, and waits for it, ends with these.
+end_to_end='roost/cmd/roost$|/internal/(faults|front|soak|systemd)$'
 
-flags=(-timeout 5m) # a package that hangs shall say where, in good time
+flags=(-timeout 5m) # a package that hangs says where, in good time
+last=()
 if [ "${CI:-}" = true ]; then
   flags+=(-count=1)
+  last=(--packages-last)
 fi
 
-say 'quick tests on one processor'
-# Several tests at a time, since most of them wait; but one processor.
-for module in . scripts/bench; do
-  (cd "$module" && GOMAXPROCS=1 go test -short -p "$(nproc)" -parallel 4 "${flags[@]}" ./...)
-done
+# tests runs go test in a directory, shown by scripts/testreport: tests DIRECTORY FLAGS… PACKAGES…
+report=$PWD/bin/testreport
+tests() {
+  local dir=$1 again='go test'
+  shift
+  if [[ " $* " == *' -race '* ]]; then again+=' -race'; fi
+  if [ "$dir" != . ]; then again="cd $dir && $again"; fi
+  (cd "$dir" && go test -json "${flags[@]}" "$@" 2>&1) | "$report" --again "$again" "${last[@]}"
+}
 
-say 'all tests, with the race detector'
+if [ "$what" = all ]; then
+  say '1 of 4: what the tests use besides Go'
+  scripts/deps.sh
+  if [ "${CI:-}" = true ]; then # elsewhere by hand: it fetches 300 MB
+    scripts/client-deps.sh || echo 'going on without what npm has: tests of client/ will be skipped' >&2
+  fi
+fi
+go build -o "$report" ./scripts/testreport
+# Those that take longest begin first.
+longest=(roost/redisfeed roost/netpoll)
+mapfile -t inside < <(printf '%s\n' "${longest[@]}"; go list ./... | grep -Ev "$end_to_end" | grep -vxF "$(printf '%s\n' "${longest[@]}")")
+
+if [ "$what" = quick ]; then
+  say 'gofmt and vet'
+  scripts/check.sh quick
+  say 'quick tests'
+  tests . -short -parallel 8 "${inside[@]}"
+  say 'the program, in short'
+  tests . -short -parallel 8 -run '^Test(DeliversToEveryConnectionOfTheUserAlone|Shutdown|DrainOfFew|TwoInstances|Handshakes|Reload\w*|UpgradeReadsTheFile)$' ./cmd/roost
+  say 'all is well; make test runs the rest'
+  exit 0
+fi
+
+say '2 of 4: gofmt, vet, staticcheck, shellcheck'
+scripts/check.sh
+
+say '3 of 4: quick tests on one processor'
+# Several tests at a time, since most of them wait; but one processor. What starts the program has that run on two anyway.
+GOMAXPROCS=1 tests . -short -p "$(nproc)" -parallel 4 "${inside[@]}"
+GOMAXPROCS=1 tests scripts/bench -short -p "$(nproc)" -parallel 4 ./...
+tests . -run '^TestHugePayload' ./cmd/roost # whose memory is judged without the race detector
+
+say '4 of 4: all tests, with the race detector'
 # First the load generator's, which run the server as a program: their results are never taken from earlier runs.
-(cd scripts/bench && go test -race -count=1 "${flags[@]}" ./...)
-go test -race "${flags[@]}" ./...
+tests scripts/bench -race -count=1 ./...
+tests . -race -parallel 4 ./cmd/roost "${inside[@]}" ./...
+say 'all is well'

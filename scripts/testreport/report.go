@@ -1,0 +1,238 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// event is a line of go test -json (go doc test2json), or of go build -json where building a test fails.
+type event struct {
+	Action, Package, ImportPath, Test, Output string
+	Elapsed                                   float64 // seconds
+}
+
+// report keeps what has to be said later. It is for one goroutine.
+type report struct {
+	out   io.Writer
+	again string
+	now   func() time.Time
+	begun time.Time
+
+	packages map[string]*pack
+	ended    []string            // the lines of the packages that have ended, in order
+	passed   int                 // tests
+	skipped  map[string][]string // by reason, the tests
+	failed   []failure
+	broken   bool // something failed that is no test
+}
+
+// pack is a package whose tests run.
+type pack struct {
+	running map[string]time.Time // tests, since when; those that wait for their turn are not in it
+	output  map[string][]string  // of tests that have not ended, by their name; "" is the package's own
+}
+
+type failure struct{ pack, test string }
+
+func newReport(out io.Writer, again string, now func() time.Time) *report {
+	return &report{out: out, again: again, now: now, begun: now(), packages: make(map[string]*pack), skipped: make(map[string][]string)}
+}
+
+func (r *report) printf(format string, args ...any) { _, _ = fmt.Fprintf(r.out, format, args...) }
+
+// line takes a line, and reports whether that has printed anything.
+func (r *report) line(text []byte) (printed bool) {
+	var e event
+	if json.Unmarshal(text, &e) != nil || e.Action == "" {
+		r.printf("%s", text)
+		return true
+	}
+	switch e.Action {
+	case "build-output":
+		r.printf("%s", e.Output)
+		return true
+	case "build-fail":
+		r.broken = true
+		return false
+	}
+	p := r.packages[e.Package]
+	if p == nil {
+		p = &pack{running: make(map[string]time.Time), output: make(map[string][]string)}
+		r.packages[e.Package] = p
+	}
+	switch e.Action {
+	case "run", "cont":
+		p.running[e.Test] = r.now()
+	case "pause":
+		delete(p.running, e.Test)
+	case "output":
+		p.output[e.Test] = append(p.output[e.Test], e.Output)
+	case "pass", "fail", "skip":
+		if e.Test == "" {
+			return r.packageEnds(p, e)
+		}
+		r.testEnds(p, e)
+	}
+	return false
+}
+
+// testEnds counts a test, and prints what one that failed has said.
+func (r *report) testEnds(p *pack, e event) {
+	delete(p.running, e.Test)
+	output := p.output[e.Test]
+	delete(p.output, e.Test)
+	switch e.Action {
+	case "pass":
+		r.passed++
+	case "skip":
+		reason := reasonOf(output)
+		r.skipped[reason] = append(r.skipped[reason], e.Test)
+	case "fail":
+		r.failed = append(r.failed, failure{e.Package, e.Test})
+		r.print(output)
+	}
+}
+
+// packageEnds prints the package's line, and, of one that failed, what tests that never ended have said.
+func (r *report) packageEnds(p *pack, e event) (printed bool) {
+	delete(r.packages, e.Package)
+	if e.Action == "skip" {
+		return false // it has no tests
+	}
+	line := strings.TrimRight(lastWith(p.output[""], e.Package), "\n")
+	if e.Action == "fail" {
+		for _, test := range slices.Sorted(maps.Keys(p.output)) {
+			if _, ran := p.running[test]; ran {
+				r.print(p.output[test])
+				r.failed = append(r.failed, failure{e.Package, test})
+			}
+		}
+		r.print(slices.DeleteFunc(p.output[""], func(s string) bool { return strings.Contains(s, line) }))
+		r.broken = true
+	}
+	if line == "" {
+		line = fmt.Sprintf("FAIL\t%s\t%.3fs", e.Package, e.Elapsed)
+	}
+	r.ended = append(r.ended, line)
+	r.printf("%s\n", line)
+	return true
+}
+
+// lastWith is the last line of output that ends a package: ok or FAIL, its name, and how long it took.
+func lastWith(output []string, name string) string {
+	for _, line := range slices.Backward(output) {
+		fields := strings.Fields(line)
+		if len(fields) > 1 && (fields[0] == "ok" || fields[0] == "FAIL") && fields[1] == name {
+			return line
+		}
+	}
+	return ""
+}
+
+// print prints output without what only says that tests begin and pause.
+func (r *report) print(output []string) {
+	for _, line := range output {
+		if !strings.HasPrefix(line, "=== ") {
+			r.printf("%s", line)
+		}
+	}
+}
+
+// reasonOf is what a test that was skipped has said: its first line, without the place.
+func reasonOf(output []string) string {
+	for _, line := range output {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "=== ") || strings.HasPrefix(line, "--- ") || line == "" {
+			continue
+		}
+		if _, said, ok := strings.Cut(line, ".go:"); ok {
+			_, line, _ = strings.Cut(said, ": ")
+		}
+		return line
+	}
+	return "no reason was given"
+}
+
+// meanwhile says what runs.
+func (r *report) meanwhile() {
+	took := r.now().Sub(r.begun).Round(time.Second)
+	var running []string
+	for name, p := range r.packages {
+		if test, since := oldest(p.running); test != "" {
+			running = append(running, fmt.Sprintf("%s (%s, for %s)", name, test, r.now().Sub(since).Round(time.Second)))
+		}
+	}
+	if len(running) == 0 {
+		r.printf("   … after %s: test programs are built; with nothing built before that takes minutes\n", took)
+		return
+	}
+	slices.Sort(running)
+	r.printf("   … after %s: %d packages have ended, %d tests have passed; running: %s\n", took, len(r.ended), r.passed, strings.Join(running, ", "))
+}
+
+// oldest is the test that has run longest; of a test with subtests it is one of these.
+func oldest(running map[string]time.Time) (test string, since time.Time) {
+	for name, at := range running {
+		inside := strings.HasPrefix(name, test+"/")
+		if test == "" || inside || (at.Before(since) && !strings.HasPrefix(test, name+"/")) {
+			test, since = name, at
+		}
+	}
+	return test, since
+}
+
+// end says the rest, and reports whether all is well. packages has it end with the lines of the packages.
+func (r *report) end(packages bool) (ok bool) {
+	ok = !r.broken && len(r.failed) == 0
+	for name := range r.packages {
+		r.printf("%s did not end\n", name)
+		ok = false
+	}
+	r.printf("\n%d tests passed in %s", r.passed, r.now().Sub(r.begun).Round(time.Second))
+	if len(r.skipped) > 0 {
+		r.printf("; skipped:\n")
+		for _, reason := range slices.Sorted(maps.Keys(r.skipped)) {
+			r.printf("  %s\n      %s\n", strings.Join(r.skipped[reason], ", "), reason)
+		}
+	} else {
+		r.printf("\n")
+	}
+	if commands := r.commands(); len(commands) > 0 {
+		r.printf("failed; to run one again:\n  %s\n", strings.Join(commands, "\n  "))
+	}
+	if packages {
+		r.printf("\n%s\n", strings.Join(r.ended, "\n"))
+		if !ok {
+			r.printf("FAIL\n")
+		}
+	}
+	return ok
+}
+
+// commands are those that run the tests again that failed: of a test with subtests these.
+func (r *report) commands() (commands []string) {
+	for _, f := range r.failed {
+		outer := slices.ContainsFunc(r.failed, func(other failure) bool {
+			return other.pack == f.pack && strings.HasPrefix(other.test, f.test+"/")
+		})
+		if !outer {
+			commands = append(commands, fmt.Sprintf("%s -count=1 -run %s %s", r.again, pattern(f.test), f.pack))
+		}
+	}
+	return commands
+}
+
+// pattern is what go test -run takes for one test, in quotes for a shell.
+func pattern(test string) string {
+	var parts []string
+	for part := range strings.SplitSeq(test, "/") {
+		parts = append(parts, "^"+regexp.QuoteMeta(part)+"$")
+	}
+	return "'" + strings.ReplaceAll(strings.Join(parts, "/"), "'", `'\''`) + "'"
+}
