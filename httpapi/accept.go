@@ -20,7 +20,7 @@ type form struct {
 // browsers get text; of these only HTTP libraries for programs name JSON. ok is false for an unknown ?format=.
 func metricsForm(r *http.Request) (f form, ok bool) {
 	ranges := mediaRanges(r.Header.Values("Accept"))
-	switch r.URL.Query().Get("format") {
+	switch strings.ToLower(r.URL.Query().Get("format")) {
 	case "json":
 		return form{json: true}, true
 	case "":

@@ -30,6 +30,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/metrics", 200, "", promText},
 		{"HEAD", "/metrics", 200, "", promText},
 		{"GET", "/metrics?format=json", 200, "", "application/json"},
+		{"GET", "/metrics?format=JSON", 200, "", "application/json"},
 		{"GET", "/metrics?format=xml", 400, "", "application/json"},
 		{"GET", "/metrics?format=prometheus", 200, "", promText},
 		{"DELETE", "/metrics", 405, allowed, "application/json"},
