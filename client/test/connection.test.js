@@ -217,6 +217,17 @@ test("a late timer after sleep is not a dead connection", async () => {
   assert.equal(roost.log.at(-1), "waiting 1006 no answer to a ping");
 });
 
+test("a dead connection is noticed although all timers are late, as in a tab that nobody looks at", async () => {
+  const { world, roost } = start();
+  await world.pass(1000);
+  world.socket.dead = true;
+  for (let i = 0; i < 3; i++) { // the ping, its deadline, and once more
+    world.sleep(90_000);
+    await world.pass(0);
+  }
+  assert.equal(roost.log.at(-1), "waiting 1006 no answer to a ping");
+});
+
 test("an attempt under way goes on after sleep", async () => {
   const { world, roost } = start();
   world.accepts = (s) => world.after(19_000, () => s.open());

@@ -147,6 +147,8 @@ test("leaving the loop stops listening; a loop that lags is told of the gap", as
   await turn();
   world.socket.notify("last");
   await done;
+  for (let i = 0; i < 1500; i++) world.socket.notify(i); // nobody keeps them
+  await turn();
   assert.equal(roost.log.filter((l) => String(l).startsWith("gap overflow")).length, 1);
   // What was queued when there was too much is gone, what came later is there.
   assert.equal(got[0], 0);
@@ -279,10 +281,21 @@ test("who looks at the page does not wait for a random time", async () => {
   }
 });
 
+test("who looks right after a failure waits a second at most", async () => {
+  const { world, tab } = await open();
+  tab.random = 1;
+  world.socket.end(1012);
+  await world.pass(500);
+  await tab.show(true);
+  await world.pass(1001);
+  assert.equal(world.sockets.length, 2);
+});
+
 test("who comes back to a dead connection waits three seconds, not ten and a random time", async () => {
   const { world, tab, roost } = await open();
   tab.random = 1;
   world.socket.dead = true;
+  await tab.show(true);
   await tab.show(true);
   assert.equal(world.socket.sent.length, 1);
   await world.pass(3001);

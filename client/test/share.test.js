@@ -47,6 +47,33 @@ test("a tab that comes later joins, and knows the state", async () => {
   assert.deepEqual(numbers(pages[0]), [1, 2]);
 });
 
+test("a tab that comes while there is no connection knows that", async () => {
+  const { world } = await open(1);
+  world.accepts = () => {};
+  world.socket.end(1012, "restart");
+  await world.pass(200);
+  const late = join(new Tab(world));
+  await turn();
+  assert.deepEqual(late.log, ["waiting 1012 restart"]);
+});
+
+test("the next leader knows the position of the last answer to a ping", async () => {
+  const { world, pages } = await open(2);
+  world.socket.place = "m.9";
+  await world.pass(30_000);
+  pages[0].close();
+  await world.pass(100);
+  assert.equal(world.socket.protocols[2], "since.m.9");
+});
+
+test("a tab that nobody looks at takes the lead from nobody", async () => {
+  const { world, tabs } = await open(2);
+  tabs[0].frozen = true;
+  await tabs[1].show(false);
+  await world.pass(300_000);
+  assert.equal(world.sockets.length, 1);
+});
+
 for (const goes of ["closes", "goes away"]) {
   test(`when the leader ${goes} another tab leads, and goes on from the same position`, async () => {
     const world = new World();

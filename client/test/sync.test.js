@@ -43,6 +43,17 @@ test("without a notification since is what the server says", async () => {
   assert.deepEqual(roost.log.slice(-2), ["gap slow_consumer 2026-01-01T00:00:00.5Z", "sync slow_consumer 2026-01-01T00:00:00.5Z"]);
 });
 
+test("a notification that is the first thing to come waits too", async () => {
+  const first = deferred();
+  const { world, roost } = start({ answers: [() => first.promise] });
+  world.accepts = (s) => world.after(10, () => { s.open(); s.notify(1); });
+  await world.pass(50);
+  assert.deepEqual(roost.log, ["open", "sync first undefined"]);
+  first.resolve();
+  await turn();
+  assert.equal(roost.log.at(-1), 1);
+});
+
 test("notifications wait until sync has succeeded, one sync at a time", async () => {
   const first = deferred();
   const { world, roost, calls } = start({ answers: [() => first.promise] });
@@ -256,6 +267,17 @@ test("what came already is dropped by its id", async () => {
   world.socket.notify(2, "m.2");
   await turn();
   assert.deepEqual(roost.log.filter((l) => typeof l === "number"), [1, 2]);
+});
+
+test("ids are known for the last 1,000 notifications", async () => {
+  const { world, roost } = start();
+  await world.pass(1000);
+  for (let i = 0; i <= 1000; i++) world.socket.notify(i, "m." + i);
+  world.socket.notify("again", "m.1");
+  world.socket.notify("forgotten", "m.0");
+  await turn();
+  assert.ok(!roost.log.includes("again"));
+  assert.ok(roost.log.includes("forgotten"));
 });
 
 test("the page that was put away goes on from its position", async () => {

@@ -161,6 +161,7 @@ class Socket {
   end(code = 1006, reason = "") {
     if (this.readyState === 3) return;
     this.readyState = 3;
+    if (code === 1006) this.onerror({}); // outside of browsers it must not go unheard
     this.onclose({ code, reason });
   }
 }
