@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"roost/bench/roostbench/internal/fairness"
+	"roost/bench/roostbench/internal/report"
 	"roost/bench/roostbench/internal/rules"
 )
 
@@ -18,11 +20,12 @@ func TestAbuseOfRoost(t *testing.T) {
 	roost, file := buildRoost(t), filepath.Join(dir, "report.json")
 	args := []string{"abuse", "--program=" + roost, "--env=WS_HANDSHAKE_TIMEOUT=3s", "--label=roost", "--json=" + file, "--logs=" + dir + "/log",
 		"--harm=100ms", "--patience=30s", "--cut-off=30s", "--bound=20s", "--failures"}
+	only := "--only=wire,handshake,harm"
 	want := map[string]int{"wire": len(rules.Cases(rules.Wire)), "handshake": len(rules.Cases(rules.Handshake)), "harm": 17}
 	if testing.Short() {
-		args, want["harm"] = append(args, "--only=wire,handshake"), 0
+		only, want["harm"] = "--only=wire,handshake", 0
 	}
-	code, said := try(t, args...)
+	code, said := try(t, append(args, only)...)
 	all := readAbuse(t, file)
 	got := map[string]int{"harm": len(all.Harm)}
 	for _, r := range all.Cases {
@@ -93,7 +96,7 @@ func TestAbuseRefuses(t *testing.T) {
 		"no patience":         {[]string{"--patience=0s"}, "--patience"},
 		"too much harm":       {[]string{"--harm=2m"}, "1m0s at most"},
 		"no server":           {[]string{"--url=ws://127.0.0.1:1/ws", "--only=wire"}, "connecting"},
-		"a program of nobody": {[]string{"--program=/nowhere/roost"}, "starting /nowhere/roost"},
+		"a program of nobody": {[]string{"--program=/nowhere/roost"}, "/nowhere/roost: no such file"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -104,5 +107,89 @@ func TestAbuseRefuses(t *testing.T) {
 				t.Errorf("exit code %d, %s", code, said)
 			}
 		})
+	}
+}
+
+// Honest clients are served by Roost while others take all that is shared, however slowly on a busy machine.
+func TestFairnessOfRoost(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("floods for half a minute")
+	}
+	roost, file := buildRoost(t), filepath.Join(t.TempDir(), "report.json")
+	code, said := try(t, "abuse", "--program="+roost, "--label=roost", "--only=fairness", "--jwks", "--everyone", "--fair=1s", "--patience=1m",
+		"--json="+file)
+	all := readAbuse(t, file)
+	names := fairness.Names()
+	if len(all.Fairness) != len(names) {
+		t.Fatalf("%d cases, want %d; exit code %d, %s", len(all.Fairness), len(names), code, said)
+	}
+	for i, r := range all.Fairness {
+		if r.Name != names[i] || !r.Kept() || r.Newcomers.Tried == 0 || r.Health.Tried == 0 || r.Metrics.Tried == 0 || r.Delivered.Tried == 0 {
+			t.Errorf("%+v", r)
+		}
+		if i > 0 && r.Did == "" {
+			t.Errorf("%s: nothing was done", r.Name)
+		}
+	}
+	if code != 0 {
+		t.Errorf("exit code %d, %s", code, said)
+	}
+}
+
+// A server that stops serving is found out.
+func TestUnfairServerIsFoundOut(t *testing.T) {
+	t.Parallel()
+	for name, r := range map[string]fairness.Result{
+		"newcomers":      {Newcomers: fairness.Share{Tried: 100, Served: 98}},
+		"health":         {Health: fairness.Share{Tried: 100, Served: 99}},
+		"metrics":        {Metrics: fairness.Share{Tried: 100, Served: 99}},
+		"delivered":      {Delivered: fairness.Share{Tried: 1000, Served: 999}},
+		"lost":           {Lost: 1},
+		"somebody wrong": {Wronged: "who reads has lost 1 of 2"},
+	} {
+		if r.Kept() {
+			t.Errorf("%s: kept", name)
+		}
+	}
+	if r := (fairness.Result{Newcomers: fairness.Share{Tried: 100, Served: 99}}); !r.Kept() {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestAbusePage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file, page := filepath.Join(dir, "a.json"), filepath.Join(dir, "page.md")
+	served := fairness.Share{Tried: 10, Served: 10}
+	all := abuseReport{
+		Report: report.Report{Server: "a"},
+		Cases:  []rules.Result{{Group: rules.Wire, Verdict: rules.Kept}, {Group: rules.Wire, Verdict: rules.Broken}},
+		Fairness: []fairness.Result{
+			{Name: fairness.Names()[0], Newcomers: served, Memory: 7},
+			{Name: fairness.Names()[1], Newcomers: fairness.Share{Tried: 10, Served: 5}, Health: served},
+		},
+	}
+	if err := report.WriteFile(file, all); err != nil {
+		t.Fatal(err)
+	}
+	text := "head\n<!-- abuse:counts -->\n<!-- /abuse:counts -->\n<!-- abuse:fairness -->\nold\n<!-- /abuse:fairness -->\nend\n"
+	if err := os.WriteFile(page, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := try(t, "abuse", "--from="+file, "--page="+page); code != 0 {
+		t.Fatal(said)
+	}
+	got, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"head\n", "| Frames | 1 ok, 1 FAIL |", "| nobody does harm | all served, p99 0 ms; 7 MiB |", "| newcomers 50%; 0 MiB |", "\nend\n"} {
+		if !strings.Contains(string(got), want) {
+			t.Errorf("%q is missing in\n%s", want, got)
+		}
+	}
+	if code, _ := try(t, "abuse", "--from="+file); code == 0 {
+		t.Error("--from goes without --page")
 	}
 }

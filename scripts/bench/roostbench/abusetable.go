@@ -21,7 +21,10 @@ func (c *abuseCmd) tell(env *environment, all *abuseReport) error {
 	for _, r := range all.Harm {
 		counts[r.Verdict]++
 	}
-	cases := len(all.Cases) + len(all.Harm)
+	for _, r := range all.Fairness {
+		counts[fairVerdict(r)]++
+	}
+	cases := len(all.Cases) + len(all.Harm) + len(all.Fairness)
 	all.Add("kept", float64(counts[rules.Kept]), "")
 	all.Add("advice not taken", float64(counts[rules.Advice]), "")
 	all.Add("broken", float64(counts[rules.Broken]), "")
@@ -30,7 +33,7 @@ func (c *abuseCmd) tell(env *environment, all *abuseReport) error {
 			return err
 		}
 	}
-	if err := errors.Join(c.table(env, all.Cases), c.harmTable(env, all.Harm, &all.Report)); err != nil {
+	if err := errors.Join(c.table(env, all.Cases), c.harmTable(env, all.Harm, &all.Report), c.fairnessTable(env, all.Fairness)); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
 	_, err := fmt.Fprintf(env.stdout, "\n%s: %d cases: %d ok, %d advice, %d FAIL\n",

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"roost/bench/roostbench/internal/bystanders"
 	"roost/bench/roostbench/internal/dialect"
 	"roost/bench/roostbench/internal/netem"
 	"roost/bench/roostbench/internal/note"
@@ -145,7 +146,7 @@ type burstMeasurement struct {
 	dialect dialect.Dialect
 	stand   *stand
 	target  raw.Target
-	others  *others
+	others  *bystanders.Bystanders
 	bursts  *redispub.Publisher
 	clock   note.Clock
 	user    int // the next that nobody has been yet
@@ -182,21 +183,28 @@ func (m *burstMeasurement) whole() (err error) {
 		return err
 	}
 	defer func() { _ = m.bursts.Close() }()
-	if m.others, err = m.startOthers(redis); err != nil {
+	m.others, err = bystanders.Start(m.env.ctx, bystanders.Config{
+		Server: m.stand.at, Path: m.target.Path, Secret: m.target.Secret, Redis: redis, Dialect: m.dialect, Users: m.Others, Rate: m.OthersRate,
+	}, m.clock)
+	if err != nil {
 		return err
 	}
-	err = m.parts()
-	return errors.Join(err, m.others.stop(&m.report))
+	err1 := m.parts()
+	o, err2 := m.others.Stop()
+	m.report.Add(figOthersMissing, float64(o.Missing), "")
+	m.report.Add("connections of others lost", float64(o.Lost), "")
+	m.report.Problems = o.Problems
+	return errors.Join(err1, err2)
 }
 
 // parts measures what --only says.
 func (m *burstMeasurement) parts() error {
 	m.say("calm")
-	m.others.measure()
+	m.others.Measure()
 	if err := m.pause(calm); err != nil {
 		return err
 	}
-	m.report.Add(figOthersCalm, m.others.p99(), "ms")
+	m.report.Add(figOthersCalm, m.others.P99(), "ms")
 	for _, part := range []struct {
 		name    string
 		measure func() error

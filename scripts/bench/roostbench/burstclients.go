@@ -6,7 +6,7 @@ import (
 
 // burstsToFast sends every burst to clients that read as fast as they can.
 func (m *burstMeasurement) burstsToFast() error {
-	m.others.measure()
+	m.others.Measure()
 	for _, size := range m.Sizes {
 		for _, count := range m.Counts {
 			for _, connections := range m.Connections {
@@ -28,7 +28,7 @@ func (m *burstMeasurement) burstsToFast() error {
 			}
 		}
 	}
-	m.report.Add(figOthersBursts, m.others.p99(), "ms")
+	m.report.Add(figOthersBursts, m.others.P99(), "ms")
 	return m.env.ctx.Err()
 }
 
@@ -53,7 +53,7 @@ func (m *burstMeasurement) readersOfEverySpeed() error {
 			return err
 		}
 	}
-	m.others.measure()
+	m.others.Measure()
 	for n := range m.Readers { // the speeds in turn
 		for i := range classes {
 			if err := m.publish(classes[i][n], oneKB); err != nil {
@@ -64,7 +64,7 @@ func (m *burstMeasurement) readersOfEverySpeed() error {
 	if err := m.pause(m.Hold); err != nil {
 		return err
 	}
-	m.report.Add(figOthersSlow, m.others.p99(), "ms")
+	m.report.Add(figOthersSlow, m.others.P99(), "ms")
 	for i, s := range speeds {
 		for _, a := range classes[i] {
 			a.setSpeed(readers.Full)

@@ -31,7 +31,7 @@ func (m *burstMeasurement) stalledClients() error {
 	if err != nil {
 		return err
 	}
-	m.others.measure()
+	m.others.Measure()
 	began := time.Now()
 	for _, a := range all {
 		if err := m.publish(a, b); err != nil {
@@ -44,7 +44,7 @@ func (m *burstMeasurement) stalledClients() error {
 	if err := m.awaitEnded(all, began); err != nil {
 		return err
 	}
-	m.report.Add(figOthersStalled, m.others.p99(), "ms")
+	m.report.Add(figOthersStalled, m.others.P99(), "ms")
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 
 	"roost/bench/roostbench/internal/child"
 	"roost/bench/roostbench/internal/dialect"
@@ -21,6 +22,7 @@ type standConfig struct {
 	Logs      string   // what the names of log files begin with; empty: they go away at the end
 	Name      string   // in the names of log files that go away
 	RedisArgs []string
+	Files     int // the program's limit on open files; 0: ours
 	Dialect   dialect.Dialect
 }
 
@@ -37,6 +39,9 @@ type stand struct {
 // startStand starts both and waits until the server is healthy. What has been started is returned with an error too.
 func startStand(ctx context.Context, cfg standConfig) (*stand, error) {
 	s := &stand{secret: rand.Text() + rand.Text()}
+	if _, err := exec.LookPath(cfg.Program); err != nil {
+		return s, fmt.Errorf("--program: %w", err)
+	}
 	logs := cfg.Logs
 	if logs == "" {
 		var err error
@@ -59,10 +64,14 @@ func startStand(ctx context.Context, cfg standConfig) (*stand, error) {
 	if host == "" {
 		host = "127.0.0.1"
 	}
+	program := []string{cfg.Program}
+	if cfg.Files > 0 {
+		program = []string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0"`, cfg.Files), cfg.Program}
+	}
 	s.server, err = child.Start(logs+".server.log", append([]string{
 		"JWT_SECRET_KEY=" + s.secret, "WS_HOST=" + host, "WS_PORT=" + port, "HTTP_HOST=127.0.0.1", "HTTP_PORT=" + side,
 		"REDIS_HOST=127.0.0.1", fmt.Sprintf("REDIS_PORT=%d", s.redis.Addrs()[0].Port()),
-	}, cfg.Env...), cfg.Program)
+	}, cfg.Env...), program[0], program[1:]...)
 	if err != nil {
 		return s, err
 	}

@@ -2,7 +2,6 @@ package harm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -108,9 +107,6 @@ func (h *healthy) ping(ctx context.Context, i int, conn *raw.Conn, patience time
 	}
 }
 
-// errAnswered ends a reading at the pong.
-var errAnswered = errors.New("the pong is here")
-
 // exchange sends a ping and waits for its pong. It answers the server's pings.
 func exchange(conn *raw.Conn, payload string, patience time.Duration) error {
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
@@ -119,28 +115,7 @@ func exchange(conn *raw.Conn, payload string, patience time.Duration) error {
 	if _, err := conn.Write(wire.AppendFrame(nil, wire.Ping, []byte(payload), mask)); err != nil {
 		return fmt.Errorf("pinging: %w", err)
 	}
-	for {
-		err := conn.Receive(func(m wire.Message) error {
-			switch m.Op {
-			case wire.Ping:
-				_, err := conn.Write(wire.AppendFrame(nil, wire.Pong, m.Payload, mask))
-				return err
-			case wire.Pong:
-				if string(m.Payload) == payload {
-					return errAnswered
-				}
-			case wire.Close:
-				return fmt.Errorf("closed with %d %q", m.Code, m.Payload)
-			}
-			return nil
-		})
-		if errors.Is(err, errAnswered) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("waiting for a pong: %w", err)
-		}
-	}
+	return conn.AwaitPong([]byte(payload))
 }
 
 // settle waits until every connection that is left has had one more pong: those

@@ -1,6 +1,7 @@
 package raw
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,36 @@ func (t Target) Open(ctx context.Context, user string, receive int) (*Conn, erro
 		return nil, errors.Join(err, socket.Close())
 	}
 	return c, socket.SetDeadline(time.Time{})
+}
+
+// errPong ends a reading at the pong.
+var errPong = errors.New("the pong is here")
+
+// mask hides nothing from anybody here.
+const mask = 0x726f6f73
+
+// AwaitPong reads until a pong with that payload comes. It answers the server's pings.
+func (c *Conn) AwaitPong(payload []byte) error {
+	for {
+		err := c.Receive(func(m wire.Message) error {
+			switch {
+			case m.Op == wire.Ping:
+				_, err := c.Write(wire.AppendFrame(nil, wire.Pong, m.Payload, mask))
+				return err
+			case m.Op == wire.Pong && bytes.Equal(m.Payload, payload):
+				return errPong
+			case m.Op == wire.Close:
+				return fmt.Errorf("closed with %d %q", m.Code, m.Payload)
+			}
+			return nil
+		})
+		if errors.Is(err, errPong) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("waiting for a pong: %w", err)
+		}
+	}
 }
 
 // SetPiece bounds how many bytes Receive reads at once.

@@ -2,11 +2,14 @@ package raw
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"roost/bench/roostbench/internal/wire"
 )
@@ -17,6 +20,10 @@ type Target struct {
 	Path     string
 	Secret   []byte        // signs tokens
 	Patience time.Duration // how long an answer or an end may take
+	Source   netip.Addr    // where connections come from; the zero value leaves it to the kernel
+
+	// Sign makes a good token for a user; nil: HS256 with Secret.
+	Sign func(user string) string
 
 	// Within runs what makes a socket where it belongs, in another network namespace, say; nil: here.
 	Within func(func() error) error
@@ -27,6 +34,9 @@ func (t Target) Host() string { return t.Server.String() }
 
 // Token is a good token for a user.
 func (t Target) Token(user string) string {
+	if t.Sign != nil {
+		return t.Sign(user)
+	}
 	return string(wire.AppendToken(nil, t.Secret, user, time.Now(), time.Hour))
 }
 
@@ -35,11 +45,19 @@ func (t Target) Token(user string) string {
 // offered.
 func (t Target) Dial(ctx context.Context, receive int) (*net.TCPConn, error) {
 	dialer := net.Dialer{Timeout: t.Patience}
-	if receive > 0 {
+	if t.Source.IsValid() {
+		dialer.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(t.Source, 0))
+	}
+	if receive > 0 || t.Source.IsValid() {
 		dialer.Control = func(_, _ string, socket syscall.RawConn) error {
 			var err error
 			failed := socket.Control(func(fd uintptr) {
-				err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, receive)
+				if receive > 0 {
+					err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, receive)
+				}
+				if t.Source.IsValid() { // the port is chosen by connect, which knows the other end
+					err = errors.Join(err, syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1))
+				}
 			})
 			if failed != nil {
 				return failed

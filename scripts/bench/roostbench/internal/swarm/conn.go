@@ -184,6 +184,9 @@ func (c *conn) message(m wire.Message) error {
 // notification checks a notification and notes how long it took.
 func (c *conn) notification(payload []byte) error {
 	n, err := note.Parse(payload)
+	if err != nil && c.loop.swarm.cfg.Asides {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

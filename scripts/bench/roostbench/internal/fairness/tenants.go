@@ -1,0 +1,145 @@
+package fairness
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"roost/bench/roostbench/internal/note"
+	"roost/bench/roostbench/internal/readers"
+	"roost/bench/roostbench/internal/redispub"
+	"roost/bench/roostbench/internal/wire"
+)
+
+// The user whose notifications many get.
+const (
+	streamUser   = 100_000
+	streamDeaf   = 200 // connections of it that read nothing
+	streamBytes  = 8000
+	streamRate   = 200 // notifications a second
+	streamSettle = 10 * time.Second
+)
+
+// sharedStream has one user with many connections that read nothing, and one that does: that one has to get all.
+func sharedStream(ctx context.Context, a *attack) {
+	p, err := redispub.New(redispub.Config{
+		Redis: a.Redis, Rate: streamRate, Pad: streamBytes, Pattern: redispub.Pattern{First: streamUser, Users: 1}, Dialect: a.Dialect,
+	}, note.NewClock())
+	if err != nil {
+		a.blame("publishing: %v", err)
+		return
+	}
+	defer func() { _ = p.Close() }()
+	fast, err := readers.Open(ctx, a.from(0), streamUser, readers.Full)
+	if err != nil {
+		a.blame("who reads is not let in: %v", err)
+		return
+	}
+	defer fast.Close()
+	for fast.Result().Received == 0 && ctx.Err() == nil { // a server may know its client a little later
+		if err := p.Burst(streamUser, 1, 0); err != nil {
+			a.blame("publishing: %v", err)
+			return
+		}
+		sleep(ctx, pauseBetween)
+	}
+	sleep(ctx, pauseBetween)
+	fast.Expect(p.Published(streamUser))
+	var deaf sync.WaitGroup
+	for i := range streamDeaf {
+		deaf.Go(func() { a.deaf(ctx, i) })
+	}
+	_, _ = p.RunCount(ctx, streamRate*int(time.Minute.Seconds()))
+	published := p.Published(streamUser)
+	for end := time.Now().Add(streamSettle); fast.Result().Highest < published && time.Now().Before(end); {
+		sleep(context.WithoutCancel(ctx), pauseBetween/10)
+	}
+	if lost := fast.Lost(published); lost > 0 {
+		a.blame("who reads has lost %d of %d", lost, published)
+	}
+	deaf.Wait()
+}
+
+// deaf holds one connection that reads nothing until ctx ends. It is not opened again when the server ends it.
+func (a *attack) deaf(ctx context.Context, i int) {
+	r, err := readers.Open(ctx, a.from(i), streamUser, readers.Stalled)
+	if err != nil {
+		a.count("refused")
+		return
+	}
+	defer r.Close()
+	r.SetSpeed(readers.Stalled)
+	a.count("read nothing")
+	<-ctx.Done()
+}
+
+// What is published for everyone.
+const (
+	broadcastCrowd = 300 // connections besides
+	broadcastRate  = 100
+)
+
+func broadcasts(ctx context.Context, a *attack) {
+	var crowd sync.WaitGroup
+	for i := range broadcastCrowd {
+		crowd.Go(func() {
+			r, err := readers.Open(ctx, a.from(i), streamUser+1+i, readers.Full)
+			if err != nil {
+				a.count("refused")
+				return
+			}
+			defer r.Close()
+			<-ctx.Done()
+		})
+	}
+	err := redispub.Everyone(ctx, a.Redis, broadcastRate, 1000, func() { a.count("for everyone") })
+	if err != nil {
+		a.blame("publishing: %v", err)
+	}
+	crowd.Wait()
+}
+
+// octetClients is how many honest clients write a byte at a time.
+const (
+	octetClients = 20
+	octetPause   = 200 * time.Millisecond // a server may bound how much a client says
+)
+
+// octets has clients ping whose frames arrive in as many segments as they have bytes, as on a bad network.
+func octets(ctx context.Context, a *attack) {
+	payload := make([]byte, 125)
+	frame := wire.AppendFrame(nil, wire.Ping, payload, mask)
+	var all sync.WaitGroup
+	for i := range octetClients {
+		all.Go(func() {
+			conn, err := a.from(i).Open(ctx, fmt.Sprintf("octets-%d", i), 0)
+			if err != nil {
+				a.blame("a client whose frames come octet by octet is not let in: %v", err)
+				return
+			}
+			defer conn.Close()
+			stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Now()) })
+			defer stop()
+			for ctx.Err() == nil {
+				for at := 0; at < len(frame) && ctx.Err() == nil; at++ {
+					if _, err := conn.Write(frame[at : at+1]); err != nil && ctx.Err() == nil {
+						a.blame("a client whose frames come octet by octet: %v", err)
+						return
+					}
+					sleep(ctx, 100*time.Microsecond)
+				}
+				if err := conn.AwaitPong(payload); err != nil && ctx.Err() == nil {
+					a.blame("a client whose frames come octet by octet: %v", err)
+					return
+				}
+				a.count("pings")
+				sleep(ctx, octetPause)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// mask hides nothing from anybody here.
+const mask = 0x37FA213D
