@@ -32,6 +32,8 @@ type Config struct {
 const (
 	pad     = 100 // bytes of content of a notification
 	longest = 30 * time.Minute
+
+	openLimit = 20 * time.Second // for connecting all of them
 )
 
 // Bystanders are connected, and get notifications until Stop. One goroutine uses them.
@@ -58,10 +60,12 @@ func Start(ctx context.Context, cfg Config, clock note.Clock) (*Bystanders, erro
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())
 	}
-	err = b.publisher.AwaitSubscriber(ctx)
+	opening, done := context.WithTimeout(ctx, openLimit)
+	err = b.publisher.AwaitSubscriber(opening)
 	if err == nil {
-		err = s.Open(ctx, 0, cfg.Users, swarm.Pace{})
+		err = s.Open(opening, 0, cfg.Users, swarm.Pace{})
 	}
+	done()
 	if now := s.Stats(); err == nil && now.Open != cfg.Users {
 		err = fmt.Errorf("%d of %d bystanders are connected: %v", now.Open, cfg.Users, s.Problems())
 	}

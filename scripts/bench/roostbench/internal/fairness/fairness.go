@@ -80,8 +80,14 @@ func Run(ctx context.Context, cfg Config) ([]Result, error) {
 			continue
 		}
 		r, err := cfg.inflict(ctx, k)
-		if err != nil {
+		if err != nil && (len(all) == 0 || ctx.Err() != nil) {
 			return all, fmt.Errorf("%s: %w", k.name, err)
+		}
+		if err != nil { // what the case before has left
+			r = Result{Name: k.name, Newcomers: Share{Tried: bystanderUsers}, Wronged: "lets nobody in since the case before", Memory: cfg.anon()}
+			r.Newcomers.Why = err.Error()
+			all = append(all, r)
+			return all, nil
 		}
 		all = append(all, r)
 	}
