@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"roost/redisfeed/redistest"
 )
 
 // What came is told before it is handed over, and work is time in which the feed does not wait.
@@ -35,9 +37,42 @@ func TestWaitingIsNotBusy(t *testing.T) {
 	fake.start(t)
 	cfg := quick(fake.addr)
 	cfg.RetryDelay = 300 * time.Millisecond
+	began := time.Now()
 	feed := run(t, cfg, sinkFunc(func(string, string) {}))
-	waitFor(t, "four links", func() bool { return feed.Status().Messages >= 4 })
-	if busy := feed.Status().Busy; busy > 2*cfg.RetryDelay {
-		t.Errorf("%s busy, although it waited for nearly all of three times %s", busy, cfg.RetryDelay)
+	waitFor(t, "nine links", func() bool { return feed.Status().Messages >= 9 })
+	// Between them it has waited for half a second at least: see retry.
+	if busy, took := feed.Status().Busy, time.Since(began); busy > took/2 {
+		t.Errorf("%s busy of %s", busy, took)
+	}
+}
+
+// With what came it is told since when that can have been published: never later than it was, and not much earlier than a
+// heartbeat ago.
+func TestArrivedSaysAfterWhat(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []Mode{Pattern, PerUser} {
+		server := redistest.Start(t)
+		cfg := quick(server.Addr())
+		cfg.Mode = mode
+		var after atomic.Pointer[time.Time]
+		cfg.Arrived = func(at time.Time) { after.Store(&at) }
+		came := make(chan time.Time, 100)
+		feed := connected(t, cfg, sinkFunc(func(string, string) { came <- *after.Load() }))
+		join(t, feed.Feed, "a")
+		first := instantNow()
+		waitFor(t, "some heartbeats", func() bool {
+			return feed.Status().Ping > 0 && time.Duration(instantNow()-first) > 5*cfg.HeartbeatInterval
+		})
+		for range 20 {
+			published := time.Now()
+			server.Publish("user_noti:a", "x")
+			at := <-came
+			if at.After(published) || at.IsZero() {
+				t.Errorf("mode %d: published at %s, after %s", mode, published, at)
+			}
+			if published.Sub(at) > patience {
+				t.Errorf("mode %d: published %s after what is told", mode, published.Sub(at))
+			}
+		}
 	}
 }

@@ -13,8 +13,9 @@
 // A second goroutine, also under Run, publishes a heartbeat on a channel that only this feed reads. It proves
 // the whole way through Redis and measures it. A connection on which nothing at all arrives for
 // Config.HeartbeatTimeout is lost, as is one that breaks, or that carries a reply that go-redis cannot bear.
-// Lost connections are replaced after the policy in Config; pub/sub keeps nothing for absent subscribers, so
-// each replacement is a gap, counted and logged.
+// Lost connections are replaced after the policy in Config (retry.go); pub/sub keeps nothing for absent subscribers, so
+// each replacement is a gap, counted, logged and told. It begins where what is known to have come ends (gap.go): when the
+// latest heartbeat was sent that has come back.
 //
 // Who the users are [Feed.Join] and [Feed.Leave] say. The audience (audience.go, hearing.go) has how far the subscription of
 // each is; a router has commands sent where they belong (router.go, and shards.go for a cluster); a subscriber on each link

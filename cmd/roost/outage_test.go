@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -194,4 +195,38 @@ func TestRedisNeverThere(t *testing.T) {
 		t.Errorf("ended with %d, want 1", code)
 	}
 	server.WaitLine("the service can't go on", "level", "CRITICAL")
+}
+
+// TestEarlyClientsHearOrAreTold has clients come while the way to Redis is not there yet. What is published for each from
+// its 101 on comes, or it is told that something may be missing.
+func TestEarlyClientsHearOrAreTold(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	relay := roosttest.StartRelay(t, "") // which hangs up
+	server := roosttest.Launch(t, roosttest.RedisAt(relay.Addr), roosttest.Env{"WS_GAP_NOTICE": "true"})
+	server.WaitLine("redis cannot be reached")
+	const clients = 20
+	backend := redis.Client()
+	early, upgraded := make([]*roosttest.Raw, clients), make(chan error, clients)
+	for i := range early {
+		user, raw := fmt.Sprint("user", i), server.Dial()
+		early[i] = raw
+		go func() {
+			err := raw.Upgrade(roosttest.Token(t, user))
+			if err == nil {
+				err = backend.Publish(t.Context(), "user_noti:"+user, numbered(i)).Err()
+			}
+			upgraded <- err
+		}()
+	}
+	relay.TurnTo(redis.Addr())
+	for i, raw := range early {
+		if err := <-upgraded; err != nil {
+			t.Fatal(err)
+		}
+		if _, payload := raw.Frame(); !strings.Contains(string(payload), `"_gap"`) && !strings.HasPrefix(string(payload), `{"type":"n"`) {
+			t.Errorf("client %d got %q", i, payload)
+		}
+	}
+	t.Logf("%v were told", server.Metrics()["roost_gap_notices_total"])
 }

@@ -1,7 +1,6 @@
 package faults
 
 import (
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -53,12 +52,6 @@ func (l *ledger) since(user string, number int) []publication {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.all[user][number:])
-}
-
-func (l *ledger) users() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Sorted(maps.Keys(l.all))
 }
 
 // tally is what became of the deliveries that were due to one connection, or to several.
