@@ -57,7 +57,8 @@ func TestReliabilityNamesMetrics(t *testing.T) {
 		}
 	}
 	columns := 0 // of the table that the line is in; 0: in none
-	for line := range strings.Lines(page) {
+	measured := regexp.MustCompile(`(?s)<!-- faults: written by.*<!-- faults: end -->`) // has no tests in it
+	for line := range strings.Lines(measured.ReplaceAllString(page, "")) {
 		n := strings.Count(line, " | ") + 1
 		switch {
 		case strings.HasPrefix(line, "|---"):
