@@ -119,8 +119,8 @@ func (s *service) adopt(w wanted) error {
 	if s.jwks != nil {
 		s.jwks.FetchSoon()
 	}
-	s.reloads.ok.Add(1)
 	s.tellReloaded(old.cfg, w, changed)
+	s.reloads.ok.Add(1) // now all of it is in force, the log's level too
 	return nil
 }
 

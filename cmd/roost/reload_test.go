@@ -220,12 +220,15 @@ func TestReloadLogLevel(t *testing.T) {
 	server := startConfigured(t, nil)
 	connects(server.Server, "x")
 	checkChanged(t, server.reload(t, "LOGGER_LEVEL=debug"), "LOGGER_LEVEL info → debug")
+	server.WaitMetric(`roost_config_reloads_total{result="ok"}`, 1)
 	connects(server.Server, "x")
 	server.WaitLine("refused")
 	checkChanged(t, server.reload(t, "LOGGER_LEVEL=error"), "LOGGER_LEVEL debug → error")
+	server.WaitMetric(`roost_config_reloads_total{result="ok"}`, 2) // the line comes before the level, or it might not come
 	connects(server.Server, "x")
 	server.Connect("alice")
 	checkChanged(t, server.reload(t), "LOGGER_LEVEL error → info")
+	server.WaitMetric(`roost_config_reloads_total{result="ok"}`, 3)
 	server.Connect("bob")
 	server.WaitLine("connected", "user_id", "bob")
 	if n := len(server.Log.Find("refused")); n != 1 || len(server.Log.Find("connected", "user_id", "alice")) != 0 {

@@ -51,6 +51,11 @@ func StartTrio(t testing.TB, secured *TLS) *Trio {
 		info, err := tr.Replica.Client().Info(context.Background(), "replication").Result()
 		return err == nil && strings.Contains(info, "master_link_status:up")
 	})
+	// Now that they know each other there is time. A sentinel that has not heard of a failover for four of these periods
+	// makes the new master a replica of the old one again.
+	for _, s := range tr.Sentinels {
+		s.debug("publish-period", "1000")
+	}
 	return tr
 }
 
