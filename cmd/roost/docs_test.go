@@ -56,7 +56,7 @@ func TestReliabilityNamesMetrics(t *testing.T) {
 			t.Errorf("the page names %s%s, which is not exported", ref[1], ref[2])
 		}
 	}
-	columns := 0 // of the table that the line is in; 0: in none
+	columns := 0                                                                        // of the table that the line is in; 0: in none
 	measured := regexp.MustCompile(`(?s)<!-- faults: written by.*<!-- faults: end -->`) // has no tests in it
 	for line := range strings.Lines(measured.ReplaceAllString(page, "")) {
 		n := strings.Count(line, " | ") + 1
