@@ -43,6 +43,9 @@ type Stats struct {
 	DeliveriesWaiting  int               // now
 	DeliveryTimes      Histogram         // of DeliveriesSent: from Redis to the kernel's taking of the last byte
 
+	DeliveriesUnacked map[string]uint64 // of DeliveriesSent: not acknowledged by the client when its connection ended, by why it did
+	BytesUnacked      map[string]uint64 // the same of everything that was sent
+
 	BytesReceived uint64 // from clients
 	BytesSent     uint64 // to clients
 	PingsSent     uint64
@@ -54,7 +57,7 @@ type Stats struct {
 	LingerCut        uint64 // closed without waiting, because too many lingered or were refused
 	AcceptErrors     uint64 // accept failed and was tried again
 	Panics           uint64 // connections closed because serving them failed
-	QueuedBytes      int    // that wait for clients in user space
+	QueuedBytes      int    // memory of what waits for clients that the kernel takes nothing for
 	Stalled          int    // connections that the kernel takes nothing for
 
 	MailboxItems []int           // that wait, a loop
@@ -164,6 +167,13 @@ func table() []metric {
 			help:      "Time from when the read from Redis that brought a notification returned, to when the kernel had taken its last byte for a connection. Only of those that were sent. One for everyone or a group counts from when its turn came at the connection.",
 			histogram: func(s *Stats) *Histogram { return &s.DeliveryTimes }},
 
+		{name: "roost_deliveries_unacknowledged_total", kind: counter,
+			help:  "Deliveries that were sent, and not acknowledged by the client when its connection ended, by why it did: most of them never arrived. They stay counted as sent.",
+			label: "reason", values: func(s *Stats) map[string]uint64 { return s.DeliveriesUnacked }},
+		{name: "roost_unacknowledged_bytes_total", kind: counter,
+			help:  "Bytes that were sent, control frames too, and not acknowledged by the client when its connection ended, by why it did.",
+			label: "reason", values: func(s *Stats) map[string]uint64 { return s.BytesUnacked }},
+
 		{name: "roost_received_bytes_total", kind: counter, help: "Bytes read from clients.",
 			value: func(s *Stats) float64 { return float64(s.BytesReceived) }},
 		{name: "roost_sent_bytes_total", kind: counter, help: "Bytes written to clients.",
@@ -194,9 +204,9 @@ func table() []metric {
 		{name: "roost_feed_busy_seconds_total", kind: counter,
 			help:  "Time that the feed was not waiting for Redis. A rate of 1 is all that it has: it is one thread.",
 			value: func(s *Stats) float64 { return s.FeedBusy.Seconds() }},
-		{name: "roost_queued_bytes", kind: gauge, help: "Bytes of notifications that wait for slow clients.",
+		{name: "roost_queued_bytes", kind: gauge, help: "Memory of the notifications that wait for clients which the kernel takes no bytes for now. One that waits for many counts once.",
 			value: func(s *Stats) float64 { return float64(s.QueuedBytes) }},
-		{name: "roost_stalled_connections", kind: gauge, help: "Slow consumers: connections that the kernel takes no bytes for now.",
+		{name: "roost_stalled_connections", kind: gauge, help: "Connections that the kernel takes no bytes for now: their clients take less than comes, for a moment or for long.",
 			value: func(s *Stats) float64 { return float64(s.Stalled) }},
 
 		{name: "roost_redis_up", kind: gauge, help: "1 while the subscription to Redis works, else 0.",

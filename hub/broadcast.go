@@ -44,6 +44,7 @@ type broadcast struct {
 	size  int           // for traces: bytes as it was published
 	taken time.Duration // by Hub.Clock
 	after int64         // as in Notification
+	first *Notification // that was made of it; the others share its frame
 
 	progress
 }
@@ -111,4 +112,13 @@ func (b *broadcast) via() string {
 		return "everyone"
 	}
 	return "group " + b.group
+}
+
+// notification is what some of the connections get, with a trace or nil.
+func (b *broadcast) notification(arrived time.Duration, trace *Trace) *Notification {
+	n := &Notification{Frame: b.frame, Arrived: arrived, After: b.after, Trace: trace, sharer: b.first}
+	if b.first == nil {
+		b.first = n
+	}
+	return n
 }

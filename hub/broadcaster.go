@@ -131,7 +131,7 @@ func (r *broadcaster) forget() {
 // deliver delivers to the connections that were collected. It is false when there is no more time.
 func (r *broadcaster) deliver(b *broadcast) bool {
 	r.watched = r.hub.watches.users(r.watched[:0], r.hub.cfg.Now())
-	n := &Notification{Frame: b.frame, Arrived: r.hub.Clock(), After: b.after}
+	n := b.notification(r.hub.Clock(), nil)
 	for _, c := range r.conns {
 		if r.hub.broadcastsCut.Load() {
 			return false
@@ -172,5 +172,5 @@ func (r *broadcaster) traced(n *Notification, b *broadcast, user string) *Notifi
 		b.traces[user] = t
 	}
 	t.goesToOneMore()
-	return &Notification{Frame: n.Frame, Arrived: n.Arrived, After: n.After, Trace: t}
+	return b.notification(n.Arrived, t)
 }

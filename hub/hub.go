@@ -63,6 +63,9 @@ type Notification struct {
 
 	// Trace is told what becomes of it, once for each connection. It may be nil.
 	Trace *Trace
+
+	held   atomic.Int32  // in how many places it waits, see Hold
+	sharer *Notification // whose held counts, because it has the same Frame; nil: its own
 }
 
 // Limits are what may change while there are connections (see [Hub.SetLimits]). The zero value is none.

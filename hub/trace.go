@@ -29,7 +29,9 @@ type Traced struct {
 	Connections int            // that it went to
 	Sent        int            // of these: the kernel took the last byte
 	Failed      map[string]int // of these: never will be sent, by reason
-	Settled     time.Duration  // from At to the last change of Sent or Failed
+
+	Unacknowledged int           // of Sent: their connections ended before the clients had acknowledged it
+	Settled        time.Duration // from At to the last change of Sent or Failed
 }
 
 // Queued is how many connections it still waits for.
@@ -64,6 +66,17 @@ func (t *Trace) Failed(why string) {
 	}
 	t.seen.Failed[why]++
 	t.seen.Settled = t.clock().Sub(t.at)
+}
+
+// Unacknowledged notes that one connection, for which it was sent, ended before its
+// client had acknowledged it.
+func (t *Trace) Unacknowledged() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen.Unacknowledged++
 }
 
 // nobody notes that it goes nowhere.

@@ -39,10 +39,11 @@ func TestAcceptedSocketsInheritOptions(t *testing.T) {
 	r.connect("alice")
 	l := r.server.loops[0]
 	tests := map[string]struct{ level, name, want int }{
-		"TCP_NODELAY":  {unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-		"SO_KEEPALIVE": {unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
-		"TCP_KEEPIDLE": {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 120},
-		"SO_SNDBUF":    {unix.SOL_SOCKET, unix.SO_SNDBUF, 2 * minSendBuffer},
+		"TCP_NODELAY":       {unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
+		"SO_KEEPALIVE":      {unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
+		"TCP_KEEPIDLE":      {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 120},
+		"TCP_NOTSENT_LOWAT": {unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, leastUnsent},
+		"SO_BUF_LOCK":       {unix.SOL_SOCKET, unix.SO_BUF_LOCK, 0}, // the kernel sizes the send buffer
 	}
 	type answer struct {
 		name  string

@@ -7,16 +7,14 @@ import "roost/hub"
 
 // account notes that the kernel took n bytes of what gather returned.
 func (l *loop) account(c *conn, n int) {
-	before := c.out.bytes
-	if before > 0 {
-		l.delays.now = l.server.cfg.Hub.Clock()
+	if c.out.bytes > 0 {
+		l.departures.write(c, l.server.cfg.Hub.Clock())
 	}
 	sent := c.out.took(n)
-	l.delays.count()
+	l.departures.delays.count()
 	if !c.probe {
 		l.stats.sent.Add(uint64(sent))
 	}
-	l.queued(c, -sent, c.out.bytes-before)
 }
 
 // fail counts n notifications that will not be sent.
@@ -30,12 +28,4 @@ func (l *loop) fail(c *conn, why failure, n int) {
 func (l *loop) failOne(c *conn, n *hub.Notification, why failure) {
 	l.fail(c, why, 1)
 	n.Trace.Failed(failureNames[why])
-}
-
-// queued keeps the gauges of what is in write queues.
-func (l *loop) queued(c *conn, notifications, bytes int) {
-	if !c.probe {
-		l.stats.queued.Add(int64(notifications))
-		l.stats.queuedBytes.Add(int64(bytes))
-	}
 }

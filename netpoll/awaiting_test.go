@@ -399,7 +399,7 @@ func TestAudienceWaitIsKept(t *testing.T) {
 			now = r.server.now()
 			l.wheel.each(func(c *conn) {
 				if c.state == stateAwaiting {
-					at = r.server.moment(c.timer.at)
+					at = r.server.moment(c.loop.wheel.at(c))
 				}
 			})
 		})

@@ -27,7 +27,7 @@ var ownCodes = [...]wsproto.CloseCode{
 	wsproto.CloseNormal, wsproto.CloseGoingAway, wsproto.CloseProtocolError, wsproto.CloseUnsupported,
 	wsproto.CloseInvalidPayload, wsproto.ClosePolicy, wsproto.CloseTooBig, wsproto.CloseExtension,
 	wsproto.CloseInternal, wsproto.CloseRestart, wsproto.CloseTryAgain, wsproto.CloseBadGateway,
-	closeExpired, hub.DefaultDisconnectCode, closeSlow, closeReplaced,
+	closeExpired, hub.DefaultDisconnectCode, closeSlow, closeFull, closeReplaced,
 }
 
 const closeClasses = int(closeOwn) + len(ownCodes)

@@ -60,12 +60,11 @@ type Config struct {
 	// RejectAfterUpgrade says who is refused with a close frame; RejectKnowing.
 	RejectAfterUpgrade RejectMode
 
-	MaxMessage    int // bytes of a client's message; 0 is no bound
-	QueueMessages int // notifications that wait for one connection; 256
-	QueueBytes    int // bytes of these; 1 MiB
+	MaxMessage int // bytes of a client's message; 0 is no bound
 
 	// CloseSlow ends a connection that a notification finds no room for, with
-	// 4408; otherwise it only misses that one.
+	// 4408 if its client is slow, and 4507 if more came at once than may wait; otherwise it
+	// only misses that one.
 	CloseSlow bool
 
 	// CloseOnExpiry ends a connection with 4401 when its token would be refused.
@@ -108,8 +107,6 @@ func (c Config) withDefaults(procs int) Config {
 	fillInt(&c.Loops, procs)
 	fillInt(&c.Checkers, (c.Loops+1)/2)
 	fillInt(&c.CheckQueue, 8192)
-	fillInt(&c.QueueMessages, 256)
-	fillInt(&c.QueueBytes, 1<<20)
 	fillInt(&c.MailboxItems, 16384)
 	fillInt(&c.LingeringSockets, 1024)
 	c.ReadBuffer = max(c.ReadBuffer, 4096)

@@ -23,18 +23,21 @@ const (
 // conn is one client socket. It is owned by its loop but for the fields that
 // say otherwise. Others hold it as a handle and only call Deliver.
 //
-// There is one for every idle connection: it fills its 128 bytes, and what is
-// needed only now and then is lent.
+// There is one for every idle connection: it fills its 96 bytes, and what is
+// needed only now and then it gets from a pool.
 type conn struct {
 	link hub.Link // the hub's, guarded by its locks
 
 	loop  *loop // static
 	timer timer
+	due   uint32 // when timer fires, a tick modulo 2^32
 
 	heard   instant // the last bytes of frames; before there are any, the accept
 	pinged  instant // the last ping; before there is one, a while before the 101
 	expires uint32  // when the token does, in Unix seconds; 0: the connection stays
 	address uint32  // static once admitted: its place in the server's addresses; 0: none
+
+	written uint32 // bytes that the kernel has taken for it so far, modulo 2^32
 
 	out  *outQueue // nil while nothing waits to be written
 	part *part     // nil but while pending, in the middle of a message, and while ending
@@ -57,6 +60,7 @@ type part struct {
 	leftover   int32         // ending: bytes that may still come and be thrown away
 	began      instant       // open: when what the decoder is in the middle of began
 
+	wasOpen     bool // ending: it had got its 101
 	awaitsClose bool // ending: the client has to send its close frame yet
 	free        bool // open: what the decoder is in the middle of does not count, see quietFor
 }
@@ -72,10 +76,5 @@ func (c *conn) Deliver(n *hub.Notification) {
 	}
 }
 
-// stalledSince returns since when the kernel takes nothing; 0: it does.
-func (c *conn) stalledSince() time.Duration {
-	if c.out == nil {
-		return 0
-	}
-	return c.out.stalled
-}
+// stalled reports whether something waits that the kernel does not take.
+func (c *conn) stalled() bool { return c.out != nil && c.out.progress.stalled != 0 }

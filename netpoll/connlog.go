@@ -26,14 +26,37 @@ func (l *loop) logConnected(c *conn, client, peer netip.AddrPort, total, ofUser 
 	log.LogAttrs(ctx, slog.LevelInfo, "connected", l.appendCaller(attrs[:3], client, peer)...)
 }
 
-func (l *loop) logDisconnected(c *conn, total, ofUser int) {
+func (l *loop) logDisconnected(c *conn, total, ofUser int, left unacked) {
 	log, ctx := l.server.log, context.Background()
 	if !log.Enabled(ctx, slog.LevelInfo) || !l.server.lines.disconnected() {
 		return
 	}
-	attrs := [5]slog.Attr{slog.String("user_id", c.link.User()), slog.String("reason", c.reason.String()),
+	attrs := [7]slog.Attr{slog.String("user_id", c.link.User()), slog.String("reason", c.reason.String()),
 		slog.Int("total_connections", total), slog.Int("user_connections", ofUser)}
-	log.LogAttrs(ctx, slog.LevelInfo, "disconnected", l.appendSocket(attrs[:4], peer(c.fd))...)
+	log.LogAttrs(ctx, slog.LevelInfo, "disconnected", l.appendSocket(left.appendTo(attrs[:4]), peer(c.fd))...)
+}
+
+// logUnacked says of a connection whose end has been logged what came out since.
+func (l *loop) logUnacked(c *conn, left unacked) {
+	log, ctx := l.server.log, context.Background()
+	if !log.Enabled(ctx, slog.LevelInfo) || !l.server.lines.disconnected() {
+		return
+	}
+	attrs := [5]slog.Attr{slog.String("user_id", c.link.User()), slog.String("reason", c.reason.String())}
+	log.LogAttrs(ctx, slog.LevelInfo, "disconnected without acknowledging what was sent",
+		l.appendSocket(left.appendTo(attrs[:2]), peer(c.fd))...)
+}
+
+// appendTo appends what the client had not acknowledged, where that is anything.
+func (u unacked) appendTo(attrs []slog.Attr) []slog.Attr {
+	if u.bytes == 0 {
+		return attrs
+	}
+	name := "unacknowledged_deliveries"
+	if !u.all {
+		name = "unacknowledged_deliveries_at_least"
+	}
+	return append(attrs, slog.Int("unacknowledged_bytes", u.bytes), slog.Int(name, u.deliveries))
 }
 
 func (l *loop) logRefused(c *conn, refusal *wsproto.Refusal) {

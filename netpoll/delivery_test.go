@@ -86,11 +86,18 @@ func TestABurstLeavesInFewWrites(t *testing.T) {
 	}
 }
 
+// roomless returns how many notifications were dropped for want of room in a
+// connection's queue.
+func (r *rig) roomless() uint64 {
+	failed := r.server.Stats().Failed
+	return failed["queue_full"] + failed["slow_consumer"]
+}
+
 // A client that reads nothing has its queue filled and then loses notifications,
 // counted; when it reads again it gets all that were kept, whole and in order.
 func TestSlowConsumer(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(c *Config) { c.QueueMessages = 20 })
+	r := start(t, func(c *Config) { c.QueueBytes = 20 * 20_200 })
 	slow := r.upgrade("slow")
 	quick := r.connect("quick")
 	padding := strings.Repeat("x", 20_000)
@@ -98,7 +105,7 @@ func TestSlowConsumer(t *testing.T) {
 	eventually(t, "a notification is dropped", func() bool {
 		r.deliver("slow", fmt.Sprintf(`{"type":"n","payload":[%d,"%s"]}`, sent, padding))
 		sent++
-		return r.server.Stats().Failed["queue_full"] > 0
+		return r.roomless() > 0
 	})
 	s := r.server.Stats()
 	if s.Stalled != 1 || s.Queued > 20 {
@@ -116,7 +123,7 @@ func TestSlowConsumer(t *testing.T) {
 		t.Fatalf("another client suffers: %v", err)
 	}
 
-	kept := sent - int(r.server.Stats().Failed["queue_full"])
+	kept := sent - int(r.roomless())
 	last := -1
 	for range kept {
 		opcode, payload := slow.readFrame(t)

@@ -14,9 +14,10 @@ type ConnInfo struct {
 	Remote  string        // the peer's address and port; "" if it has none
 	Opened  time.Time     // to the second
 	Heard   time.Duration // ago: the last bytes from the client, pongs included
-	Stalled time.Duration // for how long the kernel takes nothing more; 0: it does
+	Stalled time.Duration // for how long the client has taken nothing of what waits; 0: nothing waits
 	Waiting int           // notifications in the write queue
 	Bytes   int           // of them
+	Unacked int           // bytes that the kernel has taken and the client has not acknowledged
 }
 
 // Describe looks at connections of this server. Each loop is asked to look at its
@@ -58,12 +59,15 @@ func (l *loop) describe(conns []*conn) []ConnInfo {
 			Remote: addressText(peer(c.fd)),
 			Opened: l.server.started.Add(l.server.conns.opened(c.fd)).Round(0),
 			Heard:  c.heard.ago(now),
+
+			Unacked: unackedBytes(c.fd),
 		}
 		if c.out != nil {
 			info.Waiting, info.Bytes = c.out.notifications(), c.out.bytes
 		}
-		if since := c.stalledSince(); since != 0 {
-			info.Stalled = now - since
+		if c.stalled() {
+			l.look(c, now)
+			info.Stalled = c.out.progress.idle(now)
 		}
 		infos = append(infos, info)
 	}

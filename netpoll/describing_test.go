@@ -14,7 +14,7 @@ import (
 // connection, whichever way it goes.
 func TestTracesTellWhatBecame(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(c *Config) { c.QueueMessages = 5 })
+	r := start(t, func(c *Config) { c.QueueBytes = 5 * 20_200 })
 	r.hub.Watch("alice")
 	quick, slow := r.connect("alice"), r.upgrade("alice")
 	padding := strings.Repeat("x", 20_000)
@@ -30,7 +30,7 @@ func TestTracesTellWhatBecame(t *testing.T) {
 	eventually(t, "the first is sent to both", func() bool { return last().Sent == 2 })
 	eventually(t, "one is dropped", func() bool {
 		r.deliver("alice", `{"type":"n","payload":"`+padding+`"}`)
-		return last().Failed["queue_full"] == 1
+		return last().Failed["queue_full"]+last().Failed["slow_consumer"] == 1
 	})
 	eventually(t, "the quick one has all of them", func() bool { return last().Sent == 1 && last().Queued() == 0 })
 	waiting := 0
@@ -73,13 +73,13 @@ func TestTraceOfAPartialFrame(t *testing.T) {
 func TestDescribe(t *testing.T) {
 	t.Parallel()
 	before := time.Now()
-	r := start(t, func(c *Config) { c.QueueMessages = 5 })
+	r := start(t, func(c *Config) { c.QueueBytes = 5 * 20_200 })
 	slow := r.upgrade("alice")
 	r.connect("alice")
 	padding := strings.Repeat("x", 20_000)
 	eventually(t, "one has no more room", func() bool {
 		r.deliver("alice", `{"type":"n","payload":"`+padding+`"}`)
-		return r.server.Stats().Failed["queue_full"] > 0
+		return r.roomless() > 0
 	})
 	conns, all := r.hub.ConnsOf("alice", 10)
 	if all != 2 {

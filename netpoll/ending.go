@@ -30,15 +30,16 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 	if c.state >= stateClosing {
 		return
 	}
+	wasOpen := c.state == stateOpen
 	awaited, decoder := l.awaitsClose(c, why, lastWords)
-	l.unregister(c, why, closeClassOf(lastWords))
+	l.unregister(c, why, closeClassOf(lastWords), unacked{})
 	l.leavePlace(c)
 	l.leaveAudience(c)
 	l.endPending(c)
 	l.putPart(c)
 	c.state = stateClosing
 	c.part = l.getPart()
-	c.part.leftover = discardLimit
+	c.part.leftover, c.part.wasOpen = discardLimit, wasOpen
 	c.part.awaitsClose, c.part.decoder = awaited, decoder
 	l.closing.append(c)
 	l.stats.ending.Add(1)
@@ -46,7 +47,7 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 		l.sendNow(c, lastWords)
 	} else {
 		c.out.lastWords = bytes.Clone(lastWords)
-		if c.out.stalled == 0 {
+		if !c.stalled() {
 			l.flush(c)
 		}
 	}
@@ -59,7 +60,7 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 	}
 	now := l.server.now()
 	c.part.giveUp = now + closingLimit
-	l.at(c, now+l.server.cfg.WriteWait)
+	l.at(c, now+l.lookAfter())
 }
 
 // awaitsClose reports whether the client has to send a close frame yet, and returns the decoder that
@@ -109,13 +110,11 @@ func (l *loop) cutLingering() {
 
 // dueEnding is due for a connection that has got its last words.
 func (l *loop) dueEnding(c *conn, now time.Duration) {
-	since := c.stalledSince()
-	stuck := since != 0 && now-since >= l.server.cfg.WriteWait
-	if stuck || now >= c.part.giveUp {
+	if c.stalled() && l.takesNothing(c, now) || now >= c.part.giveUp {
 		l.drop(c, c.reason)
 		return
 	}
-	l.at(c, min(c.part.giveUp, now+l.server.cfg.WriteWait))
+	l.at(c, min(c.part.giveUp, now+l.lookAfter()))
 }
 
 // discard throws away what comes after the last words, within a bound, up to the client's
@@ -154,7 +153,7 @@ func (l *loop) drop(c *conn, why Reason) {
 // forget ends what a connection has here, before its descriptor is closed: from
 // then on the number may be another client's.
 func (l *loop) forget(c *conn) {
-	l.unregister(c, c.reason, closeNone)
+	l.unregister(c, c.reason, closeNone, l.countUnacked(c))
 	switch c.state {
 	case stateClosing:
 		l.closing.remove(c)
@@ -164,7 +163,7 @@ func (l *loop) forget(c *conn) {
 		l.stats.ending.Add(-1)
 		l.stats.lingering.Add(-1)
 	}
-	l.abandonQueue(c)
+	l.cleanupQueue(c)
 	l.talkers.forget(c)
 	l.leavePlace(c)
 	l.leaveAudience(c)
@@ -177,8 +176,8 @@ func (l *loop) forget(c *conn) {
 }
 
 // unregister takes an open connection out of the hub, once, and says why it
-// ended. From then on nothing is delivered to it.
-func (l *loop) unregister(c *conn, why Reason, code closeClass) {
+// ended, and what its client has not taken. From then on nothing is delivered to it.
+func (l *loop) unregister(c *conn, why Reason, code closeClass, left unacked) {
 	if c.reason == reasonNone {
 		c.reason = why
 	}
@@ -191,5 +190,5 @@ func (l *loop) unregister(c *conn, why Reason, code closeClass) {
 	}
 	l.stats.ended[c.reason].Add(1)
 	l.stats.closed[code].Add(1)
-	l.logDisconnected(c, total, ofUser)
+	l.logDisconnected(c, total, ofUser, left)
 }

@@ -25,7 +25,7 @@ func sleeper(t testing.TB) *loop {
 	cfg := Config{Rules: Rules{Gate: gate}, Hub: hub.New(hub.Config{})}.withDefaults(1)
 	s := &Server{cfg: cfg, log: slog.New(slog.DiscardHandler), started: time.Now().Add(-time.Second), tickLength: cfg.tickLength()}
 	s.rules.Store(newRules(cfg.Rules, cfg.Loops, nil))
-	s.slowLog = newSlowLog(s.log)
+	s.lossLog = newLossLog(s.log)
 	l, err := newLoop(s, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -34,6 +34,13 @@ func sleeper(t testing.TB) *loop {
 	t.Cleanup(s.closePollers)
 	l.fallAsleep()
 	return l
+}
+
+// rules changes what the loop goes by.
+func (l *loop) rules(change func(*Rules)) {
+	next := l.server.rules.Load().Rules
+	change(&next)
+	l.server.rules.Store(newRules(next, 1, nil))
 }
 
 // connect gives the loop an open connection and returns the client's end of it.
@@ -149,7 +156,7 @@ func TestStallDuringFlushWakesTheLoop(t *testing.T) {
 	l.armed = 0
 	c.Deliver(&hub.Notification{Frame: make([]byte, 4<<20)})
 	l.server.Flush()
-	if c.stalledSince() == 0 {
+	if !c.stalled() {
 		t.Fatal("the kernel took all of it")
 	}
 	if !l.rung(t) {

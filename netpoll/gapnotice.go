@@ -19,7 +19,8 @@ import (
 type gapReason uint8
 
 const (
-	gapSlow      gapReason = iota // there was no room for them
+	gapSlow      gapReason = iota // there was no room for them: the client was slow
+	gapFull                       // the same: more came at once than may wait
 	gapRedis                      // the feed was away
 	gapBroadcast                  // of those for everyone or a group too many waited
 	gapReasons
@@ -27,7 +28,7 @@ const (
 
 // String is a notice's "reason".
 func (r gapReason) String() string {
-	return [gapReasons]string{"slow_consumer", "redis", "broadcast"}[r]
+	return [gapReasons]string{"slow_consumer", "queue_full", "redis", "broadcast"}[r]
 }
 
 // noticeEvery is the least time between two notices to a client that is slow
@@ -66,9 +67,10 @@ func appendGap(b []byte, reason gapReason, since time.Time) []byte {
 	return append(wsproto.AppendTextHeader(b, len(text)), text...)
 }
 
-// noteLoss is called when a notification was dropped for want of room. The notice
-// leaves before what waits, as soon as the client takes anything.
-func (l *loop) noteLoss(c *conn, n *hub.Notification) {
+// noteLoss is called when a notification was dropped for want of room, which may have
+// waited before. The notice leaves before what waits, as soon as the client takes
+// anything.
+func (l *loop) noteLoss(c *conn, n *hub.Notification, slow bool) {
 	if !l.server.cfg.GapNotice || c.probe {
 		return
 	}
@@ -79,6 +81,7 @@ func (l *loop) noteLoss(c *conn, n *hub.Notification) {
 	if c.out.lostSince.IsZero() || since.Before(c.out.lostSince) {
 		c.out.lostSince = since
 	}
+	c.out.lostSlow = c.out.lostSlow || slow
 	if told := c.out.told; told == 0 || l.server.now()-told >= noticeEvery {
 		l.giveNotice(c)
 	}
@@ -95,9 +98,13 @@ func (l *loop) tellLoss(c *conn) bool {
 }
 
 func (l *loop) giveNotice(c *conn) {
-	l.queueNotice(c, gapSlow, c.out.lostSince)
+	reason := gapFull
+	if c.out.lostSlow {
+		reason = gapSlow
+	}
+	l.queueNotice(c, reason, c.out.lostSince)
 	c.out.told = l.server.now()
-	c.out.lostSince = time.Time{}
+	c.out.lostSince, c.out.lostSlow = time.Time{}, false
 }
 
 // queueNotice has a gap told ahead of what waits for c, together with those that are not told yet.

@@ -36,7 +36,7 @@ func gapOf(t *testing.T, payload []byte) (reason string, since time.Time) {
 // for each of them; one that lost none is not.
 func TestGapNoticeAfterDrops(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(c *Config) { c.QueueMessages, c.GapNotice = 20, true })
+	r := start(t, func(c *Config) { c.QueueBytes, c.GapNotice = 20*20_200, true })
 	before := time.Now()
 	slow, quick := r.upgrade("slow"), r.upgrade("quick")
 	padding := strings.Repeat("x", 20_000)
@@ -44,9 +44,9 @@ func TestGapNoticeAfterDrops(t *testing.T) {
 	eventually(t, "many are dropped", func() bool {
 		r.deliver("slow", fmt.Sprintf(`{"type":"n","payload":[%d,"%s"]}`, sent, padding))
 		sent++
-		return r.server.Stats().Failed["queue_full"] > 50
+		return r.roomless() > 50
 	})
-	kept := sent - int(r.server.Stats().Failed["queue_full"])
+	kept := sent - int(r.roomless())
 	notices, first := 0, -1
 	for got := 0; got < kept; {
 		_, payload := slow.readFrame(t)
@@ -58,7 +58,7 @@ func TestGapNoticeAfterDrops(t *testing.T) {
 		if notices++; first < 0 {
 			first = got
 		}
-		if reason != "slow_consumer" || since.Before(before.Add(-time.Second)) || since.After(time.Now()) {
+		if reason != "slow_consumer" && reason != "queue_full" || since.Before(before.Add(-time.Second)) || since.After(time.Now()) {
 			t.Errorf("reason %q, since %s", reason, since)
 		}
 	}
@@ -147,12 +147,13 @@ func TestGapNoticeOnceASecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) { // whose clock stands still but for Sleep
 		l := sleeper(t)
-		l.server.cfg.GapNotice, l.server.cfg.QueueMessages = true, 20
+		l.server.cfg.GapNotice = true
+		l.rules(func(r *Rules) { r.QueueBytes = 20 * 33 << 10 })
 		c, client := l.connect(t)
-		frame := &hub.Notification{Frame: make([]byte, 32<<10)}
 		lose := func() { // fills the queue until a notification is dropped
-			for before := l.stats.failed[failedFull].Load(); l.stats.failed[failedFull].Load() == before; {
-				c.Deliver(frame)
+			lost := func() uint64 { return l.stats.failed[failedFull].Load() + l.stats.failed[failedSlow].Load() }
+			for before := lost(); lost() == before; {
+				c.Deliver(&hub.Notification{Frame: make([]byte, 32<<10), Arrived: l.server.cfg.Hub.Clock()})
 				l.server.Flush()
 			}
 		}
@@ -258,15 +259,18 @@ func TestGapNoticesMerge(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := sleeper(t)
-		l.server.cfg.GapNotice, l.server.cfg.QueueMessages = true, 5
+		l.server.cfg.GapNotice = true
+		l.rules(func(r *Rules) { r.QueueBytes = 5 * 33 << 10 })
 		c, client := l.connect(t)
+		l.stallOn(t, c)
+		time.Sleep(slowAfter)
 		begun := time.Now().Truncate(time.Millisecond)
 		ago := func(d time.Duration) time.Time { return begun.Add(-d) }
 		published := func(at time.Time) *hub.Notification {
 			return &hub.Notification{Frame: make([]byte, 32<<10), After: at.UnixMilli()}
 		}
 		lose := func(at time.Time) {
-			for before := l.stats.failed[failedFull].Load(); l.stats.failed[failedFull].Load() == before; {
+			for before := l.stats.failed[failedSlow].Load(); l.stats.failed[failedSlow].Load() == before; {
 				c.Deliver(published(at))
 				l.server.Flush()
 			}

@@ -43,6 +43,9 @@ type loop struct {
 	alive atomic.Bool // set by the loop when the prober asks
 	busy  busyTime    // any goroutine reads
 
+	topRank atomic.Int32 // of ranking, for other loops; -1: there is none
+	asked   atomic.Bool  // by another loop to shed; not done yet
+
 	handshakes histogram // from accept to the 101; any goroutine reads
 
 	turn sync.Mutex // guards everything below
@@ -59,8 +62,10 @@ type loop struct {
 	next    int
 	dirty   []*conn // have something to write, and get one write each at the end of a drain
 	queues  []*outQueue
-	delays  delays // its histogram any goroutine reads
-	talkers talkers
+	ranking ranking // of the queues that are not empty because the kernel takes no more
+
+	departures departures // the histogram in it any goroutine reads
+	talkers    talkers
 
 	pendingSockets ledger // places of pending handshakes
 	pendingBytes   ledger // what is kept for them beyond pendingSize
@@ -78,8 +83,10 @@ type loop struct {
 
 func newLoop(s *Server, index int) (*loop, error) {
 	l := &loop{server: s, index: index, scratch: make([]byte, scratchSize), input: make([]byte, s.cfg.ReadBuffer)}
+	l.topRank.Store(-1)
+	l.departures.log.keep = s.cfg.PongWait + s.cfg.WriteWait
 	l.handshakes = newHistogram(handshakeBounds[:])
-	l.delays.took = newHistogram(deliveryBounds[:])
+	l.departures.delays.took = newHistogram(deliveryBounds[:])
 	l.mail = newMailbox(s.cfg.MailboxItems, l.poll.ring)
 	l.wheel.now = s.tick(s.now())
 	return l, l.poll.open()

@@ -158,6 +158,7 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) bool {
 		c.expireAt(req.Expires)
 	}
 	l.server.conns.setOpened(c.fd, now)
+	l.departures.open(c.fd, l.server.cfg.Hub.Clock())
 	client, peer := c.part.hs.client, c.part.hs.peer
 	l.endPending(c)
 	l.putPart(c)

@@ -7,8 +7,9 @@ import (
 )
 
 // outQueue is what waits to be written to one connection. An idle connection
-// has none: a loop lends one out when there is something to write and takes it
-// back when all of it is written.
+// has none: it gets one from its loop when there is something to write, and the
+// loop puts it back into its pool when all of it is written. It does no I/O, and
+// belongs to the loop.
 //
 // Bytes leave in this order: the rest of what the kernel took a part of (after
 // a partial frame nothing may come but its rest), the latest unanswered pong, the
@@ -25,15 +26,18 @@ type outQueue struct {
 	head      int // frames before it have left
 	lastWords []byte
 
-	untold    gaps          // what notice tells of
-	lostSince time.Time     // the first loss for want of room that no notice tells of; zero: none
+	untold gaps // what notice tells of
+	bytes  int  // of the notifications that wait, the partial one's rest included
+
+	lostSince time.Time     // the first loss that no notice tells of; zero: none
+	lostSlow  bool          // the client was slow when it lost something since
 	told      time.Duration // the last notice, in time since the server started; 0: none
 
-	stalled time.Duration // since when the kernel takes nothing, in time since the server started; 0: it does
+	progress progress
+	memory   *queueMemory // where what waits is counted; nil until the kernel takes no more
+	place    place        // in the loop's ranking, while memory is set
 
-	bytes int // of the notifications that wait, the partial one's rest included
-
-	delays *delays // told of each notification that has left; may be nil
+	departures *departures // told of each notification that has left; may be nil
 }
 
 // empty reports whether nothing waits.
@@ -54,39 +58,82 @@ func (q *outQueue) notifications() int {
 	return n
 }
 
+// cost is the memory of what waits, as if nobody shared it.
+func (q *outQueue) cost() int {
+	cost := q.bytes + q.notifications()*(notificationCost+placeCost)
+	if q.partialOf != nil {
+		cost += len(q.partialOf.Frame) - len(q.partial) // its frame stays whole
+	}
+	return cost
+}
+
 // push appends a notification.
 func (q *outQueue) push(n *hub.Notification) {
 	if q.head > 0 && len(q.frames) == cap(q.frames) {
-		q.frames = q.frames[:copy(q.frames, q.frames[q.head:])]
-		q.head = 0
+		moved := copy(q.frames, q.frames[q.head:])
+		clear(q.frames[moved:])
+		q.frames, q.head = q.frames[:moved], 0
 	}
 	q.frames = append(q.frames, n)
 	q.bytes += len(n.Frame)
+	if q.memory != nil {
+		q.memory.hold(n)
+	}
 }
 
-// dropWaiting forgets everything but the partial piece, because the connection
-// ends, and returns how many notifications, and bytes of them, that were.
-func (q *outQueue) dropWaiting() (n, bytes int) {
-	for _, frame := range q.frames[q.head:] {
-		n++
-		bytes += len(frame.Frame)
-		frame.Trace.Failed(failureNames[failedClosed])
+// dropNewest takes the notification back that was pushed last; nil if none waits
+// whole.
+func (q *outQueue) dropNewest() *hub.Notification {
+	last := len(q.frames) - 1
+	if last < q.head {
+		return nil
 	}
-	clear(q.frames)
-	q.frames, q.head = q.frames[:0], 0
-	q.bytes -= bytes
+	n := q.frames[last]
+	q.frames[last], q.frames = nil, q.frames[:last]
+	q.bytes -= len(n.Frame)
+	q.let(n)
+	return n
+}
+
+// dropWaiting forgets everything but the partial piece and the last words, because the connection
+// ends, and returns how many notifications that were.
+func (q *outQueue) dropWaiting() (dropped int) {
+	for n := q.dropNewest(); n != nil; n = q.dropNewest() {
+		n.Trace.Failed(failureNames[failedClosed])
+		dropped++
+	}
 	q.pong, q.textPong, q.ping, q.notice = q.pong[:0], nil, nil, nil
 	q.untold = gaps{}
-	return n, bytes
+	return dropped
 }
 
-// traceFailed tells those who watch that nothing of what waits will be sent.
-func (q *outQueue) traceFailed(why failure) {
+// dropAll forgets everything, and returns how many notifications that were.
+func (q *outQueue) dropAll() (dropped int) {
+	dropped = q.dropWaiting()
+	if n := q.partialOf; n != nil {
+		n.Trace.Failed(failureNames[failedClosed])
+		q.let(n)
+		dropped++
+	}
+	q.partial, q.partialOf, q.lastWords, q.bytes = nil, nil, nil, 0
+	return dropped
+}
+
+// count has what waits, now and from now on, counted in memory.
+func (q *outQueue) count(in *queueMemory) {
+	q.memory = in
 	if q.partialOf != nil {
-		q.partialOf.Trace.Failed(failureNames[why])
+		in.hold(q.partialOf)
 	}
 	for _, n := range q.frames[q.head:] {
-		n.Trace.Failed(failureNames[why])
+		in.hold(n)
+	}
+}
+
+// let ends the counting of a notification that does not wait any more.
+func (q *outQueue) let(n *hub.Notification) {
+	if q.memory != nil {
+		q.memory.release(n)
 	}
 }
 
@@ -159,14 +206,21 @@ func (q *outQueue) took(n int) (sent int) {
 		}
 		n -= len(frame.Frame)
 		q.bytes -= len(frame.Frame)
-		frame.Trace.Sent()
-		q.delays.note(frame)
+		q.left(frame, n)
 		sent++
 	}
 	if n > 0 {
 		q.lastWords = rest(q.lastWords, n)
 	}
 	return sent
+}
+
+// left notes that the kernel took the last byte of a notification, and then behind
+// more bytes.
+func (q *outQueue) left(n *hub.Notification, behind int) {
+	n.Trace.Sent()
+	q.let(n)
+	q.departures.note(n, behind)
 }
 
 // tookControl lets a control frame go, and returns what is left of n. One on its
@@ -192,8 +246,7 @@ func (q *outQueue) tookPartial(n int) (left int, done bool) {
 	}
 	q.partial = rest(q.partial, gone)
 	if q.partial == nil && q.partialOf != nil {
-		q.partialOf.Trace.Sent()
-		q.delays.note(q.partialOf)
+		q.left(q.partialOf, n-gone)
 		q.partialOf, done = nil, true
 	}
 	return n - gone, done
@@ -217,6 +270,6 @@ func (q *outQueue) reset() {
 	if cap(frames) > keptFrames {
 		frames = nil
 	}
-	clear(frames[:cap(frames)]) // also what was moved to the front has left a copy behind
+	clear(frames[:cap(frames)])
 	*q = outQueue{frames: frames[:0], pong: pong[:0]}
 }

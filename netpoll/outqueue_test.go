@@ -11,28 +11,39 @@ import (
 
 // The kernel takes any number of bytes of what gather returns. Whatever it
 // takes, the stream must be the pieces in their order, pongs between whole
-// frames only, and the counts must be those of the frames that left whole.
+// frames only, and the counts must be those of the frames that left whole, and
+// the memory that of those that wait. What was dropped is not in the stream.
 func TestOutQueueAgainstStream(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(200) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		var q outQueue
+		var memory queueMemory
 		var stream []byte
 		scratch := make([]byte, 64)
-		pushed, sent, pushedBytes := 0, 0, 0
-		for range 300 {
-			switch rng.IntN(8) {
+		pushed, sent, countedFrom := 0, 0, rng.IntN(300)
+		for i := range 300 {
+			if i == countedFrom {
+				q.count(&memory)
+			}
+			switch rng.IntN(9) {
 			case 0, 1:
 				frame := fmt.Appendf(nil, "<%d%s>", pushed, bytes.Repeat([]byte("."), rng.IntN(100)))
 				q.push(&hub.Notification{Frame: frame})
 				pushed++
-				pushedBytes += len(frame)
 			case 2:
 				q.pong = append(q.pong[:0], "(pong)"...)
 			case 3:
 				q.ping = []byte("(ping)")
 			case 4:
 				q.textPong = []byte("(text)")
+			case 5:
+				if n := q.dropNewest(); n != nil {
+					pushed-- // the next has its number
+					if !bytes.HasPrefix(append(n.Frame[:len(n.Frame)-1:len(n.Frame)-1], '.'), fmt.Appendf(nil, "<%d.", pushed)) {
+						t.Fatalf("seed %d: dropped %q, want number %d", seed, n.Frame, pushed)
+					}
+				}
 			default:
 				if q.empty() {
 					continue
@@ -48,6 +59,7 @@ func TestOutQueueAgainstStream(t *testing.T) {
 			if q.notifications() != pushed-sent {
 				t.Fatalf("seed %d: %d wait, pushed %d, sent %d", seed, q.notifications(), pushed, sent)
 			}
+			checkMemory(t, &q, &memory)
 		}
 		q.lastWords = []byte("[end]")
 		for !q.empty() {
@@ -59,6 +71,49 @@ func TestOutQueueAgainstStream(t *testing.T) {
 		checkStream(t, stream, pushed)
 		if sent != pushed || q.bytes != 0 {
 			t.Fatalf("seed %d: sent %d of %d, %d bytes left", seed, sent, pushed, q.bytes)
+		}
+		checkMemory(t, &q, &memory)
+	}
+}
+
+// checkMemory compares what is counted with what waits, once it is counted.
+func checkMemory(t *testing.T, q *outQueue, memory *queueMemory) {
+	t.Helper()
+	want := 0
+	if q.partialOf != nil {
+		want += len(q.partialOf.Frame) + notificationCost + placeCost
+	}
+	for _, n := range q.frames[q.head:] {
+		want += len(n.Frame) + notificationCost + placeCost
+	}
+	if q.memory == nil {
+		want = 0
+	}
+	if got := int(memory.bytes.Load()); got != want || q.memory != nil && got != q.cost() {
+		t.Fatalf("%d bytes are counted, want %d", got, want)
+	}
+	if waiting := int(memory.places.Load()); q.memory != nil && waiting != q.notifications() {
+		t.Fatalf("%d notifications are counted, want %d", waiting, q.notifications())
+	}
+}
+
+// All of it is let go when the connection ends, wherever it stands.
+func TestOutQueueDropAll(t *testing.T) {
+	t.Parallel()
+	for took := range 31 {
+		var q outQueue
+		var memory queueMemory
+		for range 3 {
+			q.push(&hub.Notification{Frame: make([]byte, 10)})
+		}
+		q.count(&memory)
+		q.lastWords = []byte("[end]")
+		sent := q.took(took)
+		if dropped := q.dropAll(); sent+dropped != 3 || !q.empty() || q.bytes != 0 {
+			t.Errorf("took %d: %d sent, %d dropped, %d bytes left", took, sent, dropped, q.bytes)
+		}
+		if n := memory.bytes.Load() + memory.places.Load(); n != 0 {
+			t.Errorf("took %d: %d is still counted", took, n)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func (l *loop) pardon(c *conn, now time.Duration) {
 	if c.part != nil {
 		c.part.began = instantOf(now)
 	}
-	if since := c.stalledSince(); since != 0 && now-since >= cfg.WriteWait {
-		c.out.stalled = now
+	if c.stalled() && c.out.progress.idle(now) >= cfg.WriteWait {
+		c.out.progress.taken = now
 	}
 }

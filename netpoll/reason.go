@@ -14,7 +14,8 @@ const (
 	ReasonProtocol            // the client broke RFC 6455
 	ReasonInvalid             // the client sent text that is not UTF-8
 	ReasonTooBig              // the client sent more than WS_MAX_MESSAGE_SIZE
-	ReasonSlow                // a notification found its write queue full, and WS_SLOW_CONSUMER is close
+	ReasonSlow                // it was slow and lost a notification, and WS_SLOW_CONSUMER is close
+	ReasonFull                // the same, but more had come at once than may wait
 	ReasonTooFast             // the client sent more than WS_MESSAGE_RATE allows
 	ReasonUnfinished          // the client began a frame or message, and did not end it for WS_PONG_WAIT
 	ReasonReplaced            // the user has opened a newer connection, and may have no more
@@ -43,6 +44,7 @@ var reasonNames = [reasonCount]string{
 	ReasonInvalid:      "invalid_text",
 	ReasonTooBig:       "message_too_big",
 	ReasonSlow:         "slow_consumer",
+	ReasonFull:         "queue_full",
 	ReasonTooFast:      "message_rate",
 	ReasonUnfinished:   "message_timeout",
 	ReasonReplaced:     "replaced",
@@ -64,13 +66,15 @@ func (r Reason) String() string { return reasonNames[r] }
 type failure uint8
 
 const (
-	failedFull   failure = iota // the connection's write queue was full: a slow consumer
-	failedMemory                // the write queues of all connections together were: slow consumers
+	failedSlow   failure = iota // the connection's write queue was full: a slow consumer
+	failedFull                  // it was, but of what came within a second
+	failedMemory                // the write queues of all connections together were
 	failedClosed                // the connection ended before it was its turn
 	failureCount
 )
 
 var failureNames = [failureCount]string{
+	failedSlow:   "slow_consumer",
 	failedFull:   "queue_full",
 	failedMemory: "queues_full",
 	failedClosed: "connection_closed",

@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"cmp"
 	"errors"
 
 	"roost/netpoll/internal/fairbucket"
@@ -20,9 +21,14 @@ type Rules struct {
 	MessageRate  int // messages and control frames a second from one client; 0 is no bound
 	MessageBurst int // as many at once; MessageRate at least
 
-	// QueueTotal bounds the bytes of what waits for all connections together, in
-	// equal shares for the loops; 0 is no bound. A frame that waits for many
-	// connections counts for each of them, although there is one of it in memory.
+	// QueueBytes bounds what waits for one connection, counted as the memory that it
+	// takes: a notification's frame and 96 bytes. 0 is 4 MiB.
+	QueueBytes int
+	// QueueMessages bounds how many notifications may wait for a client that has taken
+	// nothing for a second. 0 is 256.
+	QueueMessages int
+	// QueueTotal bounds the memory of what waits for all connections together; 0 is no bound.
+	// A notification that waits for many connections counts once.
 	QueueTotal int
 
 	// PendingTotal bounds the bytes of what is kept for all pending handshakes together, in equal shares for the
@@ -45,8 +51,7 @@ type rules struct {
 	Rules
 	handshakes   *fairbucket.Bucket // of those with a good token; nil for no limit, as the next
 	refusals     *fairbucket.Bucket
-	queueShare   int // a loop's part of QueueTotal; 0 is no bound
-	pendingShare int // the same of PendingTotal
+	pendingShare int // a loop's part of PendingTotal; 0 is no bound
 }
 
 // newRules takes over from old, which may be nil, how many handshakes there were
@@ -54,7 +59,8 @@ type rules struct {
 func newRules(r Rules, loops int, old *rules) *rules {
 	r.HandshakeBurst = max(r.HandshakeBurst, r.HandshakeRate)
 	r.MessageBurst = max(r.MessageBurst, r.MessageRate)
-	next := &rules{Rules: r, queueShare: r.QueueTotal / loops, pendingShare: pendingShare(r.PendingTotal, loops)}
+	r.QueueBytes, r.QueueMessages = cmp.Or(r.QueueBytes, 4<<20), cmp.Or(r.QueueMessages, 256)
+	next := &rules{Rules: r, pendingShare: pendingShare(r.PendingTotal, loops)}
 	switch {
 	case r.HandshakeRate <= 0:
 	case old != nil && old.HandshakeRate == r.HandshakeRate && old.HandshakeBurst == r.HandshakeBurst:

@@ -25,7 +25,7 @@ type Server struct {
 	cfg        Config                // static; its Rules are those of the start
 	rules      atomic.Pointer[rules] // replaced whole; any goroutine
 	log        *slog.Logger
-	slowLog    *slowLog
+	lossLog    *lossLog
 	lines      *lineLimit
 	refusals   *refusalLog
 	acceptLog  *acceptLog
@@ -37,7 +37,8 @@ type Server struct {
 	crowd addresses // of connections, where Rules.MaxPerAddress bounds them
 	port  port
 
-	reserve reserve // of one descriptor
+	reserve reserve     // of one descriptor
+	queues  queueMemory // of all loops
 
 	accepts  acceptStats
 	draining atomic.Bool // handshakes are refused
@@ -63,7 +64,7 @@ func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults(runtime.GOMAXPROCS(0))
 	s := &Server{
 		cfg: cfg, log: cfg.Logger,
-		slowLog: newSlowLog(cfg.Logger), lines: newLineLimit(cfg.Logger, cfg.ConnectionLines), refusals: &refusalLog{logger: cfg.Logger}, acceptLog: &acceptLog{logger: cfg.Logger},
+		lossLog: newLossLog(cfg.Logger), lines: newLineLimit(cfg.Logger, cfg.ConnectionLines), refusals: &refusalLog{logger: cfg.Logger}, acceptLog: &acceptLog{logger: cfg.Logger},
 		// A second ago: no moment is zero, which means never.
 		started: time.Now().Add(-time.Second), tickLength: cfg.tickLength(),
 		busy: make(chan struct{}, 1), empty: make(chan struct{}, 1),

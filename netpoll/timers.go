@@ -40,8 +40,8 @@ func (l *loop) at(c *conn, when time.Duration) {
 		l.wheel.now = max(l.wheel.now, tick(l.server.now()/l.server.tickLength))
 	}
 	l.wheel.arm(c, l.server.tick(when))
-	if l.armed == 0 || c.timer.at < l.armed {
-		l.arm(c.timer.at)
+	if at := l.wheel.at(c); l.armed == 0 || at < l.armed {
+		l.arm(at)
 	}
 }
 
@@ -83,11 +83,11 @@ func (l *loop) due(c *conn, now time.Duration) {
 		l.pardon(c, now)
 	}
 	switch {
-	case c.heard.ago(now) >= cfg.PongWait:
-		l.drop(c, ReasonPongWait)
-		return
-	case c.stalledSince() != 0 && now-c.stalledSince() >= cfg.WriteWait:
+	case c.stalled() && l.takesNothing(c, now):
 		l.drop(c, ReasonWriteWait)
+		return
+	case c.heard.ago(now) >= cfg.PongWait && !c.stalled():
+		l.drop(c, ReasonPongWait)
 		return
 	}
 	if c.unfinishedFor(now) >= cfg.PongWait {
@@ -119,7 +119,10 @@ func (l *loop) schedule(c *conn, now time.Duration) {
 		return
 	}
 	cfg := &l.server.cfg
-	wait := min(cfg.PingInterval-c.pinged.ago(now), cfg.PongWait-c.heard.ago(now))
+	wait := cfg.PingInterval - c.pinged.ago(now)
+	if !c.stalled() {
+		wait = min(wait, cfg.PongWait-c.heard.ago(now))
+	}
 	if c.expires != 0 {
 		wait = min(wait, c.untilExpiry())
 	}
@@ -130,11 +133,24 @@ func (l *loop) schedule(c *conn, now time.Duration) {
 	if cfg.MaxAge > 0 {
 		when = min(when, l.tooOldAt(c))
 	}
-	if since := c.stalledSince(); since != 0 {
-		when = min(when, since+cfg.WriteWait)
+	if c.stalled() {
+		when = min(when, c.out.progress.looked+l.lookAfter())
 	}
 	l.at(c, when)
 }
+
+// takesNothing sees whether a client has taken anything of what waits for it lately,
+// and reports whether it has not for WriteWait.
+func (l *loop) takesNothing(c *conn, now time.Duration) bool {
+	if now-c.out.progress.looked >= l.lookAfter() {
+		l.look(c, now)
+	}
+	return c.out.progress.idle(now) >= l.server.cfg.WriteWait
+}
+
+// lookAfter is how often that is looked at, so that a client which takes nothing any
+// more is ended a quarter of WriteWait late at most.
+func (l *loop) lookAfter() time.Duration { return l.server.cfg.WriteWait / 4 }
 
 // ping sends a ping, ahead of the notifications that wait: a client that is slow
 // but reads gets it, and answers.

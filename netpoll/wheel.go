@@ -22,21 +22,26 @@ type wheel struct {
 	armed    int   // timers in the wheel
 }
 
-// timer is a connection's place in the wheel.
+// timer is a connection's place in the wheel. When it fires conn.due says.
 type timer struct {
 	next *conn
 	from **conn // what points here: a slot, or the next of the one before; nil while not armed
-	at   tick
 }
 
+// furthest is how many ticks ahead a timer can be set: conn.due has 32 bits of a tick.
+const furthest = 1 << 30
+
 // arm sets c's timer to fire at a tick, taking it from its old place if it has
-// one. A tick that has passed means the next one.
+// one. A tick that has passed means the next one, and one beyond furthest that.
 func (w *wheel) arm(c *conn, at tick) {
 	w.disarm(c)
-	c.timer.at = max(at, w.now+1)
+	c.due = uint32(min(max(at, w.now+1), w.now+furthest))
 	w.insert(c)
 	w.armed++
 }
+
+// at returns when the timer of c fires.
+func (w *wheel) at(c *conn) tick { return w.now + tick(int32(c.due-uint32(w.now))) }
 
 // disarm takes c's timer out; one that is not in does no harm.
 func (w *wheel) disarm(c *conn) {
@@ -72,7 +77,7 @@ func (w *wheel) visit(t, now tick, fire func(*conn)) {
 	for w.due != nil {
 		c := w.due
 		unlink(c)
-		if c.timer.at > now {
+		if w.at(c) > now {
 			w.insert(c)
 			continue
 		}
@@ -115,7 +120,7 @@ func (w *wheel) each(fn func(*conn)) {
 
 // insert puts c in front of the list of its tick.
 func (w *wheel) insert(c *conn) {
-	i := int(c.timer.at % wheelSlots)
+	i := int(c.due % wheelSlots)
 	w.occupied[i/64] |= 1 << (i % 64)
 	slot := &w.slots[i]
 	c.timer.next, c.timer.from = *slot, slot

@@ -3,12 +3,17 @@ package netpoll
 import (
 	"bytes"
 	"errors"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"roost/hub"
 	"roost/wsproto"
 )
+
+// flushSize is how many bytes wait for a connection before they are written in the
+// middle of a batch: more would leave in another system call anyway.
+const flushSize = scratchSize
 
 // deliver takes one item of the mailbox.
 func (l *loop) deliver(item delivery) {
@@ -20,54 +25,34 @@ func (l *loop) deliver(item delivery) {
 	l.enqueue(item.c, item.n)
 }
 
-// enqueue puts a notification into the connection's write queue, or drops it
-// where that is full.
+// enqueue puts a notification into the connection's write queue. Where the kernel
+// takes no more it may find no room, and then it has been counted.
 func (l *loop) enqueue(c *conn, n *hub.Notification) {
-	if c.out != nil && c.out.stalled == 0 {
-		if _, full := l.full(c.out, n); full {
-			// Full of what came in this batch: the kernel may well take all of it.
-			l.flush(c)
-		}
-		if c.state != stateOpen {
-			l.failOne(c, n, failedClosed)
-			return
-		}
-	}
-	if c.out == nil {
-		l.borrowQueue(c)
-		l.dirty = append(l.dirty, c)
-	}
-	if why, full := l.full(c.out, n); full {
-		l.failOne(c, n, why)
-		l.slowConsumer(c, n, why)
+	if c.stalled() && !l.roomFor(c, n) {
 		return
 	}
+	if c.state != stateOpen {
+		l.failOne(c, n, failedClosed) // what roomFor tried to write has ended it
+		return
+	}
+	if c.out == nil {
+		l.getQueue(c)
+		l.dirty = append(l.dirty, c)
+	}
 	c.out.push(n)
-	l.queued(c, 1, len(n.Frame))
-}
-
-// full reports whether q has no room for n, and what is full. One notification
-// always has room.
-func (l *loop) full(q *outQueue, n *hub.Notification) (why failure, full bool) {
-	waiting := q.notifications()
-	if waiting == 0 {
-		return 0, false
+	switch {
+	case c.stalled():
+		l.rank(c)
+	case c.out.bytes >= flushSize:
+		l.flush(c)
 	}
-	cfg := &l.server.cfg
-	if waiting >= cfg.QueueMessages || q.bytes+len(n.Frame) > cfg.QueueBytes {
-		return failedFull, true
-	}
-	if share := l.server.rules.Load().queueShare; share > 0 && int(l.stats.queuedBytes.Load())+len(n.Frame) > share {
-		return failedMemory, true
-	}
-	return 0, false
 }
 
 // flushDirty writes to each connection that got something since the last time.
 func (l *loop) flushDirty() {
 	for i, c := range l.dirty {
 		l.dirty[i] = nil
-		if c.stalledSince() == 0 {
+		if !c.stalled() {
 			l.flush(c)
 		}
 	}
@@ -89,8 +74,8 @@ func (l *loop) flush(c *conn) {
 		buf := c.out.gather(l.scratch)
 		n, err := l.write(c, buf)
 		if n > 0 {
+			c.out.progress.resume()
 			l.account(c, n)
-			c.out.stalled = 0
 		}
 		switch {
 		case err == nil && n == len(buf):
@@ -104,20 +89,33 @@ func (l *loop) flush(c *conn) {
 	}
 }
 
-// flushed gives the queue back and, if these were the last words, shuts the
-// sending side.
+// flushed puts the queue back and, if these were the last words, shuts the
+// sending side. A client that has taken what waited for long is alive, though the
+// ping may be among what it still has to read.
 func (l *loop) flushed(c *conn) {
-	l.returnQueue(c)
+	if c.out.progress.behind != 0 {
+		if now := l.server.now(); c.out.progress.slow(now) {
+			c.heard = instantOf(now)
+		}
+	}
+	l.putQueue(c)
 	if c.state == stateClosing {
 		l.linger(c)
 	}
 }
 
-// stall has the loop told when the kernel takes bytes for c again.
+// stall notes that the kernel takes no more for c, and has the loop told when it does
+// again. From now on what waits is counted in the memory of all queues.
 func (l *loop) stall(c *conn) {
-	if c.out.stalled == 0 {
-		c.out.stalled = l.server.now()
-		l.schedule(c, c.out.stalled)
+	q := c.out
+	if q.memory == nil && !c.probe {
+		q.count(&l.server.queues)
+	}
+	l.rank(c)
+	if !c.stalled() {
+		now := l.server.now()
+		q.progress.stall(now, unackedBytes(c.fd))
+		l.schedule(c, now)
 	}
 	if c.watched {
 		return
@@ -139,6 +137,22 @@ func (l *loop) unwatch(c *conn) {
 	}
 }
 
+// look sees whether a client that the kernel takes nothing for has taken anything.
+func (l *loop) look(c *conn, now time.Duration) {
+	c.out.progress.look(now, unackedBytes(c.fd))
+}
+
+// unackedBytes returns how many of the bytes that the kernel has taken the client
+// has not acknowledged, the end of the stream counted as one where it was sent. It
+// holds for a connection that was reset too.
+func unackedBytes(fd int32) int {
+	n, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // write is the one place where bytes leave: a closed connection's descriptor
 // number may already be another client's.
 func (l *loop) write(c *conn, b []byte) (int, error) {
@@ -149,6 +163,7 @@ func (l *loop) write(c *conn, b []byte) (int, error) {
 		n, err := unix.Write(int(c.fd), b)
 		l.stats.writes.Add(1)
 		if n > 0 {
+			c.written += uint32(n)
 			l.stats.bytesOut.Add(uint64(n))
 		}
 		if err != unix.EINTR {
@@ -165,7 +180,7 @@ func (l *loop) sendNow(c *conn, b []byte) {
 	case err != nil && !errors.Is(err, unix.EAGAIN):
 		l.drop(c, ReasonWriteError)
 	case n < len(b):
-		l.borrowQueue(c)
+		l.getQueue(c)
 		c.out.partial = bytes.Clone(b[n:])
 		l.stall(c)
 	}

@@ -62,7 +62,7 @@ func (c *doctorCmd) ask(cfg config.Config, set bool) doctor.Ask {
 		Reserved:       netpoll.OwnDescriptors(runtime.GOMAXPROCS(0)) + otherDescriptors + cfg.RedisPoolSize,
 		MaxConnections: cfg.WSMaxConnections, MaxIsSet: set,
 		QueuedBytes: cfg.WSMaxQueuedBytes, PendingBytes: cfg.WSMaxPendingBytes,
-		BroadcastBytes: cfg.WSMaxBroadcastBytes, SendBuffer: cfg.WSWriteBufferSize,
+		BroadcastBytes: cfg.WSMaxBroadcastBytes, QueueBytes: cfg.WSQueueBytes,
 		HandshakeRate: cfg.WSHandshakeRate, HandshakeBurst: cfg.WSHandshakeBurst,
 		ProxyAddresses: int(c.BehindProxy),
 	}

@@ -27,6 +27,16 @@ func endings(t *testing.T) map[string]ending {
 			notify(redis, "x", `{"type":"big","payload":"`+strings.Repeat("x", 20_000)+`"}`)
 		}
 	}
+	// More than one that takes nothing may have, but not at once: it has the time to be slow.
+	trickle := func(_ *roosttest.Raw, redis *redistest.Server) {
+		for range 300 {
+			notify(redis, "x", `{"type":"big","payload":"`+strings.Repeat("x", 4_000)+`"}`)
+		}
+		for range 100 {
+			time.Sleep(50 * time.Millisecond)
+			notify(redis, "x", `{"type":"small"}`)
+		}
+	}
 	message := roosttest.ClientFrame(1, "x")
 	return map[string]ending{
 		"client_gone":     {nil, func(c *roosttest.Raw, _ *redistest.Server) { _ = c.Close() }},
@@ -39,7 +49,8 @@ func endings(t *testing.T) map[string]ending {
 		}},
 		"pong_timeout":  {roosttest.Env{"WS_PING_INTERVAL": "1s", "WS_PONG_WAIT": "2s"}, nothing},
 		"write_timeout": {roosttest.Env{"WS_WRITE_WAIT": "1s"}, flood},
-		"slow_consumer": {roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_WRITE_WAIT": "1m"}, flood},
+		"slow_consumer": {roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_WRITE_WAIT": "1m"}, trickle},
+		"queue_full":    {roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_WRITE_WAIT": "1m"}, flood},
 		"max_age":       {roosttest.Env{"WS_MAX_CONNECTION_AGE": "1s"}, nothing},
 		"token_expired": {roosttest.Env{"WS_CLOSE_ON_EXPIRY": "true"}, nothing},
 	}

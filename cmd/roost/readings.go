@@ -78,6 +78,9 @@ func (s *service) stats() httpapi.Stats {
 		DeliveriesWaiting:  int(sockets.Waiting),
 		DeliveryTimes:      httpapi.Histogram(sockets.Delays),
 
+		DeliveriesUnacked: sockets.Unacked,
+		BytesUnacked:      sockets.UnackedBytes,
+
 		BytesReceived: sockets.BytesIn,
 		BytesSent:     sockets.BytesOut,
 		PingsSent:     sockets.Pings,

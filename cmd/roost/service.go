@@ -159,7 +159,7 @@ func (s *service) warnOfOpenAdmin(cfg config.Config) {
 
 // listenWebSocket opens the WebSocket port, or takes it from whoever had it.
 func (s *service) listenWebSocket(ctx context.Context) (*net.TCPListener, error) {
-	cfg := netpoll.ListenConfig{Address: s.cfg.WSAddr(), SendBuffer: s.cfg.WSWriteBufferSize, ReusePort: s.cfg.WSReusePort}
+	cfg := netpoll.ListenConfig{Address: s.cfg.WSAddr(), Unsent: s.cfg.WSWriteBufferSize, ReusePort: s.cfg.WSReusePort}
 	ln, err := s.sockets.listen(socketWebSocket, cfg.Address, func() (net.Listener, error) { return netpoll.Listen(ctx, cfg) })
 	if err != nil {
 		return nil, err

@@ -25,6 +25,8 @@ func (s settings) rules() netpoll.Rules {
 		HandshakeBurst:  s.cfg.WSHandshakeBurst,
 		MessageRate:     s.cfg.WSMessageRate,
 		MessageBurst:    s.cfg.WSMessageBurst,
+		QueueBytes:      s.cfg.WSQueueBytes,
+		QueueMessages:   s.cfg.WSQueueMessages,
 		QueueTotal:      s.cfg.WSMaxQueuedBytes,
 		PendingTotal:    s.cfg.WSMaxPendingBytes,
 		MaxSockets:      s.budget.Sockets,

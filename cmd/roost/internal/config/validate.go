@@ -66,6 +66,8 @@ func (c Config) valid() map[string]bool {
 		"WS_MESSAGE_RATE":             c.WSMessageRate >= 0,
 		"WS_MESSAGE_BURST":            c.WSMessageBurst >= 0,
 		"WS_SLOW_CONSUMER":            oneOf(c.WSSlowConsumer, "drop", "close"),
+		"WS_QUEUE_BYTES":              within(c.WSQueueBytes, 64<<10, 1<<30),
+		"WS_QUEUE_MESSAGES":           c.WSQueueMessages >= 1,
 		"WS_MAX_QUEUED_BYTES":         c.WSMaxQueuedBytes >= 0,
 		"WS_MAX_PENDING_BYTES":        c.WSMaxPendingBytes == 0 || c.WSMaxPendingBytes >= minPendingBytes,
 		"WS_MAX_BROADCAST_BYTES":      c.WSMaxBroadcastBytes >= minBroadcastBytes,

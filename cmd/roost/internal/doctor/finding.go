@@ -9,7 +9,7 @@ type Ask struct {
 	QueuedBytes    int  // WS_MAX_QUEUED_BYTES; 0: no limit
 	PendingBytes   int  // WS_MAX_PENDING_BYTES; 0: no limit
 	BroadcastBytes int  // WS_MAX_BROADCAST_BYTES
-	SendBuffer     int  // SO_SNDBUF that is asked for, in bytes
+	QueueBytes     int  // WS_QUEUE_BYTES
 	HandshakeRate  int  // WS_HANDSHAKE_RATE, a second; 0: no limit
 	HandshakeBurst int  // WS_HANDSHAKE_BURST
 	ProxyAddresses int  // of Roost, to which a proxy on the same machine connects; 0: there is none

@@ -24,7 +24,6 @@ type Host struct {
 	tcpMem        reading // pages: low, pressure, high
 	tcpRmem       reading // bytes: min, default, max
 	tcpWmem       reading
-	wmemMax       reading // bytes
 	available     reading // bytes of memory
 	group         reading // bytes that the control group may have; not there: no limit
 }
@@ -43,7 +42,6 @@ func ReadHost(host fs.FS, processors int) Host {
 		portRange: sys("net/ipv4/ip_local_port_range"), reservedPorts: readPorts(host),
 		conntrack: sys("net/netfilter/nf_conntrack_max"),
 		tcpMem:    sys("net/ipv4/tcp_mem"), tcpRmem: sys("net/ipv4/tcp_rmem"), tcpWmem: sys("net/ipv4/tcp_wmem"),
-		wmemMax:   sys("net/core/wmem_max"),
 		available: readAvailable(host),
 		group:     readGroup(host),
 	}

@@ -53,7 +53,6 @@ func bareMetal() files {
 		"proc/sys/fs/file-nr":                           "5120\t0\t9223372036854775807\n",
 		"proc/sys/fs/epoll/max_user_watches":            "29000000\n",
 		"proc/sys/net/core/somaxconn":                   "65535\n",
-		"proc/sys/net/core/wmem_max":                    "212992\n",
 		"proc/sys/net/ipv4/tcp_max_syn_backlog":         "65536\n",
 		"proc/sys/net/ipv4/tcp_syncookies":              "1\n",
 		"proc/sys/net/ipv4/ip_local_port_range":         "10240\t65535\n",
@@ -77,7 +76,7 @@ func smallVM() files {
 		"proc/sys/fs/file-nr":                     "1000\t0\t98000\n",
 		"proc/sys/fs/epoll/max_user_watches":      "90000\n",
 		"proc/sys/net/core/somaxconn":             "128\n",
-		"proc/sys/net/core/wmem_max":              "8192\n",
+		"proc/sys/net/ipv4/tcp_wmem":              "4096\t16384\t262144\n",
 		"proc/sys/net/ipv4/tcp_max_syn_backlog":   "128\n",
 		"proc/sys/net/ipv4/tcp_syncookies":        "0\n",
 		"proc/sys/net/ipv4/ip_local_port_range":   "32768\t60999\n",
@@ -94,7 +93,6 @@ func container() files {
 		"sys/fs/cgroup/memory.max":                "268435456\n",
 		"sys/fs/cgroup/memory.high":               "max\n",
 		"proc/sys/net/netfilter/nf_conntrack_max": "",
-		"proc/sys/net/core/wmem_max":              "", // not in a network namespace
 	})
 }
 

@@ -50,7 +50,7 @@ func perConnection() string {
 func slowClients(h Host, ask Ask) Finding {
 	queues := uint64(ask.QueuedBytes)
 	if ask.QueuedBytes == 0 {
-		queues = uint64(ask.Connections) << 20 // a client's own bound
+		queues = uint64(ask.Connections) * uint64(ask.QueueBytes) // each client's own bound
 	}
 	f := Finding{Name: "slow clients", Source: "WS_MAX_QUEUED_BYTES", Found: mebibytes(queues), State: OK}
 	have, ok := leastMemory(h)

@@ -25,7 +25,7 @@ func Judge(h Host, ask Ask) Report {
 	for _, judge := range []func(Host, Ask) Finding{
 		openFiles, nrOpen, fileMax, epollWatches,
 		available, group, slowClients, broadcasts, strangers,
-		tcpMem, tcpRmem, tcpWmem, wmemMax,
+		tcpMem, tcpRmem, tcpWmem,
 		somaxconn, synBacklog, conntrack, sourcePorts,
 		processors, maxConnections,
 	} {

@@ -1,0 +1,50 @@
+package netpoll
+
+import (
+	"testing"
+	"time"
+)
+
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	type step struct {
+		at      time.Duration
+		do      string // stall, resume or look
+		unacked int
+		idle    time.Duration
+		slow    bool
+	}
+	const s = time.Second
+	for name, steps := range map[string][]step{
+		"takes nothing": {
+			{1 * s, "stall", 100, 0, false}, {2*s - 1, "look", 100, s - 1, false},
+			{2 * s, "look", 100, s, true}, {11 * s, "look", 100, 10 * s, true}},
+		"takes a little now and then": {
+			{1 * s, "stall", 100, 0, false}, {9 * s, "look", 99, 0, true},
+			{12 * s, "look", 99, 3 * s, true}, {18 * s, "look", 98, 0, true}},
+		"the kernel takes some": {
+			{1 * s, "stall", 100, 0, false}, {3 * s, "resume", 0, 0, true},
+			{3 * s, "stall", 120, 0, true}, {4 * s, "look", 120, s, true}, {5 * s, "look", 119, 0, true}},
+		"what it had acknowledged counts once": {
+			{1 * s, "stall", 100, 0, false}, {2 * s, "look", 50, 0, true},
+			{3 * s, "look", 60, s, true}, {4 * s, "look", 50, 2 * s, true}},
+	} {
+		var p progress
+		if p.idle(s) != 0 || p.slow(s) {
+			t.Errorf("%s: idle or slow from the beginning", name)
+		}
+		for i, step := range steps {
+			switch step.do {
+			case "stall":
+				p.stall(step.at, step.unacked)
+			case "look":
+				p.look(step.at, step.unacked)
+			case "resume":
+				p.resume()
+			}
+			if idle, slow := p.idle(step.at), p.slow(step.at); idle != step.idle || slow != step.slow {
+				t.Errorf("%s, step %d: idle for %s, slow %v; want %s, %v", name, i, idle, slow, step.idle, step.slow)
+			}
+		}
+	}
+}

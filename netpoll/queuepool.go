@@ -1,0 +1,39 @@
+package netpoll
+
+// getQueue gives c a write queue.
+func (l *loop) getQueue(c *conn) {
+	if last := len(l.queues) - 1; last >= 0 {
+		c.out, l.queues = l.queues[last], l.queues[:last]
+	} else {
+		c.out = new(outQueue)
+	}
+	if !c.probe {
+		c.out.departures = &l.departures
+	}
+}
+
+// keptQueues is how many empty write queues a loop keeps for the next batch.
+const keptQueues = 256
+
+// putQueue takes c's write queue back. Nothing may be in it that counts.
+func (l *loop) putQueue(c *conn) {
+	if c.out == nil {
+		return
+	}
+	l.unwatch(c)
+	l.unrank(c)
+	if len(l.queues) < keptQueues {
+		c.out.reset()
+		l.queues = append(l.queues, c.out)
+	}
+	c.out = nil
+}
+
+// cleanupQueue fails what waits in c's write queue and takes the queue back.
+func (l *loop) cleanupQueue(c *conn) {
+	if c.out == nil {
+		return
+	}
+	l.fail(c, failedClosed, c.out.dropAll())
+	l.putQueue(c)
+}

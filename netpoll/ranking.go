@@ -1,0 +1,111 @@
+package netpoll
+
+import "math/bits"
+
+// ranks is the number of classes of size: eight for each doubling, so that queues
+// of the same rank differ by an eighth at most.
+const (
+	rankBits = 3
+	ranks    = 256
+)
+
+// queueRank returns the class of a size. Sizes of 15 GiB and more share the last.
+func queueRank(bytes int) int {
+	if bytes < 1<<rankBits {
+		return max(bytes, 0)
+	}
+	exponent := bits.Len(uint(bytes)) - 1 - rankBits
+	return min(exponent<<rankBits+bytes>>exponent, ranks-1)
+}
+
+// ranking finds the fullest of a loop's queues. Moving one costs a few pointer
+// writes, whatever the number of queues. The zero value is empty.
+type ranking struct {
+	lists    [ranks]*outQueue // each the first of a list
+	occupied [ranks / 64]uint64
+}
+
+// place is a queue's place in the ranking.
+type place struct {
+	c    *conn     // whose queue it is; nil while in no ranking
+	next *outQueue // of the same rank
+	from **outQueue
+	rank uint8
+}
+
+// put places c's queue by its cost, anew where it has a place already. One that
+// would be left with nothing if it lost a notification has no place.
+func (r *ranking) put(c *conn) {
+	q := c.out
+	if len(q.frames) == q.head || q.notifications() < 2 {
+		r.remove(q)
+		return
+	}
+	rank := queueRank(q.cost())
+	if q.place.c != nil {
+		if int(q.place.rank) == rank {
+			return
+		}
+		r.remove(q)
+	}
+	first := &r.lists[rank]
+	q.place = place{c: c, next: *first, from: first, rank: uint8(rank)}
+	if *first != nil {
+		(*first).place.from = &q.place.next
+	}
+	*first = q
+	r.occupied[rank/64] |= 1 << (rank % 64)
+}
+
+// remove takes a queue out; one that is not in does no harm.
+func (r *ranking) remove(q *outQueue) {
+	p := &q.place
+	if p.c == nil {
+		return
+	}
+	*p.from = p.next
+	if p.next != nil {
+		p.next.place.from = p.from
+	}
+	if rank := p.rank; r.lists[rank] == nil {
+		r.occupied[rank/64] &^= 1 << (rank % 64)
+	}
+	*p = place{}
+}
+
+// top returns the highest rank that is taken, or -1.
+func (r *ranking) top() int { return r.below(ranks) }
+
+// below returns the highest rank below another that is taken, or -1.
+func (r *ranking) below(rank int) int {
+	for rank--; rank >= 0; {
+		// What is left of this word of the bitmap, from rank down.
+		if rest := r.occupied[rank/64] << (63 - rank%64); rest != 0 {
+			return rank - bits.LeadingZeros64(rest)
+		}
+		rank = rank/64*64 - 1
+	}
+	return -1
+}
+
+// fullest returns the connection with the fullest queue that prefer holds for, of
+// those with the highest ranks, looking at a few; where it holds for none of them,
+// the fullest of all. Nil if no queue has a place.
+func (r *ranking) fullest(prefer func(*outQueue) bool) *conn {
+	const looks = 16
+	looked, first := 0, (*conn)(nil)
+	for rank := r.top(); rank >= 0; rank = r.below(rank) {
+		for q := r.lists[rank]; q != nil; q = q.place.next {
+			if prefer(q) {
+				return q.place.c
+			}
+			if first == nil {
+				first = q.place.c
+			}
+			if looked++; looked == looks {
+				return first
+			}
+		}
+	}
+	return first
+}

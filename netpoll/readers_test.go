@@ -1,0 +1,226 @@
+package netpoll
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"golang.org/x/sys/unix"
+)
+
+// Clients that read as fast as they can, at any distance, that read nothing, and
+// that read a little all the time.
+
+// via connects through a wire.
+func (r *rig) via(w *wire, user string, receiveBuffer int) *websocket.Conn {
+	r.t.Helper()
+	dialer := websocket.Dialer{NetDialContext: w.dial}
+	conn, _, err := dialer.DialContext(r.t.Context(), "ws://"+r.addr+"/ws?token="+token(r.t, user), nil)
+	if err != nil {
+		r.t.Fatalf("connecting as %s: %v", user, err)
+	}
+	r.t.Cleanup(func() { _ = conn.Close() })
+	if receiveBuffer > 0 {
+		_ = conn.NetConn().(*net.TCPConn).SetReadBuffer(receiveBuffer)
+	}
+	return conn
+}
+
+// readAll reads notifications with numbers from 0 on, and reports the first that
+// does not come next.
+func readAll(conn *websocket.Conn, n int) error {
+	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
+	for i := range n {
+		_, message, err := conn.ReadMessage()
+		if err != nil {
+			return fmt.Errorf("after %d of %d: %w", i, n, err)
+		}
+		if want := fmt.Sprintf(`{"type":"n","payload":[%d,`, i); !strings.HasPrefix(string(message), want) {
+			return fmt.Errorf("%.40s came, want number %d", message, i)
+		}
+	}
+	return nil
+}
+
+// burst publishes n notifications of a size to one user, as fast as it can.
+func (r *rig) burst(user string, n, size int) {
+	padding := strings.Repeat("x", size)
+	for i := range n {
+		r.hub.Deliver(user, fmt.Sprintf(`{"type":"n","payload":[%d,"%s"]}`, i, padding))
+	}
+	r.server.Flush()
+}
+
+// Nothing of a burst is lost for those who read, as long as no more than QueueBytes has
+// to wait.
+func TestBurstToClientsThatRead(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ notifications, bytes, connections int }{
+		{500, 1000, 1}, {500, 1000, 20}, {5000, 100, 1}, {5000, 100, 20}, {3500, 1000, 2}, {400, 10_000, 2},
+	} {
+		t.Run(fmt.Sprintf("%d of %d to %d", tt.notifications, tt.bytes, tt.connections), func(t *testing.T) {
+			t.Parallel()
+			r := start(t, nil)
+			var reading sync.WaitGroup
+			for range tt.connections {
+				conn := r.connect("alice")
+				reading.Go(func() {
+					if err := readAll(conn, tt.notifications); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			r.burst("alice", tt.notifications, tt.bytes)
+			reading.Wait()
+			r.nothingLost(tt.notifications * tt.connections)
+		})
+	}
+}
+
+// describe looks at a user's only connection.
+func (r *rig) describe(user string) ConnInfo {
+	r.t.Helper()
+	conns, _ := r.hub.ConnsOf(user, 1)
+	infos, err := r.server.Describe(r.t.Context(), conns)
+	if err != nil || len(infos) != 1 {
+		r.t.Fatalf("looking at the connection of %s: %v, %v", user, infos, err)
+	}
+	return infos[0]
+}
+
+func (r *rig) nothingLost(sent int) {
+	r.t.Helper()
+	eventually(r.t, "nothing waits", func() bool { return r.server.Stats().Waiting == 0 })
+	if s := r.server.Stats(); s.Sent != uint64(sent) || s.FailedTotal() != 0 {
+		r.t.Errorf("sent %d, failed %v; want all %d sent", s.Sent, s.Failed, sent)
+	}
+}
+
+// A client is not punished for being far away: the kernel has on the way what the round
+// trip needs, and the rest waits.
+func TestBurstToFarClients(t *testing.T) {
+	t.Parallel()
+	for _, roundTrip := range []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond} {
+		t.Run(roundTrip.String(), func(t *testing.T) {
+			t.Parallel()
+			w := newWire(t, roundTrip/2, 20_000_000)
+			r := startOn(t, nil, w.listen(t))
+			const notifications = 3000
+			conn := r.via(w, "alice", 0)
+			read := make(chan error)
+			go func() { read <- readAll(conn, notifications) }()
+			r.burst("alice", notifications, 1000)
+			onTheWay := 0
+			for done := false; !done; {
+				select {
+				case err := <-read:
+					if done = true; err != nil {
+						t.Error(err)
+					}
+				case <-time.After(5 * time.Millisecond):
+					onTheWay = max(onTheWay, r.describe("alice").Unacked)
+				}
+			}
+			r.nothingLost(notifications)
+			// With an SO_SNDBUF of 16 KiB it would be 90 KB, and take ten times as long.
+			if onTheWay < 150_000 {
+				t.Errorf("%d bytes were on the way at most", onTheWay)
+			}
+		})
+	}
+}
+
+// A client that reads nothing costs the kernel little, and the server QueueBytes at
+// most; after WriteWait it is ended.
+func TestAClientThatReadsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, 10*time.Millisecond, 0)
+	const queue = 1 << 20
+	r := startOn(t, func(c *Config) { c.QueueBytes, c.WriteWait = queue, time.Second }, w.listen(t))
+	r.via(w, "stuck", 0)
+	r.burst("stuck", 3000, 1000)
+	eventually(t, "it stalls", func() bool { return r.server.Stats().Stalled == 1 })
+	kernel := make(chan int, 1)
+	most := 0
+	for r.server.Stats().Ended["write_timeout"] == 0 {
+		for _, l := range r.server.loops {
+			l.do(func() {
+				l.wheel.each(func(c *conn) { kernel <- kernelMemory(t, int(c.fd)) })
+			})
+		}
+		select {
+		case n := <-kernel:
+			most = max(most, n)
+		case <-time.After(10 * time.Millisecond):
+		}
+		if s := r.server.Stats(); s.QueuedBytes > queue {
+			t.Fatalf("%d bytes wait", s.QueuedBytes)
+		}
+	}
+	if most == 0 || most > 128<<10 {
+		t.Errorf("the kernel keeps %d bytes for it, want 128 KiB at most", most)
+	}
+	eventually(t, "nothing waits", func() bool { s := r.server.Stats(); return s.Waiting == 0 && s.QueuedBytes == 0 })
+	if s := r.server.Stats(); s.Unacked["write_timeout"] == 0 || s.UnackedBytes["write_timeout"] == 0 {
+		t.Errorf("not acknowledged: %d deliveries, %d bytes", s.Unacked["write_timeout"], s.UnackedBytes["write_timeout"])
+	}
+	r.balanced()
+}
+
+// kernelMemory returns what the kernel has charged a socket with for what waits to be
+// sent or acknowledged.
+func kernelMemory(t *testing.T, fd int) int {
+	t.Helper()
+	const wmemQueued = 5 // SK_MEMINFO_WMEM_QUEUED
+	var info [9]uint32
+	if err := getsockopt(fd, unix.SOL_SOCKET, unix.SO_MEMINFO, info[:]); err != nil {
+		t.Error(err)
+	}
+	return int(info[wmemQueued])
+}
+
+// A client that reads slowly but steadily is not ended, though the kernel takes nothing
+// for longer than WriteWait: it acknowledges.
+func TestAClientThatReadsALittle(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, time.Millisecond, 0)
+	const wait = 2 * time.Second
+	r := startOn(t, func(c *Config) { c.WriteWait, c.PongWait, c.PingInterval = wait, 3*wait/2, wait }, w.listen(t))
+	conn := r.via(w, "slow", 4096).NetConn()
+	r.burst("slow", 3000, 1000)
+	eventually(t, "it stalls", func() bool { return r.server.Stats().Stalled == 1 })
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	const rate = 8000 // bytes a second
+	took, longest, read := sinceTaken(r), time.Duration(0), 0
+	for began := time.Now(); time.Since(began) < 3*wait; <-ticker.C {
+		for ; read < int(rate*time.Since(began).Seconds()); read += 100 {
+			if _, err := io.ReadFull(conn, make([]byte, 100)); err != nil {
+				t.Fatalf("after %s: %v", time.Since(began), err)
+			}
+		}
+		longest = max(longest, took())
+	}
+	if longest < wait {
+		t.Errorf("the kernel took something every %s: the test shows nothing", longest)
+	}
+	// Now it reads nothing.
+	eventually(t, "it is ended", func() bool { return r.server.Stats().Ended["write_timeout"] == 1 })
+	r.balanced()
+}
+
+// sinceTaken returns what says how long the kernel has taken nothing.
+func sinceTaken(r *rig) func() time.Duration {
+	bytes, since := uint64(0), time.Now()
+	return func() time.Duration {
+		if now := r.server.Stats().BytesOut; now != bytes {
+			bytes, since = now, time.Now()
+		}
+		return time.Since(since)
+	}
+}

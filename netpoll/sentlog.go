@@ -1,0 +1,99 @@
+package netpoll
+
+import "time"
+
+// sentLog is the log of the notifications that a loop has sent lately. When a
+// connection ends, the kernel says how many of the bytes that it had taken the
+// client has not acknowledged, and the log says which notifications these are.
+//
+// It is a ring for all connections together; those of one are found by a chain from
+// the newest back, as LZ77 finds matches. So it costs 12 bytes a notification for as
+// long as its entries are of use, 1.5 MiB at most, and a connection nothing. It
+// belongs to its loop. The zero value is empty; keep has to be set.
+type sentLog struct {
+	keep    time.Duration      // for which an entry is of use
+	entries []sentEntry        // the one at position p is at p modulo its length, a power of two
+	next    uint32             // the position of the next entry, modulo 2^32
+	filled  uint32             // how many before next there are
+	heads   [sentChains]uint32 // the position of the newest entry of each chain
+	marked  time.Duration      // when next was a multiple of minSentLog
+}
+
+const (
+	sentChains = 1 << 12
+	minSentLog = 1 << 10 // entries
+	maxSentLog = 1 << 17
+)
+
+// sentEntry is one notification.
+type sentEntry struct {
+	fd   int32  // of its connection
+	end  uint32 // how many bytes were written to the connection with its last one, modulo 2^32
+	back uint32 // how far back in the ring the chain goes on
+}
+
+// note enters a notification that was sent at a moment.
+func (g *sentLog) note(fd int32, end uint32, now time.Duration) {
+	if g.next%minSentLog == 0 {
+		g.resize(now)
+	}
+	head := &g.heads[fd%sentChains]
+	g.entries[g.at(g.next)] = sentEntry{fd, end, g.next - *head}
+	*head = g.next
+	g.next++
+	g.filled = min(g.filled+1, uint32(len(g.entries)))
+}
+
+// begin notes that a descriptor is another connection's from now on, to which
+// nothing has been written.
+func (g *sentLog) begin(fd int32, now time.Duration) { g.note(fd, 0, now) }
+
+// after returns how many notifications of a connection ended behind the first acked
+// bytes that were written to it, and whether the log goes back far enough to know
+// that there are no more.
+func (g *sentLog) after(fd int32, acked uint32) (n int, all bool) {
+	back := uint64(g.next - g.heads[fd%sentChains])
+	for back > 0 && back <= uint64(g.filled) {
+		e := &g.entries[g.at(g.next-uint32(back))]
+		if e.fd == fd {
+			if int32(e.end-acked) <= 0 {
+				return n, true
+			}
+			n++
+		}
+		if e.back == 0 {
+			break
+		}
+		back += uint64(e.back)
+	}
+	return n, false
+}
+
+// resize has the ring grow while it does not go back for keep, and shrink when it
+// goes back for much longer, going by how long the last minSentLog entries took.
+func (g *sentLog) resize(now time.Duration) {
+	took := max(now-g.marked, 1)
+	g.marked = now
+	want := minSentLog * (1 + int64(g.keep/took)) // that many come while one is of use
+	size := int64(len(g.entries))
+	switch {
+	case size == 0:
+		g.copyTo(make([]sentEntry, minSentLog))
+	case want > size && size < maxSentLog && int64(g.filled) == size:
+		g.copyTo(make([]sentEntry, 2*size))
+	case 4*want < size:
+		g.copyTo(make([]sentEntry, size/2))
+	}
+}
+
+// copyTo replaces the ring, keeping as much as there is room for.
+func (g *sentLog) copyTo(ring []sentEntry) {
+	old := *g
+	g.entries, g.filled = ring, min(g.filled, uint32(len(ring)))
+	for p := g.next - g.filled; p != g.next; p++ {
+		g.entries[g.at(p)] = old.entries[old.at(p)]
+	}
+}
+
+// at returns where the entry at a position is.
+func (g *sentLog) at(position uint32) uint32 { return position & uint32(len(g.entries)-1) }

@@ -1,0 +1,135 @@
+package netpoll
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// lockedBuffer is a log that goroutines write to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// What was sent to clients whose packets are lost is counted when they are given up, to
+// the delivery; what they had acknowledged before is not.
+func TestWhatIsLostOnTheWayIsCounted(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, time.Millisecond, 0)
+	var log lockedBuffer
+	r := startOn(t, func(c *Config) {
+		c.PingInterval, c.PongWait = 500*time.Millisecond, 2*time.Second
+		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	}, w.listen(t))
+	const clients, before, after = 5, 7, 47
+	var conns []*websocket.Conn
+	for i := range clients {
+		conns = append(conns, r.via(w, fmt.Sprint("user", i), 0))
+	}
+	r.hub.Watch("user0")
+	everyone := func(n int) {
+		for range n {
+			for i := range clients {
+				r.deliver(fmt.Sprint("user", i), `{"type":"n"}`)
+			}
+		}
+	}
+	everyone(before)
+	for _, conn := range conns {
+		for range before {
+			if _, _, err := conn.ReadMessage(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	eventually(t, "all is acknowledged", func() bool {
+		left := 0
+		for i := range clients {
+			left += r.describe(fmt.Sprint("user", i)).Unacked
+		}
+		return left == 0
+	})
+	w.cut.Store(true)
+	everyone(after)
+	if n := r.describe("user0").Unacked; n < 30*after {
+		t.Errorf("%d bytes are said not to be acknowledged", n)
+	}
+	eventually(t, "all are given up", func() bool { return r.server.Stats().Ended["pong_timeout"] == clients })
+	s := r.server.Stats()
+	if got := s.Unacked["pong_timeout"]; got != clients*after {
+		t.Errorf("%d deliveries were not acknowledged, want %d", got, clients*after)
+	}
+	if got := s.UnackedBytes["pong_timeout"]; got < clients*after*30 {
+		t.Errorf("%d bytes were not acknowledged", got)
+	}
+	r.nothingLost(clients * (before + after)) // as far as the kernel knows
+	line := fmt.Sprintf("unacknowledged_deliveries=%d", after)
+	if n := strings.Count(log.String(), line); n != clients {
+		t.Errorf("%d lines say %s:\n%s", n, line, log.String())
+	}
+	for i, seen := range r.hub.Watch("user0").Latest { // the last twenty
+		if seen.Sent != 1 || seen.Unacknowledged != 1 {
+			t.Errorf("notification %d is told to be %+v", i, seen)
+		}
+	}
+}
+
+// A client that resets the connection has not taken what was still on its way, and one
+// that reads all and leaves has.
+func TestWhatAResetLeaves(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	reads, resets := r.upgrade("reads"), r.upgrade("resets")
+	payload := `{"type":"n","payload":"` + strings.Repeat("x", 1000) + `"}`
+	const n = 30
+	for _, user := range []string{"reads", "resets"} {
+		for range n {
+			r.deliver(user, payload)
+		}
+	}
+	for range n {
+		reads.readFrame(t)
+	}
+	_ = reads.Close()
+	eventually(t, "it has gone", func() bool { return r.server.Stats().Ended["client_gone"] == 1 })
+	if s := r.server.Stats(); s.Unacked["client_gone"] != 0 || s.UnackedBytes["client_gone"] != 0 {
+		t.Errorf("of who read all %d deliveries, %d bytes", s.Unacked["client_gone"], s.UnackedBytes["client_gone"])
+	}
+
+	for s := r.server.Stats(); s.Sent < 2*n; s = r.server.Stats() { // its buffer is small: it has to read some
+		resets.readFrame(t)
+	}
+	// What its kernel has it has acknowledged: only what has not left is told.
+	left := r.describe("resets").Unacked
+	_ = resets.TCPConn.SetLinger(0)
+	_ = resets.Close()
+	eventually(t, "it has gone", func() bool { return r.server.Stats().Ended["client_gone"] == 2 })
+	s := r.server.Stats()
+	bytes := int(s.UnackedBytes["client_gone"])
+	if bytes == 0 || bytes > left {
+		t.Errorf("%d bytes, before the reset it were %d", bytes, left)
+	}
+	if got, most := int(s.Unacked["client_gone"]), (bytes+len(payload))/len(payload); got < most-1 || got > most {
+		t.Errorf("%d deliveries in %d bytes, want %d", got, bytes, most)
+	}
+	r.balanced()
+}
