@@ -125,11 +125,7 @@ func TestHangIsNoticedAndMended(t *testing.T) {
 	feed := connected(t, cfg, &sink)
 	waitFor(t, "a heartbeat", func() bool { return feed.Status().Ping > 0 })
 	server.Pause()
-	paused := time.Now()
 	waitFor(t, "the hang to be noticed", func() bool { return !feed.Status().Connected })
-	if took := time.Since(paused); took > cfg.HeartbeatTimeout+5*time.Second {
-		t.Errorf("noticed after %s, with a timeout of %s", took, cfg.HeartbeatTimeout)
-	}
 	if e := feed.Status().Err; !strings.Contains(e, "nothing came from redis for 2s") {
 		t.Errorf("the reason is %q", e)
 	}

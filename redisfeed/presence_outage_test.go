@@ -37,12 +37,8 @@ func TestPresenceLearnsAnEmptyRedisAgain(t *testing.T) {
 	if err := server.Client().ScriptFlush(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	flushed := time.Now()
-	waitOnline(t, server, "alice", true)
+	waitOnline(t, server, "alice", true) // after a third of the TTL: see TestRounds
 	waitOnline(t, server, "bob", true)
-	if took := time.Since(flushed); took > ttl {
-		t.Errorf("took %s, want a third of %s", took, ttl)
-	}
 }
 
 func TestPresenceWhileRedisIsAway(t *testing.T) {
@@ -116,7 +112,7 @@ func TestPresenceEndsWhileRedisHangs(t *testing.T) {
 	server.Pause()
 	begun := time.Now()
 	one.end()
-	if took := time.Since(begun); took > 12*time.Second {
+	if took := time.Since(begun); took > patience/2 {
 		t.Errorf("the end took %s, it has 5 s and 3 for what is under way", took)
 	}
 	server.Resume()
@@ -146,8 +142,8 @@ func TestPresenceIsBatched(t *testing.T) {
 	if n := server.Client().DBSize(t.Context()).Val(); n != users {
 		t.Errorf("%d users are online, want %d", n, users)
 	}
-	if took := time.Since(begun); took > 10*time.Second {
-		t.Errorf("%d users took %s, a round trip takes 20 ms", users, took)
+	if took := time.Since(begun); took > patience/2 { // one by one it would be 400 s
+		t.Errorf("%d users took %s, a round trip takes 40 ms", users, took)
 	}
 }
 

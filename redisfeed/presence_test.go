@@ -97,32 +97,28 @@ func TestPresenceIsRenewed(t *testing.T) {
 	}
 	told := watchEvents(t, server)
 	cfg := quick(server.Addr())
-	const ttl = 1500 * time.Millisecond
+	const ttl = 3 * time.Second
 	one, two := startInstance(t, cfg, ttl), startInstance(t, cfg, ttl)
 	one.set(1, "alice", "both")
 	two.set(1, "both")
 	waitInstances(t, cfg, "alice", 1)
 	waitInstances(t, cfg, "both", 2)
 	begun, before := time.Now(), one.Status().Written
-	waitFor(t, "three TTLs", func() bool { return time.Since(begun) > 3*ttl })
+	waitFor(t, "longer than a TTL", func() bool { return time.Since(begun) > ttl*4/3 && one.Status().Written-before >= 2*3 })
 	if got := instancesOf(t, cfg, "alice", "both"); got[0] != 1 || got[1] != 2 {
 		t.Errorf("on %v instances, want 1 and 2", got)
 	}
 	told.want(event{"alice", true}, event{"both", true})
-	if n := one.Status().Written - before; n < 12 || n > 24 { // two users, three times a TTL
-		t.Errorf("written %d times in three TTLs, want 18", n)
+	if n, took := one.Status().Written-before, time.Since(begun); n > 2*(uint64(took/(ttl/3))+2) { // two users, three times a TTL
+		t.Errorf("written %d times in %s", n, took)
 	}
 
 	// A crash: within the TTL it is as if the instance had never been, and Redis can be made to say so.
 	one.dies()
-	died := time.Now()
-	if !exists(t, server, "alice") {
-		t.Error("alice is offline before her time")
+	if left := server.Client().PTTL(t.Context(), OnlinePrefix+"alice").Val(); left <= 0 || left > ttl {
+		t.Errorf("alice is offline in %s, the TTL is %s", left, ttl)
 	}
 	waitOnline(t, server, "alice", false)
-	if took := time.Since(died); took > ttl+time.Second {
-		t.Errorf("forgotten after %s, the TTL is %s", took, ttl)
-	}
 	waitInstances(t, cfg, "both", 1)
 	waitFor(t, "the dead instance to be taken out", func() bool {
 		return server.Client().ZCard(t.Context(), OnlinePrefix+"both").Val() == 1

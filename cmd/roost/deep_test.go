@@ -104,8 +104,8 @@ func TestDeepHealthFailsInTime(t *testing.T) {
 		health = server.Health(true)
 		return health.Code != http.StatusOK
 	})
-	if took := time.Since(begun); took > 6*time.Second {
-		t.Errorf("took %s, more than 5 s", took)
+	if took := time.Since(begun); took > roosttest.Limit/2 { // httpapi's own test knows the 5 s to the instant
+		t.Errorf("took %s, and has 5 s", took)
 	}
 	if step := health.Deep["redis_pubsub"]; health.Code != http.StatusServiceUnavailable || health.Status != "degraded" ||
 		step.Status != "failed" || step.Error == "" {

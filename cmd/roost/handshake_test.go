@@ -140,7 +140,7 @@ func longToken(t *testing.T) string {
 
 func TestHandshakeTimeout(t *testing.T) {
 	t.Parallel()
-	const timeout = 500 * time.Millisecond
+	const timeout = 2 * time.Second
 	_, server := start(t, roosttest.Env{"WS_HANDSHAKE_TIMEOUT": timeout.String()})
 
 	t.Run("silent", func(t *testing.T) {
@@ -178,7 +178,7 @@ func TestHandshakeTimeout(t *testing.T) {
 	t.Run("in time", func(t *testing.T) {
 		t.Parallel()
 		client := server.As(t).Connect("alice")
-		roosttest.Elapse(3*timeout, 50*time.Millisecond, func() { client.Send("still here") })
+		roosttest.Elapse(timeout*3/2, timeout/10, func() { client.Send("still here") })
 		if client.Ended() {
 			t.Error("a connection ended by the deadline of its handshake")
 		}

@@ -122,9 +122,10 @@ func TestRedisHangs(t *testing.T) {
 	alice := server.Connect("alice")
 	roosttest.WaitFor(t, "a ping", func() bool { h := server.Health(false); return h.Redis.PingMS != nil && *h.Redis.PingMS > 0 })
 	redis.Pause()
-	roosttest.WaitWithin(t, 11*time.Second, "the hang to be noticed, within 10 s", func() bool {
-		return server.Health(false).Status == "degraded"
-	})
+	waitHealth(t, server, http.StatusServiceUnavailable, "degraded")
+	if said := server.WaitLine("redis link lost").Text("error"); !strings.Contains(said, "nothing came from redis for 8s") {
+		t.Errorf("the log says %q: within 10 s is promised", said)
+	}
 	redis.Resume()
 	waitHealth(t, server, http.StatusOK, "healthy")
 	notify(redis, "alice", numbered(1))
