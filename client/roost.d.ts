@@ -34,7 +34,7 @@ export interface Status {
 
 /** Notifications may have been missed. */
 export interface Gap {
-  /** "reconnect", "overflow" (too many had to be held back), or what the server says: "slow_consumer", "redis". */
+  /** "reconnect", "overflow" (too many had to be held back), or what the server says: "slow_consumer", "queue_full", "redis". */
   reason: string;
   /** The timestamp of the last notification before the gap, by the server's clock; undefined if there was none. */
   since?: string;

@@ -196,7 +196,7 @@ func table() []metric {
 			value: func(s *Stats) float64 { return float64(s.AcceptErrors) }},
 		{name: "roost_panics_total", kind: counter, help: "Connections closed because serving them failed.",
 			value: func(s *Stats) float64 { return float64(s.Panics) }},
-		{name: "roost_mailbox_items", kind: gauge, help: "Notifications that wait for an event loop. It holds 16384, and then the feed waits.",
+		{name: "roost_mailbox_items", kind: gauge, help: "Notifications that wait for an event loop. It holds 16384, or 16 MiB of them, and then the feed waits.",
 			loops: func(s *Stats) []float64 { return floats(s.MailboxItems) }},
 		{name: "roost_loop_busy_seconds_total", kind: counter,
 			help:  "Time that an event loop was not asleep. A rate of 1 is all that one has. What the feed writes for loops that sleep is in roost_feed_busy_seconds_total.",

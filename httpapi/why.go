@@ -43,6 +43,7 @@ type WhyConnection struct {
 	StalledFor   float64   `json:"stalled_seconds,omitempty"`
 	Waiting      int       `json:"waiting"` // notifications
 	WaitingBytes int       `json:"waiting_bytes"`
+	UnackedBytes int       `json:"unacknowledged_bytes"` // that were sent, and the client has not acknowledged
 }
 
 // WhyNotification is what became of one notification.
@@ -54,6 +55,7 @@ type WhyNotification struct {
 	Outcome     string         `json:"outcome"`       // the worst of all connections; set by the admin server
 	Connections int            `json:"connections"`   // that it went to
 	Sent        int            `json:"sent"`
+	Unacked     int            `json:"unacknowledged,omitempty"` // of Sent: the connection ended before the client had acknowledged it
 	Queued      int            `json:"queued"`
 	Failed      map[string]int `json:"failed,omitempty"`  // by reason
 	TookMS      float64        `json:"took_ms,omitempty"` // until the last of Sent and Failed
@@ -63,6 +65,7 @@ type WhyNotification struct {
 // What can become of a notification.
 const (
 	outcomeSent    = "sent"
+	outcomeUnacked = "unacknowledged"
 	outcomeQueued  = "queued"
 	outcomeDropped = "dropped"
 	outcomeClosed  = "closed"
@@ -70,8 +73,11 @@ const (
 	outcomeInvalid = "invalid"
 )
 
-// failedByClosing is the reason of those that failed because their connection ended.
-const failedByClosing = "connection_closed"
+// Reasons of deliveries that failed: the connection ended, and the client was slow.
+const (
+	failedByClosing  = "connection_closed"
+	failedBySlowness = "slow_consumer"
+)
 
 // problemTooMany is the problem of one for everyone or a group that was dropped because too many waited: hub.ProblemDropped.
 const problemTooMany = "too_many_broadcasts"
@@ -96,6 +102,8 @@ func (n *WhyNotification) outcome() string {
 		return outcomeQueued
 	case n.Failed[failedByClosing] > 0:
 		return outcomeClosed
+	case n.Unacked > 0:
+		return outcomeUnacked
 	}
 	return outcomeSent
 }
@@ -141,11 +149,21 @@ func (w *Why) verdict() string {
 		if last.Problem != "" {
 			return fmt.Sprintf("The last notification, at %s, was dropped: more is published for %s than can be delivered.", clock(last.At), last.Via)
 		}
-		return fmt.Sprintf("The last notification, at %s, was dropped for want of room: the client reads too slowly.", clock(last.At))
+		why := "more came at once than may wait"
+		if last.Failed[failedBySlowness] > 0 {
+			why = "the client reads too slowly"
+		}
+		return fmt.Sprintf("The last notification, at %s, was dropped for want of room: %s.", clock(last.At), why)
 	case outcomeQueued:
 		return fmt.Sprintf("The last notification, at %s, waits for %d of %d connections.", clock(last.At), last.Queued, last.Connections)
+	case outcomeUnacked:
+		return fmt.Sprintf("The last notification, at %s, was sent, but the connection ended before the client had acknowledged it: most likely it never arrived.", clock(last.At))
 	case outcomeClosed:
 		return fmt.Sprintf("The last notification, at %s, was lost with a connection that ended.", clock(last.At))
+	}
+	if c := w.silent(); c != nil && time.Since(last.At) > silentAfter*time.Second {
+		return fmt.Sprintf("The last notification, at %s, was sent, but the client at %s has not acknowledged %d bytes, and nothing came from it for %.0f s: it may be gone.",
+			clock(last.At), c.Remote, c.UnackedBytes, c.HeardSeconds)
 	}
 	return fmt.Sprintf("The last notification, at %s, left for all connections that were open (%d), within %.2f ms: look at the client.",
 		clock(last.At), last.Connections, last.TookMS)
@@ -166,6 +184,20 @@ func (w *Why) stalled() *WhyConnection {
 	var worst *WhyConnection
 	for i := range w.Open {
 		if c := &w.Open[i]; c.StalledFor >= 1 && (worst == nil || c.StalledFor > worst.StalledFor) {
+			worst = c
+		}
+	}
+	return worst
+}
+
+// silentAfter is how long a client that has bytes to acknowledge is heard nothing of before that says something.
+const silentAfter = 2 // seconds
+
+// silent returns the open connection that has not acknowledged most, of those that nothing came from lately, or nil.
+func (w *Why) silent() *WhyConnection {
+	var worst *WhyConnection
+	for i := range w.Open {
+		if c := &w.Open[i]; c.UnackedBytes > 0 && c.HeardSeconds >= silentAfter && (worst == nil || c.UnackedBytes > worst.UnackedBytes) {
 			worst = c
 		}
 	}

@@ -18,6 +18,7 @@ func TestOutcome(t *testing.T) {
 		outcomeDropped: {Connections: 3, Sent: 1, Queued: 1, Failed: map[string]int{failedByClosing: 1, "queue_full": 1}},
 		outcomeQueued:  {Connections: 3, Sent: 1, Queued: 1, Failed: map[string]int{failedByClosing: 1}},
 		outcomeClosed:  {Connections: 2, Sent: 1, Failed: map[string]int{failedByClosing: 1}},
+		outcomeUnacked: {Connections: 2, Sent: 2, Unacked: 1},
 		outcomeSent:    {Connections: 2, Sent: 2},
 	} {
 		if got := n.outcome(); got != want {
@@ -54,7 +55,13 @@ func TestVerdict(t *testing.T) {
 			Why{Command: "SPUBLISH", Channel: "user_noti:alice", Redis: up, Connections: 1, WatchedSince: at, Open: open}},
 		{"came while the user was not connected", with(WhyNotification{Problem: "offline"})},
 		{"skipped for its content: too_big", with(WhyNotification{Problem: "too_big"})},
-		{"dropped for want of room", with(WhyNotification{Connections: 1, Failed: map[string]int{"queue_full": 1}})},
+		{"dropped for want of room: more came at once", with(WhyNotification{Connections: 1, Failed: map[string]int{"queue_full": 1}})},
+		{"dropped for want of room: the client reads too slowly", with(WhyNotification{Connections: 1, Failed: map[string]int{"slow_consumer": 1}})},
+		{"ended before the client had acknowledged it", with(WhyNotification{Connections: 1, Sent: 1, Unacked: 1})},
+		{"the client at 192.0.2.1:4001 has not acknowledged 120 bytes, and nothing came from it for 9 s", Why{
+			Redis: up, Connections: 2, Seen: 1, Latest: []WhyNotification{{At: at, Connections: 2, Sent: 2}},
+			Open: []WhyConnection{{Remote: "192.0.2.1:4000", UnackedBytes: 500, HeardSeconds: 0.3}, {Remote: "192.0.2.1:4001", UnackedBytes: 120, HeardSeconds: 9}},
+		}},
 		{"dropped: more is published for group staff than can be delivered", with(WhyNotification{Problem: problemTooMany, Via: "group staff"})},
 		{"waits for 1 of 2 connections", with(WhyNotification{Connections: 2, Sent: 1, Queued: 1})},
 		{"lost with a connection that ended", with(WhyNotification{Connections: 1, Failed: map[string]int{failedByClosing: 1}})},

@@ -11,6 +11,10 @@ import (
 // rather than to write them where they come from at the end of the batch.
 const handoff = 64
 
+// mailboxBytes bounds the frames of the items that wait in a mailbox, a frame that
+// several items share counted for each. One item always has room.
+const mailboxBytes = 16 << 20
+
 // keptItems bounds the room for items that a mailbox keeps once it is empty:
 // after a burst the memory must go.
 const keptItems = 1024
@@ -36,6 +40,7 @@ type mailbox struct {
 	mu      sync.Mutex
 	room    sync.Cond  // on mu: take made room, or the mailbox closed
 	items   []delivery // guarded by mu
+	bytes   int        // guarded by mu: of their frames
 	waiting int        // guarded by mu: how many pushes wait for room
 	pushed  uint64     // guarded by mu: notifications ever taken in
 	awake   bool       // guarded by mu: the consumer knows that there is work
@@ -53,7 +58,7 @@ func newMailbox(limit int, wake func()) *mailbox {
 // has counted it), once the mailbox is closed. Any goroutine but a loop's.
 func (m *mailbox) push(c *conn, n *hub.Notification) bool {
 	m.mu.Lock()
-	for len(m.items) >= m.limit && !m.closed {
+	for m.full() && !m.closed {
 		m.waiting++
 		m.room.Wait()
 		m.waiting--
@@ -66,7 +71,8 @@ func (m *mailbox) push(c *conn, n *hub.Notification) bool {
 		return false
 	}
 	m.items = append(m.items, delivery{c, n})
-	wake := !m.awake && len(m.items) >= min(handoff, m.limit)
+	m.bytes += len(n.Frame)
+	wake := !m.awake && (len(m.items) >= handoff || m.full())
 	m.awake = m.awake || wake
 	m.quiet.Store(m.unknown())
 	m.mu.Unlock()
@@ -75,6 +81,9 @@ func (m *mailbox) push(c *conn, n *hub.Notification) bool {
 	}
 	return true
 }
+
+// full reports whether the next push has to wait. The caller holds mu.
+func (m *mailbox) full() bool { return len(m.items) >= m.limit || m.bytes >= mailboxBytes }
 
 // unknown counts the items that the consumer does not know of. The caller holds
 // mu.
@@ -110,7 +119,7 @@ func (m *mailbox) take(spare []delivery) []delivery {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	items := m.items
-	m.items = spare[:0]
+	m.items, m.bytes = spare[:0], 0
 	m.awake = len(items) > 0
 	m.quiet.Store(0)
 	if m.waiting > 0 {

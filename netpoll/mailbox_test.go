@@ -109,3 +109,29 @@ func TestMailboxCloseLetsWaitersGo(t *testing.T) {
 		t.Errorf("%d items left to take, want the one from before", got)
 	}
 }
+
+// Large notifications wait in bytes: the next one waits outside, and the consumer is
+// told although there are few.
+func TestMailboxIsBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	const pushes = 10
+	woken := make(chan struct{}, pushes)
+	m := newMailbox(1000, func() { woken <- struct{}{} })
+	c, n := new(conn), &hub.Notification{Frame: make([]byte, mailboxBytes/4+1)}
+	var pushing sync.WaitGroup
+	pushing.Go(func() {
+		for range pushes {
+			m.push(c, n)
+		}
+		m.announce()
+	})
+	for taken := 0; taken < pushes; {
+		<-woken
+		for batch := m.take(nil); len(batch) > 0; batch = m.take(nil) {
+			if taken += len(batch); len(batch) > 4 {
+				t.Fatalf("%d items of %d bytes waited", len(batch), len(n.Frame))
+			}
+		}
+	}
+	pushing.Wait()
+}

@@ -27,15 +27,12 @@ func endings(t *testing.T) map[string]ending {
 			notify(redis, "x", `{"type":"big","payload":"`+strings.Repeat("x", 20_000)+`"}`)
 		}
 	}
-	// More than one that takes nothing may have, but not at once: it has the time to be slow.
+	// More than the kernel takes and WS_QUEUE_MESSAGES, and a little more when that has waited for a second.
 	trickle := func(_ *roosttest.Raw, redis *redistest.Server) {
-		for range 300 {
-			notify(redis, "x", `{"type":"big","payload":"`+strings.Repeat("x", 4_000)+`"}`)
-		}
 		for range 100 {
-			time.Sleep(50 * time.Millisecond)
-			notify(redis, "x", `{"type":"small"}`)
+			notify(redis, "x", `{"type":"big","payload":"`+strings.Repeat("x", 20_000)+`"}`)
 		}
+		roosttest.Elapse(3*time.Second, 100*time.Millisecond, func() { notify(redis, "x", `{"type":"late"}`) })
 	}
 	message := roosttest.ClientFrame(1, "x")
 	return map[string]ending{
@@ -49,8 +46,8 @@ func endings(t *testing.T) map[string]ending {
 		}},
 		"pong_timeout":  {roosttest.Env{"WS_PING_INTERVAL": "1s", "WS_PONG_WAIT": "2s"}, nothing},
 		"write_timeout": {roosttest.Env{"WS_WRITE_WAIT": "1s"}, flood},
-		"slow_consumer": {roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_WRITE_WAIT": "1m"}, trickle},
-		"queue_full":    {roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_WRITE_WAIT": "1m"}, flood},
+		"slow_consumer": {roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_WRITE_WAIT": "1m", "WS_QUEUE_MESSAGES": "20"}, trickle},
+		"queue_full":    {roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_QUEUE_BYTES": "65536"}, flood},
 		"max_age":       {roosttest.Env{"WS_MAX_CONNECTION_AGE": "1s"}, nothing},
 		"token_expired": {roosttest.Env{"WS_CLOSE_ON_EXPIRY": "true"}, nothing},
 	}

@@ -13,7 +13,7 @@ func (s *service) limits(stats httpapi.Stats) []httpapi.Limit {
 		{Name: "Connections", Variable: connections, Used: int64(stats.Connections), Max: int64(now.budget.Connections)},
 		{Name: "Client sockets, in every state", Variable: "follows from the connections and ulimit -n",
 			Used: int64(stats.Sockets), Max: int64(now.budget.Sockets)},
-		{Name: "Waiting for slow clients", Variable: "WS_MAX_QUEUED_BYTES", Unit: "bytes",
+		{Name: "Waiting for clients that take nothing", Variable: "WS_MAX_QUEUED_BYTES", Unit: "bytes",
 			Used: int64(stats.QueuedBytes), Max: int64(now.cfg.WSMaxQueuedBytes)},
 		{Name: "Waiting for everyone and groups", Variable: "WS_MAX_BROADCAST_BYTES", Unit: "bytes",
 			Used: int64(stats.BroadcastBytes), Max: int64(now.cfg.WSMaxBroadcastBytes)},

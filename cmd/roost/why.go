@@ -44,7 +44,7 @@ func (s *service) why(ctx context.Context, user string) (httpapi.Why, error) {
 	for _, n := range watched.Latest {
 		w.Latest = append(w.Latest, httpapi.WhyNotification{
 			At: n.At, Type: n.Type, Bytes: n.Bytes, Via: n.Via, Problem: n.Problem,
-			Connections: n.Connections, Sent: n.Sent, Queued: n.Queued(), Failed: n.Failed,
+			Connections: n.Connections, Sent: n.Sent, Unacked: n.Unacknowledged, Queued: n.Queued(), Failed: n.Failed,
 			TookMS: float64(n.Settled.Microseconds()) / 1000,
 		})
 	}
@@ -55,6 +55,6 @@ func openConnection(info netpoll.ConnInfo) httpapi.WhyConnection {
 	return httpapi.WhyConnection{
 		Remote: info.Remote, Since: info.Opened,
 		HeardSeconds: info.Heard.Seconds(), StalledFor: info.Stalled.Seconds(),
-		Waiting: info.Waiting, WaitingBytes: info.Bytes,
+		Waiting: info.Waiting, WaitingBytes: info.Bytes, UnackedBytes: info.Unacked,
 	}
 }

@@ -122,14 +122,14 @@ func printWhy(out io.Writer, w *httpapi.Why) error {
 	}
 	line("\nconnections: %d", w.Connections)
 	if len(w.Open) > 0 {
-		line("  since\tfrom\tlast heard\twaiting\ttakes nothing for")
+		line("  since\tfrom\tlast heard\twaiting\ttakes nothing for\tnot acknowledged")
 	}
 	for _, c := range w.Open {
 		stalled := "-"
 		if c.StalledFor > 0 {
 			stalled = seconds(c.StalledFor)
 		}
-		line("  %s\t%s\t%s ago\t%d, %d bytes\t%s", moment(c.Since), c.Remote, seconds(c.HeardSeconds), c.Waiting, c.WaitingBytes, stalled)
+		line("  %s\t%s\t%s ago\t%d, %d bytes\t%s\t%d bytes", moment(c.Since), c.Remote, seconds(c.HeardSeconds), c.Waiting, c.WaitingBytes, stalled, c.UnackedBytes)
 	}
 	line("\nnotifications since %s: %d", moment(w.WatchedSince), w.Seen)
 	for i := range w.Latest {
@@ -186,6 +186,9 @@ func notificationLine(n *httpapi.WhyNotification) string {
 		return fmt.Sprintf("%s\t%s\t%d bytes\t%s", at, n.Outcome, n.Bytes, n.Problem)
 	}
 	parts := []string{fmt.Sprintf("sent to %d of %d", n.Sent, n.Connections)}
+	if n.Unacked > 0 {
+		parts = append(parts, fmt.Sprintf("%d of them not acknowledged", n.Unacked))
+	}
 	if n.Queued > 0 {
 		parts = append(parts, fmt.Sprintf("%d queued", n.Queued))
 	}
