@@ -60,7 +60,7 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 	}
 	now := l.server.now()
 	c.part.giveUp = now + closingLimit
-	l.at(c, now+l.lookAfter())
+	l.at(c, min(c.part.giveUp, l.lookAt(c)))
 }
 
 // awaitsClose reports whether the client has to send a close frame yet, and returns the decoder that
@@ -114,7 +114,11 @@ func (l *loop) dueEnding(c *conn, now time.Duration) {
 		l.drop(c, c.reason)
 		return
 	}
-	l.at(c, min(c.part.giveUp, now+l.lookAfter()))
+	when := c.part.giveUp
+	if c.stalled() {
+		when = min(when, l.lookAt(c))
+	}
+	l.at(c, when)
 }
 
 // discard throws away what comes after the last words, within a bound, up to the client's

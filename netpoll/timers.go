@@ -134,7 +134,7 @@ func (l *loop) schedule(c *conn, now time.Duration) {
 		when = min(when, l.tooOldAt(c))
 	}
 	if c.stalled() {
-		when = min(when, c.out.progress.looked+l.lookAfter())
+		when = min(when, l.lookAt(c))
 	}
 	l.at(c, when)
 }
@@ -142,15 +142,18 @@ func (l *loop) schedule(c *conn, now time.Duration) {
 // takesNothing sees whether a client has taken anything of what waits for it lately,
 // and reports whether it has not for WriteWait.
 func (l *loop) takesNothing(c *conn, now time.Duration) bool {
-	if now-c.out.progress.looked >= l.lookAfter() {
+	if now >= l.lookAt(c) {
 		l.look(c, now)
 	}
 	return c.out.progress.idle(now) >= l.server.cfg.WriteWait
 }
 
-// lookAfter is how often that is looked at, so that a client which takes nothing any
-// more is ended a quarter of WriteWait late at most.
-func (l *loop) lookAfter() time.Duration { return l.server.cfg.WriteWait / 4 }
+// lookAt returns when that is to be looked at next: eight times in WriteWait, so that a
+// client which takes nothing any more is ended so little late, and when it is over.
+func (l *loop) lookAt(c *conn) time.Duration {
+	wait, p := l.server.cfg.WriteWait, &c.out.progress
+	return min(p.looked+wait/8, p.taken+wait)
+}
 
 // ping sends a ping, ahead of the notifications that wait: a client that is slow
 // but reads gets it, and answers.
