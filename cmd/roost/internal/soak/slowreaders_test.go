@@ -4,15 +4,15 @@ import "time"
 
 // slowReaders are connected and do not keep up with what is published for them.
 func slowReaders() []troublemaker {
-	const queueFull = `roost_deliveries_failed_total{reason="queue_full"}`
+	const tooSlow = `roost_deliveries_failed_total{reason="slow_consumer"}`
 	return []troublemaker{
 		{name: "never reads", user: "slow", receive: 4096, shows: closedAs("write_timeout"), takes: 10 * time.Second,
 			act: func(p *peer) { p.wait(8 * time.Second) }},
-		{name: "never reads, reset", user: "slow", receive: 4096, shows: queueFull, act: func(p *peer) {
+		{name: "never reads, reset", user: "slow", receive: 4096, shows: tooSlow, act: func(p *peer) {
 			p.wait(3500 * time.Millisecond)
 			p.reset()
 		}},
-		{name: "reads little by little", user: "slow", receive: 4096, shows: queueFull, act: func(p *peer) {
+		{name: "reads little by little", user: "slow", receive: 4096, shows: tooSlow, act: func(p *peer) {
 			some := make([]byte, 512)
 			for range 400 {
 				if _, err := p.Read(some); err != nil {
