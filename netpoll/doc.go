@@ -13,6 +13,9 @@
 //   - One prober, while anybody is connected, looks once a second whether every
 //     loop still answers.
 //
+// A loop that has to make room may find that what goes first is another's: then it tries
+// that one's lock, and never waits for it (evict.go).
+//
 // The listening socket goes from loop to loop (port.go), so that nothing else
 // accepts. An idle connection has no goroutine, no timer of the runtime's and no
 // buffer: a conn, a place in its loop's wheel, and its place in the hub.

@@ -47,6 +47,7 @@ func (l *loop) evict() bool {
 		l.cutLingering()
 	case l.closing.first != nil && rankOf(strangersPlace*l.closing.n) >= l.pendingSockets.topRank():
 		c := l.closing.first
+		defer l.guard(c) // it has nothing to do with whose turn it is
 		l.server.accepts.turnedAway[awayClosing].Add(1)
 		l.drop(c, c.reason)
 	case pending != nil:

@@ -155,6 +155,7 @@ func (l *loop) keep(c *conn, n int) {
 // evictPending ends a pending handshake at once, to make room. Who has asked for
 // something is told so.
 func (l *loop) evictPending(c *conn, why turnedAway) {
+	defer l.guard(c) // it has nothing to do with whose turn it is
 	l.server.accepts.turnedAway[why].Add(1)
 	h := c.part.hs
 	switch c.state {
