@@ -196,17 +196,20 @@ func TestAClientThatReadsALittle(t *testing.T) {
 	eventually(t, "it stalls", func() bool { return r.server.Stats().Stalled == 1 })
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	const rate = 8000 // bytes a second
+	const rate = 5000 // bytes a second
 	took, longest, read := sinceTaken(r), time.Duration(0), 0
-	for began := time.Now(); time.Since(began) < 3*wait; <-ticker.C {
+	for began := time.Now(); time.Since(began) < 4*wait; <-ticker.C {
 		for ; read < int(rate*time.Since(began).Seconds()); read += 100 {
 			if _, err := io.ReadFull(conn, make([]byte, 100)); err != nil {
 				t.Fatalf("after %s: %v", time.Since(began), err)
 			}
 		}
 		longest = max(longest, took())
+		if r.hub.Connections() == 0 { // of which the client hears only when it has read all
+			t.Fatalf("it was ended after %s: %v", time.Since(began), r.server.Stats().Ended)
+		}
 	}
-	if longest < wait {
+	if longest < wait+wait/4 {
 		t.Errorf("the kernel took something every %s: the test shows nothing", longest)
 	}
 	// Now it reads nothing.

@@ -20,7 +20,7 @@ func (l *loop) countUnacked(c *conn) unacked {
 		return unacked{}
 	}
 	left := unacked{bytes: unackedBytes(c.fd)}
-	if c.state == stateLingering && left.bytes > 0 {
+	if c.state == stateLingering && !c.part.awaitsClose && left.bytes > 0 {
 		left.bytes-- // the end of the stream
 	}
 	left.deliveries, left.all = l.departures.close(c.fd, c.written-uint32(left.bytes))

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"roost/wsproto"
 )
 
 // lockedBuffer is a log that goroutines write to.
@@ -132,4 +134,74 @@ func TestWhatAResetLeaves(t *testing.T) {
 		t.Errorf("%d deliveries in %d bytes, want %d", got, bytes, most)
 	}
 	r.balanced()
+}
+
+// What is lost is counted also where the server ends the connection: not the end of the
+// stream, and nothing of the connection that had the descriptor before.
+func TestWhatIsLostAtAnEnd(t *testing.T) {
+	t.Parallel()
+	w := newWire(t, time.Millisecond, 0)
+	r := startOn(t, func(c *Config) { c.Loops, c.PingInterval, c.PongWait = 1, time.Hour, 2*time.Hour }, w.listen(t))
+	const connections = 8
+	size, had := 0, map[int32]bool{}
+	var before []*websocket.Conn
+	for range connections {
+		before = append(before, r.via(w, "before", 0))
+	}
+	for range 5 {
+		r.deliver("before", `{"type":"n"}`)
+	}
+	for _, c := range r.handles() {
+		had[c.fd] = true
+	}
+	for _, conn := range before {
+		for range 5 {
+			_, message, err := conn.ReadMessage()
+			if err != nil {
+				t.Fatal(err)
+			}
+			size = 2 + len(message)
+		}
+		_ = conn.NetConn().Close()
+	}
+	eventually(t, "they have gone", func() bool { return r.server.Stats().Sockets == 0 })
+
+	// Some that have to answer the close frame, and some that have not, to which the end of the stream is sent at once.
+	reasons := [connections]Reason{}
+	again := 0
+	for i := range connections {
+		reasons[i] = []Reason{ReasonDisconnected, ReasonProtocol}[i%2]
+		user := fmt.Sprint("user", i)
+		r.via(w, user, 0)
+		eventually(t, "the answer is acknowledged", func() bool { return r.describe(user).Unacked == 0 })
+	}
+	for _, c := range r.handles() {
+		if had[c.fd] {
+			again++
+		}
+	}
+	if again == 0 {
+		t.Error("no descriptor is used again: the test shows nothing of that")
+	}
+	w.cut.Store(true)
+	const lost = 3
+	closeFrame := wsproto.AppendClose(nil, 4000, "because")
+	for i, reason := range reasons {
+		user := fmt.Sprint("user", i)
+		for range lost {
+			r.deliver(user, `{"type":"n"}`)
+		}
+		conns, _ := r.hub.ConnsOf(user, 1)
+		r.server.loops[0].do(func() { r.server.loops[0].end(conns[0].(*conn), reason, closeFrame) })
+	}
+	eventually(t, "they are ended", func() bool { return r.server.Stats().Sockets == 0 })
+	s := r.server.Stats()
+	for _, reason := range reasons[:2] {
+		if got, want := s.UnackedBytes[reason.String()], uint64(connections/2*(lost*size+len(closeFrame))); got != want {
+			t.Errorf("%s: %d bytes are not acknowledged, want %d", reason, got, want)
+		}
+		if got := s.Unacked[reason.String()]; got != connections/2*lost {
+			t.Errorf("%s: %d deliveries are not acknowledged, want %d", reason, got, connections/2*lost)
+		}
+	}
 }
