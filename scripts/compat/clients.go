@@ -43,7 +43,7 @@ func available(work string) (all []client) {
 	debian := func(name, program, file, pkg string) {
 		show := []string{"dpkg-query", "--show", "--showformat=${Version}", pkg}
 		if exec.Command(show[0], show[1:]...).Run() == nil {
-			all = append(all, client{name: name, argv: []string{program, source(file)}, show: show, env: []string{"QT_QPA_PLATFORM=offscreen"}})
+			all = append(all, client{name: name, argv: []string{program, source(file)}, show: show, env: []string{"QT_QPA_PLATFORM=offscreen", "LUA_PATH_5_3=/usr/share/lua/5.2/?.lua;;"}}) // Debian has basexx, which lua-http needs, for 5.2 only
 		}
 	}
 	built := func(name, file, pkg string) {
