@@ -29,6 +29,9 @@ type Trio struct {
 // where it says how.
 func StartTrio(t testing.TB, secured *TLS) *Trio {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("sentinels take seconds")
+	}
 	quick := []string{"--repl-diskless-sync-delay", "0"}
 	tr := &Trio{t: t, Master: begin(t, &Server{tls: secured, args: quick})}
 	follow := append([]string{"--replicaof", host, strconv.Itoa(tr.Master.Port())}, quick...)
