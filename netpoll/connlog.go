@@ -52,11 +52,14 @@ func (u unacked) appendTo(attrs []slog.Attr) []slog.Attr {
 	if u.bytes == 0 {
 		return attrs
 	}
-	name := "unacknowledged_deliveries"
-	if !u.all {
-		name = "unacknowledged_deliveries_at_least"
+	attrs = append(attrs, slog.Int("unacknowledged_bytes", u.bytes))
+	switch {
+	case u.all:
+		attrs = append(attrs, slog.Int("unacknowledged_deliveries", u.deliveries))
+	case u.deliveries > 0:
+		attrs = append(attrs, slog.Int("unacknowledged_deliveries_at_least", u.deliveries))
 	}
-	return append(attrs, slog.Int("unacknowledged_bytes", u.bytes), slog.Int(name, u.deliveries))
+	return attrs
 }
 
 func (l *loop) logRefused(c *conn, refusal *wsproto.Refusal) {

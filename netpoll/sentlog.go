@@ -1,6 +1,9 @@
 package netpoll
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // sentLog is the log of the notifications that a loop has sent lately. When a
 // connection ends, the kernel says how many of the bytes that it had taken the
@@ -15,6 +18,7 @@ type sentLog struct {
 	entries []sentEntry        // the one at position p is at p modulo its length, a power of two
 	next    uint32             // the position of the next entry, modulo 2^32
 	filled  uint32             // how many before next there are
+	dropped bool               // there have been more
 	heads   [sentChains]uint32 // the position of the newest entry of each chain
 	marked  time.Duration      // when next was a multiple of minSentLog
 }
@@ -41,32 +45,50 @@ func (g *sentLog) note(fd int32, end uint32, now time.Duration) {
 	g.entries[g.at(g.next)] = sentEntry{fd, end, g.next - *head}
 	*head = g.next
 	g.next++
-	g.filled = min(g.filled+1, uint32(len(g.entries)))
+	if int(g.filled) < len(g.entries) {
+		g.filled++
+	} else {
+		g.dropped = true
+	}
 }
 
 // begin notes that a descriptor is another connection's from now on, to which
-// nothing has been written.
-func (g *sentLog) begin(fd int32, now time.Duration) { g.note(fd, 0, now) }
+// nothing has been written. That takes an entry only where there are some of the one
+// before: connections that get nothing cost nothing.
+func (g *sentLog) begin(fd int32, now time.Duration) {
+	for e := range g.chain(fd) {
+		if e.end != 0 {
+			g.note(fd, 0, now)
+		}
+		return
+	}
+}
 
 // after returns how many notifications of a connection ended behind the first acked
 // bytes that were written to it, and whether the log goes back far enough to know
 // that there are no more.
 func (g *sentLog) after(fd int32, acked uint32) (n int, all bool) {
-	back := uint64(g.next - g.heads[fd%sentChains])
-	for back > 0 && back <= uint64(g.filled) {
-		e := &g.entries[g.at(g.next-uint32(back))]
-		if e.fd == fd {
-			if int32(e.end-acked) <= 0 {
-				return n, true
-			}
-			n++
+	for e := range g.chain(fd) {
+		if int32(e.end-acked) <= 0 {
+			return n, true
 		}
-		if e.back == 0 {
-			break
-		}
-		back += uint64(e.back)
+		n++
 	}
-	return n, false
+	return n, !g.dropped
+}
+
+// chain yields the entries of a descriptor, the newest first.
+func (g *sentLog) chain(fd int32) iter.Seq[sentEntry] {
+	return func(yield func(sentEntry) bool) {
+		back := uint64(g.next - g.heads[fd%sentChains])
+		for back > 0 && back <= uint64(g.filled) {
+			e := g.entries[g.at(g.next-uint32(back))]
+			if e.fd == fd && !yield(e) || e.back == 0 {
+				return
+			}
+			back += uint64(e.back)
+		}
+	}
 }
 
 // resize has the ring grow while it does not go back for keep, and shrink when it
@@ -89,7 +111,9 @@ func (g *sentLog) resize(now time.Duration) {
 // copyTo replaces the ring, keeping as much as there is room for.
 func (g *sentLog) copyTo(ring []sentEntry) {
 	old := *g
-	g.entries, g.filled = ring, min(g.filled, uint32(len(ring)))
+	if g.entries = ring; int(g.filled) > len(ring) {
+		g.filled, g.dropped = uint32(len(ring)), true
+	}
 	for p := g.next - g.filled; p != g.next; p++ {
 		g.entries[g.at(p)] = old.entries[old.at(p)]
 	}

@@ -105,3 +105,28 @@ func BenchmarkSentLogNote(b *testing.B) {
 		log.note(int32(i*7%10_000), uint32(i), time.Duration(i)*20_000)
 	}
 }
+
+// Connections that come and get nothing take no room in the log.
+func TestSentLogOfConnectionsThatGetNothing(t *testing.T) {
+	t.Parallel()
+	log := sentLog{keep: time.Minute}
+	for i := range int32(100_000) {
+		log.begin(i, time.Duration(i))
+	}
+	if len(log.entries) != 0 {
+		t.Errorf("room for %d entries", len(log.entries))
+	}
+	if n, all := log.after(7, 0); n != 0 || !all {
+		t.Errorf("%d, all: %v; nothing was ever sent", n, all)
+	}
+	log.note(7, 100, 1)
+	for range 10 {
+		log.begin(7, 2)
+	}
+	if log.filled != 2 {
+		t.Errorf("%d entries, want the one and what ends it", log.filled)
+	}
+	if n, all := log.after(7, 0); n != 0 || !all {
+		t.Errorf("%d, all: %v, of a connection that got nothing", n, all)
+	}
+}
