@@ -13,8 +13,10 @@ import (
 
 const (
 	// lookEvery is the least time between two attempts to write to a connection in
-	// whose queue there is no room, before epoll says that it is worth while: that
-	// is when less than half of TCP_NOTSENT_LOWAT waits.
+	// whose queue there is no room, if its client has taken nothing for a while. With
+	// any other each notification that finds no room is one: epoll says that the
+	// kernel takes more only behind the batch, of 512, and only when less than half of
+	// TCP_NOTSENT_LOWAT waits.
 	lookEvery = time.Millisecond
 
 	// shedMost bounds how many notifications are dropped in a row. Each of them was
@@ -62,7 +64,7 @@ func (q *outQueue) full(n *hub.Notification, rules *rules, now time.Duration) bo
 // tryAgain writes to a connection that the kernel took no more for, and sees what its
 // client has taken meanwhile.
 func (l *loop) tryAgain(c *conn, now time.Duration) {
-	if now-c.out.progress.looked < lookEvery {
+	if c.out.idle(now) && now-c.out.progress.looked < lookEvery {
 		return
 	}
 	l.flush(c)
