@@ -186,11 +186,14 @@ func TestWhatIsLostAtAnEnd(t *testing.T) {
 	w.cut.Store(true)
 	const lost = 3
 	closeFrame := wsproto.AppendClose(nil, 4000, "because")
+	sent := r.server.Stats().Sent
 	for i, reason := range reasons {
 		user := fmt.Sprint("user", i)
 		for range lost {
 			r.deliver(user, `{"type":"n"}`)
 		}
+		sent += lost
+		eventually(t, "the kernel has them", func() bool { return r.server.Stats().Sent == sent })
 		conns, _ := r.hub.ConnsOf(user, 1)
 		r.server.loops[0].do(func() { r.server.loops[0].end(conns[0].(*conn), reason, closeFrame) })
 	}
