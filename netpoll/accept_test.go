@@ -52,7 +52,7 @@ func TestAcceptedSocketsInheritOptions(t *testing.T) {
 	}
 	answers := make(chan answer, len(tests))
 	l.do(func() {
-		l.wheel.each(func(c *conn) {
+		l.wheel.Each(func(c *conn) {
 			for name, tt := range tests {
 				value, err := unix.GetsockoptInt(int(c.fd), tt.level, tt.name)
 				answers <- answer{name, value, err}

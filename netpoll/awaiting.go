@@ -33,7 +33,7 @@ func (l *loop) await(c *conn, req wsproto.Request, more []byte) {
 	l.stats.awaiting.Add(1)
 	// A tick less, because at takes the next one. The timer stands at the handshake deadline.
 	latest := l.server.now() + l.server.cfg.AudienceWait - l.server.tickLength
-	l.at(c, min(latest, l.server.moment(l.wheel.at(c))))
+	l.at(c, min(latest, l.server.moment(l.wheel.At(c))))
 	l.keep(c, w.size())
 }
 

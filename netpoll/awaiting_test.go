@@ -397,9 +397,9 @@ func TestAudienceWaitIsKept(t *testing.T) {
 		l.do(func() {
 			defer close(looked)
 			now = r.server.now()
-			l.wheel.each(func(c *conn) {
+			l.wheel.Each(func(c *conn) {
 				if c.state == stateAwaiting {
-					at = r.server.moment(c.loop.wheel.at(c))
+					at = r.server.moment(c.loop.wheel.At(c))
 				}
 			})
 		})

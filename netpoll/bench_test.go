@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/hub"
+	"roost/netpoll/internal/wheel"
 )
 
 // sizes are the numbers of connections that nothing may get dearer with.
@@ -27,44 +28,14 @@ func eachSize(b *testing.B, run func(b *testing.B, n int)) {
 const pingTicks = 60
 
 // fullWheel has n connections, their timers spread over a ping interval.
-func fullWheel(n int) (*wheel, []*conn) {
-	w := new(wheel)
+func fullWheel(n int) (*wheel.Wheel[*conn], []*conn) {
+	w := new(wheel.Wheel[*conn])
 	conns := make([]*conn, n)
 	for i := range conns {
 		conns[i] = new(conn)
-		w.arm(conns[i], tick(1+i%pingTicks))
+		w.Arm(conns[i], wheel.Tick(1+i%pingTicks))
 	}
 	return w, conns
-}
-
-// BenchmarkWheelTick is what the ticks of one second cost, for each timer that
-// fires and is armed again.
-func BenchmarkWheelTick(b *testing.B) {
-	eachSize(b, func(b *testing.B, n int) {
-		w, _ := fullWheel(n)
-		b.ReportAllocs()
-		fired := 0
-		for b.Loop() {
-			w.advance(w.now+1, func(c *conn) {
-				fired++
-				w.arm(c, w.now+pingTicks)
-			})
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(max(fired, 1)), "ns/timer")
-	})
-}
-
-// BenchmarkWheelArm moves one timer of many.
-func BenchmarkWheelArm(b *testing.B) {
-	eachSize(b, func(b *testing.B, n int) {
-		w, conns := fullWheel(n)
-		b.ReportAllocs()
-		i := 0
-		for b.Loop() {
-			w.arm(conns[i%n], tick(1+i%pingTicks))
-			i += 7919 // a prime: as good as any order
-		}
-	})
 }
 
 // BenchmarkWheelBytes is the memory of a connection here: its conn, which has

@@ -141,7 +141,7 @@ func (l *loop) checkLater(c *conn, req wsproto.Request, more []byte) {
 	c.part.hs.check = k
 	l.stayPending(c, stateChecking, strangersPlace)
 	l.stats.checking.Add(1)
-	l.at(c, min(l.server.now()+l.server.cfg.CheckWait, l.server.moment(l.wheel.at(c))))
+	l.at(c, min(l.server.now()+l.server.cfg.CheckWait, l.server.moment(l.wheel.At(c))))
 	if out := l.server.checkers.put(k, l.server.cfg.CheckQueue, l.server.now()); out != nil {
 		out.c.loop.giveUpCheck(l, out)
 	}

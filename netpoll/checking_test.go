@@ -140,7 +140,7 @@ func TestTokensOfKeyPairs(t *testing.T) {
 		done := make(chan struct{})
 		l.do(func() {
 			defer close(done)
-			l.wheel.each(func(c *conn) {
+			l.wheel.Each(func(c *conn) {
 				if c.state == stateOpen && c.part != nil {
 					t.Error("a connection keeps its token")
 				}

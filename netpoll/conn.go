@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"roost/hub"
+	"roost/netpoll/internal/wheel"
 	"roost/wsproto"
 )
 
@@ -29,7 +30,7 @@ type conn struct {
 	link hub.Link // the hub's, guarded by its locks
 
 	loop  *loop // static
-	timer timer
+	timer wheel.Links[*conn]
 	due   uint32 // when timer fires, a tick modulo 2^32
 
 	heard   instant // the last bytes of frames; before there are any, the accept
@@ -64,6 +65,10 @@ type part struct {
 	awaitsClose bool // ending: the client has to send its close frame yet
 	free        bool // open: what the decoder is in the middle of does not count, see quietFor
 }
+
+// WheelLinks and WheelDue implement wheel.Entry.
+func (c *conn) WheelLinks() *wheel.Links[*conn] { return &c.timer }
+func (c *conn) WheelDue() *uint32               { return &c.due }
 
 // HubLink implements hub.Conn.
 func (c *conn) HubLink() *hub.Link { return &c.link }

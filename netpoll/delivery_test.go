@@ -201,7 +201,7 @@ func TestDeliverOnLoopAllocations(t *testing.T) {
 	allocations := make(chan float64)
 	l.do(func() {
 		var target *conn
-		l.wheel.each(func(c *conn) { target = c })
+		l.wheel.Each(func(c *conn) { target = c })
 		allocations <- testing.AllocsPerRun(100, func() {
 			l.enqueue(target, n)
 			l.flushDirty()

@@ -50,7 +50,7 @@ type departing struct {
 // together shall not leave together.
 func (d *departing) begin(l *loop) {
 	*d = departing{}
-	l.wheel.each(func(c *conn) {
+	l.wheel.Each(func(c *conn) {
 		if c.state == stateOpen && !c.probe {
 			d.conns = append(d.conns, c)
 		}

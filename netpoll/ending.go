@@ -174,7 +174,7 @@ func (l *loop) forget(c *conn) {
 	l.endPending(c)
 	c.state = stateClosed
 	l.putPart(c)
-	l.wheel.disarm(c)
+	l.wheel.Disarm(c)
 	l.server.conns.set(c.fd, nil)
 	l.stats.sockets.Add(-1)
 }

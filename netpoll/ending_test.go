@@ -108,7 +108,7 @@ func TestPingFloodWithoutReading(t *testing.T) {
 	for _, l := range r.server.loops {
 		l.do(func() {
 			most := 0
-			l.wheel.each(func(c *conn) {
+			l.wheel.Each(func(c *conn) {
 				if c.out != nil {
 					most = len(c.out.pong) + len(c.out.partial)
 				}

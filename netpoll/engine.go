@@ -38,7 +38,7 @@ func (s *Server) stopLoops() {
 
 // cutAll closes what is left and ends the loop.
 func (l *loop) cutAll() {
-	l.wheel.each(func(c *conn) { l.drop(c, ReasonShutdown) })
+	l.wheel.Each(func(c *conn) { l.drop(c, ReasonShutdown) })
 	l.ended = true
 }
 

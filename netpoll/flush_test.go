@@ -152,7 +152,7 @@ func TestStallDuringFlushWakesTheLoop(t *testing.T) {
 	t.Parallel()
 	l := sleeper(t)
 	c, _ := l.connect(t)
-	l.wheel.disarm(c)
+	l.wheel.Disarm(c)
 	l.armed = 0
 	c.Deliver(&hub.Notification{Frame: make([]byte, 4<<20)})
 	l.server.Flush()
@@ -211,7 +211,7 @@ func (r *rig) handles() (all []*conn) {
 		found := make(chan []*conn)
 		l.do(func() {
 			var conns []*conn
-			l.wheel.each(func(c *conn) { conns = append(conns, c) })
+			l.wheel.Each(func(c *conn) { conns = append(conns, c) })
 			found <- conns
 		})
 		all = append(all, <-found...)

@@ -175,7 +175,7 @@ func (r *round) begin(l *loop, since time.Time) {
 		return
 	}
 	*r = round{since: since, frame: appendGap(nil, gapRedis, since), left: r.left[:0]}
-	l.wheel.each(func(c *conn) {
+	l.wheel.Each(func(c *conn) {
 		if c.state == stateOpen && !c.probe {
 			r.left = append(r.left, c)
 		}

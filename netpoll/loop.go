@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"roost/netpoll/internal/wheel"
 	"roost/wsproto"
 )
 
@@ -54,8 +55,8 @@ type loop struct {
 	ended  bool
 	more   bool // the mailbox was left before it was empty
 
-	wheel wheel
-	armed tick          // when the wheel wants to be looked at; 0: never
+	wheel wheel.Wheel[*conn]
+	armed wheel.Tick    // when the wheel wants to be looked at; 0: never
 	mercy time.Duration // until then nobody is ended for being silent: the server was absent, see pause.go
 
 	batch   []delivery // taken from the mailbox; those before next are done
@@ -88,7 +89,7 @@ func newLoop(s *Server, index int) (*loop, error) {
 	l.handshakes = newHistogram(handshakeBounds[:])
 	l.departures.delays.took = newHistogram(deliveryBounds[:])
 	l.mail = newMailbox(s.cfg.MailboxItems, l.poll.ring)
-	l.wheel.now = s.tick(s.now())
+	l.wheel.Skip(s.tick(s.now()))
 	return l, l.poll.open()
 }
 

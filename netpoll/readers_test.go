@@ -150,7 +150,7 @@ func TestAClientThatReadsNothing(t *testing.T) {
 	for r.server.Stats().Ended["write_timeout"] == 0 {
 		for _, l := range r.server.loops {
 			l.do(func() {
-				l.wheel.each(func(c *conn) { kernel <- kernelMemory(t, int(c.fd)) })
+				l.wheel.Each(func(c *conn) { kernel <- kernelMemory(t, int(c.fd)) })
 			})
 		}
 		select {

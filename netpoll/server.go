@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"roost/netpoll/internal/wheel"
 )
 
 // ErrClosed is what Serve returns after Shutdown.
@@ -150,9 +152,9 @@ func (s *Server) socketCame() int64 {
 func (s *Server) now() time.Duration { return time.Since(s.started) }
 
 // moment returns when a tick is.
-func (s *Server) moment(t tick) time.Duration { return time.Duration(t) * s.tickLength }
+func (s *Server) moment(t wheel.Tick) time.Duration { return time.Duration(t) * s.tickLength }
 
 // tick returns the first tick that is not before a moment.
-func (s *Server) tick(when time.Duration) tick {
-	return tick((when + s.tickLength - 1) / s.tickLength)
+func (s *Server) tick(when time.Duration) wheel.Tick {
+	return wheel.Tick((when + s.tickLength - 1) / s.tickLength)
 }

@@ -84,7 +84,7 @@ func (s *Server) endConnections(all bool, bye Farewell) {
 func (l *loop) endAll(all bool, bye Farewell) {
 	l.drainAll()
 	frame := wsproto.AppendClose(nil, bye.Code, bye.Text)
-	l.wheel.each(func(c *conn) {
+	l.wheel.Each(func(c *conn) {
 		defer l.guard(c)
 		switch {
 		case c.state == stateOpen:

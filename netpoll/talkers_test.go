@@ -176,7 +176,7 @@ func TestUnfinishedIsScheduled(t *testing.T) {
 	c.part.began = instantOf(now - l.server.cfg.PongWait + 2*time.Second)
 	c.pinged = instantOf(now)
 	l.schedule(c, now)
-	if left := l.server.moment(c.loop.wheel.at(c)) - now; left > 2*time.Second+l.server.tickLength {
+	if left := l.server.moment(c.loop.wheel.At(c)) - now; left > 2*time.Second+l.server.tickLength {
 		t.Errorf("it is looked at after %s", left)
 	}
 }

@@ -97,7 +97,7 @@ func (r *rig) waitingControl() (sum int) {
 	for _, l := range r.server.loops {
 		l.do(func() {
 			n := 0
-			l.wheel.each(func(c *conn) {
+			l.wheel.Each(func(c *conn) {
 				if c.out != nil {
 					n += len(c.out.pong) + len(c.out.textPong) + len(c.out.partial)
 				}

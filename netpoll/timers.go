@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"roost/netpoll/internal/wheel"
 	"roost/wsproto"
 )
 
@@ -27,26 +28,25 @@ func (l *loop) runTimers() {
 	}
 	l.notePause(now)
 	l.armed = 0
-	l.wheel.advance(tick(now/l.server.tickLength), func(c *conn) { l.due(c, now) })
-	if next, ok := l.wheel.next(); ok {
+	l.wheel.Advance(wheel.Tick(now/l.server.tickLength), func(c *conn) { l.due(c, now) })
+	if next, ok := l.wheel.Next(); ok {
 		l.arm(next)
 	}
 }
 
 // at sets the connection's one timer.
 func (l *loop) at(c *conn, when time.Duration) {
-	// The wheel stands still while it is empty, and must not start in the past.
-	if l.wheel.armed == 0 {
-		l.wheel.now = max(l.wheel.now, tick(l.server.now()/l.server.tickLength))
+	if l.wheel.Len() == 0 {
+		l.wheel.Skip(wheel.Tick(l.server.now() / l.server.tickLength))
 	}
-	l.wheel.arm(c, l.server.tick(when))
-	if at := l.wheel.at(c); l.armed == 0 || at < l.armed {
+	l.wheel.Arm(c, l.server.tick(when))
+	if at := l.wheel.At(c); l.armed == 0 || at < l.armed {
 		l.arm(at)
 	}
 }
 
 // arm has the loop look at its wheel at a tick.
-func (l *loop) arm(at tick) {
+func (l *loop) arm(at wheel.Tick) {
 	l.armed = at
 	if l.asleep {
 		l.poll.ring() // it would sleep for too long

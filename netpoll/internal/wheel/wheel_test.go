@@ -1,38 +1,47 @@
-package netpoll
+package wheel
 
 import (
 	"math/rand/v2"
 	"testing"
 )
 
+// timer is an entry, as a connection is.
+type timer struct {
+	links Links[*timer]
+	due   uint32
+}
+
+func (t *timer) WheelLinks() *Links[*timer] { return &t.links }
+func (t *timer) WheelDue() *uint32          { return &t.due }
+
 // The model is a map from timer to the tick at which it must fire.
 func TestWheelAgainstModel(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
-	w := wheel{now: 1<<32 - 1000} // what a conn keeps of a tick wraps around soon
-	conns := make([]*conn, 300)
-	for i := range conns {
-		conns[i] = new(conn)
+	w := Wheel[*timer]{now: 1<<32 - 1000} // what an entry keeps of a tick wraps around soon
+	timers := make([]*timer, 300)
+	for i := range timers {
+		timers[i] = new(timer)
 	}
-	want := map[*conn]tick{}
+	want := map[*timer]Tick{}
 	now := w.now
 	for range 20_000 {
-		c := conns[rng.IntN(len(conns))]
+		c := timers[rng.IntN(len(timers))]
 		switch rng.IntN(10) {
 		case 0:
-			w.disarm(c)
+			w.Disarm(c)
 			delete(want, c)
 		case 1, 2, 3, 4, 5, 6:
-			at := now + tick(rng.IntN(3*wheelSlots)) - 5
-			w.arm(c, at)
+			at := now + Tick(rng.IntN(3*Slots)) - 5
+			w.Arm(c, at)
 			want[c] = max(at, now+1)
 		default:
 			from := now
-			now += tick(rng.IntN(40))
+			now += Tick(rng.IntN(40))
 			if rng.IntN(50) == 0 {
-				now += 2 * wheelSlots
+				now += 2 * Slots
 			}
-			w.advance(now, func(c *conn) {
+			w.Advance(now, func(c *timer) {
 				at, armed := want[c]
 				if !armed || at > now || at <= from {
 					t.Fatalf("fired for tick %d (armed %v) while going from %d to %d", at, armed, from, now)
@@ -49,12 +58,12 @@ func TestWheelAgainstModel(t *testing.T) {
 	}
 }
 
-func checkWheel(t *testing.T, w *wheel, want map[*conn]tick) {
+func checkWheel(t *testing.T, w *Wheel[*timer], want map[*timer]Tick) {
 	t.Helper()
 	if w.armed != len(want) {
 		t.Fatalf("armed = %d, want %d", w.armed, len(want))
 	}
-	next, ok := w.next()
+	next, ok := w.Next()
 	if ok != (len(want) > 0) {
 		t.Fatalf("next says %v with %d timers", ok, len(want))
 	}
@@ -67,23 +76,23 @@ func checkWheel(t *testing.T, w *wheel, want map[*conn]tick) {
 
 func TestWheelFireMayRearmIntoItsOwnSlot(t *testing.T) {
 	t.Parallel()
-	var w wheel
-	c := new(conn)
-	w.arm(c, 3)
+	var w Wheel[*timer]
+	c := new(timer)
+	w.Arm(c, 3)
 	fired := 0
-	fire := func(c *conn) {
+	fire := func(c *timer) {
 		fired++
-		w.arm(c, w.at(c)+wheelSlots) // the same slot, one round on
+		w.Arm(c, w.At(c)+Slots) // the same slot, one round on
 	}
-	w.advance(3, fire)
+	w.Advance(3, fire)
 	if fired != 1 {
 		t.Fatalf("fired %d times, want 1", fired)
 	}
-	w.advance(3+wheelSlots-1, fire)
+	w.Advance(3+Slots-1, fire)
 	if fired != 1 {
 		t.Fatalf("fired %d times before the second round, want 1", fired)
 	}
-	w.advance(3+wheelSlots, fire)
+	w.Advance(3+Slots, fire)
 	if fired != 2 {
 		t.Fatalf("fired %d times after the second round, want 2", fired)
 	}
@@ -91,15 +100,15 @@ func TestWheelFireMayRearmIntoItsOwnSlot(t *testing.T) {
 
 func TestWheelFireMayDisarmAnother(t *testing.T) {
 	t.Parallel()
-	var w wheel
-	a, b := new(conn), new(conn)
-	w.arm(a, 7)
-	w.arm(b, 7)
-	var fired []*conn
-	w.advance(7, func(c *conn) {
+	var w Wheel[*timer]
+	a, b := new(timer), new(timer)
+	w.Arm(a, 7)
+	w.Arm(b, 7)
+	var fired []*timer
+	w.Advance(7, func(c *timer) {
 		fired = append(fired, c)
-		w.disarm(a)
-		w.disarm(b)
+		w.Disarm(a)
+		w.Disarm(b)
 	})
 	if len(fired) != 1 || w.armed != 0 {
 		t.Fatalf("fired %d, %d left armed; want 1 and 0", len(fired), w.armed)
