@@ -10,14 +10,14 @@ import (
 // one: subscribed first, registered second, answered third. Only then the connection is in the hub, and since that
 // and the 101 are one turn, deliveries can't overtake it.
 
-// await joins the audience, and admits the connection when its user is heard. That may be at once.
+// await acquires a subscription, and admits the connection when its user is subscribed. That may be at once.
 func (l *loop) await(c *conn, req wsproto.Request, more []byte) {
 	if !c.probe && l.server.cfg.Hub.Full(req.User) {
 		// The hub would say so in the end; but nobody need subscribe to hear that.
 		l.reject(c, req, wsproto.RefuseFull(l.server.retryAfter()))
 		return
 	}
-	if l.admitHeard(c, req, more) {
+	if l.admitSubscribed(c, req, more) {
 		return
 	}
 	w := &asked{req: req}
@@ -32,21 +32,21 @@ func (l *loop) await(c *conn, req wsproto.Request, more []byte) {
 	w.counted = true
 	l.stats.awaiting.Add(1)
 	// A tick less, because at takes the next one. The timer stands at the handshake deadline.
-	latest := l.server.now() + l.server.cfg.AudienceWait - l.server.tickLength
+	latest := l.server.now() + l.server.cfg.SubscribeWait - l.server.tickLength
 	l.at(c, min(latest, l.server.moment(l.wheel.At(c))))
 	l.keep(c, w.size())
 }
 
-// admitHeard joins the audience and admits a connection that need not wait, which is nearly every one. It is false for one
-// that has to. Who is joined and not admitted is left again, also when something fails.
-func (l *loop) admitHeard(c *conn, req wsproto.Request, more []byte) (done bool) {
+// admitSubscribed acquires a subscription and admits a connection that need not wait, as nearly all. It is false for one
+// that has to wait. A subscription that is acquired without an admission is released, also when something fails.
+func (l *loop) admitSubscribed(c *conn, req wsproto.Request, more []byte) (done bool) {
 	leave := true
 	defer func() {
 		if leave {
-			l.server.cfg.Audience.Leave(req.User)
+			l.server.cfg.Subscriptions.Release(req.User)
 		}
 	}()
-	if !l.server.cfg.Audience.Join(req.User, c) {
+	if !l.server.cfg.Subscriptions.Acquire(req.User, c) {
 		leave = false // it leaves when it ends, as an open one does
 		return false
 	}
@@ -54,9 +54,9 @@ func (l *loop) admitHeard(c *conn, req wsproto.Request, more []byte) (done bool)
 	return true
 }
 
-// Heard implements Waiter. A connection waits once in its life. One that is open already was let in without, and may
+// Subscribed implements Waiter. A connection waits once in its life. One that is open already was let in without, and may
 // have missed something from its 101 on.
-func (c *conn) Heard() {
+func (c *conn) Subscribed() {
 	l := c.loop
 	l.do(func() {
 		defer l.guard(c)
@@ -79,7 +79,7 @@ func (l *loop) awaited(c *conn, heard bool) {
 		l.refuseAwaiting(c)
 		return
 	case !heard:
-		l.stats.heardLate.Add(1)
+		l.stats.unsubscribed.Add(1)
 	}
 	w := c.part.hs.awaits
 	l.admit(c, w.req, w.early)

@@ -27,9 +27,9 @@ func (c *raw) silent(t testing.TB) {
 
 // The 101 waits until the user is heard; the connection is in the hub only then, and what is delivered from then on
 // comes behind it.
-func TestHandshakeWaitsForAudience(t *testing.T) {
+func TestHandshakeWaitsForSubscription(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, nil, func(c *Config) { c.AudienceWait = time.Minute })
+	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait = time.Minute })
 	client := r.send(token(t, "alice"), "")
 	r.awaitingIs(1)
 	client.silent(t)
@@ -46,7 +46,7 @@ func TestHandshakeWaitsForAudience(t *testing.T) {
 	if opcode, _ := client.readFrame(t); opcode != 0x81 {
 		t.Errorf("got %x, want a notification", opcode)
 	}
-	if s := r.server.Stats(); s.Opened != 1 || s.AwaitingFeed != 0 || s.HeardLate != 0 {
+	if s := r.server.Stats(); s.Opened != 1 || s.AwaitingFeed != 0 || s.Unsubscribed != 0 {
 		t.Errorf("%+v", s)
 	}
 	_ = client.Close()
@@ -54,18 +54,18 @@ func TestHandshakeWaitsForAudience(t *testing.T) {
 }
 
 // Who is heard already is let in at once.
-func TestAudienceHearsAlready(t *testing.T) {
+func TestSubscribedAlready(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, func(string, Waiter) bool { return true }, func(c *Config) { c.AudienceWait = time.Minute })
+	r, a := startSubscriptions(t, func(string, Waiter) bool { return true }, func(c *Config) { c.SubscribeWait = time.Minute })
 	client := r.send(token(t, "alice"), string(masked(0x89, "early")))
 	client.answered(t, http.StatusSwitchingProtocols)
 	if opcode, payload := client.readFrame(t); opcode != 0x8a || string(payload) != "early" {
 		t.Errorf("got %x %q, want a pong", opcode, payload)
 	}
-	if joins, now := a.joined("alice"); joins != 1 || now != 1 {
-		t.Errorf("joined %d times, %d now", joins, now)
+	if acquired, now := a.acquiredOf("alice"); acquired != 1 || now != 1 {
+		t.Errorf("acquired %d times, %d now", acquired, now)
 	}
-	if s := r.server.Stats(); s.AwaitingFeed != 0 || s.HeardLate != 0 {
+	if s := r.server.Stats(); s.AwaitingFeed != 0 || s.Unsubscribed != 0 {
 		t.Errorf("%+v", s)
 	}
 	_ = client.Close()
@@ -73,16 +73,16 @@ func TestAudienceHearsAlready(t *testing.T) {
 }
 
 // A feed that does not answer keeps nobody out.
-func TestAudienceWaitIsBounded(t *testing.T) {
+func TestSubscribeWaitIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, bound := range map[string]func(*Config){
-		"by its own time":           func(c *Config) { c.AudienceWait = 200 * time.Millisecond },
-		"by the handshake deadline": func(c *Config) { c.AudienceWait, c.HandshakeTimeout = time.Hour, 200*time.Millisecond },
+		"by its own time":           func(c *Config) { c.SubscribeWait = 200 * time.Millisecond },
+		"by the handshake deadline": func(c *Config) { c.SubscribeWait, c.HandshakeTimeout = time.Hour, 200*time.Millisecond },
 		"by a second":               func(*Config) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, a := startAudience(t, nil, bound)
+			r, a := startSubscriptions(t, nil, bound)
 			begun := time.Now()
 			client := r.send(token(t, "alice"), string(masked(0x89, "early")))
 			client.silent(t)
@@ -93,7 +93,7 @@ func TestAudienceWaitIsBounded(t *testing.T) {
 			if opcode, payload := client.readFrame(t); opcode != 0x8a || string(payload) != "early" {
 				t.Errorf("got %x %q, want a pong", opcode, payload)
 			}
-			if s := r.server.Stats(); s.HeardLate != 1 || s.AwaitingFeed != 0 || s.Opened != 1 {
+			if s := r.server.Stats(); s.Unsubscribed != 1 || s.AwaitingFeed != 0 || s.Opened != 1 {
 				t.Errorf("%+v", s)
 			}
 			a.heard("alice") // too late: nothing happens
@@ -110,8 +110,8 @@ func TestAudienceWaitIsBounded(t *testing.T) {
 // What the client sends too early is neither lost nor read twice, and not the next one's who uses the loop's buffer.
 func TestFramesBeforeUserIsHeard(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, func(user string, _ Waiter) bool { return user != "alice" }, func(c *Config) {
-		c.Loops, c.AudienceWait = 1, time.Minute
+	r, a := startSubscriptions(t, func(user string, _ Waiter) bool { return user != "alice" }, func(c *Config) {
+		c.Loops, c.SubscribeWait = 1, time.Minute
 	})
 	client := r.send(token(t, "alice"), string(masked(0x89, "one"))+string(masked(0x89, "two")[:3]))
 	r.awaitingIs(1)
@@ -135,7 +135,7 @@ func TestFramesBeforeUserIsHeard(t *testing.T) {
 // What is kept of these frames is bounded, whether they come with the head or later.
 func TestTooManyFramesBeforeUserIsHeard(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, nil, func(c *Config) { c.AudienceWait, c.ReadBuffer = time.Minute, 64<<10 })
+	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait, c.ReadBuffer = time.Minute, 64<<10 })
 	later := r.send(token(t, "alice"), "")
 	r.awaitingIs(1)
 	if _, err := later.Write(make([]byte, maxEarly+1)); err != nil {
@@ -151,7 +151,7 @@ func TestTooManyFramesBeforeUserIsHeard(t *testing.T) {
 // Who has gone leaves nothing behind, and what is heard of it then does no harm.
 func TestClientGoesBeforeUserIsHeard(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, nil, func(c *Config) { c.AudienceWait = time.Minute })
+	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait = time.Minute })
 	client := r.send(token(t, "alice"), "")
 	r.awaitingIs(1)
 	_ = client.Close()
@@ -168,16 +168,16 @@ func TestClientGoesBeforeUserIsHeard(t *testing.T) {
 	}
 }
 
-// Heard may come from another goroutine before Join has returned, and more than once.
-func TestHeardBeforeJoinReturnsAndTwice(t *testing.T) {
+// Subscribed may come from another goroutine before Acquire has returned, and more than once.
+func TestSubscribedBeforeAcquireReturnsAndTwice(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, func(_ string, w Waiter) bool {
+	r, a := startSubscriptions(t, func(_ string, w Waiter) bool {
 		var told sync.WaitGroup
-		told.Go(w.Heard)
-		told.Go(w.Heard)
+		told.Go(w.Subscribed)
+		told.Go(w.Subscribed)
 		told.Wait()
 		return false
-	}, func(c *Config) { c.AudienceWait = time.Minute })
+	}, func(c *Config) { c.SubscribeWait = time.Minute })
 	client := r.send(token(t, "alice"), "")
 	client.answered(t, http.StatusSwitchingProtocols)
 	a.heard("alice") // a third time
@@ -185,17 +185,17 @@ func TestHeardBeforeJoinReturnsAndTwice(t *testing.T) {
 	if opcode, _ := client.readFrame(t); opcode != 0x81 {
 		t.Errorf("got %x, want a notification", opcode)
 	}
-	if s := r.server.Stats(); s.Opened != 1 || s.Panics != 0 || s.HeardLate != 0 {
+	if s := r.server.Stats(); s.Opened != 1 || s.Panics != 0 || s.Unsubscribed != 0 {
 		t.Errorf("%+v", s)
 	}
 	_ = client.Close()
 	a.balanced(t)
 }
 
-// Of those who wait some find the server full then; and who finds it full at once joins nobody.
+// Of those who wait some find the server full then; and a handshake that finds it full at once acquires nothing.
 func TestFullWhileWaiting(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, nil, func(c *Config) { c.AudienceWait = time.Minute })
+	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait = time.Minute })
 	r.hub.SetLimits(hub.Limits{MaxConnections: 1, MaxPerUser: 1})
 	alice, bob := r.send(token(t, "alice"), ""), r.send(token(t, "bob"), "")
 	r.awaitingIs(2)
@@ -204,16 +204,16 @@ func TestFullWhileWaiting(t *testing.T) {
 	a.heard("bob")
 	bob.answered(t, http.StatusServiceUnavailable)
 	r.send(token(t, "carol"), "").answered(t, http.StatusServiceUnavailable)
-	if joins, _ := a.joined("carol"); joins != 0 {
-		t.Error("a full server joined for whom it refuses")
+	if acquired, _ := a.acquiredOf("carol"); acquired != 0 {
+		t.Error("a full server acquired a subscription for a client that it refuses")
 	}
 	r.hub.SetLimits(hub.Limits{MaxPerUser: 1})
 	second := r.send(token(t, "alice"), "")
 	r.awaitingIs(1)
 	a.heard("alice")
 	second.answered(t, http.StatusTooManyRequests)
-	if _, now := a.joined("alice"); now != 1 {
-		t.Errorf("alice is joined %d times, want once", now)
+	if _, now := a.acquiredOf("alice"); now != 1 {
+		t.Errorf("alice is acquired %d times, want once", now)
 	}
 	if s := r.server.Stats(); s.Refused["full"] != 2 || s.Refused["user_full"] != 1 {
 		t.Errorf("%v", s.Refused)
@@ -222,14 +222,14 @@ func TestFullWhileWaiting(t *testing.T) {
 	a.balanced(t)
 }
 
-// Handshakes that wait count for their address, and one too many joins nobody.
+// Handshakes that wait count for their address, and one too many acquires nothing.
 func TestAddressFullWhileWaiting(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, nil, func(c *Config) { c.AudienceWait, c.MaxPerAddress = time.Minute, 1 })
+	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait, c.MaxPerAddress = time.Minute, 1 })
 	client := r.send(token(t, "alice"), "")
 	r.awaitingIs(1)
 	r.send(token(t, "bob"), "").answered(t, http.StatusTooManyRequests)
-	if joins, _ := a.joined("bob"); joins != 0 {
+	if acquired, _ := a.acquiredOf("bob"); acquired != 0 {
 		t.Error("joined for whom the server refuses")
 	}
 	_ = client.Close()
@@ -243,7 +243,7 @@ func TestAddressFullWhileWaiting(t *testing.T) {
 // A server that ends refuses who waits, and waits for nobody.
 func TestShutdownWhileWaiting(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, nil, func(c *Config) { c.AudienceWait = time.Minute })
+	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait = time.Minute })
 	client := r.send(token(t, "alice"), "")
 	r.awaitingIs(1)
 	ended := make(chan error, 1)
@@ -267,14 +267,14 @@ func TestShutdownWhileWaiting(t *testing.T) {
 // Who is heard when the server ends already is refused like all others.
 func TestHeardWhileDraining(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, nil, func(c *Config) { c.AudienceWait = time.Minute })
+	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait = time.Minute })
 	client := r.send(token(t, "alice"), "")
 	r.awaitingIs(1)
 	r.server.draining.Store(true)
 	a.heard("alice")
 	client.answered(t, http.StatusServiceUnavailable)
 	r.send(token(t, "bob"), "").answered(t, http.StatusServiceUnavailable)
-	if joins, _ := a.joined("bob"); joins != 0 {
+	if acquired, _ := a.acquiredOf("bob"); acquired != 0 {
 		t.Error("joined for whom the server refuses")
 	}
 	a.balanced(t)
@@ -283,11 +283,11 @@ func TestHeardWhileDraining(t *testing.T) {
 // A token of a key pair is checked first; then its user is waited for.
 func TestCheckedThenAwaited(t *testing.T) {
 	t.Parallel()
-	a := newAudience(nil)
-	r, issuer := startIssuer(t, func(c *Config) { c.Audience, c.AudienceWait = a, time.Minute })
+	a := newSubscriptions(nil)
+	r, issuer := startIssuer(t, func(c *Config) { c.Subscriptions, c.SubscribeWait = a, time.Minute })
 	client := r.send(issuer.token(t, "later", "alice"), string(masked(0x89, "one")))
 	r.checkingIs(1)
-	if joins, _ := a.joined("alice"); joins != 0 {
+	if acquired, _ := a.acquiredOf("alice"); acquired != 0 {
 		t.Error("joined before the token is known to be good")
 	}
 	issuer.let()
@@ -308,9 +308,9 @@ func TestCheckedThenAwaited(t *testing.T) {
 	a.balanced(t)
 }
 
-// The server's own health check joins too, as what it is for is to be heard. A full server lets it in, and it is in
+// The server's own health check acquires too, as what it is for is to be heard. A full server lets it in, and it is in
 // no count.
-func TestProbeJoins(t *testing.T) {
+func TestProbeAcquires(t *testing.T) {
 	t.Parallel()
 	const user = "\x00probe"
 	gate, err := wsproto.NewGate(wsproto.GateConfig{Secret: []byte(testSecret),
@@ -318,27 +318,27 @@ func TestProbeJoins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, a := startAudience(t, func(joining string, _ Waiter) bool { return joining != user }, func(c *Config) {
-		c.Gate, c.AudienceWait = gate, 100*time.Millisecond
+	r, a := startSubscriptions(t, func(joining string, _ Waiter) bool { return joining != user }, func(c *Config) {
+		c.Gate, c.SubscribeWait = gate, 100*time.Millisecond
 	})
 	r.hub.SetLimits(hub.Limits{MaxConnections: 1})
 	r.connect("alice")
 	probe := r.sendQuery("ticket=ours", "")
 	probe.answered(t, http.StatusSwitchingProtocols)
-	if joins, now := a.joined(user); joins != 1 || now != 1 {
-		t.Errorf("joined %d times, %d now", joins, now)
+	if acquired, now := a.acquiredOf(user); acquired != 1 || now != 1 {
+		t.Errorf("acquired %d times, %d now", acquired, now)
 	}
-	if s := r.server.Stats(); s.HeardLate != 0 || s.AwaitingFeed != 0 || s.Opened != 1 {
+	if s := r.server.Stats(); s.Unsubscribed != 0 || s.AwaitingFeed != 0 || s.Opened != 1 {
 		t.Errorf("%+v", s)
 	}
 	_ = probe.Close()
-	eventually(t, "it is left", func() bool { _, now := a.joined(user); return now == 0 })
+	eventually(t, "it is left", func() bool { _, now := a.acquiredOf(user); return now == 0 })
 }
 
-// What fails while a user is joined leaves it again.
-func TestPanicWhileJoining(t *testing.T) {
+// A panic during Acquire is followed by Release.
+func TestPanicWhileAcquiring(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, func(user string, _ Waiter) bool {
+	r, a := startSubscriptions(t, func(user string, _ Waiter) bool {
 		if user == "alice" {
 			panic("a bug")
 		}
@@ -359,9 +359,9 @@ func TestPanicWhileJoining(t *testing.T) {
 func TestRequestOutlivesItsTurn(t *testing.T) {
 	t.Parallel()
 	var log lines
-	a := newAudience(nil)
+	a := newSubscriptions(nil)
 	r := proxied(t, "127.0.0.0/8", func(c *Config) {
-		c.Loops, c.ProxyProtocol, c.Audience, c.AudienceWait = 1, false, a, time.Minute
+		c.Loops, c.ProxyProtocol, c.Subscriptions, c.SubscribeWait = 1, false, a, time.Minute
 		c.Logger = slog.New(slog.NewJSONHandler(&log, nil))
 	})
 	client := r.dial()
@@ -378,14 +378,14 @@ func TestRequestOutlivesItsTurn(t *testing.T) {
 }
 
 // A second is a second, though the wheel's ticks are half as long where no handshake waits.
-func TestAudienceWaitIsKept(t *testing.T) {
+func TestSubscribeWaitIsKept(t *testing.T) {
 	t.Parallel()
 	if tick := (Config{}).withDefaults(1).tickLength(); tick != 500*time.Millisecond {
-		t.Errorf("without an audience a tick is %s", tick)
+		t.Errorf("without an subscriptions a tick is %s", tick)
 	}
-	r, _ := startAudience(t, nil, func(c *Config) { c.Loops, c.LingerTimeout = 1, 0 })
+	r, _ := startSubscriptions(t, nil, func(c *Config) { c.Loops, c.LingerTimeout = 1, 0 })
 	if tick := r.server.tickLength; tick != 250*time.Millisecond {
-		t.Errorf("with an audience a tick is %s", tick)
+		t.Errorf("with an subscriptions a tick is %s", tick)
 	}
 	l := r.server.loops[0]
 	for range 20 { // at one place and another between two ticks
@@ -425,8 +425,8 @@ func (brokenLog) Write(b []byte) (int, error) {
 // What fails when a handshake has waited ends that one, and not the process.
 func TestPanicAfterWaiting(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, nil, func(c *Config) {
-		c.AudienceWait, c.Logger = time.Minute, slog.New(slog.NewJSONHandler(brokenLog{}, nil))
+	r, a := startSubscriptions(t, nil, func(c *Config) {
+		c.SubscribeWait, c.Logger = time.Minute, slog.New(slog.NewJSONHandler(brokenLog{}, nil))
 	})
 	alice, bob := r.send(token(t, "alice"), ""), r.send(token(t, "bob"), "")
 	r.awaitingIs(2)

@@ -13,9 +13,9 @@ type Config struct {
 
 	Hub *hub.Hub // the registry; required
 
-	// Audience is told for whom notifications have to be heard, and has handshakes wait until they are. Nil: they are
-	// heard for everybody, and nothing waits.
-	Audience Audience
+	// Subscriptions counts the connections of each user, and lets handshakes wait until the user is subscribed. Nil:
+	// everybody is subscribed, and nothing waits.
+	Subscriptions Subscriptions
 
 	// Health gives the answer to /health and /health/ready on the WebSocket port.
 	// Loops call it, so it must not wait for anything. Nil answers 200 with an empty
@@ -46,7 +46,7 @@ type Config struct {
 
 	HandshakeTimeout time.Duration // from accept to the complete request head; 10 s
 	CheckWait        time.Duration // for which a token waits for Checkers at most, and is checked; 3 s
-	AudienceWait     time.Duration // for which a handshake waits for Audience at most, up to a quarter less; 1 s
+	SubscribeWait    time.Duration // for which a handshake waits for Subscriptions at most, up to a quarter less; 1 s
 	PingInterval     time.Duration // 30 s
 	PongWait         time.Duration // silence after which a connection is dead; 60 s
 	WriteWait        time.Duration // 10 s
@@ -92,7 +92,7 @@ func (c Config) withDefaults(procs int) Config {
 	}
 	fill(&c.HandshakeTimeout, 10*time.Second)
 	fill(&c.CheckWait, 3*time.Second)
-	fill(&c.AudienceWait, time.Second)
+	fill(&c.SubscribeWait, time.Second)
 	fill(&c.PingInterval, 30*time.Second)
 	fill(&c.PongWait, 60*time.Second)
 	fill(&c.WriteWait, 10*time.Second)
@@ -131,8 +131,8 @@ func (c Config) withDefaults(procs int) Config {
 // core's 1.3% instead of 4.3% with 18,000 connections).
 func (c Config) tickLength() time.Duration {
 	shortest := min(c.HandshakeTimeout, c.CheckWait, c.PingInterval, c.PongWait, c.WriteWait, c.LingerTimeout)
-	if c.Audience != nil {
-		shortest = min(shortest, c.AudienceWait)
+	if c.Subscriptions != nil {
+		shortest = min(shortest, c.SubscribeWait)
 	}
 	return min(max(shortest/4, time.Millisecond), 500*time.Millisecond)
 }

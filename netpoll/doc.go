@@ -26,7 +26,7 @@
 //	           handshake deadline runs
 //	checking   the head is complete and a worker has the token; the deadline runs
 //	awaiting   the token is good, but what is published for the user is not heard yet
-//	           (Config.Audience); it is waited for, for a second
+//	           (Config.Subscriptions); it is waited for, for a second
 //	open       registered in the hub, the 101 is written, pings go round
 //	closing    the last words (a close frame, an HTTP answer) wait to be written
 //	lingering  the last words are with the kernel and the sending side is shut;

@@ -34,7 +34,7 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 	awaited, decoder := l.awaitsClose(c, why, lastWords)
 	l.unregister(c, why, closeClassOf(lastWords), unacked{})
 	l.leavePlace(c)
-	l.leaveAudience(c)
+	l.releaseSubscription(c)
 	l.endPending(c)
 	l.putPart(c)
 	c.state = stateClosing
@@ -170,7 +170,7 @@ func (l *loop) forget(c *conn) {
 	l.cleanupQueue(c)
 	l.talkers.forget(c)
 	l.leavePlace(c)
-	l.leaveAudience(c)
+	l.releaseSubscription(c)
 	l.endPending(c)
 	c.state = stateClosed
 	l.putPart(c)

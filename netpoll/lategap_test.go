@@ -11,7 +11,7 @@ import (
 // Who was let in unheard is told, once heard, from when on something may have been missed; who waited in time is not.
 func TestLateIsTold(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, nil, func(c *Config) { c.AudienceWait, c.GapNotice = 100*time.Millisecond, true })
+	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait, c.GapNotice = 100*time.Millisecond, true })
 	before := time.Now()
 	late := r.send(token(t, "alice"), "")
 	late.answered(t, http.StatusSwitchingProtocols)

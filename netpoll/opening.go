@@ -126,7 +126,7 @@ func (l *loop) letIn(c *conn, req wsproto.Request, more []byte) {
 	switch {
 	case c.part.hs.addressFull && !l.server.cfg.Hub.Replaces(req.User):
 		l.reject(c, req, wsproto.RefuseAddressFull(l.server.retryAfter()))
-	case l.server.cfg.Audience != nil:
+	case l.server.cfg.Subscriptions != nil:
 		l.await(c, req, more)
 	default:
 		l.admit(c, req, more)

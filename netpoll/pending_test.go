@@ -194,7 +194,7 @@ func TestPendingBytesAreBounded(t *testing.T) {
 // What is kept is counted exactly, whatever becomes of a handshake, and in the end nothing is.
 func TestPendingBytesAreCounted(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, nil, func(c *Config) { c.AudienceWait, c.Loops = time.Minute, 1 })
+	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait, c.Loops = time.Minute, 1 })
 	kept := func(n int) {
 		t.Helper()
 		eventually(t, "so much is kept", func() bool { return r.server.Stats().PendingBytes == n })
@@ -225,7 +225,7 @@ func TestPendingBytesAreCounted(t *testing.T) {
 // Who waits for Redis and holds most makes room, and is told so.
 func TestHandshakesThatWaitMakeRoom(t *testing.T) {
 	t.Parallel()
-	r, a := startAudience(t, nil, func(c *Config) { c.AudienceWait, c.Loops, c.PendingTotal = time.Minute, 1, 256<<10 })
+	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait, c.Loops, c.PendingTotal = time.Minute, 1, 256<<10 })
 	mallory := r.dialFrom("127.0.0.66")
 	mallory.send(t, upgradeRequest(t, "mallory"))
 	r.awaitingIs(1)
@@ -240,7 +240,7 @@ func TestHandshakesThatWaitMakeRoom(t *testing.T) {
 		t.Errorf("the first is answered %d, want 503", status)
 	}
 	honest := r.send(token(t, "alice"), "")
-	eventually(t, "alice waits", func() bool { joins, _ := a.joined("alice"); return joins == 1 })
+	eventually(t, "alice waits", func() bool { acquired, _ := a.acquiredOf("alice"); return acquired == 1 })
 	a.heard("alice")
 	honest.answered(t, http.StatusSwitchingProtocols)
 	if n := r.server.Stats().TurnedAway["pending_bytes"]; n == 0 {

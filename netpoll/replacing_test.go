@@ -52,10 +52,10 @@ func TestReplacingNeedsNoRoom(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				heard := !waits
-				a := newAudience(func(string, Waiter) bool { return heard })
+				a := newSubscriptions(func(string, Waiter) bool { return heard })
 				limits := hub.Limits{MaxConnections: limit.connections, MaxPerUser: perUser, ReplaceOldest: true}
 				r := startWithHub(t, hub.Config{Limits: limits}, func(c *Config) {
-					c.MaxPerAddress, c.Audience, c.AudienceWait = limit.ofAddress, a, time.Minute
+					c.MaxPerAddress, c.Subscriptions, c.SubscribeWait = limit.ofAddress, a, time.Minute
 				})
 				open := func(user string, status int) *raw {
 					t.Helper()

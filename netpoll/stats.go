@@ -32,7 +32,7 @@ type loopStats struct {
 	pendingBytes atomic.Int64  // kept for pending handshakes
 	checking     atomic.Int64  // connections whose token a worker has
 	awaiting     atomic.Int64  // connections that wait until their user is heard
-	heardLate    atomic.Uint64 // connections that did so for too long
+	unsubscribed atomic.Uint64 // connections that did so for too long
 	heads        atomic.Int64  // connections with a part of their request head
 	ending       atomic.Int64  // connections that have, or wait for, their last words
 	lingering    atomic.Int64  // of these: only waiting for the client to close
@@ -93,8 +93,8 @@ type Stats struct {
 	Pending      int // sockets that are not admitted yet: they have not asked, or their token is checked, or their user is not heard yet
 	PendingBytes int // kept for these
 
-	AwaitingFeed int    // handshakes that wait until their user's notifications are heard, see Config.Audience
-	HeardLate    uint64 // handshakes that went on without that: their clients may have missed something
+	AwaitingFeed int    // handshakes that wait until their user's notifications are heard, see Config.Subscriptions
+	Unsubscribed uint64 // handshakes that went on without that: their clients may have missed something
 
 	BytesIn, BytesOut, Writes uint64
 	Pings, ClientMessages     uint64
@@ -185,7 +185,7 @@ func (l *loop) addTo(sum *Stats) {
 	sum.AwaitingFeed += int(st.awaiting.Load())
 	sum.Pending += int(l.pendingNow())
 	sum.PendingBytes += int(st.pendingBytes.Load())
-	sum.HeardLate += st.heardLate.Load()
+	sum.Unsubscribed += st.unsubscribed.Load()
 	sum.LingerCut += st.lingerCut.Load()
 	sum.BytesIn += st.bytesIn.Load()
 	sum.BytesOut += st.bytesOut.Load()

@@ -103,7 +103,7 @@ func goesRoundTo(t *testing.T, cfg Config, servers []*redis.Client) bool {
 		return false
 	}
 	for _, user := range users {
-		feed.Join(user, make(awaited, 1))
+		feed.Acquire(user, make(awaited, 1))
 	}
 	if cfg.Mode != Pattern && !until(func() bool { return feed.Status().Audience == Audience{Heard: len(users)} }) {
 		return false
@@ -117,7 +117,7 @@ func goesRoundTo(t *testing.T, cfg Config, servers []*redis.Client) bool {
 		return false
 	}
 	for _, user := range users {
-		feed.Leave(user)
+		feed.Release(user)
 	}
 	if cfg.Mode != Pattern && !until(func() bool { return feed.Status().Audience == Audience{} }) {
 		return false

@@ -9,9 +9,9 @@ import (
 
 // Waiter waits until what is published for a user is heard.
 type Waiter interface {
-	// Heard says that it is, or that it is of no use to wait. It is called once, without locks, by a goroutine of the
+	// Subscribed says that it is, or that it is of no use to wait. It is called once, without locks, by a goroutine of the
 	// feed, and must not wait.
-	Heard()
+	Subscribed()
 }
 
 // hearing is how far the subscription to a user's channel is. Only one command about it is under way at a time.

@@ -40,4 +40,4 @@ func TestAudienceForgetsWaitersWhoHaveLeft(t *testing.T) {
 
 type countedWaiter struct{ n *int }
 
-func (w countedWaiter) Heard() { *w.n++ }
+func (w countedWaiter) Subscribed() { *w.n++ }

@@ -49,12 +49,12 @@ func churn(t *testing.T, cfg Config, steps int, servers []*redistest.Server, cha
 			for range steps {
 				if len(mine) > 0 && random.IntN(2) == 0 {
 					i := random.IntN(len(mine))
-					feed.Leave(mine[i])
+					feed.Release(mine[i])
 					mine = slices.Delete(mine, i, i+1)
 				} else {
 					user := fmt.Sprint("user", random.IntN(users))
 					waiter := make(awaited, 1)
-					if !feed.Join(user, waiter) && random.IntN(4) == 0 {
+					if !feed.Acquire(user, waiter) && random.IntN(4) == 0 {
 						<-waiter
 					}
 					mine = append(mine, user)
@@ -64,7 +64,7 @@ func churn(t *testing.T, cfg Config, steps int, servers []*redistest.Server, cha
 				}
 			}
 			for len(mine) > 3 {
-				feed.Leave(mine[0])
+				feed.Release(mine[0])
 				mine = mine[1:]
 			}
 			here[w] = mine
@@ -107,7 +107,7 @@ func churn(t *testing.T, cfg Config, steps int, servers []*redistest.Server, cha
 	})
 	checkEmptied(t, feed.audience)
 	for _, user := range slices.Concat(here...) {
-		feed.Leave(user)
+		feed.Release(user)
 	}
 	waitFor(t, "nobody to be left", func() bool { return feed.Status().Audience == Audience{} })
 	checkEmptied(t, feed.audience)

@@ -17,7 +17,7 @@
 // each replacement is a gap, counted, logged and told. It begins where what is known to have come ends (gap.go): when the
 // latest heartbeat was sent that has come back.
 //
-// Who the users are [Feed.Join] and [Feed.Leave] say. The audience (audience.go, hearing.go) has how far the subscription of
+// Who the users are [Feed.Acquire] and [Feed.Release] say. The audience (audience.go, hearing.go) has how far the subscription of
 // each is; a router has commands sent where they belong (router.go, and shards.go for a cluster); a subscriber on each link
 // sends them in batches (subscriber.go). One command about a user is under way at a time, so an answer is never taken
 // for another's. Users whose link is lost are unheard, and are asked for again; that they may have missed something is told

@@ -31,7 +31,7 @@ type Sink interface {
 }
 
 // Feed is a subscription to notifications that mends itself: to all users' in Pattern mode, and else to those of the
-// users who are here, as Join and Leave say.
+// users who are here, as Acquire and Release say.
 type Feed struct {
 	// Static after construction.
 
@@ -135,28 +135,28 @@ func (f *Feed) Publish(ctx context.Context, user, payload string) (receivers int
 	return f.publisher.Publish(ctx, user, payload)
 }
 
-// Join says that there is one more connection, or handshake, of user. It reports whether what is published for the user
+// Acquire says that there is one more connection, or handshake, of user. It reports whether what is published for the user
 // from now on is heard, or that it is of no use to wait for that, because Redis is away for more than a second; if it is
 // neither, w is told once it is. Who is let in while nothing is heard is told of a gap when that is over (Config.Gap,
-// Config.UserGap). Each Join is followed by one Leave. In Pattern mode everybody is heard while there is a link. Any
+// Config.UserGap). Each Acquire is followed by one Release. In Pattern mode everybody is heard while there is a link. Any
 // goroutine; it waits for nothing.
-func (f *Feed) Join(user string, w Waiter) bool {
+func (f *Feed) Acquire(user string, w Waiter) bool {
 	if f.audience == nil {
 		return f.linkWait.join(w)
 	}
 	return f.audience.join(user, w)
 }
 
-// Leave says that a connection of user is gone. The last one's user is heard for Config.UnsubscribeDelay more. Any
+// Release says that a connection of user is gone. The last one's user is heard for Config.UnsubscribeDelay more. Any
 // goroutine; it waits for nothing.
-func (f *Feed) Leave(user string) {
+func (f *Feed) Release(user string) {
 	if f.audience != nil {
 		f.audience.leave(user, time.Now())
 	}
 }
 
-// Hears reports whether Redis has confirmed that what is published for user is heard here. Any goroutine.
-func (f *Feed) Hears(user string) bool {
+// Subscribed reports whether Redis has confirmed that what is published for user is heard here. Any goroutine.
+func (f *Feed) Subscribed(user string) bool {
 	if f.audience == nil {
 		return f.Status().Connected
 	}

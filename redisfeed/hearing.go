@@ -95,7 +95,7 @@ func (s *audienceShard) takeWaiters(user string) []Waiter {
 
 func release(waiters []Waiter) {
 	for _, w := range waiters {
-		w.Heard()
+		w.Subscribed()
 	}
 }
 

@@ -92,7 +92,7 @@ func TestPatternWaitsForTheFirstLink(t *testing.T) {
 	var sink collector
 	feed := run(t, cfg, &sink)
 	w := make(awaited, 1)
-	if feed.Join("alice", w) {
+	if feed.Acquire("alice", w) {
 		t.Fatal("let in before anything is heard")
 	}
 	server.Resume()
@@ -106,7 +106,7 @@ func TestPatternWaitsForTheFirstLink(t *testing.T) {
 	}
 	server.Publish("user_noti:alice", "caused by her own connection")
 	waitFor(t, "the notification", func() bool { return len(sink.all()) == 1 })
-	if !feed.Join("bob", nil) {
+	if !feed.Acquire("bob", nil) {
 		t.Error("has to wait with a link")
 	}
 	if n := told.Load(); n != 0 || feed.Status().Gaps != 0 {

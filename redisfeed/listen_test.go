@@ -14,13 +14,13 @@ import (
 // awaited is a Waiter that can be waited for.
 type awaited chan struct{}
 
-func (w awaited) Heard() { w <- struct{}{} }
+func (w awaited) Subscribed() { w <- struct{}{} }
 
 // join joins, and waits until the user is heard.
 func join(t testing.TB, f *Feed, user string) {
 	t.Helper()
 	w := make(awaited, 1)
-	if f.Join(user, w) {
+	if f.Acquire(user, w) {
 		return
 	}
 	select {
@@ -79,20 +79,20 @@ func TestPerUserLeaves(t *testing.T) {
 	feed := connected(t, cfg, &collector{})
 	join(t, feed.Feed, "alice")
 	for range 3 {
-		if !feed.Join("alice", nil) {
+		if !feed.Acquire("alice", nil) {
 			t.Fatal("a second connection has to wait")
 		}
-		feed.Leave("alice")
+		feed.Release("alice")
 	}
-	feed.Leave("alice")
-	if !feed.Join("alice", nil) {
+	feed.Release("alice")
+	if !feed.Acquire("alice", nil) {
 		t.Error("who comes back at once has to wait")
 	}
 	if n := subscribers(t, server, "user_noti:alice"); n != 1 {
 		t.Errorf("%d subscribers", n)
 	}
 	left := time.Now()
-	feed.Leave("alice")
+	feed.Release("alice")
 	waitFor(t, "the subscription to end", func() bool { return subscribers(t, server, "user_noti:alice") == 0 })
 	if took := time.Since(left); took < cfg.UnsubscribeDelay {
 		t.Errorf("it ended after %s", took)
@@ -115,7 +115,7 @@ func TestPerUserStorm(t *testing.T) {
 	waiter := counted{&all}
 	for i := range users {
 		all.Add(1)
-		if feed.Join(fmt.Sprint("user", i), waiter) {
+		if feed.Acquire(fmt.Sprint("user", i), waiter) {
 			all.Done()
 		}
 	}
@@ -137,7 +137,7 @@ func TestPerUserStorm(t *testing.T) {
 
 type counted struct{ *sync.WaitGroup }
 
-func (c counted) Heard() { c.Done() }
+func (c counted) Subscribed() { c.Done() }
 
 // When Redis comes back everybody is subscribed to again, also who came meanwhile and had not to wait; only then it is
 // told that something may have been missed.
@@ -159,10 +159,10 @@ func TestPerUserIsRestored(t *testing.T) {
 	server.Kill()
 	waitFor(t, "the link to be lost", func() bool { return !feed.Status().Connected })
 	waitFor(t, "it to be of no use to wait", func() bool { return feed.linkWait.reach() == away })
-	if !feed.Join("late", nil) {
+	if !feed.Acquire("late", nil) {
 		t.Error("who comes while redis is away has to wait")
 	}
-	feed.Leave("user1")
+	feed.Release("user1")
 	server.Restart()
 	waitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: users} })
 	select {
@@ -192,7 +192,7 @@ func TestPerUserDoesNotWaitForALostLink(t *testing.T) {
 	feed := connected(t, perUser(server.Addr()), &collector{})
 	server.Pause()
 	w := make(awaited, 1)
-	if feed.Join("alice", w) {
+	if feed.Acquire("alice", w) {
 		t.Fatal("heard, while redis stands still")
 	}
 	server.Kill()

@@ -23,7 +23,7 @@ func TestShardedSaysThatRedisIsTooOld(t *testing.T) {
 	cfg, log := logging(sharded(c))
 	feed := connected(t, cfg, &collector{})
 	for _, user := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
-		feed.Join(user, make(awaited, 1))
+		feed.Acquire(user, make(awaited, 1))
 	}
 	waitFor(t, "the reason in the log", func() bool {
 		return strings.Contains(log.String(), "this Redis has no sharded channels, which want 7.0 or later (REDIS_FEED)")

@@ -63,7 +63,7 @@ func TestSharded(t *testing.T) {
 		t.Errorf("%d never came, %d in another order", r.never, r.reordered)
 	}
 	for _, user := range tr.users {
-		feed.Leave(user)
+		feed.Release(user)
 	}
 	if s := feed.Status(); s.Audience.Heard != len(tr.users) || s.Gaps != 0 {
 		t.Errorf("status %+v", s)
@@ -196,13 +196,13 @@ func TestShardedKeepsOrphansOnce(t *testing.T) {
 	feed := connected(t, cfg, &collector{})
 	c.OwnerOf(ChannelPrefix + "alice").Kill()
 	for range 50 {
-		feed.Join("alice", make(awaited, 1))
-		feed.Leave("alice")
+		feed.Acquire("alice", make(awaited, 1))
+		feed.Release("alice")
 		waitFor(t, "alice to be forgotten", func() bool { return feed.Status().Audience == Audience{} })
-		feed.Join("bob", make(awaited, 1))
-		feed.Leave("bob")
+		feed.Acquire("bob", make(awaited, 1))
+		feed.Release("bob")
 	}
-	feed.Join("alice", make(awaited, 1))
+	feed.Acquire("alice", make(awaited, 1))
 	since := time.Now()
 	waitFor(t, "a look at all orphans", func() bool { return time.Since(since) > 2*cfg.HeartbeatInterval+orphansPause })
 	feed.cancel()

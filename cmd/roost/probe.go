@@ -72,7 +72,7 @@ func (p *prober) run(ctx context.Context) []httpapi.ProbeStep {
 		defer func() { _ = conn.CloseNow() }()
 	}
 	p.listen(ctx, identity)
-	defer p.service.feed.Leave(identity)
+	defer p.service.feed.Release(identity)
 	pubsub := p.throughRedis(ctx, identity, back)
 	if pubsub.Err != nil {
 		// The connection is judged by itself. Not on this goroutine: delivering
@@ -99,7 +99,7 @@ func (p *prober) listen(ctx context.Context, identity string) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	heard := make(heardSoon, 1)
-	if p.service.feed.Join(identity, heard) {
+	if p.service.feed.Acquire(identity, heard) {
 		return
 	}
 	select {
@@ -111,8 +111,8 @@ func (p *prober) listen(ctx context.Context, identity string) {
 // heardSoon is a redisfeed.Waiter.
 type heardSoon chan struct{}
 
-// Heard implements redisfeed.Waiter.
-func (h heardSoon) Heard() { h <- struct{}{} }
+// Subscribed implements redisfeed.Waiter.
+func (h heardSoon) Subscribed() { h <- struct{}{} }
 
 // connect opens a WebSocket on our own port.
 func (p *prober) connect(ctx context.Context, ticket string) (*websocket.Conn, error) {

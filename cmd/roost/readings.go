@@ -113,7 +113,7 @@ func (s *service) stats() httpapi.Stats {
 		PendingBytes:  sockets.PendingBytes,
 		TokenChecks:   sockets.Checking,
 		AwaitingFeed:  sockets.AwaitingFeed,
-		HeardLate:     sockets.HeardLate,
+		HeardLate:     sockets.Unsubscribed,
 		JWKSKeys:      s.jwksStatus().Keys,
 		JWKSLeftOut:   s.jwksStatus().LeftOut,
 		JWKSRefreshes: s.jwksRefreshes(),

@@ -25,7 +25,7 @@ func (s *service) why(ctx context.Context, user string) (httpapi.Why, error) {
 	conns, all := s.hub.ConnsOf(user, shownConnections)
 	w := httpapi.Why{
 		User: user, Channel: redisfeed.ChannelPrefix + user, Command: "PUBLISH", Connections: all,
-		Alone: s.cfg.RedisFeed != "pattern", Unheard: all > 0 && !s.feed.Hears(user),
+		Alone: s.cfg.RedisFeed != "pattern", Unheard: all > 0 && !s.feed.Subscribed(user),
 		Redis: s.redisState(), RedisSince: redis.Since,
 		WatchedSince: watched.Since, WatchedUntil: watched.Until, Seen: watched.Total,
 	}

@@ -15,9 +15,9 @@ import (
 	"roost/hub"
 )
 
-// Whatever becomes of a connection or a handshake, its user is left once for each time that it was joined: clients
+// Whatever becomes of a connection or a handshake, its user is released once for each time that it was acquired: clients
 // come, stay, go at every moment, are refused, replaced, disconnected, slow, and the server ends while some wait.
-func TestEveryJoinIsLeft(t *testing.T) {
+func TestEveryAcquireIsReleased(t *testing.T) {
 	t.Parallel()
 	for name, limits := range map[string]hub.Limits{
 		"replacing": {MaxConnections: 6, MaxPerUser: 2, ReplaceOldest: true},
@@ -39,8 +39,8 @@ const (
 func churnUser() string { return fmt.Sprint("user", rand.IntN(churnUsers)) }
 
 func churn(t *testing.T, limits hub.Limits) {
-	r, a := startAudience(t, answerAnyhow, func(c *Config) {
-		c.Loops, c.AudienceWait, c.CloseSlow, c.QueueMessages = 4, 80*time.Millisecond, true, 2
+	r, a := startSubscriptions(t, answerAnyhow, func(c *Config) {
+		c.Loops, c.SubscribeWait, c.CloseSlow, c.QueueMessages = 4, 80*time.Millisecond, true, 2
 		c.MaxPerAddress = 10 // waiting or open
 	})
 	r.hub.SetLimits(limits)
@@ -76,11 +76,11 @@ func (r *rig) allHappened(limits hub.Limits) bool {
 	if limits.ReplaceOldest {
 		full = s.Ended["replaced"]
 	}
-	return s.Opened > 200 && min(full, s.HeardLate, s.Ended["disconnected"], s.Ended["client_closed"], s.Ended["client_gone"],
+	return s.Opened > 200 && min(full, s.Unsubscribed, s.Ended["disconnected"], s.Ended["client_closed"], s.Ended["client_gone"],
 		s.Ended["protocol_error"], s.Refused["full"], s.Refused["address_full"]) > 2
 }
 
-// answerAnyhow hears a user at once, before Join has returned, soon, again and again, or when the feed comes to it,
+// answerAnyhow subscribes a user at once, before Acquire has returned, soon, again and again, or when the feed comes to it,
 // which may be never. lastUser is never heard.
 func answerAnyhow(user string, w Waiter) bool {
 	if user == lastUser {
@@ -91,12 +91,12 @@ func answerAnyhow(user string, w Waiter) bool {
 		return true
 	case 1:
 		told := make(chan struct{})
-		go func() { w.Heard(); close(told) }()
+		go func() { w.Subscribed(); close(told) }()
 		<-told
 	case 2:
-		go w.Heard()
+		go w.Subscribed()
 	case 3:
-		go func() { w.Heard(); w.Heard() }()
+		go func() { w.Subscribed(); w.Subscribed() }()
 	}
 	return false
 }
@@ -133,7 +133,7 @@ func (r *rig) comeAndGo(t *testing.T) {
 }
 
 // feed is a feed that hears users after a while, and has notifications and commands for them.
-func (r *rig) feed(a *audience, stop chan struct{}) {
+func (r *rig) feed(a *subscriptions, stop chan struct{}) {
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for {
@@ -158,7 +158,7 @@ func (r *rig) feed(a *audience, stop chan struct{}) {
 }
 
 // endWhileSomeWait shuts the server down while connections are open and handshakes wait.
-func (r *rig) endWhileSomeWait(t *testing.T, a *audience) {
+func (r *rig) endWhileSomeWait(t *testing.T, a *subscriptions) {
 	eventually(t, "all are gone", func() bool { return r.server.Stats().Sockets == 0 })
 	a.balanced(t)
 	for _, l := range r.server.loops {
