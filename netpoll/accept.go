@@ -1,11 +1,163 @@
 package netpoll
 
 import (
+	"encoding/binary"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
+
+// port is the listening socket. It goes from loop to loop: one at a time has it
+// in its epoll, and having accepted some clients hands it to the loop with the
+// fewest. So every connection is opened by the loop that it stays with, no two
+// loops are woken for one client, and none gets more than its share.
+type port struct {
+	loops  []*loop                              // static once set
+	failed func(err error, pause time.Duration) // static once set: tells of a failure that makes accepting pause
+
+	mu      sync.Mutex    // held while accepting too, so that fd is not closed meanwhile
+	fd      int           // guarded by mu; 0 before open and after close
+	at      *loop         // guarded by mu: who has it; nil while accepting pauses
+	backoff time.Duration // guarded by mu: the last pause, 0 since a client was accepted
+	pause   *time.Timer   // guarded by mu: ends the pause
+	ended   bool          // guarded by mu: close was called, perhaps before open
+	from    sockaddr      // guarded by mu: where the kernel says who was accepted
+}
+
+// sockaddr is what accept4(2) writes.
+type sockaddr struct {
+	any  unix.RawSockaddrAny
+	size uint32
+}
+
+// accept is accept4(2). The caller holds mu.
+func (p *port) accept() (fd int, peer netip.AddrPort, err error) {
+	p.from.size = unix.SizeofSockaddrAny
+	client, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(p.fd), uintptr(unsafe.Pointer(&p.from.any)),
+		uintptr(unsafe.Pointer(&p.from.size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, peer, errno
+	}
+	return int(client), p.from.address(), nil
+}
+
+// waited reports whether anybody waits to be accepted. The caller holds mu.
+func (p *port) waited() bool {
+	fds := [1]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
+	n, _ := unix.Poll(fds[:], 0)
+	return n > 0
+}
+
+// address returns what the kernel wrote; the zero value if it is no address of IP.
+func (s *sockaddr) address() netip.AddrPort {
+	switch s.any.Addr.Family {
+	case unix.AF_INET:
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(&s.any))
+		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), ntohs(&in.Port))
+	case unix.AF_INET6:
+		in := (*unix.RawSockaddrInet6)(unsafe.Pointer(&s.any))
+		return netip.AddrPortFrom(netip.AddrFrom16(in.Addr).Unmap(), ntohs(&in.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// ntohs reads a port, which is in network byte order.
+func ntohs(port *uint16) uint16 { return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(port))[:]) }
+
+// open begins to accept. It owns fd, which listens and does not block.
+func (p *port) open(fd int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		return unix.Close(fd)
+	}
+	p.fd = fd
+	return p.give(p.fewest())
+}
+
+// give puts the socket on a loop's epoll. The caller holds mu.
+func (p *port) give(l *loop) error {
+	p.at = l
+	return l.poll.add(p.fd, portMark)
+}
+
+// passOn gives the socket to a loop that has fewer connections, if there is one.
+// The caller holds mu, and has the socket.
+func (p *port) passOn() {
+	next := p.fewest()
+	if next == p.at || next.stats.sockets.Load() >= p.at.stats.sockets.Load() {
+		return
+	}
+	p.at.poll.remove(p.fd)
+	if err := p.give(next); err != nil {
+		p.restAWhile(err)
+	}
+}
+
+// Pauses after a failure, as net/http has them: out of descriptors or memory, all
+// that helps is that something else is closed.
+const (
+	firstPause = 5 * time.Millisecond
+	maxPause   = time.Second
+)
+
+// restAWhile takes the socket off its loop because of err and brings it back
+// later, longer each time. The caller holds mu.
+func (p *port) restAWhile(err error) {
+	p.backoff = min(max(2*p.backoff, firstPause), maxPause)
+	p.failed(err, p.backoff)
+	p.at.poll.remove(p.fd)
+	p.at = nil
+	p.pause = time.AfterFunc(p.backoff, p.resume)
+}
+
+func (p *port) resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fd == 0 || p.at != nil {
+		return
+	}
+	if err := p.give(p.fewest()); err != nil {
+		p.restAWhile(err)
+	}
+}
+
+// close stops accepting. Further calls do nothing.
+func (p *port) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
+	if p.fd != 0 {
+		p.shut()
+	}
+}
+
+// shut is close for whoever holds mu, and knows that the port is open.
+func (p *port) shut() {
+	if p.pause != nil {
+		p.pause.Stop()
+	}
+	if p.at != nil { // another process may have the socket too: then the kernel does not take it out when it is closed here
+		p.at.poll.remove(p.fd)
+	}
+	_ = unix.Close(p.fd)
+	p.fd, p.at = 0, nil
+}
+
+// fewest returns the loop with the fewest sockets.
+func (p *port) fewest() *loop {
+	best := p.loops[0]
+	for _, l := range p.loops[1:] {
+		if l.stats.sockets.Load() < best.stats.sockets.Load() {
+			best = l
+		}
+	}
+	return best
+}
 
 // acceptBatch is how many clients a loop accepts in a row: a storm must not keep
 // it from those that it has.
@@ -99,3 +251,48 @@ func (s *Server) turnAway(fd int, why turnedAway) {
 	s.accepts.turnedAway[why].Add(1)
 	s.socketGone()
 }
+
+// reserve is a descriptor that is kept aside. When the process, or the machine, has none
+// left because others took them, it is closed so that one client more can be accepted,
+// and answered: /health is, and handshakes are told that there is no room. As long as
+// it is lent nobody is admitted. Any goroutine. The zero value is lent.
+type reserve struct {
+	held atomic.Bool // written under mu
+
+	mu sync.Mutex
+	fd int // guarded by mu; an eventfd, which costs least
+}
+
+// hold has it kept aside again, and reports whether it is.
+func (r *reserve) hold() bool {
+	if r.held.Load() {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.held.Load() {
+		return true
+	}
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return false
+	}
+	r.fd = fd
+	r.held.Store(true)
+	return true
+}
+
+// lend closes it, and reports whether it was there to lend.
+func (r *reserve) lend() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.held.Load() {
+		return false
+	}
+	r.held.Store(false)
+	_ = unix.Close(r.fd)
+	return true
+}
+
+// lent reports whether it is not there.
+func (r *reserve) lent() bool { return !r.held.Load() }

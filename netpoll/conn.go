@@ -83,3 +83,65 @@ func (c *conn) Deliver(n *hub.Notification) {
 
 // stalled reports whether something waits that the kernel does not take.
 func (c *conn) stalled() bool { return c.out != nil && c.out.progress.stalled != 0 }
+
+// instant is a moment in the past, in milliseconds since the server started
+// modulo 2^32: half the size of a time.Duration, and good for 49 days of silence.
+type instant uint32
+
+// longestWait bounds Config.PingInterval and Config.PongWait.
+const longestWait = 40 * 24 * time.Hour
+
+// instantOf returns when a moment, in time since the server started, is. It may
+// lie before the start.
+func instantOf(moment time.Duration) instant { return instant(moment / time.Millisecond) }
+
+// ago returns how long before now an instant was.
+func (i instant) ago(now time.Duration) time.Duration {
+	return time.Duration(instantOf(now)-i) * time.Millisecond
+}
+
+// keptParts bounds what a loop has in store of each kind: after a storm the memory
+// must go.
+const keptParts = 256
+
+// getPart takes a part from the loop's store.
+func (l *loop) getPart() *part {
+	last := len(l.parts) - 1
+	if last < 0 {
+		return new(part)
+	}
+	p := l.parts[last]
+	l.parts = l.parts[:last]
+	return p
+}
+
+// putPart puts c's part, where it has one, back. Nothing of it is in use any more.
+func (l *loop) putPart(c *conn) {
+	if c.part == nil {
+		return
+	}
+	if len(l.parts) < keptParts {
+		*c.part = part{}
+		l.parts = append(l.parts, c.part)
+	}
+	c.part = nil
+}
+
+// getHandshake takes a handshake from the loop's store.
+func (l *loop) getHandshake() *handshake {
+	last := len(l.handshakeStore) - 1
+	if last < 0 {
+		return new(handshake)
+	}
+	h := l.handshakeStore[last]
+	l.handshakeStore = l.handshakeStore[:last]
+	return h
+}
+
+// putHandshake puts one back that no list has any more.
+func (l *loop) putHandshake(h *handshake) {
+	if len(l.handshakeStore) < keptParts {
+		*h = handshake{}
+		l.handshakeStore = append(l.handshakeStore, h)
+	}
+}

@@ -8,7 +8,7 @@
 //     their state, its timing wheel, its write queues. Whoever touches them has
 //     taken the loop's turn, a lock: the loop's goroutine while it is awake, and
 //     in Flush, while it sleeps, the goroutine that delivers.
-//   - A few workers check the tokens that take longer than a loop may (checking.go).
+//   - A few workers check the tokens that take longer than a loop may (tokencheck.go).
 //     They have a copy of the request, and give the answer back through the loop.
 //   - One prober, while anybody is connected, looks once a second whether every
 //     loop still answers.
@@ -16,7 +16,7 @@
 // A loop that has to make room may find that what goes first is another's: then it tries
 // that one's lock, and never waits for it (evict.go).
 //
-// The listening socket goes from loop to loop (port.go), so that nothing else
+// The listening socket goes from loop to loop (accept.go), so that nothing else
 // accepts. An idle connection has no goroutine, no timer of the runtime's and no
 // buffer: a conn, a place in its loop's wheel, and its place in the hub.
 //

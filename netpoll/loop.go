@@ -57,7 +57,7 @@ type loop struct {
 
 	wheel wheel.Wheel[*conn]
 	armed wheel.Tick    // when the wheel wants to be looked at; 0: never
-	mercy time.Duration // until then nobody is ended for being silent: the server was absent, see pause.go
+	mercy time.Duration // until then nobody is ended for being silent: the server was absent, see timers.go
 
 	batch   []delivery // taken from the mailbox; those before next are done
 	next    int

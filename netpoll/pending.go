@@ -167,10 +167,3 @@ func (l *loop) evictPending(c *conn, why turnedAway) {
 		l.drop(c, ReasonHandshake)
 	}
 }
-
-// answerAndDrop answers a request and closes the socket without waiting for the client. What
-// the kernel does not take at once is lost.
-func (l *loop) answerAndDrop(c *conn, req wsproto.Request, refusal *wsproto.Refusal) {
-	_, _ = l.write(c, l.answerTo(req, refusal))
-	l.drop(c, ReasonAnswered)
-}

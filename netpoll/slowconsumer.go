@@ -44,3 +44,178 @@ func (l *loop) endFull(c *conn, why Reason, closeFrame []byte) {
 	l.rank(c)
 	l.end(c, why, closeFrame)
 }
+
+// What waits is bounded three times, in Rules: the bytes that wait for one
+// connection, the notifications that wait for one whose client takes nothing, and
+// the memory of all queues. A notification is lost only when the kernel has been
+// offered what waits before it, and does not take enough.
+
+const (
+	// lookEvery is the least time between two attempts to write to a connection in
+	// whose queue there is no room, if its client has taken nothing for a while. With
+	// any other each notification that finds no room is one: epoll says that the
+	// kernel takes more only behind the batch, of 512, and only when less than half of
+	// TCP_NOTSENT_LOWAT waits.
+	lookEvery = time.Millisecond
+
+	// shedMost bounds how many notifications are dropped in a row. Each of them was
+	// let in before, so that this is reached only where QueueTotal was made smaller.
+	shedMost = 256
+
+	// reserveShare is which part of QueueTotal is kept for the moments until another
+	// loop has shed what it was asked to.
+	reserveShare = 16
+)
+
+// roomFor finds room for one more notification for a connection that the kernel
+// takes no more for. Where there is none it has been lost, and counted. Where
+// nothing waits there is always room.
+func (l *loop) roomFor(c *conn, n *hub.Notification) bool {
+	if c.out.notifications() == 0 {
+		return true
+	}
+	now, rules := l.server.now(), l.server.rules.Load()
+	if c.out.full(n, rules, now) {
+		l.tryAgain(c, now)
+		if !c.stalled() {
+			return true
+		}
+		if c.out.full(n, rules, now) {
+			l.lose(c, n, failedFull, now)
+			return false
+		}
+	}
+	if rules.QueueTotal > 0 && !l.shedFor(c, n, rules.QueueTotal, now) {
+		l.lose(c, n, failedMemory, now)
+		return false
+	}
+	return true
+}
+
+// full reports whether a queue has no room for n by its own bounds.
+func (q *outQueue) full(n *hub.Notification, rules *rules, now time.Duration) bool {
+	if q.cost()+len(n.Frame)+notificationCost+placeCost > rules.QueueBytes {
+		return true
+	}
+	return q.notifications() >= rules.QueueMessages && q.progress.idle(now) >= slowAfter
+}
+
+// tryAgain writes to a connection that the kernel took no more for, and sees what its
+// client has taken meanwhile.
+func (l *loop) tryAgain(c *conn, now time.Duration) {
+	if c.out.idle(now) && now-c.out.progress.looked < lookEvery {
+		return
+	}
+	l.flush(c)
+	if c.stalled() {
+		l.look(c, now)
+	}
+}
+
+// shedFor makes room for n in the memory of all queues, where that is short: the
+// fullest queue loses what came to it last. It reports false if that is c's own.
+//
+// A loop sheds from its own connections. The fullest queue of all may be another
+// loop's, which then is asked to, and until it has there is the reserve.
+func (l *loop) shedFor(c *conn, n *hub.Notification, total int, now time.Duration) bool {
+	for range shedMost {
+		used := l.server.queues.with(n)
+		if used <= total-total/reserveShare {
+			return true
+		}
+		if l.askFullest() && used <= total {
+			return true
+		}
+		victim := l.fullest(now)
+		if victim == nil || !victim.out.greedier(c.out, now) {
+			return false
+		}
+		l.shedOne(victim, now)
+	}
+	return false
+}
+
+// shedOwn sheds because another loop needs room.
+func (l *loop) shedOwn() {
+	l.asked.Store(false)
+	total, now := l.server.rules.Load().QueueTotal, l.server.now()
+	for range shedMost {
+		if total == 0 || int(l.server.queues.bytes.Load()) <= total-total/reserveShare {
+			return
+		}
+		victim := l.fullest(now)
+		if victim == nil {
+			return
+		}
+		l.shedOne(victim, now)
+	}
+}
+
+// shedOne drops what came last for a connection.
+func (l *loop) shedOne(c *conn, now time.Duration) {
+	defer l.guard(c)
+	n := c.out.dropNewest()
+	l.rank(c)
+	l.lose(c, n, failedMemory, now)
+}
+
+// fullest returns the connection of the loop that pays when memory is short; nil if
+// none has something to lose.
+func (l *loop) fullest(now time.Duration) *conn {
+	return l.ranking.fullest(func(q *outQueue) bool { return q.idle(now) })
+}
+
+// greedier reports whether q pays before other. Those pay first who have taken nothing
+// for a while: a client that takes a burst as fast as it can has a full queue too, for
+// a moment.
+func (q *outQueue) greedier(other *outQueue, now time.Duration) bool {
+	if idle := q.idle(now); idle != other.idle(now) {
+		return idle
+	}
+	return q.cost() > other.cost()
+}
+
+// idle reports whether the client has taken nothing for long enough to be called slow.
+func (q *outQueue) idle(now time.Duration) bool { return q.progress.idle(now) >= slowAfter }
+
+// rank gives a connection's queue its place in the ranking, and other loops word of how
+// full the fullest is.
+func (l *loop) rank(c *conn) {
+	if c.out.memory == nil {
+		return // it does not count: the server's own health check
+	}
+	l.ranking.put(c)
+	l.publishRank()
+}
+
+// unrank ends that.
+func (l *loop) unrank(c *conn) {
+	if c.out.place.c != nil {
+		l.ranking.remove(c.out)
+		l.publishRank()
+	}
+}
+
+func (l *loop) publishRank() {
+	if top := int32(l.ranking.top()); top != l.topRank.Load() {
+		l.topRank.Store(top)
+	}
+}
+
+// askFullest asks the loop that has the fullest queue to shed, and reports whether
+// that is another one than this.
+func (l *loop) askFullest() bool {
+	top := l
+	for _, other := range l.server.loops {
+		if other.topRank.Load() > top.topRank.Load() {
+			top = other
+		}
+	}
+	if top == l {
+		return false
+	}
+	if !top.asked.Swap(true) {
+		top.do(top.shedOwn)
+	}
+	return true
+}

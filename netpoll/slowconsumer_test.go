@@ -4,7 +4,14 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"roost/hub"
 )
 
 // A client that is to be closed because it lost something gets what it had a part of,
@@ -94,6 +101,273 @@ func TestQueuesOfAllConnectionsAreBounded(t *testing.T) {
 	}
 	if full := r.server.Stats().Failed["queue_full"]; full != 0 {
 		t.Errorf("%d were dropped because of one connection's bound, which was not reached", full)
+	}
+	r.balanced()
+}
+
+// bubble is a loop without its goroutine, in a test whose clock stands still but for
+// Sleep.
+func bubble(t *testing.T, test func(t *testing.T, l *loop)) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { test(t, sleeper(t)) })
+}
+
+// fill delivers n notifications of some size.
+func (l *loop) fill(c *conn, n, size int) {
+	for i := range n {
+		c.Deliver(&hub.Notification{Frame: make([]byte, size), Arrived: l.server.cfg.Hub.Clock()})
+		if i%(handoff-1) == 0 {
+			l.server.Flush() // of more than these a loop without a goroutine hears nothing
+		}
+	}
+	l.server.Flush()
+}
+
+// stallOn delivers until the kernel takes no more, and one is left that waits whole.
+func (l *loop) stallOn(t *testing.T, c *conn) {
+	t.Helper()
+	for range 1000 {
+		if l.fill(c, 1, 32<<10); c.stalled() && c.out.notifications() > 1 {
+			return
+		}
+	}
+	t.Fatal("the kernel takes everything")
+}
+
+// read takes up to n bytes out of a socket.
+func readSome(t *testing.T, fd, n int) {
+	t.Helper()
+	if _, err := unix.Read(fd, make([]byte, n)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lost returns what was lost for want of room, by reason.
+func (l *loop) lost() map[string]uint64 {
+	lost := map[string]uint64{}
+	for _, why := range []failure{failedSlow, failedFull, failedMemory} {
+		if n := l.stats.failed[why].Load(); n > 0 {
+			lost[failureNames[why]] = n
+		}
+	}
+	return lost
+}
+
+// expectLost checks what was lost.
+func (l *loop) expectLost(t *testing.T, when, want string) {
+	t.Helper()
+	if got := strings.TrimPrefix(fmt.Sprint(l.lost()), "map"); got != want {
+		t.Fatalf("%s: lost %s, want %s", when, got, want)
+	}
+}
+
+// A client that has taken nothing for a second may keep QueueMessages waiting, and no
+// other is bound by their number.
+func TestManyMayWaitForASecond(t *testing.T) {
+	bubble(t, func(t *testing.T, l *loop) {
+		l.rules(func(r *Rules) { r.QueueMessages = 20 })
+		c, client := l.connect(t)
+		l.stallOn(t, c)
+		l.fill(c, 500, 100)
+		time.Sleep(slowAfter - time.Millisecond)
+		l.fill(c, 500, 100)
+		l.expectLost(t, "within the second", "[]")
+		time.Sleep(time.Millisecond)
+		l.fill(c, 3, 100)
+		l.expectLost(t, "when it is over", "[slow_consumer:3]")
+		readSome(t, client, 32<<10) // the kernel takes no more yet, but the client has
+		time.Sleep(lookEvery)
+		l.fill(c, 500, 100)
+		l.expectLost(t, "when the client has taken something", "[slow_consumer:3]")
+		time.Sleep(slowAfter)
+		l.fill(c, 1, 100)
+		l.expectLost(t, "a second later", "[slow_consumer:4]")
+	})
+}
+
+// What overflows the bytes of a queue is lost, and the client called slow only if it
+// has been behind for a second.
+func TestBytesThatWaitAreBounded(t *testing.T) {
+	bubble(t, func(t *testing.T, l *loop) {
+		const frame = 10_000
+		l.rules(func(r *Rules) { r.QueueBytes = 1 << 20 })
+		c, _ := l.connect(t)
+		l.stallOn(t, c)
+		l.fill(c, 200, frame)
+		cost := c.out.cost()
+		if room := 1<<20 - cost; room < 0 || room >= frame+notificationCost+placeCost {
+			t.Errorf("%d bytes wait", cost)
+		}
+		lost := l.lost()["queue_full"]
+		if lost == 0 || len(l.lost()) != 1 {
+			t.Fatalf("lost %v", l.lost())
+		}
+		time.Sleep(slowAfter)
+		l.fill(c, 1, frame)
+		l.expectLost(t, "a second later", fmt.Sprintf("[queue_full:%d slow_consumer:1]", lost))
+	})
+}
+
+// The kernel is offered what waits before anything is lost, whether or not epoll has
+// said yet that it takes more.
+func TestNothingIsLostBeforeAWriteWasTried(t *testing.T) {
+	bubble(t, func(t *testing.T, l *loop) {
+		l.rules(func(r *Rules) { r.QueueBytes = 1 << 20 })
+		c, client := l.connect(t)
+		l.stallOn(t, c)
+		for c.out.cost()+33<<10 < 1<<20 {
+			l.fill(c, 1, 32<<10)
+		}
+		l.expectLost(t, "full to the brim", "[]")
+		for range 20 {
+			time.Sleep(lookEvery)
+			readSome(t, client, 64<<10)
+			l.fill(c, 1, 60<<10)
+		}
+		l.expectLost(t, "while the client reads", "[]")
+		if !c.stalled() {
+			t.Error("the kernel took everything: the test shows nothing")
+		}
+	})
+}
+
+// A burst is written as it comes, and not when all of it is there.
+func TestABatchIsWrittenInItsMiddle(t *testing.T) {
+	bubble(t, func(t *testing.T, l *loop) {
+		c, _ := l.connect(t)
+		before := l.stats.writes.Load()
+		l.fill(c, 40, 4<<10) // 160 KiB, of which a socket pair takes all
+		if writes := l.stats.writes.Load() - before; writes < 3 || writes > 4 {
+			t.Errorf("%d writes, want three: two of %d bytes, and the rest", writes, flushSize)
+		}
+		l.expectLost(t, "at the end", "[]")
+	})
+}
+
+// When memory is short the fullest queue pays, with what came to it last.
+func TestTheFullestPays(t *testing.T) {
+	bubble(t, func(t *testing.T, l *loop) {
+		l.rules(func(r *Rules) { r.QueueTotal = 1 << 20 })
+		greedy, _ := l.connect(t)
+		modest, _ := l.connect(t)
+		l.stallOn(t, modest)
+		l.stallOn(t, greedy)
+		l.fill(greedy, 200, 10_000)
+		lost := l.lost()["queues_full"]
+		if lost == 0 || len(l.lost()) != 1 {
+			t.Fatalf("lost %v", l.lost())
+		}
+		before, waiting := modest.out.notifications(), greedy.out.notifications()
+		l.fill(modest, 30, 10_000)
+		if got := modest.out.notifications(); got != before+30 {
+			t.Errorf("%d wait for the modest one, want %d", got, before+30)
+		}
+		if got := greedy.out.notifications(); got >= waiting || got < waiting-31 {
+			t.Errorf("%d wait for the greedy one, before %d", got, waiting)
+		}
+		if used := l.server.queues.bytes.Load(); used > 1<<20 {
+			t.Errorf("%d bytes are used", used)
+		}
+	})
+}
+
+// Among the fullest those pay who have taken nothing for a while: who reads as fast as
+// it can has a full queue too, in a burst.
+func TestTheIdlePayFirst(t *testing.T) {
+	bubble(t, func(t *testing.T, l *loop) {
+		l.rules(func(r *Rules) { r.QueueTotal, r.QueueMessages = 1<<20, 1000 })
+		idle, _ := l.connect(t)
+		quick, client := l.connect(t)
+		l.stallOn(t, idle)
+		l.fill(idle, 20, 10_000)
+		time.Sleep(slowAfter)
+		l.stallOn(t, quick)
+		for quick.out.cost() <= 2*idle.out.cost() {
+			l.fill(quick, 1, 10_000)
+		}
+		waiting := idle.out.notifications()
+		for l.server.queues.bytes.Load() < 900<<10 {
+			l.fill(quick, 1, 10_000)
+		}
+		readSome(t, client, 4096)
+		l.fill(quick, 10, 10_000)
+		if got := idle.out.notifications(); got >= waiting || l.lost()["queues_full"] != uint64(waiting-got) {
+			t.Errorf("lost %v, of them the idle one %d", l.lost(), waiting-got)
+		}
+	})
+}
+
+// The fullest queue may be another loop's, which sheds when it gets to it. Until then
+// there is the reserve, and then those pay that are there.
+func TestTheFullestOfAnotherLoopPays(t *testing.T) {
+	bubble(t, func(t *testing.T, l *loop) {
+		m := sleeper(t)
+		m.server = l.server
+		l.server.loops = append(l.server.loops, m)
+		const total = 4 << 20
+		l.rules(func(r *Rules) { r.QueueTotal = total })
+		greedy, _ := m.connect(t)
+		modest, _ := l.connect(t)
+		m.stallOn(t, greedy)
+		m.fill(greedy, 500, 10_000)
+		waiting := greedy.out.notifications()
+		l.stallOn(t, modest)
+		l.fill(modest, 3, 10_000)
+		l.expectLost(t, "within the reserve", "[]")
+		m.tasks.run(func() {})
+		if got := greedy.out.notifications(); got >= waiting {
+			t.Errorf("%d wait for the greedy one, %d did before it was asked", got, waiting)
+		}
+		if used := m.server.queues.bytes.Load(); used > total-total/reserveShare {
+			t.Errorf("%d bytes are used when the other loop has shed", used)
+		}
+		before := len(l.lost())
+		l.fill(modest, 100, 10_000) // the other loop is not there
+		if used := l.server.queues.bytes.Load(); used > total || len(l.lost()) == before {
+			t.Errorf("%d bytes are used, lost %v", used, l.lost())
+		}
+	})
+}
+
+// A stream that hundreds of slow clients wait for is in memory once: it fills nothing,
+// and a client that reads loses nothing.
+func TestSlowReadersOfOneStreamAndAQuickOne(t *testing.T) {
+	t.Parallel()
+	const slow, stream, frame = 300, 200, 10_000
+	r := start(t, func(c *Config) { c.QueueTotal = 8 << 20 })
+	for range slow {
+		r.upgrade("slow")
+	}
+	quick := r.connect("quick")
+	var reading sync.WaitGroup
+	const each = 10
+	ahead := make(chan struct{}, 100) // notifications that the quick one has not read
+	reading.Go(func() {
+		for range stream * each {
+			<-ahead
+			if _, _, err := quick.ReadMessage(); err != nil {
+				t.Errorf("the quick one: %v", err)
+				return
+			}
+		}
+	})
+	payload := `{"type":"n","payload":"` + strings.Repeat("x", frame) + `"}`
+	for range stream {
+		r.deliver("slow", payload)
+		for range each {
+			ahead <- struct{}{}
+			r.hub.Deliver("quick", payload)
+		}
+		r.server.Flush()
+	}
+	reading.Wait()
+	eventually(t, "all is in write queues", func() bool { s := r.server.Stats(); return s.MailboxItems() == 0 && s.Waiting == uint64(s.Queued) })
+	s := r.server.Stats()
+	if s.FailedTotal() != 0 {
+		t.Errorf("lost %v", s.Failed)
+	}
+	if s.Queued < slow*stream/2 || s.QueuedBytes > stream*(frame+200)+slow*stream*placeCost {
+		t.Errorf("%d wait, in %d bytes", s.Queued, s.QueuedBytes)
 	}
 	r.balanced()
 }

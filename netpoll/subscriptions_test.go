@@ -1,8 +1,18 @@
 package netpoll
 
 import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
 	"sync"
 	"testing"
+	"time"
+
+	"roost/hub"
 )
 
 // subscriptions is a Subscriptions that counts. What it answers is up to the test.
@@ -102,4 +112,194 @@ func (a *subscriptions) balanced(t testing.TB) {
 func (r *rig) awaitingIs(n int) {
 	r.t.Helper()
 	eventually(r.t, "handshakes wait for the subscriptions", func() bool { return r.server.Stats().AwaitingFeed == n })
+}
+
+// Whatever becomes of a connection or a handshake, its user is released once for each time that it was acquired: clients
+// come, stay, go at every moment, are refused, replaced, disconnected, slow, and the server ends while some wait.
+func TestEveryAcquireIsReleased(t *testing.T) {
+	t.Parallel()
+	for name, limits := range map[string]hub.Limits{
+		"replacing": {MaxConnections: 6, MaxPerUser: 2, ReplaceOldest: true},
+		"refusing":  {MaxConnections: 6, MaxPerUser: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			churn(t, limits)
+		})
+	}
+}
+
+const (
+	churnUsers   = 8
+	churnClients = 20 // at a time
+	lastUser     = "last"
+)
+
+func churnUser() string { return fmt.Sprint("user", rand.IntN(churnUsers)) }
+
+func churn(t *testing.T, limits hub.Limits) {
+	r, a := startSubscriptions(t, answerAnyhow, func(c *Config) {
+		c.Loops, c.SubscribeWait, c.CloseSlow, c.QueueMessages = 4, 80*time.Millisecond, true, 2
+		c.MaxPerAddress = 10 // waiting or open
+	})
+	r.hub.SetLimits(limits)
+	stop, busy := make(chan struct{}), sync.WaitGroup{}
+	halt := sync.OnceFunc(func() { close(stop); busy.Wait() })
+	defer halt()
+	for range churnClients {
+		busy.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					r.comeAndGo(t)
+				}
+			}
+		})
+	}
+	busy.Go(func() { r.feed(a, stop) })
+	eventually(t, "everything happens", func() bool { return r.allHappened(limits) })
+	halt()
+	r.endWhileSomeWait(t, a)
+	if n := r.server.Stats().Panics; n != 0 {
+		t.Errorf("%d panics", n)
+	}
+	r.balanced()
+}
+
+// allHappened reports whether what churn is about has happened often enough.
+func (r *rig) allHappened(limits hub.Limits) bool {
+	s := r.server.Stats()
+	full := s.Refused["user_full"]
+	if limits.ReplaceOldest {
+		full = s.Ended["replaced"]
+	}
+	return s.Opened > 200 && min(full, s.Unsubscribed, s.Ended["disconnected"], s.Ended["client_closed"], s.Ended["client_gone"],
+		s.Ended["protocol_error"], s.Refused["full"], s.Refused["address_full"]) > 2
+}
+
+// answerAnyhow subscribes a user at once, before Acquire has returned, soon, again and again, or when the feed comes to it,
+// which may be never. lastUser is never heard.
+func answerAnyhow(user string, w Waiter) bool {
+	if user == lastUser {
+		return false
+	}
+	switch rand.IntN(6) {
+	case 0:
+		return true
+	case 1:
+		told := make(chan struct{})
+		go func() { w.Subscribed(); close(told) }()
+		<-told
+	case 2:
+		go w.Subscribed()
+	case 3:
+		go func() { w.Subscribed(); w.Subscribed() }()
+	}
+	return false
+}
+
+// comeAndGo is one client's visit.
+func (r *rig) comeAndGo(t *testing.T) {
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(15 * time.Second))
+	if _, err := io.WriteString(conn, upgradeRequest(t, churnUser())); err != nil || rand.IntN(4) == 0 {
+		return // before it is answered
+	}
+	in := bufio.NewReader(conn)
+	response, err := http.ReadResponse(in, nil)
+	if err != nil || response.StatusCode != http.StatusSwitchingProtocols {
+		return
+	}
+	switch rand.IntN(4) {
+	case 0: // at once
+	case 1:
+		_, _ = conn.Write(masked(0x88, "\x03\xe8"))
+		_, _ = io.Copy(io.Discard, in)
+	case 2: // breaks the protocol
+		_, _ = conn.Write([]byte{0xff, 0xff})
+		_, _ = io.Copy(io.Discard, in)
+	case 3: // until something comes, or it is shown the door
+		_ = conn.SetDeadline(time.Now().Add(100 * time.Millisecond))
+		_, _ = in.ReadByte()
+	}
+}
+
+// feed is a feed that hears users after a while, and has notifications and commands for them.
+func (r *rig) feed(a *subscriptions, stop chan struct{}) {
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-ticker.C:
+		}
+		user := churnUser()
+		switch rand.IntN(8) {
+		case 0:
+			a.heard(user)
+		case 1:
+			r.hub.Control(user, `{"disconnect":{}}`)
+		default:
+			for range 4 {
+				r.hub.Deliver(user, `{"type":"n"}`)
+			}
+			r.server.Flush()
+		}
+	}
+}
+
+// endWhileSomeWait shuts the server down while connections are open and handshakes wait.
+func (r *rig) endWhileSomeWait(t *testing.T, a *subscriptions) {
+	eventually(t, "all are gone", func() bool { return r.server.Stats().Sockets == 0 })
+	a.balanced(t)
+	for _, l := range r.server.loops {
+		if n, m, k := l.stats.opening.Load(), l.stats.awaiting.Load(), l.stats.heads.Load(); n != 0 || m != 0 || k != 0 {
+			t.Errorf("with nobody there %d are opening, %d wait, %d have a part of a head", n, m, k)
+		}
+	}
+	var last sync.WaitGroup
+	seen := make(chan struct{})
+	look := sync.OnceFunc(func() { close(seen) })
+	defer look()
+	for range churnClients {
+		last.Go(func() {
+			for {
+				r.stay(t)
+				select {
+				case <-seen:
+					return
+				default: // nobody was seen to wait while this one did
+				}
+			}
+		})
+	}
+	eventually(t, "some wait", func() bool { return r.server.Stats().AwaitingFeed > 0 })
+	look()
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	if err := r.server.Shutdown(ctx, GoingAway()); err != nil {
+		t.Error(err)
+	}
+	last.Wait()
+	a.balanced(t)
+}
+
+// stay is one client's visit that lasts until the server ends it, or a second.
+func (r *rig) stay(t *testing.T) {
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		return // the server has ended
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(time.Second))
+	_, _ = io.WriteString(conn, upgradeRequest(t, lastUser))
+	_, _ = io.Copy(io.Discard, conn)
 }

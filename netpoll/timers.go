@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -164,4 +165,80 @@ func (l *loop) ping(c *conn) {
 		return
 	}
 	l.sendNow(c, wsproto.Ping())
+}
+
+// latePause is how late a timer fires if the process, or the machine, stood
+// still. A loop that is merely busy is late by milliseconds.
+const latePause = time.Second
+
+// grace is how long after a ping a client has to be heard of at least.
+func (c *Config) grace() time.Duration { return c.PongWait - c.PingInterval }
+
+// notePause has the loop be lenient for a while after the server was absent (a
+// paused container, a suspended machine, no processor time): what clients said
+// meanwhile is still to be read, and what they were not asked they could not
+// answer. Without it a pause longer than PongWait would end every connection.
+func (l *loop) notePause(now time.Duration) {
+	late := now - l.server.moment(l.armed)
+	if l.armed != 0 && late > min(latePause, l.server.cfg.grace()) {
+		l.mercy = now + l.server.cfg.grace()
+	}
+}
+
+// pardon moves the deadlines of an open connection that passed during the pause:
+// it is pinged now and has until l.mercy to be heard of, and WriteWait begins
+// anew.
+func (l *loop) pardon(c *conn, now time.Duration) {
+	cfg := &l.server.cfg
+	if heard := l.mercy - cfg.PongWait; c.heard.ago(now) > now-heard {
+		c.heard, c.pinged = instantOf(heard), instantOf(now-cfg.PingInterval)
+	}
+	if c.part != nil {
+		c.part.began = instantOf(now)
+	}
+	if c.stalled() && c.out.progress.idle(now) >= cfg.WriteWait {
+		c.out.progress.taken = now
+	}
+}
+
+// Connections stay where they were made. After a deploy, the first instances that
+// came back have them all; Config.MaxAge spreads them again, little by little.
+
+// ageSpread is the part of Config.MaxAge by which connections' ages differ, so that
+// those who came together do not leave together.
+const ageSpread = 0.2
+
+// tooOldAt returns when an open connection has reached its age, in time since the
+// server started. It is the same for a connection whenever it is asked.
+func (l *loop) tooOldAt(c *conn) time.Duration {
+	opened := l.server.conns.opened(c.fd)
+	mixed := (uint32(c.fd) ^ uint32(opened/time.Second)<<16) * 2654435761 // Knuth's multiplicative hash
+	part := 1 - ageSpread*float64(mixed)/(1<<32)
+	return opened + time.Duration(part*float64(l.server.cfg.MaxAge))
+}
+
+// endOld ends a connection that has reached its age, with 1001: the client comes
+// back, to whichever instance has room.
+func (l *loop) endOld(c *conn) {
+	l.end(c, ReasonAge, wsproto.AppendClose(l.scratch[:0], wsproto.CloseGoingAway, "connected for long: connect again"))
+}
+
+// closeExpired is the close code of a connection whose token has expired: that of
+// a refused one (wsproto.RejectionCode of 401). The client renews its token first.
+const closeExpired wsproto.CloseCode = 4401
+
+// expireAt notes when the connection has to end; the zero time is never.
+func (c *conn) expireAt(when time.Time) {
+	c.expires = 0
+	if !when.IsZero() {
+		c.expires = uint32(min(max(when.Unix(), 1), math.MaxUint32)) // the year 2106
+	}
+}
+
+// expired reports whether the time is over. It is told by the clock on the wall,
+// as tokens are: when that is set forward, the connection ends at its next timer.
+func (c *conn) expired() bool { return c.expires != 0 && c.untilExpiry() <= 0 }
+
+func (c *conn) untilExpiry() time.Duration {
+	return time.Unix(int64(c.expires), 0).Sub(c.loop.server.cfg.Now())
 }

@@ -1,9 +1,83 @@
 package netpoll
 
 import (
+	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 )
+
+// A loop that hangs can't say so itself. So each is asked, once a second, for as
+// long as anybody is connected.
+const (
+	probeEvery  = time.Second
+	missesToEnd = 5
+)
+
+// probeLoops runs until Shutdown begins.
+func (s *Server) probeLoops() {
+	misses := make([]int, len(s.loops))
+	for {
+		select {
+		case <-s.done:
+			return
+		case <-s.busy:
+		}
+		clear(misses)
+		ticker := time.NewTicker(probeEvery)
+		ok := s.probeWhileBusy(ticker.C, misses)
+		ticker.Stop()
+		if !ok {
+			return
+		}
+	}
+}
+
+// probeWhileBusy asks until nobody is connected; false means that the server
+// ends.
+func (s *Server) probeWhileBusy(tick <-chan time.Time, misses []int) bool {
+	for s.accepts.sockets.Load() > 0 {
+		for i, l := range s.loops {
+			l.alive.Store(false)
+			l.do(func() { l.alive.Store(true) })
+			misses[i]++
+		}
+		select {
+		case <-s.done:
+			return false
+		case <-tick:
+		}
+		for i, l := range s.loops {
+			if l.alive.Load() {
+				misses[i] = 0
+			}
+			if misses[i] >= missesToEnd {
+				s.fail(fmt.Errorf("%w: loop %d is silent for %d seconds", ErrLoopStuck, l.index, misses[i]))
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Answers asks every loop to do something, and returns nil once all have, or an
+// error that wraps ErrLoopStuck when ctx ends first. It wakes loops that sleep, so
+// it is not for asking often. After Shutdown nobody answers. Any goroutine.
+func (s *Server) Answers(ctx context.Context) error {
+	answered := make([]chan struct{}, len(s.loops))
+	for i, l := range s.loops {
+		answered[i] = make(chan struct{})
+		l.do(func() { close(answered[i]) })
+	}
+	for i, done := range answered {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: loop %d: %w", ErrLoopStuck, i, ctx.Err())
+		}
+	}
+	return nil
+}
 
 // busyTime is how long a loop's goroutine has been awake: at work, or waiting for
 // its turn, which whoever writes for it holds for a few writes. One word holds all of

@@ -74,3 +74,34 @@ func (l *loop) answerTo(req wsproto.Request, refusal *wsproto.Refusal) []byte {
 	}
 	return refusal.Append(l.scratch[:0])
 }
+
+func (l *loop) answerHealth(c *conn, req wsproto.Request, status int, body []byte) {
+	l.stats.health.Add(1)
+	l.end(c, ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
+}
+
+// refuse answers a handshake with something other than a 101, and ends.
+func (l *loop) refuse(c *conn, refusal *wsproto.Refusal, why Reason) {
+	l.noteRefusal(c, refusal, nil)
+	if why == ReasonHandshake && !c.part.hs.asks {
+		// Nothing ever came, or only a proxy's word: an answer would be to nobody's question.
+		l.drop(c, why)
+		return
+	}
+	l.endRefused(c, why, refusal.Append(l.scratch[:0]))
+}
+
+// noteRefusal counts a refusal, and logs it where somebody can mend what it is for, or looks
+// for the cause of one. origin is that of a page that may not connect.
+func (l *loop) noteRefusal(c *conn, refusal *wsproto.Refusal, origin []byte) {
+	l.stats.refused[refusal.Reason].Add(1)
+	l.server.refusals.warn(c.part.hs.client, refusal, string(origin))
+	l.logRefused(c, refusal)
+}
+
+// answerAndDrop answers a request and closes the socket without waiting for the client. What
+// the kernel does not take at once is lost.
+func (l *loop) answerAndDrop(c *conn, req wsproto.Request, refusal *wsproto.Refusal) {
+	_, _ = l.write(c, l.answerTo(req, refusal))
+	l.drop(c, ReasonAnswered)
+}

@@ -196,3 +196,65 @@ func (l *loop) unregister(c *conn, why Reason, code closeClass, left unacked) {
 	l.stats.closed[code].Add(1)
 	l.logDisconnected(c, total, ofUser, left)
 }
+
+// Disconnect implements hub.Conn: a backend shows the user the door. The hub
+// has forgotten the connection already; its own loop ends it, behind what was
+// delivered to it.
+func (c *conn) Disconnect(code wsproto.CloseCode, reason string) {
+	l := c.loop
+	l.do(func() {
+		defer l.guard(c)
+		l.drainAll()
+		l.end(c, ReasonDisconnected, wsproto.AppendClose(l.scratch[:0], code, reason))
+	})
+}
+
+// closeReplaced is the close code of a connection that had to make room for a
+// newer one of its user: that of a refused handshake (wsproto.RejectionCode) with
+// 429. A client that reconnects at once would push out the next.
+const closeReplaced wsproto.CloseCode = 4429
+
+// Replaced implements hub.Conn. The hub has forgotten the connection already;
+// its own loop ends it, behind what was delivered to it.
+func (c *conn) Replaced() {
+	l := c.loop
+	l.do(func() {
+		defer l.guard(c)
+		l.drainAll()
+		l.end(c, ReasonReplaced, wsproto.AppendClose(l.scratch[:0], closeReplaced, "replaced by a newer connection of this user"))
+	})
+}
+
+// connList is a list of connections that end, the one that began first before the
+// others. It belongs to its loop.
+type connList struct {
+	first, last *conn
+	n           int
+}
+
+func (l *connList) append(c *conn) {
+	c.part.prev = l.last
+	if l.last == nil {
+		l.first = c
+	} else {
+		l.last.part.next = c
+	}
+	l.last = c
+	l.n++
+}
+
+func (l *connList) remove(c *conn) {
+	p := c.part
+	if p.prev == nil {
+		l.first = p.next
+	} else {
+		p.prev.part.next = p.next
+	}
+	if p.next == nil {
+		l.last = p.prev
+	} else {
+		p.next.part.prev = p.prev
+	}
+	p.next, p.prev = nil, nil
+	l.n--
+}

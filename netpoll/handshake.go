@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/netip"
+	"unsafe"
 
 	"roost/hub"
 	"roost/wsproto"
@@ -86,11 +87,6 @@ func (l *loop) decide(c *conn, head, more []byte) {
 	default:
 		l.identify(c, req, more)
 	}
-}
-
-func (l *loop) answerHealth(c *conn, req wsproto.Request, status int, body []byte) {
-	l.stats.health.Add(1)
-	l.end(c, ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
 }
 
 // identify finds out who asks for an upgrade.
@@ -201,21 +197,30 @@ func (l *loop) register(c *conn, req *wsproto.Request) (total, ofUser int, err e
 	return total, ofUser, err
 }
 
-// refuse answers a handshake with something other than a 101, and ends.
-func (l *loop) refuse(c *conn, refusal *wsproto.Refusal, why Reason) {
-	l.noteRefusal(c, refusal, nil)
-	if why == ReasonHandshake && !c.part.hs.asks {
-		// Nothing ever came, or only a proxy's word: an answer would be to nobody's question.
-		l.drop(c, why)
-		return
-	}
-	l.endRefused(c, why, refusal.Append(l.scratch[:0]))
+// maxEarly bounds the bytes that are kept for a client that sends frames before
+// it has got its 101: RFC 6455 section 4.1 has it wait.
+const maxEarly = wsproto.MaxHead
+
+// asked is a request that can't be answered in the turn that brought it.
+type asked struct {
+	req   wsproto.Request // static; it holds nothing of the loop's buffers
+	early []byte          // the loop's: what came behind the head
+
+	counted bool // the loop's: it is in the gauge of those that wait for the feed
 }
 
-// noteRefusal counts a refusal, and logs it where somebody can mend what it is for, or looks
-// for the cause of one. origin is that of a page that may not connect.
-func (l *loop) noteRefusal(c *conn, refusal *wsproto.Refusal, origin []byte) {
-	l.stats.refused[refusal.Reason].Add(1)
-	l.server.refusals.warn(c.part.hs.client, refusal, string(origin))
-	l.logRefused(c, refusal)
+// size is how many bytes are kept for it.
+func (a *asked) size() int { return askedSize + a.req.Size() + cap(a.early) }
+
+// askedSize is that of an asked, and of what holds it.
+const askedSize = int(unsafe.Sizeof(check{}))
+
+// keepEarly keeps what a client sends that has not got its answer yet.
+func (l *loop) keepEarly(c *conn, a *asked, b []byte) {
+	if len(a.early)+len(b) > maxEarly {
+		l.reject(c, a.req, wsproto.RefuseEarly())
+		return
+	}
+	a.early = append(a.early, b...)
+	l.keep(c, a.size())
 }

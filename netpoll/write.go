@@ -7,60 +7,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"roost/hub"
 	"roost/wsproto"
 )
 
 // flushSize is how many bytes wait for a connection before they are written in the
 // middle of a batch: more would leave in another system call anyway.
 const flushSize = scratchSize
-
-// deliver takes one item of the mailbox.
-func (l *loop) deliver(item delivery) {
-	defer l.guard(item.c)
-	if item.c.state != stateOpen {
-		l.failOne(item.c, item.n, failedClosed)
-		return
-	}
-	l.enqueue(item.c, item.n)
-}
-
-// enqueue puts a notification into the connection's write queue. Where the kernel
-// takes no more it may find no room, and then it has been counted.
-func (l *loop) enqueue(c *conn, n *hub.Notification) {
-	if c.stalled() && !l.roomFor(c, n) {
-		return
-	}
-	if c.state != stateOpen {
-		l.failOne(c, n, failedClosed) // what roomFor tried to write has ended it
-		return
-	}
-	if c.out == nil {
-		l.getQueue(c)
-		l.dirty = append(l.dirty, c)
-	}
-	c.out.push(n)
-	switch {
-	case c.stalled():
-		l.rank(c)
-	case c.out.bytes >= flushSize:
-		l.flush(c)
-	}
-}
-
-// flushDirty writes to each connection that got something since the last time.
-func (l *loop) flushDirty() {
-	for i, c := range l.dirty {
-		l.dirty[i] = nil
-		if !c.stalled() {
-			l.flush(c)
-		}
-	}
-	l.dirty = l.dirty[:0]
-	if cap(l.dirty) > drainBatch {
-		l.dirty = nil
-	}
-}
 
 // flush writes what waits for a connection until all of it is with the kernel
 // or the kernel takes no more. It may end the connection.
@@ -209,4 +161,38 @@ func (l *loop) sendTextPong(c *conn) {
 		return
 	}
 	l.stats.textPongs.Add(1)
+}
+
+// Sent means that the kernel has taken a notification. What becomes of it then only
+// the client's kernel knows, which acknowledges bytes. When a connection ends, what
+// was not acknowledged is counted: these deliveries stay counted as sent, and most of
+// them never arrived.
+
+// unacked is what a client had not acknowledged of what the kernel had taken for it.
+type unacked struct {
+	bytes      int
+	deliveries int  // notifications whose last byte is one of these
+	all        bool // no more than deliveries, for which the loop's log goes back far enough
+}
+
+// countUnacked asks for that, and counts it, when a connection that was open is about
+// to be closed, however it came to this. It costs a system call.
+func (l *loop) countUnacked(c *conn) unacked {
+	ending := c.part != nil && c.part.wasOpen
+	if c.probe || c.state != stateOpen && !ending {
+		return unacked{}
+	}
+	left := unacked{bytes: unackedBytes(c.fd)}
+	if c.state == stateLingering && !c.part.awaitsClose && left.bytes > 0 {
+		left.bytes-- // the end of the stream
+	}
+	left.deliveries, left.all = l.departures.close(c.fd, c.written-uint32(left.bytes))
+	if left.bytes > 0 {
+		l.stats.unackedBytes[c.reason].Add(uint64(left.bytes))
+		l.stats.unacked[c.reason].Add(uint64(left.deliveries))
+	}
+	if ending && left.deliveries > 0 {
+		l.logUnacked(c, left)
+	}
+	return left
 }

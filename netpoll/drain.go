@@ -1,0 +1,310 @@
+package netpoll
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"roost/wsproto"
+)
+
+// errStillThere is for sockets that outlived every timeout of theirs.
+var errStillThere = errors.New("they did not end in time")
+
+// Farewell is what connections are told when the server ends.
+type Farewell struct {
+	Code   wsproto.CloseCode
+	Text   string
+	Reason Reason
+}
+
+// GoingAway is the farewell of an ordinary stop, Restarting that of a server
+// that can't do its work and asks its clients to come back.
+func GoingAway() Farewell {
+	return Farewell{wsproto.CloseGoingAway, "the server is stopping", ReasonShutdown}
+}
+
+// Restarting closes with 1001 as well: 1012 would say more, but a good part of the client libraries takes that for an
+// error in the protocol. The reason is apart in logs and metrics.
+func Restarting() Farewell {
+	return Farewell{wsproto.CloseGoingAway, "the server is restarting", ReasonRestart}
+}
+
+// Shutdown sends every connection a close frame behind what it still has to
+// get, waits until they are gone, stops accepting (unless StopAccepting has been
+// called), and stops the loops. From its beginning handshakes are refused with 503,
+// while /health is answered as before.
+// When ctx ends first the rest is cut, and an error that wraps ctx's returned.
+// Whoever delivers should have stopped before: what comes later is counted as
+// failed.
+func (s *Server) Shutdown(ctx context.Context, bye Farewell) error {
+	if err := s.beginShutdown(); err != nil {
+		return err
+	}
+	s.endConnections(false, bye)
+	s.waitServed(ctx)
+
+	s.StopAccepting(ctx, false)
+	s.endConnections(true, bye)
+	s.waitEmpty(ctx, 2*s.cfg.LingerTimeout)
+	left := s.accepts.sockets.Load()
+	s.stopLoops()
+	s.lines.tell()
+	if left > 0 {
+		return fmt.Errorf("netpoll: %d sockets were cut: %w", left, cmp.Or(ctx.Err(), errStillThere))
+	}
+	return nil
+}
+
+// beginShutdown makes Serve return, and Shutdown run once.
+func (s *Server) beginShutdown() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	s.closed = true
+	s.draining.Store(true)
+	close(s.done)
+	return nil
+}
+
+// endConnections ends the connections of every loop, and, if all, those that
+// have not said yet what they want.
+func (s *Server) endConnections(all bool, bye Farewell) {
+	for _, l := range s.loops {
+		l.do(func() { l.endAll(all, bye) })
+	}
+}
+
+// endAll ends the loop's connections, behind everything that was delivered. All
+// of them are in its wheel.
+func (l *loop) endAll(all bool, bye Farewell) {
+	l.drainAll()
+	frame := wsproto.AppendClose(nil, bye.Code, bye.Text)
+	l.wheel.Each(func(c *conn) {
+		defer l.guard(c)
+		switch {
+		case c.state == stateOpen:
+			l.end(c, bye.Reason, frame)
+		case c.state == stateOpening && all:
+			l.hurry(c, bye.Reason)
+		case c.state == stateChecking && all:
+			l.drop(c, bye.Reason)
+		case c.state == stateAwaiting:
+			l.refuseAwaiting(c) // there is nothing to wait for: the feed has stopped
+		}
+	})
+}
+
+// lastRequest is how long after accept a client's request may take to come once the
+// port is closed: it is on its way when the accept queue has just been emptied.
+const lastRequest = time.Second
+
+// hurry gives who has just been accepted a moment to ask, so that it gets an answer
+// and not a reset, and drops who has had that.
+func (l *loop) hurry(c *conn, why Reason) {
+	now := l.server.now()
+	left := min(lastRequest, l.server.cfg.LingerTimeout) - c.heard.ago(now)
+	if left <= 0 {
+		l.drop(c, why)
+		return
+	}
+	l.at(c, now+left)
+}
+
+// waitServed waits until nobody is served any more: no connection, no last words
+// under way, no request that has come in part. Of ctx's time it leaves enough
+// for what comes after.
+func (s *Server) waitServed(ctx context.Context) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-2*s.cfg.LingerTimeout))
+		defer cancel()
+	}
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for s.cfg.Hub.Connections() > 0 || s.serving() > 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// serving counts sockets in the middle of a request, of its check, of waiting for the feed, or of their ending.
+func (s *Server) serving() (n int64) {
+	for _, l := range s.loops {
+		n += l.stats.ending.Load() + l.stats.heads.Load() + l.stats.checking.Load() + l.stats.awaiting.Load()
+	}
+	return n
+}
+
+// waitEmpty waits until no socket is left, or limit has passed, or ctx ended.
+func (s *Server) waitEmpty(ctx context.Context, limit time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for s.accepts.sockets.Load() > 0 {
+		select {
+		case <-s.empty:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// A server that is to be replaced lets its connections go a few at a time, so that
+// its clients do not all come back at once. First nobody new comes, see
+// StopAccepting; then Depart; and Shutdown ends what is left.
+
+// departEvery is how often some connections are let go.
+const departEvery = 50 * time.Millisecond
+
+// Depart ends every connection with bye, behind what was delivered to it, spread
+// over a time. Those who come meanwhile stay. It returns when the time is over,
+// when nobody is left, or when ctx ends. Any goroutine.
+func (s *Server) Depart(ctx context.Context, bye Farewell, over time.Duration) {
+	for _, l := range s.loops {
+		l.do(func() { l.departing.begin(l) })
+	}
+	frame := wsproto.AppendClose(nil, bye.Code, bye.Text)
+	ticker := time.NewTicker(departEvery)
+	defer ticker.Stop()
+	begun := s.now()
+	for share := 0.0; share < 1 && s.cfg.Hub.Connections() > 0; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		share = min(1, float64(s.now()-begun)/float64(over))
+		for _, l := range s.loops {
+			l.do(func() { l.departing.goOn(l, share, bye.Reason, frame) })
+		}
+	}
+}
+
+// departing is the connections of a loop that are let go, in the order in which
+// they are.
+type departing struct {
+	conns []*conn
+	gone  int // of them
+}
+
+// begin gathers the connections, in an order that says nothing: those who came
+// together shall not leave together.
+func (d *departing) begin(l *loop) {
+	*d = departing{}
+	l.wheel.Each(func(c *conn) {
+		if c.state == stateOpen && !c.probe {
+			d.conns = append(d.conns, c)
+		}
+	})
+	rand.Shuffle(len(d.conns), func(i, j int) { d.conns[i], d.conns[j] = d.conns[j], d.conns[i] })
+}
+
+// goOn lets connections go until that share of all has.
+func (d *departing) goOn(l *loop, share float64, why Reason, frame []byte) {
+	until := int(share * float64(len(d.conns)))
+	if until > d.gone {
+		l.drainAll()
+	}
+	for ; d.gone < until; d.gone++ {
+		l.endDeparting(d.conns[d.gone], why, frame)
+		d.conns[d.gone] = nil
+	}
+}
+
+// endDeparting ends a connection, unless it has ended by itself.
+func (l *loop) endDeparting(c *conn, why Reason, frame []byte) {
+	defer l.guard(c)
+	l.end(c, why, frame)
+}
+
+// settleTime is how long handshakes of TCP that have begun may take to come into the
+// accept queue, before that is emptied for the last time.
+const settleTime = 200 * time.Millisecond
+
+// StopAccepting closes the port and keeps the connections. Whoever has connected by
+// then is accepted and gets its answer: to close a listener resets what waits in its
+// queue. So no new connect is let in first, then the queue is emptied, and then the
+// socket closed. This takes a fifth of a second; ctx cuts it short.
+//
+// shared says that another process has the same socket, or will. Then it is only let
+// go of: what waits in the queue waits for the other.
+//
+// Further calls do nothing. Any goroutine but a loop.
+func (s *Server) StopAccepting(ctx context.Context, shared bool) {
+	defer s.port.close()
+	if shared || !s.port.letNobodyIn() {
+		return
+	}
+	wait(ctx, settleTime)
+	emptied := make(chan struct{})
+	l := s.port.fewest()
+	l.do(func() { l.acceptLast(); close(emptied) })
+	select {
+	case <-emptied:
+	case <-ctx.Done():
+	}
+}
+
+// wait waits for d, or until ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// noSYN is a socket filter, run by the kernel on each packet from its TCP header on:
+// it drops those that ask for a connection (SYN without ACK) and lets all others
+// pass, the last one of a handshake that has begun among them.
+var noSYN = []unix.SockFilter{
+	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13}, // the flags
+	{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: 0x02, Jf: 2},
+	{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: 0x10, Jt: 1},
+	{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+	{Code: unix.BPF_RET | unix.BPF_K, K: 1 << 18},
+}
+
+// letNobodyIn has the kernel pass over new connects: clients ask again after a second,
+// and find the port closed. It reports whether the port was open. Where there are
+// no socket filters, a connect in the instant between emptying the queue and
+// closing is reset.
+func (p *port) letNobodyIn() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fd == 0 {
+		return false
+	}
+	_ = unix.SetsockoptSockFprog(p.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER,
+		&unix.SockFprog{Len: uint16(len(noSYN)), Filter: &noSYN[0]})
+	return true
+}
+
+// acceptLast accepts everybody who waits, and closes the port before anybody else
+// can come.
+func (l *loop) acceptLast() {
+	p := &l.server.port
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.fd != 0 {
+		switch err := l.acceptNext(); err {
+		case nil, unix.EINTR, unix.ECONNABORTED:
+		case unix.EAGAIN:
+			p.shut()
+		default: // out of descriptors: the rest can't be helped
+			l.server.accepts.errors.Add(1)
+			p.shut()
+		}
+	}
+}
