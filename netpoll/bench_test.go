@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/hub"
+	"roost/netpoll/internal/fdtable"
 	"roost/netpoll/internal/wheel"
 )
 
@@ -45,9 +46,9 @@ func BenchmarkWheelBytes(b *testing.B) {
 		for b.Loop() {
 			before := heapInUse()
 			w, conns := fullWheel(n)
-			var t table
+			var t fdtable.Table[conn]
 			for i, c := range conns {
-				t.set(int32(i), c)
+				t.Set(int32(i), c)
 			}
 			conns = nil // the benchmark's own list
 			after := heapInUse()
@@ -151,7 +152,7 @@ func newHandshaker(t testing.TB) *handshaker {
 func (h *handshaker) run() {
 	l := h.loop
 	l.open(h.pair[0], netip.AddrPort{})
-	c := l.server.conns.get(int32(h.pair[0]))
+	c := l.server.conns.Get(int32(h.pair[0]))
 	l.received(c, h.request)
 	if n, _ := unix.Read(h.pair[1], h.answer); n < 12 || string(h.answer[9:12]) != "101" {
 		panic(fmt.Sprintf("the answer is %q", h.answer[:max(n, 0)]))
@@ -163,18 +164,6 @@ func (h *handshaker) run() {
 func upgradeRequest(t testing.TB, user string) string {
 	return fmt.Sprintf("GET /ws?token=%s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", token(t, user))
-}
-
-// BenchmarkMailbox is one notification in and out.
-func BenchmarkMailbox(b *testing.B) {
-	m := newMailbox(1<<20, func() {})
-	c, n := new(conn), new(hub.Notification)
-	var batch []delivery
-	b.ReportAllocs()
-	for b.Loop() {
-		m.push(c, n)
-		batch = m.take(batch)
-	}
 }
 
 // BenchmarkIdleTurn is a turn of a loop that has nothing to do.

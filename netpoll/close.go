@@ -175,7 +175,7 @@ func (l *loop) forget(c *conn) {
 	c.state = stateClosed
 	l.putPart(c)
 	l.wheel.Disarm(c)
-	l.server.conns.set(c.fd, nil)
+	l.server.conns.Set(c.fd, nil)
 	l.stats.sockets.Add(-1)
 }
 

@@ -76,7 +76,7 @@ func (c *conn) HubLink() *hub.Link { return &c.link }
 // Deliver implements hub.Conn: it puts n into the mailbox of the connection's
 // loop, waiting while that is full. Server.Flush sends it on its way.
 func (c *conn) Deliver(n *hub.Notification) {
-	if !c.loop.mail.push(c, n) {
+	if !c.loop.mail.Push(delivery{c, n}, len(n.Frame), !c.probe) {
 		c.loop.failOne(c, n, failedClosed)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"roost/hub"
+	"roost/netpoll/internal/mailbox"
 )
 
 // Flush sends everything on its way that was put into mailboxes by Deliver and
@@ -13,20 +14,20 @@ import (
 //
 // A loop that sleeps is not woken for a few notifications: the caller takes its
 // turn and writes them itself, which saves a switch to another thread for each
-// batch, on both sides of it. From handoff items on, in all mailboxes together,
+// batch, on both sides of it. From mailbox.Handoff items on, in all mailboxes together,
 // the loops are woken, to write at the same time.
 //
 // Any goroutine but a loop's, several at once: each does what is there, or leaves it to who is at it.
 func (s *Server) Flush() {
 	waiting := 0
 	for _, l := range s.loops {
-		waiting += l.mail.unannounced()
+		waiting += l.mail.Unannounced()
 	}
 	for _, l := range s.loops {
 		switch {
-		case l.mail.unannounced() == 0:
-		case waiting >= handoff:
-			l.mail.announce()
+		case l.mail.Unannounced() == 0:
+		case waiting >= mailbox.Handoff:
+			l.mail.Announce()
 		default:
 			l.serveMail()
 		}
@@ -37,7 +38,7 @@ func (s *Server) Flush() {
 // not. Any goroutine but a loop's.
 func (l *loop) serveMail() {
 	if !l.turn.TryLock() {
-		l.mail.announce()
+		l.mail.Announce()
 		return
 	}
 	l.drain()
@@ -75,7 +76,7 @@ func (l *loop) drainAll() {
 // takeMail fetches what has come, and reports whether that is anything.
 func (l *loop) takeMail() bool {
 	clear(l.batch)
-	l.batch, l.next = l.mail.take(l.batch), 0
+	l.batch, l.next = l.mail.Take(l.batch), 0
 	return len(l.batch) > 0
 }
 
@@ -84,7 +85,7 @@ func (l *loop) takeMail() bool {
 func (l *loop) abandonMail() {
 	l.turn.Lock() // the feed may be in Flush
 	defer l.turn.Unlock()
-	rest := append(l.batch[l.next:], l.mail.take(nil)...)
+	rest := append(l.batch[l.next:], l.mail.Take(nil)...)
 	l.batch, l.next = nil, 0
 	for _, item := range rest {
 		l.failOne(item.c, item.n, failedClosed)
@@ -146,7 +147,7 @@ func (l *loop) atRest() bool {
 		return false
 	}
 	defer l.turn.Unlock()
-	waiting, _ := l.mail.depth()
+	waiting, _ := l.mail.Depth()
 	return waiting == 0 && !l.more
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/hub"
+	"roost/netpoll/internal/mailbox"
 	"roost/wsproto"
 )
 
@@ -56,7 +57,7 @@ func (l *loop) connect(t testing.TB) (c *conn, client int) {
 	}
 	l.asleep = false
 	l.open(pair[0], netip.AddrPort{})
-	c = l.server.conns.get(int32(pair[0]))
+	c = l.server.conns.Get(int32(pair[0]))
 	l.endPending(c)
 	l.putPart(c)
 	c.state = stateOpen
@@ -101,15 +102,15 @@ func TestManyDeliveriesWakeTheLoop(t *testing.T) {
 	t.Parallel()
 	l := sleeper(t)
 	c, _ := l.connect(t)
-	for range handoff - 1 {
+	for range mailbox.Handoff - 1 {
 		c.Deliver(&hub.Notification{Frame: []byte("abc")})
 	}
 	if l.rung(t) {
-		t.Errorf("the loop was woken for fewer than %d", handoff)
+		t.Errorf("the loop was woken for fewer than %d", mailbox.Handoff)
 	}
 	c.Deliver(&hub.Notification{Frame: []byte("abc")})
 	if !l.rung(t) {
-		t.Errorf("the loop was not woken for %d", handoff)
+		t.Errorf("the loop was not woken for %d", mailbox.Handoff)
 	}
 }
 
@@ -120,7 +121,7 @@ func TestFlushWakesManyLoops(t *testing.T) {
 	l.server.loops = append(l.server.loops, m)
 	for _, loop := range l.server.loops {
 		c, _ := loop.connect(t)
-		for range handoff / 2 {
+		for range mailbox.Handoff / 2 {
 			c.Deliver(&hub.Notification{Frame: []byte("abc")})
 		}
 	}

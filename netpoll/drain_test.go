@@ -334,8 +334,8 @@ func TestAgesDiffer(t *testing.T) {
 	seen := make(map[time.Duration]bool)
 	for fd := range int32(1000) {
 		c := &conn{fd: fd, loop: l}
-		l.server.conns.set(fd, c)
-		l.server.conns.setOpened(fd, 5*time.Second)
+		l.server.conns.Set(fd, c)
+		l.server.conns.SetOpened(fd, 5*time.Second)
 		at := l.tooOldAt(c) - 5*time.Second
 		if at > age || at < age*8/10 {
 			t.Fatalf("descriptor %d: %s", fd, at)

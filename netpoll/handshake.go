@@ -15,7 +15,7 @@ import (
 func (l *loop) open(fd int, peer netip.AddrPort) *conn {
 	now := l.server.now()
 	c := &conn{loop: l, fd: int32(fd), heard: instantOf(now)}
-	l.server.conns.set(c.fd, c)
+	l.server.conns.Set(c.fd, c)
 	l.stats.sockets.Add(1)
 	l.beginPending(c, peer)
 	l.at(c, now+l.server.cfg.HandshakeTimeout)
@@ -153,7 +153,7 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) bool {
 	if l.server.cfg.CloseOnExpiry {
 		c.expireAt(req.Expires)
 	}
-	l.server.conns.setOpened(c.fd, now)
+	l.server.conns.SetOpened(c.fd, now)
 	l.departures.open(c.fd, l.server.cfg.Hub.Clock())
 	client, peer := c.part.hs.client, c.part.hs.peer
 	l.endPending(c)
@@ -168,7 +168,7 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) bool {
 	l.schedule(c, now)
 	l.sendNow(c, req.AppendUpgrade(l.scratch[:0]))
 	if !c.probe {
-		l.handshakes.observe(accepted.ago(now), 1) // in milliseconds, beside which the answer took no time
+		l.handshakes.Observe(accepted.ago(now), 1) // in milliseconds, beside which the answer took no time
 	}
 	if len(more) > 0 {
 		l.readFrames(c, more)

@@ -64,7 +64,7 @@ func (c *conn) Subscribed() {
 		case c.state == stateAwaiting:
 			l.awaited(c, true)
 		case c.state == stateOpen && l.server.cfg.GapNotice && !c.probe:
-			opened := l.server.cfg.Now().Add(l.server.conns.opened(c.fd) - l.server.now())
+			opened := l.server.cfg.Now().Add(l.server.conns.Opened(c.fd) - l.server.now())
 			l.tell(c, gapRedis, opened, appendGap(nil, gapRedis, opened))
 		}
 	})

@@ -57,7 +57,7 @@ func (l *loop) describe(conns []*conn) []ConnInfo {
 		}
 		info := ConnInfo{
 			Remote: addressText(peer(c.fd)),
-			Opened: l.server.started.Add(l.server.conns.opened(c.fd)).Round(0),
+			Opened: l.server.started.Add(l.server.conns.Opened(c.fd)).Round(0),
 			Heard:  c.heard.ago(now),
 
 			Unacked: unackedBytes(c.fd),

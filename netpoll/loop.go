@@ -8,6 +8,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"roost/hub"
+	"roost/netpoll/internal/mailbox"
+	"roost/netpoll/internal/meter"
 	"roost/netpoll/internal/wheel"
 	"roost/wsproto"
 )
@@ -38,16 +41,16 @@ type loop struct {
 	index  int     // static
 	poll   poller  // any goroutine
 
-	mail  *mailbox    // any goroutine
-	stats loopStats   // any goroutine
-	tasks taskList    // any goroutine
-	alive atomic.Bool // set by the loop when the prober asks
-	busy  busyTime    // any goroutine reads
+	mail  *mailbox.Mailbox[delivery] // any goroutine
+	stats loopStats                  // any goroutine
+	tasks taskList                   // any goroutine
+	alive atomic.Bool                // set by the loop when the prober asks
+	busy  meter.Busy                 // any goroutine reads
 
 	topRank atomic.Int32 // of ranking, for other loops; -1: there is none
 	asked   atomic.Bool  // by another loop to shed; not done yet
 
-	handshakes histogram // from accept to the 101; any goroutine reads
+	handshakes meter.Histogram // from accept to the 101; any goroutine reads
 
 	turn sync.Mutex // guards everything below
 
@@ -82,13 +85,19 @@ type loop struct {
 	decoder   wsproto.Decoder // for frames that come whole, which is nearly all of them
 }
 
+// delivery is one item of a loop's mailbox: a notification for a connection.
+type delivery struct {
+	c *conn
+	n *hub.Notification
+}
+
 func newLoop(s *Server, index int) (*loop, error) {
 	l := &loop{server: s, index: index, scratch: make([]byte, scratchSize), input: make([]byte, s.cfg.ReadBuffer)}
 	l.topRank.Store(-1)
 	l.departures.log.keep = s.cfg.PongWait + s.cfg.WriteWait
-	l.handshakes = newHistogram(handshakeBounds[:])
-	l.departures.delays.took = newHistogram(deliveryBounds[:])
-	l.mail = newMailbox(s.cfg.MailboxItems, l.poll.ring)
+	l.handshakes = meter.NewHistogram(handshakeBounds[:])
+	l.departures.delays.took = meter.NewHistogram(deliveryBounds[:])
+	l.mail = mailbox.New[delivery](s.cfg.MailboxItems, l.poll.ring)
 	l.wheel.Skip(s.tick(s.now()))
 	return l, l.poll.open()
 }
@@ -97,15 +106,15 @@ func newLoop(s *Server, index int) (*loop, error) {
 // with what makes it impossible to go on.
 func (l *loop) run() error {
 	events := make([]unix.EpollEvent, eventBatch)
-	l.busy.wake(l.server.now())
+	l.busy.Wake(l.server.now())
 	l.turn.Lock()
 	defer l.turn.Unlock()
 	for !l.ended {
 		timeout := l.fallAsleep()
 		l.turn.Unlock()
-		l.busy.sleep(l.server.now())
+		l.busy.Sleep(l.server.now())
 		n, err := l.poll.wait(events, timeout)
-		l.busy.wake(l.server.now())
+		l.busy.Wake(l.server.now())
 		l.turn.Lock()
 		l.asleep = false
 		if err != nil {
@@ -147,7 +156,7 @@ func (l *loop) event(e *unix.EpollEvent) {
 	case portMark:
 		l.accept()
 	default:
-		if c := l.server.conns.get(e.Fd); c != nil && c.loop == l {
+		if c := l.server.conns.Get(e.Fd); c != nil && c.loop == l {
 			l.socket(c, e.Events)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"roost/hub"
+	"roost/netpoll/internal/meter"
 )
 
 // sentLog is the log of the notifications that a loop has sent lately. When a
@@ -199,7 +200,7 @@ func (d *departures) close(fd int32, acked uint32) (unacked int, all bool) {
 // 25 ns beside the 2.8 µs that a delivery costs. What came together and leaves
 // together is counted together.
 type delays struct {
-	took histogram // any goroutine reads
+	took meter.Histogram // any goroutine reads
 
 	now     time.Duration // by the hub's clock: when the kernel took what is noted
 	arrived time.Duration // by the same: when what is noted came from Redis
@@ -222,7 +223,7 @@ func (d *delays) note(n *hub.Notification) {
 // count counts what is noted.
 func (d *delays) count() {
 	if d.noted > 0 {
-		d.took.observe(d.now-d.arrived, d.noted)
+		d.took.Observe(d.now-d.arrived, d.noted)
 		d.noted = 0
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roost/netpoll/internal/fdtable"
 	"roost/netpoll/internal/wheel"
 )
 
@@ -35,7 +36,7 @@ type Server struct {
 	tickLength time.Duration // of the loops' wheels
 
 	loops []*loop // static
-	conns table
+	conns fdtable.Table[conn]
 	crowd addresses // of connections, where Rules.MaxPerAddress bounds them
 	port  port
 
@@ -189,7 +190,7 @@ func (s *Server) stopLoops() {
 	s.looping.Wait()
 	s.stopCheckers()
 	for _, l := range s.loops {
-		l.mail.close()
+		l.mail.Close()
 		l.abandonMail()
 	}
 	s.closePollers()

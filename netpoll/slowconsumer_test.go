@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/hub"
+	"roost/netpoll/internal/mailbox"
 )
 
 // A client that is to be closed because it lost something gets what it had a part of,
@@ -116,7 +117,7 @@ func bubble(t *testing.T, test func(t *testing.T, l *loop)) {
 func (l *loop) fill(c *conn, n, size int) {
 	for i := range n {
 		c.Deliver(&hub.Notification{Frame: make([]byte, size), Arrived: l.server.cfg.Hub.Clock()})
-		if i%(handoff-1) == 0 {
+		if i%(mailbox.Handoff-1) == 0 {
 			l.server.Flush() // of more than these a loop without a goroutine hears nothing
 		}
 	}

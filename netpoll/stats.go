@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roost/netpoll/internal/meter"
 	"roost/wsproto"
 )
 
@@ -48,6 +49,27 @@ type acceptStats struct {
 	turnedAway [awayCount]atomic.Uint64
 	sockets    atomic.Int64 // client sockets in every state
 }
+
+// Bounds of the buckets, each inclusive.
+var (
+	// deliveryBounds reach from what an idle server needs to the WriteWait of a client that takes nothing.
+	deliveryBounds = [...]time.Duration{
+		100 * time.Microsecond, 250 * time.Microsecond, 500 * time.Microsecond,
+		time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond,
+		10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
+		100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
+		time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
+	}
+	// handshakeBounds begin where the clock of connections, which counts milliseconds, can tell them apart.
+	handshakeBounds = [...]time.Duration{
+		5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
+		100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
+		time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
+	}
+)
+
+// Histogram is durations counted by buckets.
+type Histogram = meter.Counts
 
 // Stats is what the server has counted since it was made, summed over the loops.
 // At every instant Accepted = Sent + the sum of Failed + Waiting.
@@ -158,7 +180,7 @@ func (l *loop) addTo(sum *Stats) {
 		sum.Failed[failureNames[i]] += n
 		out += n
 	}
-	depth, pushed := l.mail.depth()
+	depth, pushed := l.mail.Depth()
 	sum.Accepted += pushed
 	sum.Waiting += pushed - out
 	sum.Mailbox = append(sum.Mailbox, depth)
@@ -174,9 +196,9 @@ func (l *loop) addTo(sum *Stats) {
 	for i := range st.closed {
 		sum.Closed[closeClass(i).String()] += st.closed[i].Load()
 	}
-	l.departures.delays.took.addTo(&sum.Delays)
-	l.handshakes.addTo(&sum.Handshakes)
-	sum.Busy = append(sum.Busy, l.busy.total(l.server.now))
+	l.departures.delays.took.AddTo(&sum.Delays)
+	l.handshakes.AddTo(&sum.Handshakes)
+	sum.Busy = append(sum.Busy, l.busy.Total(l.server.now))
 	sum.Opened += st.opened.Load()
 	sum.Health += st.health.Load()
 	sum.Stalled += int(st.stalled.Load())

@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -15,8 +16,8 @@ func TestStatsWhileEveryLoopIsHeld(t *testing.T) {
 	for _, l := range r.server.loops {
 		release := l.hold()
 		defer release()
-		before = append(before, l.busy.total(r.server.now))
-		l.mail.push(&conn{loop: l, state: stateClosed}, &hub.Notification{})
+		before = append(before, l.busy.Total(r.server.now))
+		l.mail.Push(delivery{&conn{loop: l, state: stateClosed}, &hub.Notification{}}, 0, true)
 	}
 	read := make(chan Stats)
 	go func() { _ = r.hub.Stats(); read <- r.server.Stats() }()
@@ -41,5 +42,12 @@ func BenchmarkStats(b *testing.B) {
 	r := start(b, func(c *Config) { c.Loops = 16 })
 	for b.Loop() {
 		r.server.Stats()
+	}
+}
+
+func TestBoundsAscend(t *testing.T) {
+	t.Parallel()
+	if !slices.IsSorted(deliveryBounds[:]) || !slices.IsSorted(handshakeBounds[:]) {
+		t.Error("not in order")
 	}
 }

@@ -211,7 +211,7 @@ const ageSpread = 0.2
 // tooOldAt returns when an open connection has reached its age, in time since the
 // server started. It is the same for a connection whenever it is asked.
 func (l *loop) tooOldAt(c *conn) time.Duration {
-	opened := l.server.conns.opened(c.fd)
+	opened := l.server.conns.Opened(c.fd)
 	mixed := (uint32(c.fd) ^ uint32(opened/time.Second)<<16) * 2654435761 // Knuth's multiplicative hash
 	part := 1 - ageSpread*float64(mixed)/(1<<32)
 	return opened + time.Duration(part*float64(l.server.cfg.MaxAge))

@@ -25,9 +25,9 @@ func full(n int) (*Wheel[*timer], []*timer) {
 	return w, timers
 }
 
-// BenchmarkTick is what the ticks of one second cost, for each timer that fires and is
+// BenchmarkWheelTick is what the ticks of one second cost, for each timer that fires and is
 // armed again.
-func BenchmarkTick(b *testing.B) {
+func BenchmarkWheelTick(b *testing.B) {
 	eachSize(b, func(b *testing.B, n int) {
 		w, _ := full(n)
 		b.ReportAllocs()
@@ -42,8 +42,8 @@ func BenchmarkTick(b *testing.B) {
 	})
 }
 
-// BenchmarkArm moves one timer of many.
-func BenchmarkArm(b *testing.B) {
+// BenchmarkWheelArm moves one timer of many.
+func BenchmarkWheelArm(b *testing.B) {
 	eachSize(b, func(b *testing.B, n int) {
 		w, timers := full(n)
 		b.ReportAllocs()

@@ -55,7 +55,9 @@ const (
 	benchLasts   = 40 * time.Second // an estimate, with compiling
 )
 
-func benchPackages() []string { return []string{"./hub", "./netpoll", "./redisfeed"} }
+func benchPackages() []string {
+	return []string{"./hub", "./netpoll", "./netpoll/internal/wheel", "./redisfeed"}
+}
 
 // Run measures all servers in turn and compares them.
 func (c *suiteCmd) Run(env *environment) error {
