@@ -11,21 +11,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// port is the listening socket. It goes from loop to loop: one at a time has it
+// listener is the listening socket. It goes from loop to loop: one at a time has it
 // in its epoll, and having accepted some clients hands it to the loop with the
 // fewest. So every connection is opened by the loop that it stays with, no two
 // loops are woken for one client, and none gets more than its share.
-type port struct {
-	loops  []*loop                              // static once set
-	failed func(err error, pause time.Duration) // static once set: tells of a failure that makes accepting pause
+type listener struct {
+	loops     []*loop                              // static once set
+	onFailure func(err error, pause time.Duration) // static once set: tells of a failure that makes accepting pause
 
-	mu      sync.Mutex    // held while accepting too, so that fd is not closed meanwhile
-	fd      int           // guarded by mu; 0 before open and after close
-	at      *loop         // guarded by mu: who has it; nil while accepting pauses
-	backoff time.Duration // guarded by mu: the last pause, 0 since a client was accepted
-	pause   *time.Timer   // guarded by mu: ends the pause
-	ended   bool          // guarded by mu: close was called, perhaps before open
-	from    sockaddr      // guarded by mu: where the kernel says who was accepted
+	mu         sync.Mutex    // held while accepting too, so that fd is not closed meanwhile
+	fd         int           // guarded by mu; 0 before open and after close
+	owner      *loop         // guarded by mu: who has it; nil while accepting pauses
+	backoff    time.Duration // guarded by mu: the last pause, 0 since a client was accepted
+	pauseTimer *time.Timer   // guarded by mu: ends the pause
+	closed     bool          // guarded by mu: close was called, perhaps before open
+	peer       sockaddr      // guarded by mu: where the kernel says who was accepted
 }
 
 // sockaddr is what accept4(2) writes.
@@ -35,18 +35,18 @@ type sockaddr struct {
 }
 
 // accept is accept4(2). The caller holds mu.
-func (p *port) accept() (fd int, peer netip.AddrPort, err error) {
-	p.from.size = unix.SizeofSockaddrAny
-	client, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(p.fd), uintptr(unsafe.Pointer(&p.from.any)),
-		uintptr(unsafe.Pointer(&p.from.size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+func (p *listener) accept() (fd int, peer netip.AddrPort, err error) {
+	p.peer.size = unix.SizeofSockaddrAny
+	client, _, errno := unix.Syscall6(unix.SYS_ACCEPT4, uintptr(p.fd), uintptr(unsafe.Pointer(&p.peer.any)),
+		uintptr(unsafe.Pointer(&p.peer.size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	if errno != 0 {
 		return -1, peer, errno
 	}
-	return int(client), p.from.address(), nil
+	return int(client), p.peer.address(), nil
 }
 
-// waited reports whether anybody waits to be accepted. The caller holds mu.
-func (p *port) waited() bool {
+// hasWaiting reports whether anybody waits to be accepted. The caller holds mu.
+func (p *listener) hasWaiting() bool {
 	fds := [1]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
 	n, _ := unix.Poll(fds[:], 0)
 	return n > 0
@@ -69,32 +69,32 @@ func (s *sockaddr) address() netip.AddrPort {
 func ntohs(port *uint16) uint16 { return binary.BigEndian.Uint16((*[2]byte)(unsafe.Pointer(port))[:]) }
 
 // open begins to accept. It owns fd, which listens and does not block.
-func (p *port) open(fd int) error {
+func (p *listener) open(fd int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ended {
+	if p.closed {
 		return unix.Close(fd)
 	}
 	p.fd = fd
-	return p.give(p.fewest())
+	return p.attach(p.leastLoaded())
 }
 
-// give puts the socket on a loop's epoll. The caller holds mu.
-func (p *port) give(l *loop) error {
-	p.at = l
+// attach puts the socket on a loop's epoll. The caller holds mu.
+func (p *listener) attach(l *loop) error {
+	p.owner = l
 	return l.poll.add(p.fd, portMark)
 }
 
-// passOn gives the socket to a loop that has fewer connections, if there is one.
+// rebalance gives the socket to a loop that has fewer connections, if there is one.
 // The caller holds mu, and has the socket.
-func (p *port) passOn() {
-	next := p.fewest()
-	if next == p.at || next.stats.sockets.Load() >= p.at.stats.sockets.Load() {
+func (p *listener) rebalance() {
+	next := p.leastLoaded()
+	if next == p.owner || next.stats.sockets.Load() >= p.owner.stats.sockets.Load() {
 		return
 	}
-	p.at.poll.remove(p.fd)
-	if err := p.give(next); err != nil {
-		p.restAWhile(err)
+	p.owner.poll.remove(p.fd)
+	if err := p.attach(next); err != nil {
+		p.pause(err)
 	}
 }
 
@@ -105,51 +105,51 @@ const (
 	maxPause   = time.Second
 )
 
-// restAWhile takes the socket off its loop because of err and brings it back
+// pause takes the socket off its loop because of err and brings it back
 // later, longer each time. The caller holds mu.
-func (p *port) restAWhile(err error) {
+func (p *listener) pause(err error) {
 	p.backoff = min(max(2*p.backoff, firstPause), maxPause)
-	p.failed(err, p.backoff)
-	p.at.poll.remove(p.fd)
-	p.at = nil
-	p.pause = time.AfterFunc(p.backoff, p.resume)
+	p.onFailure(err, p.backoff)
+	p.owner.poll.remove(p.fd)
+	p.owner = nil
+	p.pauseTimer = time.AfterFunc(p.backoff, p.resume)
 }
 
-func (p *port) resume() {
+func (p *listener) resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.fd == 0 || p.at != nil {
+	if p.fd == 0 || p.owner != nil {
 		return
 	}
-	if err := p.give(p.fewest()); err != nil {
-		p.restAWhile(err)
+	if err := p.attach(p.leastLoaded()); err != nil {
+		p.pause(err)
 	}
 }
 
 // close stops accepting. Further calls do nothing.
-func (p *port) close() {
+func (p *listener) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ended = true
+	p.closed = true
 	if p.fd != 0 {
-		p.shut()
+		p.closeLocked()
 	}
 }
 
-// shut is close for whoever holds mu, and knows that the port is open.
-func (p *port) shut() {
-	if p.pause != nil {
-		p.pause.Stop()
+// closeLocked is close for whoever holds mu, and knows that the port is open.
+func (p *listener) closeLocked() {
+	if p.pauseTimer != nil {
+		p.pauseTimer.Stop()
 	}
-	if p.at != nil { // another process may have the socket too: then the kernel does not take it out when it is closed here
-		p.at.poll.remove(p.fd)
+	if p.owner != nil { // another process may have the socket too: then the kernel does not take it out when it is closed here
+		p.owner.poll.remove(p.fd)
 	}
 	_ = unix.Close(p.fd)
-	p.fd, p.at = 0, nil
+	p.fd, p.owner = 0, nil
 }
 
-// fewest returns the loop with the fewest sockets.
-func (p *port) fewest() *loop {
+// leastLoaded returns the loop with the fewest sockets.
+func (p *listener) leastLoaded() *loop {
 	best := p.loops[0]
 	for _, l := range p.loops[1:] {
 		if l.stats.sockets.Load() < best.stats.sockets.Load() {
@@ -166,34 +166,34 @@ const acceptBatch = 32
 // accept takes clients from the listening socket, and passes that on.
 func (l *loop) accept() {
 	s := l.server
-	s.port.mu.Lock()
-	defer s.port.mu.Unlock()
-	if s.port.at != l {
+	s.listener.mu.Lock()
+	defer s.listener.mu.Unlock()
+	if s.listener.owner != l {
 		return // an event from before it was passed on
 	}
 	for range acceptBatch {
-		switch err := l.acceptNext(); err {
+		switch err := l.acceptOne(); err {
 		case nil:
-			s.port.backoff = 0
+			s.listener.backoff = 0
 		case unix.EINTR, unix.ECONNABORTED:
 		case unix.EAGAIN:
-			s.port.passOn()
+			s.listener.rebalance()
 			return
 		default:
-			s.port.restAWhile(err)
+			s.listener.pause(err)
 			return
 		}
 	}
-	s.port.passOn()
+	s.listener.rebalance()
 }
 
-// acceptNext accepts one client, and makes room for it where descriptors have run
+// acceptOne accepts one client, and makes room for it where descriptors have run
 // out. The caller holds the port's lock.
-func (l *loop) acceptNext() error {
+func (l *loop) acceptOne() error {
 	s := l.server
-	fd, peer, err := s.port.accept()
+	fd, peer, err := s.listener.accept()
 	for tries := 0; outOfDescriptors(err) && tries < 3; tries++ {
-		if !s.port.waited() {
+		if !s.listener.hasWaiting() {
 			return unix.EAGAIN // the kernel asks for a descriptor before it looks whether anybody is there
 		}
 		if !l.freeDescriptor() {
@@ -201,39 +201,39 @@ func (l *loop) acceptNext() error {
 		}
 		s.accepts.errors.Add(1)
 		s.acceptLog.acceptFailed(err, 0)
-		fd, peer, err = s.port.accept()
+		fd, peer, err = s.listener.accept()
 	}
 	if err != nil {
 		return err
 	}
 	s.accepts.accepted.Add(1)
-	l.welcome(fd, peer)
+	l.newConn(fd, peer)
 	return nil
 }
 
 func outOfDescriptors(err error) bool { return err == unix.EMFILE || err == unix.ENFILE }
 
-// acceptPauses counts and tells why nobody is accepted for a while.
-func (s *Server) acceptPauses(err error, pause time.Duration) {
+// acceptFailed counts and tells why nobody is accepted for a while.
+func (s *Server) acceptFailed(err error, pause time.Duration) {
 	s.accepts.errors.Add(1)
 	s.acceptLog.acceptFailed(err, pause)
 }
 
-// welcome opens a connection for a socket, or closes it where there is no room.
-func (l *loop) welcome(fd int, peer netip.AddrPort) {
+// newConn opens a connection for a socket, or closes it where there is no room.
+func (l *loop) newConn(fd int, peer netip.AddrPort) {
 	s := l.server
-	if n, most := s.socketCame(), s.rules.Load().MaxSockets; most > 0 && n > int64(most) && !l.makesRoom() {
-		s.turnAway(fd, awayDescriptors)
-		s.acceptLog.turnedAway(awayDescriptors, nil)
+	if n, most := s.socketOpened(), s.rules.Load().MaxSockets; most > 0 && n > int64(most) && !l.makesRoom() {
+		s.closeUnanswered(fd, unansweredDescriptors)
+		s.acceptLog.unanswered(unansweredDescriptors, nil)
 		return
 	}
 	if err := l.poll.add(fd, int32(fd)); err != nil {
-		s.turnAway(fd, awayWatch)
-		s.acceptLog.turnedAway(awayWatch, err)
+		s.closeUnanswered(fd, unansweredWatch)
+		s.acceptLog.unanswered(unansweredWatch, err)
 		return
 	}
 	c := l.open(fd, peer)
-	if s.reserve.lent() {
+	if s.spareFD.inUse() {
 		// The next one may need this descriptor: whoever has asked by now is answered at once.
 		l.socket(c, unix.EPOLLIN)
 	}
@@ -241,30 +241,30 @@ func (l *loop) welcome(fd int, peer netip.AddrPort) {
 
 // makesRoom is makeRoom where soon will do.
 func (l *loop) makesRoom() bool {
-	now, soon := l.makeRoom()
+	now, soon := l.freeSocket()
 	return now || soon
 }
 
-// turnAway closes a socket without an answer and gives its place back.
-func (s *Server) turnAway(fd int, why turnedAway) {
+// closeUnanswered closes a socket without an answer and gives its place back.
+func (s *Server) closeUnanswered(fd int, why unanswered) {
 	_ = unix.Close(fd)
-	s.accepts.turnedAway[why].Add(1)
-	s.socketGone()
+	s.accepts.unanswered[why].Add(1)
+	s.socketClosed()
 }
 
-// reserve is a descriptor that is kept aside. When the process, or the machine, has none
+// spareFD is a descriptor that is kept aside. When the process, or the machine, has none
 // left because others took them, it is closed so that one client more can be accepted,
 // and answered: /health is, and handshakes are told that there is no room. As long as
 // it is lent nobody is admitted. Any goroutine. The zero value is lent.
-type reserve struct {
+type spareFD struct {
 	held atomic.Bool // written under mu
 
 	mu sync.Mutex
 	fd int // guarded by mu; an eventfd, which costs least
 }
 
-// hold has it kept aside again, and reports whether it is.
-func (r *reserve) hold() bool {
+// refill has it kept aside again, and reports whether it is.
+func (r *spareFD) refill() bool {
 	if r.held.Load() {
 		return true
 	}
@@ -282,8 +282,8 @@ func (r *reserve) hold() bool {
 	return true
 }
 
-// lend closes it, and reports whether it was there to lend.
-func (r *reserve) lend() bool {
+// use closes it, and reports whether it was there to lend.
+func (r *spareFD) use() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.held.Load() {
@@ -294,5 +294,5 @@ func (r *reserve) lend() bool {
 	return true
 }
 
-// lent reports whether it is not there.
-func (r *reserve) lent() bool { return !r.held.Load() }
+// inUse reports whether it is not there.
+func (r *spareFD) inUse() bool { return !r.held.Load() }

@@ -74,22 +74,22 @@ func (a *addresses) leave(place uint32) {
 	}
 }
 
-// takePlace counts a connection that is about to be admitted, and reports whether
+// acquireIP counts a connection that is about to be admitted, and reports whether
 // its address may have one more.
-func (l *loop) takePlace(c *conn) bool {
+func (l *loop) acquireIP(c *conn) bool {
 	limit := l.server.rules.Load().MaxPerAddress
-	if limit <= 0 || c.probe {
+	if limit <= 0 || c.selfCheck {
 		return true
 	}
 	var ok bool
-	c.address, ok = l.server.crowd.take(c.part.hs.source, limit)
+	c.ipSlot, ok = l.server.perIP.take(c.extra.hs.source, limit)
 	return ok
 }
 
-// leavePlace gives back what takePlace took.
-func (l *loop) leavePlace(c *conn) {
-	l.server.crowd.leave(c.address)
-	c.address = 0
+// releaseIP gives back what takePlace took.
+func (l *loop) releaseIP(c *conn) {
+	l.server.perIP.leave(c.ipSlot)
+	c.ipSlot = 0
 }
 
 // peer returns the address and port of the other end of a socket; the zero value

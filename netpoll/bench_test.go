@@ -157,7 +157,7 @@ func (h *handshaker) run() {
 	if n, _ := unix.Read(h.pair[1], h.answer); n < 12 || string(h.answer[9:12]) != "101" {
 		panic(fmt.Sprintf("the answer is %q", h.answer[:max(n, 0)]))
 	}
-	l.forget(c)
+	l.cleanup(c)
 }
 
 // upgradeRequest is what a browser sends, without its longer headers.
@@ -170,7 +170,7 @@ func upgradeRequest(t testing.TB, user string) string {
 func BenchmarkIdleTurn(b *testing.B) {
 	l := sleeper(b)
 	l.asleep = false
-	l.at(&conn{loop: l}, l.server.now()+time.Hour)
+	l.setTimer(&conn{loop: l}, l.server.now()+time.Hour)
 	for b.Loop() {
 		l.handle(nil)
 	}

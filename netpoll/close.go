@@ -18,7 +18,7 @@ const discardLimit = 256 << 10
 // still has to get, however steadily it takes it.
 const closingLimit = 20 * time.Second
 
-// end leaves the connection with last words: a close frame or an HTTP answer.
+// closeWith leaves the connection with last words: a close frame or an HTTP answer.
 // They go behind what waits already, for as long as the client takes it (see
 // WriteWait). What still comes is thrown away. The sending side is shut when the
 // client's close frame has come too (RFC 6455 section 7.1.1: a browser that sees the
@@ -26,27 +26,27 @@ const closingLimit = 20 * time.Second
 // at once; and the socket is closed when the client closes its side, or after
 // LingerTimeout. To close at once with unread bytes in the socket would send a
 // reset, and the client would lose the answer.
-func (l *loop) end(c *conn, why Reason, lastWords []byte) {
+func (l *loop) closeWith(c *conn, why Reason, lastWords []byte) {
 	if c.state >= stateClosing {
 		return
 	}
 	wasOpen := c.state == stateOpen
-	awaited, decoder := l.awaitsClose(c, why, lastWords)
-	l.unregister(c, why, closeClassOf(lastWords), unacked{})
-	l.leavePlace(c)
+	awaited, decoder := l.expectsClose(c, why, lastWords)
+	l.leaveHub(c, why, closeClassOf(lastWords), unacked{})
+	l.releaseIP(c)
 	l.releaseSubscription(c)
-	l.endPending(c)
-	l.putPart(c)
+	l.endHandshake(c)
+	l.putExtra(c)
 	c.state = stateClosing
-	c.part = l.getPart()
-	c.part.leftover, c.part.wasOpen = discardLimit, wasOpen
-	c.part.awaitsClose, c.part.decoder = awaited, decoder
+	c.extra = l.getExtra()
+	c.extra.discardLeft, c.extra.wasOpen = discardLimit, wasOpen
+	c.extra.wantsClose, c.extra.decoder = awaited, decoder
 	l.closing.append(c)
-	l.stats.ending.Add(1)
+	l.stats.closing.Add(1)
 	if c.out == nil {
-		l.sendNow(c, lastWords)
+		l.send(c, lastWords)
 	} else {
-		c.out.lastWords = bytes.Clone(lastWords)
+		c.out.closeMessage = bytes.Clone(lastWords)
 		if !c.stalled() {
 			l.flush(c)
 		}
@@ -59,19 +59,19 @@ func (l *loop) end(c *conn, why Reason, lastWords []byte) {
 		return
 	}
 	now := l.server.now()
-	c.part.giveUp = now + closingLimit
-	l.at(c, min(c.part.giveUp, l.lookAt(c)))
+	c.extra.closeBy = now + closingLimit
+	l.setTimer(c, min(c.extra.closeBy, l.nextAckPoll(c)))
 }
 
-// awaitsClose reports whether the client has to send a close frame yet, and returns the decoder that
+// expectsClose reports whether the client has to send a close frame yet, and returns the decoder that
 // will find it, which stands where the client's frames do. After an error of the client's nothing more is looked at (RFC 6455
 // section 7.1.7).
-func (l *loop) awaitsClose(c *conn, why Reason, lastWords []byte) (bool, wsproto.Decoder) {
+func (l *loop) expectsClose(c *conn, why Reason, lastWords []byte) (bool, wsproto.Decoder) {
 	switch {
 	case why == ReasonClient, why == ReasonProtocol, why == ReasonInvalid, why == ReasonTooBig, why == ReasonTooFast:
 		return false, wsproto.Decoder{}
-	case c.state == stateOpen && c.part != nil:
-		return true, c.part.decoder
+	case c.state == stateOpen && c.extra != nil:
+		return true, c.extra.decoder
 	}
 	return c.state == stateOpen || bytes.HasPrefix(lastWords, switching), wsproto.Decoder{}
 }
@@ -85,103 +85,103 @@ func (l *loop) linger(c *conn) {
 	l.closing.remove(c)
 	l.lingering.append(c)
 	l.stats.lingering.Add(1)
-	c.part.giveUp = l.server.now() + l.server.cfg.LingerTimeout
-	l.at(c, c.part.giveUp)
+	c.extra.closeBy = l.server.now() + l.server.cfg.LingerTimeout
+	l.setTimer(c, c.extra.closeBy)
 	if l.lingering.n > l.server.cfg.LingeringSockets {
-		l.cutLingering()
+		l.closeOldestLingering()
 	}
-	if c.state == stateLingering && !c.part.awaitsClose {
-		l.shutWriting(c)
+	if c.state == stateLingering && !c.extra.wantsClose {
+		l.shutdownWrite(c)
 	}
 }
 
-// shutWriting says to the client that nothing more comes.
-func (l *loop) shutWriting(c *conn) {
+// shutdownWrite says to the client that nothing more comes.
+func (l *loop) shutdownWrite(c *conn) {
 	if err := unix.Shutdown(int(c.fd), unix.SHUT_WR); err != nil {
-		l.drop(c, c.reason) // the client is gone already
+		l.closeNow(c, c.reason) // the client is gone already
 	}
 }
 
-// cutLingering closes the socket that lingers the longest: it has had its answer.
-func (l *loop) cutLingering() {
+// closeOldestLingering closes the socket that lingers the longest: it has had its answer.
+func (l *loop) closeOldestLingering() {
 	l.stats.lingerCut.Add(1)
-	l.drop(l.lingering.first, l.lingering.first.reason)
+	l.closeNow(l.lingering.first, l.lingering.first.reason)
 }
 
-// dueEnding is due for a connection that has got its last words.
-func (l *loop) dueEnding(c *conn, now time.Duration) {
-	if c.stalled() && l.takesNothing(c, now) || now >= c.part.giveUp {
-		l.drop(c, c.reason)
+// onCloseTimer is due for a connection that has got its last words.
+func (l *loop) onCloseTimer(c *conn, now time.Duration) {
+	if c.stalled() && l.writeTimedOut(c, now) || now >= c.extra.closeBy {
+		l.closeNow(c, c.reason)
 		return
 	}
-	when := c.part.giveUp
+	when := c.extra.closeBy
 	if c.stalled() {
-		when = min(when, l.lookAt(c))
+		when = min(when, l.nextAckPoll(c))
 	}
-	l.at(c, when)
+	l.setTimer(c, when)
 }
 
 // discard throws away what comes after the last words, within a bound, up to the client's
 // close frame.
 func (l *loop) discard(c *conn, b []byte) {
-	c.part.leftover -= int32(min(len(b), discardLimit+1))
-	if c.part.leftover < 0 {
-		l.drop(c, c.reason)
+	c.extra.discardLeft -= int32(min(len(b), discardLimit+1))
+	if c.extra.discardLeft < 0 {
+		l.closeNow(c, c.reason)
 		return
 	}
-	for c.part.awaitsClose && len(b) > 0 {
-		event, rest, problem := c.part.decoder.Next(b, 0)
+	for c.extra.wantsClose && len(b) > 0 {
+		event, rest, problem := c.extra.decoder.Next(b, 0)
 		if b = rest; problem == nil && event.Kind != wsproto.EventClose {
 			continue
 		}
-		c.part.awaitsClose = false
+		c.extra.wantsClose = false
 		if c.state == stateLingering {
-			l.shutWriting(c)
+			l.shutdownWrite(c)
 		}
 	}
 }
 
-// drop closes the socket at once.
-func (l *loop) drop(c *conn, why Reason) {
+// closeNow closes the socket at once.
+func (l *loop) closeNow(c *conn, why Reason) {
 	if c.state == stateClosed {
 		return
 	}
 	if c.reason == reasonNone {
 		c.reason = why
 	}
-	l.forget(c)
+	l.cleanup(c)
 	_ = unix.Close(int(c.fd))
-	l.server.socketGone()
+	l.server.socketClosed()
 }
 
-// forget ends what a connection has here, before its descriptor is closed: from
+// cleanup ends what a connection has here, before its descriptor is closed: from
 // then on the number may be another client's.
-func (l *loop) forget(c *conn) {
-	l.unregister(c, c.reason, closeNone, l.countUnacked(c))
+func (l *loop) cleanup(c *conn) {
+	l.leaveHub(c, c.reason, closeNone, l.countUnacked(c))
 	switch c.state {
 	case stateClosing:
 		l.closing.remove(c)
-		l.stats.ending.Add(-1)
+		l.stats.closing.Add(-1)
 	case stateLingering:
 		l.lingering.remove(c)
-		l.stats.ending.Add(-1)
+		l.stats.closing.Add(-1)
 		l.stats.lingering.Add(-1)
 	}
 	l.cleanupQueue(c)
 	l.talkers.forget(c)
-	l.leavePlace(c)
+	l.releaseIP(c)
 	l.releaseSubscription(c)
-	l.endPending(c)
+	l.endHandshake(c)
 	c.state = stateClosed
-	l.putPart(c)
+	l.putExtra(c)
 	l.wheel.Disarm(c)
 	l.server.conns.Set(c.fd, nil)
 	l.stats.sockets.Add(-1)
 }
 
-// unregister takes an open connection out of the hub, once, and says why it
+// leaveHub takes an open connection out of the hub, once, and says why it
 // ended, and what its client has not taken. From then on nothing is delivered to it.
-func (l *loop) unregister(c *conn, why Reason, code closeClass, left unacked) {
+func (l *loop) leaveHub(c *conn, why Reason, code closeClass, left unacked) {
 	if c.reason == reasonNone {
 		c.reason = why
 	}
@@ -189,11 +189,11 @@ func (l *loop) unregister(c *conn, why Reason, code closeClass, left unacked) {
 		return
 	}
 	total, ofUser := l.server.cfg.Hub.Remove(c)
-	if c.probe {
+	if c.selfCheck {
 		return
 	}
 	l.stats.ended[c.reason].Add(1)
-	l.stats.closed[code].Add(1)
+	l.stats.closeCodes[code].Add(1)
 	l.logDisconnected(c, total, ofUser, left)
 }
 
@@ -204,8 +204,8 @@ func (c *conn) Disconnect(code wsproto.CloseCode, reason string) {
 	l := c.loop
 	l.do(func() {
 		defer l.guard(c)
-		l.drainAll()
-		l.end(c, ReasonDisconnected, wsproto.AppendClose(l.scratch[:0], code, reason))
+		l.deliverAllMail()
+		l.closeWith(c, ReasonDisconnected, wsproto.AppendClose(l.scratch[:0], code, reason))
 	})
 }
 
@@ -220,8 +220,8 @@ func (c *conn) Replaced() {
 	l := c.loop
 	l.do(func() {
 		defer l.guard(c)
-		l.drainAll()
-		l.end(c, ReasonReplaced, wsproto.AppendClose(l.scratch[:0], closeReplaced, "replaced by a newer connection of this user"))
+		l.deliverAllMail()
+		l.closeWith(c, ReasonReplaced, wsproto.AppendClose(l.scratch[:0], closeReplaced, "replaced by a newer connection of this user"))
 	})
 }
 
@@ -233,27 +233,27 @@ type connList struct {
 }
 
 func (l *connList) append(c *conn) {
-	c.part.prev = l.last
+	c.extra.prev = l.last
 	if l.last == nil {
 		l.first = c
 	} else {
-		l.last.part.next = c
+		l.last.extra.next = c
 	}
 	l.last = c
 	l.n++
 }
 
 func (l *connList) remove(c *conn) {
-	p := c.part
+	p := c.extra
 	if p.prev == nil {
 		l.first = p.next
 	} else {
-		p.prev.part.next = p.next
+		p.prev.extra.next = p.next
 	}
 	if p.next == nil {
 		l.last = p.prev
 	} else {
-		p.next.part.prev = p.prev
+		p.next.extra.prev = p.prev
 	}
 	p.next, p.prev = nil, nil
 	l.n--

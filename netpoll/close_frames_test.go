@@ -25,7 +25,7 @@ func TestDisconnectKeepsTheOrder(t *testing.T) {
 	bob := r.connect("bob")
 	// Their turn, and not a task that holds them: what comes after a task in the same turn would drain the mailbox.
 	for _, l := range r.server.loops {
-		l.turn.Lock()
+		l.mu.Lock()
 	}
 	r.hub.Deliver("alice", `{"type":"before"}`) // not flushed: only the command brings the loop to it
 	r.hub.Control("alice", `{"disconnect":{"code":4001,"reason":"out"}}`)
@@ -33,7 +33,7 @@ func TestDisconnectKeepsTheOrder(t *testing.T) {
 	r.hub.Deliver("alice", `{"type":"after"}`)
 	r.hub.Deliver("bob", `{"type":"still here"}`)
 	for _, l := range r.server.loops {
-		l.turn.Unlock()
+		l.mu.Unlock()
 	}
 	r.server.Flush()
 	for i, c := range alice {

@@ -284,7 +284,7 @@ func TestRequestsUnderWayAtShutdownAreAnswered(t *testing.T) {
 	if _, err := io.WriteString(conn, "GET /health HTTP/1.1\r\nHo"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the half request is there", func() bool { return r.server.serving() == 1 })
+	eventually(t, "the half request is there", func() bool { return r.server.unfinished() == 1 })
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	ended := make(chan error, 1)

@@ -79,9 +79,9 @@ func TestSetRulesAddresses(t *testing.T) {
 	r.connect("free")
 	_ = counted.Close()
 	eventually(t, "the place to be given back", func() bool {
-		r.server.crowd.mu.Lock()
-		defer r.server.crowd.mu.Unlock()
-		return len(r.server.crowd.places) == 0
+		r.server.perIP.mu.Lock()
+		defer r.server.perIP.mu.Unlock()
+		return len(r.server.perIP.places) == 0
 	})
 }
 

@@ -12,9 +12,9 @@ import (
 type state uint8
 
 const (
-	stateOpening state = iota
-	stateChecking
-	stateAwaiting
+	stateRequest state = iota
+	stateAuthenticating
+	stateSubscribing
 	stateOpen
 	stateClosing
 	stateLingering
@@ -33,37 +33,37 @@ type conn struct {
 	timer wheel.Links[*conn]
 	due   uint32 // when timer fires, a tick modulo 2^32
 
-	heard   instant // the last bytes of frames; before there are any, the accept
-	pinged  instant // the last ping; before there is one, a while before the 101
-	expires uint32  // when the token does, in Unix seconds; 0: the connection stays
-	address uint32  // static once admitted: its place in the server's addresses; 0: none
+	lastRead instant // the last bytes of frames; before there are any, the accept
+	lastPing instant // the last ping; before there is one, a while before the 101
+	expires  uint32  // when the token does, in Unix seconds; 0: the connection stays
+	ipSlot   uint32  // static once admitted: its place in the server's addresses; 0: none
 
 	written uint32 // bytes that the kernel has taken for it so far, modulo 2^32
 
-	out  *outQueue // nil while nothing waits to be written
-	part *part     // nil but while pending, in the middle of a message, and while ending
+	out   *outQueue // nil while nothing waits to be written
+	extra *extra    // nil but while pending, in the middle of a message, and while ending
 
-	fd      int32 // static; another's once the state is closed
-	state   state
-	reason  Reason
-	watched bool // the loop's epoll says when the kernel takes bytes again
-	probe   bool // static once admitted: the server's own health check, outside counts and logs
+	fd           int32 // static; another's once the state is closed
+	state        state
+	reason       Reason
+	watchesWrite bool // the loop's epoll says when the kernel takes bytes again
+	selfCheck    bool // static once admitted: the server's own health check, outside counts and logs
 }
 
-// part is what a connection needs while something is under way. A loop has some in store.
-type part struct {
+// extra is what a connection needs while something is under way. A loop has some in store.
+type extra struct {
 	hs *handshake // pending, see pending.go
 
 	decoder wsproto.Decoder // open: stands in the middle of a frame or message; ending: finds the client's close frame
 
-	next, prev *conn         // ending: in the loop's closing or lingering
-	giveUp     time.Duration // ending: when the client has had its time
-	leftover   int32         // ending: bytes that may still come and be thrown away
-	began      instant       // open: when what the decoder is in the middle of began
+	next, prev  *conn         // ending: in the loop's closing or lingering
+	closeBy     time.Duration // ending: when the client has had its time
+	discardLeft int32         // ending: bytes that may still come and be thrown away
+	began       instant       // open: when what the decoder is in the middle of began
 
-	wasOpen     bool // ending: it had got its 101
-	awaitsClose bool // ending: the client has to send its close frame yet
-	free        bool // open: what the decoder is in the middle of does not count, see quietFor
+	wasOpen    bool // ending: it had got its 101
+	wantsClose bool // ending: the client has to send its close frame yet
+	free       bool // open: what the decoder is in the middle of does not count, see quietFor
 }
 
 // WheelLinks and WheelDue implement wheel.Entry.
@@ -76,8 +76,8 @@ func (c *conn) HubLink() *hub.Link { return &c.link }
 // Deliver implements hub.Conn: it puts n into the mailbox of the connection's
 // loop, waiting while that is full. Server.Flush sends it on its way.
 func (c *conn) Deliver(n *hub.Notification) {
-	if !c.loop.mail.Push(delivery{c, n}, len(n.Frame), !c.probe) {
-		c.loop.failOne(c, n, failedClosed)
+	if !c.loop.mail.Push(delivery{c, n}, len(n.Frame), !c.selfCheck) {
+		c.loop.failNotification(c, n, failedClosed)
 	}
 }
 
@@ -100,48 +100,48 @@ func (i instant) ago(now time.Duration) time.Duration {
 	return time.Duration(instantOf(now)-i) * time.Millisecond
 }
 
-// keptParts bounds what a loop has in store of each kind: after a storm the memory
+// pooledExtras bounds what a loop has in store of each kind: after a storm the memory
 // must go.
-const keptParts = 256
+const pooledExtras = 256
 
-// getPart takes a part from the loop's store.
-func (l *loop) getPart() *part {
-	last := len(l.parts) - 1
+// getExtra takes a part from the loop's store.
+func (l *loop) getExtra() *extra {
+	last := len(l.extraPool) - 1
 	if last < 0 {
-		return new(part)
+		return new(extra)
 	}
-	p := l.parts[last]
-	l.parts = l.parts[:last]
+	p := l.extraPool[last]
+	l.extraPool = l.extraPool[:last]
 	return p
 }
 
-// putPart puts c's part, where it has one, back. Nothing of it is in use any more.
-func (l *loop) putPart(c *conn) {
-	if c.part == nil {
+// putExtra puts c's part, where it has one, back. Nothing of it is in use any more.
+func (l *loop) putExtra(c *conn) {
+	if c.extra == nil {
 		return
 	}
-	if len(l.parts) < keptParts {
-		*c.part = part{}
-		l.parts = append(l.parts, c.part)
+	if len(l.extraPool) < pooledExtras {
+		*c.extra = extra{}
+		l.extraPool = append(l.extraPool, c.extra)
 	}
-	c.part = nil
+	c.extra = nil
 }
 
 // getHandshake takes a handshake from the loop's store.
 func (l *loop) getHandshake() *handshake {
-	last := len(l.handshakeStore) - 1
+	last := len(l.handshakePool) - 1
 	if last < 0 {
 		return new(handshake)
 	}
-	h := l.handshakeStore[last]
-	l.handshakeStore = l.handshakeStore[:last]
+	h := l.handshakePool[last]
+	l.handshakePool = l.handshakePool[:last]
 	return h
 }
 
 // putHandshake puts one back that no list has any more.
 func (l *loop) putHandshake(h *handshake) {
-	if len(l.handshakeStore) < keptParts {
+	if len(l.handshakePool) < pooledExtras {
 		*h = handshake{}
-		l.handshakeStore = append(l.handshakeStore, h)
+		l.handshakePool = append(l.handshakePool, h)
 	}
 }

@@ -29,33 +29,33 @@ func (s *Server) Flush() {
 		case waiting >= mailbox.Handoff:
 			l.mail.Announce()
 		default:
-			l.serveMail()
+			l.deliverInline()
 		}
 	}
 }
 
-// serveMail drains the mailbox of a loop that sleeps, and wakes one that does
+// deliverInline drains the mailbox of a loop that sleeps, and wakes one that does
 // not. Any goroutine but a loop's.
-func (l *loop) serveMail() {
-	if !l.turn.TryLock() {
+func (l *loop) deliverInline() {
+	if !l.mu.TryLock() {
 		l.mail.Announce()
 		return
 	}
-	l.drain()
-	if l.more && l.asleep {
+	l.deliverMail()
+	if l.mailLeft && l.asleep {
 		l.poll.ring()
 	}
-	l.turn.Unlock()
+	l.mu.Unlock()
 }
 
-// drain moves what waits in the mailbox to the write queues, and then writes
+// deliverMail moves what waits in the mailbox to the write queues, and then writes
 // once to each connection that got something. It stops after drainBatch items,
 // so that a busy feed can't keep the loop from reading.
-func (l *loop) drain() {
-	l.more = true
-	for range drainBatch {
-		if l.next == len(l.batch) && !l.takeMail() {
-			l.more = false
+func (l *loop) deliverMail() {
+	l.mailLeft = true
+	for range mailBatch {
+		if l.next == len(l.batch) && !l.fetchMail() {
+			l.mailLeft = false
 			break
 		}
 		item := l.batch[l.next]
@@ -65,30 +65,30 @@ func (l *loop) drain() {
 	l.flushDirty()
 }
 
-// drainAll drains until nothing waits in the mailbox: what was delivered before
+// deliverAllMail drains until nothing waits in the mailbox: what was delivered before
 // goes out before.
-func (l *loop) drainAll() {
-	for l.more = true; l.more; {
-		l.drain()
+func (l *loop) deliverAllMail() {
+	for l.mailLeft = true; l.mailLeft; {
+		l.deliverMail()
 	}
 }
 
-// takeMail fetches what has come, and reports whether that is anything.
-func (l *loop) takeMail() bool {
+// fetchMail fetches what has come, and reports whether that is anything.
+func (l *loop) fetchMail() bool {
 	clear(l.batch)
 	l.batch, l.next = l.mail.Take(l.batch), 0
 	return len(l.batch) > 0
 }
 
-// abandonMail counts what the loop has not got to as failed. It is called when
+// failMail counts what the loop has not got to as failed. It is called when
 // the loop has ended and its mailbox is closed.
-func (l *loop) abandonMail() {
-	l.turn.Lock() // the feed may be in Flush
-	defer l.turn.Unlock()
+func (l *loop) failMail() {
+	l.mu.Lock() // the feed may be in Flush
+	defer l.mu.Unlock()
 	rest := append(l.batch[l.next:], l.mail.Take(nil)...)
 	l.batch, l.next = nil, 0
 	for _, item := range rest {
-		l.failOne(item.c, item.n, failedClosed)
+		l.failNotification(item.c, item.n, failedClosed)
 	}
 }
 
@@ -102,7 +102,7 @@ func (s *Server) WaitForLoops(ctx context.Context, rest bool) {
 		return
 	}
 	began := s.now()
-	if !s.awaitMail(ctx) || !rest {
+	if !s.waitMail(ctx) || !rest {
 		return
 	}
 	pause := time.NewTimer(s.now() - began)
@@ -114,18 +114,18 @@ func (s *Server) WaitForLoops(ctx context.Context, rest bool) {
 	}
 }
 
-// awaitMail has each loop that has mail drain its mailbox, and waits for that. It is false when there was none, or when
+// waitMail has each loop that has mail drain its mailbox, and waits for that. It is false when there was none, or when
 // there is no time.
-func (s *Server) awaitMail(ctx context.Context) bool {
+func (s *Server) waitMail(ctx context.Context) bool {
 	drained := make(chan struct{}, len(s.loops))
 	asked := 0
 	for _, l := range s.loops {
-		if l.atRest() {
+		if l.mailEmpty() {
 			continue
 		}
 		asked++
 		l.do(func() {
-			l.drain()
+			l.deliverMail()
 			drained <- struct{}{}
 		})
 	}
@@ -141,41 +141,41 @@ func (s *Server) awaitMail(ctx context.Context) bool {
 	return asked > 0
 }
 
-// atRest reports whether nothing of what was delivered is left to do. Any goroutine but a loop's.
-func (l *loop) atRest() bool {
-	if !l.turn.TryLock() {
+// mailEmpty reports whether nothing of what was delivered is left to do. Any goroutine but a loop's.
+func (l *loop) mailEmpty() bool {
+	if !l.mu.TryLock() {
 		return false
 	}
-	defer l.turn.Unlock()
+	defer l.mu.Unlock()
 	waiting, _ := l.mail.Depth()
-	return waiting == 0 && !l.more
+	return waiting == 0 && !l.mailLeft
 }
 
 // Every notification that a loop takes ends in account or in fail. The server's
 // own health checks are in no count.
 
-// account notes that the kernel took n bytes of what gather returned.
-func (l *loop) account(c *conn, n int) {
+// countSent notes that the kernel took n bytes of what gather returned.
+func (l *loop) countSent(c *conn, n int) {
 	if c.out.bytes > 0 {
-		l.departures.write(c, l.server.cfg.Hub.Clock())
+		l.sent.beginWrite(c, l.server.cfg.Hub.Clock())
 	}
 	sent := c.out.took(n)
-	l.departures.delays.count()
-	if !c.probe {
+	l.sent.delays.count()
+	if !c.selfCheck {
 		l.stats.sent.Add(uint64(sent))
 	}
 }
 
-// fail counts n notifications that will not be sent.
-func (l *loop) fail(c *conn, why failure, n int) {
-	if !c.probe {
+// countFailed counts n notifications that will not be sent.
+func (l *loop) countFailed(c *conn, why failure, n int) {
+	if !c.selfCheck {
 		l.stats.failed[why].Add(uint64(n))
 	}
 }
 
-// failOne is fail for a notification that is in no write queue.
-func (l *loop) failOne(c *conn, n *hub.Notification, why failure) {
-	l.fail(c, why, 1)
+// failNotification is fail for a notification that is in no write queue.
+func (l *loop) failNotification(c *conn, n *hub.Notification, why failure) {
+	l.countFailed(c, why, 1)
 	n.Trace.Failed(failureNames[why])
 }
 
@@ -183,7 +183,7 @@ func (l *loop) failOne(c *conn, n *hub.Notification, why failure) {
 func (l *loop) deliver(item delivery) {
 	defer l.guard(item.c)
 	if item.c.state != stateOpen {
-		l.failOne(item.c, item.n, failedClosed)
+		l.failNotification(item.c, item.n, failedClosed)
 		return
 	}
 	l.enqueue(item.c, item.n)
@@ -192,11 +192,11 @@ func (l *loop) deliver(item delivery) {
 // enqueue puts a notification into the connection's write queue. Where the kernel
 // takes no more it may find no room, and then it has been counted.
 func (l *loop) enqueue(c *conn, n *hub.Notification) {
-	if c.stalled() && !l.roomFor(c, n) {
+	if c.stalled() && !l.makeRoom(c, n) {
 		return
 	}
 	if c.state != stateOpen {
-		l.failOne(c, n, failedClosed) // what roomFor tried to write has ended it
+		l.failNotification(c, n, failedClosed) // what roomFor tried to write has ended it
 		return
 	}
 	if c.out == nil {
@@ -221,7 +221,7 @@ func (l *loop) flushDirty() {
 		}
 	}
 	l.dirty = l.dirty[:0]
-	if cap(l.dirty) > drainBatch {
+	if cap(l.dirty) > mailBatch {
 		l.dirty = nil
 	}
 }

@@ -33,7 +33,7 @@ func sleeper(t testing.TB) *loop {
 	}
 	s.loops = []*loop{l}
 	t.Cleanup(s.closePollers)
-	l.fallAsleep()
+	l.pollTimeout()
 	return l
 }
 
@@ -58,10 +58,10 @@ func (l *loop) connect(t testing.TB) (c *conn, client int) {
 	l.asleep = false
 	l.open(pair[0], netip.AddrPort{})
 	c = l.server.conns.Get(int32(pair[0]))
-	l.endPending(c)
-	l.putPart(c)
+	l.endHandshake(c)
+	l.putExtra(c)
 	c.state = stateOpen
-	l.fallAsleep()
+	l.pollTimeout()
 	return c, pair[1]
 }
 
@@ -136,9 +136,9 @@ func TestFlushLeavesALoopAtWorkToItself(t *testing.T) {
 	l := sleeper(t)
 	c, client := l.connect(t)
 	c.Deliver(&hub.Notification{Frame: []byte("abc")})
-	l.turn.Lock()
+	l.mu.Lock()
 	l.server.Flush()
-	l.turn.Unlock()
+	l.mu.Unlock()
 	if n, err := unix.Read(client, make([]byte, 16)); err != unix.EAGAIN {
 		t.Errorf("%d bytes were written by somebody else: %v", n, err)
 	}

@@ -13,8 +13,8 @@ import (
 	"roost/wsproto"
 )
 
-// errStillThere is for sockets that outlived every timeout of theirs.
-var errStillThere = errors.New("they did not end in time")
+// errTimeout is for sockets that outlived every timeout of theirs.
+var errTimeout = errors.New("they did not end in time")
 
 // Farewell is what connections are told when the server ends.
 type Farewell struct {
@@ -46,17 +46,17 @@ func (s *Server) Shutdown(ctx context.Context, bye Farewell) error {
 	if err := s.beginShutdown(); err != nil {
 		return err
 	}
-	s.endConnections(false, bye)
-	s.waitServed(ctx)
+	s.closeAll(false, bye)
+	s.waitClosed(ctx)
 
 	s.StopAccepting(ctx, false)
-	s.endConnections(true, bye)
-	s.waitEmpty(ctx, 2*s.cfg.LingerTimeout)
+	s.closeAll(true, bye)
+	s.waitSockets(ctx, 2*s.cfg.LingerTimeout)
 	left := s.accepts.sockets.Load()
 	s.stopLoops()
 	s.lines.tell()
 	if left > 0 {
-		return fmt.Errorf("netpoll: %d sockets were cut: %w", left, cmp.Or(ctx.Err(), errStillThere))
+		return fmt.Errorf("netpoll: %d sockets were cut: %w", left, cmp.Or(ctx.Err(), errTimeout))
 	}
 	return nil
 }
@@ -74,54 +74,54 @@ func (s *Server) beginShutdown() error {
 	return nil
 }
 
-// endConnections ends the connections of every loop, and, if all, those that
+// closeAll ends the connections of every loop, and, if all, those that
 // have not said yet what they want.
-func (s *Server) endConnections(all bool, bye Farewell) {
+func (s *Server) closeAll(all bool, bye Farewell) {
 	for _, l := range s.loops {
-		l.do(func() { l.endAll(all, bye) })
+		l.do(func() { l.closeAll(all, bye) })
 	}
 }
 
-// endAll ends the loop's connections, behind everything that was delivered. All
+// closeAll ends the loop's connections, behind everything that was delivered. All
 // of them are in its wheel.
-func (l *loop) endAll(all bool, bye Farewell) {
-	l.drainAll()
+func (l *loop) closeAll(all bool, bye Farewell) {
+	l.deliverAllMail()
 	frame := wsproto.AppendClose(nil, bye.Code, bye.Text)
 	l.wheel.Each(func(c *conn) {
 		defer l.guard(c)
 		switch {
 		case c.state == stateOpen:
-			l.end(c, bye.Reason, frame)
-		case c.state == stateOpening && all:
-			l.hurry(c, bye.Reason)
-		case c.state == stateChecking && all:
-			l.drop(c, bye.Reason)
-		case c.state == stateAwaiting:
-			l.refuseAwaiting(c) // there is nothing to wait for: the feed has stopped
+			l.closeWith(c, bye.Reason, frame)
+		case c.state == stateRequest && all:
+			l.shortenHandshake(c, bye.Reason)
+		case c.state == stateAuthenticating && all:
+			l.closeNow(c, bye.Reason)
+		case c.state == stateSubscribing:
+			l.respondDraining(c) // there is nothing to wait for: the feed has stopped
 		}
 	})
 }
 
-// lastRequest is how long after accept a client's request may take to come once the
+// lastRequestWait is how long after accept a client's request may take to come once the
 // port is closed: it is on its way when the accept queue has just been emptied.
-const lastRequest = time.Second
+const lastRequestWait = time.Second
 
-// hurry gives who has just been accepted a moment to ask, so that it gets an answer
+// shortenHandshake gives who has just been accepted a moment to ask, so that it gets an answer
 // and not a reset, and drops who has had that.
-func (l *loop) hurry(c *conn, why Reason) {
+func (l *loop) shortenHandshake(c *conn, why Reason) {
 	now := l.server.now()
-	left := min(lastRequest, l.server.cfg.LingerTimeout) - c.heard.ago(now)
+	left := min(lastRequestWait, l.server.cfg.LingerTimeout) - c.lastRead.ago(now)
 	if left <= 0 {
-		l.drop(c, why)
+		l.closeNow(c, why)
 		return
 	}
-	l.at(c, now+left)
+	l.setTimer(c, now+left)
 }
 
-// waitServed waits until nobody is served any more: no connection, no last words
+// waitClosed waits until nobody is served any more: no connection, no last words
 // under way, no request that has come in part. Of ctx's time it leaves enough
 // for what comes after.
-func (s *Server) waitServed(ctx context.Context) {
+func (s *Server) waitClosed(ctx context.Context) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-2*s.cfg.LingerTimeout))
@@ -129,7 +129,7 @@ func (s *Server) waitServed(ctx context.Context) {
 	}
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
-	for s.cfg.Hub.Connections() > 0 || s.serving() > 0 {
+	for s.cfg.Hub.Connections() > 0 || s.unfinished() > 0 {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
@@ -138,21 +138,21 @@ func (s *Server) waitServed(ctx context.Context) {
 	}
 }
 
-// serving counts sockets in the middle of a request, of its check, of waiting for the feed, or of their ending.
-func (s *Server) serving() (n int64) {
+// unfinished counts sockets in the middle of a request, of its check, of waiting for the feed, or of their ending.
+func (s *Server) unfinished() (n int64) {
 	for _, l := range s.loops {
-		n += l.stats.ending.Load() + l.stats.heads.Load() + l.stats.checking.Load() + l.stats.awaiting.Load()
+		n += l.stats.closing.Load() + l.stats.partialRequests.Load() + l.stats.authenticating.Load() + l.stats.subscribing.Load()
 	}
 	return n
 }
 
-// waitEmpty waits until no socket is left, or limit has passed, or ctx ended.
-func (s *Server) waitEmpty(ctx context.Context, limit time.Duration) {
+// waitSockets waits until no socket is left, or limit has passed, or ctx ended.
+func (s *Server) waitSockets(ctx context.Context, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for s.accepts.sockets.Load() > 0 {
 		select {
-		case <-s.empty:
+		case <-s.lastSocket:
 		case <-ctx.Done():
 			return
 		}
@@ -163,18 +163,18 @@ func (s *Server) waitEmpty(ctx context.Context, limit time.Duration) {
 // its clients do not all come back at once. First nobody new comes, see
 // StopAccepting; then Depart; and Shutdown ends what is left.
 
-// departEvery is how often some connections are let go.
-const departEvery = 50 * time.Millisecond
+// drainEvery is how often some connections are let go.
+const drainEvery = 50 * time.Millisecond
 
 // Depart ends every connection with bye, behind what was delivered to it, spread
 // over a time. Those who come meanwhile stay. It returns when the time is over,
 // when nobody is left, or when ctx ends. Any goroutine.
 func (s *Server) Depart(ctx context.Context, bye Farewell, over time.Duration) {
 	for _, l := range s.loops {
-		l.do(func() { l.departing.begin(l) })
+		l.do(func() { l.drain.start(l) })
 	}
 	frame := wsproto.AppendClose(nil, bye.Code, bye.Text)
-	ticker := time.NewTicker(departEvery)
+	ticker := time.NewTicker(drainEvery)
 	defer ticker.Stop()
 	begun := s.now()
 	for share := 0.0; share < 1 && s.cfg.Hub.Connections() > 0; {
@@ -185,51 +185,51 @@ func (s *Server) Depart(ctx context.Context, bye Farewell, over time.Duration) {
 		}
 		share = min(1, float64(s.now()-begun)/float64(over))
 		for _, l := range s.loops {
-			l.do(func() { l.departing.goOn(l, share, bye.Reason, frame) })
+			l.do(func() { l.drain.step(l, share, bye.Reason, frame) })
 		}
 	}
 }
 
-// departing is the connections of a loop that are let go, in the order in which
+// drainer is the connections of a loop that are let go, in the order in which
 // they are.
-type departing struct {
+type drainer struct {
 	conns []*conn
 	gone  int // of them
 }
 
-// begin gathers the connections, in an order that says nothing: those who came
+// start gathers the connections, in an order that says nothing: those who came
 // together shall not leave together.
-func (d *departing) begin(l *loop) {
-	*d = departing{}
+func (d *drainer) start(l *loop) {
+	*d = drainer{}
 	l.wheel.Each(func(c *conn) {
-		if c.state == stateOpen && !c.probe {
+		if c.state == stateOpen && !c.selfCheck {
 			d.conns = append(d.conns, c)
 		}
 	})
 	rand.Shuffle(len(d.conns), func(i, j int) { d.conns[i], d.conns[j] = d.conns[j], d.conns[i] })
 }
 
-// goOn lets connections go until that share of all has.
-func (d *departing) goOn(l *loop, share float64, why Reason, frame []byte) {
+// step lets connections go until that share of all has.
+func (d *drainer) step(l *loop, share float64, why Reason, frame []byte) {
 	until := int(share * float64(len(d.conns)))
 	if until > d.gone {
-		l.drainAll()
+		l.deliverAllMail()
 	}
 	for ; d.gone < until; d.gone++ {
-		l.endDeparting(d.conns[d.gone], why, frame)
+		l.closeDraining(d.conns[d.gone], why, frame)
 		d.conns[d.gone] = nil
 	}
 }
 
-// endDeparting ends a connection, unless it has ended by itself.
-func (l *loop) endDeparting(c *conn, why Reason, frame []byte) {
+// closeDraining ends a connection, unless it has ended by itself.
+func (l *loop) closeDraining(c *conn, why Reason, frame []byte) {
 	defer l.guard(c)
-	l.end(c, why, frame)
+	l.closeWith(c, why, frame)
 }
 
-// settleTime is how long handshakes of TCP that have begun may take to come into the
+// backlogWait is how long handshakes of TCP that have begun may take to come into the
 // accept queue, before that is emptied for the last time.
-const settleTime = 200 * time.Millisecond
+const backlogWait = 200 * time.Millisecond
 
 // StopAccepting closes the port and keeps the connections. Whoever has connected by
 // then is accepted and gets its answer: to close a listener resets what waits in its
@@ -241,14 +241,14 @@ const settleTime = 200 * time.Millisecond
 //
 // Further calls do nothing. Any goroutine but a loop.
 func (s *Server) StopAccepting(ctx context.Context, shared bool) {
-	defer s.port.close()
-	if shared || !s.port.letNobodyIn() {
+	defer s.listener.close()
+	if shared || !s.listener.dropSYNs() {
 		return
 	}
-	wait(ctx, settleTime)
+	wait(ctx, backlogWait)
 	emptied := make(chan struct{})
-	l := s.port.fewest()
-	l.do(func() { l.acceptLast(); close(emptied) })
+	l := s.listener.leastLoaded()
+	l.do(func() { l.acceptBacklog(); close(emptied) })
 	select {
 	case <-emptied:
 	case <-ctx.Done():
@@ -276,11 +276,11 @@ var noSYN = []unix.SockFilter{
 	{Code: unix.BPF_RET | unix.BPF_K, K: 1 << 18},
 }
 
-// letNobodyIn has the kernel pass over new connects: clients ask again after a second,
+// dropSYNs has the kernel pass over new connects: clients ask again after a second,
 // and find the port closed. It reports whether the port was open. Where there are
 // no socket filters, a connect in the instant between emptying the queue and
 // closing is reset.
-func (p *port) letNobodyIn() bool {
+func (p *listener) dropSYNs() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.fd == 0 {
@@ -291,20 +291,20 @@ func (p *port) letNobodyIn() bool {
 	return true
 }
 
-// acceptLast accepts everybody who waits, and closes the port before anybody else
+// acceptBacklog accepts everybody who waits, and closes the port before anybody else
 // can come.
-func (l *loop) acceptLast() {
-	p := &l.server.port
+func (l *loop) acceptBacklog() {
+	p := &l.server.listener
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.fd != 0 {
-		switch err := l.acceptNext(); err {
+		switch err := l.acceptOne(); err {
 		case nil, unix.EINTR, unix.ECONNABORTED:
 		case unix.EAGAIN:
-			p.shut()
+			p.closeLocked()
 		default: // out of descriptors: the rest can't be helped
 			l.server.accepts.errors.Add(1)
-			p.shut()
+			p.closeLocked()
 		}
 	}
 }

@@ -63,7 +63,7 @@ func TestAcceptQueueIsEmptiedBeforeThePortCloses(t *testing.T) {
 	select { // it has to wait for the loop
 	case <-stopped:
 		t.Error("the port closed while clients were in its queue")
-	case <-time.After(2 * settleTime):
+	case <-time.After(2 * backlogWait):
 	}
 	release()
 	asking.Wait()
@@ -118,9 +118,9 @@ func sharedPort(t *testing.T) (r *rig, addr string, file *os.File) {
 	t.Cleanup(func() { _ = file.Close() })
 	r = startOn(t, nil, ln)
 	eventually(t, "the port is open", func() bool {
-		r.server.port.mu.Lock()
-		defer r.server.port.mu.Unlock()
-		return r.server.port.fd != 0
+		r.server.listener.mu.Lock()
+		defer r.server.listener.mu.Unlock()
+		return r.server.listener.fd != 0
 	})
 	return r, ln.Addr().String(), file
 }
@@ -200,7 +200,7 @@ func TestNobodyIsLetInBeforeThePortCloses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	eventually(t, "the port is open", r.server.port.letNobodyIn)
+	eventually(t, "the port is open", r.server.listener.dropSYNs)
 	if late, err := net.DialTimeout("tcp", r.addr, 300*time.Millisecond); err == nil {
 		_ = late.Close()
 		t.Error("a connect was let in")
@@ -230,9 +230,9 @@ func TestLastToBeAcceptedMayAsk(t *testing.T) {
 	eventually(t, "the server drains", r.server.draining.Load)
 	release()
 	eventually(t, "the port is closed", func() bool {
-		r.server.port.mu.Lock()
-		defer r.server.port.mu.Unlock()
-		return r.server.port.fd == 0
+		r.server.listener.mu.Lock()
+		defer r.server.listener.mu.Unlock()
+		return r.server.listener.fd == 0
 	})
 	r.server.loops[0].hold()() // what the end of the port put on the loop
 	r.server.loops[0].hold()()
@@ -336,11 +336,11 @@ func TestAgesDiffer(t *testing.T) {
 		c := &conn{fd: fd, loop: l}
 		l.server.conns.Set(fd, c)
 		l.server.conns.SetOpened(fd, 5*time.Second)
-		at := l.tooOldAt(c) - 5*time.Second
+		at := l.maxAgeAt(c) - 5*time.Second
 		if at > age || at < age*8/10 {
 			t.Fatalf("descriptor %d: %s", fd, at)
 		}
-		if again := l.tooOldAt(c) - 5*time.Second; again != at {
+		if again := l.maxAgeAt(c) - 5*time.Second; again != at {
 			t.Fatalf("%s, and then %s", at, again)
 		}
 		seen[at.Round(time.Second)] = true

@@ -4,9 +4,9 @@ package netpoll
 // that are no connections make room for the next: so that who asks for something is
 // answered, /health above all, whatever strangers leave open.
 
-// makeRoom closes a socket that is no connection, of the loop where those are that shall go
+// freeSocket closes a socket that is no connection, of the loop where those are that shall go
 // first. It reports whether that is done, or will be soon because that loop is at work.
-func (l *loop) makeRoom() (now, soon bool) {
+func (l *loop) freeSocket() (now, soon bool) {
 	best := l
 	for _, other := range l.server.loops {
 		if other.evictable() > best.evictable() {
@@ -16,8 +16,8 @@ func (l *loop) makeRoom() (now, soon bool) {
 	switch {
 	case best == l:
 		return l.evict(), false
-	case best.turn.TryLock(): // never Lock: it may wait for this one
-		defer best.turn.Unlock()
+	case best.mu.TryLock(): // never Lock: it may wait for this one
+		defer best.mu.Unlock()
 		return best.evict(), false
 	case l.evict():
 		return true, false
@@ -34,53 +34,53 @@ func (l *loop) evictable() int {
 	if lingering > 0 {
 		return maxRank
 	}
-	return max(int(st.greed.Load()), rankOf(strangersPlace*int(st.ending.Load()-lingering)))
+	return max(int(st.pendingRank.Load()), rankOf(unknownWeight*int(st.closing.Load()-lingering)))
 }
 
 // evict closes one of the loop's sockets that are no connections. One that lingers goes
 // first: it has had its answer. Then it is the turn of who has more of them: those that
 // end, but still have something to get, or a source of pending handshakes.
 func (l *loop) evict() bool {
-	pending := l.pendingSockets.greediest()
+	pending := l.pending.greediest()
 	switch {
 	case l.lingering.first != nil:
-		l.cutLingering()
-	case l.closing.first != nil && rankOf(strangersPlace*l.closing.n) >= l.pendingSockets.topRank():
+		l.closeOldestLingering()
+	case l.closing.first != nil && rankOf(unknownWeight*l.closing.n) >= l.pending.topRank():
 		c := l.closing.first
 		defer l.guard(c) // it has nothing to do with whose turn it is
-		l.server.accepts.turnedAway[awayClosing].Add(1)
-		l.drop(c, c.reason)
+		l.server.accepts.unanswered[unansweredClosing].Add(1)
+		l.closeNow(c, c.reason)
 	case pending != nil:
-		l.evictPending(pending.c, awayCrowdedOut)
+		l.evictHandshake(pending.c, unansweredCrowdedOut)
 	default:
 		return false
 	}
 	return true
 }
 
-// pendingNow is how many handshakes of the loop are pending.
-func (l *loop) pendingNow() int64 {
-	return l.stats.opening.Load() + l.stats.checking.Load() + l.stats.awaiting.Load()
+// pendingCount is how many handshakes of the loop are pending.
+func (l *loop) pendingCount() int64 {
+	return l.stats.requests.Load() + l.stats.authenticating.Load() + l.stats.subscribing.Load()
 }
 
 // hasDescriptor reports whether a pending handshake may keep its descriptor: where that is
 // the last one, which was kept aside for answers, another socket has to make room.
 func (l *loop) hasDescriptor(c *conn) bool {
-	if l.server.reserve.hold() {
+	if l.server.spareFD.refill() {
 		return true
 	}
-	l.pendingSockets.remove(&c.part.hs.place) // it shall not be this one
-	l.noteGreed()
-	l.makeRoom()
-	return l.server.reserve.hold()
+	l.pending.remove(&c.extra.hs.weight) // it shall not be this one
+	l.publishPending()
+	l.freeSocket()
+	return l.server.spareFD.refill()
 }
 
 // freeDescriptor frees a descriptor for a client that waits to be accepted, and reports
 // whether it did. The one that is kept aside serves before handshakes have to make room.
 func (l *loop) freeDescriptor() bool {
-	if l.lingering.first == nil && l.server.reserve.lend() {
+	if l.lingering.first == nil && l.server.spareFD.use() {
 		return true
 	}
-	now, _ := l.makeRoom()
+	now, _ := l.freeSocket()
 	return now
 }

@@ -67,11 +67,11 @@ func appendGap(b []byte, reason gapReason, since time.Time) []byte {
 	return append(wsproto.AppendTextHeader(b, len(text)), text...)
 }
 
-// noteLoss is called when a notification was dropped for want of room, which may have
+// noteGap is called when a notification was dropped for want of room, which may have
 // waited before. The notice leaves before what waits, as soon as the client takes
 // anything.
-func (l *loop) noteLoss(c *conn, n *hub.Notification, slow bool) {
-	if !l.server.cfg.GapNotice || c.probe {
+func (l *loop) noteGap(c *conn, n *hub.Notification, slow bool) {
+	if !l.server.cfg.GapNotice || c.selfCheck {
 		return
 	}
 	since := l.server.cfg.Now()
@@ -83,32 +83,32 @@ func (l *loop) noteLoss(c *conn, n *hub.Notification, slow bool) {
 	}
 	c.out.lostSlow = c.out.lostSlow || slow
 	if told := c.out.told; told == 0 || l.server.now()-told >= noticeEvery {
-		l.giveNotice(c)
+		l.queueLossNotice(c)
 	}
 }
 
-// tellLoss gives notice of a loss that is not told yet, and reports whether there
+// flushGap gives notice of a loss that is not told yet, and reports whether there
 // was one. It is called when everything else is written.
-func (l *loop) tellLoss(c *conn) bool {
+func (l *loop) flushGap(c *conn) bool {
 	if c.out.lostSince.IsZero() || c.state != stateOpen {
 		return false
 	}
-	l.giveNotice(c)
+	l.queueLossNotice(c)
 	return true
 }
 
-func (l *loop) giveNotice(c *conn) {
+func (l *loop) queueLossNotice(c *conn) {
 	reason := gapFull
 	if c.out.lostSlow {
 		reason = gapSlow
 	}
-	l.queueNotice(c, reason, c.out.lostSince)
+	l.queueGapNotice(c, reason, c.out.lostSince)
 	c.out.told = l.server.now()
 	c.out.lostSince, c.out.lostSlow = time.Time{}, false
 }
 
-// queueNotice has a gap told ahead of what waits for c, together with those that are not told yet.
-func (l *loop) queueNotice(c *conn, reason gapReason, since time.Time) {
+// queueGapNotice has a gap told ahead of what waits for c, together with those that are not told yet.
+func (l *loop) queueGapNotice(c *conn, reason gapReason, since time.Time) {
 	if c.out.untold.add(reason, since) {
 		l.stats.notices.Add(1)
 	}
@@ -124,7 +124,7 @@ func (s *Server) TellGap(since time.Time) {
 		return
 	}
 	for _, l := range s.loops {
-		l.do(func() { l.round.begin(l, since) })
+		l.do(func() { l.gapRound.start(l, since) })
 	}
 }
 
@@ -136,8 +136,8 @@ func (s *Server) TellGapTo(user string, since time.Time) {
 	frame := appendGap(nil, gapRedis, since)
 	conns, _ := s.cfg.Hub.ConnsOf(user, math.MaxInt)
 	for _, one := range conns {
-		if c, ok := one.(*conn); ok && !c.probe {
-			c.loop.do(func() { c.loop.tell(c, gapRedis, since, frame) })
+		if c, ok := one.(*conn); ok && !c.selfCheck {
+			c.loop.do(func() { c.loop.sendGapNotice(c, gapRedis, since, frame) })
 		}
 	}
 }
@@ -145,19 +145,19 @@ func (s *Server) TellGapTo(user string, since time.Time) {
 // Missed implements hub.Conn.
 func (c *conn) Missed(since time.Time) {
 	l := c.loop
-	if l.server.cfg.GapNotice && !c.probe {
-		l.do(func() { l.tell(c, gapBroadcast, since, appendGap(nil, gapBroadcast, since)) })
+	if l.server.cfg.GapNotice && !c.selfCheck {
+		l.do(func() { l.sendGapNotice(c, gapBroadcast, since, appendGap(nil, gapBroadcast, since)) })
 	}
 }
 
 const (
-	roundBatch = 64                   // connections that a round tells at a time
-	roundPause = 4 * time.Millisecond // between two of these
+	gapBatch = 64                   // connections that a round tells at a time
+	gapPause = 4 * time.Millisecond // between two of these
 )
 
-// round is a walk through all connections of a loop, to tell each the same. A
+// gapRound is a walk through all connections of a loop, to tell each the same. A
 // hundred thousand writes in a row would stand in everything's way.
-type round struct {
+type gapRound struct {
 	since time.Time
 	frame []byte
 	left  []*conn
@@ -165,61 +165,61 @@ type round struct {
 	again time.Time     // the gap of the round that follows this one; zero: none does
 }
 
-// begin starts a round. One that is under way goes on, so that each is told of the
+// start starts a round. One that is under way goes on, so that each is told of the
 // older gap too and nobody is always last; then all are told of the newer.
-func (r *round) begin(l *loop, since time.Time) {
+func (r *gapRound) start(l *loop, since time.Time) {
 	if len(r.left) > 0 {
 		if r.again.IsZero() || since.Before(r.again) {
 			r.again = since
 		}
 		return
 	}
-	*r = round{since: since, frame: appendGap(nil, gapRedis, since), left: r.left[:0]}
+	*r = gapRound{since: since, frame: appendGap(nil, gapRedis, since), left: r.left[:0]}
 	l.wheel.Each(func(c *conn) {
-		if c.state == stateOpen && !c.probe {
+		if c.state == stateOpen && !c.selfCheck {
 			r.left = append(r.left, c)
 		}
 	})
 }
 
-// goOn tells the next few, if it is time.
-func (r *round) goOn(l *loop) {
+// step tells the next few, if it is time.
+func (r *gapRound) step(l *loop) {
 	if len(r.left) == 0 || l.server.now() < r.next {
 		return
 	}
-	for range min(roundBatch, len(r.left)) {
+	for range min(gapBatch, len(r.left)) {
 		last := len(r.left) - 1
 		c := r.left[last]
 		r.left[last], r.left = nil, r.left[:last]
-		l.tell(c, gapRedis, r.since, r.frame)
+		l.sendGapNotice(c, gapRedis, r.since, r.frame)
 	}
-	r.next = l.server.now() + roundPause
+	r.next = l.server.now() + gapPause
 	if len(r.left) > 0 {
 		return
 	}
 	again := r.again
-	*r = round{}
+	*r = gapRound{}
 	if !again.IsZero() {
-		r.begin(l, again)
+		r.start(l, again)
 	}
 }
 
-// tell gives notice of a gap to a connection that is still open. frame is that notice by itself.
-func (l *loop) tell(c *conn, reason gapReason, since time.Time, frame []byte) {
+// sendGapNotice gives notice of a gap to a connection that is still open. frame is that notice by itself.
+func (l *loop) sendGapNotice(c *conn, reason gapReason, since time.Time, frame []byte) {
 	defer l.guard(c)
 	if c.state != stateOpen {
 		return
 	}
 	if c.out != nil {
-		l.queueNotice(c, reason, since)
+		l.queueGapNotice(c, reason, since)
 		return
 	}
 	l.stats.notices.Add(1)
-	l.sendNow(c, frame)
+	l.send(c, frame)
 }
 
 // timeout shortens a wait, in milliseconds, to the round's next step.
-func (r *round) timeout(l *loop, wait int) int {
+func (r *gapRound) timeout(l *loop, wait int) int {
 	if len(r.left) == 0 {
 		return wait
 	}

@@ -83,7 +83,7 @@ func TestGapNoticeToAll(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.GapNotice = true })
 	var clients []*raw
-	for i := range 3*roundBatch + 5 {
+	for i := range 3*gapBatch + 5 {
 		clients = append(clients, r.upgrade(fmt.Sprint("user", i)))
 	}
 	since := time.Now().Add(-time.Minute).Truncate(time.Millisecond)
@@ -191,16 +191,16 @@ func TestGapRoundGoesInSteps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := sleeper(t)
 		const others = 10
-		for range roundBatch + others {
+		for range gapBatch + others {
 			c, _ := l.connect(t)
-			l.at(c, time.Hour) // each is in the wheel at all times
+			l.setTimer(c, time.Hour) // each is in the wheel at all times
 		}
-		l.round.begin(l, time.Now())
-		for i, want := range []uint64{roundBatch, roundBatch, roundBatch + others} {
+		l.gapRound.start(l, time.Now())
+		for i, want := range []uint64{gapBatch, gapBatch, gapBatch + others} {
 			if i == 2 {
-				time.Sleep(roundPause)
+				time.Sleep(gapPause)
 			}
-			l.round.goOn(l)
+			l.gapRound.step(l)
 			if n := l.stats.notices.Load(); n != want {
 				t.Errorf("step %d: %d are told, want %d", i, n, want)
 			}
@@ -287,7 +287,7 @@ func TestGapNoticesMerge(t *testing.T) {
 
 		lose(ago(7 * time.Second)) // it was under way for long
 		check("a loss", map[string]time.Time{"slow_consumer": utc(ago(7 * time.Second))})
-		tell := func(d time.Duration) { l.tell(c, gapRedis, ago(d), appendGap(nil, gapRedis, ago(d))) }
+		tell := func(d time.Duration) { l.sendGapNotice(c, gapRedis, ago(d), appendGap(nil, gapRedis, ago(d))) }
 		tell(3 * time.Second)
 		check("and a gap", map[string]time.Time{
 			"slow_consumer": utc(ago(7 * time.Second)), "redis": utc(ago(3 * time.Second)),
@@ -321,21 +321,21 @@ func TestGapRoundIsNotReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := sleeper(t)
 		begun := time.Now().Truncate(time.Millisecond)
-		const total = roundBatch + 10
+		const total = gapBatch + 10
 		var clients []int
 		for range total {
 			c, client := l.connect(t)
 			clients = append(clients, client)
-			l.at(c, time.Hour)
+			l.setTimer(c, time.Hour)
 		}
 		first, second := begun.Add(-time.Minute), begun.Add(-time.Second)
-		l.round.begin(l, first)
-		l.round.goOn(l)
-		l.round.begin(l, second)
-		l.round.begin(l, second.Add(time.Millisecond)) // one more
+		l.gapRound.start(l, first)
+		l.gapRound.step(l)
+		l.gapRound.start(l, second)
+		l.gapRound.start(l, second.Add(time.Millisecond)) // one more
 		for range 4 {
-			time.Sleep(roundPause)
-			l.round.goOn(l)
+			time.Sleep(gapPause)
+			l.gapRound.step(l)
 		}
 		for i, client := range clients {
 			b := make([]byte, 1<<10)
@@ -352,8 +352,8 @@ func TestGapRoundIsNotReplaced(t *testing.T) {
 				t.Errorf("client %d was told of gaps since %v", i, since)
 			}
 		}
-		if len(l.round.left) > 0 || !l.round.again.IsZero() {
-			t.Errorf("%+v is left", l.round)
+		if len(l.gapRound.left) > 0 || !l.gapRound.again.IsZero() {
+			t.Errorf("%+v is left", l.gapRound)
 		}
 	})
 }

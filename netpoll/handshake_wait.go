@@ -10,31 +10,31 @@ import (
 // one: subscribed first, registered second, answered third. Only then the connection is in the hub, and since that
 // and the 101 are one turn, deliveries can't overtake it.
 
-// await acquires a subscription, and admits the connection when its user is subscribed. That may be at once.
-func (l *loop) await(c *conn, req wsproto.Request, more []byte) {
-	if !c.probe && l.server.cfg.Hub.Full(req.User) {
+// subscribe acquires a subscription, and admits the connection when its user is subscribed. That may be at once.
+func (l *loop) subscribe(c *conn, req wsproto.Request, more []byte) {
+	if !c.selfCheck && l.server.cfg.Hub.Full(req.User) {
 		// The hub would say so in the end; but nobody need subscribe to hear that.
-		l.reject(c, req, wsproto.RefuseFull(l.server.retryAfter()))
+		l.respondError(c, req, wsproto.RefuseFull(l.server.retryAfter()))
 		return
 	}
 	if l.admitSubscribed(c, req, more) {
 		return
 	}
-	w := &asked{req: req}
-	c.part.hs.awaits = w
-	l.stayPending(c, stateAwaiting, knownPlace)
+	w := &heldRequest{req: req}
+	c.extra.hs.waiting = w
+	l.setHandshakeState(c, stateSubscribing, authenticatedWeight)
 	if len(more) > maxEarly {
-		l.reject(c, req, wsproto.RefuseEarly())
+		l.respondError(c, req, wsproto.RefuseEarly())
 		return
 	}
 	w.req.Detach() // the loop's buffers are somebody else's from the next turn on
 	w.early = bytes.Clone(more)
 	w.counted = true
-	l.stats.awaiting.Add(1)
+	l.stats.subscribing.Add(1)
 	// A tick less, because at takes the next one. The timer stands at the handshake deadline.
 	latest := l.server.now() + l.server.cfg.SubscribeWait - l.server.tickLength
-	l.at(c, min(latest, l.server.moment(l.wheel.At(c))))
-	l.keep(c, w.size())
+	l.setTimer(c, min(latest, l.server.moment(l.wheel.At(c))))
+	l.growBytes(c, w.size())
 }
 
 // admitSubscribed acquires a subscription and admits a connection that need not wait, as nearly all. It is false for one
@@ -61,33 +61,33 @@ func (c *conn) Subscribed() {
 	l.do(func() {
 		defer l.guard(c)
 		switch {
-		case c.state == stateAwaiting:
-			l.awaited(c, true)
-		case c.state == stateOpen && l.server.cfg.GapNotice && !c.probe:
+		case c.state == stateSubscribing:
+			l.subscribed(c, true)
+		case c.state == stateOpen && l.server.cfg.GapNotice && !c.selfCheck:
 			opened := l.server.cfg.Now().Add(l.server.conns.Opened(c.fd) - l.server.now())
-			l.tell(c, gapRedis, opened, appendGap(nil, gapRedis, opened))
+			l.sendGapNotice(c, gapRedis, opened, appendGap(nil, gapRedis, opened))
 		}
 	})
 }
 
-// awaited goes on with a handshake that has waited, whether its user is heard by now or not: better a client that may
+// subscribed goes on with a handshake that has waited, whether its user is heard by now or not: better a client that may
 // miss what comes within its first moments than one that is not let in.
-func (l *loop) awaited(c *conn, heard bool) {
+func (l *loop) subscribed(c *conn, heard bool) {
 	switch {
-	case c.probe:
+	case c.selfCheck:
 	case l.server.draining.Load():
-		l.refuseAwaiting(c)
+		l.respondDraining(c)
 		return
 	case !heard:
 		l.stats.unsubscribed.Add(1)
 	}
-	w := c.part.hs.awaits
+	w := c.extra.hs.waiting
 	l.admit(c, w.req, w.early)
 }
 
-// refuseAwaiting ends a handshake that waits, because the server ends.
-func (l *loop) refuseAwaiting(c *conn) {
-	l.reject(c, c.part.hs.awaits.req, wsproto.RefuseDraining(l.server.retryAfter()))
+// respondDraining ends a handshake that waits, because the server ends.
+func (l *loop) respondDraining(c *conn) {
+	l.respondError(c, c.extra.hs.waiting.req, wsproto.RefuseDraining(l.server.retryAfter()))
 }
 
 // Subscriptions counts the connections of each user, for a feed that subscribes user by user. A feed that hears
@@ -124,8 +124,8 @@ func (l *loop) releaseSubscription(c *conn) {
 		return
 	}
 	switch c.state {
-	case stateAwaiting:
-		subscriptions.Release(c.part.hs.awaits.req.User)
+	case stateSubscribing:
+		subscriptions.Release(c.extra.hs.waiting.req.User)
 	case stateOpen:
 		subscriptions.Release(c.link.User())
 	}

@@ -398,7 +398,7 @@ func TestSubscribeWaitIsKept(t *testing.T) {
 			defer close(looked)
 			now = r.server.now()
 			l.wheel.Each(func(c *conn) {
-				if c.state == stateAwaiting {
+				if c.state == stateSubscribing {
 					at = r.server.moment(c.loop.wheel.At(c))
 				}
 			})

@@ -58,7 +58,7 @@ func (l *loop) describe(conns []*conn) []ConnInfo {
 		info := ConnInfo{
 			Remote: addressText(peer(c.fd)),
 			Opened: l.server.started.Add(l.server.conns.Opened(c.fd)).Round(0),
-			Heard:  c.heard.ago(now),
+			Heard:  c.lastRead.ago(now),
 
 			Unacked: unackedBytes(c.fd),
 		}
@@ -66,7 +66,7 @@ func (l *loop) describe(conns []*conn) []ConnInfo {
 			info.Waiting, info.Bytes = c.out.notifications(), c.out.bytes
 		}
 		if c.stalled() {
-			l.look(c, now)
+			l.pollAcked(c, now)
 			info.Stalled = c.out.progress.idle(now)
 		}
 		infos = append(infos, info)

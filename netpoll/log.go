@@ -72,7 +72,7 @@ func (l *loop) logRefused(c *conn, refusal *wsproto.Refusal) {
 		return
 	}
 	attrs := [4]slog.Attr{slog.String("reason", refusal.Reason.String()), slog.Int("status", refusal.Status)}
-	log.LogAttrs(ctx, slog.LevelDebug, "refused", l.appendCaller(attrs[:2], c.part.hs.client, c.part.hs.peer)...)
+	log.LogAttrs(ctx, slog.LevelDebug, "refused", l.appendCaller(attrs[:2], c.extra.hs.client, c.extra.hs.peer)...)
 }
 
 // appendCaller appends remote and, behind a trusted proxy, proxy.
@@ -123,9 +123,9 @@ func (l *acceptLog) acceptFailed(err error, pause time.Duration) {
 	l.say("accepting connections fails; trying again", "error", err, "pause", pause)
 }
 
-// turnedAway is for sockets that are closed without an answer. err may be nil.
-func (l *acceptLog) turnedAway(why turnedAway, err error) {
-	l.say("a connection was closed without an answer: no room for it", "reason", awayNames[why], "error", err)
+// unanswered is for sockets that are closed without an answer. err may be nil.
+func (l *acceptLog) unanswered(why unanswered, err error) {
+	l.say("a connection was closed without an answer: no room for it", "reason", unansweredNames[why], "error", err)
 }
 
 func (l *acceptLog) say(message string, args ...any) {

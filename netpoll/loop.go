@@ -18,12 +18,12 @@ import (
 const (
 	// eventBatch is how many events a loop takes from its epoll at once.
 	eventBatch = 128
-	// drainEvery is after how many of them, and of tasks, it looks into its mailbox: 128
+	// mailEvery is after how many of them, and of tasks, it looks into its mailbox: 128
 	// handshakes would hold deliveries up for milliseconds.
-	drainEvery = 16
-	// drainBatch is how many deliveries a loop takes from its mailbox before it
+	mailEvery = 16
+	// mailBatch is how many deliveries a loop takes from its mailbox before it
 	// looks at its sockets again.
-	drainBatch = 512
+	mailBatch = 512
 	// scratchSize is what leaves in one system call at most, when it is more
 	// than one frame.
 	scratchSize = 64 << 10
@@ -47,20 +47,20 @@ type loop struct {
 	alive atomic.Bool                // set by the loop when the prober asks
 	busy  meter.Busy                 // any goroutine reads
 
-	topRank atomic.Int32 // of ranking, for other loops; -1: there is none
-	asked   atomic.Bool  // by another loop to shed; not done yet
+	topRank   atomic.Int32 // of ranking, for other loops; -1: there is none
+	shedAsked atomic.Bool  // by another loop to shed; not done yet
 
 	handshakes meter.Histogram // from accept to the 101; any goroutine reads
 
-	turn sync.Mutex // guards everything below
+	mu sync.Mutex // guards everything below
 
-	asleep bool // waits for events, or is about to, until armed
-	ended  bool
-	more   bool // the mailbox was left before it was empty
+	asleep   bool // waits for events, or is about to, until armed
+	ended    bool
+	mailLeft bool // the mailbox was left before it was empty
 
-	wheel wheel.Wheel[*conn]
-	armed wheel.Tick    // when the wheel wants to be looked at; 0: never
-	mercy time.Duration // until then nobody is ended for being silent: the server was absent, see timers.go
+	wheel      wheel.Wheel[*conn]
+	armed      wheel.Tick    // when the wheel wants to be looked at; 0: never
+	graceUntil time.Duration // until then nobody is ended for being silent: the server was absent, see timers.go
 
 	batch   []delivery // taken from the mailbox; those before next are done
 	next    int
@@ -68,21 +68,21 @@ type loop struct {
 	queues  []*outQueue
 	ranking ranking // of the queues that are not empty because the kernel takes no more
 
-	departures departures // the histogram in it any goroutine reads
-	talkers    talkers
+	sent    sentTracker // the histogram in it any goroutine reads
+	talkers talkers
 
-	pendingSockets ledger // places of pending handshakes
-	pendingBytes   ledger // what is kept for them beyond pendingSize
-	closing        connList
-	lingering      connList
-	parts          []*part // in store
-	handshakeStore []*handshake
+	pending       ledger // places of pending handshakes
+	pendingBytes  ledger // what is kept for them beyond pendingSize
+	closing       connList
+	lingering     connList
+	extraPool     []*extra // in store
+	handshakePool []*handshake
 
-	round     round
-	departing departing
-	input     []byte // what was read from one connection, for as long as it takes to handle it
-	scratch   []byte
-	decoder   wsproto.Decoder // for frames that come whole, which is nearly all of them
+	gapRound gapRound
+	drain    drainer
+	input    []byte // what was read from one connection, for as long as it takes to handle it
+	scratch  []byte
+	decoder  wsproto.Decoder // for frames that come whole, which is nearly all of them
 }
 
 // delivery is one item of a loop's mailbox: a notification for a connection.
@@ -94,9 +94,9 @@ type delivery struct {
 func newLoop(s *Server, index int) (*loop, error) {
 	l := &loop{server: s, index: index, scratch: make([]byte, scratchSize), input: make([]byte, s.cfg.ReadBuffer)}
 	l.topRank.Store(-1)
-	l.departures.log.keep = s.cfg.PongWait + s.cfg.WriteWait
+	l.sent.log.keep = s.cfg.PongWait + s.cfg.WriteWait
 	l.handshakes = meter.NewHistogram(handshakeBounds[:])
-	l.departures.delays.took = meter.NewHistogram(deliveryBounds[:])
+	l.sent.delays.took = meter.NewHistogram(deliveryBounds[:])
 	l.mail = mailbox.New[delivery](s.cfg.MailboxItems, l.poll.ring)
 	l.wheel.Skip(s.tick(s.now()))
 	return l, l.poll.open()
@@ -107,15 +107,15 @@ func newLoop(s *Server, index int) (*loop, error) {
 func (l *loop) run() error {
 	events := make([]unix.EpollEvent, eventBatch)
 	l.busy.Wake(l.server.now())
-	l.turn.Lock()
-	defer l.turn.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for !l.ended {
-		timeout := l.fallAsleep()
-		l.turn.Unlock()
+		timeout := l.pollTimeout()
+		l.mu.Unlock()
 		l.busy.Sleep(l.server.now())
 		n, err := l.poll.wait(events, timeout)
 		l.busy.Wake(l.server.now())
-		l.turn.Lock()
+		l.mu.Lock()
 		l.asleep = false
 		if err != nil {
 			return err
@@ -125,27 +125,27 @@ func (l *loop) run() error {
 	return nil
 }
 
-// fallAsleep returns for how many milliseconds to wait for events.
-func (l *loop) fallAsleep() int {
-	if l.more {
+// pollTimeout returns for how many milliseconds to wait for events.
+func (l *loop) pollTimeout() int {
+	if l.mailLeft {
 		return 0
 	}
 	l.asleep = true
-	return l.round.timeout(l, l.timeout())
+	return l.gapRound.timeout(l, l.untilTimer())
 }
 
 // handle is one turn: sockets, what others want done, timers, deliveries.
 func (l *loop) handle(events []unix.EpollEvent) {
 	for i := range events {
-		if i > 0 && i%drainEvery == 0 {
-			l.drain()
+		if i > 0 && i%mailEvery == 0 {
+			l.deliverMail()
 		}
 		l.event(&events[i])
 	}
-	l.tasks.run(l.drain)
+	l.tasks.run(l.deliverMail)
 	l.runTimers()
-	l.round.goOn(l)
-	l.drain()
+	l.gapRound.step(l)
+	l.deliverMail()
 }
 
 // event handles one event. One of a connection that was closed since, whose
@@ -184,5 +184,5 @@ func (l *loop) guard(c *conn) {
 	l.decoder = wsproto.Decoder{} // it may be in the middle of this client's frame
 	l.server.log.Error("a connection's handling failed; the connection is closed",
 		"panic", problem, "user_id", c.link.User(), "stack", string(debug.Stack()))
-	l.drop(c, ReasonPanic)
+	l.closeNow(c, ReasonPanic)
 }

@@ -16,15 +16,15 @@ import (
 // answer to a ping in text, a ping, the notice of a loss, the notifications, and the
 // last words (a close frame).
 type outQueue struct {
-	partial   []byte            // never empty: nil or what is left
-	partialOf *hub.Notification // what partial is the rest of; nil for control bytes
-	pong      []byte            // RFC 6455 section 5.5.3: the latest is enough
-	textPong  []byte            // nil, or the shared answer to a ping in text
-	ping      []byte            // nil, or the shared ping
-	notice    []byte            // nil, or that notifications were lost: a frame for each reason
-	frames    []*hub.Notification
-	head      int // frames before it have left
-	lastWords []byte
+	partial      []byte            // never empty: nil or what is left
+	partialOf    *hub.Notification // what partial is the rest of; nil for control bytes
+	pong         []byte            // RFC 6455 section 5.5.3: the latest is enough
+	textPong     []byte            // nil, or the shared answer to a ping in text
+	ping         []byte            // nil, or the shared ping
+	notice       []byte            // nil, or that notifications were lost: a frame for each reason
+	frames       []*hub.Notification
+	head         int // frames before it have left
+	closeMessage []byte
 
 	untold gaps // what notice tells of
 	bytes  int  // of the notifications that wait, the partial one's rest included
@@ -37,12 +37,12 @@ type outQueue struct {
 	memory   *queueMemory // where what waits is counted; nil until the kernel takes no more
 	place    place        // in the loop's ranking, while memory is set
 
-	departures *departures // told of each notification that has left; may be nil
+	tracker *sentTracker // told of each notification that has left; may be nil
 }
 
 // empty reports whether nothing waits.
 func (q *outQueue) empty() bool {
-	return q.partial == nil && !q.hasControl() && q.head == len(q.frames) && q.lastWords == nil
+	return q.partial == nil && !q.hasControl() && q.head == len(q.frames) && q.closeMessage == nil
 }
 
 func (q *outQueue) hasControl() bool {
@@ -115,7 +115,7 @@ func (q *outQueue) dropAll() (dropped int) {
 		q.let(n)
 		dropped++
 	}
-	q.partial, q.partialOf, q.lastWords, q.bytes = nil, nil, nil, 0
+	q.partial, q.partialOf, q.closeMessage, q.bytes = nil, nil, nil, 0
 	return dropped
 }
 
@@ -162,14 +162,14 @@ func (q *outQueue) gather(scratch []byte) []byte {
 		}
 		buf = append(buf, n.Frame...)
 	}
-	if len(q.lastWords) <= cap(buf)-len(buf) {
-		buf = append(buf, q.lastWords...)
+	if len(q.closeMessage) <= cap(buf)-len(buf) {
+		buf = append(buf, q.closeMessage...)
 	}
 	return buf
 }
 
 func (q *outQueue) onlyOneFrame() bool {
-	return q.partial == nil && !q.hasControl() && len(q.frames)-q.head == 1 && q.lastWords == nil
+	return q.partial == nil && !q.hasControl() && len(q.frames)-q.head == 1 && q.closeMessage == nil
 }
 
 // took notes that the kernel took the first n bytes of what gather returned,
@@ -210,7 +210,7 @@ func (q *outQueue) took(n int) (sent int) {
 		sent++
 	}
 	if n > 0 {
-		q.lastWords = rest(q.lastWords, n)
+		q.closeMessage = rest(q.closeMessage, n)
 	}
 	return sent
 }
@@ -220,7 +220,7 @@ func (q *outQueue) took(n int) (sent int) {
 func (q *outQueue) left(n *hub.Notification, behind int) {
 	n.Trace.Sent()
 	q.let(n)
-	q.departures.note(n, behind)
+	q.tracker.note(n, behind)
 }
 
 // tookControl lets a control frame go, and returns what is left of n. One on its

@@ -61,7 +61,7 @@ func TestOutQueueAgainstStream(t *testing.T) {
 			}
 			checkMemory(t, &q, &memory)
 		}
-		q.lastWords = []byte("[end]")
+		q.closeMessage = []byte("[end]")
 		for !q.empty() {
 			buf := q.gather(scratch)
 			n := 1 + rng.IntN(len(buf))
@@ -107,7 +107,7 @@ func TestOutQueueDropAll(t *testing.T) {
 			q.push(&hub.Notification{Frame: make([]byte, 10)})
 		}
 		q.count(&memory)
-		q.lastWords = []byte("[end]")
+		q.closeMessage = []byte("[end]")
 		sent := q.took(took)
 		if dropped := q.dropAll(); sent+dropped != 3 || !q.empty() || q.bytes != 0 {
 			t.Errorf("took %d: %d sent, %d dropped, %d bytes left", took, sent, dropped, q.bytes)

@@ -20,11 +20,11 @@ func (l *loop) readProxyHeader(c *conn, b []byte) (size int, ok bool) {
 	if !l.server.cfg.ProxyProtocol {
 		return 0, true
 	}
-	h := c.part.hs
+	h := c.extra.hs
 	header, verdict := proxyproto.Parse(b)
 	if !l.server.gate().Trusts(h.peer.Addr()) {
 		if verdict == proxyproto.Complete { // bad HTTP anyway; this way it is told why
-			l.refuseHeader(c, wsproto.RefuseProxyUntrusted())
+			l.respondProxyError(c, wsproto.RefuseProxyUntrusted())
 		}
 		return 0, verdict != proxyproto.Complete
 	}
@@ -35,25 +35,25 @@ func (l *loop) readProxyHeader(c *conn, b []byte) (size int, ok bool) {
 		}
 		return header.Size, true
 	case proxyproto.Incomplete:
-		l.keepHead(c, b, false)
+		l.saveHead(c, b, false)
 	case proxyproto.Missing:
-		l.refuseHeader(c, wsproto.RefuseProxyMissing())
+		l.respondProxyError(c, wsproto.RefuseProxyMissing())
 	case proxyproto.Broken:
-		l.refuseHeader(c, wsproto.RefuseProxyInvalid())
+		l.respondProxyError(c, wsproto.RefuseProxyInvalid())
 	}
 	return 0, false
 }
 
-// refuseHeader refuses a connection for its PROXY header, or the lack of one. What is wrong is the configuration,
+// respondProxyError refuses a connection for its PROXY header, or the lack of one. What is wrong is the configuration,
 // here or at the proxy, and nobody gets in until it is put right.
-func (l *loop) refuseHeader(c *conn, refusal *wsproto.Refusal) {
-	l.refuse(c, refusal, ReasonAnswered)
+func (l *loop) respondProxyError(c *conn, refusal *wsproto.Refusal) {
+	l.respondHeadError(c, refusal, ReasonAnswered)
 }
 
-// learnClient finds out from a request whose connection it is, as limits count and lines show it: the other end of its
+// resolveClient finds out from a request whose connection it is, as limits count and lines show it: the other end of its
 // socket, or whom a PROXY header names, or, where that is a trusted proxy, whom this reports.
-func (l *loop) learnClient(c *conn, req *wsproto.Request) {
-	h := c.part.hs
+func (l *loop) resolveClient(c *conn, req *wsproto.Request) {
+	h := c.extra.hs
 	if address := l.server.gate().Client(req, h.client.Addr()); address != h.client.Addr() {
 		h.setClient(netip.AddrPortFrom(address, 0))
 	}

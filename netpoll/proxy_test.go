@@ -174,7 +174,7 @@ func (r *rig) checkPonged(client *raw, header string) {
 		r.t.Fatalf("%q: got %x %q, want a pong", header, opcode, payload)
 	}
 	_ = client.Close()
-	eventually(r.t, "it is gone", func() bool { s := r.server.Stats(); return s.Sockets == 0 && r.server.serving() == 0 })
+	eventually(r.t, "it is gone", func() bool { s := r.server.Stats(); return s.Sockets == 0 && r.server.unfinished() == 0 })
 }
 
 // A trusted proxy has to send a header, and a right one, for whatever it asks.
@@ -202,8 +202,8 @@ func TestProxyHeaderIsRequired(t *testing.T) {
 		_ = client.Close()
 	}
 	eventually(t, "no socket is left", func() bool { return r.server.Stats().Sockets == 0 })
-	if s := r.server.Stats(); s.Opened != 0 || s.Health != 0 || r.server.serving() != 0 {
-		t.Errorf("%d got in, %d health checks were answered, %d are being served", s.Opened, s.Health, r.server.serving())
+	if s := r.server.Stats(); s.Opened != 0 || s.Health != 0 || r.server.unfinished() != 0 {
+		t.Errorf("%d got in, %d health checks were answered, %d are being served", s.Opened, s.Health, r.server.unfinished())
 	}
 }
 
@@ -287,8 +287,8 @@ func TestProxyHeaderTooSlow(t *testing.T) {
 		_ = client.Close()
 	}
 	eventually(t, "no socket is left", func() bool { return r.server.Stats().Sockets == 0 })
-	if s := r.server.Stats(); s.Refused["handshake_timeout"] != 7 || r.server.serving() != 0 {
-		t.Errorf("refused %v, %d are being served", s.Refused, r.server.serving())
+	if s := r.server.Stats(); s.Refused["handshake_timeout"] != 7 || r.server.unfinished() != 0 {
+		t.Errorf("refused %v, %d are being served", s.Refused, r.server.unfinished())
 	}
 }
 
@@ -299,12 +299,12 @@ func TestProxyHeaderAloneIsNoRequest(t *testing.T) {
 	silent, asking := r.dial(), r.dial()
 	r.sendApart(silent, binaryHeader(1, 0)[:20])
 	r.sendApart(silent, binaryHeader(1, 0)[20:])
-	if n := r.server.serving(); n != 0 {
+	if n := r.server.unfinished(); n != 0 {
 		t.Errorf("a header counts as %d requests", n)
 	}
 	r.sendApart(asking, binaryHeader(1, 0)+"G")
 	r.sendApart(asking, "ET")
-	if n := r.server.serving(); n != 1 {
+	if n := r.server.unfinished(); n != 1 {
 		t.Errorf("a request counts as %d", n)
 	}
 	asking.send(t, strings.TrimPrefix(healthRequest, "GET"))
@@ -312,7 +312,7 @@ func TestProxyHeaderAloneIsNoRequest(t *testing.T) {
 		t.Errorf("answered %d", status)
 	}
 	_ = asking.Close()
-	eventually(t, "only the silent one is left", func() bool { return r.server.Stats().Sockets == 1 && r.server.serving() == 0 })
+	eventually(t, "only the silent one is left", func() bool { return r.server.Stats().Sockets == 1 && r.server.unfinished() == 0 })
 	silent.send(t, healthRequest)
 	if status, _ := silent.status(t); status != http.StatusOK {
 		t.Errorf("answered %d", status)

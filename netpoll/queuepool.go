@@ -7,8 +7,8 @@ func (l *loop) getQueue(c *conn) {
 	} else {
 		c.out = new(outQueue)
 	}
-	if !c.probe {
-		c.out.departures = &l.departures
+	if !c.selfCheck {
+		c.out.tracker = &l.sent
 	}
 }
 
@@ -20,7 +20,7 @@ func (l *loop) putQueue(c *conn) {
 	if c.out == nil {
 		return
 	}
-	l.unwatch(c)
+	l.unwatchWrite(c)
 	l.unrank(c)
 	if len(l.queues) < keptQueues {
 		c.out.reset()
@@ -34,6 +34,6 @@ func (l *loop) cleanupQueue(c *conn) {
 	if c.out == nil {
 		return
 	}
-	l.fail(c, failedClosed, c.out.dropAll())
+	l.countFailed(c, failedClosed, c.out.dropAll())
 	l.putQueue(c)
 }

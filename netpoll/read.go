@@ -21,7 +21,7 @@ func (l *loop) read(c *conn) {
 		l.received(c, l.input[:n])
 	case err == unix.EAGAIN || err == unix.EINTR:
 	default:
-		l.drop(c, ReasonGone)
+		l.closeNow(c, ReasonGone)
 	}
 }
 
@@ -30,12 +30,12 @@ func (l *loop) read(c *conn) {
 func (l *loop) received(c *conn, b []byte) {
 	l.stats.bytesIn.Add(uint64(len(b)))
 	switch c.state {
-	case stateOpening:
+	case stateRequest:
 		l.readHead(c, b)
-	case stateChecking:
-		l.keepEarly(c, &c.part.hs.check.asked, b)
-	case stateAwaiting:
-		l.keepEarly(c, c.part.hs.awaits, b)
+	case stateAuthenticating:
+		l.saveEarly(c, &c.extra.hs.authJob.heldRequest, b)
+	case stateSubscribing:
+		l.saveEarly(c, c.extra.hs.waiting, b)
 	case stateOpen:
 		l.readFrames(c, b)
 	case stateClosing, stateLingering:
@@ -48,15 +48,15 @@ func (l *loop) received(c *conn, b []byte) {
 // it is in the middle of a frame or message.
 func (l *loop) readFrames(c *conn, b []byte) {
 	now := l.server.now()
-	decoder, began, free := &l.decoder, instantOf(now), c.heard.ago(now) >= quietFor
-	if c.part != nil {
-		decoder, began, free = &c.part.decoder, c.part.began, c.part.free
+	decoder, began, free := &l.decoder, instantOf(now), c.lastRead.ago(now) >= quietFor
+	if c.extra != nil {
+		decoder, began, free = &c.extra.decoder, c.extra.began, c.extra.free
 	}
-	c.heard = instantOf(now)
+	c.lastRead = instantOf(now)
 	for len(b) > 0 && c.state == stateOpen {
 		event, rest, problem := decoder.Next(b, l.server.cfg.MaxMessage)
 		if problem != nil {
-			l.violation(c, problem)
+			l.protocolError(c, problem)
 			break
 		}
 		if event.Kind == wsproto.EventNone {
@@ -71,23 +71,23 @@ func (l *loop) readFrames(c *conn, b []byte) {
 		if decoder.Idle() {
 			began = instantOf(now)
 		}
-		l.heardFrom(c, event)
+		l.handleFrame(c, event)
 	}
-	l.parkDecoder(c, decoder, began, free)
+	l.saveDecoder(c, decoder, began, free)
 }
 
-// parkDecoder keeps the decoder's state for the connection where it matters: that is
+// saveDecoder keeps the decoder's state for the connection where it matters: that is
 // since began in the middle of something, which counts unless it is free.
-func (l *loop) parkDecoder(c *conn, decoder *wsproto.Decoder, began instant, free bool) {
+func (l *loop) saveDecoder(c *conn, decoder *wsproto.Decoder, began instant, free bool) {
 	switch {
 	case c.state == stateOpen && !decoder.Idle():
-		if c.part == nil {
-			c.part = l.getPart()
-			c.part.decoder = *decoder
+		if c.extra == nil {
+			c.extra = l.getExtra()
+			c.extra.decoder = *decoder
 		}
-		c.part.began, c.part.free = began, free
+		c.extra.began, c.extra.free = began, free
 	case c.state == stateOpen:
-		l.putPart(c)
+		l.putExtra(c)
 	}
 	l.decoder = wsproto.Decoder{}
 }
@@ -95,13 +95,13 @@ func (l *loop) parkDecoder(c *conn, decoder *wsproto.Decoder, began instant, fre
 // unfinishedFor returns for how long the client has been in the middle of a frame or
 // message; 0: it is in none.
 func (c *conn) unfinishedFor(now time.Duration) time.Duration {
-	if c.state != stateOpen || c.part == nil {
+	if c.state != stateOpen || c.extra == nil {
 		return 0
 	}
-	return c.part.began.ago(now)
+	return c.extra.began.ago(now)
 }
 
-func (l *loop) heardFrom(c *conn, event wsproto.Event) {
+func (l *loop) handleFrame(c *conn, event wsproto.Event) {
 	switch event.Kind {
 	case wsproto.EventPing:
 		l.sendPong(c, event.Payload)
@@ -114,12 +114,12 @@ func (l *loop) heardFrom(c *conn, event wsproto.Event) {
 		l.server.log.Debug("client message ignored", "user_id", c.link.User(), "bytes", event.Size, "text", event.Text)
 	case wsproto.EventClose:
 		// RFC 6455 section 5.5.1: the answer echoes the code.
-		l.end(c, ReasonClient, wsproto.AppendClose(l.scratch[:0], event.Code, ""))
+		l.closeWith(c, ReasonClient, wsproto.AppendClose(l.scratch[:0], event.Code, ""))
 	}
 }
 
-// violation ends a connection that broke the protocol, saying how.
-func (l *loop) violation(c *conn, problem *wsproto.ProtocolError) {
+// protocolError ends a connection that broke the protocol, saying how.
+func (l *loop) protocolError(c *conn, problem *wsproto.ProtocolError) {
 	why := ReasonProtocol
 	switch problem.Code {
 	case wsproto.CloseInvalidPayload:
@@ -129,5 +129,5 @@ func (l *loop) violation(c *conn, problem *wsproto.ProtocolError) {
 	}
 	l.server.log.Debug("protocol violation", slog.String("user_id", c.link.User()),
 		slog.Int("close_code", int(problem.Code)), slog.String("problem", problem.Text))
-	l.end(c, why, wsproto.AppendClose(l.scratch[:0], problem.Code, problem.Text))
+	l.closeWith(c, why, wsproto.AppendClose(l.scratch[:0], problem.Code, problem.Text))
 }

@@ -88,24 +88,24 @@ var failureNames = [failureCount]string{
 	failedClosed: "connection_closed",
 }
 
-// turnedAway says why a socket was closed that was no connection yet.
-type turnedAway uint8
+// unanswered says why a socket was closed that was no connection yet.
+type unanswered uint8
 
 const (
-	awayDescriptors turnedAway = iota // no descriptors left, by our own count
-	awayCrowdedOut                    // the same, and it was a pending handshake of the source that has most of them
-	awayBytes                         // more was kept for pending handshakes than may be, and its source had most of it
-	awayClosing                       // the same as crowded out, but it was a connection that had ended and took its last bytes too slowly
-	awayWatch                         // epoll would not watch it
-	awayCount
+	unansweredDescriptors unanswered = iota // no descriptors left, by our own count
+	unansweredCrowdedOut                    // the same, and it was a pending handshake of the source that has most of them
+	unansweredBytes                         // more was kept for pending handshakes than may be, and its source had most of it
+	unansweredClosing                       // the same as crowded out, but it was a connection that had ended and took its last bytes too slowly
+	unansweredWatch                         // epoll would not watch it
+	unansweredCount
 )
 
-var awayNames = [awayCount]string{
-	awayDescriptors: "descriptors",
-	awayCrowdedOut:  "crowded_out",
-	awayBytes:       "pending_bytes",
-	awayClosing:     "closing",
-	awayWatch:       "epoll_failed",
+var unansweredNames = [unansweredCount]string{
+	unansweredDescriptors: "descriptors",
+	unansweredCrowdedOut:  "crowded_out",
+	unansweredBytes:       "pending_bytes",
+	unansweredClosing:     "closing",
+	unansweredWatch:       "epoll_failed",
 }
 
 // closeClass is a close code as it is counted. Codes from 3000 on are for backends

@@ -125,9 +125,9 @@ func (g *sentLog) copyTo(ring []sentEntry) {
 // at returns where the entry at a position is.
 func (g *sentLog) at(position uint32) uint32 { return position & uint32(len(g.entries)-1) }
 
-// departures is told of each notification whose last byte the kernel has taken. It
+// sentTracker is told of each notification whose last byte the kernel has taken. It
 // is the loop's, and every write queue of the loop has it.
-type departures struct {
+type sentTracker struct {
 	delays delays
 	log    sentLog
 	traced []tracedSend // the last few of notifications that are watched
@@ -147,16 +147,16 @@ type tracedSend struct {
 // keptTraced is how many of these are remembered.
 const keptTraced = 64
 
-// write begins the departures of one write, after which written bytes were written
+// beginWrite begins the departures of one write, after which written bytes were written
 // to the connection.
-func (d *departures) write(c *conn, now time.Duration) {
+func (d *sentTracker) beginWrite(c *conn, now time.Duration) {
 	d.fd, d.written, d.delays.now = c.fd, c.written, now
 }
 
 // note takes down a notification that has left with the write, and behind which so
 // many bytes of the write follow. A nil d does nothing: the server's own health checks
 // are in no count.
-func (d *departures) note(n *hub.Notification, behind int) {
+func (d *sentTracker) note(n *hub.Notification, behind int) {
 	if d == nil {
 		return
 	}
@@ -171,14 +171,14 @@ func (d *departures) note(n *hub.Notification, behind int) {
 	}
 }
 
-// open notes that a descriptor is another connection's from now on.
-func (d *departures) open(fd int32, now time.Duration) {
+// openFD notes that a descriptor is another connection's from now on.
+func (d *sentTracker) openFD(fd int32, now time.Duration) {
 	d.log.begin(fd, now)
 }
 
-// close ends a connection of which the first acked bytes were acknowledged, and
+// closeFD ends a connection of which the first acked bytes were acknowledged, and
 // returns how many of its notifications were not, and whether there are no more.
-func (d *departures) close(fd int32, acked uint32) (unacked int, all bool) {
+func (d *sentTracker) closeFD(fd int32, acked uint32) (unacked int, all bool) {
 	left := d.traced[:0]
 	for _, t := range d.traced {
 		switch {

@@ -220,7 +220,7 @@ func TestNoDelayOfAProbe(t *testing.T) {
 	t.Parallel()
 	l := sleeper(t)
 	c, client := l.connect(t)
-	c.probe = true
+	c.selfCheck = true
 	c.Deliver(&hub.Notification{Frame: []byte("abc")})
 	l.server.Flush()
 	if n, _ := unix.Read(client, make([]byte, 8)); n != 3 {
@@ -238,9 +238,9 @@ func TestHandshakeTime(t *testing.T) {
 	l := h.loop
 	c := l.open(h.pair[0], netip.AddrPort{})
 	const asks = 60 * time.Millisecond
-	c.heard = instantOf(l.server.now() - asks)
+	c.lastRead = instantOf(l.server.now() - asks)
 	l.received(c, h.request)
-	l.forget(c)
+	l.cleanup(c)
 	shakes := l.server.Stats().Handshakes
 	if count(shakes) != 1 || shakes.Sum < asks || shakes.Counts[0] != 0 {
 		t.Errorf("%+v, want one of %s", shakes, asks)

@@ -35,25 +35,25 @@ type Server struct {
 	started    time.Time     // what now counts from
 	tickLength time.Duration // of the loops' wheels
 
-	loops []*loop // static
-	conns fdtable.Table[conn]
-	crowd addresses // of connections, where Rules.MaxPerAddress bounds them
-	port  port
+	loops    []*loop // static
+	conns    fdtable.Table[conn]
+	perIP    addresses // of connections, where Rules.MaxPerAddress bounds them
+	listener listener
 
-	reserve reserve     // of one descriptor
+	spareFD spareFD     // of one descriptor
 	queues  queueMemory // of all loops
 
 	accepts  acceptStats
 	draining atomic.Bool // handshakes are refused
 
-	checkers checkers // of tokens, off the loops
+	auth authWorkers // of tokens, off the loops
 
-	looping sync.WaitGroup // the loops
-	probing sync.WaitGroup // the prober
-	busy    chan struct{}  // a token: the first socket has come
-	empty   chan struct{}  // a token: the last socket has gone
-	done    chan struct{}  // closed when Shutdown begins
-	failed  chan error     // one buffered: why Serve must return
+	looping     sync.WaitGroup // the loops
+	watching    sync.WaitGroup // the prober
+	firstSocket chan struct{}  // a token: the first socket has come
+	lastSocket  chan struct{}  // a token: the last socket has gone
+	done        chan struct{}  // closed when Shutdown begins
+	failed      chan error     // one buffered: why Serve must return
 
 	mu     sync.Mutex
 	closed bool // guarded by mu: Shutdown was called
@@ -70,16 +70,16 @@ func New(cfg Config) (*Server, error) {
 		lossLog: newLossLog(cfg.Logger), lines: newLineLimit(cfg.Logger, cfg.ConnectionLines), refusals: &refusalLog{logger: cfg.Logger}, acceptLog: &acceptLog{logger: cfg.Logger},
 		// A second ago: no moment is zero, which means never.
 		started: time.Now().Add(-time.Second), tickLength: cfg.tickLength(),
-		busy: make(chan struct{}, 1), empty: make(chan struct{}, 1),
+		firstSocket: make(chan struct{}, 1), lastSocket: make(chan struct{}, 1),
 		done: make(chan struct{}), failed: make(chan error, 1),
 	}
 	s.rules.Store(newRules(cfg.Rules, cfg.Loops, nil))
 	if err := s.startLoops(); err != nil {
 		return nil, fmt.Errorf("starting the event loops: %w", err)
 	}
-	s.reserve.hold()
-	s.startCheckers()
-	s.probing.Go(s.probeLoops)
+	s.spareFD.refill()
+	s.startAuthWorkers()
+	s.watching.Go(s.watchLoops)
 	return s, nil
 }
 
@@ -109,7 +109,7 @@ func (s *Server) listenOn(ln *net.TCPListener) error {
 	if err != nil {
 		return fmt.Errorf("taking over the listener: %w", err)
 	}
-	if err := s.port.open(fd); err != nil {
+	if err := s.listener.open(fd); err != nil {
 		return fmt.Errorf("watching the listener: %w", err)
 	}
 	return nil
@@ -123,25 +123,25 @@ func (s *Server) fail(err error) {
 	}
 }
 
-// socketGone gives a socket's place back.
-func (s *Server) socketGone() {
-	if s.reserve.lent() {
-		s.reserve.hold()
+// socketClosed gives a socket's place back.
+func (s *Server) socketClosed() {
+	if s.spareFD.inUse() {
+		s.spareFD.refill()
 	}
 	if s.accepts.sockets.Add(-1) == 0 {
 		select {
-		case s.empty <- struct{}{}:
+		case s.lastSocket <- struct{}{}:
 		default:
 		}
 	}
 }
 
-// socketCame takes a place for a socket and returns how many there are now.
-func (s *Server) socketCame() int64 {
+// socketOpened takes a place for a socket and returns how many there are now.
+func (s *Server) socketOpened() int64 {
 	n := s.accepts.sockets.Add(1)
 	if n == 1 {
 		select {
-		case s.busy <- struct{}{}:
+		case s.firstSocket <- struct{}{}:
 		default:
 		}
 	}
@@ -170,7 +170,7 @@ func (s *Server) startLoops() error {
 		}
 		s.loops = append(s.loops, l)
 	}
-	s.port.loops, s.port.failed = s.loops, s.acceptPauses
+	s.listener.loops, s.listener.onFailure = s.loops, s.acceptFailed
 	for _, l := range s.loops {
 		s.looping.Go(func() {
 			if err := l.run(); err != nil {
@@ -183,22 +183,22 @@ func (s *Server) startLoops() error {
 
 // stopLoops ends everything that New started. Sockets that are left are cut.
 func (s *Server) stopLoops() {
-	s.probing.Wait()
+	s.watching.Wait()
 	for _, l := range s.loops {
-		l.do(l.cutAll)
+		l.do(l.closeAllNow)
 	}
 	s.looping.Wait()
-	s.stopCheckers()
+	s.stopAuthWorkers()
 	for _, l := range s.loops {
 		l.mail.Close()
-		l.abandonMail()
+		l.failMail()
 	}
 	s.closePollers()
 }
 
-// cutAll closes what is left and ends the loop.
-func (l *loop) cutAll() {
-	l.wheel.Each(func(c *conn) { l.drop(c, ReasonShutdown) })
+// closeAllNow closes what is left and ends the loop.
+func (l *loop) closeAllNow() {
+	l.wheel.Each(func(c *conn) { l.closeNow(c, ReasonShutdown) })
 	l.ended = true
 }
 
@@ -206,5 +206,5 @@ func (s *Server) closePollers() {
 	for _, l := range s.loops {
 		l.poll.close()
 	}
-	s.reserve.lend()
+	s.spareFD.use()
 }

@@ -7,20 +7,20 @@ import (
 	"roost/wsproto"
 )
 
-// lose deals with a notification for which there is no room, or no more: it is
+// dropNotification deals with a notification for which there is no room, or no more: it is
 // counted, and the connection keeps going without it, or ends where Config.CloseSlow
 // says so. A client is called slow only where it is, see progress.slow. Others lose
 // something because more came at once than may wait, or because there was no memory.
-func (l *loop) lose(c *conn, n *hub.Notification, why failure, now time.Duration) {
+func (l *loop) dropNotification(c *conn, n *hub.Notification, why failure, now time.Duration) {
 	slow := c.out.progress.slow(now)
 	if slow && why == failedFull {
 		why = failedSlow
 	}
-	l.failOne(c, n, why)
+	l.failNotification(c, n, why)
 	l.server.lossLog.warn(slow, c.link.User(), why, c.out)
 	switch {
 	case !l.server.cfg.CloseSlow:
-		l.noteLoss(c, n, slow)
+		l.noteGap(c, n, slow)
 	case slow:
 		l.endFull(c, ReasonSlow, wsproto.AppendClose(l.scratch[:0], closeSlow, "too slow: notifications were lost"))
 	default:
@@ -40,9 +40,9 @@ const (
 // given up, but for the rest of a frame that the client has a part of: nothing
 // else but the close frame is written any more.
 func (l *loop) endFull(c *conn, why Reason, closeFrame []byte) {
-	l.fail(c, failedClosed, c.out.dropWaiting())
+	l.countFailed(c, failedClosed, c.out.dropWaiting())
 	l.rank(c)
-	l.end(c, why, closeFrame)
+	l.closeWith(c, why, closeFrame)
 }
 
 // What waits is bounded three times, in Rules: the bytes that wait for one
@@ -51,12 +51,12 @@ func (l *loop) endFull(c *conn, why Reason, closeFrame []byte) {
 // offered what waits before it, and does not take enough.
 
 const (
-	// lookEvery is the least time between two attempts to write to a connection in
+	// retryEvery is the least time between two attempts to write to a connection in
 	// whose queue there is no room, if its client has taken nothing for a while. With
 	// any other each notification that finds no room is one: epoll says that the
 	// kernel takes more only behind the batch, of 512, and only when less than half of
 	// TCP_NOTSENT_LOWAT waits.
-	lookEvery = time.Millisecond
+	retryEvery = time.Millisecond
 
 	// shedMost bounds how many notifications are dropped in a row. Each of them was
 	// let in before, so that this is reached only where QueueTotal was made smaller.
@@ -67,26 +67,26 @@ const (
 	reserveShare = 16
 )
 
-// roomFor finds room for one more notification for a connection that the kernel
+// makeRoom finds room for one more notification for a connection that the kernel
 // takes no more for. Where there is none it has been lost, and counted. Where
 // nothing waits there is always room.
-func (l *loop) roomFor(c *conn, n *hub.Notification) bool {
+func (l *loop) makeRoom(c *conn, n *hub.Notification) bool {
 	if c.out.notifications() == 0 {
 		return true
 	}
 	now, rules := l.server.now(), l.server.rules.Load()
 	if c.out.full(n, rules, now) {
-		l.tryAgain(c, now)
+		l.retryWrite(c, now)
 		if !c.stalled() {
 			return true
 		}
 		if c.out.full(n, rules, now) {
-			l.lose(c, n, failedFull, now)
+			l.dropNotification(c, n, failedFull, now)
 			return false
 		}
 	}
 	if rules.QueueTotal > 0 && !l.shedFor(c, n, rules.QueueTotal, now) {
-		l.lose(c, n, failedMemory, now)
+		l.dropNotification(c, n, failedMemory, now)
 		return false
 	}
 	return true
@@ -100,15 +100,15 @@ func (q *outQueue) full(n *hub.Notification, rules *rules, now time.Duration) bo
 	return q.notifications() >= rules.QueueMessages && q.progress.idle(now) >= slowAfter
 }
 
-// tryAgain writes to a connection that the kernel took no more for, and sees what its
+// retryWrite writes to a connection that the kernel took no more for, and sees what its
 // client has taken meanwhile.
-func (l *loop) tryAgain(c *conn, now time.Duration) {
-	if c.out.idle(now) && now-c.out.progress.looked < lookEvery {
+func (l *loop) retryWrite(c *conn, now time.Duration) {
+	if c.out.idle(now) && now-c.out.progress.looked < retryEvery {
 		return
 	}
 	l.flush(c)
 	if c.stalled() {
-		l.look(c, now)
+		l.pollAcked(c, now)
 	}
 }
 
@@ -123,7 +123,7 @@ func (l *loop) shedFor(c *conn, n *hub.Notification, total int, now time.Duratio
 		if used <= total-total/reserveShare {
 			return true
 		}
-		if l.askFullest() && used <= total {
+		if l.askFullestLoop() && used <= total {
 			return true
 		}
 		victim := l.fullest(now)
@@ -137,7 +137,7 @@ func (l *loop) shedFor(c *conn, n *hub.Notification, total int, now time.Duratio
 
 // shedOwn sheds because another loop needs room.
 func (l *loop) shedOwn() {
-	l.asked.Store(false)
+	l.shedAsked.Store(false)
 	total, now := l.server.rules.Load().QueueTotal, l.server.now()
 	for range shedMost {
 		if total == 0 || int(l.server.queues.bytes.Load()) <= total-total/reserveShare {
@@ -156,7 +156,7 @@ func (l *loop) shedOne(c *conn, now time.Duration) {
 	defer l.guard(c)
 	n := c.out.dropNewest()
 	l.rank(c)
-	l.lose(c, n, failedMemory, now)
+	l.dropNotification(c, n, failedMemory, now)
 }
 
 // fullest returns the connection of the loop that pays when memory is short; nil if
@@ -202,9 +202,9 @@ func (l *loop) publishRank() {
 	}
 }
 
-// askFullest asks the loop that has the fullest queue to shed, and reports whether
+// askFullestLoop asks the loop that has the fullest queue to shed, and reports whether
 // that is another one than this.
-func (l *loop) askFullest() bool {
+func (l *loop) askFullestLoop() bool {
 	top := l
 	for _, other := range l.server.loops {
 		if other.topRank.Load() > top.topRank.Load() {
@@ -214,7 +214,7 @@ func (l *loop) askFullest() bool {
 	if top == l {
 		return false
 	}
-	if !top.asked.Swap(true) {
+	if !top.shedAsked.Swap(true) {
 		top.do(top.shedOwn)
 	}
 	return true

@@ -177,7 +177,7 @@ func TestManyMayWaitForASecond(t *testing.T) {
 		l.fill(c, 3, 100)
 		l.expectLost(t, "when it is over", "[slow_consumer:3]")
 		readSome(t, client, 32<<10) // the kernel takes no more yet, but the client has
-		time.Sleep(lookEvery)
+		time.Sleep(retryEvery)
 		l.fill(c, 500, 100)
 		l.expectLost(t, "when the client has taken something", "[slow_consumer:3]")
 		time.Sleep(slowAfter)
@@ -221,7 +221,7 @@ func TestNothingIsLostBeforeAWriteWasTried(t *testing.T) {
 		}
 		l.expectLost(t, "full to the brim", "[]")
 		for range 20 {
-			time.Sleep(lookEvery)
+			time.Sleep(retryEvery)
 			readSome(t, client, 64<<10)
 			l.fill(c, 1, 60<<10)
 		}

@@ -11,42 +11,42 @@ import (
 // loopStats is what one loop counts. The loop writes (and Deliver, what comes too
 // late), anybody reads.
 type loopStats struct {
-	sockets      atomic.Int64  // client sockets in every state
-	sent         atomic.Uint64 // notifications whose last byte the kernel has taken
-	failed       [failureCount]atomic.Uint64
-	unacked      [reasonCount]atomic.Uint64 // notifications in sent that the client had not acknowledged when it ended
-	unackedBytes [reasonCount]atomic.Uint64 // of all that was written
-	bytesOut     atomic.Uint64              // everything written: frames, control frames, HTTP answers
-	bytesIn      atomic.Uint64
-	writes       atomic.Uint64 // system calls that wrote
-	opened       atomic.Uint64 // connections that got their 101
-	refused      [wsproto.RefusalReasonCount]atomic.Uint64
-	ended        [reasonCount]atomic.Uint64  // connections that had got their 101
-	closed       [closeClasses]atomic.Uint64 // the same, by close code
-	health       atomic.Uint64               // /health answers
-	pings        atomic.Uint64
-	messages     atomic.Uint64 // from clients
-	textPongs    atomic.Uint64 // answers to pings in text
-	stalled      atomic.Int64  // connections that the kernel takes nothing for
-	opening      atomic.Int64  // connections that have not completed their request head
-	greed        atomic.Int32  // rank of the source that has most pending handshakes
-	pendingBytes atomic.Int64  // kept for pending handshakes
-	checking     atomic.Int64  // connections whose token a worker has
-	awaiting     atomic.Int64  // connections that wait until their user is heard
-	unsubscribed atomic.Uint64 // connections that did so for too long
-	heads        atomic.Int64  // connections with a part of their request head
-	ending       atomic.Int64  // connections that have, or wait for, their last words
-	lingering    atomic.Int64  // of these: only waiting for the client to close
-	lingerCut    atomic.Uint64 // closed at once because too many lingered, or were refused
-	panics       atomic.Uint64
-	notices      atomic.Uint64 // of gaps
+	sockets         atomic.Int64  // client sockets in every state
+	sent            atomic.Uint64 // notifications whose last byte the kernel has taken
+	failed          [failureCount]atomic.Uint64
+	unacked         [reasonCount]atomic.Uint64 // notifications in sent that the client had not acknowledged when it ended
+	unackedBytes    [reasonCount]atomic.Uint64 // of all that was written
+	bytesOut        atomic.Uint64              // everything written: frames, control frames, HTTP answers
+	bytesIn         atomic.Uint64
+	writes          atomic.Uint64 // system calls that wrote
+	opened          atomic.Uint64 // connections that got their 101
+	refused         [wsproto.RefusalReasonCount]atomic.Uint64
+	ended           [reasonCount]atomic.Uint64  // connections that had got their 101
+	closeCodes      [closeClasses]atomic.Uint64 // the same, by close code
+	health          atomic.Uint64               // /health answers
+	pings           atomic.Uint64
+	messages        atomic.Uint64 // from clients
+	textPongs       atomic.Uint64 // answers to pings in text
+	stalled         atomic.Int64  // connections that the kernel takes nothing for
+	requests        atomic.Int64  // connections that have not completed their request head
+	pendingRank     atomic.Int32  // rank of the source that has most pending handshakes
+	pendingBytes    atomic.Int64  // kept for pending handshakes
+	authenticating  atomic.Int64  // connections whose token a worker has
+	subscribing     atomic.Int64  // connections that wait until their user is heard
+	unsubscribed    atomic.Uint64 // connections that did so for too long
+	partialRequests atomic.Int64  // connections with a part of their request head
+	closing         atomic.Int64  // connections that have, or wait for, their last words
+	lingering       atomic.Int64  // of these: only waiting for the client to close
+	lingerCut       atomic.Uint64 // closed at once because too many lingered, or were refused
+	panics          atomic.Uint64
+	notices         atomic.Uint64 // of gaps
 }
 
 // acceptStats is what is counted of sockets before they are connections.
 type acceptStats struct {
 	accepted   atomic.Uint64
 	errors     atomic.Uint64 // accept failed; each is retried
-	turnedAway [awayCount]atomic.Uint64
+	unanswered [unansweredCount]atomic.Uint64
 	sockets    atomic.Int64 // client sockets in every state
 }
 
@@ -150,7 +150,7 @@ func (s *Server) Stats() Stats {
 		Sockets:       int(s.accepts.sockets.Load()),
 		SocketsOpened: s.accepts.accepted.Load(),
 		AcceptErrors:  s.accepts.errors.Load(),
-		TurnedAway:    make(map[string]uint64, awayCount),
+		TurnedAway:    make(map[string]uint64, unansweredCount),
 		Refused:       make(map[string]uint64),
 		Ended:         make(map[string]uint64, reasonCount),
 		Unacked:       make(map[string]uint64, reasonCount),
@@ -160,8 +160,8 @@ func (s *Server) Stats() Stats {
 		Closed:        make(map[string]uint64, closeClasses),
 		Failed:        make(map[string]uint64, failureCount),
 	}
-	for i := range s.accepts.turnedAway {
-		sum.TurnedAway[awayNames[i]] = s.accepts.turnedAway[i].Load()
+	for i := range s.accepts.unanswered {
+		sum.TurnedAway[unansweredNames[i]] = s.accepts.unanswered[i].Load()
 	}
 	for _, l := range s.loops {
 		l.addTo(&sum)
@@ -193,19 +193,19 @@ func (l *loop) addTo(sum *Stats) {
 		sum.Unacked[i.String()] += st.unacked[i].Load()
 		sum.UnackedBytes[i.String()] += st.unackedBytes[i].Load()
 	}
-	for i := range st.closed {
-		sum.Closed[closeClass(i).String()] += st.closed[i].Load()
+	for i := range st.closeCodes {
+		sum.Closed[closeClass(i).String()] += st.closeCodes[i].Load()
 	}
-	l.departures.delays.took.AddTo(&sum.Delays)
+	l.sent.delays.took.AddTo(&sum.Delays)
 	l.handshakes.AddTo(&sum.Handshakes)
 	sum.Busy = append(sum.Busy, l.busy.Total(l.server.now))
 	sum.Opened += st.opened.Load()
 	sum.Health += st.health.Load()
 	sum.Stalled += int(st.stalled.Load())
 	sum.Lingering += int(st.lingering.Load())
-	sum.Checking += int(st.checking.Load())
-	sum.AwaitingFeed += int(st.awaiting.Load())
-	sum.Pending += int(l.pendingNow())
+	sum.Checking += int(st.authenticating.Load())
+	sum.AwaitingFeed += int(st.subscribing.Load())
+	sum.Pending += int(l.pendingCount())
 	sum.PendingBytes += int(st.pendingBytes.Load())
 	sum.Unsubscribed += st.unsubscribed.Load()
 	sum.LingerCut += st.lingerCut.Load()

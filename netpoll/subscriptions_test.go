@@ -261,7 +261,7 @@ func (r *rig) endWhileSomeWait(t *testing.T, a *subscriptions) {
 	eventually(t, "all are gone", func() bool { return r.server.Stats().Sockets == 0 })
 	a.balanced(t)
 	for _, l := range r.server.loops {
-		if n, m, k := l.stats.opening.Load(), l.stats.awaiting.Load(), l.stats.heads.Load(); n != 0 || m != 0 || k != 0 {
+		if n, m, k := l.stats.requests.Load(), l.stats.subscribing.Load(), l.stats.partialRequests.Load(); n != 0 || m != 0 || k != 0 {
 			t.Errorf("with nobody there %d are opening, %d wait, %d have a part of a head", n, m, k)
 		}
 	}

@@ -72,6 +72,6 @@ func (l *loop) mayTalk(c *conn) bool {
 	if l.talkers.charge(c, l.server.now(), rules.MessageRate, rules.MessageBurst) {
 		return true
 	}
-	l.end(c, ReasonTooFast, wsproto.AppendClose(l.scratch[:0], wsproto.ClosePolicy, "too many messages"))
+	l.closeWith(c, ReasonTooFast, wsproto.AppendClose(l.scratch[:0], wsproto.ClosePolicy, "too many messages"))
 	return false
 }

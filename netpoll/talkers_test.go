@@ -100,7 +100,7 @@ func TestAnswerInPiecesIsFree(t *testing.T) {
 	c, _ := l.connect(t)
 	pong := masked(0x8a, "hello")
 	for range 10 {
-		c.heard = instantOf(l.server.now() - quietFor) // a silence
+		c.lastRead = instantOf(l.server.now() - quietFor) // a silence
 		for i := range pong {
 			l.received(c, pong[i:i+1])
 		}
@@ -138,19 +138,19 @@ func TestUnfinishedIsEnded(t *testing.T) {
 			l.asleep = false
 			l.received(c, []byte(tt.first))
 			now := l.server.now()
-			if c.part != nil {
-				c.part.began = instantOf(now - l.server.cfg.PongWait + time.Second)
+			if c.extra != nil {
+				c.extra.began = instantOf(now - l.server.cfg.PongWait + time.Second)
 			}
-			c.heard = instantOf(now)
-			if l.due(c, now); c.state != stateOpen {
+			c.lastRead = instantOf(now)
+			if l.onTimer(c, now); c.state != stateOpen {
 				t.Fatal("it was ended early")
 			}
-			if c.part != nil {
-				c.part.began = instantOf(now - l.server.cfg.PongWait - time.Millisecond)
+			if c.extra != nil {
+				c.extra.began = instantOf(now - l.server.cfg.PongWait - time.Millisecond)
 			}
 			l.received(c, []byte(tt.again))
-			c.heard = instantOf(now)
-			l.due(c, now)
+			c.lastRead = instantOf(now)
+			l.onTimer(c, now)
 			if (c.state != stateOpen) != tt.ended {
 				t.Fatalf("its state is %d", c.state)
 			}
@@ -173,9 +173,9 @@ func TestUnfinishedIsScheduled(t *testing.T) {
 	c, _ := l.connect(t)
 	l.received(c, masked(0x01, "a"))
 	now := l.server.now()
-	c.part.began = instantOf(now - l.server.cfg.PongWait + 2*time.Second)
-	c.pinged = instantOf(now)
-	l.schedule(c, now)
+	c.extra.began = instantOf(now - l.server.cfg.PongWait + 2*time.Second)
+	c.lastPing = instantOf(now)
+	l.resetTimer(c, now)
 	if left := l.server.moment(c.loop.wheel.At(c)) - now; left > 2*time.Second+l.server.tickLength {
 		t.Errorf("it is looked at after %s", left)
 	}

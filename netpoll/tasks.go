@@ -32,7 +32,7 @@ func (t *taskList) run(between func()) {
 	t.waiting.Store(false)
 	t.mu.Unlock()
 	for i, fn := range list {
-		if i > 0 && i%drainEvery == 0 {
+		if i > 0 && i%mailEvery == 0 {
 			between()
 		}
 		fn()

@@ -9,8 +9,8 @@ import (
 	"roost/wsproto"
 )
 
-// timeout returns for how many milliseconds nothing is due; -1: for ever.
-func (l *loop) timeout() int {
+// untilTimer returns for how many milliseconds nothing is due; -1: for ever.
+func (l *loop) untilTimer() int {
 	if l.armed == 0 {
 		return -1
 	}
@@ -27,16 +27,16 @@ func (l *loop) runTimers() {
 	if now < l.server.moment(l.armed) {
 		return
 	}
-	l.notePause(now)
+	l.detectPause(now)
 	l.armed = 0
-	l.wheel.Advance(wheel.Tick(now/l.server.tickLength), func(c *conn) { l.due(c, now) })
+	l.wheel.Advance(wheel.Tick(now/l.server.tickLength), func(c *conn) { l.onTimer(c, now) })
 	if next, ok := l.wheel.Next(); ok {
 		l.arm(next)
 	}
 }
 
-// at sets the connection's one timer.
-func (l *loop) at(c *conn, when time.Duration) {
+// setTimer sets the connection's one timer.
+func (l *loop) setTimer(c *conn, when time.Duration) {
 	if l.wheel.Len() == 0 {
 		l.wheel.Skip(wheel.Tick(l.server.now() / l.server.tickLength))
 	}
@@ -54,117 +54,117 @@ func (l *loop) arm(at wheel.Tick) {
 	}
 }
 
-// beforeFirstPing returns when a connection counts as pinged that has just been
+// randomLastPing returns when a connection counts as pinged that has just been
 // opened: somewhere in the last interval, so that a storm of connects does not
 // become a storm of pings.
-func (l *loop) beforeFirstPing(now time.Duration) instant {
+func (l *loop) randomLastPing(now time.Duration) instant {
 	return instantOf(now - time.Duration(rand.Int64N(int64(l.server.cfg.PingInterval))))
 }
 
-// due is called when a connection's timer has fired: it does what is due by
+// onTimer is called when a connection's timer has fired: it does what is due by
 // now, or finds that the time was moved on since, and sets the next one.
-func (l *loop) due(c *conn, now time.Duration) {
+func (l *loop) onTimer(c *conn, now time.Duration) {
 	defer l.guard(c)
 	cfg := &l.server.cfg
 	switch {
-	case c.state == stateOpening:
-		l.refuse(c, wsproto.RefuseTimeout(), ReasonHandshake)
+	case c.state == stateRequest:
+		l.respondHeadError(c, wsproto.RefuseTimeout(), ReasonHandshake)
 		return
-	case c.state == stateChecking:
-		l.checkTooLate(c)
+	case c.state == stateAuthenticating:
+		l.authTimeout(c)
 		return
-	case c.state == stateAwaiting:
-		l.awaited(c, false)
+	case c.state == stateSubscribing:
+		l.subscribed(c, false)
 		return
 	case c.state == stateClosing || c.state == stateLingering:
-		l.dueEnding(c, now)
+		l.onCloseTimer(c, now)
 		return
 	}
-	if now < l.mercy {
-		l.pardon(c, now)
+	if now < l.graceUntil {
+		l.extendDeadlines(c, now)
 	}
 	switch {
-	case c.stalled() && l.takesNothing(c, now):
-		l.drop(c, ReasonWriteWait)
+	case c.stalled() && l.writeTimedOut(c, now):
+		l.closeNow(c, ReasonWriteWait)
 		return
-	case c.heard.ago(now) >= cfg.PongWait && !c.stalled():
-		l.drop(c, ReasonPongWait)
+	case c.lastRead.ago(now) >= cfg.PongWait && !c.stalled():
+		l.closeNow(c, ReasonPongWait)
 		return
 	}
 	if c.unfinishedFor(now) >= cfg.PongWait {
-		l.end(c, ReasonUnfinished, wsproto.AppendClose(l.scratch[:0], wsproto.ClosePolicy, "message not complete in time"))
+		l.closeWith(c, ReasonUnfinished, wsproto.AppendClose(l.scratch[:0], wsproto.ClosePolicy, "message not complete in time"))
 		return
 	}
 	if c.expired() {
-		l.end(c, ReasonExpired, wsproto.AppendClose(l.scratch[:0], closeExpired, "token expired"))
+		l.closeWith(c, ReasonExpired, wsproto.AppendClose(l.scratch[:0], closeExpired, "token expired"))
 		return
 	}
-	if cfg.MaxAge > 0 && now >= l.tooOldAt(c) {
-		l.endOld(c)
+	if cfg.MaxAge > 0 && now >= l.maxAgeAt(c) {
+		l.closeAged(c)
 		return
 	}
-	if c.pinged.ago(now) >= cfg.PingInterval {
+	if c.lastPing.ago(now) >= cfg.PingInterval {
 		l.talkers.quiet(c, now)
-		l.ping(c)
+		l.sendPing(c)
 		// From now, not from when it was due: after a pause of the machine one
 		// ping is enough.
-		c.pinged = instantOf(now)
+		c.lastPing = instantOf(now)
 	}
-	l.schedule(c, now)
+	l.resetTimer(c, now)
 }
 
-// schedule sets an open connection's timer to the nearest thing to do. Whatever
+// resetTimer sets an open connection's timer to the nearest thing to do. Whatever
 // only moves a deadline away (a frame that was heard) leaves the timer as it is.
-func (l *loop) schedule(c *conn, now time.Duration) {
+func (l *loop) resetTimer(c *conn, now time.Duration) {
 	if c.state != stateOpen {
 		return
 	}
 	cfg := &l.server.cfg
-	wait := cfg.PingInterval - c.pinged.ago(now)
+	wait := cfg.PingInterval - c.lastPing.ago(now)
 	if !c.stalled() {
-		wait = min(wait, cfg.PongWait-c.heard.ago(now))
+		wait = min(wait, cfg.PongWait-c.lastRead.ago(now))
 	}
 	if c.expires != 0 {
 		wait = min(wait, c.untilExpiry())
 	}
-	if c.part != nil {
+	if c.extra != nil {
 		wait = min(wait, cfg.PongWait-c.unfinishedFor(now))
 	}
 	when := now + wait
 	if cfg.MaxAge > 0 {
-		when = min(when, l.tooOldAt(c))
+		when = min(when, l.maxAgeAt(c))
 	}
 	if c.stalled() {
-		when = min(when, l.lookAt(c))
+		when = min(when, l.nextAckPoll(c))
 	}
-	l.at(c, when)
+	l.setTimer(c, when)
 }
 
-// takesNothing sees whether a client has taken anything of what waits for it lately,
+// writeTimedOut sees whether a client has taken anything of what waits for it lately,
 // and reports whether it has not for WriteWait.
-func (l *loop) takesNothing(c *conn, now time.Duration) bool {
-	if now >= l.lookAt(c) {
-		l.look(c, now)
+func (l *loop) writeTimedOut(c *conn, now time.Duration) bool {
+	if now >= l.nextAckPoll(c) {
+		l.pollAcked(c, now)
 	}
 	return c.out.progress.idle(now) >= l.server.cfg.WriteWait
 }
 
-// lookAt returns when that is to be looked at next: eight times in WriteWait, so that a
+// nextAckPoll returns when that is to be looked at next: eight times in WriteWait, so that a
 // client which takes nothing any more is ended so little late, and when it is over.
-func (l *loop) lookAt(c *conn) time.Duration {
+func (l *loop) nextAckPoll(c *conn) time.Duration {
 	wait, p := l.server.cfg.WriteWait, &c.out.progress
 	return min(p.looked+wait/8, p.taken+wait)
 }
 
-// ping sends a ping, ahead of the notifications that wait: a client that is slow
+// sendPing sends a ping, ahead of the notifications that wait: a client that is slow
 // but reads gets it, and answers.
-func (l *loop) ping(c *conn) {
+func (l *loop) sendPing(c *conn) {
 	l.stats.pings.Add(1)
 	if c.out != nil {
 		c.out.ping = wsproto.Ping()
 		return
 	}
-	l.sendNow(c, wsproto.Ping())
+	l.send(c, wsproto.Ping())
 }
 
 // latePause is how late a timer fires if the process, or the machine, stood
@@ -174,27 +174,27 @@ const latePause = time.Second
 // grace is how long after a ping a client has to be heard of at least.
 func (c *Config) grace() time.Duration { return c.PongWait - c.PingInterval }
 
-// notePause has the loop be lenient for a while after the server was absent (a
+// detectPause has the loop be lenient for a while after the server was absent (a
 // paused container, a suspended machine, no processor time): what clients said
 // meanwhile is still to be read, and what they were not asked they could not
 // answer. Without it a pause longer than PongWait would end every connection.
-func (l *loop) notePause(now time.Duration) {
+func (l *loop) detectPause(now time.Duration) {
 	late := now - l.server.moment(l.armed)
 	if l.armed != 0 && late > min(latePause, l.server.cfg.grace()) {
-		l.mercy = now + l.server.cfg.grace()
+		l.graceUntil = now + l.server.cfg.grace()
 	}
 }
 
-// pardon moves the deadlines of an open connection that passed during the pause:
+// extendDeadlines moves the deadlines of an open connection that passed during the pause:
 // it is pinged now and has until l.mercy to be heard of, and WriteWait begins
 // anew.
-func (l *loop) pardon(c *conn, now time.Duration) {
+func (l *loop) extendDeadlines(c *conn, now time.Duration) {
 	cfg := &l.server.cfg
-	if heard := l.mercy - cfg.PongWait; c.heard.ago(now) > now-heard {
-		c.heard, c.pinged = instantOf(heard), instantOf(now-cfg.PingInterval)
+	if heard := l.graceUntil - cfg.PongWait; c.lastRead.ago(now) > now-heard {
+		c.lastRead, c.lastPing = instantOf(heard), instantOf(now-cfg.PingInterval)
 	}
-	if c.part != nil {
-		c.part.began = instantOf(now)
+	if c.extra != nil {
+		c.extra.began = instantOf(now)
 	}
 	if c.stalled() && c.out.progress.idle(now) >= cfg.WriteWait {
 		c.out.progress.taken = now
@@ -208,19 +208,19 @@ func (l *loop) pardon(c *conn, now time.Duration) {
 // those who came together do not leave together.
 const ageSpread = 0.2
 
-// tooOldAt returns when an open connection has reached its age, in time since the
+// maxAgeAt returns when an open connection has reached its age, in time since the
 // server started. It is the same for a connection whenever it is asked.
-func (l *loop) tooOldAt(c *conn) time.Duration {
+func (l *loop) maxAgeAt(c *conn) time.Duration {
 	opened := l.server.conns.Opened(c.fd)
 	mixed := (uint32(c.fd) ^ uint32(opened/time.Second)<<16) * 2654435761 // Knuth's multiplicative hash
 	part := 1 - ageSpread*float64(mixed)/(1<<32)
 	return opened + time.Duration(part*float64(l.server.cfg.MaxAge))
 }
 
-// endOld ends a connection that has reached its age, with 1001: the client comes
+// closeAged ends a connection that has reached its age, with 1001: the client comes
 // back, to whichever instance has room.
-func (l *loop) endOld(c *conn) {
-	l.end(c, ReasonAge, wsproto.AppendClose(l.scratch[:0], wsproto.CloseGoingAway, "connected for long: connect again"))
+func (l *loop) closeAged(c *conn) {
+	l.closeWith(c, ReasonAge, wsproto.AppendClose(l.scratch[:0], wsproto.CloseGoingAway, "connected for long: connect again"))
 }
 
 // closeExpired is the close code of a connection whose token has expired: that of

@@ -10,16 +10,16 @@ import (
 )
 
 // waits is a check of a source.
-func waits(turn wsproto.Turn, of source) *check {
-	return &check{source: of, asked: asked{req: wsproto.Request{Turn: turn}}}
+func waits(turn wsproto.Turn, of source) *authJob {
+	return &authJob{source: of, heldRequest: heldRequest{req: wsproto.Request{Turn: turn}}}
 }
 
 // Known keys go first, then sources with few checks that came to nothing, then the newest.
 func TestCheckQueueOrder(t *testing.T) {
 	t.Parallel()
-	q := newCheckQueue()
+	q := newAuthQueue()
 	const junk, honest = 1, 100
-	var pushed []*check
+	var pushed []*authJob
 	push := func(turn wsproto.Turn, of source) {
 		pushed = append(pushed, waits(turn, of))
 		q.push(pushed[len(pushed)-1], time.Second)
@@ -52,7 +52,7 @@ func TestCheckQueueOrder(t *testing.T) {
 // time.
 func TestCheckQueueForgets(t *testing.T) {
 	t.Parallel()
-	q := newCheckQueue()
+	q := newAuthQueue()
 	now := time.Minute
 	rank := func(of source) uint8 {
 		k := waits(wsproto.TurnNamed, of)
@@ -64,7 +64,7 @@ func TestCheckQueueForgets(t *testing.T) {
 		if rank(1) != 0 {
 			t.Fatal("a NAT whose clients are all good is held back")
 		}
-		q.proven(1, now)
+		q.verified(1, now)
 	}
 	for range 1000 {
 		rank(2)
@@ -76,10 +76,10 @@ func TestCheckQueueForgets(t *testing.T) {
 	if after := rank(2); after != 0 {
 		t.Errorf("a minute later it is rank %d", after)
 	}
-	for n := range 3 * unprovenSources {
+	for n := range 3 * unverifiedSources {
 		rank(source(n))
-		if len(q.unproven) > unprovenSources {
-			t.Fatalf("%d sources are remembered", len(q.unproven))
+		if len(q.unverified) > unverifiedSources {
+			t.Fatalf("%d sources are remembered", len(q.unverified))
 		}
 	}
 }
@@ -88,10 +88,10 @@ func TestCheckQueueForgets(t *testing.T) {
 func TestCheckQueueAgainstAModel(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4))
-	q := newCheckQueue()
-	var model []*check // in the order in which they came
-	best := func() *check {
-		var best *check
+	q := newAuthQueue()
+	var model []*authJob // in the order in which they came
+	best := func() *authJob {
+		var best *authJob
 		for _, k := range model {
 			if best == nil || k.req.Turn < best.req.Turn || k.req.Turn == best.req.Turn && k.rank <= best.rank {
 				best = k
@@ -99,8 +99,8 @@ func TestCheckQueueAgainstAModel(t *testing.T) {
 		}
 		return best
 	}
-	worst := func() *check {
-		var worst *check
+	worst := func() *authJob {
+		var worst *authJob
 		for _, k := range model {
 			if worst == nil || k.req.Turn > worst.req.Turn || k.req.Turn == worst.req.Turn && k.rank > worst.rank {
 				worst = k
@@ -108,7 +108,7 @@ func TestCheckQueueAgainstAModel(t *testing.T) {
 		}
 		return worst
 	}
-	drop := func(k *check) { model = slices.DeleteFunc(model, func(other *check) bool { return other == k }) }
+	drop := func(k *authJob) { model = slices.DeleteFunc(model, func(other *authJob) bool { return other == k }) }
 	now := time.Second
 	for step := range 20_000 {
 		now += time.Duration(r.IntN(int(time.Second / 50)))
@@ -136,7 +136,7 @@ func TestCheckQueueAgainstAModel(t *testing.T) {
 }
 
 func BenchmarkCheckQueue(b *testing.B) {
-	q := newCheckQueue()
+	q := newAuthQueue()
 	for n := range 8192 {
 		q.push(waits(wsproto.TurnTried, source(n)), time.Second)
 	}
@@ -145,6 +145,6 @@ func BenchmarkCheckQueue(b *testing.B) {
 	for b.Loop() {
 		q.push(k, time.Second)
 		q.pop()
-		q.proven(1, time.Second)
+		q.verified(1, time.Second)
 	}
 }

@@ -141,7 +141,7 @@ func TestTokensOfKeyPairs(t *testing.T) {
 		l.do(func() {
 			defer close(done)
 			l.wheel.Each(func(c *conn) {
-				if c.state == stateOpen && c.part != nil {
+				if c.state == stateOpen && c.extra != nil {
 					t.Error("a connection keeps its token")
 				}
 			})
@@ -328,11 +328,11 @@ func TestChecksWaitForATime(t *testing.T) {
 		t.Error("no Retry-After")
 	}
 	eventually(t, "none is checked", func() bool { return r.server.Stats().Checking == 0 })
-	r.server.checkers.mu.Lock()
-	if n := r.server.checkers.queue.waiting; n != 0 {
+	r.server.auth.mu.Lock()
+	if n := r.server.auth.queue.waiting; n != 0 {
 		t.Errorf("%d wait", n)
 	}
-	r.server.checkers.mu.Unlock()
+	r.server.auth.mu.Unlock()
 	issuer.let()
 }
 
@@ -369,7 +369,7 @@ func TestDeliveriesPassManyTasks(t *testing.T) {
 	var sent uint64
 	done := make(chan struct{})
 	l.tasks.add(func() { r.hub.Deliver("alice", `{"type":"n"}`) })
-	for range drainEvery - 1 {
+	for range mailEvery - 1 {
 		l.tasks.add(func() {})
 	}
 	l.tasks.add(func() { sent = r.server.Stats().Sent; close(done) })

@@ -9,22 +9,22 @@ import (
 // A loop that hangs can't say so itself. So each is asked, once a second, for as
 // long as anybody is connected.
 const (
-	probeEvery  = time.Second
-	missesToEnd = 5
+	watchEvery   = time.Second
+	missesToFail = 5
 )
 
-// probeLoops runs until Shutdown begins.
-func (s *Server) probeLoops() {
+// watchLoops runs until Shutdown begins.
+func (s *Server) watchLoops() {
 	misses := make([]int, len(s.loops))
 	for {
 		select {
 		case <-s.done:
 			return
-		case <-s.busy:
+		case <-s.firstSocket:
 		}
 		clear(misses)
-		ticker := time.NewTicker(probeEvery)
-		ok := s.probeWhileBusy(ticker.C, misses)
+		ticker := time.NewTicker(watchEvery)
+		ok := s.watchWhileConnected(ticker.C, misses)
 		ticker.Stop()
 		if !ok {
 			return
@@ -32,9 +32,9 @@ func (s *Server) probeLoops() {
 	}
 }
 
-// probeWhileBusy asks until nobody is connected; false means that the server
+// watchWhileConnected asks until nobody is connected; false means that the server
 // ends.
-func (s *Server) probeWhileBusy(tick <-chan time.Time, misses []int) bool {
+func (s *Server) watchWhileConnected(tick <-chan time.Time, misses []int) bool {
 	for s.accepts.sockets.Load() > 0 {
 		for i, l := range s.loops {
 			l.alive.Store(false)
@@ -50,7 +50,7 @@ func (s *Server) probeWhileBusy(tick <-chan time.Time, misses []int) bool {
 			if l.alive.Load() {
 				misses[i] = 0
 			}
-			if misses[i] >= missesToEnd {
+			if misses[i] >= missesToFail {
 				s.fail(fmt.Errorf("%w: loop %d is silent for %d seconds", ErrLoopStuck, l.index, misses[i]))
 				return false
 			}

@@ -19,7 +19,7 @@ const flushSize = scratchSize
 func (l *loop) flush(c *conn) {
 	defer l.guard(c)
 	for c.state != stateClosed && c.out != nil {
-		if c.out.empty() && !l.tellLoss(c) {
+		if c.out.empty() && !l.flushGap(c) {
 			l.flushed(c)
 			return
 		}
@@ -27,7 +27,7 @@ func (l *loop) flush(c *conn) {
 		n, err := l.write(c, buf)
 		if n > 0 {
 			c.out.progress.resume()
-			l.account(c, n)
+			l.countSent(c, n)
 		}
 		switch {
 		case err == nil && n == len(buf):
@@ -35,7 +35,7 @@ func (l *loop) flush(c *conn) {
 			l.stall(c)
 			return
 		default:
-			l.drop(c, ReasonWriteError)
+			l.closeNow(c, ReasonWriteError)
 			return
 		}
 	}
@@ -47,7 +47,7 @@ func (l *loop) flush(c *conn) {
 func (l *loop) flushed(c *conn) {
 	if c.out.progress.behind != 0 {
 		if now := l.server.now(); c.out.progress.slow(now) {
-			c.heard = instantOf(now)
+			c.lastRead = instantOf(now)
 		}
 	}
 	l.putQueue(c)
@@ -60,37 +60,37 @@ func (l *loop) flushed(c *conn) {
 // again. From now on what waits is counted in the memory of all queues.
 func (l *loop) stall(c *conn) {
 	q := c.out
-	if q.memory == nil && !c.probe {
+	if q.memory == nil && !c.selfCheck {
 		q.count(&l.server.queues)
 	}
 	l.rank(c)
 	if !c.stalled() {
 		now := l.server.now()
 		q.progress.stall(now, unackedBytes(c.fd))
-		l.schedule(c, now)
+		l.resetTimer(c, now)
 	}
-	if c.watched {
+	if c.watchesWrite {
 		return
 	}
-	c.watched = true
+	c.watchesWrite = true
 	l.stats.stalled.Add(1)
 	if err := l.poll.watchWriting(c.fd, true); err != nil {
 		l.server.log.Error("a stalled connection can't be watched; it is closed", "error", err, "user_id", c.link.User())
-		l.drop(c, ReasonWriteError)
+		l.closeNow(c, ReasonWriteError)
 	}
 }
 
-// unwatch ends what stall began.
-func (l *loop) unwatch(c *conn) {
-	if c.watched {
-		c.watched = false
+// unwatchWrite ends what stall began.
+func (l *loop) unwatchWrite(c *conn) {
+	if c.watchesWrite {
+		c.watchesWrite = false
 		l.stats.stalled.Add(-1)
 		_ = l.poll.watchWriting(c.fd, false) // fails only for one that is about to be closed
 	}
 }
 
-// look sees whether a client that the kernel takes nothing for has taken anything.
-func (l *loop) look(c *conn, now time.Duration) {
+// pollAcked sees whether a client that the kernel takes nothing for has taken anything.
+func (l *loop) pollAcked(c *conn, now time.Duration) {
 	c.out.progress.look(now, unackedBytes(c.fd))
 }
 
@@ -124,13 +124,13 @@ func (l *loop) write(c *conn, b []byte) (int, error) {
 	}
 }
 
-// sendNow writes b to a connection for which nothing waits. What the kernel does
+// send writes b to a connection for which nothing waits. What the kernel does
 // not take is copied and waits in a queue.
-func (l *loop) sendNow(c *conn, b []byte) {
+func (l *loop) send(c *conn, b []byte) {
 	n, err := l.write(c, b)
 	switch {
 	case err != nil && !errors.Is(err, unix.EAGAIN):
-		l.drop(c, ReasonWriteError)
+		l.closeNow(c, ReasonWriteError)
 	case n < len(b):
 		l.getQueue(c)
 		c.out.partial = bytes.Clone(b[n:])
@@ -146,7 +146,7 @@ func (l *loop) sendPong(c *conn, payload []byte) {
 		c.out.pong = wsproto.AppendPong(c.out.pong[:0], payload)
 		return
 	}
-	l.sendNow(c, wsproto.AppendPong(l.scratch[:0], payload))
+	l.send(c, wsproto.AppendPong(l.scratch[:0], payload))
 }
 
 // sendTextPong answers a ping in text. Where it can't leave at once one answer
@@ -154,7 +154,7 @@ func (l *loop) sendPong(c *conn, payload []byte) {
 func (l *loop) sendTextPong(c *conn) {
 	switch {
 	case c.out == nil:
-		l.sendNow(c, wsproto.TextPong())
+		l.send(c, wsproto.TextPong())
 	case c.out.textPong == nil:
 		c.out.textPong = wsproto.TextPong()
 	default:
@@ -178,15 +178,15 @@ type unacked struct {
 // countUnacked asks for that, and counts it, when a connection that was open is about
 // to be closed, however it came to this. It costs a system call.
 func (l *loop) countUnacked(c *conn) unacked {
-	ending := c.part != nil && c.part.wasOpen
-	if c.probe || c.state != stateOpen && !ending {
+	ending := c.extra != nil && c.extra.wasOpen
+	if c.selfCheck || c.state != stateOpen && !ending {
 		return unacked{}
 	}
 	left := unacked{bytes: unackedBytes(c.fd)}
-	if c.state == stateLingering && !c.part.awaitsClose && left.bytes > 0 {
+	if c.state == stateLingering && !c.extra.wantsClose && left.bytes > 0 {
 		left.bytes-- // the end of the stream
 	}
-	left.deliveries, left.all = l.departures.close(c.fd, c.written-uint32(left.bytes))
+	left.deliveries, left.all = l.sent.closeFD(c.fd, c.written-uint32(left.bytes))
 	if left.bytes > 0 {
 		l.stats.unackedBytes[c.reason].Add(uint64(left.bytes))
 		l.stats.unacked[c.reason].Add(uint64(left.deliveries))
