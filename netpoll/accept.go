@@ -235,7 +235,7 @@ func (l *loop) newConn(fd int, peer netip.AddrPort) {
 	c := l.open(fd, peer)
 	if s.spareFD.inUse() {
 		// The next one may need this descriptor: whoever has asked by now is answered at once.
-		l.socket(c, unix.EPOLLIN)
+		c.socket(unix.EPOLLIN)
 	}
 }
 

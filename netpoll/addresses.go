@@ -76,19 +76,19 @@ func (a *addresses) leave(place uint32) {
 
 // acquireIP counts a connection that is about to be admitted, and reports whether
 // its address may have one more.
-func (l *loop) acquireIP(c *conn) bool {
-	limit := l.server.rules.Load().MaxPerAddress
+func (c *conn) acquireIP() bool {
+	limit := c.loop.server.rules.Load().MaxPerAddress
 	if limit <= 0 || c.selfCheck {
 		return true
 	}
 	var ok bool
-	c.ipSlot, ok = l.server.perIP.take(c.extra.hs.source, limit)
+	c.ipSlot, ok = c.loop.server.perIP.take(c.extra.hs.source, limit)
 	return ok
 }
 
 // releaseIP gives back what takePlace took.
-func (l *loop) releaseIP(c *conn) {
-	l.server.perIP.leave(c.ipSlot)
+func (c *conn) releaseIP() {
+	c.loop.server.perIP.leave(c.ipSlot)
 	c.ipSlot = 0
 }
 

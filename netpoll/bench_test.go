@@ -153,11 +153,11 @@ func (h *handshaker) run() {
 	l := h.loop
 	l.open(h.pair[0], netip.AddrPort{})
 	c := l.server.conns.Get(int32(h.pair[0]))
-	l.received(c, h.request)
+	c.received(h.request)
 	if n, _ := unix.Read(h.pair[1], h.answer); n < 12 || string(h.answer[9:12]) != "101" {
 		panic(fmt.Sprintf("the answer is %q", h.answer[:max(n, 0)]))
 	}
-	l.cleanup(c)
+	c.cleanup()
 }
 
 // upgradeRequest is what a browser sends, without its longer headers.
@@ -170,7 +170,7 @@ func upgradeRequest(t testing.TB, user string) string {
 func BenchmarkIdleTurn(b *testing.B) {
 	l := sleeper(b)
 	l.asleep = false
-	l.setTimer(&conn{loop: l}, l.server.now()+time.Hour)
+	(&conn{loop: l}).setTimer(l.server.now() + time.Hour)
 	for b.Loop() {
 		l.handle(nil)
 	}

@@ -26,17 +26,18 @@ const closingLimit = 20 * time.Second
 // at once; and the socket is closed when the client closes its side, or after
 // LingerTimeout. To close at once with unread bytes in the socket would send a
 // reset, and the client would lose the answer.
-func (l *loop) closeWith(c *conn, why Reason, lastWords []byte) {
+func (c *conn) closeWith(why Reason, lastWords []byte) {
+	l := c.loop
 	if c.state >= stateClosing {
 		return
 	}
 	wasOpen := c.state == stateOpen
-	awaited, decoder := l.expectsClose(c, why, lastWords)
-	l.leaveHub(c, why, closeClassOf(lastWords), unacked{})
-	l.releaseIP(c)
-	l.releaseSubscription(c)
-	l.endHandshake(c)
-	l.putExtra(c)
+	awaited, decoder := c.expectsClose(why, lastWords)
+	c.leaveHub(why, closeClassOf(lastWords), unacked{})
+	c.releaseIP()
+	c.releaseSubscription()
+	c.endHandshake()
+	c.putExtra()
 	c.state = stateClosing
 	c.extra = l.getExtra()
 	c.extra.discardLeft, c.extra.wasOpen = discardLimit, wasOpen
@@ -44,29 +45,29 @@ func (l *loop) closeWith(c *conn, why Reason, lastWords []byte) {
 	l.closing.append(c)
 	l.stats.closing.Add(1)
 	if c.out == nil {
-		l.send(c, lastWords)
+		c.send(lastWords)
 	} else {
 		c.out.closeMessage = bytes.Clone(lastWords)
 		if !c.stalled() {
-			l.flush(c)
+			c.flush()
 		}
 	}
 	if c.state != stateClosing {
 		return
 	}
 	if c.out == nil {
-		l.linger(c)
+		c.linger()
 		return
 	}
 	now := l.server.now()
 	c.extra.closeBy = now + closingLimit
-	l.setTimer(c, min(c.extra.closeBy, l.nextAckPoll(c)))
+	c.setTimer(min(c.extra.closeBy, c.nextAckPoll()))
 }
 
 // expectsClose reports whether the client has to send a close frame yet, and returns the decoder that
 // will find it, which stands where the client's frames do. After an error of the client's nothing more is looked at (RFC 6455
 // section 7.1.7).
-func (l *loop) expectsClose(c *conn, why Reason, lastWords []byte) (bool, wsproto.Decoder) {
+func (c *conn) expectsClose(why Reason, lastWords []byte) (bool, wsproto.Decoder) {
 	switch {
 	case why == ReasonClient, why == ReasonProtocol, why == ReasonInvalid, why == ReasonTooBig, why == ReasonTooFast:
 		return false, wsproto.Decoder{}
@@ -80,53 +81,54 @@ func (l *loop) expectsClose(c *conn, why Reason, lastWords []byte) (bool, wsprot
 var switching = []byte("HTTP/1.1 101 ")
 
 // linger has the client close the connection, once the last words are with the kernel.
-func (l *loop) linger(c *conn) {
+func (c *conn) linger() {
+	l := c.loop
 	c.state = stateLingering
 	l.closing.remove(c)
 	l.lingering.append(c)
 	l.stats.lingering.Add(1)
 	c.extra.closeBy = l.server.now() + l.server.cfg.LingerTimeout
-	l.setTimer(c, c.extra.closeBy)
+	c.setTimer(c.extra.closeBy)
 	if l.lingering.n > l.server.cfg.LingeringSockets {
 		l.closeOldestLingering()
 	}
 	if c.state == stateLingering && !c.extra.wantsClose {
-		l.shutdownWrite(c)
+		c.shutdownWrite()
 	}
 }
 
 // shutdownWrite says to the client that nothing more comes.
-func (l *loop) shutdownWrite(c *conn) {
+func (c *conn) shutdownWrite() {
 	if err := unix.Shutdown(int(c.fd), unix.SHUT_WR); err != nil {
-		l.closeNow(c, c.reason) // the client is gone already
+		c.closeNow(c.reason) // the client is gone already
 	}
 }
 
 // closeOldestLingering closes the socket that lingers the longest: it has had its answer.
 func (l *loop) closeOldestLingering() {
 	l.stats.lingerCut.Add(1)
-	l.closeNow(l.lingering.first, l.lingering.first.reason)
+	l.lingering.first.closeNow(l.lingering.first.reason)
 }
 
 // onCloseTimer is due for a connection that has got its last words.
-func (l *loop) onCloseTimer(c *conn, now time.Duration) {
-	if c.stalled() && l.writeTimedOut(c, now) || now >= c.extra.closeBy {
-		l.closeNow(c, c.reason)
+func (c *conn) onCloseTimer(now time.Duration) {
+	if c.stalled() && c.writeTimedOut(now) || now >= c.extra.closeBy {
+		c.closeNow(c.reason)
 		return
 	}
 	when := c.extra.closeBy
 	if c.stalled() {
-		when = min(when, l.nextAckPoll(c))
+		when = min(when, c.nextAckPoll())
 	}
-	l.setTimer(c, when)
+	c.setTimer(when)
 }
 
 // discard throws away what comes after the last words, within a bound, up to the client's
 // close frame.
-func (l *loop) discard(c *conn, b []byte) {
+func (c *conn) discard(b []byte) {
 	c.extra.discardLeft -= int32(min(len(b), discardLimit+1))
 	if c.extra.discardLeft < 0 {
-		l.closeNow(c, c.reason)
+		c.closeNow(c.reason)
 		return
 	}
 	for c.extra.wantsClose && len(b) > 0 {
@@ -136,28 +138,29 @@ func (l *loop) discard(c *conn, b []byte) {
 		}
 		c.extra.wantsClose = false
 		if c.state == stateLingering {
-			l.shutdownWrite(c)
+			c.shutdownWrite()
 		}
 	}
 }
 
 // closeNow closes the socket at once.
-func (l *loop) closeNow(c *conn, why Reason) {
+func (c *conn) closeNow(why Reason) {
 	if c.state == stateClosed {
 		return
 	}
 	if c.reason == reasonNone {
 		c.reason = why
 	}
-	l.cleanup(c)
+	c.cleanup()
 	_ = unix.Close(int(c.fd))
-	l.server.socketClosed()
+	c.loop.server.socketClosed()
 }
 
 // cleanup ends what a connection has here, before its descriptor is closed: from
 // then on the number may be another client's.
-func (l *loop) cleanup(c *conn) {
-	l.leaveHub(c, c.reason, closeNone, l.countUnacked(c))
+func (c *conn) cleanup() {
+	l := c.loop
+	c.leaveHub(c.reason, closeNone, c.countUnacked())
 	switch c.state {
 	case stateClosing:
 		l.closing.remove(c)
@@ -167,13 +170,13 @@ func (l *loop) cleanup(c *conn) {
 		l.stats.closing.Add(-1)
 		l.stats.lingering.Add(-1)
 	}
-	l.cleanupQueue(c)
+	c.cleanupQueue()
 	l.talkers.forget(c)
-	l.releaseIP(c)
-	l.releaseSubscription(c)
-	l.endHandshake(c)
+	c.releaseIP()
+	c.releaseSubscription()
+	c.endHandshake()
 	c.state = stateClosed
-	l.putExtra(c)
+	c.putExtra()
 	l.wheel.Disarm(c)
 	l.server.conns.Set(c.fd, nil)
 	l.stats.sockets.Add(-1)
@@ -181,7 +184,8 @@ func (l *loop) cleanup(c *conn) {
 
 // leaveHub takes an open connection out of the hub, once, and says why it
 // ended, and what its client has not taken. From then on nothing is delivered to it.
-func (l *loop) leaveHub(c *conn, why Reason, code closeClass, left unacked) {
+func (c *conn) leaveHub(why Reason, code closeClass, left unacked) {
+	l := c.loop
 	if c.reason == reasonNone {
 		c.reason = why
 	}
@@ -194,7 +198,7 @@ func (l *loop) leaveHub(c *conn, why Reason, code closeClass, left unacked) {
 	}
 	l.stats.ended[c.reason].Add(1)
 	l.stats.closeCodes[code].Add(1)
-	l.logDisconnected(c, total, ofUser, left)
+	c.logDisconnected(total, ofUser, left)
 }
 
 // Disconnect implements hub.Conn: a backend shows the user the door. The hub
@@ -203,9 +207,9 @@ func (l *loop) leaveHub(c *conn, why Reason, code closeClass, left unacked) {
 func (c *conn) Disconnect(code wsproto.CloseCode, reason string) {
 	l := c.loop
 	l.do(func() {
-		defer l.guard(c)
+		defer c.guard()
 		l.deliverAllMail()
-		l.closeWith(c, ReasonDisconnected, wsproto.AppendClose(l.scratch[:0], code, reason))
+		c.closeWith(ReasonDisconnected, wsproto.AppendClose(l.scratch[:0], code, reason))
 	})
 }
 
@@ -219,9 +223,9 @@ const closeReplaced wsproto.CloseCode = 4429
 func (c *conn) Replaced() {
 	l := c.loop
 	l.do(func() {
-		defer l.guard(c)
+		defer c.guard()
 		l.deliverAllMail()
-		l.closeWith(c, ReasonReplaced, wsproto.AppendClose(l.scratch[:0], closeReplaced, "replaced by a newer connection of this user"))
+		c.closeWith(ReasonReplaced, wsproto.AppendClose(l.scratch[:0], closeReplaced, "replaced by a newer connection of this user"))
 	})
 }
 

@@ -77,7 +77,7 @@ func (c *conn) HubLink() *hub.Link { return &c.link }
 // loop, waiting while that is full. Server.Flush sends it on its way.
 func (c *conn) Deliver(n *hub.Notification) {
 	if !c.loop.mail.Push(delivery{c, n}, len(n.Frame), !c.selfCheck) {
-		c.loop.failNotification(c, n, failedClosed)
+		c.failNotification(n, failedClosed)
 	}
 }
 
@@ -116,7 +116,8 @@ func (l *loop) getExtra() *extra {
 }
 
 // putExtra puts c's part, where it has one, back. Nothing of it is in use any more.
-func (l *loop) putExtra(c *conn) {
+func (c *conn) putExtra() {
+	l := c.loop
 	if c.extra == nil {
 		return
 	}

@@ -88,7 +88,7 @@ func (l *loop) failMail() {
 	rest := append(l.batch[l.next:], l.mail.Take(nil)...)
 	l.batch, l.next = nil, 0
 	for _, item := range rest {
-		l.failNotification(item.c, item.n, failedClosed)
+		item.c.failNotification(item.n, failedClosed)
 	}
 }
 
@@ -155,7 +155,8 @@ func (l *loop) mailEmpty() bool {
 // own health checks are in no count.
 
 // countSent notes that the kernel took n bytes of what gather returned.
-func (l *loop) countSent(c *conn, n int) {
+func (c *conn) countSent(n int) {
+	l := c.loop
 	if c.out.bytes > 0 {
 		l.sent.beginWrite(c, l.server.cfg.Hub.Clock())
 	}
@@ -167,48 +168,48 @@ func (l *loop) countSent(c *conn, n int) {
 }
 
 // countFailed counts n notifications that will not be sent.
-func (l *loop) countFailed(c *conn, why failure, n int) {
+func (c *conn) countFailed(why failure, n int) {
 	if !c.selfCheck {
-		l.stats.failed[why].Add(uint64(n))
+		c.loop.stats.failed[why].Add(uint64(n))
 	}
 }
 
 // failNotification is fail for a notification that is in no write queue.
-func (l *loop) failNotification(c *conn, n *hub.Notification, why failure) {
-	l.countFailed(c, why, 1)
+func (c *conn) failNotification(n *hub.Notification, why failure) {
+	c.countFailed(why, 1)
 	n.Trace.Failed(failureNames[why])
 }
 
 // deliver takes one item of the mailbox.
 func (l *loop) deliver(item delivery) {
-	defer l.guard(item.c)
+	defer item.c.guard()
 	if item.c.state != stateOpen {
-		l.failNotification(item.c, item.n, failedClosed)
+		item.c.failNotification(item.n, failedClosed)
 		return
 	}
-	l.enqueue(item.c, item.n)
+	item.c.enqueue(item.n)
 }
 
 // enqueue puts a notification into the connection's write queue. Where the kernel
 // takes no more it may find no room, and then it has been counted.
-func (l *loop) enqueue(c *conn, n *hub.Notification) {
-	if c.stalled() && !l.makeRoom(c, n) {
+func (c *conn) enqueue(n *hub.Notification) {
+	if c.stalled() && !c.makeRoom(n) {
 		return
 	}
 	if c.state != stateOpen {
-		l.failNotification(c, n, failedClosed) // what roomFor tried to write has ended it
+		c.failNotification(n, failedClosed) // what roomFor tried to write has ended it
 		return
 	}
 	if c.out == nil {
-		l.getQueue(c)
-		l.dirty = append(l.dirty, c)
+		c.getQueue()
+		c.loop.dirty = append(c.loop.dirty, c)
 	}
 	c.out.push(n)
 	switch {
 	case c.stalled():
-		l.rank(c)
+		c.rank()
 	case c.out.bytes >= flushSize:
-		l.flush(c)
+		c.flush()
 	}
 }
 
@@ -217,7 +218,7 @@ func (l *loop) flushDirty() {
 	for i, c := range l.dirty {
 		l.dirty[i] = nil
 		if !c.stalled() {
-			l.flush(c)
+			c.flush()
 		}
 	}
 	l.dirty = l.dirty[:0]

@@ -58,8 +58,8 @@ func (l *loop) connect(t testing.TB) (c *conn, client int) {
 	l.asleep = false
 	l.open(pair[0], netip.AddrPort{})
 	c = l.server.conns.Get(int32(pair[0]))
-	l.endHandshake(c)
-	l.putExtra(c)
+	c.endHandshake()
+	c.putExtra()
 	c.state = stateOpen
 	l.pollTimeout()
 	return c, pair[1]

@@ -203,7 +203,7 @@ func TestDeliverOnLoopAllocations(t *testing.T) {
 		var target *conn
 		l.wheel.Each(func(c *conn) { target = c })
 		allocations <- testing.AllocsPerRun(100, func() {
-			l.enqueue(target, n)
+			target.enqueue(n)
 			l.flushDirty()
 		})
 	})

@@ -88,16 +88,16 @@ func (l *loop) closeAll(all bool, bye Farewell) {
 	l.deliverAllMail()
 	frame := wsproto.AppendClose(nil, bye.Code, bye.Text)
 	l.wheel.Each(func(c *conn) {
-		defer l.guard(c)
+		defer c.guard()
 		switch {
 		case c.state == stateOpen:
-			l.closeWith(c, bye.Reason, frame)
+			c.closeWith(bye.Reason, frame)
 		case c.state == stateRequest && all:
-			l.shortenHandshake(c, bye.Reason)
+			c.shortenHandshake(bye.Reason)
 		case c.state == stateAuthenticating && all:
-			l.closeNow(c, bye.Reason)
+			c.closeNow(bye.Reason)
 		case c.state == stateSubscribing:
-			l.respondDraining(c) // there is nothing to wait for: the feed has stopped
+			c.respondDraining() // there is nothing to wait for: the feed has stopped
 		}
 	})
 }
@@ -108,14 +108,14 @@ const lastRequestWait = time.Second
 
 // shortenHandshake gives who has just been accepted a moment to ask, so that it gets an answer
 // and not a reset, and drops who has had that.
-func (l *loop) shortenHandshake(c *conn, why Reason) {
-	now := l.server.now()
-	left := min(lastRequestWait, l.server.cfg.LingerTimeout) - c.lastRead.ago(now)
+func (c *conn) shortenHandshake(why Reason) {
+	now := c.loop.server.now()
+	left := min(lastRequestWait, c.loop.server.cfg.LingerTimeout) - c.lastRead.ago(now)
 	if left <= 0 {
-		l.closeNow(c, why)
+		c.closeNow(why)
 		return
 	}
-	l.setTimer(c, now+left)
+	c.setTimer(now + left)
 }
 
 // waitClosed waits until nobody is served any more: no connection, no last words
@@ -216,15 +216,15 @@ func (d *drainer) step(l *loop, share float64, why Reason, frame []byte) {
 		l.deliverAllMail()
 	}
 	for ; d.gone < until; d.gone++ {
-		l.closeDraining(d.conns[d.gone], why, frame)
+		d.conns[d.gone].closeDraining(why, frame)
 		d.conns[d.gone] = nil
 	}
 }
 
 // closeDraining ends a connection, unless it has ended by itself.
-func (l *loop) closeDraining(c *conn, why Reason, frame []byte) {
-	defer l.guard(c)
-	l.closeWith(c, why, frame)
+func (c *conn) closeDraining(why Reason, frame []byte) {
+	defer c.guard()
+	c.closeWith(why, frame)
 }
 
 // backlogWait is how long handshakes of TCP that have begun may take to come into the

@@ -47,11 +47,11 @@ func (l *loop) evict() bool {
 		l.closeOldestLingering()
 	case l.closing.first != nil && rankOf(unknownWeight*l.closing.n) >= l.pending.topRank():
 		c := l.closing.first
-		defer l.guard(c) // it has nothing to do with whose turn it is
+		defer c.guard() // it has nothing to do with whose turn it is
 		l.server.accepts.unanswered[unansweredClosing].Add(1)
-		l.closeNow(c, c.reason)
+		c.closeNow(c.reason)
 	case pending != nil:
-		l.evictHandshake(pending.c, unansweredCrowdedOut)
+		pending.c.evictHandshake(unansweredCrowdedOut)
 	default:
 		return false
 	}
@@ -65,7 +65,8 @@ func (l *loop) pendingCount() int64 {
 
 // hasDescriptor reports whether a pending handshake may keep its descriptor: where that is
 // the last one, which was kept aside for answers, another socket has to make room.
-func (l *loop) hasDescriptor(c *conn) bool {
+func (c *conn) hasDescriptor() bool {
+	l := c.loop
 	if l.server.spareFD.refill() {
 		return true
 	}

@@ -70,7 +70,8 @@ func appendGap(b []byte, reason gapReason, since time.Time) []byte {
 // noteGap is called when a notification was dropped for want of room, which may have
 // waited before. The notice leaves before what waits, as soon as the client takes
 // anything.
-func (l *loop) noteGap(c *conn, n *hub.Notification, slow bool) {
+func (c *conn) noteGap(n *hub.Notification, slow bool) {
+	l := c.loop
 	if !l.server.cfg.GapNotice || c.selfCheck {
 		return
 	}
@@ -83,34 +84,34 @@ func (l *loop) noteGap(c *conn, n *hub.Notification, slow bool) {
 	}
 	c.out.lostSlow = c.out.lostSlow || slow
 	if told := c.out.told; told == 0 || l.server.now()-told >= noticeEvery {
-		l.queueLossNotice(c)
+		c.queueLossNotice()
 	}
 }
 
 // flushGap gives notice of a loss that is not told yet, and reports whether there
 // was one. It is called when everything else is written.
-func (l *loop) flushGap(c *conn) bool {
+func (c *conn) flushGap() bool {
 	if c.out.lostSince.IsZero() || c.state != stateOpen {
 		return false
 	}
-	l.queueLossNotice(c)
+	c.queueLossNotice()
 	return true
 }
 
-func (l *loop) queueLossNotice(c *conn) {
+func (c *conn) queueLossNotice() {
 	reason := gapFull
 	if c.out.lostSlow {
 		reason = gapSlow
 	}
-	l.queueGapNotice(c, reason, c.out.lostSince)
-	c.out.told = l.server.now()
+	c.queueGapNotice(reason, c.out.lostSince)
+	c.out.told = c.loop.server.now()
 	c.out.lostSince, c.out.lostSlow = time.Time{}, false
 }
 
 // queueGapNotice has a gap told ahead of what waits for c, together with those that are not told yet.
-func (l *loop) queueGapNotice(c *conn, reason gapReason, since time.Time) {
+func (c *conn) queueGapNotice(reason gapReason, since time.Time) {
 	if c.out.untold.add(reason, since) {
-		l.stats.notices.Add(1)
+		c.loop.stats.notices.Add(1)
 	}
 	c.out.notice = c.out.untold.frames()
 }
@@ -137,7 +138,7 @@ func (s *Server) TellGapTo(user string, since time.Time) {
 	conns, _ := s.cfg.Hub.ConnsOf(user, math.MaxInt)
 	for _, one := range conns {
 		if c, ok := one.(*conn); ok && !c.selfCheck {
-			c.loop.do(func() { c.loop.sendGapNotice(c, gapRedis, since, frame) })
+			c.loop.do(func() { c.sendGapNotice(gapRedis, since, frame) })
 		}
 	}
 }
@@ -146,7 +147,7 @@ func (s *Server) TellGapTo(user string, since time.Time) {
 func (c *conn) Missed(since time.Time) {
 	l := c.loop
 	if l.server.cfg.GapNotice && !c.selfCheck {
-		l.do(func() { l.sendGapNotice(c, gapBroadcast, since, appendGap(nil, gapBroadcast, since)) })
+		l.do(func() { c.sendGapNotice(gapBroadcast, since, appendGap(nil, gapBroadcast, since)) })
 	}
 }
 
@@ -191,7 +192,7 @@ func (r *gapRound) step(l *loop) {
 		last := len(r.left) - 1
 		c := r.left[last]
 		r.left[last], r.left = nil, r.left[:last]
-		l.sendGapNotice(c, gapRedis, r.since, r.frame)
+		c.sendGapNotice(gapRedis, r.since, r.frame)
 	}
 	r.next = l.server.now() + gapPause
 	if len(r.left) > 0 {
@@ -205,17 +206,17 @@ func (r *gapRound) step(l *loop) {
 }
 
 // sendGapNotice gives notice of a gap to a connection that is still open. frame is that notice by itself.
-func (l *loop) sendGapNotice(c *conn, reason gapReason, since time.Time, frame []byte) {
-	defer l.guard(c)
+func (c *conn) sendGapNotice(reason gapReason, since time.Time, frame []byte) {
+	defer c.guard()
 	if c.state != stateOpen {
 		return
 	}
 	if c.out != nil {
-		l.queueGapNotice(c, reason, since)
+		c.queueGapNotice(reason, since)
 		return
 	}
-	l.stats.notices.Add(1)
-	l.send(c, frame)
+	c.loop.stats.notices.Add(1)
+	c.send(frame)
 }
 
 // timeout shortens a wait, in milliseconds, to the round's next step.

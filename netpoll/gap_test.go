@@ -163,7 +163,7 @@ func TestGapNoticeOnceASecond(t *testing.T) {
 		const times = 4 // a fifth of the second apart
 		for range times {
 			time.Sleep(noticeEvery / (times + 1))
-			for before := c.out.notifications(); c.out.notice != nil || c.out.notifications() == before; l.flush(c) {
+			for before := c.out.notifications(); c.out.notice != nil || c.out.notifications() == before; c.flush() {
 				if _, err := unix.Read(client, make([]byte, 64<<10)); err != nil {
 					t.Fatal(err)
 				}
@@ -193,7 +193,7 @@ func TestGapRoundGoesInSteps(t *testing.T) {
 		const others = 10
 		for range gapBatch + others {
 			c, _ := l.connect(t)
-			l.setTimer(c, time.Hour) // each is in the wheel at all times
+			c.setTimer(time.Hour) // each is in the wheel at all times
 		}
 		l.gapRound.start(l, time.Now())
 		for i, want := range []uint64{gapBatch, gapBatch, gapBatch + others} {
@@ -287,7 +287,7 @@ func TestGapNoticesMerge(t *testing.T) {
 
 		lose(ago(7 * time.Second)) // it was under way for long
 		check("a loss", map[string]time.Time{"slow_consumer": utc(ago(7 * time.Second))})
-		tell := func(d time.Duration) { l.sendGapNotice(c, gapRedis, ago(d), appendGap(nil, gapRedis, ago(d))) }
+		tell := func(d time.Duration) { c.sendGapNotice(gapRedis, ago(d), appendGap(nil, gapRedis, ago(d))) }
 		tell(3 * time.Second)
 		check("and a gap", map[string]time.Time{
 			"slow_consumer": utc(ago(7 * time.Second)), "redis": utc(ago(3 * time.Second)),
@@ -307,7 +307,7 @@ func TestGapNoticesMerge(t *testing.T) {
 			if _, err := unix.Read(client, make([]byte, 64<<10)); err != nil {
 				t.Fatal(err)
 			}
-			l.flush(c)
+			c.flush()
 		}
 		tell(time.Second) // those before are told
 		check("the next", map[string]time.Time{"redis": utc(ago(time.Second))})
@@ -326,7 +326,7 @@ func TestGapRoundIsNotReplaced(t *testing.T) {
 		for range total {
 			c, client := l.connect(t)
 			clients = append(clients, client)
-			l.setTimer(c, time.Hour)
+			c.setTimer(time.Hour)
 		}
 		first, second := begun.Add(-time.Minute), begun.Add(-time.Second)
 		l.gapRound.start(l, first)

@@ -17,20 +17,20 @@ func (l *loop) open(fd int, peer netip.AddrPort) *conn {
 	c := &conn{loop: l, fd: int32(fd), lastRead: instantOf(now)}
 	l.server.conns.Set(c.fd, c)
 	l.stats.sockets.Add(1)
-	l.startHandshake(c, peer)
-	l.setTimer(c, now+l.server.cfg.HandshakeTimeout)
+	c.startHandshake(peer)
+	c.setTimer(now + l.server.cfg.HandshakeTimeout)
 	return c
 }
 
 // readHead takes bytes of a request head, with the PROXY header before it where one has to be. Until the
 // head is complete nothing else is parsed, and what came is copied only if it did not come in one piece. Of a
 // PROXY header nothing is kept but its bytes: with each piece it is read again.
-func (l *loop) readHead(c *conn, b []byte) {
+func (c *conn) readHead(b []byte) {
 	h := c.extra.hs
 	if h.head != nil {
 		b = append(h.head, b...)
 	}
-	size, ok := l.readProxyHeader(c, b)
+	size, ok := c.readProxyHeader(b)
 	if !ok {
 		return
 	}
@@ -38,17 +38,17 @@ func (l *loop) readHead(c *conn, b []byte) {
 	end := wsproto.HeadEnd(head, h.scanned-size)
 	switch {
 	case end > wsproto.MaxHead || (end == 0 && len(head) >= wsproto.MaxHead):
-		l.respondHeadError(c, wsproto.RefuseHeadTooLarge(), ReasonAnswered)
+		c.respondHeadError(wsproto.RefuseHeadTooLarge(), ReasonAnswered)
 	case end == 0:
-		l.saveHead(c, b, len(head) > 0)
+		c.saveHead(b, len(head) > 0)
 	default:
-		l.freeHead(c)
-		l.dispatch(c, head[:end], head[end:])
+		c.freeHead()
+		c.dispatch(head[:end], head[end:])
 	}
 }
 
 // saveHead keeps the beginning of a head until more of it comes. asks says whether b holds any of the request.
-func (l *loop) saveHead(c *conn, b []byte, asks bool) {
+func (c *conn) saveHead(b []byte, asks bool) {
 	h := c.extra.hs
 	if h.head == nil {
 		b = bytes.Clone(b)
@@ -56,97 +56,101 @@ func (l *loop) saveHead(c *conn, b []byte, asks bool) {
 	h.head, h.scanned = b, len(b)
 	if asks && !h.requested {
 		h.requested = true
-		l.stats.partialRequests.Add(1)
+		c.loop.stats.partialRequests.Add(1)
 	}
-	l.setWeight(c, unknownWeight)
-	l.growBytes(c, cap(h.head))
+	c.setWeight(unknownWeight)
+	c.growBytes(cap(h.head))
 }
 
 // freeHead lets go of what keepHead kept.
-func (l *loop) freeHead(c *conn) {
+func (c *conn) freeHead() {
 	h := c.extra.hs
 	if h.requested {
-		l.stats.partialRequests.Add(-1)
+		c.loop.stats.partialRequests.Add(-1)
 	}
 	h.head, h.scanned, h.requested = nil, 0, false
-	l.setBytes(c, 0)
+	c.setBytes(0)
 }
 
 // dispatch does what a complete head asks for. more is what came behind it.
-func (l *loop) dispatch(c *conn, head, more []byte) {
+func (c *conn) dispatch(head, more []byte) {
+	l := c.loop
 	req, refusal := l.server.gate().Read(head)
-	l.resolveClient(c, &req)
+	c.resolveClient(&req)
 	switch {
 	case refusal != nil:
-		l.respondError(c, req, refusal)
+		c.respondError(req, refusal)
 	case req.Kind == wsproto.Health:
 		status, body := l.server.cfg.Health()
-		l.respondHealth(c, req, status, body)
+		c.respondHealth(req, status, body)
 	case req.Kind == wsproto.Live:
-		l.respondHealth(c, req, 200, l.server.cfg.Live)
+		c.respondHealth(req, 200, l.server.cfg.Live)
 	default:
-		l.authenticate(c, req, more)
+		c.authenticate(req, more)
 	}
 }
 
 // authenticate finds out who asks for an upgrade.
-func (l *loop) authenticate(c *conn, req wsproto.Request, more []byte) {
-	refusal, later := l.server.gate().Identify(&req, l.server.cfg.Now())
+func (c *conn) authenticate(req wsproto.Request, more []byte) {
+	refusal, later := c.loop.server.gate().Identify(&req, c.loop.server.cfg.Now())
 	if later {
-		l.authenticateAsync(c, req, more)
+		c.authenticateAsync(req, more)
 		return
 	}
-	l.authenticated(c, req, refusal, more)
+	c.authenticated(req, refusal, more)
 }
 
 // authenticated goes on when it is known who asks, or why nobody is let in.
-func (l *loop) authenticated(c *conn, req wsproto.Request, refusal *wsproto.Refusal, more []byte) {
+func (c *conn) authenticated(req wsproto.Request, refusal *wsproto.Refusal, more []byte) {
+	l := c.loop
 	switch {
 	case refusal != nil && refusal.Reason == wsproto.ReasonKeyPending:
-		l.respondError(c, req, wsproto.RefuseKeyPending(refusal.Wait+l.server.jitter()))
+		c.respondError(req, wsproto.RefuseKeyPending(refusal.Wait+l.server.jitter()))
 	case refusal != nil:
-		l.respondError(c, req, refusal)
+		c.respondError(req, refusal)
 	case l.server.draining.Load() && !req.Probe:
-		l.respondError(c, req, wsproto.RefuseDraining(l.server.retryAfter()))
+		c.respondError(req, wsproto.RefuseDraining(l.server.retryAfter()))
 	case !req.Probe && l.server.handshakesExceeded(c.extra.hs.source):
-		l.respondError(c, req, wsproto.RefuseBusy(l.server.retryAfter()))
+		c.respondError(req, wsproto.RefuseBusy(l.server.retryAfter()))
 	default:
-		l.admitOrWait(c, req, more)
+		c.admitOrWait(req, more)
 	}
 }
 
 // admitOrWait admits a connection, at once or when its user's notifications are heard.
-func (l *loop) admitOrWait(c *conn, req wsproto.Request, more []byte) {
+func (c *conn) admitOrWait(req wsproto.Request, more []byte) {
+	l := c.loop
 	c.selfCheck = req.Probe // before others can find the connection
-	c.extra.hs.ipFull = !l.acquireIP(c)
+	c.extra.hs.ipFull = !c.acquireIP()
 	switch {
 	case c.extra.hs.ipFull && !l.server.cfg.Hub.Replaces(req.User):
-		l.respondError(c, req, wsproto.RefuseAddressFull(l.server.retryAfter()))
+		c.respondError(req, wsproto.RefuseAddressFull(l.server.retryAfter()))
 	case l.server.cfg.Subscriptions != nil:
-		l.subscribe(c, req, more)
+		c.subscribe(req, more)
 	default:
-		l.admit(c, req, more)
+		c.admit(req, more)
 	}
 }
 
 // admit registers the connection first and answers second: a notification that
 // the client's own onopen causes must find it, and since deliveries are items of
 // the loop's queue they can't overtake the 101. It is false when the connection is refused.
-func (l *loop) admit(c *conn, req wsproto.Request, more []byte) bool {
-	if !l.hasDescriptor(c) {
-		l.respondError(c, req, wsproto.RefuseOpenFiles(l.server.retryAfter()))
+func (c *conn) admit(req wsproto.Request, more []byte) bool {
+	l := c.loop
+	if !c.hasDescriptor() {
+		c.respondError(req, wsproto.RefuseOpenFiles(l.server.retryAfter()))
 		return false
 	}
-	total, ofUser, err := l.register(c, &req)
+	total, ofUser, err := c.register(&req)
 	switch {
 	case errors.Is(err, errIPFull):
-		l.respondError(c, req, wsproto.RefuseAddressFull(l.server.retryAfter()))
+		c.respondError(req, wsproto.RefuseAddressFull(l.server.retryAfter()))
 		return false
 	case errors.Is(err, hub.ErrFull):
-		l.respondError(c, req, wsproto.RefuseFull(l.server.retryAfter()))
+		c.respondError(req, wsproto.RefuseFull(l.server.retryAfter()))
 		return false
 	case errors.Is(err, hub.ErrUserFull):
-		l.respondError(c, req, wsproto.RefuseUserFull(l.server.retryAfter()))
+		c.respondError(req, wsproto.RefuseUserFull(l.server.retryAfter()))
 		return false
 	}
 	now := l.server.now()
@@ -156,22 +160,22 @@ func (l *loop) admit(c *conn, req wsproto.Request, more []byte) bool {
 	l.server.conns.SetOpened(c.fd, now)
 	l.sent.openFD(c.fd, l.server.cfg.Hub.Clock())
 	client, peer := c.extra.hs.client, c.extra.hs.peer
-	l.endHandshake(c)
-	l.putExtra(c)
+	c.endHandshake()
+	c.putExtra()
 	c.state = stateOpen
 	accepted := c.lastRead
 	c.lastRead, c.lastPing = instantOf(now), l.randomLastPing(now)
 	if !c.selfCheck {
 		l.stats.opened.Add(1)
-		l.logConnected(c, client, peer, total, ofUser)
+		c.logConnected(client, peer, total, ofUser)
 	}
-	l.resetTimer(c, now)
-	l.send(c, req.AppendUpgrade(l.scratch[:0]))
+	c.resetTimer(now)
+	c.send(req.AppendUpgrade(l.scratch[:0]))
 	if !c.selfCheck {
 		l.handshakes.Observe(accepted.ago(now), 1) // in milliseconds, beside which the answer took no time
 	}
 	if len(more) > 0 {
-		l.readFrames(c, more)
+		c.readFrames(more)
 	}
 	return true
 }
@@ -181,9 +185,10 @@ var errIPFull = errors.New("the address has too many connections")
 
 // register registers a connection with the hub. Where its address is full it may only take the place of one from
 // there; until that one has gone there is one more.
-func (l *loop) register(c *conn, req *wsproto.Request) (total, ofUser int, err error) {
+func (c *conn) register(req *wsproto.Request) (total, ofUser int, err error) {
+	l := c.loop
 	h := c.extra.hs
-	if !h.ipFull || l.acquireIP(c) {
+	if !h.ipFull || c.acquireIP() {
 		return l.server.cfg.Hub.Admit(c, req.User, req.Groups...)
 	}
 	c.ipSlot, _ = l.server.perIP.take(h.source, math.MaxInt)
@@ -216,11 +221,11 @@ func (a *heldRequest) size() int { return heldRequestSize + a.req.Size() + cap(a
 const heldRequestSize = int(unsafe.Sizeof(authJob{}))
 
 // saveEarly keeps what a client sends that has not got its answer yet.
-func (l *loop) saveEarly(c *conn, a *heldRequest, b []byte) {
+func (c *conn) saveEarly(a *heldRequest, b []byte) {
 	if len(a.early)+len(b) > maxEarly {
-		l.respondError(c, a.req, wsproto.RefuseEarly())
+		c.respondError(a.req, wsproto.RefuseEarly())
 		return
 	}
 	a.early = append(a.early, b...)
-	l.growBytes(c, a.size())
+	c.growBytes(a.size())
 }

@@ -11,20 +11,21 @@ import (
 // and the 101 are one turn, deliveries can't overtake it.
 
 // subscribe acquires a subscription, and admits the connection when its user is subscribed. That may be at once.
-func (l *loop) subscribe(c *conn, req wsproto.Request, more []byte) {
+func (c *conn) subscribe(req wsproto.Request, more []byte) {
+	l := c.loop
 	if !c.selfCheck && l.server.cfg.Hub.Full(req.User) {
 		// The hub would say so in the end; but nobody need subscribe to hear that.
-		l.respondError(c, req, wsproto.RefuseFull(l.server.retryAfter()))
+		c.respondError(req, wsproto.RefuseFull(l.server.retryAfter()))
 		return
 	}
-	if l.admitSubscribed(c, req, more) {
+	if c.admitSubscribed(req, more) {
 		return
 	}
 	w := &heldRequest{req: req}
 	c.extra.hs.waiting = w
-	l.setHandshakeState(c, stateSubscribing, authenticatedWeight)
+	c.setHandshakeState(stateSubscribing, authenticatedWeight)
 	if len(more) > maxEarly {
-		l.respondError(c, req, wsproto.RefuseEarly())
+		c.respondError(req, wsproto.RefuseEarly())
 		return
 	}
 	w.req.Detach() // the loop's buffers are somebody else's from the next turn on
@@ -33,24 +34,24 @@ func (l *loop) subscribe(c *conn, req wsproto.Request, more []byte) {
 	l.stats.subscribing.Add(1)
 	// A tick less, because at takes the next one. The timer stands at the handshake deadline.
 	latest := l.server.now() + l.server.cfg.SubscribeWait - l.server.tickLength
-	l.setTimer(c, min(latest, l.server.moment(l.wheel.At(c))))
-	l.growBytes(c, w.size())
+	c.setTimer(min(latest, l.server.moment(l.wheel.At(c))))
+	c.growBytes(w.size())
 }
 
 // admitSubscribed acquires a subscription and admits a connection that need not wait, as nearly all. It is false for one
 // that has to wait. A subscription that is acquired without an admission is released, also when something fails.
-func (l *loop) admitSubscribed(c *conn, req wsproto.Request, more []byte) (done bool) {
+func (c *conn) admitSubscribed(req wsproto.Request, more []byte) (done bool) {
 	leave := true
 	defer func() {
 		if leave {
-			l.server.cfg.Subscriptions.Release(req.User)
+			c.loop.server.cfg.Subscriptions.Release(req.User)
 		}
 	}()
-	if !l.server.cfg.Subscriptions.Acquire(req.User, c) {
+	if !c.loop.server.cfg.Subscriptions.Acquire(req.User, c) {
 		leave = false // it leaves when it ends, as an open one does
 		return false
 	}
-	leave = !l.admit(c, req, more)
+	leave = !c.admit(req, more)
 	return true
 }
 
@@ -59,35 +60,35 @@ func (l *loop) admitSubscribed(c *conn, req wsproto.Request, more []byte) (done 
 func (c *conn) Subscribed() {
 	l := c.loop
 	l.do(func() {
-		defer l.guard(c)
+		defer c.guard()
 		switch {
 		case c.state == stateSubscribing:
-			l.subscribed(c, true)
+			c.subscribed(true)
 		case c.state == stateOpen && l.server.cfg.GapNotice && !c.selfCheck:
 			opened := l.server.cfg.Now().Add(l.server.conns.Opened(c.fd) - l.server.now())
-			l.sendGapNotice(c, gapRedis, opened, appendGap(nil, gapRedis, opened))
+			c.sendGapNotice(gapRedis, opened, appendGap(nil, gapRedis, opened))
 		}
 	})
 }
 
 // subscribed goes on with a handshake that has waited, whether its user is heard by now or not: better a client that may
 // miss what comes within its first moments than one that is not let in.
-func (l *loop) subscribed(c *conn, heard bool) {
+func (c *conn) subscribed(heard bool) {
 	switch {
 	case c.selfCheck:
-	case l.server.draining.Load():
-		l.respondDraining(c)
+	case c.loop.server.draining.Load():
+		c.respondDraining()
 		return
 	case !heard:
-		l.stats.unsubscribed.Add(1)
+		c.loop.stats.unsubscribed.Add(1)
 	}
 	w := c.extra.hs.waiting
-	l.admit(c, w.req, w.early)
+	c.admit(w.req, w.early)
 }
 
 // respondDraining ends a handshake that waits, because the server ends.
-func (l *loop) respondDraining(c *conn) {
-	l.respondError(c, c.extra.hs.waiting.req, wsproto.RefuseDraining(l.server.retryAfter()))
+func (c *conn) respondDraining() {
+	c.respondError(c.extra.hs.waiting.req, wsproto.RefuseDraining(c.loop.server.retryAfter()))
 }
 
 // Subscriptions counts the connections of each user, for a feed that subscribes user by user. A feed that hears
@@ -118,8 +119,8 @@ type Waiter interface {
 // releaseSubscription takes the Acquire of a connection back, if there was one. It is called for each connection that is
 // about to leave a state in which it holds one: stateAwaiting, unless that ends with a 101, and stateOpen, in which the
 // hub may have forgotten it already.
-func (l *loop) releaseSubscription(c *conn) {
-	subscriptions := l.server.cfg.Subscriptions
+func (c *conn) releaseSubscription() {
+	subscriptions := c.loop.server.cfg.Subscriptions
 	if subscriptions == nil {
 		return
 	}

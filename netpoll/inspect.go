@@ -66,7 +66,7 @@ func (l *loop) describe(conns []*conn) []ConnInfo {
 			info.Waiting, info.Bytes = c.out.notifications(), c.out.bytes
 		}
 		if c.stalled() {
-			l.pollAcked(c, now)
+			c.pollAcked(now)
 			info.Stalled = c.out.progress.idle(now)
 		}
 		infos = append(infos, info)

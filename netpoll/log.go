@@ -20,7 +20,8 @@ import (
 // these, the one that the socket knows, by which the line of its beginning is found. A socket that was reset
 // knows none.
 
-func (l *loop) logConnected(c *conn, client, peer netip.AddrPort, total, ofUser int) {
+func (c *conn) logConnected(client, peer netip.AddrPort, total, ofUser int) {
+	l := c.loop
 	log, ctx := l.server.log, context.Background()
 	if !log.Enabled(ctx, slog.LevelInfo) || !l.server.lines.connected() {
 		return
@@ -30,7 +31,8 @@ func (l *loop) logConnected(c *conn, client, peer netip.AddrPort, total, ofUser 
 	log.LogAttrs(ctx, slog.LevelInfo, "connected", l.appendCaller(attrs[:3], client, peer)...)
 }
 
-func (l *loop) logDisconnected(c *conn, total, ofUser int, left unacked) {
+func (c *conn) logDisconnected(total, ofUser int, left unacked) {
+	l := c.loop
 	log, ctx := l.server.log, context.Background()
 	if !log.Enabled(ctx, slog.LevelInfo) || !l.server.lines.disconnected() {
 		return
@@ -41,7 +43,8 @@ func (l *loop) logDisconnected(c *conn, total, ofUser int, left unacked) {
 }
 
 // logUnacked says of a connection whose end has been logged what came out since.
-func (l *loop) logUnacked(c *conn, left unacked) {
+func (c *conn) logUnacked(left unacked) {
+	l := c.loop
 	log, ctx := l.server.log, context.Background()
 	if !log.Enabled(ctx, slog.LevelInfo) || !l.server.lines.disconnected() {
 		return
@@ -66,13 +69,13 @@ func (u unacked) appendTo(attrs []slog.Attr) []slog.Attr {
 	return attrs
 }
 
-func (l *loop) logRefused(c *conn, refusal *wsproto.Refusal) {
-	log, ctx := l.server.log, context.Background()
+func (c *conn) logRefused(refusal *wsproto.Refusal) {
+	log, ctx := c.loop.server.log, context.Background()
 	if !log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	attrs := [4]slog.Attr{slog.String("reason", refusal.Reason.String()), slog.Int("status", refusal.Status)}
-	log.LogAttrs(ctx, slog.LevelDebug, "refused", l.appendCaller(attrs[:2], c.extra.hs.client, c.extra.hs.peer)...)
+	log.LogAttrs(ctx, slog.LevelDebug, "refused", c.loop.appendCaller(attrs[:2], c.extra.hs.client, c.extra.hs.peer)...)
 }
 
 // appendCaller appends remote and, behind a trusted proxy, proxy.

@@ -157,25 +157,26 @@ func (l *loop) event(e *unix.EpollEvent) {
 		l.accept()
 	default:
 		if c := l.server.conns.Get(e.Fd); c != nil && c.loop == l {
-			l.socket(c, e.Events)
+			c.socket(e.Events)
 		}
 	}
 }
 
 // socket handles what epoll says of a connection.
-func (l *loop) socket(c *conn, events uint32) {
-	defer l.guard(c)
+func (c *conn) socket(events uint32) {
+	defer c.guard()
 	if events&unix.EPOLLOUT != 0 {
-		l.flush(c)
+		c.flush()
 	}
 	if events&^unix.EPOLLOUT != 0 {
-		l.read(c)
+		c.read()
 	}
 }
 
 // guard ends a connection whose handling failed, instead of the process. It is
 // deferred by whatever is done for one connection.
-func (l *loop) guard(c *conn) {
+func (c *conn) guard() {
+	l := c.loop
 	problem := recover()
 	if problem == nil {
 		return
@@ -184,5 +185,5 @@ func (l *loop) guard(c *conn) {
 	l.decoder = wsproto.Decoder{} // it may be in the middle of this client's frame
 	l.server.log.Error("a connection's handling failed; the connection is closed",
 		"panic", problem, "user_id", c.link.User(), "stack", string(debug.Stack()))
-	l.closeNow(c, ReasonPanic)
+	c.closeNow(ReasonPanic)
 }

@@ -43,7 +43,8 @@ const (
 )
 
 // startHandshake makes a connection that was just opened a pending handshake.
-func (l *loop) startHandshake(c *conn, peer netip.AddrPort) {
+func (c *conn) startHandshake(peer netip.AddrPort) {
+	l := c.loop
 	c.extra = l.getExtra()
 	h := l.getHandshake()
 	h.peer, h.client, h.source = peer, peer, sourceOf(peer.Addr())
@@ -66,14 +67,15 @@ func (h *handshake) setClient(client netip.AddrPort) {
 
 // setHandshakeState moves a handshake to its next state. Its place is from now on among those of the
 // client that it was found to be.
-func (l *loop) setHandshakeState(c *conn, next state, place int) {
-	l.leaveState(c)
-	l.setWeight(c, place)
+func (c *conn) setHandshakeState(next state, place int) {
+	c.leaveState()
+	c.setWeight(place)
 	c.state = next
 }
 
 // setWeight says how much of a place a pending handshake takes, among those of its client.
-func (l *loop) setWeight(c *conn, size int) {
+func (c *conn) setWeight(size int) {
+	l := c.loop
 	h := c.extra.hs
 	if h.weight.account.source == h.source {
 		l.pending.set(&h.weight, size)
@@ -86,11 +88,12 @@ func (l *loop) setWeight(c *conn, size int) {
 
 // leaveState counts that a pending handshake leaves the state that it is in, and lets
 // go of what it had for that.
-func (l *loop) leaveState(c *conn) {
+func (c *conn) leaveState() {
+	l := c.loop
 	h := c.extra.hs
 	switch c.state {
 	case stateRequest:
-		l.freeHead(c)
+		c.freeHead()
 		l.stats.requests.Add(-1)
 	case stateAuthenticating:
 		l.stats.authenticating.Add(-1)
@@ -106,13 +109,14 @@ func (l *loop) leaveState(c *conn) {
 
 // endHandshake is called for a connection that is about to be none of the pending ones any
 // more; for one that is none it does nothing.
-func (l *loop) endHandshake(c *conn) {
+func (c *conn) endHandshake() {
+	l := c.loop
 	if c.extra == nil || c.extra.hs == nil {
 		return
 	}
 	h := c.extra.hs
-	l.leaveState(c)
-	l.setBytes(c, 0)
+	c.leaveState()
+	c.setBytes(0)
 	l.pending.remove(&h.weight)
 	l.publishPending()
 	l.stats.pendingBytes.Add(-int64(pendingSize))
@@ -121,7 +125,8 @@ func (l *loop) endHandshake(c *conn) {
 }
 
 // setBytes says how many bytes are kept for a pending handshake beyond pendingSize.
-func (l *loop) setBytes(c *conn, n int) {
+func (c *conn) setBytes(n int) {
+	l := c.loop
 	h := c.extra.hs
 	l.stats.pendingBytes.Add(int64(n - int(h.bytes.held)))
 	switch {
@@ -137,8 +142,9 @@ func (l *loop) setBytes(c *conn, n int) {
 
 // growBytes is setKept for a handshake that stays pending. Where that is more than there may be,
 // those that hold most make room: it may be this one.
-func (l *loop) growBytes(c *conn, n int) {
-	l.setBytes(c, n)
+func (c *conn) growBytes(n int) {
+	l := c.loop
+	c.setBytes(n)
 	share := l.server.rules.Load().pendingShare
 	for share > 0 && l.stats.pendingBytes.Load() > int64(share) {
 		e := l.pendingBytes.greediest()
@@ -148,22 +154,23 @@ func (l *loop) growBytes(c *conn, n int) {
 		if e == nil {
 			return
 		}
-		l.evictHandshake(e.c, unansweredBytes)
+		e.c.evictHandshake(unansweredBytes)
 	}
 }
 
 // evictHandshake ends a pending handshake at once, to make room. Who has asked for
 // something is told so.
-func (l *loop) evictHandshake(c *conn, why unanswered) {
-	defer l.guard(c) // it has nothing to do with whose turn it is
+func (c *conn) evictHandshake(why unanswered) {
+	l := c.loop
+	defer c.guard() // it has nothing to do with whose turn it is
 	l.server.accepts.unanswered[why].Add(1)
 	h := c.extra.hs
 	switch c.state {
 	case stateAuthenticating:
-		l.respondErrorNow(c, h.authJob.req, wsproto.RefuseFull(l.server.retryAfter()))
+		c.respondErrorNow(h.authJob.req, wsproto.RefuseFull(l.server.retryAfter()))
 	case stateSubscribing:
-		l.respondErrorNow(c, h.waiting.req, wsproto.RefuseFull(l.server.retryAfter()))
+		c.respondErrorNow(h.waiting.req, wsproto.RefuseFull(l.server.retryAfter()))
 	default:
-		l.closeNow(c, ReasonHandshake)
+		c.closeNow(ReasonHandshake)
 	}
 }

@@ -16,15 +16,15 @@ import (
 
 // readProxyHeader reads the PROXY header at the start of what a connection has sent, and returns its size: 0 where none
 // has to be. Without ok the connection has been seen to: more of the header is waited for, or it ends.
-func (l *loop) readProxyHeader(c *conn, b []byte) (size int, ok bool) {
-	if !l.server.cfg.ProxyProtocol {
+func (c *conn) readProxyHeader(b []byte) (size int, ok bool) {
+	if !c.loop.server.cfg.ProxyProtocol {
 		return 0, true
 	}
 	h := c.extra.hs
 	header, verdict := proxyproto.Parse(b)
-	if !l.server.gate().Trusts(h.peer.Addr()) {
+	if !c.loop.server.gate().Trusts(h.peer.Addr()) {
 		if verdict == proxyproto.Complete { // bad HTTP anyway; this way it is told why
-			l.respondProxyError(c, wsproto.RefuseProxyUntrusted())
+			c.respondProxyError(wsproto.RefuseProxyUntrusted())
 		}
 		return 0, verdict != proxyproto.Complete
 	}
@@ -35,26 +35,26 @@ func (l *loop) readProxyHeader(c *conn, b []byte) (size int, ok bool) {
 		}
 		return header.Size, true
 	case proxyproto.Incomplete:
-		l.saveHead(c, b, false)
+		c.saveHead(b, false)
 	case proxyproto.Missing:
-		l.respondProxyError(c, wsproto.RefuseProxyMissing())
+		c.respondProxyError(wsproto.RefuseProxyMissing())
 	case proxyproto.Broken:
-		l.respondProxyError(c, wsproto.RefuseProxyInvalid())
+		c.respondProxyError(wsproto.RefuseProxyInvalid())
 	}
 	return 0, false
 }
 
 // respondProxyError refuses a connection for its PROXY header, or the lack of one. What is wrong is the configuration,
 // here or at the proxy, and nobody gets in until it is put right.
-func (l *loop) respondProxyError(c *conn, refusal *wsproto.Refusal) {
-	l.respondHeadError(c, refusal, ReasonAnswered)
+func (c *conn) respondProxyError(refusal *wsproto.Refusal) {
+	c.respondHeadError(refusal, ReasonAnswered)
 }
 
 // resolveClient finds out from a request whose connection it is, as limits count and lines show it: the other end of its
 // socket, or whom a PROXY header names, or, where that is a trusted proxy, whom this reports.
-func (l *loop) resolveClient(c *conn, req *wsproto.Request) {
+func (c *conn) resolveClient(req *wsproto.Request) {
 	h := c.extra.hs
-	if address := l.server.gate().Client(req, h.client.Addr()); address != h.client.Addr() {
+	if address := c.loop.server.gate().Client(req, h.client.Addr()); address != h.client.Addr() {
 		h.setClient(netip.AddrPortFrom(address, 0))
 	}
 }

@@ -1,7 +1,8 @@
 package netpoll
 
 // getQueue gives c a write queue.
-func (l *loop) getQueue(c *conn) {
+func (c *conn) getQueue() {
+	l := c.loop
 	if last := len(l.queues) - 1; last >= 0 {
 		c.out, l.queues = l.queues[last], l.queues[:last]
 	} else {
@@ -16,12 +17,13 @@ func (l *loop) getQueue(c *conn) {
 const keptQueues = 256
 
 // putQueue takes c's write queue back. Nothing may be in it that counts.
-func (l *loop) putQueue(c *conn) {
+func (c *conn) putQueue() {
+	l := c.loop
 	if c.out == nil {
 		return
 	}
-	l.unwatchWrite(c)
-	l.unrank(c)
+	c.unwatchWrite()
+	c.unrank()
 	if len(l.queues) < keptQueues {
 		c.out.reset()
 		l.queues = append(l.queues, c.out)
@@ -30,10 +32,10 @@ func (l *loop) putQueue(c *conn) {
 }
 
 // cleanupQueue fails what waits in c's write queue and takes the queue back.
-func (l *loop) cleanupQueue(c *conn) {
+func (c *conn) cleanupQueue() {
 	if c.out == nil {
 		return
 	}
-	l.countFailed(c, failedClosed, c.out.dropAll())
-	l.putQueue(c)
+	c.countFailed(failedClosed, c.out.dropAll())
+	c.putQueue()
 }

@@ -11,42 +11,43 @@ import (
 
 // read takes what a connection has sent, as much as one may in a turn. What is
 // left epoll reports again.
-func (l *loop) read(c *conn) {
+func (c *conn) read() {
 	if c.state == stateClosed {
 		return
 	}
-	n, err := unix.Read(int(c.fd), l.input)
+	n, err := unix.Read(int(c.fd), c.loop.input)
 	switch {
 	case n > 0:
-		l.received(c, l.input[:n])
+		c.received(c.loop.input[:n])
 	case err == unix.EAGAIN || err == unix.EINTR:
 	default:
-		l.closeNow(c, ReasonGone)
+		c.closeNow(ReasonGone)
 	}
 }
 
 // received takes what came from the client. b is the loop's: valid
 // until this returns, and nothing of it may be kept.
-func (l *loop) received(c *conn, b []byte) {
-	l.stats.bytesIn.Add(uint64(len(b)))
+func (c *conn) received(b []byte) {
+	c.loop.stats.bytesIn.Add(uint64(len(b)))
 	switch c.state {
 	case stateRequest:
-		l.readHead(c, b)
+		c.readHead(b)
 	case stateAuthenticating:
-		l.saveEarly(c, &c.extra.hs.authJob.heldRequest, b)
+		c.saveEarly(&c.extra.hs.authJob.heldRequest, b)
 	case stateSubscribing:
-		l.saveEarly(c, c.extra.hs.waiting, b)
+		c.saveEarly(c.extra.hs.waiting, b)
 	case stateOpen:
-		l.readFrames(c, b)
+		c.readFrames(b)
 	case stateClosing, stateLingering:
-		l.discard(c, b)
+		c.discard(b)
 	}
 }
 
 // readFrames takes bytes of WebSocket frames. The loop's one decoder serves
 // every connection whose frames come whole; a connection has its own only while
 // it is in the middle of a frame or message.
-func (l *loop) readFrames(c *conn, b []byte) {
+func (c *conn) readFrames(b []byte) {
+	l := c.loop
 	now := l.server.now()
 	decoder, began, free := &l.decoder, instantOf(now), c.lastRead.ago(now) >= quietFor
 	if c.extra != nil {
@@ -56,7 +57,7 @@ func (l *loop) readFrames(c *conn, b []byte) {
 	for len(b) > 0 && c.state == stateOpen {
 		event, rest, problem := decoder.Next(b, l.server.cfg.MaxMessage)
 		if problem != nil {
-			l.protocolError(c, problem)
+			c.protocolError(problem)
 			break
 		}
 		if event.Kind == wsproto.EventNone {
@@ -64,32 +65,32 @@ func (l *loop) readFrames(c *conn, b []byte) {
 		}
 		b = rest
 		// Frames count, and not reads: how many of these there are is up to the network.
-		if !free && event.Kind != wsproto.EventClose && !l.mayTalk(c) {
+		if !free && event.Kind != wsproto.EventClose && !c.mayTalk() {
 			break
 		}
 		free = false
 		if decoder.Idle() {
 			began = instantOf(now)
 		}
-		l.handleFrame(c, event)
+		c.handleFrame(event)
 	}
-	l.saveDecoder(c, decoder, began, free)
+	c.saveDecoder(decoder, began, free)
 }
 
 // saveDecoder keeps the decoder's state for the connection where it matters: that is
 // since began in the middle of something, which counts unless it is free.
-func (l *loop) saveDecoder(c *conn, decoder *wsproto.Decoder, began instant, free bool) {
+func (c *conn) saveDecoder(decoder *wsproto.Decoder, began instant, free bool) {
 	switch {
 	case c.state == stateOpen && !decoder.Idle():
 		if c.extra == nil {
-			c.extra = l.getExtra()
+			c.extra = c.loop.getExtra()
 			c.extra.decoder = *decoder
 		}
 		c.extra.began, c.extra.free = began, free
 	case c.state == stateOpen:
-		l.putExtra(c)
+		c.putExtra()
 	}
-	l.decoder = wsproto.Decoder{}
+	c.loop.decoder = wsproto.Decoder{}
 }
 
 // unfinishedFor returns for how long the client has been in the middle of a frame or
@@ -101,25 +102,26 @@ func (c *conn) unfinishedFor(now time.Duration) time.Duration {
 	return c.extra.began.ago(now)
 }
 
-func (l *loop) handleFrame(c *conn, event wsproto.Event) {
+func (c *conn) handleFrame(event wsproto.Event) {
+	l := c.loop
 	switch event.Kind {
 	case wsproto.EventPing:
-		l.sendPong(c, event.Payload)
+		c.sendPong(event.Payload)
 	case wsproto.EventMessage:
 		l.stats.messages.Add(1)
 		if event.TextPing {
-			l.sendTextPong(c)
+			c.sendTextPong()
 			return
 		}
 		l.server.log.Debug("client message ignored", "user_id", c.link.User(), "bytes", event.Size, "text", event.Text)
 	case wsproto.EventClose:
 		// RFC 6455 section 5.5.1: the answer echoes the code.
-		l.closeWith(c, ReasonClient, wsproto.AppendClose(l.scratch[:0], event.Code, ""))
+		c.closeWith(ReasonClient, wsproto.AppendClose(l.scratch[:0], event.Code, ""))
 	}
 }
 
 // protocolError ends a connection that broke the protocol, saying how.
-func (l *loop) protocolError(c *conn, problem *wsproto.ProtocolError) {
+func (c *conn) protocolError(problem *wsproto.ProtocolError) {
 	why := ReasonProtocol
 	switch problem.Code {
 	case wsproto.CloseInvalidPayload:
@@ -127,7 +129,7 @@ func (l *loop) protocolError(c *conn, problem *wsproto.ProtocolError) {
 	case wsproto.CloseTooBig:
 		why = ReasonTooBig
 	}
-	l.server.log.Debug("protocol violation", slog.String("user_id", c.link.User()),
+	c.loop.server.log.Debug("protocol violation", slog.String("user_id", c.link.User()),
 		slog.Int("close_code", int(problem.Code)), slog.String("problem", problem.Text))
-	l.closeWith(c, why, wsproto.AppendClose(l.scratch[:0], problem.Code, problem.Text))
+	c.closeWith(why, wsproto.AppendClose(c.loop.scratch[:0], problem.Code, problem.Text))
 }

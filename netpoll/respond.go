@@ -48,21 +48,21 @@ const (
 // respondError refuses a request that was complete: with an HTTP answer, or, where
 // Config.RejectAfterUpgrade says so and the request is good enough for it, with a
 // 101 and a close frame that a page can read.
-func (l *loop) respondError(c *conn, req wsproto.Request, refusal *wsproto.Refusal) {
-	l.countRefusal(c, refusal, req.Origin)
-	l.closeRefused(c, ReasonAnswered, l.errorResponse(req, refusal))
+func (c *conn) respondError(req wsproto.Request, refusal *wsproto.Refusal) {
+	c.countRefusal(refusal, req.Origin)
+	c.closeRefused(ReasonAnswered, c.loop.errorResponse(req, refusal))
 }
 
 // closeRefused ends a pending handshake with the answer that it is refused. Where these come faster than they may the
 // socket is closed at once: the answer is on its way, but it is not waited for that the client has read it.
-func (l *loop) closeRefused(c *conn, why Reason, answer []byte) {
-	if !l.server.refusalsExceeded(c.extra.hs.source) {
-		l.closeWith(c, why, answer)
+func (c *conn) closeRefused(why Reason, answer []byte) {
+	if !c.loop.server.refusalsExceeded(c.extra.hs.source) {
+		c.closeWith(why, answer)
 		return
 	}
-	_, _ = l.write(c, answer)
-	l.stats.lingerCut.Add(1)
-	l.closeNow(c, why)
+	_, _ = c.write(answer)
+	c.loop.stats.lingerCut.Add(1)
+	c.closeNow(why)
 }
 
 // errorResponse is the answer of a refusal. It is the loop's, until the next one.
@@ -75,33 +75,33 @@ func (l *loop) errorResponse(req wsproto.Request, refusal *wsproto.Refusal) []by
 	return refusal.Append(l.scratch[:0])
 }
 
-func (l *loop) respondHealth(c *conn, req wsproto.Request, status int, body []byte) {
-	l.stats.health.Add(1)
-	l.closeWith(c, ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
+func (c *conn) respondHealth(req wsproto.Request, status int, body []byte) {
+	c.loop.stats.health.Add(1)
+	c.closeWith(ReasonAnswered, req.AppendHealth(c.loop.scratch[:0], status, body))
 }
 
 // respondHeadError answers a handshake with something other than a 101, and ends.
-func (l *loop) respondHeadError(c *conn, refusal *wsproto.Refusal, why Reason) {
-	l.countRefusal(c, refusal, nil)
+func (c *conn) respondHeadError(refusal *wsproto.Refusal, why Reason) {
+	c.countRefusal(refusal, nil)
 	if why == ReasonHandshake && !c.extra.hs.requested {
 		// Nothing ever came, or only a proxy's word: an answer would be to nobody's question.
-		l.closeNow(c, why)
+		c.closeNow(why)
 		return
 	}
-	l.closeRefused(c, why, refusal.Append(l.scratch[:0]))
+	c.closeRefused(why, refusal.Append(c.loop.scratch[:0]))
 }
 
 // countRefusal counts a refusal, and logs it where somebody can mend what it is for, or looks
 // for the cause of one. origin is that of a page that may not connect.
-func (l *loop) countRefusal(c *conn, refusal *wsproto.Refusal, origin []byte) {
-	l.stats.refused[refusal.Reason].Add(1)
-	l.server.refusals.warn(c.extra.hs.client, refusal, string(origin))
-	l.logRefused(c, refusal)
+func (c *conn) countRefusal(refusal *wsproto.Refusal, origin []byte) {
+	c.loop.stats.refused[refusal.Reason].Add(1)
+	c.loop.server.refusals.warn(c.extra.hs.client, refusal, string(origin))
+	c.logRefused(refusal)
 }
 
 // respondErrorNow answers a request and closes the socket without waiting for the client. What
 // the kernel does not take at once is lost.
-func (l *loop) respondErrorNow(c *conn, req wsproto.Request, refusal *wsproto.Refusal) {
-	_, _ = l.write(c, l.errorResponse(req, refusal))
-	l.closeNow(c, ReasonAnswered)
+func (c *conn) respondErrorNow(req wsproto.Request, refusal *wsproto.Refusal) {
+	_, _ = c.write(c.loop.errorResponse(req, refusal))
+	c.closeNow(ReasonAnswered)
 }

@@ -164,12 +164,12 @@ func TestDelayOfASlowClient(t *testing.T) {
 		if _, err := unix.Read(client, sink); err != nil && err != unix.EAGAIN {
 			t.Fatal(err)
 		}
-		l.flush(c)
+		c.flush()
 	}
 	took := l.server.cfg.Hub.Clock() - began
 	for l.server.Stats().Sent < 2 {
 		_, _ = unix.Read(client, sink)
-		l.flush(c)
+		c.flush()
 	}
 	delays := l.server.Stats().Delays
 	if n := count(delays); n != 2 || delays.Sum <= 0 || delays.Sum > 2*(l.server.cfg.Hub.Clock()-began) || delays.Sum < took/2 {
@@ -239,8 +239,8 @@ func TestHandshakeTime(t *testing.T) {
 	c := l.open(h.pair[0], netip.AddrPort{})
 	const asks = 60 * time.Millisecond
 	c.lastRead = instantOf(l.server.now() - asks)
-	l.received(c, h.request)
-	l.cleanup(c)
+	c.received(h.request)
+	c.cleanup()
 	shakes := l.server.Stats().Handshakes
 	if count(shakes) != 1 || shakes.Sum < asks || shakes.Counts[0] != 0 {
 		t.Errorf("%+v, want one of %s", shakes, asks)

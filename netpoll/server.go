@@ -198,7 +198,7 @@ func (s *Server) stopLoops() {
 
 // closeAllNow closes what is left and ends the loop.
 func (l *loop) closeAllNow() {
-	l.wheel.Each(func(c *conn) { l.closeNow(c, ReasonShutdown) })
+	l.wheel.Each(func(c *conn) { c.closeNow(ReasonShutdown) })
 	l.ended = true
 }
 

@@ -11,20 +11,21 @@ import (
 // counted, and the connection keeps going without it, or ends where Config.CloseSlow
 // says so. A client is called slow only where it is, see progress.slow. Others lose
 // something because more came at once than may wait, or because there was no memory.
-func (l *loop) dropNotification(c *conn, n *hub.Notification, why failure, now time.Duration) {
+func (c *conn) dropNotification(n *hub.Notification, why failure, now time.Duration) {
+	l := c.loop
 	slow := c.out.progress.slow(now)
 	if slow && why == failedFull {
 		why = failedSlow
 	}
-	l.failNotification(c, n, why)
+	c.failNotification(n, why)
 	l.server.lossLog.warn(slow, c.link.User(), why, c.out)
 	switch {
 	case !l.server.cfg.CloseSlow:
-		l.noteGap(c, n, slow)
+		c.noteGap(n, slow)
 	case slow:
-		l.endFull(c, ReasonSlow, wsproto.AppendClose(l.scratch[:0], closeSlow, "too slow: notifications were lost"))
+		c.endFull(ReasonSlow, wsproto.AppendClose(l.scratch[:0], closeSlow, "too slow: notifications were lost"))
 	default:
-		l.endFull(c, ReasonFull, wsproto.AppendClose(l.scratch[:0], closeFull, "too many notifications at once: some were lost"))
+		c.endFull(ReasonFull, wsproto.AppendClose(l.scratch[:0], closeFull, "too many notifications at once: some were lost"))
 	}
 }
 
@@ -39,10 +40,10 @@ const (
 // endFull ends a connection that has lost a notification. What waits for it is
 // given up, but for the rest of a frame that the client has a part of: nothing
 // else but the close frame is written any more.
-func (l *loop) endFull(c *conn, why Reason, closeFrame []byte) {
-	l.countFailed(c, failedClosed, c.out.dropWaiting())
-	l.rank(c)
-	l.closeWith(c, why, closeFrame)
+func (c *conn) endFull(why Reason, closeFrame []byte) {
+	c.countFailed(failedClosed, c.out.dropWaiting())
+	c.rank()
+	c.closeWith(why, closeFrame)
 }
 
 // What waits is bounded three times, in Rules: the bytes that wait for one
@@ -70,23 +71,23 @@ const (
 // makeRoom finds room for one more notification for a connection that the kernel
 // takes no more for. Where there is none it has been lost, and counted. Where
 // nothing waits there is always room.
-func (l *loop) makeRoom(c *conn, n *hub.Notification) bool {
+func (c *conn) makeRoom(n *hub.Notification) bool {
 	if c.out.notifications() == 0 {
 		return true
 	}
-	now, rules := l.server.now(), l.server.rules.Load()
+	now, rules := c.loop.server.now(), c.loop.server.rules.Load()
 	if c.out.full(n, rules, now) {
-		l.retryWrite(c, now)
+		c.retryWrite(now)
 		if !c.stalled() {
 			return true
 		}
 		if c.out.full(n, rules, now) {
-			l.dropNotification(c, n, failedFull, now)
+			c.dropNotification(n, failedFull, now)
 			return false
 		}
 	}
-	if rules.QueueTotal > 0 && !l.shedFor(c, n, rules.QueueTotal, now) {
-		l.dropNotification(c, n, failedMemory, now)
+	if rules.QueueTotal > 0 && !c.shedFor(n, rules.QueueTotal, now) {
+		c.dropNotification(n, failedMemory, now)
 		return false
 	}
 	return true
@@ -102,13 +103,13 @@ func (q *outQueue) full(n *hub.Notification, rules *rules, now time.Duration) bo
 
 // retryWrite writes to a connection that the kernel took no more for, and sees what its
 // client has taken meanwhile.
-func (l *loop) retryWrite(c *conn, now time.Duration) {
+func (c *conn) retryWrite(now time.Duration) {
 	if c.out.idle(now) && now-c.out.progress.looked < retryEvery {
 		return
 	}
-	l.flush(c)
+	c.flush()
 	if c.stalled() {
-		l.pollAcked(c, now)
+		c.pollAcked(now)
 	}
 }
 
@@ -117,7 +118,8 @@ func (l *loop) retryWrite(c *conn, now time.Duration) {
 //
 // A loop sheds from its own connections. The fullest queue of all may be another
 // loop's, which then is asked to, and until it has there is the reserve.
-func (l *loop) shedFor(c *conn, n *hub.Notification, total int, now time.Duration) bool {
+func (c *conn) shedFor(n *hub.Notification, total int, now time.Duration) bool {
+	l := c.loop
 	for range shedMost {
 		used := l.server.queues.with(n)
 		if used <= total-total/reserveShare {
@@ -130,7 +132,7 @@ func (l *loop) shedFor(c *conn, n *hub.Notification, total int, now time.Duratio
 		if victim == nil || !victim.out.greedier(c.out, now) {
 			return false
 		}
-		l.shedOne(victim, now)
+		victim.shedOne(now)
 	}
 	return false
 }
@@ -147,16 +149,16 @@ func (l *loop) shedOwn() {
 		if victim == nil {
 			return
 		}
-		l.shedOne(victim, now)
+		victim.shedOne(now)
 	}
 }
 
 // shedOne drops what came last for a connection.
-func (l *loop) shedOne(c *conn, now time.Duration) {
-	defer l.guard(c)
+func (c *conn) shedOne(now time.Duration) {
+	defer c.guard()
 	n := c.out.dropNewest()
-	l.rank(c)
-	l.dropNotification(c, n, failedMemory, now)
+	c.rank()
+	c.dropNotification(n, failedMemory, now)
 }
 
 // fullest returns the connection of the loop that pays when memory is short; nil if
@@ -180,19 +182,19 @@ func (q *outQueue) idle(now time.Duration) bool { return q.progress.idle(now) >=
 
 // rank gives a connection's queue its place in the ranking, and other loops word of how
 // full the fullest is.
-func (l *loop) rank(c *conn) {
+func (c *conn) rank() {
 	if c.out.memory == nil {
 		return // it does not count: the server's own health check
 	}
-	l.ranking.put(c)
-	l.publishRank()
+	c.loop.ranking.put(c)
+	c.loop.publishRank()
 }
 
 // unrank ends that.
-func (l *loop) unrank(c *conn) {
+func (c *conn) unrank() {
 	if c.out.place.c != nil {
-		l.ranking.remove(c.out)
-		l.publishRank()
+		c.loop.ranking.remove(c.out)
+		c.loop.publishRank()
 	}
 }
 

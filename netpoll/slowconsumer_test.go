@@ -114,7 +114,8 @@ func bubble(t *testing.T, test func(t *testing.T, l *loop)) {
 }
 
 // fill delivers n notifications of some size.
-func (l *loop) fill(c *conn, n, size int) {
+func (c *conn) fill(n, size int) {
+	l := c.loop
 	for i := range n {
 		c.Deliver(&hub.Notification{Frame: make([]byte, size), Arrived: l.server.cfg.Hub.Clock()})
 		if i%(mailbox.Handoff-1) == 0 {
@@ -128,7 +129,7 @@ func (l *loop) fill(c *conn, n, size int) {
 func (l *loop) stallOn(t *testing.T, c *conn) {
 	t.Helper()
 	for range 1000 {
-		if l.fill(c, 1, 32<<10); c.stalled() && c.out.notifications() > 1 {
+		if c.fill(1, 32<<10); c.stalled() && c.out.notifications() > 1 {
 			return
 		}
 	}
@@ -169,19 +170,19 @@ func TestManyMayWaitForASecond(t *testing.T) {
 		l.rules(func(r *Rules) { r.QueueMessages = 20 })
 		c, client := l.connect(t)
 		l.stallOn(t, c)
-		l.fill(c, 500, 100)
+		c.fill(500, 100)
 		time.Sleep(slowAfter - time.Millisecond)
-		l.fill(c, 500, 100)
+		c.fill(500, 100)
 		l.expectLost(t, "within the second", "[]")
 		time.Sleep(time.Millisecond)
-		l.fill(c, 3, 100)
+		c.fill(3, 100)
 		l.expectLost(t, "when it is over", "[slow_consumer:3]")
 		readSome(t, client, 32<<10) // the kernel takes no more yet, but the client has
 		time.Sleep(retryEvery)
-		l.fill(c, 500, 100)
+		c.fill(500, 100)
 		l.expectLost(t, "when the client has taken something", "[slow_consumer:3]")
 		time.Sleep(slowAfter)
-		l.fill(c, 1, 100)
+		c.fill(1, 100)
 		l.expectLost(t, "a second later", "[slow_consumer:4]")
 	})
 }
@@ -194,7 +195,7 @@ func TestBytesThatWaitAreBounded(t *testing.T) {
 		l.rules(func(r *Rules) { r.QueueBytes = 1 << 20 })
 		c, _ := l.connect(t)
 		l.stallOn(t, c)
-		l.fill(c, 200, frame)
+		c.fill(200, frame)
 		cost := c.out.cost()
 		if room := 1<<20 - cost; room < 0 || room >= frame+notificationCost+placeCost {
 			t.Errorf("%d bytes wait", cost)
@@ -204,7 +205,7 @@ func TestBytesThatWaitAreBounded(t *testing.T) {
 			t.Fatalf("lost %v", l.lost())
 		}
 		time.Sleep(slowAfter)
-		l.fill(c, 1, frame)
+		c.fill(1, frame)
 		l.expectLost(t, "a second later", fmt.Sprintf("[queue_full:%d slow_consumer:1]", lost))
 	})
 }
@@ -217,13 +218,13 @@ func TestNothingIsLostBeforeAWriteWasTried(t *testing.T) {
 		c, client := l.connect(t)
 		l.stallOn(t, c)
 		for c.out.cost()+33<<10 < 1<<20 {
-			l.fill(c, 1, 32<<10)
+			c.fill(1, 32<<10)
 		}
 		l.expectLost(t, "full to the brim", "[]")
 		for range 20 {
 			time.Sleep(retryEvery)
 			readSome(t, client, 64<<10)
-			l.fill(c, 1, 60<<10)
+			c.fill(1, 60<<10)
 		}
 		l.expectLost(t, "while the client reads", "[]")
 		if !c.stalled() {
@@ -237,7 +238,7 @@ func TestABatchIsWrittenInItsMiddle(t *testing.T) {
 	bubble(t, func(t *testing.T, l *loop) {
 		c, _ := l.connect(t)
 		before := l.stats.writes.Load()
-		l.fill(c, 40, 4<<10) // 160 KiB, of which a socket pair takes all
+		c.fill(40, 4<<10) // 160 KiB, of which a socket pair takes all
 		if writes := l.stats.writes.Load() - before; writes < 3 || writes > 4 {
 			t.Errorf("%d writes, want three: two of %d bytes, and the rest", writes, flushSize)
 		}
@@ -253,13 +254,13 @@ func TestTheFullestPays(t *testing.T) {
 		modest, _ := l.connect(t)
 		l.stallOn(t, modest)
 		l.stallOn(t, greedy)
-		l.fill(greedy, 200, 10_000)
+		greedy.fill(200, 10_000)
 		lost := l.lost()["queues_full"]
 		if lost == 0 || len(l.lost()) != 1 {
 			t.Fatalf("lost %v", l.lost())
 		}
 		before, waiting := modest.out.notifications(), greedy.out.notifications()
-		l.fill(modest, 30, 10_000)
+		modest.fill(30, 10_000)
 		if got := modest.out.notifications(); got != before+30 {
 			t.Errorf("%d wait for the modest one, want %d", got, before+30)
 		}
@@ -280,18 +281,18 @@ func TestTheIdlePayFirst(t *testing.T) {
 		idle, _ := l.connect(t)
 		quick, client := l.connect(t)
 		l.stallOn(t, idle)
-		l.fill(idle, 20, 10_000)
+		idle.fill(20, 10_000)
 		time.Sleep(slowAfter)
 		l.stallOn(t, quick)
 		for quick.out.cost() <= 2*idle.out.cost() {
-			l.fill(quick, 1, 10_000)
+			quick.fill(1, 10_000)
 		}
 		waiting := idle.out.notifications()
 		for l.server.queues.bytes.Load() < 900<<10 {
-			l.fill(quick, 1, 10_000)
+			quick.fill(1, 10_000)
 		}
 		readSome(t, client, 4096)
-		l.fill(quick, 10, 10_000)
+		quick.fill(10, 10_000)
 		if got := idle.out.notifications(); got >= waiting || l.lost()["queues_full"] != uint64(waiting-got) {
 			t.Errorf("lost %v, of them the idle one %d", l.lost(), waiting-got)
 		}
@@ -310,10 +311,10 @@ func TestTheFullestOfAnotherLoopPays(t *testing.T) {
 		greedy, _ := m.connect(t)
 		modest, _ := l.connect(t)
 		m.stallOn(t, greedy)
-		m.fill(greedy, 500, 10_000)
+		greedy.fill(500, 10_000)
 		waiting := greedy.out.notifications()
 		l.stallOn(t, modest)
-		l.fill(modest, 3, 10_000)
+		modest.fill(3, 10_000)
 		l.expectLost(t, "within the reserve", "[]")
 		m.tasks.run(func() {})
 		if got := greedy.out.notifications(); got >= waiting {
@@ -323,7 +324,7 @@ func TestTheFullestOfAnotherLoopPays(t *testing.T) {
 			t.Errorf("%d bytes are used when the other loop has shed", used)
 		}
 		before := len(l.lost())
-		l.fill(modest, 100, 10_000) // the other loop is not there
+		modest.fill(100, 10_000) // the other loop is not there
 		if used := l.server.queues.bytes.Load(); used > total || len(l.lost()) == before {
 			t.Errorf("%d bytes are used, lost %v", used, l.lost())
 		}

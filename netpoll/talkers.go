@@ -64,7 +64,8 @@ func (t *talkers) forget(c *conn) {
 
 // mayTalk counts one thing that c has sent, and ends the connection, reporting
 // false, where that was too much.
-func (l *loop) mayTalk(c *conn) bool {
+func (c *conn) mayTalk() bool {
+	l := c.loop
 	rules := l.server.rules.Load()
 	if rules.MessageRate <= 0 {
 		return true
@@ -72,6 +73,6 @@ func (l *loop) mayTalk(c *conn) bool {
 	if l.talkers.charge(c, l.server.now(), rules.MessageRate, rules.MessageBurst) {
 		return true
 	}
-	l.closeWith(c, ReasonTooFast, wsproto.AppendClose(l.scratch[:0], wsproto.ClosePolicy, "too many messages"))
+	c.closeWith(ReasonTooFast, wsproto.AppendClose(l.scratch[:0], wsproto.ClosePolicy, "too many messages"))
 	return false
 }

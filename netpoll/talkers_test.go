@@ -102,14 +102,14 @@ func TestAnswerInPiecesIsFree(t *testing.T) {
 	for range 10 {
 		c.lastRead = instantOf(l.server.now() - quietFor) // a silence
 		for i := range pong {
-			l.received(c, pong[i:i+1])
+			c.received(pong[i : i+1])
 		}
 	}
 	if c.state != stateOpen || len(l.talkers.whole) != 0 {
 		t.Errorf("the connection's state is %d, %d talkers", c.state, len(l.talkers.whole))
 	}
 	for i := range pong { // and one that comes without a silence does
-		l.received(c, pong[i:i+1])
+		c.received(pong[i : i+1])
 	}
 	if len(l.talkers.whole) != 1 {
 		t.Error("another one does not count")
@@ -136,21 +136,21 @@ func TestUnfinishedIsEnded(t *testing.T) {
 			l := sleeper(t)
 			c, client := l.connect(t)
 			l.asleep = false
-			l.received(c, []byte(tt.first))
+			c.received([]byte(tt.first))
 			now := l.server.now()
 			if c.extra != nil {
 				c.extra.began = instantOf(now - l.server.cfg.PongWait + time.Second)
 			}
 			c.lastRead = instantOf(now)
-			if l.onTimer(c, now); c.state != stateOpen {
+			if c.onTimer(now); c.state != stateOpen {
 				t.Fatal("it was ended early")
 			}
 			if c.extra != nil {
 				c.extra.began = instantOf(now - l.server.cfg.PongWait - time.Millisecond)
 			}
-			l.received(c, []byte(tt.again))
+			c.received([]byte(tt.again))
 			c.lastRead = instantOf(now)
-			l.onTimer(c, now)
+			c.onTimer(now)
 			if (c.state != stateOpen) != tt.ended {
 				t.Fatalf("its state is %d", c.state)
 			}
@@ -171,11 +171,11 @@ func TestUnfinishedIsScheduled(t *testing.T) {
 	t.Parallel()
 	l := sleeper(t)
 	c, _ := l.connect(t)
-	l.received(c, masked(0x01, "a"))
+	c.received(masked(0x01, "a"))
 	now := l.server.now()
 	c.extra.began = instantOf(now - l.server.cfg.PongWait + 2*time.Second)
 	c.lastPing = instantOf(now)
-	l.resetTimer(c, now)
+	c.resetTimer(now)
 	if left := l.server.moment(c.loop.wheel.At(c)) - now; left > 2*time.Second+l.server.tickLength {
 		t.Errorf("it is looked at after %s", left)
 	}

@@ -29,14 +29,15 @@ func (l *loop) runTimers() {
 	}
 	l.detectPause(now)
 	l.armed = 0
-	l.wheel.Advance(wheel.Tick(now/l.server.tickLength), func(c *conn) { l.onTimer(c, now) })
+	l.wheel.Advance(wheel.Tick(now/l.server.tickLength), func(c *conn) { c.onTimer(now) })
 	if next, ok := l.wheel.Next(); ok {
 		l.arm(next)
 	}
 }
 
 // setTimer sets the connection's one timer.
-func (l *loop) setTimer(c *conn, when time.Duration) {
+func (c *conn) setTimer(when time.Duration) {
+	l := c.loop
 	if l.wheel.Len() == 0 {
 		l.wheel.Skip(wheel.Tick(l.server.now() / l.server.tickLength))
 	}
@@ -63,63 +64,64 @@ func (l *loop) randomLastPing(now time.Duration) instant {
 
 // onTimer is called when a connection's timer has fired: it does what is due by
 // now, or finds that the time was moved on since, and sets the next one.
-func (l *loop) onTimer(c *conn, now time.Duration) {
-	defer l.guard(c)
+func (c *conn) onTimer(now time.Duration) {
+	l := c.loop
+	defer c.guard()
 	cfg := &l.server.cfg
 	switch {
 	case c.state == stateRequest:
-		l.respondHeadError(c, wsproto.RefuseTimeout(), ReasonHandshake)
+		c.respondHeadError(wsproto.RefuseTimeout(), ReasonHandshake)
 		return
 	case c.state == stateAuthenticating:
-		l.authTimeout(c)
+		c.authTimeout()
 		return
 	case c.state == stateSubscribing:
-		l.subscribed(c, false)
+		c.subscribed(false)
 		return
 	case c.state == stateClosing || c.state == stateLingering:
-		l.onCloseTimer(c, now)
+		c.onCloseTimer(now)
 		return
 	}
 	if now < l.graceUntil {
-		l.extendDeadlines(c, now)
+		c.extendDeadlines(now)
 	}
 	switch {
-	case c.stalled() && l.writeTimedOut(c, now):
-		l.closeNow(c, ReasonWriteWait)
+	case c.stalled() && c.writeTimedOut(now):
+		c.closeNow(ReasonWriteWait)
 		return
 	case c.lastRead.ago(now) >= cfg.PongWait && !c.stalled():
-		l.closeNow(c, ReasonPongWait)
+		c.closeNow(ReasonPongWait)
 		return
 	}
 	if c.unfinishedFor(now) >= cfg.PongWait {
-		l.closeWith(c, ReasonUnfinished, wsproto.AppendClose(l.scratch[:0], wsproto.ClosePolicy, "message not complete in time"))
+		c.closeWith(ReasonUnfinished, wsproto.AppendClose(l.scratch[:0], wsproto.ClosePolicy, "message not complete in time"))
 		return
 	}
 	if c.expired() {
-		l.closeWith(c, ReasonExpired, wsproto.AppendClose(l.scratch[:0], closeExpired, "token expired"))
+		c.closeWith(ReasonExpired, wsproto.AppendClose(l.scratch[:0], closeExpired, "token expired"))
 		return
 	}
-	if cfg.MaxAge > 0 && now >= l.maxAgeAt(c) {
-		l.closeAged(c)
+	if cfg.MaxAge > 0 && now >= c.maxAgeAt() {
+		c.closeAged()
 		return
 	}
 	if c.lastPing.ago(now) >= cfg.PingInterval {
 		l.talkers.quiet(c, now)
-		l.sendPing(c)
+		c.sendPing()
 		// From now, not from when it was due: after a pause of the machine one
 		// ping is enough.
 		c.lastPing = instantOf(now)
 	}
-	l.resetTimer(c, now)
+	c.resetTimer(now)
 }
 
 // resetTimer sets an open connection's timer to the nearest thing to do. Whatever
 // only moves a deadline away (a frame that was heard) leaves the timer as it is.
-func (l *loop) resetTimer(c *conn, now time.Duration) {
+func (c *conn) resetTimer(now time.Duration) {
 	if c.state != stateOpen {
 		return
 	}
-	cfg := &l.server.cfg
+	cfg := &c.loop.server.cfg
 	wait := cfg.PingInterval - c.lastPing.ago(now)
 	if !c.stalled() {
 		wait = min(wait, cfg.PongWait-c.lastRead.ago(now))
@@ -132,39 +134,39 @@ func (l *loop) resetTimer(c *conn, now time.Duration) {
 	}
 	when := now + wait
 	if cfg.MaxAge > 0 {
-		when = min(when, l.maxAgeAt(c))
+		when = min(when, c.maxAgeAt())
 	}
 	if c.stalled() {
-		when = min(when, l.nextAckPoll(c))
+		when = min(when, c.nextAckPoll())
 	}
-	l.setTimer(c, when)
+	c.setTimer(when)
 }
 
 // writeTimedOut sees whether a client has taken anything of what waits for it lately,
 // and reports whether it has not for WriteWait.
-func (l *loop) writeTimedOut(c *conn, now time.Duration) bool {
-	if now >= l.nextAckPoll(c) {
-		l.pollAcked(c, now)
+func (c *conn) writeTimedOut(now time.Duration) bool {
+	if now >= c.nextAckPoll() {
+		c.pollAcked(now)
 	}
-	return c.out.progress.idle(now) >= l.server.cfg.WriteWait
+	return c.out.progress.idle(now) >= c.loop.server.cfg.WriteWait
 }
 
 // nextAckPoll returns when that is to be looked at next: eight times in WriteWait, so that a
 // client which takes nothing any more is ended so little late, and when it is over.
-func (l *loop) nextAckPoll(c *conn) time.Duration {
-	wait, p := l.server.cfg.WriteWait, &c.out.progress
+func (c *conn) nextAckPoll() time.Duration {
+	wait, p := c.loop.server.cfg.WriteWait, &c.out.progress
 	return min(p.looked+wait/8, p.taken+wait)
 }
 
 // sendPing sends a ping, ahead of the notifications that wait: a client that is slow
 // but reads gets it, and answers.
-func (l *loop) sendPing(c *conn) {
-	l.stats.pings.Add(1)
+func (c *conn) sendPing() {
+	c.loop.stats.pings.Add(1)
 	if c.out != nil {
 		c.out.ping = wsproto.Ping()
 		return
 	}
-	l.send(c, wsproto.Ping())
+	c.send(wsproto.Ping())
 }
 
 // latePause is how late a timer fires if the process, or the machine, stood
@@ -188,9 +190,9 @@ func (l *loop) detectPause(now time.Duration) {
 // extendDeadlines moves the deadlines of an open connection that passed during the pause:
 // it is pinged now and has until l.mercy to be heard of, and WriteWait begins
 // anew.
-func (l *loop) extendDeadlines(c *conn, now time.Duration) {
-	cfg := &l.server.cfg
-	if heard := l.graceUntil - cfg.PongWait; c.lastRead.ago(now) > now-heard {
+func (c *conn) extendDeadlines(now time.Duration) {
+	cfg := &c.loop.server.cfg
+	if heard := c.loop.graceUntil - cfg.PongWait; c.lastRead.ago(now) > now-heard {
 		c.lastRead, c.lastPing = instantOf(heard), instantOf(now-cfg.PingInterval)
 	}
 	if c.extra != nil {
@@ -210,17 +212,17 @@ const ageSpread = 0.2
 
 // maxAgeAt returns when an open connection has reached its age, in time since the
 // server started. It is the same for a connection whenever it is asked.
-func (l *loop) maxAgeAt(c *conn) time.Duration {
-	opened := l.server.conns.Opened(c.fd)
+func (c *conn) maxAgeAt() time.Duration {
+	opened := c.loop.server.conns.Opened(c.fd)
 	mixed := (uint32(c.fd) ^ uint32(opened/time.Second)<<16) * 2654435761 // Knuth's multiplicative hash
 	part := 1 - ageSpread*float64(mixed)/(1<<32)
-	return opened + time.Duration(part*float64(l.server.cfg.MaxAge))
+	return opened + time.Duration(part*float64(c.loop.server.cfg.MaxAge))
 }
 
 // closeAged ends a connection that has reached its age, with 1001: the client comes
 // back, to whichever instance has room.
-func (l *loop) closeAged(c *conn) {
-	l.closeWith(c, ReasonAge, wsproto.AppendClose(l.scratch[:0], wsproto.CloseGoingAway, "connected for long: connect again"))
+func (c *conn) closeAged() {
+	c.closeWith(ReasonAge, wsproto.AppendClose(c.loop.scratch[:0], wsproto.CloseGoingAway, "connected for long: connect again"))
 }
 
 // closeExpired is the close code of a connection whose token has expired: that of

@@ -116,7 +116,7 @@ func (s *Server) authenticate(k *authJob) {
 		if problem := recover(); problem != nil {
 			l.stats.panics.Add(1)
 			s.log.Error("checking a token failed; the connection is closed", "panic", problem, "stack", string(debug.Stack()))
-			l.do(func() { l.closeNow(k.c, ReasonPanic) })
+			l.do(func() { k.c.closeNow(ReasonPanic) })
 		}
 	}()
 	req := k.req
@@ -129,39 +129,40 @@ func (s *Server) authenticate(k *authJob) {
 
 // authenticateAsync hands a connection's token to the workers. It waits for them for
 // Config.CheckWait, and within the handshake deadline.
-func (l *loop) authenticateAsync(c *conn, req wsproto.Request, more []byte) {
+func (c *conn) authenticateAsync(req wsproto.Request, more []byte) {
+	l := c.loop
 	switch {
 	case l.server.draining.Load():
-		l.respondError(c, req, wsproto.RefuseDraining(l.server.retryAfter()))
+		c.respondError(req, wsproto.RefuseDraining(l.server.retryAfter()))
 		return
 	case len(more) > maxEarly:
-		l.respondError(c, req, wsproto.RefuseEarly())
+		c.respondError(req, wsproto.RefuseEarly())
 		return
 	}
 	req.Detach()
 	k := &authJob{c: c, source: c.extra.hs.source, heldRequest: heldRequest{req: req, early: bytes.Clone(more)}}
 	c.extra.hs.authJob = k
-	l.setHandshakeState(c, stateAuthenticating, unknownWeight)
+	c.setHandshakeState(stateAuthenticating, unknownWeight)
 	l.stats.authenticating.Add(1)
-	l.setTimer(c, min(l.server.now()+l.server.cfg.CheckWait, l.server.moment(l.wheel.At(c))))
+	c.setTimer(min(l.server.now()+l.server.cfg.CheckWait, l.server.moment(l.wheel.At(c))))
 	if out := l.server.auth.put(k, l.server.cfg.CheckQueue, l.server.now()); out != nil {
 		out.c.loop.cancelAuth(l, out)
 	}
 	if c.state == stateAuthenticating {
-		l.growBytes(c, k.size())
+		c.growBytes(k.size())
 	}
 }
 
 // cancelAuth ends a handshake whose token will not be checked. from is the loop that says so.
 func (l *loop) cancelAuth(from *loop, k *authJob) {
 	if l == from {
-		l.authTimeout(k.c)
+		k.c.authTimeout()
 		return
 	}
 	l.do(func() {
-		defer l.guard(k.c)
+		defer k.c.guard()
 		if k.c.state == stateAuthenticating {
-			l.authTimeout(k.c)
+			k.c.authTimeout()
 		}
 	})
 }
@@ -172,13 +173,13 @@ func (l *loop) authenticatedAsync(k *authJob, req wsproto.Request, refusal *wspr
 	if k.c.state != stateAuthenticating {
 		return
 	}
-	defer l.guard(k.c)
-	l.authenticated(k.c, req, refusal, k.early)
+	defer k.c.guard()
+	k.c.authenticated(req, refusal, k.early)
 }
 
 // authTimeout ends a handshake whose token has not been checked in time.
-func (l *loop) authTimeout(c *conn) {
-	l.respondError(c, c.extra.hs.authJob.req, wsproto.RefuseChecksFull(l.server.retryAfter()))
+func (c *conn) authTimeout() {
+	c.respondError(c.extra.hs.authJob.req, wsproto.RefuseChecksFull(c.loop.server.retryAfter()))
 }
 
 // authQueue is the checks that wait for a worker. Who has a right to come in must not

@@ -16,26 +16,26 @@ const flushSize = scratchSize
 
 // flush writes what waits for a connection until all of it is with the kernel
 // or the kernel takes no more. It may end the connection.
-func (l *loop) flush(c *conn) {
-	defer l.guard(c)
+func (c *conn) flush() {
+	defer c.guard()
 	for c.state != stateClosed && c.out != nil {
-		if c.out.empty() && !l.flushGap(c) {
-			l.flushed(c)
+		if c.out.empty() && !c.flushGap() {
+			c.flushed()
 			return
 		}
-		buf := c.out.gather(l.scratch)
-		n, err := l.write(c, buf)
+		buf := c.out.gather(c.loop.scratch)
+		n, err := c.write(buf)
 		if n > 0 {
 			c.out.progress.resume()
-			l.countSent(c, n)
+			c.countSent(n)
 		}
 		switch {
 		case err == nil && n == len(buf):
 		case err == nil || errors.Is(err, unix.EAGAIN):
-			l.stall(c)
+			c.stall()
 			return
 		default:
-			l.closeNow(c, ReasonWriteError)
+			c.closeNow(ReasonWriteError)
 			return
 		}
 	}
@@ -44,30 +44,31 @@ func (l *loop) flush(c *conn) {
 // flushed puts the queue back and, if these were the last words, shuts the
 // sending side. A client that has taken what waited for long is alive, though the
 // ping may be among what it still has to read.
-func (l *loop) flushed(c *conn) {
+func (c *conn) flushed() {
 	if c.out.progress.behind != 0 {
-		if now := l.server.now(); c.out.progress.slow(now) {
+		if now := c.loop.server.now(); c.out.progress.slow(now) {
 			c.lastRead = instantOf(now)
 		}
 	}
-	l.putQueue(c)
+	c.putQueue()
 	if c.state == stateClosing {
-		l.linger(c)
+		c.linger()
 	}
 }
 
 // stall notes that the kernel takes no more for c, and has the loop told when it does
 // again. From now on what waits is counted in the memory of all queues.
-func (l *loop) stall(c *conn) {
+func (c *conn) stall() {
+	l := c.loop
 	q := c.out
 	if q.memory == nil && !c.selfCheck {
 		q.count(&l.server.queues)
 	}
-	l.rank(c)
+	c.rank()
 	if !c.stalled() {
 		now := l.server.now()
 		q.progress.stall(now, unackedBytes(c.fd))
-		l.resetTimer(c, now)
+		c.resetTimer(now)
 	}
 	if c.watchesWrite {
 		return
@@ -76,21 +77,21 @@ func (l *loop) stall(c *conn) {
 	l.stats.stalled.Add(1)
 	if err := l.poll.watchWriting(c.fd, true); err != nil {
 		l.server.log.Error("a stalled connection can't be watched; it is closed", "error", err, "user_id", c.link.User())
-		l.closeNow(c, ReasonWriteError)
+		c.closeNow(ReasonWriteError)
 	}
 }
 
 // unwatchWrite ends what stall began.
-func (l *loop) unwatchWrite(c *conn) {
+func (c *conn) unwatchWrite() {
 	if c.watchesWrite {
 		c.watchesWrite = false
-		l.stats.stalled.Add(-1)
-		_ = l.poll.watchWriting(c.fd, false) // fails only for one that is about to be closed
+		c.loop.stats.stalled.Add(-1)
+		_ = c.loop.poll.watchWriting(c.fd, false) // fails only for one that is about to be closed
 	}
 }
 
 // pollAcked sees whether a client that the kernel takes nothing for has taken anything.
-func (l *loop) pollAcked(c *conn, now time.Duration) {
+func (c *conn) pollAcked(now time.Duration) {
 	c.out.progress.look(now, unackedBytes(c.fd))
 }
 
@@ -107,16 +108,16 @@ func unackedBytes(fd int32) int {
 
 // write is the one place where bytes leave: a closed connection's descriptor
 // number may already be another client's.
-func (l *loop) write(c *conn, b []byte) (int, error) {
+func (c *conn) write(b []byte) (int, error) {
 	if c.state == stateClosed {
 		return 0, unix.EBADF
 	}
 	for {
 		n, err := unix.Write(int(c.fd), b)
-		l.stats.writes.Add(1)
+		c.loop.stats.writes.Add(1)
 		if n > 0 {
 			c.written += uint32(n)
-			l.stats.bytesOut.Add(uint64(n))
+			c.loop.stats.bytesOut.Add(uint64(n))
 		}
 		if err != unix.EINTR {
 			return max(n, 0), err
@@ -126,41 +127,41 @@ func (l *loop) write(c *conn, b []byte) (int, error) {
 
 // send writes b to a connection for which nothing waits. What the kernel does
 // not take is copied and waits in a queue.
-func (l *loop) send(c *conn, b []byte) {
-	n, err := l.write(c, b)
+func (c *conn) send(b []byte) {
+	n, err := c.write(b)
 	switch {
 	case err != nil && !errors.Is(err, unix.EAGAIN):
-		l.closeNow(c, ReasonWriteError)
+		c.closeNow(ReasonWriteError)
 	case n < len(b):
-		l.getQueue(c)
+		c.getQueue()
 		c.out.partial = bytes.Clone(b[n:])
-		l.stall(c)
+		c.stall()
 	}
 }
 
 // sendPong answers a ping. Where it can't leave at once it takes the place of
 // an earlier one that could not either (RFC 6455 section 5.5.3), so that a flood
 // of pings costs no memory.
-func (l *loop) sendPong(c *conn, payload []byte) {
+func (c *conn) sendPong(payload []byte) {
 	if c.out != nil {
 		c.out.pong = wsproto.AppendPong(c.out.pong[:0], payload)
 		return
 	}
-	l.send(c, wsproto.AppendPong(l.scratch[:0], payload))
+	c.send(wsproto.AppendPong(c.loop.scratch[:0], payload))
 }
 
 // sendTextPong answers a ping in text. Where it can't leave at once one answer
 // waits for all that are asked for meanwhile, so that they cost no memory either.
-func (l *loop) sendTextPong(c *conn) {
+func (c *conn) sendTextPong() {
 	switch {
 	case c.out == nil:
-		l.send(c, wsproto.TextPong())
+		c.send(wsproto.TextPong())
 	case c.out.textPong == nil:
 		c.out.textPong = wsproto.TextPong()
 	default:
 		return
 	}
-	l.stats.textPongs.Add(1)
+	c.loop.stats.textPongs.Add(1)
 }
 
 // Sent means that the kernel has taken a notification. What becomes of it then only
@@ -177,7 +178,8 @@ type unacked struct {
 
 // countUnacked asks for that, and counts it, when a connection that was open is about
 // to be closed, however it came to this. It costs a system call.
-func (l *loop) countUnacked(c *conn) unacked {
+func (c *conn) countUnacked() unacked {
+	l := c.loop
 	ending := c.extra != nil && c.extra.wasOpen
 	if c.selfCheck || c.state != stateOpen && !ending {
 		return unacked{}
@@ -192,7 +194,7 @@ func (l *loop) countUnacked(c *conn) unacked {
 		l.stats.unacked[c.reason].Add(uint64(left.deliveries))
 	}
 	if ending && left.deliveries > 0 {
-		l.logUnacked(c, left)
+		c.logUnacked(left)
 	}
 	return left
 }

@@ -195,7 +195,7 @@ func TestWhatIsLostAtAnEnd(t *testing.T) {
 		sent += lost
 		eventually(t, "the kernel has them", func() bool { return r.server.Stats().Sent == sent })
 		conns, _ := r.hub.ConnsOf(user, 1)
-		r.server.loops[0].do(func() { r.server.loops[0].closeWith(conns[0].(*conn), reason, closeFrame) })
+		r.server.loops[0].do(func() { conns[0].(*conn).closeWith(reason, closeFrame) })
 	}
 	eventually(t, "they are ended", func() bool { return r.server.Stats().Sockets == 0 })
 	s := r.server.Stats()
