@@ -158,10 +158,10 @@ func (l *loop) mailEmpty() bool {
 func (c *conn) countSent(n int) {
 	l := c.loop
 	if c.out.bytes > 0 {
-		l.sent.beginWrite(c, l.server.cfg.Hub.Clock())
+		l.sent.BeginWrite(c.fd, c.written, l.server.cfg.Hub.Clock())
 	}
 	sent := c.out.took(n)
-	l.sent.delays.count()
+	l.sent.EndWrite()
 	if !c.selfCheck {
 		l.stats.sent.Add(uint64(sent))
 	}

@@ -158,7 +158,7 @@ func (c *conn) admit(req wsproto.Request, more []byte) bool {
 		c.expireAt(req.Expires)
 	}
 	l.server.conns.SetOpened(c.fd, now)
-	l.sent.openFD(c.fd, l.server.cfg.Hub.Clock())
+	l.sent.Open(c.fd, l.server.cfg.Hub.Clock())
 	client, peer := c.extra.hs.client, c.extra.hs.peer
 	c.endHandshake()
 	c.putExtra()

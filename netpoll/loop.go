@@ -11,6 +11,7 @@ import (
 	"roost/hub"
 	"roost/netpoll/internal/mailbox"
 	"roost/netpoll/internal/meter"
+	"roost/netpoll/internal/sentlog"
 	"roost/netpoll/internal/wheel"
 	"roost/wsproto"
 )
@@ -68,7 +69,7 @@ type loop struct {
 	queues  []*outQueue
 	ranking ranking // of the queues that are not empty because the kernel takes no more
 
-	sent    sentTracker // the histogram in it any goroutine reads
+	sent    *sentlog.Log // the histogram in it any goroutine reads
 	talkers talkers
 
 	pending       ledger // places of pending handshakes
@@ -94,9 +95,8 @@ type delivery struct {
 func newLoop(s *Server, index int) (*loop, error) {
 	l := &loop{server: s, index: index, scratch: make([]byte, scratchSize), input: make([]byte, s.cfg.ReadBuffer)}
 	l.topRank.Store(-1)
-	l.sent.log.keep = s.cfg.PongWait + s.cfg.WriteWait
 	l.handshakes = meter.NewHistogram(handshakeBounds[:])
-	l.sent.delays.took = meter.NewHistogram(deliveryBounds[:])
+	l.sent = sentlog.New(s.cfg.PongWait+s.cfg.WriteWait, deliveryBounds[:])
 	l.mail = mailbox.New[delivery](s.cfg.MailboxItems, l.poll.ring)
 	l.wheel.Skip(s.tick(s.now()))
 	return l, l.poll.open()

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"roost/hub"
+	"roost/netpoll/internal/sentlog"
 )
 
 // outQueue is what waits to be written to one connection. An idle connection
@@ -37,7 +38,7 @@ type outQueue struct {
 	memory   *queueMemory // where what waits is counted; nil until the kernel takes no more
 	place    place        // in the loop's ranking, while memory is set
 
-	tracker *sentTracker // told of each notification that has left; may be nil
+	tracker *sentlog.Log // told of each notification that has left; may be nil
 }
 
 // empty reports whether nothing waits.
@@ -220,7 +221,7 @@ func (q *outQueue) took(n int) (sent int) {
 func (q *outQueue) left(n *hub.Notification, behind int) {
 	n.Trace.Sent()
 	q.let(n)
-	q.tracker.note(n, behind)
+	q.tracker.Note(n, behind)
 }
 
 // tookControl lets a control frame go, and returns what is left of n. One on its

@@ -9,7 +9,7 @@ func (c *conn) getQueue() {
 		c.out = new(outQueue)
 	}
 	if !c.selfCheck {
-		c.out.tracker = &l.sent
+		c.out.tracker = l.sent
 	}
 }
 

@@ -196,7 +196,7 @@ func (l *loop) addTo(sum *Stats) {
 	for i := range st.closeCodes {
 		sum.Closed[closeClass(i).String()] += st.closeCodes[i].Load()
 	}
-	l.sent.delays.took.AddTo(&sum.Delays)
+	l.sent.AddDelays(&sum.Delays)
 	l.handshakes.AddTo(&sum.Handshakes)
 	sum.Busy = append(sum.Busy, l.busy.Total(l.server.now))
 	sum.Opened += st.opened.Load()

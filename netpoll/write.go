@@ -188,7 +188,7 @@ func (c *conn) countUnacked() unacked {
 	if c.state == stateLingering && !c.extra.wantsClose && left.bytes > 0 {
 		left.bytes-- // the end of the stream
 	}
-	left.deliveries, left.all = l.sent.closeFD(c.fd, c.written-uint32(left.bytes))
+	left.deliveries, left.all = l.sent.Close(c.fd, c.written-uint32(left.bytes))
 	if left.bytes > 0 {
 		l.stats.unackedBytes[c.reason].Add(uint64(left.bytes))
 		l.stats.unacked[c.reason].Add(uint64(left.deliveries))
