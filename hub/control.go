@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"roost/hub/internal/jsonscan"
+	"roost/internal/names"
 	"roost/wsproto"
 )
 
@@ -25,7 +26,7 @@ func (h *Hub) Control(user, payload string) {
 		return
 	}
 	command, err := parseCommand(payload)
-	if !wsproto.ValidUser(user) {
+	if !names.ValidUser(user) {
 		user, err = "", errCommandUser // a name can be as long as Redis lets it
 	}
 	if err != nil {

@@ -214,7 +214,7 @@ func (c *conn) Disconnect(code wsproto.CloseCode, reason string) {
 }
 
 // closeReplaced is the close code of a connection that had to make room for a
-// newer one of its user: that of a refused handshake (wsproto.RejectionCode) with
+// newer one of its user: that of a refused handshake (handshake.RejectionCode) with
 // 429. A client that reconnects at once would push out the next.
 const closeReplaced wsproto.CloseCode = 4429
 

@@ -11,7 +11,7 @@ import (
 
 	"roost/hub"
 	"roost/netpoll/internal/fairbucket"
-	"roost/wsproto"
+	"roost/wsproto/handshake"
 )
 
 // Config is what a Server is told. Zero values get the defaults named here.
@@ -60,7 +60,7 @@ type Config struct {
 	LingerTimeout    time.Duration // from the last words to the end at the latest; 2 s
 	RetryAfter       time.Duration // what a refused client is told to wait; 5 s
 
-	// ProxyProtocol has every connection from an address that Gate trusts begin with a PROXY header, version 1
+	// ProxyProtocol has every connection from an address that Upgrader trusts begin with a PROXY header, version 1
 	// or 2, which names the client. Others may send none.
 	ProxyProtocol bool
 
@@ -146,7 +146,7 @@ func (c Config) tickLength() time.Duration {
 
 // Rules are what may change while connections are open, see [Server.SetRules].
 type Rules struct {
-	Gate *wsproto.Gate // decides about handshakes; required
+	Upgrader *handshake.Upgrader // decides about handshakes; required
 
 	MaxPerAddress int // connections from one address, IPv6 by its /64; 0 is no bound
 	// HandshakeRate bounds the upgrades a second with a good token, and the refusals a second that are waited for (see
@@ -228,23 +228,23 @@ func pendingShare(total, loops int) int {
 
 // SetRules replaces the rules, all at once, for what happens from now on.
 // Connections that are open stay, also those that a new one would be refused in
-// place of; a token that is being checked is judged by the new gate. Connections that were
+// place of; a token that is being checked is judged by the new upgrader. Connections that were
 // admitted while MaxPerAddress was 0 are not counted when it becomes a bound. What a client has used
 // up of its MessageBurst is forgotten when that or MessageRate changes.
 //
-// The error is that there is no gate, and then nothing changes. One goroutine at a
+// The error is that there is no upgrader, and then nothing changes. One goroutine at a
 // time.
 func (s *Server) SetRules(next Rules) error {
-	if next.Gate == nil {
-		return errors.New("netpoll: Rules.Gate is required")
+	if next.Upgrader == nil {
+		return errors.New("netpoll: Rules.Upgrader is required")
 	}
 	s.rules.Store(newRules(next, s.cfg.Loops, s.rules.Load()))
 	s.lines.setRate(next.ConnectionLines)
 	return nil
 }
 
-// gate is the one that decides now. Any goroutine.
-func (s *Server) gate() *wsproto.Gate { return s.rules.Load().Gate }
+// upgrader is the one that decides now. Any goroutine.
+func (s *Server) upgrader() *handshake.Upgrader { return s.rules.Load().Upgrader }
 
 // Budget says how many sockets and connections the descriptor limit leaves.
 type Budget struct {

@@ -6,7 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"roost/wsproto"
+	"roost/wsproto/auth"
+	"roost/wsproto/handshake"
 )
 
 // setRules changes the rules of a server that serves.
@@ -27,16 +28,13 @@ func (r *rig) answered(user string, want int) {
 	}
 }
 
-// A new gate decides about who comes from then on; who is there stays.
-func TestSetRulesGate(t *testing.T) {
+// A new upgrader decides about who comes from then on; who is there stays.
+func TestSetRulesUpgrader(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	staying := r.connect("alice")
-	gate, err := wsproto.NewGate(wsproto.GateConfig{Secret: []byte("another secret of thirty-two bytes")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.setRules(func(next *Rules) { next.Gate, next.ConnectionLines = gate, 7 })
+	upgrader := newUpgrader(t, auth.Config{Keys: auth.Keys{Secret: []byte("another secret of thirty-two bytes")}}, handshake.Config{})
+	r.setRules(func(next *Rules) { next.Upgrader, next.ConnectionLines = upgrader, 7 })
 	if limit := r.server.lines.limit; limit == nil || limit.Burst() != 7 {
 		t.Error("the lines about connections are not limited")
 	}
@@ -45,12 +43,12 @@ func TestSetRulesGate(t *testing.T) {
 	if _, message, err := staying.ReadMessage(); err != nil || !strings.HasPrefix(string(message), `{"type":"n"`) {
 		t.Errorf("who was there got %s, %v", message, err)
 	}
-	if err := r.server.SetRules(Rules{}); err == nil || r.server.gate() != gate {
-		t.Errorf("rules without a gate: %v", err)
+	if err := r.server.SetRules(Rules{}); err == nil || r.server.upgrader() != upgrader {
+		t.Errorf("rules without an upgrader: %v", err)
 	}
 }
 
-// A token that waits for a worker is checked by the gate of now: a key that was taken out lets nobody in any more.
+// A token that waits for a worker is checked by the upgrader of now: a key that was taken out lets nobody in any more.
 func TestSetRulesWhileTokensWait(t *testing.T) {
 	t.Parallel()
 	r, issuer := startIssuer(t, func(c *Config) { c.Checkers = 1 })
@@ -58,11 +56,8 @@ func TestSetRulesWhileTokensWait(t *testing.T) {
 	eventually(t, "the worker to be held", func() bool { return issuer.held.Load() == 1 })
 	waiting := r.send(issuer.token(t, "known", "waiting"), "")
 	eventually(t, "another token to wait", func() bool { return r.server.Stats().Checking == 2 })
-	gate, err := wsproto.NewGate(wsproto.GateConfig{Secret: []byte(testSecret)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.setRules(func(next *Rules) { next.Gate = gate })
+	upgrader := newUpgrader(t, auth.Config{}, handshake.Config{})
+	r.setRules(func(next *Rules) { next.Upgrader = upgrader })
 	issuer.let()
 	waiting.answered(t, http.StatusUnauthorized)
 }

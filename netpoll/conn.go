@@ -52,7 +52,7 @@ type conn struct {
 
 // extra is what a connection needs while something is under way. A loop has some in store.
 type extra struct {
-	hs *handshake // pending, see pending.go
+	hs *pendingHandshake // pending, see pending.go
 
 	decoder wsproto.Decoder // open: stands in the middle of a frame or message; ending: finds the client's close frame
 
@@ -129,10 +129,10 @@ func (c *conn) putExtra() {
 }
 
 // getHandshake takes a handshake from the loop's store.
-func (l *loop) getHandshake() *handshake {
+func (l *loop) getHandshake() *pendingHandshake {
 	last := len(l.handshakePool) - 1
 	if last < 0 {
-		return new(handshake)
+		return new(pendingHandshake)
 	}
 	h := l.handshakePool[last]
 	l.handshakePool = l.handshakePool[:last]
@@ -140,9 +140,9 @@ func (l *loop) getHandshake() *handshake {
 }
 
 // putHandshake puts one back that no list has any more.
-func (l *loop) putHandshake(h *handshake) {
+func (l *loop) putHandshake(h *pendingHandshake) {
 	if len(l.handshakePool) < pooledExtras {
-		*h = handshake{}
+		*h = pendingHandshake{}
 		l.handshakePool = append(l.handshakePool, h)
 	}
 }

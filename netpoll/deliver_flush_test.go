@@ -12,18 +12,15 @@ import (
 
 	"roost/hub"
 	"roost/netpoll/internal/mailbox"
-	"roost/wsproto"
+	"roost/wsproto/auth"
+	"roost/wsproto/handshake"
 )
 
 // sleeper is a loop without its goroutine: it sleeps for ever, and whatever
 // happens to its connections others do.
 func sleeper(t testing.TB) *loop {
 	t.Helper()
-	gate, err := wsproto.NewGate(wsproto.GateConfig{Secret: []byte(testSecret)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := Config{Rules: Rules{Gate: gate}, Hub: hub.New(hub.Config{})}.withDefaults(1)
+	cfg := Config{Rules: Rules{Upgrader: newUpgrader(t, auth.Config{}, handshake.Config{})}, Hub: hub.New(hub.Config{})}.withDefaults(1)
 	s := &Server{cfg: cfg, log: slog.New(slog.DiscardHandler), started: time.Now().Add(-time.Second), tickLength: cfg.tickLength()}
 	s.rules.Store(newRules(cfg.Rules, cfg.Loops, nil))
 	s.lossLog = newLossLog(s.log)

@@ -8,7 +8,7 @@ import (
 	"unsafe"
 
 	"roost/hub"
-	"roost/wsproto"
+	"roost/wsproto/handshake"
 )
 
 // open begins the life of a connection on its loop. peer is the other end of the socket.
@@ -35,10 +35,10 @@ func (c *conn) readHead(b []byte) {
 		return
 	}
 	head := b[size:]
-	end := wsproto.HeadEnd(head, h.scanned-size)
+	end := handshake.HeadEnd(head, h.scanned-size)
 	switch {
-	case end > wsproto.MaxHead || (end == 0 && len(head) >= wsproto.MaxHead):
-		c.respondHeadError(wsproto.RefuseHeadTooLarge(), ReasonAnswered)
+	case end > handshake.MaxHead || (end == 0 && len(head) >= handshake.MaxHead):
+		c.respondHeadError(handshake.RefuseHeadTooLarge(), ReasonAnswered)
 	case end == 0:
 		c.saveHead(b, len(head) > 0)
 	default:
@@ -75,15 +75,15 @@ func (c *conn) freeHead() {
 // dispatch does what a complete head asks for. more is what came behind it.
 func (c *conn) dispatch(head, more []byte) {
 	l := c.loop
-	req, refusal := l.server.gate().Read(head)
+	req, refusal := l.server.upgrader().Read(head)
 	c.resolveClient(&req)
 	switch {
 	case refusal != nil:
 		c.respondError(req, refusal)
-	case req.Kind == wsproto.Health:
+	case req.Kind == handshake.Health:
 		status, body := l.server.cfg.Health()
 		c.respondHealth(req, status, body)
-	case req.Kind == wsproto.Live:
+	case req.Kind == handshake.Live:
 		c.respondHealth(req, 200, l.server.cfg.Live)
 	default:
 		c.authenticate(req, more)
@@ -91,8 +91,8 @@ func (c *conn) dispatch(head, more []byte) {
 }
 
 // authenticate finds out who asks for an upgrade.
-func (c *conn) authenticate(req wsproto.Request, more []byte) {
-	refusal, later := c.loop.server.gate().Identify(&req, c.loop.server.cfg.Now())
+func (c *conn) authenticate(req handshake.Request, more []byte) {
+	refusal, later := c.loop.server.upgrader().Identify(&req, c.loop.server.cfg.Now())
 	if later {
 		c.authenticateAsync(req, more)
 		return
@@ -101,30 +101,30 @@ func (c *conn) authenticate(req wsproto.Request, more []byte) {
 }
 
 // authenticated goes on when it is known who asks, or why nobody is let in.
-func (c *conn) authenticated(req wsproto.Request, refusal *wsproto.Refusal, more []byte) {
+func (c *conn) authenticated(req handshake.Request, refusal *handshake.Refusal, more []byte) {
 	l := c.loop
 	switch {
-	case refusal != nil && refusal.Reason == wsproto.ReasonKeyPending:
-		c.respondError(req, wsproto.RefuseKeyPending(refusal.Wait+l.server.jitter()))
+	case refusal != nil && refusal.Reason == handshake.ReasonKeyPending:
+		c.respondError(req, handshake.RefuseKeyPending(refusal.Wait+l.server.jitter()))
 	case refusal != nil:
 		c.respondError(req, refusal)
 	case l.server.draining.Load() && !req.Probe:
-		c.respondError(req, wsproto.RefuseDraining(l.server.retryAfter()))
+		c.respondError(req, handshake.RefuseDraining(l.server.retryAfter()))
 	case !req.Probe && l.server.handshakesExceeded(c.extra.hs.source):
-		c.respondError(req, wsproto.RefuseBusy(l.server.retryAfter()))
+		c.respondError(req, handshake.RefuseBusy(l.server.retryAfter()))
 	default:
 		c.admitOrWait(req, more)
 	}
 }
 
 // admitOrWait admits a connection, at once or when its user's notifications are heard.
-func (c *conn) admitOrWait(req wsproto.Request, more []byte) {
+func (c *conn) admitOrWait(req handshake.Request, more []byte) {
 	l := c.loop
 	c.selfCheck = req.Probe // before others can find the connection
 	c.extra.hs.ipFull = !c.acquireIP()
 	switch {
 	case c.extra.hs.ipFull && !l.server.cfg.Hub.Replaces(req.User):
-		c.respondError(req, wsproto.RefuseAddressFull(l.server.retryAfter()))
+		c.respondError(req, handshake.RefuseAddressFull(l.server.retryAfter()))
 	case l.server.cfg.Subscriptions != nil:
 		c.subscribe(req, more)
 	default:
@@ -135,22 +135,22 @@ func (c *conn) admitOrWait(req wsproto.Request, more []byte) {
 // admit registers the connection first and answers second: a notification that
 // the client's own onopen causes must find it, and since deliveries are items of
 // the loop's queue they can't overtake the 101. It is false when the connection is refused.
-func (c *conn) admit(req wsproto.Request, more []byte) bool {
+func (c *conn) admit(req handshake.Request, more []byte) bool {
 	l := c.loop
 	if !c.hasDescriptor() {
-		c.respondError(req, wsproto.RefuseOpenFiles(l.server.retryAfter()))
+		c.respondError(req, handshake.RefuseOpenFiles(l.server.retryAfter()))
 		return false
 	}
 	total, ofUser, err := c.register(&req)
 	switch {
 	case errors.Is(err, errIPFull):
-		c.respondError(req, wsproto.RefuseAddressFull(l.server.retryAfter()))
+		c.respondError(req, handshake.RefuseAddressFull(l.server.retryAfter()))
 		return false
 	case errors.Is(err, hub.ErrFull):
-		c.respondError(req, wsproto.RefuseFull(l.server.retryAfter()))
+		c.respondError(req, handshake.RefuseFull(l.server.retryAfter()))
 		return false
 	case errors.Is(err, hub.ErrUserFull):
-		c.respondError(req, wsproto.RefuseUserFull(l.server.retryAfter()))
+		c.respondError(req, handshake.RefuseUserFull(l.server.retryAfter()))
 		return false
 	}
 	now := l.server.now()
@@ -185,7 +185,7 @@ var errIPFull = errors.New("the address has too many connections")
 
 // register registers a connection with the hub. Where its address is full it may only take the place of one from
 // there; until that one has gone there is one more.
-func (c *conn) register(req *wsproto.Request) (total, ofUser int, err error) {
+func (c *conn) register(req *handshake.Request) (total, ofUser int, err error) {
 	l := c.loop
 	h := c.extra.hs
 	if !h.ipFull || c.acquireIP() {
@@ -204,12 +204,12 @@ func (c *conn) register(req *wsproto.Request) (total, ofUser int, err error) {
 
 // maxEarly bounds the bytes that are kept for a client that sends frames before
 // it has got its 101: RFC 6455 section 4.1 has it wait.
-const maxEarly = wsproto.MaxHead
+const maxEarly = handshake.MaxHead
 
 // heldRequest is a request that can't be answered in the turn that brought it.
 type heldRequest struct {
-	req   wsproto.Request // static; it holds nothing of the loop's buffers
-	early []byte          // the loop's: what came behind the head
+	req   handshake.Request // static; it holds nothing of the loop's buffers
+	early []byte            // the loop's: what came behind the head
 
 	counted bool // the loop's: it is in the gauge of those that wait for the feed
 }
@@ -223,7 +223,7 @@ const heldRequestSize = int(unsafe.Sizeof(authJob{}))
 // saveEarly keeps what a client sends that has not got its answer yet.
 func (c *conn) saveEarly(a *heldRequest, b []byte) {
 	if len(a.early)+len(b) > maxEarly {
-		c.respondError(a.req, wsproto.RefuseEarly())
+		c.respondError(a.req, handshake.RefuseEarly())
 		return
 	}
 	a.early = append(a.early, b...)

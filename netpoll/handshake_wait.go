@@ -3,7 +3,7 @@ package netpoll
 import (
 	"bytes"
 
-	"roost/wsproto"
+	"roost/wsproto/handshake"
 )
 
 // A handshake whose user's notifications are not heard yet waits for that, because the client's own onopen may cause
@@ -11,11 +11,11 @@ import (
 // and the 101 are one turn, deliveries can't overtake it.
 
 // subscribe acquires a subscription, and admits the connection when its user is subscribed. That may be at once.
-func (c *conn) subscribe(req wsproto.Request, more []byte) {
+func (c *conn) subscribe(req handshake.Request, more []byte) {
 	l := c.loop
 	if !c.selfCheck && l.server.cfg.Hub.Full(req.User) {
 		// The hub would say so in the end; but nobody need subscribe to hear that.
-		c.respondError(req, wsproto.RefuseFull(l.server.retryAfter()))
+		c.respondError(req, handshake.RefuseFull(l.server.retryAfter()))
 		return
 	}
 	if c.admitSubscribed(req, more) {
@@ -25,7 +25,7 @@ func (c *conn) subscribe(req wsproto.Request, more []byte) {
 	c.extra.hs.waiting = w
 	c.setHandshakeState(stateSubscribing, authenticatedWeight)
 	if len(more) > maxEarly {
-		c.respondError(req, wsproto.RefuseEarly())
+		c.respondError(req, handshake.RefuseEarly())
 		return
 	}
 	w.req.Detach() // the loop's buffers are somebody else's from the next turn on
@@ -40,7 +40,7 @@ func (c *conn) subscribe(req wsproto.Request, more []byte) {
 
 // admitSubscribed acquires a subscription and admits a connection that need not wait, as nearly all. It is false for one
 // that has to wait. A subscription that is acquired without an admission is released, also when something fails.
-func (c *conn) admitSubscribed(req wsproto.Request, more []byte) (done bool) {
+func (c *conn) admitSubscribed(req handshake.Request, more []byte) (done bool) {
 	leave := true
 	defer func() {
 		if leave {
@@ -88,7 +88,7 @@ func (c *conn) subscribed(heard bool) {
 
 // respondDraining ends a handshake that waits, because the server ends.
 func (c *conn) respondDraining() {
-	c.respondError(c.extra.hs.waiting.req, wsproto.RefuseDraining(c.loop.server.retryAfter()))
+	c.respondError(c.extra.hs.waiting.req, handshake.RefuseDraining(c.loop.server.retryAfter()))
 }
 
 // Subscriptions counts the connections of each user, for a feed that subscribes user by user. A feed that hears

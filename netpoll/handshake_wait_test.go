@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"roost/hub"
-	"roost/wsproto"
+	"roost/wsproto/auth"
+	"roost/wsproto/handshake"
 )
 
 // silent checks that a client has got nothing, not a byte, in a while that would have sufficed.
@@ -313,13 +314,10 @@ func TestCheckedThenAwaited(t *testing.T) {
 func TestProbeAcquires(t *testing.T) {
 	t.Parallel()
 	const user = "\x00probe"
-	gate, err := wsproto.NewGate(wsproto.GateConfig{Secret: []byte(testSecret),
+	upgrader := newUpgrader(t, auth.Config{}, handshake.Config{
 		Ticket: func(ticket []byte) (string, bool) { return user, string(ticket) == "ours" }})
-	if err != nil {
-		t.Fatal(err)
-	}
 	r, a := startSubscriptions(t, func(joining string, _ Waiter) bool { return joining != user }, func(c *Config) {
-		c.Gate, c.SubscribeWait = gate, 100*time.Millisecond
+		c.Upgrader, c.SubscribeWait = upgrader, 100*time.Millisecond
 	})
 	r.hub.SetLimits(hub.Limits{MaxConnections: 1})
 	r.connect("alice")

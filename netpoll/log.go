@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"roost/wsproto"
+	"roost/wsproto/handshake"
 )
 
 // Two lines a connection, and one for each refusal where somebody debugs. In a storm they are much of what a loop
@@ -69,7 +69,7 @@ func (u unacked) appendTo(attrs []slog.Attr) []slog.Attr {
 	return attrs
 }
 
-func (c *conn) logRefused(refusal *wsproto.Refusal) {
+func (c *conn) logRefused(refusal *handshake.Refusal) {
 	log, ctx := c.loop.server.log, context.Background()
 	if !log.Enabled(ctx, slog.LevelDebug) {
 		return
@@ -83,7 +83,7 @@ func (l *loop) appendCaller(attrs []slog.Attr, client, socket netip.AddrPort) []
 	if client.IsValid() {
 		attrs = append(attrs, slog.String("remote", addressText(client)))
 	}
-	if l.server.gate().Trusts(socket.Addr()) {
+	if l.server.upgrader().Trusts(socket.Addr()) {
 		attrs = append(attrs, slog.String("proxy", addressText(socket)))
 	}
 	return attrs
@@ -94,7 +94,7 @@ func (l *loop) appendSocket(attrs []slog.Attr, socket netip.AddrPort) []slog.Att
 	switch {
 	case !socket.IsValid():
 		return attrs // it is gone already
-	case l.server.gate().Trusts(socket.Addr()):
+	case l.server.upgrader().Trusts(socket.Addr()):
 		return append(attrs, slog.String("proxy", addressText(socket)))
 	}
 	return append(attrs, slog.String("remote", addressText(socket)))
@@ -181,31 +181,31 @@ type refusalLog struct {
 	logger *slog.Logger
 
 	mu      sync.Mutex
-	limits  [wsproto.RefusalReasonCount]*rate.Limiter // guarded by mu; nil: no line yet
-	leftOut [wsproto.RefusalReasonCount]uint64        // guarded by mu: since the reason's last line
+	limits  [handshake.RefusalReasonCount]*rate.Limiter // guarded by mu; nil: no line yet
+	leftOut [handshake.RefusalReasonCount]uint64        // guarded by mu: since the reason's last line
 }
 
 // variableOf names what to look at for a reason; "" is for refusals that are no mistake of anybody's.
-func variableOf(reason wsproto.RefusalReason) string {
+func variableOf(reason handshake.RefusalReason) string {
 	switch reason {
-	case wsproto.ReasonProxyMissing, wsproto.ReasonProxyInvalid:
+	case handshake.ReasonProxyMissing, handshake.ReasonProxyInvalid:
 		return "WS_PROXY_PROTOCOL"
-	case wsproto.ReasonProxyUntrusted:
+	case handshake.ReasonProxyUntrusted:
 		return "WS_TRUSTED_PROXIES"
-	case wsproto.ReasonOrigin:
+	case handshake.ReasonOrigin:
 		return "WS_ALLOWED_ORIGINS"
-	case wsproto.ReasonTokenSignature:
+	case handshake.ReasonTokenSignature:
 		return "JWT_SECRET_KEY"
-	case wsproto.ReasonTokenAlgorithm, wsproto.ReasonTokenKey:
+	case handshake.ReasonTokenAlgorithm, handshake.ReasonTokenKey:
 		return "JWT_SECRET_KEY, JWT_PUBLIC_KEY_FILE, JWT_JWKS_URL"
-	case wsproto.ReasonTokenIssuer:
+	case handshake.ReasonTokenIssuer:
 		return "JWT_ISSUER"
-	case wsproto.ReasonTokenAudience:
+	case handshake.ReasonTokenAudience:
 		return "JWT_AUDIENCE"
-	case wsproto.ReasonTokenBadGroups:
+	case handshake.ReasonTokenBadGroups:
 		return "WS_GROUPS"
-	case wsproto.ReasonTokenMalformed, wsproto.ReasonTokenNoExpiry, wsproto.ReasonTokenNoSubject, wsproto.ReasonTokenBadSubject,
-		wsproto.ReasonTokenIssuedInFuture, wsproto.ReasonTokenNotYetValid:
+	case handshake.ReasonTokenMalformed, handshake.ReasonTokenNoExpiry, handshake.ReasonTokenNoSubject, handshake.ReasonTokenBadSubject,
+		handshake.ReasonTokenIssuedInFuture, handshake.ReasonTokenNotYetValid:
 		return "none: whoever makes or sends the tokens"
 	}
 	return ""
@@ -213,7 +213,7 @@ func variableOf(reason wsproto.RefusalReason) string {
 
 // warn writes a line about a refusal, if it is one to write about and there is room. origin is the page's, where that is
 // the reason.
-func (l *refusalLog) warn(remote netip.AddrPort, refusal *wsproto.Refusal, origin string) {
+func (l *refusalLog) warn(remote netip.AddrPort, refusal *handshake.Refusal, origin string) {
 	variable := variableOf(refusal.Reason)
 	if variable == "" {
 		return

@@ -77,7 +77,7 @@ type loop struct {
 	closing       connList
 	lingering     connList
 	extraPool     []*extra // in store
-	handshakePool []*handshake
+	handshakePool []*pendingHandshake
 
 	gapRound gapRound
 	drain    drainer

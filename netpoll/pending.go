@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"unsafe"
 
-	"roost/wsproto"
+	"roost/wsproto/handshake"
 )
 
 // A handshake is pending from accept until its connection is admitted or refused: its
@@ -14,8 +14,8 @@ import (
 // has most makes room: of the source that holds most the one that has waited longest.
 // Those who only ever begin get in each other's way, and not in that of others.
 
-// handshake is what a pending one needs. A loop has some in store.
-type handshake struct {
+// pendingHandshake is what one needs. A loop has some in store.
+type pendingHandshake struct {
 	peer   netip.AddrPort // the other end of the socket; the zero value if it was gone at once
 	client netip.AddrPort // who that is for limits and lines: peer, or whom a trusted proxy names; port 0: not known
 	source source         // of client, as far as it is known
@@ -33,7 +33,7 @@ type handshake struct {
 }
 
 // pendingSize is what is kept for each pending handshake at least, in bytes.
-const pendingSize = int(unsafe.Sizeof(conn{}) + unsafe.Sizeof(extra{}) + unsafe.Sizeof(handshake{}))
+const pendingSize = int(unsafe.Sizeof(conn{}) + unsafe.Sizeof(extra{}) + unsafe.Sizeof(pendingHandshake{}))
 
 // How much of a place a pending handshake takes. One that has shown a good token goes
 // later than strangers.
@@ -59,7 +59,7 @@ func (c *conn) startHandshake(peer netip.AddrPort) {
 func (l *loop) publishPending() { l.stats.pendingRank.Store(int32(l.pending.topRank())) }
 
 // setClient says who the client is, now that it is known better.
-func (h *handshake) setClient(client netip.AddrPort) {
+func (h *pendingHandshake) setClient(client netip.AddrPort) {
 	if client != h.client {
 		h.client, h.source = client, sourceOf(client.Addr())
 	}
@@ -167,9 +167,9 @@ func (c *conn) evictHandshake(why unanswered) {
 	h := c.extra.hs
 	switch c.state {
 	case stateAuthenticating:
-		c.respondErrorNow(h.authJob.req, wsproto.RefuseFull(l.server.retryAfter()))
+		c.respondErrorNow(h.authJob.req, handshake.RefuseFull(l.server.retryAfter()))
 	case stateSubscribing:
-		c.respondErrorNow(h.waiting.req, wsproto.RefuseFull(l.server.retryAfter()))
+		c.respondErrorNow(h.waiting.req, handshake.RefuseFull(l.server.retryAfter()))
 	default:
 		c.closeNow(ReasonHandshake)
 	}

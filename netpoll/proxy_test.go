@@ -14,7 +14,8 @@ import (
 	"time"
 
 	"roost/netpoll/proxyproto"
-	"roost/wsproto"
+	"roost/wsproto/auth"
+	"roost/wsproto/handshake"
 )
 
 // binaryHeader is a PROXY header of version 2: TCP over IPv4 from 192.0.2.last:4711, and extensions.
@@ -40,11 +41,7 @@ const healthRequest = "GET /health HTTP/1.1\r\nHost: h\r\n\r\n"
 func proxied(t *testing.T, trusted string, change func(*Config)) *rig {
 	t.Helper()
 	return start(t, func(c *Config) {
-		var err error
-		c.Gate, err = wsproto.NewGate(wsproto.GateConfig{Secret: []byte(testSecret), TrustedProxies: []string{trusted}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		c.Upgrader = newUpgrader(t, auth.Config{}, handshake.Config{TrustedProxies: []string{trusted}})
 		c.ProxyProtocol = true
 		if change != nil {
 			change(c)
@@ -252,14 +249,14 @@ func TestProxyHeaderIsNoPartOfTheHead(t *testing.T) {
 	t.Parallel()
 	r := proxied(t, "127.0.0.1", nil)
 	longest := lineAdded(healthRequest, "X: ")
-	longest = strings.Replace(longest, "X: ", "X: "+strings.Repeat("x", wsproto.MaxHead-len(longest)), 1)
+	longest = strings.Replace(longest, "X: ", "X: "+strings.Repeat("x", handshake.MaxHead-len(longest)), 1)
 	header := binaryHeader(1, 4096-12)
-	if len(longest) != wsproto.MaxHead || len(header) != proxyproto.MaxBinary {
+	if len(longest) != handshake.MaxHead || len(header) != proxyproto.MaxBinary {
 		t.Fatal(len(longest), len(header))
 	}
 	r.wants(http.StatusOK, header+longest)
 	r.wants(http.StatusRequestHeaderFieldsTooLarge, header+strings.Replace(longest, "X: ", "XX: ", 1))
-	r.wants(http.StatusRequestHeaderFieldsTooLarge, header+strings.Repeat("x", wsproto.MaxHead))
+	r.wants(http.StatusRequestHeaderFieldsTooLarge, header+strings.Repeat("x", handshake.MaxHead))
 }
 
 // The deadline of the handshake holds for header and request together. Who has asked for nothing gets no answer.
@@ -407,7 +404,7 @@ func TestRefusalLinesBehindAProxy(t *testing.T) {
 	})
 	for _, test := range []struct{ bytes, reason, remote string }{
 		{"GET /ws?token=secret-token HTTP/1.1\r\n\r\n", "bad_request", "192.0.2.1:4711"},
-		{strings.Repeat("x", wsproto.MaxHead), "head_too_large", "192.0.2.1:4711"},
+		{strings.Repeat("x", handshake.MaxHead), "head_too_large", "192.0.2.1:4711"},
 		{"GET /ws?token=secret-token", "handshake_timeout", "192.0.2.1:4711"},
 	} {
 		client := r.dial()

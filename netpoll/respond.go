@@ -4,7 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"roost/wsproto"
+	"roost/wsproto/handshake"
 )
 
 // handshakesExceeded counts an upgrade with a good token against their rate, and against
@@ -40,7 +40,7 @@ type RejectMode uint8
 
 // Which upgrades are refused so.
 const (
-	RejectKnowing RejectMode = iota // those of clients that offer wsproto.Protocol, and so know the codes
+	RejectKnowing RejectMode = iota // those of clients that offer handshake.Protocol, and so know the codes
 	RejectAlways
 	RejectNever
 )
@@ -48,7 +48,7 @@ const (
 // respondError refuses a request that was complete: with an HTTP answer, or, where
 // Config.RejectAfterUpgrade says so and the request is good enough for it, with a
 // 101 and a close frame that a page can read.
-func (c *conn) respondError(req wsproto.Request, refusal *wsproto.Refusal) {
+func (c *conn) respondError(req handshake.Request, refusal *handshake.Refusal) {
 	c.countRefusal(refusal, req.Origin)
 	c.closeRefused(ReasonAnswered, c.loop.errorResponse(req, refusal))
 }
@@ -66,7 +66,7 @@ func (c *conn) closeRefused(why Reason, answer []byte) {
 }
 
 // errorResponse is the answer of a refusal. It is the loop's, until the next one.
-func (l *loop) errorResponse(req wsproto.Request, refusal *wsproto.Refusal) []byte {
+func (l *loop) errorResponse(req handshake.Request, refusal *handshake.Refusal) []byte {
 	if mode := l.server.cfg.RejectAfterUpgrade; mode == RejectAlways || mode == RejectKnowing && req.OffersProtocol() {
 		if words, ok := req.AppendRejection(l.scratch[:0], refusal); ok {
 			return words
@@ -75,13 +75,13 @@ func (l *loop) errorResponse(req wsproto.Request, refusal *wsproto.Refusal) []by
 	return refusal.Append(l.scratch[:0])
 }
 
-func (c *conn) respondHealth(req wsproto.Request, status int, body []byte) {
+func (c *conn) respondHealth(req handshake.Request, status int, body []byte) {
 	c.loop.stats.health.Add(1)
 	c.closeWith(ReasonAnswered, req.AppendHealth(c.loop.scratch[:0], status, body))
 }
 
 // respondHeadError answers a handshake with something other than a 101, and ends.
-func (c *conn) respondHeadError(refusal *wsproto.Refusal, why Reason) {
+func (c *conn) respondHeadError(refusal *handshake.Refusal, why Reason) {
 	c.countRefusal(refusal, nil)
 	if why == ReasonHandshake && !c.extra.hs.requested {
 		// Nothing ever came, or only a proxy's word: an answer would be to nobody's question.
@@ -93,7 +93,7 @@ func (c *conn) respondHeadError(refusal *wsproto.Refusal, why Reason) {
 
 // countRefusal counts a refusal, and logs it where somebody can mend what it is for, or looks
 // for the cause of one. origin is that of a page that may not connect.
-func (c *conn) countRefusal(refusal *wsproto.Refusal, origin []byte) {
+func (c *conn) countRefusal(refusal *handshake.Refusal, origin []byte) {
 	c.loop.stats.refused[refusal.Reason].Add(1)
 	c.loop.server.refusals.warn(c.extra.hs.client, refusal, string(origin))
 	c.logRefused(refusal)
@@ -101,7 +101,7 @@ func (c *conn) countRefusal(refusal *wsproto.Refusal, origin []byte) {
 
 // respondErrorNow answers a request and closes the socket without waiting for the client. What
 // the kernel does not take at once is lost.
-func (c *conn) respondErrorNow(req wsproto.Request, refusal *wsproto.Refusal) {
+func (c *conn) respondErrorNow(req handshake.Request, refusal *handshake.Refusal) {
 	_, _ = c.write(c.loop.errorResponse(req, refusal))
 	c.closeNow(ReasonAnswered)
 }

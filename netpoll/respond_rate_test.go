@@ -7,7 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"roost/wsproto"
+	"roost/wsproto/auth"
+	"roost/wsproto/handshake"
 )
 
 // crowds are a client that floods, and honest ones that come now and then, each from an address of its own, as the server
@@ -46,11 +47,7 @@ func reported(r *rig) crowds {
 // trusting is a configuration that believes proxies on this machine.
 func trusting(t *testing.T, c *Config) {
 	t.Helper()
-	var err error
-	c.Gate, err = wsproto.NewGate(wsproto.GateConfig{Secret: []byte(testSecret), TrustedProxies: []string{"127.0.0.1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c.Upgrader = newUpgrader(t, auth.Config{}, handshake.Config{TrustedProxies: []string{"127.0.0.1"}})
 }
 
 // withJunk is a request with a token that somebody else has signed.

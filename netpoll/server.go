@@ -61,8 +61,8 @@ type Server struct {
 
 // New starts the event loops. They wait for Serve to bring them connections.
 func New(cfg Config) (*Server, error) {
-	if cfg.Gate == nil || cfg.Hub == nil {
-		return nil, errors.New("netpoll: Config.Gate and Config.Hub are required")
+	if cfg.Upgrader == nil || cfg.Hub == nil {
+		return nil, errors.New("netpoll: Config.Upgrader and Config.Hub are required")
 	}
 	cfg = cfg.withDefaults(runtime.GOMAXPROCS(0))
 	s := &Server{

@@ -18,7 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/hub"
-	"roost/wsproto"
+	"roost/wsproto/auth"
+	"roost/wsproto/handshake"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -44,15 +45,28 @@ func start(t testing.TB, change func(*Config)) *rig {
 	return startOn(t, change, ln)
 }
 
-// startOn is start on a listener.
-func startOn(t testing.TB, change func(*Config), ln *net.TCPListener) *rig {
+// newUpgrader makes one. Without keys it has the tests' secret.
+func newUpgrader(t testing.TB, tokens auth.Config, config handshake.Config) *handshake.Upgrader {
 	t.Helper()
-	gate, err := wsproto.NewGate(wsproto.GateConfig{Secret: []byte(testSecret)})
+	if tokens.Keys.Secret == nil && tokens.Keys.Public == nil {
+		tokens.Keys.Secret = []byte(testSecret)
+	}
+	var err error
+	if config.Authenticator, err = auth.New(tokens); err != nil {
+		t.Fatal(err)
+	}
+	upgrader, err := handshake.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return upgrader
+}
+
+// startOn is start on a listener.
+func startOn(t testing.TB, change func(*Config), ln *net.TCPListener) *rig {
+	t.Helper()
 	h := hub.New(hub.Config{Logger: slog.New(slog.DiscardHandler)})
-	cfg := Config{Rules: Rules{Gate: gate}, Hub: h, Logger: slog.New(slog.DiscardHandler), Loops: 2, LingerTimeout: 200 * time.Millisecond}
+	cfg := Config{Rules: Rules{Upgrader: newUpgrader(t, auth.Config{}, handshake.Config{})}, Hub: h, Logger: slog.New(slog.DiscardHandler), Loops: 2, LingerTimeout: 200 * time.Millisecond}
 	if change != nil {
 		change(&cfg)
 	}

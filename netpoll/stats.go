@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"roost/netpoll/internal/meter"
-	"roost/wsproto"
+	"roost/wsproto/handshake"
 )
 
 // loopStats is what one loop counts. The loop writes (and Deliver, what comes too
@@ -20,7 +20,7 @@ type loopStats struct {
 	bytesIn         atomic.Uint64
 	writes          atomic.Uint64 // system calls that wrote
 	opened          atomic.Uint64 // connections that got their 101
-	refused         [wsproto.RefusalReasonCount]atomic.Uint64
+	refused         [handshake.RefusalReasonCount]atomic.Uint64
 	ended           [reasonCount]atomic.Uint64  // connections that had got their 101
 	closeCodes      [closeClasses]atomic.Uint64 // the same, by close code
 	health          atomic.Uint64               // /health answers
@@ -186,7 +186,7 @@ func (l *loop) addTo(sum *Stats) {
 	sum.Mailbox = append(sum.Mailbox, depth)
 
 	for i := range st.refused {
-		sum.Refused[wsproto.RefusalReason(i).String()] += st.refused[i].Load()
+		sum.Refused[handshake.RefusalReason(i).String()] += st.refused[i].Load()
 	}
 	for i := ReasonClient; i <= lastOpenReason; i++ {
 		sum.Ended[i.String()] += st.ended[i].Load()

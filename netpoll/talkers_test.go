@@ -96,7 +96,7 @@ func TestMessageRateCountsNoReads(t *testing.T) {
 func TestAnswerInPiecesIsFree(t *testing.T) {
 	t.Parallel()
 	l := sleeper(t)
-	l.server.rules.Store(newRules(Rules{Gate: l.server.gate(), MessageRate: 1, MessageBurst: 1}, 1, nil))
+	l.server.rules.Store(newRules(Rules{Upgrader: l.server.upgrader(), MessageRate: 1, MessageBurst: 1}, 1, nil))
 	c, _ := l.connect(t)
 	pong := masked(0x8a, "hello")
 	for range 10 {

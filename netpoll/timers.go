@@ -7,6 +7,7 @@ import (
 
 	"roost/netpoll/internal/wheel"
 	"roost/wsproto"
+	"roost/wsproto/handshake"
 )
 
 // untilTimer returns for how many milliseconds nothing is due; -1: for ever.
@@ -70,7 +71,7 @@ func (c *conn) onTimer(now time.Duration) {
 	cfg := &l.server.cfg
 	switch {
 	case c.state == stateRequest:
-		c.respondHeadError(wsproto.RefuseTimeout(), ReasonHandshake)
+		c.respondHeadError(handshake.RefuseTimeout(), ReasonHandshake)
 		return
 	case c.state == stateAuthenticating:
 		c.authTimeout()
@@ -226,7 +227,7 @@ func (c *conn) closeAged() {
 }
 
 // closeExpired is the close code of a connection whose token has expired: that of
-// a refused one (wsproto.RejectionCode of 401). The client renews its token first.
+// a refused one (handshake.RejectionCode of 401). The client renews its token first.
 const closeExpired wsproto.CloseCode = 4401
 
 // expireAt notes when the connection has to end; the zero time is never.

@@ -8,7 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"roost/wsproto"
+	"roost/wsproto/auth"
+	"roost/wsproto/handshake"
 )
 
 // authJob is a handshake whose token a worker looks at, because that takes longer
@@ -120,7 +121,7 @@ func (s *Server) authenticate(k *authJob) {
 		}
 	}()
 	req := k.req
-	refusal := s.gate().Check(&req, s.cfg.Now())
+	refusal := s.upgrader().Check(&req, s.cfg.Now())
 	if refusal == nil {
 		s.auth.verified(k.source, s.now())
 	}
@@ -129,14 +130,14 @@ func (s *Server) authenticate(k *authJob) {
 
 // authenticateAsync hands a connection's token to the workers. It waits for them for
 // Config.CheckWait, and within the handshake deadline.
-func (c *conn) authenticateAsync(req wsproto.Request, more []byte) {
+func (c *conn) authenticateAsync(req handshake.Request, more []byte) {
 	l := c.loop
 	switch {
 	case l.server.draining.Load():
-		c.respondError(req, wsproto.RefuseDraining(l.server.retryAfter()))
+		c.respondError(req, handshake.RefuseDraining(l.server.retryAfter()))
 		return
 	case len(more) > maxEarly:
-		c.respondError(req, wsproto.RefuseEarly())
+		c.respondError(req, handshake.RefuseEarly())
 		return
 	}
 	req.Detach()
@@ -169,7 +170,7 @@ func (l *loop) cancelAuth(from *loop, k *authJob) {
 
 // authenticatedAsync goes on with a handshake whose token was checked. req is the request
 // with who asks; the connection may have ended meanwhile.
-func (l *loop) authenticatedAsync(k *authJob, req wsproto.Request, refusal *wsproto.Refusal) {
+func (l *loop) authenticatedAsync(k *authJob, req handshake.Request, refusal *handshake.Refusal) {
 	if k.c.state != stateAuthenticating {
 		return
 	}
@@ -179,7 +180,7 @@ func (l *loop) authenticatedAsync(k *authJob, req wsproto.Request, refusal *wspr
 
 // authTimeout ends a handshake whose token has not been checked in time.
 func (c *conn) authTimeout() {
-	c.respondError(c.extra.hs.authJob.req, wsproto.RefuseChecksFull(c.loop.server.retryAfter()))
+	c.respondError(c.extra.hs.authJob.req, handshake.RefuseChecksFull(c.loop.server.retryAfter()))
 }
 
 // authQueue is the checks that wait for a worker. Who has a right to come in must not
@@ -189,7 +190,7 @@ func (c *conn) authTimeout() {
 // the one who goes when there are too many. Guarded by the checkers' lock. Make it with
 // newCheckQueue.
 type authQueue struct {
-	lists      [wsproto.TurnCount][unverifiedRanks]authList
+	lists      [auth.TurnCount][unverifiedRanks]authList
 	waiting    int
 	unverified map[source]unverified
 }

@@ -6,12 +6,13 @@ import (
 	"testing"
 	"time"
 
-	"roost/wsproto"
+	"roost/wsproto/auth"
+	"roost/wsproto/handshake"
 )
 
 // waits is a check of a source.
-func waits(turn wsproto.Turn, of source) *authJob {
-	return &authJob{source: of, heldRequest: heldRequest{req: wsproto.Request{Turn: turn}}}
+func waits(turn auth.Turn, of source) *authJob {
+	return &authJob{source: of, heldRequest: heldRequest{req: handshake.Request{Turn: turn}}}
 }
 
 // Known keys go first, then sources with few checks that came to nothing, then the newest.
@@ -20,21 +21,21 @@ func TestCheckQueueOrder(t *testing.T) {
 	q := newAuthQueue()
 	const junk, honest = 1, 100
 	var pushed []*authJob
-	push := func(turn wsproto.Turn, of source) {
+	push := func(turn auth.Turn, of source) {
 		pushed = append(pushed, waits(turn, of))
 		q.push(pushed[len(pushed)-1], time.Second)
 	}
-	push(wsproto.TurnUnknown, honest) // 0
-	push(wsproto.TurnTried, honest+1) // 1
-	push(wsproto.TurnNamed, junk)     // 2: its first
-	push(wsproto.TurnNamed, junk)     // 3
-	push(wsproto.TurnNamed, junk)     // 4
-	push(wsproto.TurnNamed, honest+2) // 5
-	push(wsproto.TurnNamed, honest+3) // 6
-	push(wsproto.TurnTried, honest+4) // 7
-	push(wsproto.TurnTried, junk)     // 8: its fourth
-	push(wsproto.TurnUnknown, 2*junk) // 9
-	push(wsproto.TurnUnknown, honest) // 10: its second
+	push(auth.TurnUnknown, honest) // 0
+	push(auth.TurnTried, honest+1) // 1
+	push(auth.TurnNamed, junk)     // 2: its first
+	push(auth.TurnNamed, junk)     // 3
+	push(auth.TurnNamed, junk)     // 4
+	push(auth.TurnNamed, honest+2) // 5
+	push(auth.TurnNamed, honest+3) // 6
+	push(auth.TurnTried, honest+4) // 7
+	push(auth.TurnTried, junk)     // 8: its fourth
+	push(auth.TurnUnknown, 2*junk) // 9
+	push(auth.TurnUnknown, honest) // 10: its second
 	want := []int{6, 5, 2, 3, 4, 7, 1, 8, 9, 0, 10}
 	if worst := q.worst(); worst != pushed[10] {
 		t.Errorf("the worst is number %d", slices.Index(pushed, worst))
@@ -55,7 +56,7 @@ func TestCheckQueueForgets(t *testing.T) {
 	q := newAuthQueue()
 	now := time.Minute
 	rank := func(of source) uint8 {
-		k := waits(wsproto.TurnNamed, of)
+		k := waits(auth.TurnNamed, of)
 		q.push(k, now)
 		q.remove(k)
 		return k.rank
@@ -117,7 +118,7 @@ func TestCheckQueueAgainstAModel(t *testing.T) {
 		}
 		switch n := r.IntN(10); {
 		case n < 5:
-			k := waits(wsproto.Turn(r.IntN(wsproto.TurnCount)), source(r.IntN(1+r.IntN(200))))
+			k := waits(auth.Turn(r.IntN(auth.TurnCount)), source(r.IntN(1+r.IntN(200))))
 			q.push(k, now)
 			model = append(model, k)
 		case n < 8:
@@ -138,9 +139,9 @@ func TestCheckQueueAgainstAModel(t *testing.T) {
 func BenchmarkCheckQueue(b *testing.B) {
 	q := newAuthQueue()
 	for n := range 8192 {
-		q.push(waits(wsproto.TurnTried, source(n)), time.Second)
+		q.push(waits(auth.TurnTried, source(n)), time.Second)
 	}
-	k := waits(wsproto.TurnNamed, 1)
+	k := waits(auth.TurnNamed, 1)
 	b.ReportAllocs()
 	for b.Loop() {
 		q.push(k, time.Second)

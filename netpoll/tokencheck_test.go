@@ -17,20 +17,21 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"roost/wsproto"
+	"roost/wsproto/auth"
+	"roost/wsproto/handshake"
 )
 
 // issuer is a server's key pair, and a hold on its workers: a token of a key that
-// the gate doesn't know waits in one of them.
+// the authenticator doesn't know waits in one of them.
 type issuer struct {
 	private ed25519.PrivateKey
-	public  wsproto.PublicKey
+	public  auth.PublicKey
 	held    atomic.Int32  // workers that came to the hold
 	release chan struct{} // closed to let them go
 	let     func()        // closes it
 }
 
-// startIssuer is start with a gate that checks tokens of a key pair. The key known
+// startIssuer is start with an authenticator that checks tokens of a key pair. The key known
 // has, the kid "later" it gets to know when the workers are let go.
 func startIssuer(t *testing.T, change func(*Config)) (*rig, *issuer) {
 	t.Helper()
@@ -41,26 +42,30 @@ func startIssuer(t *testing.T, change func(*Config)) (*rig, *issuer) {
 	i := &issuer{private: private, release: make(chan struct{})}
 	i.let = sync.OnceFunc(func() { close(i.release) })
 	t.Cleanup(i.let)
-	if i.public, err = wsproto.NewPublicKey("known", public); err != nil {
+	if i.public, err = auth.NewPublicKey("known", public); err != nil {
 		t.Fatal(err)
 	}
-	later, err := wsproto.NewPublicKey("later", public)
+	later, err := auth.NewPublicKey("later", public)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var gate *wsproto.Gate
+	var authenticator *auth.Authenticator
 	knows := sync.OnceFunc(func() {
-		if err := gate.SetKeys(wsproto.Keys{Secret: []byte(testSecret), Public: []wsproto.PublicKey{i.public, later}}); err != nil {
+		if err := authenticator.SetKeys(auth.Keys{Secret: []byte(testSecret), Public: []auth.PublicKey{i.public, later}}); err != nil {
 			t.Error(err)
 		}
 	})
-	gate, err = wsproto.NewGate(wsproto.GateConfig{Secret: []byte(testSecret), Public: []wsproto.PublicKey{i.public},
+	authenticator, err = auth.New(auth.Config{Keys: auth.Keys{Secret: []byte(testSecret), Public: []auth.PublicKey{i.public}},
 		UnknownKey: func(string) (time.Duration, bool) { i.held.Add(1); <-i.release; knows(); return 0, false }})
 	if err != nil {
 		t.Fatal(err)
 	}
+	upgrader, err := handshake.New(handshake.Config{Authenticator: authenticator})
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := start(t, func(c *Config) {
-		c.Gate = gate
+		c.Upgrader = upgrader
 		if change != nil {
 			change(c)
 		}

@@ -76,11 +76,3 @@ func BenchmarkAppendClose(b *testing.B) {
 		AppendClose(dst, CloseGoingAway, "the server is stopping")
 	}
 }
-
-func BenchmarkRefusal(b *testing.B) {
-	dst := make([]byte, 0, 1024)
-	b.ReportAllocs()
-	for b.Loop() {
-		refuseTokenExpired.Append(dst)
-	}
-}

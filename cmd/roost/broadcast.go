@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 
+	"roost/internal/names"
 	"roost/redisfeed"
-	"roost/wsproto"
 )
 
 type broadcastCmd struct {
@@ -40,8 +40,8 @@ func (c *broadcastCmd) checkGroup() error {
 
 // checkGroup says what the server would refuse.
 func checkGroup(group string) error {
-	if !wsproto.ValidGroup(group) {
-		return usageErrorf("group %q: the name of a group has 1 to %d bytes of UTF-8, without control characters", group, wsproto.MaxGroup)
+	if !names.ValidGroup(group) {
+		return usageErrorf("group %q: the name of a group has 1 to %d bytes of UTF-8, without control characters", group, names.MaxGroup)
 	}
 	return nil
 }

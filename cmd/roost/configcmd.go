@@ -68,7 +68,7 @@ func warn(env *environment, warnings []string) {
 // use them can judge.
 func checkFiles(cfg config.Config) error {
 	_, wrongKeys := ownKeys(cfg)
-	wrongList := checkGate(cfg)
+	wrongList := checkLists(cfg)
 	_, wrongFeed := feedConfig(cfg, nil)
 	return errors.Join(wrongKeys, wrongList, wrongFeed)
 }

@@ -35,7 +35,7 @@ func (s *service) dialOwn(ctx context.Context, query string) (*websocket.Conn, e
 // has to begin with a PROXY header as theirs do: the one for connections of the proxy itself.
 func (s *service) dialProxied(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
-	if err != nil || !s.cfg.WSProxyProtocol || !s.current.Load().gate.Trusts(conn.LocalAddr().(*net.TCPAddr).AddrPort().Addr()) {
+	if err != nil || !s.cfg.WSProxyProtocol || !s.current.Load().upgrader.Trusts(conn.LocalAddr().(*net.TCPAddr).AddrPort().Addr()) {
 		return conn, err
 	}
 	if _, err := conn.Write(proxyproto.AppendLocal(nil)); err != nil {

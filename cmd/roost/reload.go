@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 
 	"roost/cmd/roost/internal/config"
-	"roost/wsproto"
+	"roost/wsproto/auth"
 )
 
 // A reload reads the configuration anew and puts into force what can change in a running process: keys, origins,
@@ -70,7 +70,7 @@ type wanted struct {
 	source config.Source
 	read   config.Config // what the file and the environment say
 	next   config.Config // what of it can be put into force
-	own    wsproto.Keys  // those of next
+	own    auth.Keys     // those of next
 }
 
 // readAgain reads the configuration and checks it. The error is all that is wrong, a line each.
@@ -85,15 +85,15 @@ func (s *service) readAgain() (w wanted, err error) {
 	}
 	var wrongKeys error
 	w.own, wrongKeys = ownKeys(w.next)
-	return w, errors.Join(err, wrongKeys, checkGate(w.next))
+	return w, errors.Join(err, wrongKeys, checkLists(w.next))
 }
 
 // adopt puts a configuration into force. On an error nothing has changed.
 func (s *service) adopt(w wanted) error {
-	s.keys.mu.Lock() // no keys are fetched into the old gate meanwhile
+	s.keys.mu.Lock() // no keys are fetched into the old authenticator meanwhile
 	defer s.keys.mu.Unlock()
 	old := s.current.Load()
-	gate, err := s.newGate(w.next, joined(w.own, s.keys.fetched))
+	made, err := s.newAuthenticators(w.next, joined(w.own, s.keys.fetched))
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (s *service) adopt(w wanted) error {
 			return err
 		}
 	}
-	now := &settings{cfg: w.next, source: w.source, read: w.read, budget: budget, gate: gate}
+	now := &settings{cfg: w.next, source: w.source, read: w.read, budget: budget, upgrader: made.upgrader}
 	if err := s.ws.SetRules(now.rules()); err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (s *service) adopt(w wanted) error {
 		limitMemory(budget.Connections, s.log)
 	}
 	changed := changes(old.cfg, w.next, s.keys.own, w.own)
-	s.keys.gate, s.keys.own = gate, w.own
+	s.keys.tokens, s.keys.own = made.tokens, w.own
 	s.current.Store(now)
 	if s.jwks != nil {
 		s.jwks.FetchSoon()
@@ -125,12 +125,12 @@ func (s *service) adopt(w wanted) error {
 }
 
 // changes says what is different.
-func changes(old, next config.Config, oldKeys, keys wsproto.Keys) []string {
+func changes(old, next config.Config, oldKeys, keys auth.Keys) []string {
 	all := make([]string, 0) // in the log an empty list, not null
 	for _, c := range old.Changes(next) {
 		all = append(all, c.String())
 	}
-	if old.JWTPublicKeyFile == next.JWTPublicKeyFile && !slices.EqualFunc(oldKeys.Public, keys.Public, wsproto.PublicKey.Equal) {
+	if old.JWTPublicKeyFile == next.JWTPublicKeyFile && !slices.EqualFunc(oldKeys.Public, keys.Public, auth.PublicKey.Equal) {
 		all = append(all, "JWT_PUBLIC_KEY_FILE has other keys in it")
 	}
 	return all

@@ -128,11 +128,11 @@ func (s *service) newBudget(cfg config.Config) (netpoll.Budget, error) {
 
 // openPorts opens the two ports and makes what answers on them.
 func (s *service) openPorts(ctx context.Context, budget netpoll.Budget) error {
-	gate, err := s.openGate(ctx)
+	upgrader, err := s.openAuthenticators(ctx)
 	if err != nil {
 		return err
 	}
-	s.current.Store(&settings{cfg: s.cfg, source: s.source, read: s.cfg, budget: budget, gate: gate})
+	s.current.Store(&settings{cfg: s.cfg, source: s.source, read: s.cfg, budget: budget, upgrader: upgrader})
 	if s.listener, err = s.listenWebSocket(ctx); err != nil {
 		return portError("WS_HOST, WS_PORT", s.cfg.WSAddr(), err)
 	}

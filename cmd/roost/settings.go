@@ -4,22 +4,22 @@ import (
 	"roost/cmd/roost/internal/config"
 	"roost/hub"
 	"roost/netpoll"
-	"roost/wsproto"
+	"roost/wsproto/handshake"
 )
 
 // settings are what a reload replaces, all at once. Static after construction.
 type settings struct {
-	cfg    config.Config // service.cfg, but for what was reloaded
-	source config.Source // what cfg was read from last
-	read   config.Config // what that says; cfg, but for what waits for a restart
-	budget netpoll.Budget
-	gate   *wsproto.Gate
+	cfg      config.Config // service.cfg, but for what was reloaded
+	source   config.Source // what cfg was read from last
+	read     config.Config // what that says; cfg, but for what waits for a restart
+	budget   netpoll.Budget
+	upgrader *handshake.Upgrader
 }
 
 // rules are netpoll's part.
 func (s settings) rules() netpoll.Rules {
 	return netpoll.Rules{
-		Gate:            s.gate,
+		Upgrader:        s.upgrader,
 		MaxPerAddress:   s.cfg.WSMaxConnectionsPerIP,
 		HandshakeRate:   s.cfg.WSHandshakeRate,
 		HandshakeBurst:  s.cfg.WSHandshakeBurst,

@@ -19,7 +19,7 @@ func (t *tickets) add(ticket, identity string) {
 	t.valid[ticket] = identity
 }
 
-// redeem is the gate's Ticket: it runs on event loops, and the lock is held for
+// redeem is the upgrader's Ticket: it runs on event loops, and the lock is held for
 // no longer than a look-up.
 func (t *tickets) redeem(ticket []byte) (identity string, ok bool) {
 	t.mu.Lock()

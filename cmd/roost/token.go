@@ -8,7 +8,8 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"roost/cmd/roost/internal/config"
-	"roost/wsproto"
+	"roost/internal/names"
+	"roost/wsproto/auth"
 )
 
 type tokenCmd struct {
@@ -55,7 +56,7 @@ func signerOf(env *environment) (signer, error) {
 // method is the first algorithm of JWT_ALGORITHMS that takes a secret.
 func (s signer) method() jwt.SigningMethod {
 	for _, name := range s.cfg.JWTAlgorithms {
-		if wsproto.SecretAlgorithm(name) {
+		if auth.SecretAlgorithm(name) {
 			return jwt.GetSigningMethod(name)
 		}
 	}
@@ -64,8 +65,8 @@ func (s signer) method() jwt.SigningMethod {
 
 // checkUser says what the server would refuse.
 func checkUser(user string) error {
-	if !wsproto.ValidUser(user) {
-		return usageErrorf("user %q: a user id has 1 to %d bytes of UTF-8, without control characters", user, wsproto.MaxUser)
+	if !names.ValidUser(user) {
+		return usageErrorf("user %q: a user id has 1 to %d bytes of UTF-8, without control characters", user, names.MaxUser)
 	}
 	return nil
 }
@@ -81,8 +82,8 @@ func (s signer) token(user, email string, ttl time.Duration, groups ...string) (
 			return "", err
 		}
 	}
-	if len(groups) > wsproto.MaxGroups {
-		return "", usageErrorf("%d groups: a token has %d at most", len(groups), wsproto.MaxGroups)
+	if len(groups) > auth.MaxGroups {
+		return "", usageErrorf("%d groups: a token has %d at most", len(groups), auth.MaxGroups)
 	}
 	if ttl <= 0 {
 		return "", usageErrorf("ttl %s: it has to be above 0, such as 1h", ttl)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/tokenkeys"
-	"roost/wsproto"
+	"roost/wsproto/auth"
 )
 
 // Limits of what makes sense, wide enough never to stand in anybody's way.
@@ -94,7 +94,7 @@ func (c Config) valid() map[string]bool {
 		"REDIS_HEALTH_GRACE":          c.RedisHealthGrace >= 0,
 		"REDIS_PRESENCE_TTL":          c.RedisPresenceTTL >= minPresenceTTL && c.RedisPresenceTTL <= maxPresenceTTL,
 		"JWT_SECRET_KEY":              c.JWTSecretKey != "" || c.JWTPublicKeyFile != "" || c.JWTJWKSURL != "",
-		"JWT_ALGORITHMS":              len(c.JWTAlgorithms) > 0 && wsproto.CheckAlgorithms(c.JWTAlgorithms) == nil,
+		"JWT_ALGORITHMS":              len(c.JWTAlgorithms) > 0 && auth.CheckAlgorithms(c.JWTAlgorithms) == nil,
 		"JWT_USER_CLAIM":              claimName(c.JWTUserClaim),
 		"JWT_JWKS_URL":                c.JWTJWKSURL == "" || tokenkeys.CheckURL(c.JWTJWKSURL) == nil,
 		"WS_MAX_CONNECTIONS_PER_IP":   c.WSMaxConnectionsPerIP >= 0,
@@ -149,10 +149,10 @@ func headerToken(s string) bool {
 
 // tokenConflicts finds keys that JWT_ALGORITHMS has no use for.
 func (c Config) tokenConflicts(add func(wrong bool, name, other, value, want string)) {
-	secrets := slices.ContainsFunc(c.JWTAlgorithms, wsproto.SecretAlgorithm)
+	secrets := slices.ContainsFunc(c.JWTAlgorithms, auth.SecretAlgorithm)
 	add(c.JWTSecretKey != "" && !secrets, "JWT_ALGORITHMS", "JWT_SECRET_KEY", strings.Join(c.JWTAlgorithms, ","),
 		"HS256, HS384 or HS512 in it, since JWT_SECRET_KEY is set; or JWT_SECRET_KEY left out")
-	pairs := slices.ContainsFunc(c.JWTAlgorithms, func(name string) bool { return !wsproto.SecretAlgorithm(name) })
+	pairs := slices.ContainsFunc(c.JWTAlgorithms, func(name string) bool { return !auth.SecretAlgorithm(name) })
 	for _, v := range []struct{ name, value string }{{"JWT_PUBLIC_KEY_FILE", c.JWTPublicKeyFile}, {"JWT_JWKS_URL", c.JWTJWKSURL}} {
 		add(v.value != "" && !pairs, "JWT_ALGORITHMS", v.name, strings.Join(c.JWTAlgorithms, ","),
 			"an algorithm of key pairs in it, such as RS256, since "+v.name+" is set; or "+v.name+" left out")

@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"time"
 
-	"roost/wsproto"
+	"roost/wsproto/auth"
 )
 
 // maxJWKS bounds a JWKS, in bytes. That of an issuer has some thousand.
@@ -43,7 +43,7 @@ func newClient(timeout time.Duration) *http.Client {
 }
 
 // get fetches and reads the JWKS.
-func (r *Remote) get(ctx context.Context) (keys []wsproto.PublicKey, leftOut []wsproto.LeftOut, err error) {
+func (r *Remote) get(ctx context.Context) (keys []auth.PublicKey, leftOut []auth.LeftOut, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.cfg.URL, nil)
 	if err != nil {
 		return nil, nil, err

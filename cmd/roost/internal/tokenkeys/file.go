@@ -9,15 +9,15 @@ import (
 	"strings"
 
 	"roost/cmd/roost/internal/textfile"
-	"roost/wsproto"
+	"roost/wsproto/auth"
 )
 
-// maxFile bounds a key file, in bytes: wsproto.MaxPublic certificates fit.
+// maxFile bounds a key file, in bytes: auth.MaxPublic certificates fit.
 const maxFile = 1 << 20
 
 // ReadFile reads the public keys of a PEM file, for those of their algorithms that are listed. The error says what is
 // wrong with which block, and prints nothing of what is in it.
-func ReadFile(path string, algorithms []string) ([]wsproto.PublicKey, error) {
+func ReadFile(path string, algorithms []string) ([]auth.PublicKey, error) {
 	text, err := textfile.Read(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("%w: a file with public keys in PEM is wanted", err)
@@ -33,9 +33,9 @@ var errNoBlock = errors.New("no public key in it: PEM is wanted, which begins wi
 
 // readPEM reads the keys of all blocks. A block that can't be used makes the whole file wrong: whoever put it there
 // counts on it.
-func readPEM(text []byte, algorithms []string) ([]wsproto.PublicKey, error) {
+func readPEM(text []byte, algorithms []string) ([]auth.PublicKey, error) {
 	begun := bytes.Count(text, []byte("-----BEGIN "))
-	var keys []wsproto.PublicKey
+	var keys []auth.PublicKey
 	for {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {
@@ -52,21 +52,21 @@ func readPEM(text []byte, algorithms []string) ([]wsproto.PublicKey, error) {
 		return nil, errNoBlock
 	case len(keys) != begun: // pem.Decode passes over what is broken
 		return nil, fmt.Errorf("%d blocks begin and %d are whole: one is cut off or is no base64", begun, len(keys))
-	case len(keys) > wsproto.MaxPublic:
-		return nil, fmt.Errorf("%d keys: %d at most", len(keys), wsproto.MaxPublic)
+	case len(keys) > auth.MaxPublic:
+		return nil, fmt.Errorf("%d keys: %d at most", len(keys), auth.MaxPublic)
 	}
 	return keys, nil
 }
 
 // readBlock reads one key. Its kid is a header of the block where there is one (kid: name); PEM itself has none.
-func readBlock(block *pem.Block, algorithms []string) (wsproto.PublicKey, error) {
+func readBlock(block *pem.Block, algorithms []string) (auth.PublicKey, error) {
 	public, err := parseBlock(block)
 	if err != nil {
-		return wsproto.PublicKey{}, err
+		return auth.PublicKey{}, err
 	}
-	key, err := wsproto.NewPublicKey(block.Headers["kid"], public)
+	key, err := auth.NewPublicKey(block.Headers["kid"], public)
 	if err != nil {
-		return wsproto.PublicKey{}, err
+		return auth.PublicKey{}, err
 	}
 	return allowed(key, algorithms)
 }

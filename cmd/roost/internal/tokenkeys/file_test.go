@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"roost/wsproto"
+	"roost/wsproto/auth"
 )
 
 func block(kind string, der []byte, headers map[string]string) string {
@@ -74,7 +74,7 @@ func TestReadPEM(t *testing.T) {
 			if err := os.WriteFile(path, []byte(test.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			keys, err := ReadFile(path, wsproto.DefaultAlgorithms())
+			keys, err := ReadFile(path, auth.DefaultAlgorithms())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +121,7 @@ func TestBadPEM(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, err := readPEM([]byte(test.text), wsproto.DefaultAlgorithms())
+			_, err := readPEM([]byte(test.text), auth.DefaultAlgorithms())
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("got %v, want %s", err, test.want)
 			}
@@ -144,7 +144,7 @@ func TestBadFile(t *testing.T) {
 	for path, want := range map[string]string{
 		dir: "is a directory", filepath.Join(dir, "none"): "no such file", large: "more than 1048576 bytes",
 	} {
-		if _, err := ReadFile(path, wsproto.DefaultAlgorithms()); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		if _, err := ReadFile(path, auth.DefaultAlgorithms()); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, want %s", path, err, want)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"slices"
 	"strings"
 
-	"roost/wsproto"
+	"roost/wsproto/auth"
 )
 
 // members are one key of a JWKS (RFC 7517 section 4), with those of its members that matter here. The others are not looked
@@ -27,7 +27,7 @@ type notForTokens struct{ error }
 
 // readJWK reads one key, for those of its algorithms that are listed. The error says why it can't be used; it is a
 // notForTokens where that is as it should be. It prints nothing of the key.
-func readJWK(raw json.RawMessage, algorithms []string) (key wsproto.PublicKey, kid string, err error) {
+func readJWK(raw json.RawMessage, algorithms []string) (key auth.PublicKey, kid string, err error) {
 	var k members
 	if json.Unmarshal(raw, &k) != nil || k == nil {
 		return key, "", errors.New("not a JWK, which is an object")
@@ -43,7 +43,7 @@ func readJWK(raw json.RawMessage, algorithms []string) (key wsproto.PublicKey, k
 	if err != nil {
 		return key, kid, err
 	}
-	if key, err = wsproto.NewPublicKey(kid, public); err != nil {
+	if key, err = auth.NewPublicKey(kid, public); err != nil {
 		return key, kid, err
 	}
 	if alg != "" {
@@ -58,7 +58,7 @@ func readJWK(raw json.RawMessage, algorithms []string) (key wsproto.PublicKey, k
 }
 
 // allowed returns a key for those of its algorithms that are listed.
-func allowed(key wsproto.PublicKey, algorithms []string) (wsproto.PublicKey, error) {
+func allowed(key auth.PublicKey, algorithms []string) (auth.PublicKey, error) {
 	only, ok := key.Only(algorithms...)
 	if !ok {
 		return key, fmt.Errorf("it is for %s, and JWT_ALGORITHMS has only %s", strings.Join(key.Algorithms(), ", "), strings.Join(algorithms, ", "))

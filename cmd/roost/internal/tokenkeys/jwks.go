@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"roost/cmd/roost/internal/textfile"
-	"roost/wsproto"
+	"roost/wsproto/auth"
 )
 
 var errNoJWKS = errors.New(`not a JWKS: an object with a list "keys" is wanted`)
@@ -25,7 +25,7 @@ const maxLeftOut = 10
 //
 // The other forms that issuers publish their keys in are read as well: a list of keys, a key alone, and an object of
 // certificates in PEM by their kid.
-func readJWKS(document []byte, algorithms []string) (keys []wsproto.PublicKey, leftOut []wsproto.LeftOut, err error) {
+func readJWKS(document []byte, algorithms []string) (keys []auth.PublicKey, leftOut []auth.LeftOut, err error) {
 	list, err := keysOf(textfile.Decode(document))
 	if err != nil {
 		return nil, nil, err
@@ -36,11 +36,11 @@ func readJWKS(document []byte, algorithms []string) (keys []wsproto.PublicKey, l
 		case err == nil:
 			keys = append(keys, key)
 		case !errors.As(err, new(notForTokens)):
-			leftOut = append(leftOut, wsproto.LeftOut{ID: kid, Why: err.Error()})
+			leftOut = append(leftOut, auth.LeftOut{ID: kid, Why: err.Error()})
 		}
 	}
-	if len(keys) > wsproto.MaxPublic {
-		return nil, nil, fmt.Errorf("%d keys: %d at most", len(keys), wsproto.MaxPublic)
+	if len(keys) > auth.MaxPublic {
+		return nil, nil, fmt.Errorf("%d keys: %d at most", len(keys), auth.MaxPublic)
 	}
 	return keys, leftOut, nil
 }
@@ -52,7 +52,7 @@ type published struct {
 	pem string
 }
 
-func readOne(p published, algorithms []string) (key wsproto.PublicKey, kid string, err error) {
+func readOne(p published, algorithms []string) (key auth.PublicKey, kid string, err error) {
 	if p.jwk != nil {
 		return readJWK(p.jwk, algorithms)
 	}
@@ -64,7 +64,7 @@ func readOne(p published, algorithms []string) (key wsproto.PublicKey, kid strin
 	if err != nil {
 		return key, p.kid, err
 	}
-	if key, err = wsproto.NewPublicKey(p.kid, public); err != nil {
+	if key, err = auth.NewPublicKey(p.kid, public); err != nil {
 		return key, p.kid, err
 	}
 	key, err = allowed(key, algorithms)
@@ -116,7 +116,7 @@ func jwks(list []json.RawMessage) (all []published) {
 }
 
 // told is what the log says of keys that were left out.
-func told(leftOut []wsproto.LeftOut) (all []string) {
+func told(leftOut []auth.LeftOut) (all []string) {
 	for i, key := range leftOut {
 		if i == maxLeftOut {
 			return append(all, fmt.Sprintf("and %d more", len(leftOut)-i))

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"roost/wsproto"
+	"roost/wsproto/auth"
 )
 
 func TestReadJWKS(t *testing.T) {
@@ -17,7 +17,7 @@ func TestReadJWKS(t *testing.T) {
 	rsaKey, ec, ed := newRSA().Public(), newEC(t, elliptic.P256()).Public(), newEd(t)
 	public := ed.Public()
 	p384, p521 := newEC(t, elliptic.P384()).Public(), newEC(t, elliptic.P521()).Public()
-	all, defaults := wsproto.KnownAlgorithms(), []string(nil)
+	all, defaults := auth.KnownAlgorithms(), []string(nil)
 	const nothing = "" // it is not meant for tokens, and nothing is said of it
 	for name, test := range map[string]struct {
 		key        string
@@ -79,7 +79,7 @@ func TestReadJWKS(t *testing.T) {
 			t.Parallel()
 			algorithms := test.algorithms
 			if algorithms == nil {
-				algorithms = wsproto.DefaultAlgorithms()
+				algorithms = auth.DefaultAlgorithms()
 			}
 			// One that can't be used does no harm to the next.
 			keys, leftOut, err := readJWKS([]byte(`{"keys":[`+test.key+`,`+jwk(t, public, `,"kid":"last"`)+`]}`), algorithms)
@@ -132,11 +132,11 @@ func TestNumbersAsIssuersWriteThem(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, _, err := readJWK(json.RawMessage(key.jwk), wsproto.KnownAlgorithms())
+			want, _, err := readJWK(json.RawMessage(key.jwk), auth.KnownAlgorithms())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, _, err := readJWK(text, wsproto.KnownAlgorithms()); err != nil || !got.Equal(want) {
+			if got, _, err := readJWK(text, auth.KnownAlgorithms()); err != nil || !got.Equal(want) {
 				t.Errorf("%s: %s is read as %+v, %v", name, text, got, err)
 			}
 		}
@@ -179,7 +179,7 @@ func TestDocuments(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			keys, _, err := readJWKS([]byte(test.document), wsproto.DefaultAlgorithms())
+			keys, _, err := readJWKS([]byte(test.document), auth.DefaultAlgorithms())
 			var got []string
 			for _, k := range keys {
 				got = append(got, k.ID())
@@ -198,18 +198,18 @@ func TestBadJWKS(t *testing.T) {
 		" <html>": "a page of HTML",
 		`{"issuer":"https://id.example","jwks_uri":"https://id.example/jwks"}`: `JWT_JWKS_URL has to be its jwks_uri, "https://id.example/jwks"`,
 	} {
-		if keys, _, err := readJWKS([]byte(document), wsproto.DefaultAlgorithms()); !errors.Is(err, errNoJWKS) || !strings.Contains(err.Error(), want) {
+		if keys, _, err := readJWKS([]byte(document), auth.DefaultAlgorithms()); !errors.Is(err, errNoJWKS) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, %v", document, keys, err)
 		}
 	}
-	if keys, leftOut, err := readJWKS([]byte(`{"keys":[]}`), wsproto.DefaultAlgorithms()); err != nil || len(keys)+len(leftOut) != 0 {
+	if keys, leftOut, err := readJWKS([]byte(`{"keys":[]}`), auth.DefaultAlgorithms()); err != nil || len(keys)+len(leftOut) != 0 {
 		t.Errorf("an empty one: %v, %v, %v", keys, leftOut, err)
 	}
 	one := jwk(t, newEd(t).Public(), "")
-	if _, _, err := readJWKS([]byte(`{"keys":[`+strings.Repeat(one+",", 64)+one+`]}`), wsproto.DefaultAlgorithms()); err == nil || err.Error() != "65 keys: 64 at most" {
+	if _, _, err := readJWKS([]byte(`{"keys":[`+strings.Repeat(one+",", 64)+one+`]}`), auth.DefaultAlgorithms()); err == nil || err.Error() != "65 keys: 64 at most" {
 		t.Errorf("too many: %v", err)
 	}
-	_, leftOut, err := readJWKS([]byte(`{"keys":[`+strings.Repeat(`{},`, 99)+`{}]}`), wsproto.DefaultAlgorithms())
+	_, leftOut, err := readJWKS([]byte(`{"keys":[`+strings.Repeat(`{},`, 99)+`{}]}`), auth.DefaultAlgorithms())
 	if err != nil || len(leftOut) != 100 {
 		t.Errorf("%d are left out, %v", len(leftOut), err)
 	}
@@ -224,7 +224,7 @@ func FuzzReadJWKS(f *testing.F) {
 	f.Add([]byte(`[{"kty":"RSA","n":"AAAA","e":"AQAB"}]`))
 	f.Add([]byte("\xff\xfe{\x00}\x00"))
 	f.Fuzz(func(t *testing.T, document []byte) {
-		keys, _, err := readJWKS(document, wsproto.KnownAlgorithms())
+		keys, _, err := readJWKS(document, auth.KnownAlgorithms())
 		if err != nil && len(keys) > 0 {
 			t.Error("keys and an error")
 		}

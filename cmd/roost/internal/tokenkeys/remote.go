@@ -10,18 +10,18 @@ import (
 	"sync/atomic"
 	"time"
 
-	"roost/wsproto"
+	"roost/wsproto/auth"
 )
 
 // Config says where the keys are. Only URL and Use are required.
 type Config struct {
 	URL        string        // of the JWKS; see CheckURL
 	Refresh    time.Duration // from one fetch to the next; 15 min
-	Algorithms []string      // that tokens may be signed with; wsproto.DefaultAlgorithms
+	Algorithms []string      // that tokens may be signed with; auth.DefaultAlgorithms
 	Logger     *slog.Logger  // nil: nowhere
 
 	// Use is called with what was fetched, and with the keys that can't be used, on the goroutine of Fetch or Run.
-	Use func(keys []wsproto.PublicKey, leftOut []wsproto.LeftOut) error
+	Use func(keys []auth.PublicKey, leftOut []auth.LeftOut) error
 
 	Timeout    time.Duration // of a fetch; 10 s
 	RetryAfter time.Duration // from a failed fetch to the next, doubled with each up to a minute; 1 s
@@ -41,8 +41,8 @@ type Remote struct {
 	unknown *unknowns     // any goroutine
 	wake    chan struct{} // a token: when to fetch next has changed
 
-	keys     []wsproto.PublicKey // of the goroutine of Fetch and Run, as the next two
-	leftOut  []wsproto.LeftOut
+	keys     []auth.PublicKey // of the goroutine of Fetch and Run, as the next two
+	leftOut  []auth.LeftOut
 	failures int // in a row
 
 	count atomic.Int64 // of keys in use
@@ -64,7 +64,7 @@ func NewRemote(cfg Config) *Remote {
 	fill(&cfg.RetryAfter, time.Second)
 	fill(&cfg.UnknownEvery, time.Minute)
 	if len(cfg.Algorithms) == 0 {
-		cfg.Algorithms = wsproto.DefaultAlgorithms()
+		cfg.Algorithms = auth.DefaultAlgorithms()
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -147,9 +147,9 @@ func (r *Remote) fail(err error) {
 }
 
 // tell logs what is new.
-func (r *Remote) tell(keys []wsproto.PublicKey, leftOut []wsproto.LeftOut) {
+func (r *Remote) tell(keys []auth.PublicKey, leftOut []auth.LeftOut) {
 	first := r.stats.ok.Load() == 1
-	if !first && r.failures == 0 && slices.EqualFunc(r.keys, keys, wsproto.PublicKey.Equal) && slices.Equal(r.leftOut, leftOut) {
+	if !first && r.failures == 0 && slices.EqualFunc(r.keys, keys, auth.PublicKey.Equal) && slices.Equal(r.leftOut, leftOut) {
 		return
 	}
 	var names []string

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"roost/wsproto"
+	"roost/wsproto/auth"
 )
 
 // issuer publishes a JWKS that can be changed.
@@ -60,7 +60,7 @@ type used struct {
 	err error
 }
 
-func (u *used) use(keys []wsproto.PublicKey, _ []wsproto.LeftOut) error {
+func (u *used) use(keys []auth.PublicKey, _ []auth.LeftOut) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.err != nil {

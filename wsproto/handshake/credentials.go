@@ -1,0 +1,124 @@
+package handshake
+
+import (
+	"bytes"
+	"time"
+
+	"roost/wsproto/auth"
+)
+
+// Protocol is the one sub-protocol that Roost speaks: what its envelopes are. It is
+// answered where it is offered (RFC 6455 section 4.2.2, 5).
+const Protocol = "roost.v1"
+
+// bearerProtocol begins an offered sub-protocol that is a token: browsers can't
+// set headers, and addresses end up in logs.
+const bearerProtocol = "bearer."
+
+// offered takes the list of a Sec-WebSocket-Protocol field (RFC 6455 section 11.3.4;
+// several fields are one list).
+func (h *head) offered(list []byte) {
+	for len(list) > 0 {
+		var name []byte
+		name, list, _ = bytes.Cut(list, []byte{','})
+		name = trimSpace(name)
+		if string(name) == Protocol {
+			h.offersProtocol = true
+		} else if token, ok := bytes.CutPrefix(name, []byte(bearerProtocol)); ok {
+			h.bearers = true
+			h.tokens.set(token)
+		}
+	}
+}
+
+// authorized takes an Authorization field. Other schemes than Bearer (RFC 6750 section 2.1) are not
+// for us: a proxy's Basic may come through.
+func (h *head) authorized(value []byte) {
+	const scheme = "bearer"
+	if len(value) > len(scheme) && value[len(scheme)] == ' ' && equalFold(value[:len(scheme)], scheme) {
+		h.tokens.set(trimSpace(value[len(scheme):]))
+	}
+}
+
+// readCredentials finds what says who asks: a ticket where one is given and understood,
+// otherwise a token, from the one place where there is one.
+func (u *Upgrader) readCredentials(h *head, request *Request) *Refusal {
+	if u.ticket != nil {
+		if ticket, count, ok := queryValue(h.query, "ticket"); count > 0 {
+			if !ok || count > 1 {
+				return refuseTicket
+			}
+			request.Probe, request.credential = true, ticket
+			return nil
+		}
+	}
+	token, count, ok := queryValue(h.query, "token")
+	if count == 0 || count == 1 && ok && len(token) == 0 {
+		count = 0 // a client that has none may well say so
+	}
+	switch {
+	case h.bearerAlone():
+		return refuseBearerAlone
+	case count+h.tokens.count > 1:
+		return refuseTokenTwice
+	case h.tokens.count > 0:
+		token, ok = h.tokens.value, true
+	}
+	switch {
+	case len(token) == 0 && ok:
+		return refuseTokenMissing
+	case len(token) > auth.MaxToken:
+		return refuseTokenTooLong
+	case !ok:
+		return refuseTokenEncoding
+	}
+	request.credential = token
+	return nil
+}
+
+// bearerAlone reports whether a token came as a sub-protocol without one that can be
+// answered: a browser would give the connection up without a word.
+func (h *head) bearerAlone() bool { return h.bearers && !h.offersProtocol }
+
+// Identify finds out who asks for an upgrade, and fills in the request's User, Groups and Expires. now is the time to check
+// the token against. It has to be called while the head that was read is there. It takes a few microseconds: where
+// finding out takes longer, because the token may be signed with a key pair, it reports later, and nothing is decided.
+// Then the request has a Turn, and [Request.Detach] and, on another goroutine than a loop, [Upgrader.Check] have to follow.
+func (u *Upgrader) Identify(request *Request, now time.Time) (refusal *Refusal, later bool) {
+	if request.Probe {
+		return u.redeem(request), false
+	}
+	id, problem, turn, later := u.auth.Identify(request.credential, now)
+	request.Turn = turn
+	if later {
+		return nil, true
+	}
+	return request.identified(id, problem), false
+}
+
+// Check finds out who asks where [Upgrader.Identify] left that for later. How long it takes is said at
+// [auth.Authenticator.Check].
+func (u *Upgrader) Check(request *Request, now time.Time) *Refusal {
+	return request.identified(u.auth.Check(request.credential, now))
+}
+
+func (r *Request) identified(id auth.Identity, problem *auth.Error) *Refusal {
+	r.credential = nil
+	if problem != nil {
+		return refuseToken(problem)
+	}
+	r.User, r.Groups, r.Expires = id.User, id.Groups, id.Expires
+	return nil
+}
+
+// redeem lets in who has a ticket.
+func (u *Upgrader) redeem(request *Request) *Refusal {
+	user, ok := u.ticket(request.credential)
+	request.credential = nil
+	if !ok {
+		request.Probe = false
+		return refuseTicket
+	}
+	request.User = user
+	return nil
+}

@@ -1,0 +1,131 @@
+package handshake
+
+import (
+	"strconv"
+	"time"
+
+	"roost/wsproto/auth"
+)
+
+// Refusal is an HTTP answer that ends the connection, and it already holds all of
+// it. Many are shared: don't modify one. Any goroutine.
+type Refusal struct {
+	Status int           // HTTP status
+	Reason RefusalReason // for counters and logs
+	fields string        // header lines beyond the usual ones, each with its CRLF
+	text   string        // one line that tells the client why
+	bare   bool          // without the body: the answer to a HEAD
+
+	// Wait is after how long the client may come again, at the earliest; 0 where that is not known.
+	Wait time.Duration
+}
+
+// Text is the line that tells the client why. It never holds anything that the
+// client sent.
+func (r *Refusal) Text() string { return r.text }
+
+// Append appends the whole response: status line, headers with Connection: close
+// and Content-Length, and the body, unless the request was a HEAD.
+func (r *Refusal) Append(dst []byte) []byte {
+	dst = appendStatus(dst, r.Status)
+	if r.Status == 426 {
+		// RFC 9110 section 7.8: who sends Upgrade also names it in Connection.
+		dst = append(dst, "Connection: upgrade, close\r\nUpgrade: websocket\r\n"...)
+	} else {
+		dst = append(dst, "Connection: close\r\n"...)
+	}
+	dst = append(dst, r.fields...)
+	dst = append(dst, "Cache-Control: no-store\r\nContent-Type: text/plain; charset=utf-8\r\n"...)
+	dst = appendLength(dst, len(r.text)+1)
+	if r.bare {
+		return dst
+	}
+	dst = append(dst, r.text...)
+	return append(dst, '\n')
+}
+
+func (r *Refusal) withoutBody() *Refusal {
+	bare := *r
+	bare.bare = true
+	return &bare
+}
+
+// RefuseHeadTooLarge is the answer to a head that doesn't end within [MaxHead].
+func RefuseHeadTooLarge() *Refusal { return refuseHeadTooLarge }
+
+// RefuseTimeout is the answer when the head did not arrive in time.
+func RefuseTimeout() *Refusal { return refuseTimeout }
+
+// RefuseProxyMissing is the answer to a trusted proxy that sends no PROXY header where one has to come.
+func RefuseProxyMissing() *Refusal { return refuseProxyMissing }
+
+// RefuseProxyInvalid is the answer to a PROXY header that is none.
+func RefuseProxyInvalid() *Refusal { return refuseProxyInvalid }
+
+// RefuseProxyUntrusted is the answer to a PROXY header from an address that is no trusted proxy.
+func RefuseProxyUntrusted() *Refusal { return refuseProxyUntrusted }
+
+// RefuseFull is the answer when a limit is reached. retryAfter is told in whole
+// seconds, rounded up, at least 1.
+func RefuseFull(retryAfter time.Duration) *Refusal {
+	return refuseForNow(503, ReasonFull, "no room for another connection", retryAfter)
+}
+
+// RefuseOpenFiles is the answer when the process, or the machine, has no descriptor left. retryAfter is as in
+// [RefuseFull].
+func RefuseOpenFiles(retryAfter time.Duration) *Refusal {
+	return refuseForNow(503, ReasonOpenFiles, "no file descriptor for another connection", retryAfter)
+}
+
+// RefuseUserFull is the answer when the user has as many connections as one may have. retryAfter is as in
+// [RefuseFull], and so it is in the next ones.
+func RefuseUserFull(retryAfter time.Duration) *Refusal {
+	return refuseForNow(429, ReasonUserFull, "too many connections of this user", retryAfter)
+}
+
+// RefuseAddressFull is the answer when the client's address has as many connections as one may have.
+func RefuseAddressFull(retryAfter time.Duration) *Refusal {
+	return refuseForNow(429, ReasonAddressFull, "too many connections from this address", retryAfter)
+}
+
+// RefuseBusy is the answer when handshakes come faster than they may.
+func RefuseBusy(retryAfter time.Duration) *Refusal {
+	return refuseForNow(503, ReasonHandshakeRate, "too many handshakes at a time", retryAfter)
+}
+
+// RefuseChecksFull is the answer when more tokens wait to be checked than may.
+func RefuseChecksFull(retryAfter time.Duration) *Refusal {
+	return refuseForNow(503, ReasonChecksFull, "too many tokens to check at a time", retryAfter)
+}
+
+// RefuseKeyPending is the answer to a token whose key is not here yet: the keys are being fetched.
+func RefuseKeyPending(retryAfter time.Duration) *Refusal {
+	return refuseForNow(503, ReasonKeyPending, "token of a key that is not known here yet: the keys are being fetched", retryAfter)
+}
+
+// RefuseEarly is the answer to a client that says too much before it has got its own.
+func RefuseEarly() *Refusal { return refuseEarly }
+
+// RefuseDraining is the answer while this instance leaves service.
+func RefuseDraining(retryAfter time.Duration) *Refusal {
+	return refuseForNow(503, ReasonDraining, "leaving service", retryAfter)
+}
+
+// refuseToken is the answer to a token that is not accepted.
+func refuseToken(problem *auth.Error) *Refusal {
+	if problem.Reason == auth.KeyPending {
+		return RefuseKeyPending(problem.Wait)
+	}
+	return badToken(tokenReasons[problem.Reason], problem.Text)
+}
+
+func refuseForNow(status int, reason RefusalReason, text string, retryAfter time.Duration) *Refusal {
+	seconds := max(1, int64((retryAfter+time.Second-1)/time.Second))
+	return &Refusal{
+		Status: status,
+		Reason: reason,
+		fields: "Retry-After: " + strconv.FormatInt(seconds, 10) + "\r\n",
+		text:   text,
+		Wait:   retryAfter,
+	}
+}
