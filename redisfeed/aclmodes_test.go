@@ -53,7 +53,7 @@ func narrow(t *testing.T, cfg Config, servers []*redis.Client) {
 	cfg.Password = "pw"
 	works := func(name string, permissions []string) bool {
 		for _, server := range servers {
-			allow(t, server, name, "pw", permissions)
+			redistest.Allow(t, server, name, "pw", permissions)
 		}
 		mine := cfg
 		mine.Username = name
@@ -64,7 +64,7 @@ func narrow(t *testing.T, cfg Config, servers []*redis.Client) {
 		t.Fatalf("%v is not enough", least)
 	}
 	for i, missing := range least {
-		if works("without-"+missing, without(least, i)) {
+		if works("without-"+missing, redistest.Without(least, i)) {
 			t.Errorf("%s is not needed", missing)
 		}
 	}
@@ -87,7 +87,7 @@ func goesRoundTo(t *testing.T, cfg Config, servers []*redis.Client) bool {
 	defer func() { cancel(); <-ended }()
 	until := func(cond func() bool) bool {
 		ok := false
-		waitFor(t, "it to work, or to fail", func() bool {
+		redistest.WaitFor(t, "it to work, or to fail", func() bool {
 			select {
 			case <-ended:
 				return true

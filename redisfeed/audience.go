@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"roost/redisfeed/internal/boottime"
 )
 
 // Waiter waits until what is published for a user is heard.
@@ -102,11 +104,11 @@ func (a *audience) join(user string, w Waiter) bool {
 	m.conns++
 	wait := m.state != heard && a.link.reach() != away
 	if m.state != heard && !wait {
-		a.lose(&m, instantNow())
+		a.lose(&m, boottime.Now())
 	}
 	if wait && len(s.waiters[user]) >= manyWaiters+2*int(m.conns) {
 		tooMany = s.takeWaiters(user) // most have left, which nobody says to us
-		a.lose(&m, instantNow())
+		a.lose(&m, boottime.Now())
 	}
 	s.put(user, m)
 	if wait {
@@ -151,7 +153,7 @@ func (a *audience) depart(s *audienceShard, user string, at time.Time) {
 
 // lose notes that a member's connections may have missed what was published since then. The caller holds the shard's mu,
 // and stores m.
-func (a *audience) lose(m *member, since instant) {
+func (a *audience) lose(m *member, since boottime.Instant) {
 	if m.lost {
 		a.lost.widen(since)
 		return
@@ -161,7 +163,7 @@ func (a *audience) lose(m *member, since instant) {
 }
 
 // found takes lose back. It returns since when something may be missing; none if nothing is.
-func (a *audience) found(m *member) (since instant) {
+func (a *audience) found(m *member) (since boottime.Instant) {
 	if !m.lost {
 		return 0
 	}

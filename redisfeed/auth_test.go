@@ -5,8 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/redis/go-redis/v9"
-
+	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
 
@@ -32,7 +31,7 @@ func TestPasswords(t *testing.T) {
 			cfg.Username, cfg.Password, cfg.DB, cfg.MaxAttempts = tt.username, tt.password, tt.db, 2
 			if tt.want == "" {
 				feed := connected(t, cfg, &collector{})
-				waitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
+				redistest.WaitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
 				return
 			}
 			feed := run(t, cfg, &collector{})
@@ -40,7 +39,7 @@ func TestPasswords(t *testing.T) {
 			if s := feed.Status(); !strings.Contains(s.Err, tt.want) {
 				t.Errorf("status says %q", s.Err)
 			}
-			publisher, err := NewPublisher(cfg)
+			publisher, err := publish.New(cfg.Config)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -60,12 +59,5 @@ func refused(t *testing.T, what string, err error, want, secret string) {
 	}
 	if secret != "" && strings.Contains(err.Error(), secret) {
 		t.Errorf("%s: the error carries the password: %v", what, err)
-	}
-}
-
-func setUser(t *testing.T, client *redis.Client, args ...any) {
-	t.Helper()
-	if err := client.Do(t.Context(), append([]any{"ACL", "SETUSER"}, args...)...).Err(); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -8,6 +8,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"roost/redisfeed/publish"
+	"roost/redisfeed/redistest"
 )
 
 // scriptedConn gives what it is told, one piece a read, and notes when it was asked.
@@ -79,7 +82,7 @@ func TestFlushOnceABatch(t *testing.T) {
 	fake.start(t)
 	sink := &flushCounter{flushed: make(chan int, 100)}
 	run(t, quick(fake.addr), sink)
-	waitFor(t, "both in one batch", func() bool {
+	redistest.WaitFor(t, "both in one batch", func() bool {
 		select {
 		case n := <-sink.flushed:
 			return n == 2
@@ -103,7 +106,7 @@ func TestFlushBeforeTheLinkEnds(t *testing.T) {
 		cfg := quick(fake.addr)
 		sink := &flushCounter{flushed: make(chan int, 100)}
 		feed := run(t, cfg, sink)
-		waitFor(t, "the flush", func() bool {
+		redistest.WaitFor(t, "the flush", func() bool {
 			select {
 			case n := <-sink.flushed:
 				return n == 1
@@ -111,7 +114,7 @@ func TestFlushBeforeTheLinkEnds(t *testing.T) {
 				return false
 			}
 		})
-		waitFor(t, "the next link", func() bool { return feed.Status().Reconnects == 1 })
+		redistest.WaitFor(t, "the next link", func() bool { return feed.Status().Reconnects == 1 })
 		if n := feed.Status().Messages; n != 1 {
 			t.Errorf("%d messages, want 1", n)
 		}
@@ -158,12 +161,12 @@ func TestFeedWithAWindowDeliversEverything(t *testing.T) {
 	cfg.FlushWindow = 5 * time.Millisecond
 	var sink collector
 	run(t, cfg, &sink)
-	waitFor(t, "all notifications", func() bool { return len(sink.all()) == n })
+	redistest.WaitFor(t, "all notifications", func() bool { return len(sink.all()) == n })
 }
 
 func TestNegativeWindowIsRefused(t *testing.T) {
 	t.Parallel()
-	_, err := New(Config{Addr: "localhost:1", FlushWindow: -1}, &collector{})
+	_, err := New(Config{Config: publish.Config{Addr: "localhost:1"}, FlushWindow: -1}, &collector{})
 	if err == nil || !strings.Contains(err.Error(), "FlushWindow") {
 		t.Errorf("New says %v", err)
 	}

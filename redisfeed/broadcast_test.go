@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
 
@@ -13,7 +14,7 @@ func TestBroadcastsComeInOrder(t *testing.T) {
 	server := redistest.Start(t)
 	var sink collector
 	feed := connected(t, quick(server.Addr()), &sink)
-	publisher := must(NewPublisher(quick(server.Addr())))
+	publisher := must(publish.New(quick(server.Addr()).Config))
 	defer publisher.Close()
 	server.Publish("user_noti:a", "1")
 	if n, err := publisher.PublishAll(t.Context(), "2"); n != 1 || err != nil {
@@ -34,7 +35,7 @@ func TestBroadcastsComeInOrder(t *testing.T) {
 		{"a", "1"}, {"everyone", "2"}, {"group_noti:staff", "3"}, {"a", "4"}, {"group_noti:", "5"},
 		{"group_noti:user_noti:a", "6"}, {"user_noti_all", "7"}, {"everyone", "8"},
 	}
-	waitFor(t, "all of them", func() bool { return len(sink.all()) >= len(want) })
+	redistest.WaitFor(t, "all of them", func() bool { return len(sink.all()) >= len(want) })
 	if got := sink.all(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"roost/redisfeed/internal/boottime"
 	"roost/redisfeed/redistest"
 )
 
@@ -21,7 +22,7 @@ func TestArrivedAndBusy(t *testing.T) {
 		early.Store(!told.Load())
 		time.Sleep(work)
 	}))
-	waitFor(t, "the work to be counted", func() bool { return feed.Status().Busy >= work })
+	redistest.WaitFor(t, "the work to be counted", func() bool { return feed.Status().Busy >= work })
 	if early.Load() {
 		t.Error("a notification was handed over before it was told that something came")
 	}
@@ -39,7 +40,7 @@ func TestWaitingIsNotBusy(t *testing.T) {
 	cfg.RetryDelay = 300 * time.Millisecond
 	began := time.Now()
 	feed := run(t, cfg, sinkFunc(func(string, string) {}))
-	waitFor(t, "nine links", func() bool { return feed.Status().Messages >= 9 })
+	redistest.WaitFor(t, "nine links", func() bool { return feed.Status().Messages >= 9 })
 	// Between them it has waited for half a second at least: see retry.
 	if busy, took := feed.Status().Busy, time.Since(began); busy > took/2 {
 		t.Errorf("%s busy of %s", busy, took)
@@ -59,9 +60,9 @@ func TestArrivedSaysAfterWhat(t *testing.T) {
 		came := make(chan time.Time, 100)
 		feed := connected(t, cfg, sinkFunc(func(string, string) { came <- *after.Load() }))
 		join(t, feed.Feed, "a")
-		first := instantNow()
-		waitFor(t, "some heartbeats", func() bool {
-			return feed.Status().Ping > 0 && time.Duration(instantNow()-first) > 5*cfg.HeartbeatInterval
+		first := boottime.Now()
+		redistest.WaitFor(t, "some heartbeats", func() bool {
+			return feed.Status().Ping > 0 && time.Duration(boottime.Now()-first) > 5*cfg.HeartbeatInterval
 		})
 		for range 20 {
 			server.Publish("user_noti:a", "x")
@@ -70,7 +71,7 @@ func TestArrivedSaysAfterWhat(t *testing.T) {
 			if at.After(published) || at.IsZero() {
 				t.Errorf("mode %d: published at %s, after %s", mode, published, at)
 			}
-			if published.Sub(at) > patience {
+			if published.Sub(at) > redistest.Patience {
 				t.Errorf("mode %d: published %s after what is told", mode, published.Sub(at))
 			}
 		}

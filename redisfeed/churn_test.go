@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
 
@@ -21,7 +22,7 @@ func TestChurn(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	churn(t, perUser(server.Addr()), 3000, []*redistest.Server{server}, func(ctx context.Context, c *redis.Client) ([]string, error) {
-		return c.PubSubChannels(ctx, ChannelPrefix+"*").Result()
+		return c.PubSubChannels(ctx, publish.ChannelPrefix+"*").Result()
 	})
 }
 
@@ -29,7 +30,7 @@ func TestShardedChurn(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
 	churn(t, sharded(c), 500, c.Nodes(), func(ctx context.Context, c *redis.Client) ([]string, error) {
-		return c.PubSubShardChannels(ctx, ChannelPrefix+"*").Result()
+		return c.PubSubShardChannels(ctx, publish.ChannelPrefix+"*").Result()
 	})
 }
 
@@ -89,7 +90,7 @@ func churn(t *testing.T, cfg Config, steps int, servers []*redistest.Server, cha
 	slices.Sort(want)
 	want = slices.Compact(want)
 	var got []string
-	waitFor(t, "the subscriptions to be those of the users who are here", func() bool {
+	redistest.WaitFor(t, "the subscriptions to be those of the users who are here", func() bool {
 		got = nil
 		for _, server := range servers {
 			names, err := channels(t.Context(), server.Client())
@@ -97,7 +98,7 @@ func churn(t *testing.T, cfg Config, steps int, servers []*redistest.Server, cha
 				t.Fatal(err)
 			}
 			for _, name := range names {
-				if user := strings.TrimPrefix(name, ChannelPrefix); user[0] != 0 {
+				if user := strings.TrimPrefix(name, publish.ChannelPrefix); user[0] != 0 {
 					got = append(got, user)
 				}
 			}
@@ -109,7 +110,7 @@ func churn(t *testing.T, cfg Config, steps int, servers []*redistest.Server, cha
 	for _, user := range slices.Concat(here...) {
 		feed.Release(user)
 	}
-	waitFor(t, "nobody to be left", func() bool { return feed.Status().Audience == Audience{} })
+	redistest.WaitFor(t, "nobody to be left", func() bool { return feed.Status().Audience == Audience{} })
 	checkEmptied(t, feed.audience)
 	if n := feed.audience.lost.count(); n != 0 {
 		t.Errorf("%d are lost, and nobody is here", n)
@@ -119,7 +120,7 @@ func churn(t *testing.T, cfg Config, steps int, servers []*redistest.Server, cha
 // checkEmptied fails if what is kept for a while only was not let go.
 func checkEmptied(t *testing.T, a *audience) {
 	t.Helper()
-	waitFor(t, "the queues to be empty", func() bool {
+	redistest.WaitFor(t, "the queues to be empty", func() bool {
 		left := 0
 		for i := range a.shards {
 			s := &a.shards[i]

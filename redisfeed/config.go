@@ -1,11 +1,10 @@
 package redisfeed
 
 import (
-	"crypto/tls"
-	"errors"
 	"fmt"
-	"log/slog"
 	"time"
+
+	"roost/redisfeed/publish"
 )
 
 // Defaults for the zero values in Config. Three heartbeats fit in the timeout after the last one that arrived,
@@ -21,42 +20,16 @@ const DefaultRetryDelay = 5 * time.Second
 // DefaultUnsubscribeDelay is long enough for a page that is loaded anew.
 const DefaultUnsubscribeDelay = 10 * time.Second
 
-// Config says which Redis to use and how patiently. Only Addr is required, or Sentinels and MasterName, or Nodes.
+// Config says which Redis to use and how patiently. Of the embedded one only Addr is required, or Sentinels and MasterName,
+// or Nodes; Sharded and Needs follow from Mode, and Timeout is HeartbeatTimeout unless it is set.
 type Config struct {
-	Addr     string // host:port, or the path of a Unix socket. Empty with Sentinels and with Nodes
-	Username string // of the Redis ACL; empty is the default user
-	Password string // empty with a Username: a user that Redis knows as nopass
-	// ClientName is what CLIENT LIST on the server calls our connections, where the user may say it (CLIENT SETNAME). It
-	// has no spaces. Empty: none.
-	ClientName string
-	DB         int         // selected on every connection; pub/sub does not depend on it
-	TLS        *tls.Config // nil: no TLS. An empty ServerName is taken from the address. For the sentinels too
-
-	// Sentinels are asked where the master called MasterName is: host:port of each. They have a user and a password of
-	// their own, or none.
-
-	Sentinels        []string
-	MasterName       string
-	SentinelUsername string
-	SentinelPassword string
-
-	// Nodes are some of a Redis Cluster, host:port of each; the others are found through them.
-	Nodes []string
+	publish.Config
 
 	// Mode is how what is published for users is heard. Sharded wants Nodes.
 	Mode Mode
 	// UnsubscribeDelay passes between the end of a user's last connection and UNSUBSCRIBE. 0 is
 	// DefaultUnsubscribeDelay; a negative one is none.
 	UnsubscribeDelay time.Duration
-
-	// The pool of ordinary connections (with Cluster: for each node), which publish. The subscription is not in it.
-
-	MaxRetries      int           // of a failed command; 0 is none. A retried PUBLISH may arrive twice
-	MinIdleConns    int           // opened ahead of need; 0 is none
-	PoolSize        int           // 0 is go-redis's own default, ten for each CPU
-	PoolTimeout     time.Duration // wait for a free connection; 0 is go-redis's own default, 6 s
-	ConnMaxIdleTime time.Duration // 0 is go-redis's own default, 30 min
-	ConnMaxLifetime time.Duration // 0 is no limit
 
 	// MaxAttempts ends Run after an outage that is as long as so many attempts with RetryDelay between them; 0 tries for
 	// ever. What this host lacks (descriptors, memory, ports) is not counted.
@@ -86,17 +59,6 @@ type Config struct {
 	// Arrived is told, by the goroutine that reads, that a read has brought something: what the sink is handed next, until
 	// Arrived is called again, came just now, and was published after a time. Nil: nobody is told.
 	Arrived func(after time.Time)
-
-	// Reserve has descriptors for links, and for asking where they lead, when the process has no others. Nil: none.
-	Reserve Reserve
-
-	Logger *slog.Logger // nil: no logging
-}
-
-// Reserve is descriptors that are kept aside for when the process has no others. Any goroutine.
-type Reserve interface {
-	Release() bool // gives one back to the process, and reports whether there was one
-	Refill()       // takes back what was released, as far as the process has descriptors again
 }
 
 // withDefaults returns c with its zero values filled in, or says which value cannot be.
@@ -116,28 +78,21 @@ func (c Config) withDefaults() (Config, error) {
 	case c.UnsubscribeDelay < 0:
 		c.UnsubscribeDelay = 0
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
+	if c.Timeout == 0 {
+		c.Timeout = c.HeartbeatTimeout
+	}
+	c.Sharded, c.Needs = c.Mode == Sharded, c.permissions()
+	var err error
+	if c.Config, err = c.Config.WithDefaults(); err != nil {
+		return c, err
 	}
 	return c, c.check()
 }
 
 func (c Config) check() error {
 	switch {
-	case c.Addr == "" && len(c.Sentinels) == 0 && len(c.Nodes) == 0:
-		return errors.New("redisfeed: Addr is empty")
-	case len(c.Nodes) > 0 && (c.Addr != "" || len(c.Sentinels) > 0):
-		return errors.New("redisfeed: there are Nodes, and Addr or Sentinels beside them")
-	case len(c.Nodes) > 0 && c.DB != 0:
-		return fmt.Errorf("redisfeed: DB is %d, and a Redis Cluster has database 0 only", c.DB)
-	case c.Mode == Sharded && len(c.Nodes) == 0:
-		return errors.New("redisfeed: Sharded without Nodes")
 	case c.Mode > Sharded:
 		return fmt.Errorf("redisfeed: Mode is %d", c.Mode)
-	case c.Addr != "" && len(c.Sentinels) > 0:
-		return errors.New("redisfeed: there are both Addr and Sentinels")
-	case c.MasterName == "" && len(c.Sentinels) > 0:
-		return errors.New("redisfeed: MasterName is empty (REDIS_MASTER_NAME)")
 	case c.MaxAttempts < 0:
 		return fmt.Errorf("redisfeed: MaxAttempts %d is negative", c.MaxAttempts)
 	case c.RetryDelay < 0:
@@ -152,3 +107,16 @@ func (c Config) check() error {
 	}
 	return nil
 }
+
+// Mode is how a feed hears what is published for users.
+type Mode uint8
+
+const (
+	// Pattern subscribes to user_noti:* and hears what is published for anybody, wherever they are connected.
+	Pattern Mode = iota
+	// PerUser subscribes to user_noti:<user> while the user has a connection here (see [Feed.Acquire]).
+	PerUser
+	// Sharded is PerUser with the sharded channels of Redis Cluster 7 and later: the backend sends SPUBLISH, and only
+	// the shard that the channel belongs to carries it. What is for more than one user goes through PUBLISH as ever.
+	Sharded
+)

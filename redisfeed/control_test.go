@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
 
@@ -13,7 +14,7 @@ func TestCommandsComeInOrder(t *testing.T) {
 	server := redistest.Start(t)
 	var sink collector
 	feed := connected(t, quick(server.Addr()), &sink)
-	publisher, err := NewPublisher(quick(server.Addr()))
+	publisher, err := publish.New(quick(server.Addr()).Config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +33,7 @@ func TestCommandsComeInOrder(t *testing.T) {
 		{"a", "1"}, {"user_ctl:a", "2"}, {"a", "3"}, {"user_ctl:user_noti:b", "4"},
 		{"user_ctl:b", "5"}, {"user_ctl:", "6"}, {"a", "7"},
 	}
-	waitFor(t, "all of them", func() bool { return len(sink.all()) >= len(want) })
+	redistest.WaitFor(t, "all of them", func() bool { return len(sink.all()) >= len(want) })
 	if got := sink.all(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -31,14 +31,13 @@
 // have changed. Nobody's answer counts who has lost the others. A shard is read at its master only: a replica that is
 // given to another master says nothing of it to its subscribers.
 //
-// What the user of the Redis ACL needs, Config.permissions has, and +select where Config.DB is not 0; that of sentinels
-// +sentinel|master and +sentinel|get-master-addr-by-name, and for what they tell switchNeeds.
+// What the user of the Redis ACL needs, [Config] says in Needs, and +select where Config.DB is not 0; that of sentinels
+// +sentinel|master and +sentinel|get-master-addr-by-name, and for what they tell topology.SwitchNeeds.
 //
-// A [Presence] writes to Redis which users of a [Registry] are connected, on a connection of its own. It shares with the
-// feed only the Config, and goes on when the feed has ended. The user of the Redis ACL needs for it +evalsha, +eval,
-// +time, +zadd, +zrem, +zremrangebyscore, +zrange, +pexpireat and +publish, on the keys user_online:* and the channel
-// user_presence.
+// Beside the feed, publish has what publishes for users and groups, and presence what writes who is online. Beneath them,
+// internal/topology asks sentinels and clusters, internal/pool has ordinary connections to the master, internal/redisnet
+// opens sockets and explains refusals, and internal/boottime is the clock for gaps.
 //
-// The package does not look into payloads, knows no connections, and reads no environment. Apart from cmd it is the only
-// one that imports go-redis.
+// The package does not look into payloads, knows no connections, and reads no environment. Apart from cmd only this folder
+// imports go-redis.
 package redisfeed

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"roost/redisfeed/publish"
 )
 
 // fakeRedis is a server that confirms subscriptions and then says what no Redis should. Static once it has started,
@@ -162,7 +164,7 @@ func chatter(t *testing.T) (addr string) {
 
 // Patterns that a feed is subscribed to.
 const (
-	pattern        = ChannelPrefix + "*"
-	controlPattern = ControlPrefix + "*"
-	groupPattern   = GroupPrefix + "*"
+	pattern        = publish.ChannelPrefix + "*"
+	controlPattern = publish.ControlPrefix + "*"
+	groupPattern   = publish.GroupPrefix + "*"
 )

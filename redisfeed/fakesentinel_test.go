@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"roost/redisfeed/internal/topology"
 )
 
 // fakeSentinel says what a test wants it to say.
@@ -14,7 +16,7 @@ type fakeSentinel struct {
 	addr string
 
 	mu      sync.Mutex // guards the rest
-	master  master
+	master  topology.Master
 	silent  bool
 	refuses bool
 	asked   int
@@ -23,7 +25,7 @@ type fakeSentinel struct {
 }
 
 // say makes it name a master.
-func (f *fakeSentinel) say(m master) {
+func (f *fakeSentinel) say(m topology.Master) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.master = m
@@ -99,10 +101,10 @@ func (f *fakeSentinel) answer(command string) string {
 		if f.refuses {
 			return "-ERR not now\r\n"
 		}
-		epoch := fmt.Sprint(f.master.epoch)
+		epoch := fmt.Sprint(f.master.Epoch)
 		return fmt.Sprintf("*2\r\n$12\r\nconfig-epoch\r\n$%d\r\n%s\r\n", len(epoch), epoch)
 	case strings.HasPrefix(command, "sentinel get-master-addr-by-name "):
-		host, port, _ := net.SplitHostPort(f.master.addr)
+		host, port, _ := net.SplitHostPort(f.master.Addr)
 		return fmt.Sprintf("*2\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", len(host), host, len(port), port)
 	}
 	return "-ERR unknown command\r\n"

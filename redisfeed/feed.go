@@ -8,6 +8,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"roost/redisfeed/internal/boottime"
+	"roost/redisfeed/internal/pool"
+	"roost/redisfeed/internal/topology"
+	"roost/redisfeed/publish"
 )
 
 // Sink takes what is published. Its methods are called by one goroutine at a time, and what is published for one user,
@@ -16,7 +21,7 @@ import (
 type Sink interface {
 	Deliver(user, payload string)
 
-	// Broadcast is handed what is published for everybody, on AllChannel.
+	// Broadcast is handed what is published for everybody, on publish.AllChannel.
 	Broadcast(payload string)
 
 	// DeliverGroup is handed what is published for the members of a group.
@@ -37,14 +42,16 @@ type Feed struct {
 
 	cfg       Config
 	sink      Sink
-	publisher *Publisher
-	beats     *Publisher // publishes heartbeats: the same but for Cluster, where they go to the node that is read from
+	pool      *pool.Pool          // what publishes, for the feed's caller and, but for a cluster, for heartbeats
+	sentinels *topology.Sentinels // the pool's; nil without Sentinel
+	publisher *publish.Publisher
+	beats     *publish.Publisher // publishes heartbeats: the same but for Cluster, where they go to the node that is read from
 	beat      *heartbeat
 	monitor   *monitor
-	cluster   *cluster  // nil without Cluster
-	audience  *audience // nil in Pattern mode
-	router    *router   // nil in Pattern mode
-	begun     instant
+	cluster   *topology.Cluster // nil without Cluster
+	audience  *audience         // nil in Pattern mode
+	router    *router           // nil in Pattern mode
+	begun     boottime.Instant
 	linkWait  linkWait // any goroutine
 
 	ran    atomic.Bool            // Run was called
@@ -55,9 +62,9 @@ type Feed struct {
 	// Owned by Run's goroutine.
 
 	retry retry
-	at    master // of the latest attempt; its name before the first
-	again bool   // a link was up before
-	gap   gap    // that is not told yet
+	at    topology.Master // of the latest attempt; its name before the first
+	again bool            // a link was up before
+	gap   gap             // that is not told yet
 
 	// Owned by the heartbeat's goroutine.
 
@@ -74,25 +81,27 @@ func New(cfg Config, sink Sink) (*Feed, error) {
 	if err != nil {
 		return nil, err
 	}
-	publisher, err := NewPublisher(cfg)
+	p, err := pool.New(cfg.Config)
 	if err != nil {
 		return nil, err
 	}
 	f := &Feed{
-		begun:     instantNow(),
+		begun:     boottime.Now(),
 		cfg:       cfg,
 		sink:      sink,
-		publisher: publisher,
-		beats:     publisher,
+		pool:      p,
+		sentinels: p.Sentinels(),
+		publisher: publish.On(p),
 		beat:      newHeartbeat(cfg.HeartbeatInterval),
 		monitor:   newMonitor(time.Now()),
-		at:        master{addr: cmp.Or(cfg.Addr, cfg.MasterName, strings.Join(cfg.Nodes, ","))},
+		at:        topology.Master{Addr: cmp.Or(cfg.Addr, cfg.MasterName, strings.Join(cfg.Nodes, ","))},
 		moved:     make(chan struct{}, 1),
 		retry:     newRetry(cfg),
 	}
+	f.beats = f.publisher
 	if len(cfg.Nodes) > 0 {
-		f.beats = newNodePublisher(cfg)
-		f.cluster = &cluster{cfg: cfg, client: publisher.clusterClient()}
+		f.beats = publish.On(pool.NewNode(cfg.Config))
+		f.cluster = topology.NewCluster(cfg.Config, p.Cluster())
 	}
 	if cfg.Mode != Pattern {
 		f.audience = newAudience(cfg.UnsubscribeDelay, &f.linkWait)
@@ -125,7 +134,7 @@ func (f *Feed) Run(ctx context.Context) error {
 	cancel()
 	wg.Wait()
 	if f.cluster != nil {
-		f.cluster.asking.Wait()
+		f.cluster.Wait()
 	}
 	return err
 }

@@ -22,7 +22,7 @@ func TestFeedDeliversToWhomItIsFor(t *testing.T) {
 			t.Fatalf("publish for %q: %d receivers, %v", user, n, err)
 		}
 	}
-	waitFor(t, "all notifications", func() bool { return len(sink.all()) >= len(users) })
+	redistest.WaitFor(t, "all notifications", func() bool { return len(sink.all()) >= len(users) })
 	for i, got := range sink.all() {
 		if got != (notification{users[i], payload}) {
 			t.Errorf("notification %d is %q for %q, want it for %q", i, got.payload, got.user, users[i])
@@ -39,7 +39,7 @@ func TestFeedHearsOnlyItsPattern(t *testing.T) {
 		server.Publish(channel, "no")
 	}
 	server.Publish("user_noti:a", "yes")
-	waitFor(t, "the notification", func() bool { return len(sink.all()) > 0 })
+	redistest.WaitFor(t, "the notification", func() bool { return len(sink.all()) > 0 })
 	if got := sink.all(); len(got) != 1 || got[0] != (notification{"a", "yes"}) {
 		t.Errorf("got %q", got)
 	}
@@ -50,13 +50,13 @@ func TestFeedKeepsHeartbeatsToItself(t *testing.T) {
 	server := redistest.Start(t)
 	var one, two collector
 	a, b := connected(t, quick(server.Addr()), &one), connected(t, quick(server.Addr()), &two)
-	waitFor(t, "a ping of each", func() bool { return a.Status().Ping > 0 && b.Status().Ping > 0 })
+	redistest.WaitFor(t, "a ping of each", func() bool { return a.Status().Ping > 0 && b.Status().Ping > 0 })
 	// A stranger's stamp on our channel is not a ping and does no harm.
 	server.Publish(a.beat.channel, "not a stamp")
 	if n := server.Publish("user_noti:a", "x"); n != 2 {
 		t.Fatalf("%d receivers, want both instances", n)
 	}
-	waitFor(t, "both", func() bool { return len(one.all()) > 0 && len(two.all()) > 0 })
+	redistest.WaitFor(t, "both", func() bool { return len(one.all()) > 0 && len(two.all()) > 0 })
 	for _, sink := range []*collector{&one, &two} {
 		if got := sink.all(); len(got) != 1 {
 			t.Errorf("got %q, want the notification alone", got)
@@ -108,5 +108,5 @@ func TestFeedOverUnixSocket(t *testing.T) {
 	if _, err := feed.Publish(t.Context(), "a", "x"); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 }

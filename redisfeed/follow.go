@@ -3,101 +3,105 @@ package redisfeed
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
+
+	"roost/redisfeed/internal/boottime"
+	"roost/redisfeed/internal/topology"
 )
 
 // target is what Run's goroutine is connected to, or trying to connect to.
 type target struct {
-	master
+	topology.Master
 	link  *link
 	asked atomic.Int64 // an instant: when those were asked last who named it, sentinels or the cluster
 }
 
-func newTarget(at master, l *link, asked instant) *target {
-	t := &target{master: at, link: l}
+func newTarget(at topology.Master, l *link, asked boottime.Instant) *target {
+	t := &target{Master: at, link: l}
 	t.asked.Store(int64(asked))
 	return t
 }
 
 // named is when it was last certain that this is the one to be connected to. Where nobody is asked that is now.
-func (t *target) named() instant {
+func (t *target) named() boottime.Instant {
 	if len(t.link.cfg.Sentinels) == 0 && len(t.link.cfg.Nodes) == 0 {
-		return instantNow()
+		return boottime.Now()
 	}
-	return instant(t.asked.Load())
+	return boottime.Instant(t.asked.Load())
 }
 
 // findMaster says where to connect to, after asking the sentinels, or the cluster, if there are any.
-func (f *Feed) findMaster(ctx context.Context) (master, error) {
+func (f *Feed) findMaster(ctx context.Context) (topology.Master, error) {
 	switch {
 	case f.cluster != nil:
-		return f.cluster.node(ctx, f.at.addr)
-	case f.publisher.sentinels != nil:
-		return f.publisher.sentinels.master(ctx, f.at.addr)
+		return f.cluster.Node(ctx, f.at.Addr)
+	case f.sentinels != nil:
+		return f.sentinels.Master(ctx, f.at.Addr)
 	}
-	return master{addr: f.cfg.Addr}, nil
+	return topology.Master{Addr: f.cfg.Addr}, nil
 }
 
 // follow asks the sentinels every interval, and when one of them tells of a failover, whether the master is still the same,
 // until ctx ends. A link to the one that was looks well for ever: a replica takes PUBLISH, and so its heartbeat comes back.
 func (f *Feed) follow(ctx context.Context) {
-	if f.publisher.sentinels == nil {
+	if f.sentinels == nil {
 		return
 	}
-	told := make(chan struct{}, 1)
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	watching.Go(func() {
-		f.publisher.sentinels.watch(ctx, f.cfg.HeartbeatInterval, func() { signal(told) }, f.sentinelIsMute)
-	})
-	tick := time.NewTicker(f.cfg.HeartbeatInterval)
-	defer tick.Stop()
-	failing := false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case <-told:
-		}
+	f.sentinels.Follow(ctx, f.cfg.HeartbeatInterval, func(ctx context.Context) error {
 		t := f.target.Load()
 		if t == nil {
-			continue // the first attempt asks for itself
+			return nil // the first attempt asks for itself
 		}
-		asked := instantNow()
-		now, err := f.publisher.sentinels.master(ctx, t.addr)
-		if ctx.Err() != nil {
-			return
+		asked := boottime.Now()
+		now, err := f.sentinels.Master(ctx, t.Addr)
+		if err != nil || ctx.Err() != nil {
+			return err
 		}
-		if err == nil {
-			if now.sure && now.addr == t.addr {
-				t.asked.Store(int64(asked))
-			}
-			f.moveTo(now, t)
-		} else if !failing {
-			f.cfg.Logger.Warn("redis sentinels do not say where the master is, a failover would not be noticed", "error", err)
+		if now.Sure && now.Addr == t.Addr {
+			t.asked.Store(int64(asked))
 		}
-		failing = err != nil
-	}
+		f.moveTo(now, t)
+		return nil
+	})
 }
 
 // moveTo ends t if it is a link to another master, and has the next one made without delay. An answer that is older than
 // the one the link was made with counts for nothing.
-func (f *Feed) moveTo(now master, t *target) {
-	if t.addr == now.addr || now.epoch < t.epoch || t != f.target.Load() {
+func (f *Feed) moveTo(now topology.Master, t *target) {
+	if t.Addr == now.Addr || now.Epoch < t.Epoch || t != f.target.Load() {
 		return
 	}
-	f.publisher.use(now)
-	t.link.cancel(fmt.Errorf("%w: %s, and no longer %s", errMoved, now.addr, t.addr))
+	f.pool.Use(now)
+	t.link.cancel(fmt.Errorf("%w: %s, and no longer %s", errMoved, now.Addr, t.Addr))
 	signal(f.moved)
 }
 
-// sentinelIsMute says that a sentinel refuses to tell of failovers.
-func (f *Feed) sentinelIsMute(from string, err error) {
-	f.cfg.Logger.Warn("a redis sentinel does not tell of failovers, which are noticed when it is asked",
-		"sentinel", from, "every", f.cfg.HeartbeatInterval, "its user needs", switchNeeds, "error", err)
+// watchCluster looks every interval, and sooner when something seems to have changed, who has which slots, until ctx ends.
+func (f *Feed) watchCluster(ctx context.Context) {
+	if f.cluster == nil {
+		return
+	}
+	var soon <-chan struct{}
+	if f.router != nil && f.router.shards != nil {
+		soon = f.router.shards.look
+	}
+	f.cluster.Watch(ctx, f.cfg.HeartbeatInterval, soon, f.lookedAt)
+}
+
+// lookedAt takes a view of the cluster. The shards are told; a link to a node that is none any more is ended: it would look
+// well for ever.
+func (f *Feed) lookedAt(v *topology.View) {
+	if t := f.target.Load(); t != nil {
+		if v.HasNode(t.Addr) {
+			t.asked.Store(int64(v.Asked))
+		} else {
+			t.link.cancel(fmt.Errorf("%w: %s", errGone, t.Addr))
+		}
+	}
+	if f.router != nil && f.router.shards != nil {
+		f.router.shards.seen(v)
+	}
 }
 
 // signal fills a channel of capacity 1, unless it is full.

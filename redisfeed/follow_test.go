@@ -8,11 +8,13 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"roost/redisfeed/internal/topology"
+	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
 
 // fakes starts sentinels that name a master.
-func fakes(t *testing.T, all ...master) []*fakeSentinel {
+func fakes(t *testing.T, all ...topology.Master) []*fakeSentinel {
 	t.Helper()
 	var list []*fakeSentinel
 	for _, m := range all {
@@ -38,38 +40,38 @@ func believing(list ...*fakeSentinel) Config {
 func TestDemotedMasterIsLeft(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t, "--repl-diskless-sync-delay", "0")
-	sentinel := fakes(t, master{addr: one.Addr(), epoch: 1})[0]
+	sentinel := fakes(t, topology.Master{Addr: one.Addr(), Epoch: 1})[0]
 	var sink collector
-	var log logLines
+	var log redistest.Log
 	cfg := believing(sentinel)
-	cfg.RetryDelay, cfg.Logger = time.Hour, log.logger() // no reason to wait when there is another master
+	cfg.RetryDelay, cfg.Logger = time.Hour, log.Logger() // no reason to wait when there is another master
 	feed := connected(t, cfg, &sink)
 	if err := one.Client().Do(t.Context(), "REPLICAOF", two.Host(), two.Port()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "notifications of the new master through the old", func() bool {
+	redistest.WaitFor(t, "notifications of the new master through the old", func() bool {
 		two.Publish("user_noti:a", "replicated")
 		return sink.has(notification{"a", "replicated"})
 	})
 	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
 		t.Fatalf("the link ended by itself: %+v", s)
 	}
-	old, err := feed.publisher.pool(t.Context())
+	old, err := feed.pool.Client(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	sentinel.say(master{addr: two.Addr(), epoch: 2})
-	waitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	sentinel.say(topology.Master{Addr: two.Addr(), Epoch: 2})
+	redistest.WaitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
 	if _, err := feed.Publish(t.Context(), "a", "x"); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 	if err := old.Ping(t.Context()).Err(); !errors.Is(err, redis.ErrClosed) {
 		t.Errorf("what published on the old master: %v, want it closed", err)
 	}
 	for _, s := range []*redistest.Server{one, two} {
 		want := s == two
-		waitFor(t, "the subscription to be on the new master", func() bool {
+		redistest.WaitFor(t, "the subscription to be on the new master", func() bool {
 			clients, err := s.Client().ClientList(t.Context()).Result()
 			return err == nil && strings.Contains(clients, "cmd=psubscribe") == want
 		})
@@ -84,27 +86,27 @@ func TestDemotedMasterIsLeft(t *testing.T) {
 func TestPublisherGoesWithTheLink(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
-	sentinel := fakes(t, master{addr: one.Addr(), epoch: 1})[0]
+	sentinel := fakes(t, topology.Master{Addr: one.Addr(), Epoch: 1})[0]
 	var sink collector
 	cfg := believing(sentinel)
 	cfg.HeartbeatInterval, cfg.HeartbeatTimeout = time.Hour, 2*time.Hour // so that nothing else asks
 	feed := connected(t, cfg, &sink)
-	sentinel.say(master{addr: two.Addr(), epoch: 2})
+	sentinel.say(topology.Master{Addr: two.Addr(), Epoch: 2})
 	if err := one.Client().Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	redistest.WaitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
 	if n, err := feed.Publish(t.Context(), "a", "x"); n != 1 || err != nil {
 		t.Errorf("%d heard it, %v", n, err)
 	}
-	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 }
 
 // What is published on the new master before the feed is there does not come, and lies in the gap that is told.
 func TestGapHoldsWhatTheNewMasterTook(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
-	sentinel := fakes(t, master{addr: one.Addr(), epoch: 1})[0]
+	sentinel := fakes(t, topology.Master{Addr: one.Addr(), Epoch: 1})[0]
 	var sink collector
 	cfg := believing(sentinel)
 	gaps := make(chan time.Time, 10)
@@ -114,12 +116,12 @@ func TestGapHoldsWhatTheNewMasterTook(t *testing.T) {
 	if n := two.Publish("user_noti:a", "lost"); n != 0 {
 		t.Fatalf("%d heard it", n)
 	}
-	sentinel.say(master{addr: two.Addr(), epoch: 2})
-	if since := <-gaps; since.After(lost) || lost.Sub(since) > patience {
+	sentinel.say(topology.Master{Addr: two.Addr(), Epoch: 2})
+	if since := <-gaps; since.After(lost) || lost.Sub(since) > redistest.Patience {
 		t.Errorf("the gap is since %s, what is lost was published at %s", since, lost)
 	}
 	two.Publish("user_noti:a", "kept")
-	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "kept"}) })
+	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "kept"}) })
 	if s := feed.Status(); s.Gaps != 1 || len(sink.all()) != 1 || len(gaps) != 0 {
 		t.Errorf("status %+v, got %q, %d more gaps told", s, sink.all(), len(gaps))
 	}
@@ -129,21 +131,21 @@ func TestGapHoldsWhatTheNewMasterTook(t *testing.T) {
 func TestSentinelThatIsBehind(t *testing.T) {
 	t.Parallel()
 	right, wrong := redistest.Start(t), redistest.Start(t)
-	list := fakes(t, master{addr: wrong.Addr(), epoch: 4}, master{addr: right.Addr(), epoch: 5})
+	list := fakes(t, topology.Master{Addr: wrong.Addr(), Epoch: 4}, topology.Master{Addr: right.Addr(), Epoch: 5})
 	cfg := believing(list...)
-	cfg.Sentinels = append(cfg.Sentinels, listen(t), "127.0.0.1:1") // one that hangs, and one that is not there
+	cfg.Sentinels = append(cfg.Sentinels, redistest.Listen(t), "127.0.0.1:1") // one that hangs, and one that is not there
 	feed := connected(t, cfg, &collector{})
-	waitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
+	redistest.WaitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
 	list[1].shut()
 	before := list[0].questions()
-	waitFor(t, "the one that is behind to be asked", func() bool { return list[0].questions() > before+3 })
-	if s := feed.Status(); !s.Connected || s.Gaps != 0 || feed.publisher.addr() != right.Addr() {
-		t.Errorf("on %s: %+v", feed.publisher.addr(), s)
+	redistest.WaitFor(t, "the one that is behind to be asked", func() bool { return list[0].questions() > before+3 })
+	if s := feed.Status(); !s.Connected || s.Gaps != 0 || feed.publisher.Addr() != right.Addr() {
+		t.Errorf("on %s: %+v", feed.publisher.Addr(), s)
 	}
-	list[0].say(master{addr: wrong.Addr(), epoch: 6}) // is not behind any more
-	waitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
-	if feed.publisher.addr() != wrong.Addr() {
-		t.Errorf("on %s", feed.publisher.addr())
+	list[0].say(topology.Master{Addr: wrong.Addr(), Epoch: 6}) // is not behind any more
+	redistest.WaitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	if feed.publisher.Addr() != wrong.Addr() {
+		t.Errorf("on %s", feed.publisher.Addr())
 	}
 }
 
@@ -151,9 +153,9 @@ func TestSentinelThatIsBehind(t *testing.T) {
 func TestSentinelsThatDisagree(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
-	list := fakes(t, master{addr: one.Addr(), epoch: 1}, master{addr: two.Addr(), epoch: 1})
+	list := fakes(t, topology.Master{Addr: one.Addr(), Epoch: 1}, topology.Master{Addr: two.Addr(), Epoch: 1})
 	feed := connected(t, believing(list...), &collector{})
-	waitFor(t, "both to be asked often", func() bool { return list[0].questions() > 20 && list[1].questions() > 20 })
+	redistest.WaitFor(t, "both to be asked often", func() bool { return list[0].questions() > 20 && list[1].questions() > 20 })
 	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
 		t.Errorf("status %+v", s)
 	}
@@ -162,17 +164,17 @@ func TestSentinelsThatDisagree(t *testing.T) {
 // A sentinel whose host is gone holds nobody up for as long as it might have to answer.
 func TestSentinelThatHangs(t *testing.T) {
 	t.Parallel()
-	one := fakes(t, master{addr: "192.0.2.1:6379", epoch: 1})[0]
+	one := fakes(t, topology.Master{Addr: "192.0.2.1:6379", Epoch: 1})[0]
 	cfg := believing(one)
-	cfg.Sentinels = append(cfg.Sentinels, listen(t), listen(t))
-	publisher, err := NewPublisher(cfg)
+	cfg.Sentinels = append(cfg.Sentinels, redistest.Listen(t), redistest.Listen(t))
+	publisher, err := publish.New(cfg.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer publisher.Close()
 	start := time.Now()
-	got, err := publisher.sentinels.master(t.Context(), "")
-	if took := time.Since(start); err != nil || got != one.master || took >= askLimit {
+	got, err := publisher.Pool().Sentinels().Master(t.Context(), "")
+	if took := time.Since(start); err != nil || got != one.master || took >= topology.AskLimit {
 		t.Errorf("got %+v, %v, after %s", got, err, took)
 	}
 }
@@ -180,10 +182,10 @@ func TestSentinelThatHangs(t *testing.T) {
 // Close waits for nobody who does not answer, and leaves no goroutine behind.
 func TestCloseWhileSentinelsAreAsked(t *testing.T) {
 	t.Parallel()
-	list := fakes(t, master{}, master{})
+	list := fakes(t, topology.Master{}, topology.Master{})
 	list[0].shut()
 	list[1].shut()
-	publisher, err := NewPublisher(believing(list...))
+	publisher, err := publish.New(believing(list...).Config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,12 +194,12 @@ func TestCloseWhileSentinelsAreAsked(t *testing.T) {
 		_, err := publisher.Publish(t.Context(), "a", "x")
 		asked <- err
 	}()
-	waitFor(t, "both to be asked", func() bool { return list[0].questions() > 0 && list[1].questions() > 0 })
+	redistest.WaitFor(t, "both to be asked", func() bool { return list[0].questions() > 0 && list[1].questions() > 0 })
 	start := time.Now()
 	if err := publisher.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if took := time.Since(start); took >= askLimit {
+	if took := time.Since(start); took >= topology.AskLimit {
 		t.Errorf("closed after %s", took)
 	}
 	if err := <-asked; err == nil {
@@ -212,18 +214,18 @@ func TestCloseWhileSentinelsAreAsked(t *testing.T) {
 func TestSentinelsGone(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	sentinel := fakes(t, master{addr: server.Addr(), epoch: 1})[0]
+	sentinel := fakes(t, topology.Master{Addr: server.Addr(), Epoch: 1})[0]
 	var sink collector
-	var log logLines
+	var log redistest.Log
 	cfg := believing(sentinel)
-	cfg.Logger = log.logger()
+	cfg.Logger = log.Logger()
 	feed := connected(t, cfg, &sink)
 	sentinel.refuse()
-	waitFor(t, "the log to say so", func() bool { return strings.Contains(log.String(), "a failover would not be noticed") })
+	redistest.WaitFor(t, "the log to say so", func() bool { return strings.Contains(log.String(), "a failover would not be noticed") })
 	before := sentinel.questions()
-	waitFor(t, "more questions", func() bool { return sentinel.questions() > before+5 })
+	redistest.WaitFor(t, "more questions", func() bool { return sentinel.questions() > before+5 })
 	server.Publish("user_noti:a", "x")
-	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
 		t.Errorf("status %+v", s)
 	}
@@ -231,7 +233,7 @@ func TestSentinelsGone(t *testing.T) {
 		t.Errorf("said %d times", n)
 	}
 	server.Kill() // and now nobody knows
-	waitFor(t, "the reason", func() bool { return strings.Contains(feed.Status().Err, "no sentinel says where the master is") })
+	redistest.WaitFor(t, "the reason", func() bool { return strings.Contains(feed.Status().Err, "no sentinel says where the master is") })
 }
 
 // What sentinels refuse is said, with the variable to look at.
@@ -239,10 +241,10 @@ func TestSentinelsRefuse(t *testing.T) {
 	t.Parallel()
 	tr := redistest.StartTrio(t, nil)
 	sentinel := tr.Sentinels[0]
-	setUser(t, sentinel.Client(), "roost", "on", ">pw", "-@all", "+sentinel|master", "+sentinel|get-master-addr-by-name")
-	setUser(t, sentinel.Client(), "poor", "on", ">pw", "-@all", "+sentinel|master")
+	redistest.SetUser(t, sentinel.Client(), "roost", "on", ">pw", "-@all", "+sentinel|master", "+sentinel|get-master-addr-by-name")
+	redistest.SetUser(t, sentinel.Client(), "poor", "on", ">pw", "-@all", "+sentinel|master")
 	locked, plain := tr.Sentinels[2], redistest.Start(t)
-	setUser(t, locked.Client(), "default", "resetpass", ">secret")
+	redistest.SetUser(t, locked.Client(), "default", "resetpass", ">secret")
 	for _, tt := range []struct {
 		name, addr, master, user, password string
 		want                               string // in the error; empty: it works
@@ -276,13 +278,13 @@ func TestSentinelsRefuse(t *testing.T) {
 			}
 			feed := run(t, cfg, &collector{})
 			err := feed.wait(t)
-			if !errors.Is(err, errNoMaster) || !strings.Contains(err.Error(), tt.want) || errors.Is(err, ErrAuth) != tt.auth {
+			if !errors.Is(err, topology.ErrNoMaster) || !strings.Contains(err.Error(), tt.want) || errors.Is(err, ErrAuth) != tt.auth {
 				t.Errorf("Run: %v, want %q", err, tt.want)
 			}
 			if s := feed.Status(); !strings.Contains(s.Err, tt.addr+": ") || !strings.Contains(s.Err, tt.want) {
 				t.Errorf("status says %q", s.Err)
 			}
-			publisher, err := NewPublisher(cfg)
+			publisher, err := publish.New(cfg.Config)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,11 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"roost/redisfeed/internal/boottime"
+	"roost/redisfeed/internal/topology"
+	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
 
-// lostLink is a link to a Redis of a kind, on which all that was sent until an instant is known to have come.
-func lostLink(cfg Config, proven instant) *link {
+// lostLink is a link to a Redis of a kind, on which all that was sent until an boottime.Instant is known to have come.
+func lostLink(cfg Config, proven boottime.Instant) *link {
 	cfg.HeartbeatTimeout = 8 * time.Second
 	return &link{cfg: cfg, proven: proven}
 }
@@ -19,7 +22,7 @@ func lostLink(cfg Config, proven instant) *link {
 // A gap begins no later than 8 s before the loss is noticed, and no later than what is known to have come.
 func TestLostSince(t *testing.T) {
 	t.Parallel()
-	cluster := Config{Nodes: []string{"a:1"}}
+	cluster := Config{Config: publish.Config{Nodes: []string{"a:1"}}}
 	for _, tt := range []struct {
 		name   string
 		cfg    Config
@@ -31,8 +34,8 @@ func TestLostSince(t *testing.T) {
 		{"a process that stood still", Config{}, time.Minute, time.Minute},
 		{"a node that hung, and may have had something from another", cluster, 9 * time.Second, 17 * time.Second},
 	} {
-		now := instantNow()
-		got := time.Duration(now - lostLink(tt.cfg, now.add(-tt.proven)).lostSince())
+		now := boottime.Now()
+		got := time.Duration(now - lostLink(tt.cfg, now.Add(-tt.proven)).lostSince())
 		if (got - tt.want).Abs() > time.Second {
 			t.Errorf("%s: since %s ago, want %s", tt.name, got, tt.want)
 		}
@@ -43,11 +46,11 @@ func TestLostSince(t *testing.T) {
 // may have been published on since it was last certain that it was the first.
 func TestGapsMerge(t *testing.T) {
 	t.Parallel()
-	now := instantNow()
-	ago := func(d time.Duration) instant { return now.add(-d) }
-	sentinels := Config{Sentinels: []string{"s:1"}}
+	now := boottime.Now()
+	ago := func(d time.Duration) boottime.Instant { return now.Add(-d) }
+	sentinels := Config{Config: publish.Config{Sentinels: []string{"s:1"}}}
 	lost := func(addr string, proven, named time.Duration) *target {
-		return newTarget(master{addr: addr}, lostLink(sentinels, ago(proven)), ago(named))
+		return newTarget(topology.Master{Addr: addr}, lostLink(sentinels, ago(proven)), ago(named))
 	}
 	for _, tt := range []struct {
 		name string
@@ -122,15 +125,15 @@ func TestGapOfAFeedThatStoodStill(t *testing.T) {
 			t.Cleanup(open)
 			closed := time.Now()
 			filler := strings.Repeat("x", 64<<10)
-			waitFor(t, "every link to be cut", func() bool {
+			redistest.WaitFor(t, "every link to be cut", func() bool {
 				for _, user := range g.users {
 					_ = publish(t.Context(), user, filler)
 				}
 				return allCut(t, servers, mode)
 			})
-			waitFor(t, "the timeout to pass", func() bool { return time.Since(closed) > 2*cfg.HeartbeatTimeout })
+			redistest.WaitFor(t, "the timeout to pass", func() bool { return time.Since(closed) > 2*cfg.HeartbeatTimeout })
 			open()
-			waitFor(t, "a new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps > 0 })
+			redistest.WaitFor(t, "a new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps > 0 })
 			if mode != Pattern {
 				allHeard(t, feed, g.traffic)
 			}

@@ -1,6 +1,10 @@
 package redisfeed
 
-import "time"
+import (
+	"time"
+
+	"roost/redisfeed/internal/boottime"
+)
 
 // next appends to dst members that are unheard, max at most, and takes them out of their queue.
 func (a *audience) next(dst []string, max int) []string {
@@ -59,7 +63,7 @@ func (a *audience) ask(user string, link uint16) bool {
 
 // confirm notes that Redis has confirmed a subscription, and lets go who waits for it. It returns since when the user's
 // connections may have missed something; none if they have not.
-func (a *audience) confirm(user string, link uint16) (lostSince instant) {
+func (a *audience) confirm(user string, link uint16) (lostSince boottime.Instant) {
 	s := a.shard(user)
 	s.mu.Lock()
 	m, ok := s.members[user]

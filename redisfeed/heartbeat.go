@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"roost/redisfeed/internal/boottime"
 )
 
 // heartbeatPrefix begins the name of each feed's own channel.
@@ -51,11 +53,11 @@ func (h *heartbeat) run(ctx context.Context, beat func(context.Context)) {
 }
 
 // stamp is the payload of a beat, or of a PING, that is sent at an instant.
-func stamp(sent instant) string { return strconv.FormatInt(int64(sent), 10) }
+func stamp(sent boottime.Instant) string { return strconv.FormatInt(int64(sent), 10) }
 
 // readStamp reads one that came back at now. It is false for what cannot be a stamp of ours.
-func readStamp(payload string, now instant) (sent instant, ok bool) {
+func readStamp(payload string, now boottime.Instant) (sent boottime.Instant, ok bool) {
 	n, err := strconv.ParseInt(payload, 10, 64)
-	sent = instant(n)
+	sent = boottime.Instant(n)
 	return sent, err == nil && sent > 0 && sent <= now
 }

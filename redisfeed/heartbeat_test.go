@@ -6,12 +6,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"roost/redisfeed/internal/boottime"
 )
 
 func TestHeartbeatStamps(t *testing.T) {
 	t.Parallel()
-	now := instantNow()
-	for _, sent := range []instant{1, now.add(-time.Second), now} {
+	now := boottime.Now()
+	for _, sent := range []boottime.Instant{1, now.Add(-time.Second), now} {
 		if got, ok := readStamp(stamp(sent), now); !ok || got != sent {
 			t.Errorf("sent at %d, got %d, %t", sent, got, ok)
 		}
@@ -56,4 +58,17 @@ func TestHeartbeatBeatsEveryIntervalAndWhenAsked(t *testing.T) {
 		cancel()
 		<-done
 	})
+}
+
+func TestNoHeartbeatsWithoutALink(t *testing.T) {
+	t.Parallel()
+	f, err := New(quick("127.0.0.1:1"), &collector{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.sendBeat(t.Context())
+	if s := f.pool.Stats(); s.Misses != 0 {
+		t.Errorf("a heartbeat was tried: %+v", s)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
 
@@ -16,7 +17,7 @@ var modes = map[string]Mode{"pattern": Pattern, "user": PerUser}
 func publishTo(server *redistest.Server) func(ctx context.Context, user, payload string) error {
 	client := server.Client()
 	return func(ctx context.Context, user, payload string) error {
-		return client.Publish(ctx, ChannelPrefix+user, payload).Err()
+		return client.Publish(ctx, publish.ChannelPrefix+user, payload).Err()
 	}
 }
 
@@ -51,7 +52,7 @@ func TestRestartInTraffic(t *testing.T) {
 			server := redistest.Start(t)
 			feed, tr := follows(t, quick(server.Addr()), mode, publishTo(server))
 			server.Kill()
-			waitFor(t, "the link to be lost", func() bool { return !feed.Status().Connected })
+			redistest.WaitFor(t, "the link to be lost", func() bool { return !feed.Status().Connected })
 			server.Restart()
 			tr.waitForMore(t, 600)
 			r := tr.end(t)
@@ -74,7 +75,7 @@ func TestSentinelFailoverInTraffic(t *testing.T) {
 		return next(ctx, user, payload) // also while it is a replica still, which nobody listens to yet
 	})
 	trio.Master.Kill()
-	waitFor(t, "the feed to be on the other", func() bool {
+	redistest.WaitFor(t, "the feed to be on the other", func() bool {
 		s := feed.Status()
 		return s.Connected && s.Gaps == 1 && s.Audience == Audience{Heard: len(tr.users)}
 	})
@@ -107,7 +108,7 @@ func TestClusterNodeKilledInTraffic(t *testing.T) {
 			read.Kill()
 			at.Store(others[0])
 			tr.goOn()
-			waitFor(t, "the feed to be on another", func() bool {
+			redistest.WaitFor(t, "the feed to be on another", func() bool {
 				s := feed.Status()
 				return s.Connected && s.Gaps == 1 && s.Ping > 0 && (mode == Pattern || s.Audience.Heard == len(tr.users))
 			})
@@ -125,14 +126,14 @@ func TestClusterNodeKilledInTraffic(t *testing.T) {
 func readFrom(t *testing.T, c *redistest.Cluster, feed *running) (read *redistest.Server, others []*redistest.Server) {
 	t.Helper()
 	for _, server := range c.Masters() {
-		if server.Addr() == feed.target.Load().addr {
+		if server.Addr() == feed.target.Load().Addr {
 			read = server
 		} else {
 			others = append(others, server)
 		}
 	}
 	if read == nil {
-		t.Fatalf("the feed reads from %s, which is no master", feed.target.Load().addr)
+		t.Fatalf("the feed reads from %s, which is no master", feed.target.Load().Addr)
 	}
 	return read, others
 }
@@ -145,7 +146,7 @@ func settled(t *testing.T, from *redistest.Server, others []*redistest.Server) {
 		if _, err := sub.Receive(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		waitFor(t, "a marker to go round", func() bool {
+		redistest.WaitFor(t, "a marker to go round", func() bool {
 			from.Publish("marker", "x")
 			_, err := sub.ReceiveTimeout(t.Context(), 100*time.Millisecond)
 			return err == nil

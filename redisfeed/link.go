@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"roost/redisfeed/internal/boottime"
+	"roost/redisfeed/internal/redisnet"
 )
 
 // readBuffer is what one read from Redis may bring: some three hundred notifications.
@@ -23,7 +26,7 @@ type link struct {
 	in     *intake
 	client *redis.Client
 	pubsub *redis.PubSub
-	dialer *dialer
+	dialer *redisnet.Dialer
 	ctx    context.Context // ends with the link; its end closes the socket, which ends every wait in go-redis
 	cancel context.CancelCauseFunc
 	timer  *time.Timer // ends ctx if the subscriptions are not confirmed in time
@@ -35,7 +38,7 @@ type link struct {
 	// published later. It is when the latest heartbeat, or PING, that has come back was sent: Redis answers in the order
 	// in which it was asked. When something came says less: it may have lain in the socket while this process stood still.
 	// The reader's, until the link has ended.
-	proven instant
+	proven boottime.Instant
 
 	wants map[subscription]bool // the subscriptions that the link begins with; false: not confirmed yet
 	left  int                   // of wants that are not confirmed
@@ -50,17 +53,18 @@ type subscription struct {
 // newLink prepares a link to the Redis at addr that ends with ctx. Nothing is sent before begin.
 func newLink(ctx context.Context, cfg Config, addr string, in *intake) *link {
 	l := &link{cfg: cfg, in: in}
-	l.dialer = &dialer{tls: cfg.TLS, timeout: cfg.HeartbeatTimeout, reserve: cfg.Reserve, log: cfg.Logger, feed: &feedSocket{
+	socket := &feedSocket{
 		silence: cfg.HeartbeatTimeout, window: cfg.FlushWindow, excused: in.excused,
 		arrived: in.arrived,
 		flush:   func() { l.inSink = true; in.flush(); l.inSink = false },
-	}}
+	}
+	l.dialer = &redisnet.Dialer{TLS: cfg.TLS, Timeout: cfg.Timeout, Reserve: cfg.Reserve, Log: cfg.Logger, Wrap: socket.wrap}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	l.timer = time.AfterFunc(cfg.HeartbeatTimeout, func() { l.cancel(errSlow) })
-	o := baseOptions(cfg)
+	o := cfg.Options()
 	o.Addr = addr
 	o.Dialer = l.dialOnce
-	o.MaxRetries = orNone(0)
+	o.MaxRetries = redisnet.Retries(0)
 	o.PoolSize = 1
 	o.ReadBufferSize = readBuffer
 	// -2 keeps go-redis from setting deadlines: the socket has a limit of its own.
@@ -75,7 +79,7 @@ func (l *link) dialOnce(_ context.Context, network, addr string) (net.Conn, erro
 		return nil, errSpent
 	}
 	l.dialed = true
-	conn, err := l.dialer.dial(l.ctx, network, addr)
+	conn, err := l.dialer.Dial(l.ctx, network, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +98,7 @@ func (l *link) begin(channels, patterns []string) error {
 		l.wants[subscription{"psubscribe", name}] = false
 	}
 	l.left = len(l.wants)
-	l.prove(instantNow())
+	l.prove(boottime.Now())
 	return l.connect(func() error {
 		if err := l.pubsub.Subscribe(l.ctx, channels...); err != nil {
 			return err
@@ -109,8 +113,8 @@ func (l *link) connect(send func() error) error {
 	// A Redis that is full says so and closes. go-redis takes no notice of an error in answer to its HELLO, and goes on
 	// writing.
 	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) {
-		if l.cfg.TLS == nil && wantsTLS(l.ctx, l.client.Options().Addr) {
-			return fmt.Errorf("%w: %w", errWantsTLS, err)
+		if l.cfg.TLS == nil && redisnet.WantsTLS(l.ctx, l.client.Options().Addr) {
+			return fmt.Errorf("%w: %w", redisnet.ErrWantsTLS, err)
 		}
 		return fmt.Errorf("%w: %w", errHungUp, err)
 	}
@@ -142,11 +146,11 @@ func (l *link) changeSharded(end bool, channels []string) error {
 }
 
 // sendPing asks for a sign of life. Any goroutine.
-func (l *link) sendPing() error { return l.reason(l.pubsub.Ping(l.ctx, stamp(instantNow()))) }
+func (l *link) sendPing() error { return l.reason(l.pubsub.Ping(l.ctx, stamp(boottime.Now()))) }
 
 // proves takes a stamp that came back. It returns how long ago it was sent, and is false for what is none.
 func (l *link) proves(payload string) (took time.Duration, ok bool) {
-	now := instantNow()
+	now := boottime.Now()
 	sent, ok := readStamp(payload, now)
 	if !ok {
 		return 0, false
@@ -156,16 +160,16 @@ func (l *link) proves(payload string) (took time.Duration, ok bool) {
 }
 
 // prove notes that all that Redis had sent at an instant has come.
-func (l *link) prove(at instant) {
+func (l *link) prove(at boottime.Instant) {
 	l.proven = at
-	l.in.after = l.floor().wall()
+	l.in.after = l.floor().Wall()
 }
 
 // floor is an instant before which nothing was published that has not come yet. In a cluster one node may have had what it
 // had not passed on when the other answered.
-func (l *link) floor() instant {
+func (l *link) floor() boottime.Instant {
 	if len(l.cfg.Nodes) > 0 {
-		return l.proven.add(-l.cfg.HeartbeatTimeout)
+		return l.proven.Add(-l.cfg.HeartbeatTimeout)
 	}
 	return l.proven
 }
@@ -173,8 +177,8 @@ func (l *link) floor() instant {
 // lostSince is since when notifications may be lost with a link that was up, and whose end is noticed now: at least for
 // HeartbeatTimeout, as a Redis that was replaced behind its address goes on answering while nobody publishes on it any
 // more.
-func (l *link) lostSince() instant {
-	return min(l.floor(), instantNow().add(-l.cfg.HeartbeatTimeout))
+func (l *link) lostSince() boottime.Instant {
+	return min(l.floor(), boottime.Now().Add(-l.cfg.HeartbeatTimeout))
 }
 
 // receive waits for what Redis sends next: *redis.Message, *redis.Subscription or *redis.Pong. After an error the link
@@ -197,7 +201,7 @@ func (l *link) guard(call func() error) (err error) {
 			if l.inSink {
 				panic(p)
 			}
-			err = fmt.Errorf("%w: %v", errBadReply, p)
+			err = fmt.Errorf("%w: %v", redisnet.ErrBadReply, p)
 		}
 	}()
 	return l.reason(call())
@@ -208,7 +212,7 @@ func (l *link) reason(err error) error {
 	if err != nil && l.ctx.Err() != nil {
 		return context.Cause(l.ctx)
 	}
-	return l.cfg.explain(err)
+	return l.cfg.Explain(err)
 }
 
 // confirm notes that Redis has confirmed a subscription that the link began with. again says that it had before;

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
 
@@ -98,14 +99,14 @@ func TestPatternWaitsForTheFirstLink(t *testing.T) {
 	server.Resume()
 	select {
 	case <-w:
-	case <-time.After(patience):
+	case <-time.After(redistest.Patience):
 		t.Fatal("still waiting")
 	}
 	if feed.linkWait.reach() == away {
 		t.Skip("the machine stood still for a second, after which people are let in")
 	}
 	server.Publish("user_noti:alice", "caused by her own connection")
-	waitFor(t, "the notification", func() bool { return len(sink.all()) == 1 })
+	redistest.WaitFor(t, "the notification", func() bool { return len(sink.all()) == 1 })
 	if !feed.Acquire("bob", nil) {
 		t.Error("has to wait with a link")
 	}
@@ -127,12 +128,12 @@ func TestNobodyIsLetInWhileALinkIsMended(t *testing.T) {
 			if err := server.Client().Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
 				t.Fatal(err)
 			}
-			waitFor(t, "the loss", func() bool { s := feed.Status(); return s.Reconnects > uint64(i) || !s.Connected })
+			redistest.WaitFor(t, "the loss", func() bool { s := feed.Status(); return s.Reconnects > uint64(i) || !s.Connected })
 			user := fmt.Sprint("user", i)
 			join(t, feed.Feed, user)
-			server.Publish(ChannelPrefix+user, "x")
-			waitFor(t, "the notification", func() bool { return sink.has(notification{user, "x"}) })
-			waitFor(t, "the link", func() bool { s := feed.Status(); return s.Connected && s.Reconnects == uint64(i+1) })
+			server.Publish(publish.ChannelPrefix+user, "x")
+			redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{user, "x"}) })
+			redistest.WaitFor(t, "the link", func() bool { s := feed.Status(); return s.Connected && s.Reconnects == uint64(i+1) })
 		}
 	}
 }
@@ -154,7 +155,7 @@ func TestLetInUnheardIsAGap(t *testing.T) {
 			t.Errorf("mode %d: let in after %s", mode, took)
 		}
 		server.Restart()
-		waitFor(t, "the gap to be told", func() bool { return told.Load() != nil })
+		redistest.WaitFor(t, "the gap to be told", func() bool { return told.Load() != nil })
 		if told.Load().After(begun) {
 			t.Errorf("mode %d: told of a gap since %s, and it began at %s", mode, told.Load(), begun)
 		}

@@ -25,8 +25,8 @@ func join(t testing.TB, f *Feed, user string) {
 	}
 	select {
 	case <-w:
-	case <-time.After(patience):
-		t.Fatalf("waited %s for %s to be heard", patience, user)
+	case <-time.After(redistest.Patience):
+		t.Fatalf("waited %s for %s to be heard", redistest.Patience, user)
 	}
 }
 
@@ -60,7 +60,7 @@ func TestPerUser(t *testing.T) {
 	server.Publish("group_noti:staff", "3")
 	server.Publish("user_ctl:bob", "4")
 	server.Publish("user_noti:alice", "5")
-	waitFor(t, "the last", func() bool { return sink.has(notification{"alice", "5"}) })
+	redistest.WaitFor(t, "the last", func() bool { return sink.has(notification{"alice", "5"}) })
 	want := []notification{{"alice", "1"}, {"everyone", "2"}, {"group_noti:staff", "3"}, {"user_ctl:bob", "4"}, {"alice", "5"}}
 	if got := sink.all(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -93,11 +93,11 @@ func TestPerUserLeaves(t *testing.T) {
 	}
 	left := time.Now()
 	feed.Release("alice")
-	waitFor(t, "the subscription to end", func() bool { return subscribers(t, server, "user_noti:alice") == 0 })
+	redistest.WaitFor(t, "the subscription to end", func() bool { return subscribers(t, server, "user_noti:alice") == 0 })
 	if took := time.Since(left); took < cfg.UnsubscribeDelay {
 		t.Errorf("it ended after %s", took)
 	}
-	waitFor(t, "nothing to be left", func() bool { return feed.Status().Audience == Audience{} })
+	redistest.WaitFor(t, "nothing to be left", func() bool { return feed.Status().Audience == Audience{} })
 	join(t, feed.Feed, "alice")
 	if n := subscribers(t, server, "user_noti:alice"); n != 1 {
 		t.Errorf("%d subscribers", n)
@@ -132,7 +132,7 @@ func TestPerUserStorm(t *testing.T) {
 		t.Errorf("%d SUBSCRIBE commands (%v)", calls, err)
 	}
 	server.Publish(fmt.Sprint("user_noti:user", users-1), "x")
-	waitFor(t, "the notification", func() bool { return len(sink.all()) == 1 })
+	redistest.WaitFor(t, "the notification", func() bool { return len(sink.all()) == 1 })
 }
 
 type counted struct{ *sync.WaitGroup }
@@ -157,25 +157,25 @@ func TestPerUserIsRestored(t *testing.T) {
 		join(t, feed.Feed, fmt.Sprint("user", i))
 	}
 	server.Kill()
-	waitFor(t, "the link to be lost", func() bool { return !feed.Status().Connected })
-	waitFor(t, "it to be of no use to wait", func() bool { return feed.linkWait.reach() == away })
+	redistest.WaitFor(t, "the link to be lost", func() bool { return !feed.Status().Connected })
+	redistest.WaitFor(t, "it to be of no use to wait", func() bool { return feed.linkWait.reach() == away })
 	if !feed.Acquire("late", nil) {
 		t.Error("who comes while redis is away has to wait")
 	}
 	feed.Release("user1")
 	server.Restart()
-	waitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: users} })
+	redistest.WaitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: users} })
 	select {
 	case lost := <-gaps:
 		if lost != 0 {
 			t.Errorf("the gap was told while %d were lost", lost)
 		}
-	case <-time.After(patience):
+	case <-time.After(redistest.Patience):
 		t.Fatal("no gap was told")
 	}
 	for _, user := range []string{"user0", "user4999", "late"} {
 		server.Publish("user_noti:"+user, "x")
-		waitFor(t, "a notification for "+user, func() bool { return sink.has(notification{user, "x"}) })
+		redistest.WaitFor(t, "a notification for "+user, func() bool { return sink.has(notification{user, "x"}) })
 	}
 	if n := subscribers(t, server, "user_noti:user1"); n != 0 {
 		t.Error("who left is subscribed to")
@@ -198,7 +198,7 @@ func TestPerUserDoesNotWaitForALostLink(t *testing.T) {
 	server.Kill()
 	select {
 	case <-w:
-	case <-time.After(patience):
+	case <-time.After(redistest.Patience):
 		t.Fatal("still waiting")
 	}
 	if feed.audience.lost.count() != 1 {

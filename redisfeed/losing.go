@@ -1,9 +1,11 @@
 package redisfeed
 
+import "roost/redisfeed/internal/boottime"
+
 // loseLink notes that a link has ended, with which what was published since then may be lost. Its members are unheard. Who
 // waits for them waits for the next link, unless it is of no use any more. It returns how many have connections that may
 // miss something from now on: those that might before are not among them.
-func (a *audience) loseLink(link uint16, since instant, useless bool) (lost int) {
+func (a *audience) loseLink(link uint16, since boottime.Instant, useless bool) (lost int) {
 	for i := range a.shards {
 		waiters, n := a.loseInShard(&a.shards[i], link, since, useless)
 		release(waiters)
@@ -13,7 +15,7 @@ func (a *audience) loseLink(link uint16, since instant, useless bool) (lost int)
 	return lost
 }
 
-func (a *audience) loseInShard(s *audienceShard, link uint16, since instant, useless bool) (waiters []Waiter, lost int) {
+func (a *audience) loseInShard(s *audienceShard, link uint16, since boottime.Instant, useless bool) (waiters []Waiter, lost int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for user, m := range s.members {
@@ -50,7 +52,7 @@ func (a *audience) refused(user string, link uint16) {
 
 // dropped notes that Redis has unsubscribed a user by itself, who is in no queue then, as with refused. Since is since when
 // what was published may be lost.
-func (a *audience) dropped(user string, link uint16, since instant) {
+func (a *audience) dropped(user string, link uint16, since boottime.Instant) {
 	s := a.shard(user)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,7 +70,7 @@ func (a *audience) dropped(user string, link uint16, since instant) {
 
 // settleWaiters lets everybody go who waits: for links that are not there it is of no use.
 func (a *audience) settleWaiters() {
-	now := instantNow()
+	now := boottime.Now()
 	for i := range a.shards {
 		s := &a.shards[i]
 		s.mu.Lock()

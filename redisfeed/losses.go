@@ -1,27 +1,31 @@
 package redisfeed
 
-import "sync"
+import (
+	"sync"
+
+	"roost/redisfeed/internal/boottime"
+)
 
 // losses is the users whose connections may have missed something, and since when. Any goroutine; its lock is the
 // innermost.
 type losses struct {
 	mu      sync.Mutex
-	users   int     // guarded by mu
-	since   instant // guarded by mu: of the first of them; none without users
-	counted bool    // guarded by mu: as a gap
+	users   int              // guarded by mu
+	since   boottime.Instant // guarded by mu: of the first of them; none without users
+	counted bool             // guarded by mu: as a gap
 }
 
 // add adds a user who may have missed what was published since then.
-func (l *losses) add(since instant) {
+func (l *losses) add(since boottime.Instant) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.users++
-	l.since = earlier(l.since, since)
+	l.since = boottime.Earlier(l.since, since)
 }
 
 // take takes a user out, and returns since when something may be missing: rather too early than too late, since it is
 // the same for all.
-func (l *losses) take() (since instant) {
+func (l *losses) take() (since boottime.Instant) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	since = l.since
@@ -32,11 +36,11 @@ func (l *losses) take() (since instant) {
 }
 
 // widen makes since no later than that, for the users who are in already.
-func (l *losses) widen(since instant) {
+func (l *losses) widen(since boottime.Instant) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.users > 0 {
-		l.since = earlier(l.since, since)
+		l.since = boottime.Earlier(l.since, since)
 	}
 }
 

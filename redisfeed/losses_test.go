@@ -3,6 +3,8 @@ package redisfeed
 import (
 	"testing"
 	"time"
+
+	"roost/redisfeed/internal/boottime"
 )
 
 // The gap of several is the earliest of theirs, in whatever order they are noticed, and it is over when nobody has it.
@@ -39,7 +41,7 @@ func TestLosses(t *testing.T) {
 func TestAudienceForgetsAGapThatNobodyHas(t *testing.T) {
 	t.Parallel()
 	a := newAudience(0, new(linkWait))
-	hear := func(user string, link uint16) instant {
+	hear := func(user string, link uint16) boottime.Instant {
 		a.join(user, make(awaited, 1))
 		if !a.ask(user, link) {
 			t.Fatalf("%s is not asked for", user)

@@ -8,31 +8,15 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"roost/redisfeed/publish"
+	"roost/redisfeed/redistest"
 )
 
 func TestMain(m *testing.M) {
-	RouteLibraryLog(slog.New(slog.DiscardHandler))
+	publish.RouteLibraryLog(slog.New(slog.DiscardHandler))
 	// A pool that could not dial has a goroutine that looks once a second whether it has been closed.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
-}
-
-// patience is how long a test waits for what must happen.
-const patience = time.Minute
-
-// waitFor waits until cond holds.
-func waitFor(t testing.TB, what string, cond func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !cond() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("waited %s for: %s", patience, what)
-		}
-	}
 }
 
 type notification struct{ user, payload string }
@@ -52,11 +36,13 @@ func (c *collector) Deliver(user, payload string) {
 func (*collector) Flush() {}
 
 // Broadcast and DeliverGroup note what came by the channel's name.
-func (c *collector) Broadcast(payload string)           { c.Deliver("everyone", payload) }
-func (c *collector) DeliverGroup(group, payload string) { c.Deliver(GroupPrefix+group, payload) }
+func (c *collector) Broadcast(payload string) { c.Deliver("everyone", payload) }
+func (c *collector) DeliverGroup(group, payload string) {
+	c.Deliver(publish.GroupPrefix+group, payload)
+}
 
 // Control notes a command among the notifications, which shows the order.
-func (c *collector) Control(user, payload string) { c.Deliver(ControlPrefix+user, payload) }
+func (c *collector) Control(user, payload string) { c.Deliver(publish.ControlPrefix+user, payload) }
 
 func (c *collector) all() []notification {
 	c.mu.Lock()
@@ -86,8 +72,7 @@ func (sinkFunc) DeliverGroup(_, _ string)       {}
 // second fails no test.
 func quick(addr string) Config {
 	return Config{
-		Addr:              addr,
-		PoolSize:          5,
+		Config:            publish.Config{Addr: addr, PoolSize: 5},
 		RetryDelay:        20 * time.Millisecond,
 		HeartbeatInterval: 100 * time.Millisecond,
 		HeartbeatTimeout:  2 * time.Second,
@@ -132,7 +117,7 @@ func connected(t testing.TB, cfg Config, sink Sink) *running {
 
 func (r *running) waitConnected(t testing.TB) {
 	t.Helper()
-	waitFor(t, "the feed to be connected", func() bool { return r.Status().Connected })
+	redistest.WaitFor(t, "the feed to be connected", func() bool { return r.Status().Connected })
 }
 
 func (r *running) wait(t testing.TB) error {
@@ -140,29 +125,8 @@ func (r *running) wait(t testing.TB) error {
 	select {
 	case <-r.done:
 		return r.err
-	case <-time.After(patience):
+	case <-time.After(redistest.Patience):
 		t.Fatal("Run does not return")
 		return nil
 	}
 }
-
-// logLines is a slog handler's writer that can be searched.
-type logLines struct {
-	mu  sync.Mutex
-	buf []byte
-}
-
-func (l *logLines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.buf = append(l.buf, b...)
-	return len(b), nil
-}
-
-func (l *logLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return string(l.buf)
-}
-
-func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }

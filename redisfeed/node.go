@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"roost/redisfeed/internal/boottime"
+	"roost/redisfeed/publish"
 )
 
 // node is a link to one node of a cluster, with the sharded channels of the users whose slots it has.
@@ -67,7 +70,7 @@ func (n *node) dismiss(why error) {
 // run reads until the link ends, which it always does with an error.
 func (n *node) run() error {
 	defer n.in.flush()
-	n.link.prove(instantNow())
+	n.link.prove(boottime.Now())
 	if err := n.link.connect(n.link.sendPing); err != nil {
 		return err
 	}
@@ -111,7 +114,7 @@ func (n *node) hears() {
 
 // confirmation takes Redis's answer about a user, or that it has unsubscribed one by itself: the slot is another's now.
 func (n *node) confirmation(s *redis.Subscription) error {
-	user, ok := strings.CutPrefix(s.Channel, ChannelPrefix)
+	user, ok := strings.CutPrefix(s.Channel, publish.ChannelPrefix)
 	o := order{user, s.Kind == "sunsubscribe"}
 	switch {
 	case !ok:
@@ -138,7 +141,9 @@ func (n *node) confirmation(s *redis.Subscription) error {
 
 // letGoSince is since when what was published for a user may be lost whose slot the node has just given away: others may
 // have learned of that before. (Operators tell the node that gets a slot first.)
-func (n *node) letGoSince() instant { return n.link.lostSince().add(-n.feed.cfg.HeartbeatTimeout) }
+func (n *node) letGoSince() boottime.Instant {
+	return n.link.lostSince().Add(-n.feed.cfg.HeartbeatTimeout)
+}
 
 // refused takes an error that answers one command, and reports false for one that ends the link.
 func (n *node) refused(err error) bool {

@@ -2,6 +2,9 @@ package redisfeed
 
 import (
 	"time"
+
+	"roost/redisfeed/internal/topology"
+	"roost/redisfeed/publish"
 )
 
 // orphan is a user who is unheard, and in no queue.
@@ -41,7 +44,7 @@ func (s *shards) adoptOrphans() {
 			continue
 		}
 		known[o.user] = true
-		if o.notAt != "" && time.Now().Before(o.until) && s.view.ownerOf(userSlot(o.user)) == o.notAt {
+		if o.notAt != "" && time.Now().Before(o.until) && s.view.OwnerOf(topology.Slot(publish.ChannelPrefix, o.user)) == o.notAt {
 			left = append(left, o)
 		} else {
 			again = append(again, o.user)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
 
@@ -19,11 +20,11 @@ func TestKilledAndRestartedMidTraffic(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	var sink collector
-	var log logLines
+	var log redistest.Log
 	cfg := quick(server.Addr())
-	cfg.Logger = log.logger()
+	cfg.Logger = log.Logger()
 	feed := connected(t, cfg, &sink)
-	publisher, err := NewPublisher(quick(server.Addr()))
+	publisher, err := publish.New(quick(server.Addr()).Config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,14 +37,14 @@ func TestKilledAndRestartedMidTraffic(t *testing.T) {
 			_, _ = publisher.Publish(ctx, "alice", strconv.Itoa(i)) // fails while Redis is away
 		}
 	})
-	waitFor(t, "traffic", func() bool { return len(sink.all()) > 100 })
+	redistest.WaitFor(t, "traffic", func() bool { return len(sink.all()) > 100 })
 	server.Kill()
-	waitFor(t, "the loss to be noticed", func() bool { return !feed.Status().Connected })
-	waitFor(t, "the reason", func() bool { return strings.Contains(feed.Status().Err, "refused") })
+	redistest.WaitFor(t, "the loss to be noticed", func() bool { return !feed.Status().Connected })
+	redistest.WaitFor(t, "the reason", func() bool { return strings.Contains(feed.Status().Err, "refused") })
 	server.Restart()
 	feed.waitConnected(t)
 	before := len(sink.all())
-	waitFor(t, "traffic again", func() bool { return len(sink.all()) > before+100 })
+	redistest.WaitFor(t, "traffic again", func() bool { return len(sink.all()) > before+100 })
 	stop()
 	wg.Wait()
 
@@ -71,10 +72,10 @@ func TestKilledAndRestartedMidTraffic(t *testing.T) {
 func TestGoneForGood(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	var log logLines
+	var log redistest.Log
 	cfg := quick(server.Addr())
 	cfg.MaxAttempts, cfg.RetryDelay = 3, 200*time.Millisecond
-	cfg.Logger = log.logger()
+	cfg.Logger = log.Logger()
 	feed := connected(t, cfg, &collector{})
 	killed := time.Now()
 	server.Kill()
@@ -105,11 +106,11 @@ func TestAbsentAtTheStart(t *testing.T) {
 	server.Kill()
 	var sink collector
 	feed := run(t, quick(server.Addr()), &sink)
-	waitFor(t, "some attempts", func() bool { return feed.Status().Attempts > 2 })
+	redistest.WaitFor(t, "some attempts", func() bool { return feed.Status().Attempts > 2 })
 	server.Restart()
 	feed.waitConnected(t)
 	server.Publish("user_noti:a", "x")
-	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 	if s := feed.Status(); s.Gaps != 0 || s.Reconnects != 0 {
 		t.Errorf("the first subscription is no gap: %+v", s)
 	}
@@ -119,22 +120,22 @@ func TestHangIsNoticedAndMended(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	var sink collector
-	var log logLines
+	var log redistest.Log
 	cfg := quick(server.Addr())
-	cfg.Logger = log.logger()
+	cfg.Logger = log.Logger()
 	feed := connected(t, cfg, &sink)
-	waitFor(t, "a heartbeat", func() bool { return feed.Status().Ping > 0 })
+	redistest.WaitFor(t, "a heartbeat", func() bool { return feed.Status().Ping > 0 })
 	server.Pause()
-	waitFor(t, "the hang to be noticed", func() bool { return !feed.Status().Connected })
+	redistest.WaitFor(t, "the hang to be noticed", func() bool { return !feed.Status().Connected })
 	if e := feed.Status().Err; !strings.Contains(e, "nothing came from redis for 2s") {
 		t.Errorf("the reason is %q", e)
 	}
 	// The kernel still accepts for a stopped process, so attempts hang too, and have to end.
-	waitFor(t, "an attempt to fail", func() bool { return feed.Status().Attempts > 0 })
+	redistest.WaitFor(t, "an attempt to fail", func() bool { return feed.Status().Attempts > 0 })
 	server.Resume()
 	feed.waitConnected(t)
 	server.Publish("user_noti:a", "x")
-	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 	if s := feed.Status(); s.Gaps != 1 {
 		t.Errorf("status %+v", s)
 	}
@@ -151,7 +152,7 @@ func TestCutByRedis(t *testing.T) {
 		if err := server.Client().Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
 			t.Fatal(err)
 		}
-		waitFor(t, "a new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == n })
+		redistest.WaitFor(t, "a new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == n })
 	}
 	if s := feed.Status(); s.Reconnects != 3 {
 		t.Errorf("status %+v", s)
@@ -164,7 +165,7 @@ func TestSilenceBetweenNotificationsIsNoLoss(t *testing.T) {
 	cfg := quick(server.Addr())
 	feed := connected(t, cfg, &collector{})
 	start := time.Now()
-	waitFor(t, "two timeouts", func() bool { return time.Since(start) > 2*cfg.HeartbeatTimeout })
+	redistest.WaitFor(t, "two timeouts", func() bool { return time.Since(start) > 2*cfg.HeartbeatTimeout })
 	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
 		t.Errorf("an idle link was lost: %+v", s)
 	}
@@ -184,14 +185,14 @@ func TestTrafficProvesTheLinkWithoutHeartbeats(t *testing.T) {
 	done := make(chan error)
 	go func() { done <- f.Run(ctx) }()
 	start := time.Now()
-	waitFor(t, "two timeouts with traffic", func() bool {
+	redistest.WaitFor(t, "two timeouts with traffic", func() bool {
 		server.Publish("user_noti:a", "x")
 		return time.Since(start) > 4*time.Second
 	})
 	if s := f.Status(); !s.Connected || s.Gaps != 0 {
 		t.Errorf("a busy link was lost: %+v", s)
 	}
-	waitFor(t, "silence to be noticed", func() bool { return !f.Status().Connected || f.Status().Gaps > 0 })
+	redistest.WaitFor(t, "silence to be noticed", func() bool { return !f.Status().Connected || f.Status().Gaps > 0 })
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"roost/redisfeed/publish"
+	"roost/redisfeed/redistest"
 )
 
 const goodMessage = "*4\r\n$8\r\npmessage\r\n$11\r\nuser_noti:*\r\n$11\r\nuser_noti:a\r\n$1\r\nx\r\n"
@@ -40,7 +43,7 @@ func TestOddRepliesLoseTheLinkAndNothingElse(t *testing.T) {
 			fake.start(t)
 			var sink collector
 			feed := run(t, quick(fake.addr), &sink)
-			waitFor(t, "the notification on a second link", func() bool { return len(sink.all()) >= 2 })
+			redistest.WaitFor(t, "the notification on a second link", func() bool { return len(sink.all()) >= 2 })
 			s := feed.Status()
 			if want := map[bool]uint64{true: 1}[tt.panics]; s.BadReplies != want || s.Gaps < 1 {
 				t.Errorf("status %+v, want %d bad replies and a gap", s, want)
@@ -70,14 +73,14 @@ func TestOddReplyToTheFirstWords(t *testing.T) {
 
 func TestConfirmedAgainIsAGap(t *testing.T) {
 	t.Parallel()
-	var log logLines
+	var log redistest.Log
 	fake := fakeRedis{after: func(int) string { return confirmed("psubscribe", pattern) + goodMessage }}
 	fake.start(t)
 	cfg := quick(fake.addr)
-	cfg.Logger = log.logger()
+	cfg.Logger = log.Logger()
 	var sink collector
 	feed := run(t, cfg, &sink)
-	waitFor(t, "the notification", func() bool { return len(sink.all()) > 0 })
+	redistest.WaitFor(t, "the notification", func() bool { return len(sink.all()) > 0 })
 	if s := feed.Status(); s.Gaps < 1 || !strings.Contains(log.String(), "confirmed a subscription again") {
 		t.Errorf("status %+v, log:\n%s", s, log.String())
 	}
@@ -85,7 +88,7 @@ func TestConfirmedAgainIsAGap(t *testing.T) {
 
 func TestUnconfirmedIsNotConnected(t *testing.T) {
 	t.Parallel()
-	cfg := quick(listen(t)) // accepts and says nothing
+	cfg := quick(redistest.Listen(t)) // accepts and says nothing
 	cfg.HeartbeatInterval, cfg.HeartbeatTimeout = 50*time.Millisecond, 200*time.Millisecond
 	cfg.MaxAttempts = 2
 	feed := run(t, cfg, &collector{})
@@ -99,7 +102,7 @@ func TestUnconfirmedIsNotConnected(t *testing.T) {
 
 func TestHalfConfirmedIsNotConnected(t *testing.T) {
 	t.Parallel()
-	for _, mute := range []string{"subscribe", "psubscribe", AllChannel, pattern, controlPattern, groupPattern} {
+	for _, mute := range []string{"subscribe", "psubscribe", publish.AllChannel, pattern, controlPattern, groupPattern} {
 		fake := fakeRedis{mute: mute, after: func(int) string { return "" }}
 		fake.start(t)
 		cfg := quick(fake.addr)
@@ -131,7 +134,7 @@ func TestOneConnectionForEachLink(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- f.Run(ctx) }()
-	waitFor(t, "the fourth link", func() bool { return f.Status().Messages == 4 })
+	redistest.WaitFor(t, "the fourth link", func() bool { return f.Status().Messages == 4 })
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"roost/redisfeed/internal/boottime"
+	"roost/redisfeed/publish"
 )
 
 // router has users subscribed to who are unheard, each on the link that hears them, and unsubscribed who have left. The
@@ -17,10 +20,10 @@ type router struct {
 	shards   *shards // nil unless Sharded
 
 	mu   sync.Mutex
-	main *subscriber // guarded by mu: that of the feed's own link, PerUser and while that is up
-	stop func()      // guarded by mu: ends main, and waits for that
-	gap  instant     // guarded by mu: since when there is a gap that is told once everybody is heard; 0: none
-	back time.Time   // guarded by mu: since when there has been a link again
+	main *subscriber      // guarded by mu: that of the feed's own link, PerUser and while that is up
+	stop func()           // guarded by mu: ends main, and waits for that
+	gap  boottime.Instant // guarded by mu: since when there is a gap that is told once everybody is heard; 0: none
+	back time.Time        // guarded by mu: since when there has been a link again
 }
 
 func newRouter(f *Feed) *router {
@@ -134,7 +137,7 @@ func (r *router) mainUp(l *link) {
 }
 
 // mainGone is called when that link has ended, or will never be up. Since is since when what was published may be lost.
-func (r *router) mainGone(since instant) {
+func (r *router) mainGone(since boottime.Instant) {
 	if r.shards != nil {
 		return
 	}
@@ -156,7 +159,7 @@ func (r *router) answered(s *redis.Subscription) bool {
 	r.mu.Lock()
 	sub := r.main
 	r.mu.Unlock()
-	user, ok := strings.CutPrefix(s.Channel, ChannelPrefix)
+	user, ok := strings.CutPrefix(s.Channel, publish.ChannelPrefix)
 	if !ok || sub == nil {
 		return false
 	}
@@ -173,12 +176,12 @@ func (r *router) answered(s *redis.Subscription) bool {
 }
 
 // restoring has a gap told when everybody is heard who was not.
-func (r *router) restoring(since instant) {
+func (r *router) restoring(since boottime.Instant) {
 	r.mu.Lock()
 	if r.gap == 0 {
 		r.back = time.Now()
 	}
-	r.gap = earlier(r.gap, since)
+	r.gap = boottime.Earlier(r.gap, since)
 	r.mu.Unlock()
 	r.audience.notify()
 }

@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"roost/redisfeed/internal/boottime"
+	"roost/redisfeed/internal/redisnet"
+	"roost/redisfeed/publish"
 )
 
 // runLinks runs one link after the other. It returns nil when ctx ends.
@@ -35,17 +39,17 @@ func (f *Feed) runLinks(ctx context.Context) error {
 
 // runLink runs a link until it ends, which it always does with an error. wasUp is false when it never was confirmed.
 func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
-	asked := instantNow()
+	asked := boottime.Now()
 	at, err := f.findMaster(ctx)
 	if err != nil {
 		return false, err
 	}
 	f.at = at
 	in := f.intake()
-	l := newLink(ctx, f.cfg, at.addr, in)
+	l := newLink(ctx, f.cfg, at.Addr, in)
 	defer l.close()
 	f.target.Store(newTarget(at, l, asked))
-	f.beats.use(at)
+	f.beats.Pool().Use(at)
 	defer in.flush() // what came before a reply that ends the link
 	if err := l.begin(f.channels(), f.patterns()); err != nil {
 		return false, err
@@ -73,23 +77,23 @@ func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
 func (f *Feed) channels() []string {
 	if f.cfg.Mode == PerUser {
 		// Nobody's: that its like may be subscribed to is known before there is a user.
-		return []string{f.beat.channel, AllChannel, ChannelPrefix + "\x00" + f.beat.channel}
+		return []string{f.beat.channel, publish.AllChannel, publish.ChannelPrefix + "\x00" + f.beat.channel}
 	}
-	return []string{f.beat.channel, AllChannel}
+	return []string{f.beat.channel, publish.AllChannel}
 }
 
 // patterns are the same for patterns.
 func (f *Feed) patterns() []string {
 	if f.cfg.Mode == Pattern {
-		return []string{ChannelPrefix + "*", ControlPrefix + "*", GroupPrefix + "*"}
+		return []string{publish.ChannelPrefix + "*", publish.ControlPrefix + "*", publish.GroupPrefix + "*"}
 	}
-	return []string{ControlPrefix + "*", GroupPrefix + "*"}
+	return []string{publish.ControlPrefix + "*", publish.GroupPrefix + "*"}
 }
 
 // message hands what was published to the sink, or notes a heartbeat.
 func (f *Feed) message(l *link, m *redis.Message) {
 	now := time.Now()
-	if user, ok := strings.CutPrefix(m.Channel, ChannelPrefix); ok {
+	if user, ok := strings.CutPrefix(m.Channel, publish.ChannelPrefix); ok {
 		f.monitor.message(now)
 		f.sink.Deliver(user, m.Payload)
 		return
@@ -100,18 +104,18 @@ func (f *Feed) message(l *link, m *redis.Message) {
 			f.monitor.ping.Store(int64(took))
 		}
 		return
-	case AllChannel:
+	case publish.AllChannel:
 		f.monitor.message(now)
 		f.sink.Broadcast(m.Payload)
 		return
 	}
-	if group, ok := strings.CutPrefix(m.Channel, GroupPrefix); ok {
+	if group, ok := strings.CutPrefix(m.Channel, publish.GroupPrefix); ok {
 		f.monitor.message(now)
 		f.sink.DeliverGroup(group, m.Payload)
 		return
 	}
 	// The patterns let nothing else through.
-	f.sink.Control(strings.TrimPrefix(m.Channel, ControlPrefix), m.Payload)
+	f.sink.Control(strings.TrimPrefix(m.Channel, publish.ControlPrefix), m.Payload)
 }
 
 // confirmation counts Redis's answers to our subscriptions.
@@ -145,20 +149,20 @@ func (f *Feed) linkUp(l *link) {
 	f.beat.soon()
 	if f.again {
 		f.cfg.Logger.Warn("redis feed is subscribed again, what was published meanwhile is lost",
-			"addr", f.at.addr, "gone", gone.Round(time.Millisecond), "gaps", f.monitor.status().Gaps)
-		f.gapEnds(f.gap.end(f.at.addr))
+			"addr", f.at.Addr, "gone", gone.Round(time.Millisecond), "gaps", f.monitor.status().Gaps)
+		f.gapEnds(f.gap.end(f.at.Addr))
 		return
 	}
 	f.again = true
-	f.cfg.Logger.Info("redis feed is subscribed", "addr", f.at.addr)
+	f.cfg.Logger.Info("redis feed is subscribed", "addr", f.at.Addr)
 	if unheard || f.audience != nil && f.audience.lost.count() > 0 {
 		f.monitor.gap()
-		f.gapEnds(f.begun.add(-f.cfg.HeartbeatTimeout))
+		f.gapEnds(f.begun.Add(-f.cfg.HeartbeatTimeout))
 	}
 }
 
 // gapEnds tells of a gap; or has it told when everybody is heard again.
-func (f *Feed) gapEnds(since instant) {
+func (f *Feed) gapEnds(since boottime.Instant) {
 	if f.cfg.Mode == PerUser {
 		f.router.restoring(since)
 		return
@@ -166,15 +170,15 @@ func (f *Feed) gapEnds(since instant) {
 	f.tellGap(since)
 }
 
-func (f *Feed) tellGap(since instant) {
+func (f *Feed) tellGap(since boottime.Instant) {
 	if f.cfg.Gap != nil {
-		f.cfg.Gap(since.wall())
+		f.cfg.Gap(since.Wall())
 	}
 }
 
-func (f *Feed) tellUserGap(user string, since instant) {
+func (f *Feed) tellUserGap(user string, since boottime.Instant) {
 	if f.cfg.UserGap != nil {
-		f.cfg.UserGap(user, since.wall())
+		f.cfg.UserGap(user, since.Wall())
 	}
 }
 
@@ -182,7 +186,7 @@ func (f *Feed) tellUserGap(user string, since instant) {
 // cause.
 func (f *Feed) linkEnded(wasUp bool, cause error) (wait time.Duration, err error) {
 	now := time.Now()
-	if errors.Is(cause, errBadReply) {
+	if errors.Is(cause, redisnet.ErrBadReply) {
 		f.monitor.badReply()
 	}
 	if wasUp {
@@ -190,13 +194,13 @@ func (f *Feed) linkEnded(wasUp bool, cause error) (wait time.Duration, err error
 		f.linkWait.down()
 		wait = f.retry.lost(now)
 		f.monitor.down(now, cause, 0, f.retry.outage)
-		f.cfg.Logger.Warn("redis link lost", "addr", f.at.addr, "error", cause, "next_in", wait.Round(time.Millisecond))
+		f.cfg.Logger.Warn("redis link lost", "addr", f.at.Addr, "error", cause, "next_in", wait.Round(time.Millisecond))
 		return wait, nil
 	}
-	ours := localShortage(cause)
+	ours := redisnet.LocalShortage(cause)
 	wait, more := f.retry.failed(now, ours)
 	f.monitor.down(now, cause, f.retry.failures, f.retry.outage)
-	attempt := slog.Group("", "addr", f.at.addr, "attempt", f.retry.failures,
+	attempt := slog.Group("", "addr", f.at.Addr, "attempt", f.retry.failures,
 		"out_for", f.retry.spent.Round(time.Millisecond), "of", limit(f.retry.patience()), "error", cause)
 	if ours {
 		f.cfg.Logger.Warn("redis cannot be reached for want of something that this host has too little of, which is not counted",
@@ -231,10 +235,10 @@ func (f *Feed) sendBeat(ctx context.Context) {
 	// No longer than until the next beat, so that one stuck connection of the pool does not condemn the link.
 	ctx, cancel := context.WithTimeout(ctx, f.beat.interval)
 	defer cancel()
-	_, err := f.beats.publish(ctx, f.beat.channel, stamp(instantNow()))
+	_, err := f.beats.PublishTo(ctx, f.beat.channel, stamp(boottime.Now()))
 	if err != nil && !f.beatFailing && !errors.Is(err, redis.ErrClosed) {
-		f.cfg.Logger.Warn("redis heartbeat cannot be published", "addr", f.beats.addr(), "error", err)
+		f.cfg.Logger.Warn("redis heartbeat cannot be published", "addr", f.beats.Addr(), "error", err)
 	}
 	f.beatFailing = err != nil
-	f.beat.starved.Store(localShortage(err))
+	f.beat.starved.Store(redisnet.LocalShortage(err))
 }

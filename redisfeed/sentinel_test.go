@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"roost/redisfeed/internal/topology"
 	"roost/redisfeed/redistest"
 )
 
@@ -25,11 +26,11 @@ func TestFailoverMidTraffic(t *testing.T) {
 	t.Parallel()
 	tr := redistest.StartTrio(t, nil)
 	var sink collector
-	var log logLines
+	var log redistest.Log
 	cfg := watching(tr)
-	cfg.Logger = log.logger()
+	cfg.Logger = log.Logger()
 	feed := connected(t, cfg, &sink)
-	waitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
+	redistest.WaitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
 
 	ctx, stop := context.WithCancel(t.Context())
 	var heard sync.Map // the numbers that Redis handed to somebody
@@ -41,21 +42,21 @@ func TestFailoverMidTraffic(t *testing.T) {
 			}
 		}
 	})
-	waitFor(t, "traffic", func() bool { return len(sink.all()) > 100 })
+	redistest.WaitFor(t, "traffic", func() bool { return len(sink.all()) > 100 })
 	tr.Master.Kill()
-	waitFor(t, "the loss to be noticed", func() bool { return !feed.Status().Connected && feed.Status().Err != "" })
+	redistest.WaitFor(t, "the loss to be noticed", func() bool { return !feed.Status().Connected && feed.Status().Err != "" })
 	tr.AwaitMaster(tr.Replica)
 	feed.waitConnected(t)
 	before := len(sink.all())
-	waitFor(t, "traffic again", func() bool { return len(sink.all()) > before+100 })
+	redistest.WaitFor(t, "traffic again", func() bool { return len(sink.all()) > before+100 })
 	tr.Master.Restart()
 	tr.AwaitReplica(tr.Master)
 	before = len(sink.all())
-	waitFor(t, "more traffic", func() bool { return len(sink.all()) > before+100 })
+	redistest.WaitFor(t, "more traffic", func() bool { return len(sink.all()) > before+100 })
 	stop()
 	wg.Wait()
 	tr.Replica.Publish("user_noti:bob", "last")
-	waitFor(t, "the last one", func() bool { return sink.has(notification{"bob", "last"}) })
+	redistest.WaitFor(t, "the last one", func() bool { return sink.has(notification{"bob", "last"}) })
 
 	got := map[int]bool{}
 	var numbers []int
@@ -102,14 +103,14 @@ func TestHungMasterIsLeft(t *testing.T) {
 	feed := connected(t, cfg, &sink)
 	tr.Master.Pause()
 	tr.Sentinels[0].Pause()
-	waitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	redistest.WaitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
 	tr.Replica.Publish("user_noti:a", "x")
-	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 	tr.Master.Resume()
 	tr.Sentinels[0].Resume()
 	tr.AwaitReplica(tr.Master)
 	tr.Replica.Publish("user_noti:a", "y")
-	waitFor(t, "the next notification", func() bool { return sink.has(notification{"a", "y"}) })
+	redistest.WaitFor(t, "the next notification", func() bool { return sink.has(notification{"a", "y"}) })
 	if s := feed.Status(); s.Gaps != 1 || len(sink.all()) != 2 {
 		t.Errorf("status %+v, got %q", s, sink.all())
 	}
@@ -120,27 +121,27 @@ func TestHungMasterIsLeft(t *testing.T) {
 func TestSwitchIsHeardOf(t *testing.T) {
 	t.Parallel()
 	tr := redistest.StartTrio(t, nil)
-	permissions := append(documented(t, "+sentinel|master"), documented(t, "+subscribe &+switch-master")...)
+	permissions := append(redistest.Documented(t, "..", "+sentinel|master"), redistest.Documented(t, "..", "+subscribe &+switch-master")...)
 	for _, s := range tr.Sentinels {
-		allow(t, s.Client(), "watcher", "pw", permissions)
+		redistest.Allow(t, s.Client(), "watcher", "pw", permissions)
 	}
 	cfg := watching(tr)
 	cfg.SentinelUsername, cfg.SentinelPassword = "watcher", "pw"
 	cfg.HeartbeatInterval, cfg.HeartbeatTimeout = time.Hour, 2*time.Hour
 	var sink collector
-	var log logLines
-	cfg.Logger = log.logger()
+	var log redistest.Log
+	cfg.Logger = log.Logger()
 	feed := connected(t, cfg, &sink)
 	for _, s := range tr.Sentinels {
-		waitFor(t, "a sentinel to have a subscriber", func() bool {
+		redistest.WaitFor(t, "a sentinel to have a subscriber", func() bool {
 			clients, err := s.Client().ClientList(t.Context()).Result()
 			return err == nil && strings.Contains(clients, " user=watcher ") && strings.Contains(clients, " sub=2 ")
 		})
 	}
 	tr.Master.Pause()
-	waitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	redistest.WaitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
 	tr.Replica.Publish("user_noti:a", "x")
-	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 	if strings.Contains(log.String(), "does not tell of failovers") {
 		t.Errorf("a sentinel refuses:\n%s", log.String())
 	}
@@ -154,29 +155,29 @@ func TestFailoverOnDemand(t *testing.T) {
 	cfg := watching(tr)
 	cfg.TLS = &tls.Config{RootCAs: ours.Roots(), Certificates: pair(t, ours.Issue("roost"))}
 	for _, s := range []*redistest.Server{tr.Master, tr.Replica} {
-		setUser(t, s.Client(), "roost", "on", ">pw", "resetchannels", "&user_noti:*", "&user_noti_all", "&group_noti:*",
+		redistest.SetUser(t, s.Client(), "roost", "on", ">pw", "resetchannels", "&user_noti:*", "&user_noti_all", "&group_noti:*",
 			"&user_ctl:*", "&roost:heartbeat:*", "-@all", "+psubscribe", "+subscribe", "+publish")
 	}
 	for _, s := range tr.Sentinels {
-		setUser(t, s.Client(), "watcher", "on", ">pw2", "-@all", "+sentinel|master", "+sentinel|get-master-addr-by-name")
+		redistest.SetUser(t, s.Client(), "watcher", "on", ">pw2", "-@all", "+sentinel|master", "+sentinel|get-master-addr-by-name")
 	}
 	cfg.Username, cfg.Password, cfg.SentinelUsername, cfg.SentinelPassword = "roost", "pw", "watcher", "pw2"
 	var sink collector
-	var log logLines
-	cfg.Logger = log.logger()
+	var log redistest.Log
+	cfg.Logger = log.Logger()
 	feed := connected(t, cfg, &sink)
-	waitFor(t, "the sentinels to refuse to tell of it", func() bool {
+	redistest.WaitFor(t, "the sentinels to refuse to tell of it", func() bool {
 		return strings.Count(log.String(), "does not tell of failovers") == len(tr.Sentinels) &&
-			strings.Contains(log.String(), switchNeeds)
+			strings.Contains(log.String(), topology.SwitchNeeds)
 	})
 	if err := tr.Sentinels[1].Client().Do(t.Context(), "SENTINEL", "FAILOVER", redistest.MasterName).Err(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the feed and its publisher to be on the other", func() bool {
-		return feed.Status().Connected && feed.publisher.addr() == tr.Replica.Addr()
+	redistest.WaitFor(t, "the feed and its publisher to be on the other", func() bool {
+		return feed.Status().Connected && feed.publisher.Addr() == tr.Replica.Addr()
 	})
 	tr.AwaitReplica(tr.Master)
-	waitFor(t, "notifications", func() bool {
+	redistest.WaitFor(t, "notifications", func() bool {
 		_, _ = feed.Publish(t.Context(), "a", "x")
 		return sink.has(notification{"a", "x"})
 	})

@@ -4,15 +4,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"roost/redisfeed/redistest"
 )
 
 // logging is cfg with a log that can be read.
-func logging(cfg Config) (Config, *logLines) {
-	var log logLines
-	cfg.Logger = log.logger()
+func logging(cfg Config) (Config, *redistest.Log) {
+	var log redistest.Log
+	cfg.Logger = log.Logger()
 	return cfg, &log
 }
 
@@ -25,10 +24,10 @@ func TestShardedSaysThatRedisIsTooOld(t *testing.T) {
 	for _, user := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 		feed.Acquire(user, make(awaited, 1))
 	}
-	waitFor(t, "the reason in the log", func() bool {
+	redistest.WaitFor(t, "the reason in the log", func() bool {
 		return strings.Contains(log.String(), "this Redis has no sharded channels, which want 7.0 or later (REDIS_FEED)")
 	})
-	waitFor(t, "users to be tried again", func() bool { return feed.audience.counts[asked].Load() == 0 })
+	redistest.WaitFor(t, "users to be tried again", func() bool { return feed.audience.counts[asked].Load() == 0 })
 	feed.cancel()
 	_ = feed.wait(t)
 	if n := strings.Count(log.String(), "level=WARN"); n != 1 {
@@ -43,7 +42,7 @@ func TestShardedSaysOnceThatItIsRefused(t *testing.T) {
 	cfg, log := logging(sharded(c))
 	cfg.Username, cfg.Password = "narrow", "pw"
 	for _, server := range clients(c) {
-		allow(t, server, "narrow", "pw", []string{"+@all", "-ssubscribe", "&*"})
+		redistest.Allow(t, server, "narrow", "pw", []string{"+@all", "-ssubscribe", "&*"})
 	}
 	feed := connected(t, cfg, &collector{})
 	join(t, feed.Feed, "alice") // let in without
@@ -59,7 +58,7 @@ func TestShardedSaysOnceThatItIsRefused(t *testing.T) {
 		}
 		return n
 	}
-	waitFor(t, "some more attempts", func() bool { return tries() >= 4 })
+	redistest.WaitFor(t, "some more attempts", func() bool { return tries() >= 4 })
 	said := log.String()
 	if n := strings.Count(said, "redis shard"); n != 1 || !strings.Contains(said, "the user lacks a permission") {
 		t.Errorf("%d lines about shards, want 1:\n%s", n, said)
@@ -96,11 +95,4 @@ func TestErrorsNameREDISCLUSTER(t *testing.T) {
 	if err == nil || strings.Count(err.Error(), hint) != 1 {
 		t.Errorf("ended with %v, want once %s", err, hint)
 	}
-
-	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
-	single, log := logging(quick(c.Addrs()[0]))
-	startInstance(t, single, time.Minute).set(1, "a", "b", "c", "d", "e", "f", "g", "h")
-	waitFor(t, "the reason in the log", func() bool {
-		return strings.Contains(log.String(), "this Redis is one of a cluster (REDIS_CLUSTER has to be true)")
-	})
 }

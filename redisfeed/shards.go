@@ -5,11 +5,12 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"roost/redisfeed/internal/topology"
+	"roost/redisfeed/publish"
 )
 
 const (
-	// lookAgain is the least time between two questions about who has which slots.
-	lookAgain = 20 * time.Millisecond
 	// notAgain is how long a node is not asked for a user again whom it has unsubscribed by itself.
 	notAgain = 300 * time.Millisecond
 	// orphansPause is how often it is looked whether orphans can be asked for again, if nothing happens meanwhile.
@@ -20,7 +21,7 @@ const (
 // what says otherwise.
 type shards struct {
 	feed    *Feed
-	view    *view // nil before the first
+	view    *topology.View // nil before the first
 	links   map[uint16]*node
 	byAddr  map[string]*node
 	lastID  uint16
@@ -31,9 +32,9 @@ type shards struct {
 	look chan struct{} // capacity 1: the view may be old
 
 	mu      sync.Mutex
-	next    *view    // guarded by mu: one that has not been looked at
-	refused []orphan // guarded by mu: users whom a node has refused or dropped
-	ended   []*node  // guarded by mu: links that have ended
+	next    *topology.View // guarded by mu: one that has not been looked at
+	refused []orphan       // guarded by mu: users whom a node has refused or dropped
+	ended   []*node        // guarded by mu: links that have ended
 
 	down       map[string]bool // guarded by mu: nodes of which the log has said so
 	complained time.Time       // guarded by mu: when the log last said that one refuses users
@@ -57,7 +58,7 @@ func (s *shards) lookSoon() {
 }
 
 // seen takes a new view. Any goroutine.
-func (s *shards) seen(v *view) {
+func (s *shards) seen(v *topology.View) {
 	s.mu.Lock()
 	s.next = v
 	s.mu.Unlock()
@@ -144,26 +145,26 @@ func (s *shards) lost(users int, heard bool) {
 // subscribed to elsewhere, or they could hear something twice: a node that was demoted still hears its shard.
 //
 // A slot that moves between masters is not looked for: the one that loses it says so to its subscribers.
-func (s *shards) adopt(v *view) {
+func (s *shards) adopt(v *topology.View) {
 	before := s.view
 	s.view = v
-	if before == nil || v.same(before) {
+	if before == nil || v.Same(before) {
 		return
 	}
-	s.feed.cfg.Logger.Info("redis cluster: slots have moved, or have another master", "masters", len(v.masters))
-	s.feed.cluster.client.ReloadState(context.Background())
+	s.feed.cfg.Logger.Info("redis cluster: slots have moved, or have another master", "masters", len(v.Masters))
+	s.feed.cluster.Reload()
 	for _, n := range s.byAddr {
-		if v.hasMaster(n.addr) {
+		if v.HasMaster(n.addr) {
 			continue
 		}
 		n.dismiss(errDemoted)
 		s.forget(n)
 		// Its successor may have been published on ever since the cluster last said that it was the master.
-		since := min(n.link.lostSince(), before.asked.add(-s.feed.cfg.HeartbeatTimeout))
+		since := min(n.link.lostSince(), before.Asked.Add(-s.feed.cfg.HeartbeatTimeout))
 		s.lost(s.feed.audience.loseLink(n.id, since, false), n.heard)
 	}
 	for addr := range s.retries {
-		if !v.hasMaster(addr) {
+		if !v.HasMaster(addr) {
 			delete(s.retries, addr)
 			delete(s.notYet, addr)
 		}
@@ -193,7 +194,7 @@ func (s *shards) nodeOf(ctx context.Context, user string) *node {
 	if s.view == nil {
 		return nil
 	}
-	addr := s.view.ownerOf(userSlot(user))
+	addr := s.view.OwnerOf(topology.Slot(publish.ChannelPrefix, user))
 	if n := s.byAddr[addr]; n != nil {
 		return n
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"roost/redisfeed/internal/topology"
+	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
 
@@ -26,7 +28,7 @@ func spublish(t *testing.T, c *redistest.Cluster) func(ctx context.Context, user
 	client := redis.NewClusterClient(&options)
 	t.Cleanup(func() { _ = client.Close() })
 	return func(ctx context.Context, user, payload string) error {
-		return client.SPublish(ctx, ChannelPrefix+user, payload).Err()
+		return client.SPublish(ctx, publish.ChannelPrefix+user, payload).Err()
 	}
 }
 
@@ -51,7 +53,7 @@ func TestSharded(t *testing.T) {
 	c := redistest.StartCluster(t, redistest.ClusterOptions{})
 	feed, tr := flowing(t, c)
 	for _, user := range tr.users {
-		if slot, want := userSlot(user), c.Slot(ChannelPrefix+user); int(slot) != want {
+		if slot, want := topology.Slot(publish.ChannelPrefix, user), c.Slot(publish.ChannelPrefix+user); int(slot) != want {
 			t.Fatalf("%s has slot %d, want %d", user, slot, want)
 		}
 	}
@@ -75,7 +77,7 @@ func TestShardedSurvivesAKilledMaster(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{})
 	feed, tr := flowing(t, c)
-	master := c.OwnerOf(ChannelPrefix + tr.users[0])
+	master := c.OwnerOf(publish.ChannelPrefix + tr.users[0])
 	replica := c.ReplicaOf(master)
 	master.Kill()
 	c.AwaitMaster(replica)
@@ -94,17 +96,17 @@ func TestShardedSurvivesAHungMaster(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{})
 	feed, tr := flowing(t, c)
-	master := c.OwnerOf(ChannelPrefix + tr.users[0])
+	master := c.OwnerOf(publish.ChannelPrefix + tr.users[0])
 	replica := c.ReplicaOf(master)
 	// Nothing is under way in it: what it had told its publisher and its replica of, but not us, would come late, and
 	// what it had told us of and its replica not yet, twice.
 	tr.hold()
-	waitFor(t, "everything to have come", tr.allCame)
+	redistest.WaitFor(t, "everything to have come", tr.allCame)
 	master.Pause()
 	tr.goOn()
 	c.AwaitMaster(replica)
-	waitFor(t, "the feed to be subscribed at the new master", func() bool {
-		channel := ChannelPrefix + tr.users[0]
+	redistest.WaitFor(t, "the feed to be subscribed at the new master", func() bool {
+		channel := publish.ChannelPrefix + tr.users[0]
 		n, err := replica.Client().PubSubShardNumSub(context.Background(), channel).Result()
 		return err == nil && n[channel] == 1
 	})
@@ -123,7 +125,7 @@ func TestShardedFailoverOnDemand(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{})
 	feed, tr := flowing(t, c)
-	c.Failover(c.ReplicaOf(c.OwnerOf(ChannelPrefix + tr.users[0])))
+	c.Failover(c.ReplicaOf(c.OwnerOf(publish.ChannelPrefix + tr.users[0])))
 	allHeard(t, feed, tr)
 	tr.waitForMore(t, 300)
 	wantWhole(t, tr.end(t))
@@ -135,7 +137,7 @@ func TestShardedFollowsSlots(t *testing.T) {
 	c := redistest.StartCluster(t, redistest.ClusterOptions{})
 	feed, tr := flowing(t, c)
 	for _, user := range tr.users[:10] {
-		slot := c.Slot(ChannelPrefix + user)
+		slot := c.Slot(publish.ChannelPrefix + user)
 		for _, to := range c.Masters() {
 			if to != c.Owner(slot) {
 				c.MoveSlot(slot, to)
@@ -159,32 +161,32 @@ func TestShardedLivesWithoutAShard(t *testing.T) {
 	for _, user := range tr.users {
 		join(t, feed.Feed, user)
 	}
-	master := c.OwnerOf(ChannelPrefix + tr.users[0])
+	master := c.OwnerOf(publish.ChannelPrefix + tr.users[0])
 	for _, m := range c.Masters() { // one from which the feed does not read what is for everybody
-		if m.Addr() != feed.target.Load().addr {
+		if m.Addr() != feed.target.Load().Addr {
 			master = m
 		}
 	}
 	theirs := 0
 	var other string
 	for _, user := range tr.users {
-		if c.OwnerOf(ChannelPrefix+user) == master {
+		if c.OwnerOf(publish.ChannelPrefix+user) == master {
 			theirs++
 		} else {
 			other = user
 		}
 	}
 	master.Kill()
-	waitFor(t, "its users to be unheard", func() bool { return feed.Status().Audience.Unheard == theirs })
-	c.SPublish(ChannelPrefix+other, "7")
-	waitFor(t, "a notification for another", func() bool { return tr.received() == 1 })
+	redistest.WaitFor(t, "its users to be unheard", func() bool { return feed.Status().Audience.Unheard == theirs })
+	c.SPublish(publish.ChannelPrefix+other, "7")
+	redistest.WaitFor(t, "a notification for another", func() bool { return tr.received() == 1 })
 	since := time.Now()
-	waitFor(t, "some attempts", func() bool { return time.Since(since) > time.Second })
+	redistest.WaitFor(t, "some attempts", func() bool { return time.Since(since) > time.Second })
 	if s := feed.Status(); s.Audience.Heard != len(tr.users)-theirs || s.Gaps != 1 {
 		t.Errorf("status %+v", s)
 	}
 	master.Restart()
-	waitFor(t, "all to be heard again", func() bool { return feed.Status().Audience.Heard == len(tr.users) })
+	redistest.WaitFor(t, "all to be heard again", func() bool { return feed.Status().Audience.Heard == len(tr.users) })
 }
 
 // Who comes and goes while a shard is away is not kept more than once.
@@ -194,17 +196,17 @@ func TestShardedKeepsOrphansOnce(t *testing.T) {
 	cfg := sharded(c)
 	cfg.UnsubscribeDelay = -1
 	feed := connected(t, cfg, &collector{})
-	c.OwnerOf(ChannelPrefix + "alice").Kill()
+	c.OwnerOf(publish.ChannelPrefix + "alice").Kill()
 	for range 50 {
 		feed.Acquire("alice", make(awaited, 1))
 		feed.Release("alice")
-		waitFor(t, "alice to be forgotten", func() bool { return feed.Status().Audience == Audience{} })
+		redistest.WaitFor(t, "alice to be forgotten", func() bool { return feed.Status().Audience == Audience{} })
 		feed.Acquire("bob", make(awaited, 1))
 		feed.Release("bob")
 	}
 	feed.Acquire("alice", make(awaited, 1))
 	since := time.Now()
-	waitFor(t, "a look at all orphans", func() bool { return time.Since(since) > 2*cfg.HeartbeatInterval+orphansPause })
+	redistest.WaitFor(t, "a look at all orphans", func() bool { return time.Since(since) > 2*cfg.HeartbeatInterval+orphansPause })
 	feed.cancel()
 	_ = feed.wait(t)
 	if n := len(feed.router.shards.orphans); n > 2 {
@@ -214,7 +216,7 @@ func TestShardedKeepsOrphansOnce(t *testing.T) {
 
 func allHeard(t *testing.T, feed *running, tr *traffic) {
 	t.Helper()
-	waitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: len(tr.users)} })
+	redistest.WaitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: len(tr.users)} })
 }
 
 // Every link and every pool speaks TLS, to nodes found through others too.
@@ -234,7 +236,7 @@ func TestShardedOverTLS(t *testing.T) {
 		if n, err := feed.Publish(t.Context(), user, "x"); n != 1 || err != nil {
 			t.Errorf("published to %d: %v", n, err)
 		}
-		waitFor(t, "the notification", func() bool { return sink.has(notification{user, "x"}) })
+		redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{user, "x"}) })
 	}
 }
 
@@ -244,18 +246,18 @@ func TestShardedCountsAnOutageOnce(t *testing.T) {
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
 	feed := connected(t, sharded(c), &collector{})
 	user := "alice"
-	for c.OwnerOf(ChannelPrefix+user).Addr() == feed.target.Load().addr { // which would be another gap
+	for c.OwnerOf(publish.ChannelPrefix+user).Addr() == feed.target.Load().Addr { // which would be another gap
 		user += "+"
 	}
 	join(t, feed.Feed, user)
-	master := c.OwnerOf(ChannelPrefix + user)
+	master := c.OwnerOf(publish.ChannelPrefix + user)
 	master.Kill()
-	waitFor(t, "the user to be unheard", func() bool { return feed.Status().Audience == Audience{Unheard: 1} })
+	redistest.WaitFor(t, "the user to be unheard", func() bool { return feed.Status().Audience == Audience{Unheard: 1} })
 	for i := range 4 { // each waits until an attempt has failed
-		join(t, feed.Feed, fmt.Sprintf("{%s%s}%d", ChannelPrefix, user, i)) // of the same slot
+		join(t, feed.Feed, fmt.Sprintf("{%s%s}%d", publish.ChannelPrefix, user, i)) // of the same slot
 	}
 	master.Restart()
-	waitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: 5} })
+	redistest.WaitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: 5} })
 	s := feed.Status()
 	if gaps := s.Gaps - s.Reconnects; gaps != 1 { // by chance the feed's own link was to the same node
 		t.Errorf("%d gaps, want 1", gaps)
@@ -268,10 +270,10 @@ func TestPublishGoesByAnotherNode(t *testing.T) {
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
 	var sink collector
 	feed := connected(t, sharded(c), &sink)
-	c.OwnerOf(AllChannel).Kill()
-	publisher := must(NewPublisher(sharded(c)))
+	c.OwnerOf(publish.AllChannel).Kill()
+	publisher := must(publish.New(sharded(c).Config))
 	defer publisher.Close()
-	waitFor(t, "the feed to read from a node that runs", func() bool { return feed.Status().Connected && feed.Status().Ping > 0 })
+	redistest.WaitFor(t, "the feed to read from a node that runs", func() bool { return feed.Status().Connected && feed.Status().Ping > 0 })
 	for range 20 {
 		if _, err := publisher.PublishAll(t.Context(), "x"); err != nil {
 			t.Fatal(err)

@@ -30,16 +30,16 @@ func TestSlowSinkPushesBack(t *testing.T) {
 	}
 	<-entered
 	since := time.Now()
-	waitFor(t, "Redis to hold the rest back", func() bool {
+	redistest.WaitFor(t, "Redis to hold the rest back", func() bool {
 		clients, err := server.Client().Do(t.Context(), "CLIENT", "LIST", "TYPE", "pubsub").Text()
 		return err == nil && !strings.Contains(clients, " omem=0 ")
 	})
-	waitFor(t, "the timeout to pass twice", func() bool { return time.Since(since) > 2*cfg.HeartbeatTimeout })
+	redistest.WaitFor(t, "the timeout to pass twice", func() bool { return time.Since(since) > 2*cfg.HeartbeatTimeout })
 	if len(entered) != 0 || len(sink.all()) != 0 {
 		t.Error("the feed delivered past a sink that blocks")
 	}
 	close(gate)
-	waitFor(t, "all notifications", func() bool { return len(sink.all()) >= messages })
+	redistest.WaitFor(t, "all notifications", func() bool { return len(sink.all()) >= messages })
 	for i, n := range sink.all() {
 		if number, _, _ := strings.Cut(n.payload, " "); number != strconv.Itoa(i) {
 			t.Fatalf("notification %d is number %s", i, number)
@@ -65,9 +65,9 @@ func TestRedisCutsASubscriberThatIsTooSlow(t *testing.T) {
 		server.Publish("user_noti:a", filler)
 	}
 	close(gate)
-	waitFor(t, "a new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	redistest.WaitFor(t, "a new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
 	server.Publish("user_noti:a", "last")
-	waitFor(t, "the next notification", func() bool { return sink.has(notification{"a", "last"}) })
+	redistest.WaitFor(t, "the next notification", func() bool { return sink.has(notification{"a", "last"}) })
 }
 
 // What docs/configuration.md says of proto-max-bulk-len: who publishes what would cut the feed is refused, and the feed
@@ -82,7 +82,7 @@ func TestRedisRefusesHugePublishes(t *testing.T) {
 		t.Fatalf("redis took it, for %d", n)
 	}
 	server.Publish("user_noti:a", "next")
-	waitFor(t, "the next notification", func() bool { return sink.has(notification{"a", "next"}) })
+	redistest.WaitFor(t, "the next notification", func() bool { return sink.has(notification{"a", "next"}) })
 	if s := feed.Status(); s.Gaps != 0 || !s.Connected || len(sink.all()) != 1 {
 		t.Errorf("status %+v, %d notifications", s, len(sink.all()))
 	}
@@ -90,5 +90,5 @@ func TestRedisRefusesHugePublishes(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = server.Client().Publish(t.Context(), "user_noti:a", huge).Err()
-	waitFor(t, "the feed to be cut, as it is without", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	redistest.WaitFor(t, "the feed to be cut, as it is without", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
 }

@@ -28,18 +28,18 @@ func TestRunEnds(t *testing.T) {
 		{"while Redis hangs", func(t *testing.T) *running {
 			server := redistest.Start(t)
 			feed := connected(t, slow(server.Addr()), &collector{})
-			waitFor(t, "a heartbeat", func() bool { return feed.Status().Ping > 0 })
+			redistest.WaitFor(t, "a heartbeat", func() bool { return feed.Status().Ping > 0 })
 			server.Pause()
 			feed.beat.soon() // now its publisher waits too
-			waitFor(t, "the heartbeat to begin", func() bool { return len(feed.beat.connected) == 0 })
+			redistest.WaitFor(t, "the heartbeat to begin", func() bool { return len(feed.beat.connected) == 0 })
 			return feed
 		}},
-		{"in connect", func(t *testing.T) *running { return run(t, slow(listen(t)), &collector{}) }},
+		{"in connect", func(t *testing.T) *running { return run(t, slow(redistest.Listen(t)), &collector{}) }},
 		{"between attempts", func(t *testing.T) *running {
 			server := redistest.Start(t)
 			server.Kill()
 			feed := run(t, slow(server.Addr()), &collector{})
-			waitFor(t, "an attempt", func() bool { return feed.Status().Attempts > 0 })
+			redistest.WaitFor(t, "an attempt", func() bool { return feed.Status().Attempts > 0 })
 			return feed
 		}},
 		{"before it began", func(t *testing.T) *running { return run(t, slow("127.0.0.1:1"), &collector{}) }},

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"roost/redisfeed/publish"
 )
 
 const (
@@ -109,7 +111,7 @@ func (s *subscriber) take() []order {
 func (s *subscriber) send(batch []order) error {
 	channels := make([]string, len(batch))
 	for i, o := range batch {
-		channels[i] = ChannelPrefix + o.user
+		channels[i] = publish.ChannelPrefix + o.user
 	}
 	if s.sharded {
 		return s.link.changeSharded(batch[0].end, channels)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
 
@@ -69,11 +70,11 @@ func TestFeedOverTLS(t *testing.T) {
 	cfg.TLS = &tls.Config{RootCAs: roots}
 	var sink collector
 	feed := connected(t, cfg, &sink)
-	waitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
+	redistest.WaitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
 	if _, err := feed.Publish(t.Context(), "a", "x"); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 	if cfg.TLS.ServerName != "" {
 		t.Error("the caller's tls.Config was changed")
 	}
@@ -93,7 +94,7 @@ func TestTLSRefusesAStranger(t *testing.T) {
 
 func TestTLSHandshakeHangs(t *testing.T) {
 	t.Parallel()
-	addr := listen(t) // accepts and says nothing
+	addr := redistest.Listen(t) // accepts and says nothing
 	cfg := quick(addr)
 	cfg.TLS = &tls.Config{}
 	cfg.MaxAttempts = 1
@@ -165,7 +166,7 @@ func TestRedisWithTLS(t *testing.T) {
 			if s := feed.Status(); !strings.Contains(s.Err, "TLS handshake with "+tt.addr+": "+tt.want) {
 				t.Errorf("status says %q", s.Err)
 			}
-			publisher, err := NewPublisher(cfg)
+			publisher, err := publish.New(cfg.Config)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,11 +183,11 @@ func worksOver(t *testing.T, cfg Config) {
 	t.Helper()
 	var sink collector
 	feed := connected(t, cfg, &sink)
-	waitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
+	redistest.WaitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
 	if n, err := feed.Publish(t.Context(), "a", "x"); err != nil || n == 0 {
 		t.Fatalf("Publish: %d heard it, %v", n, err)
 	}
-	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 }
 
 func pair(t *testing.T, c redistest.Certificate) []tls.Certificate {

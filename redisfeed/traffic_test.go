@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"roost/redisfeed/redistest"
 )
 
 // traffic publishes numbered notifications for many users while things happen to Redis, and then says what came late,
@@ -136,7 +138,7 @@ func (tr *traffic) received() int {
 func (tr *traffic) waitForMore(t *testing.T, more int) {
 	t.Helper()
 	want := tr.received() + more
-	waitFor(t, "more notifications", func() bool { return tr.received() >= want })
+	redistest.WaitFor(t, "more notifications", func() bool { return tr.received() >= want })
 }
 
 // end stops publishing, waits until the last for each user has come, and judges.
@@ -145,7 +147,7 @@ func (tr *traffic) end(t *testing.T) (result tally) {
 	tr.stop()
 	tr.done.Wait()
 	for _, user := range tr.users {
-		waitFor(t, "one more notification for "+user, func() bool { return tr.lastComes(user) })
+		redistest.WaitFor(t, "one more notification for "+user, func() bool { return tr.lastComes(user) })
 	}
 	tr.mu.Lock()
 	defer tr.mu.Unlock()

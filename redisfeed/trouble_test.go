@@ -15,9 +15,9 @@ import (
 func TestSlowRedis(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	slow := proxy{target: server.Addr(), delay: 300 * time.Millisecond}
-	slow.start(t)
-	cfg := quick(slow.addr)
+	slow := redistest.Proxy{Target: server.Addr(), Delay: 300 * time.Millisecond}
+	slow.Start(t)
+	cfg := quick(slow.Addr)
 	cfg.HeartbeatInterval, cfg.HeartbeatTimeout = 2*time.Second, 10*time.Second
 	var sink collector
 	feed := connected(t, cfg, &sink)
@@ -25,13 +25,13 @@ func TestSlowRedis(t *testing.T) {
 	for n := range total {
 		server.Publish("user_noti:a", strconv.Itoa(n))
 	}
-	waitFor(t, "all notifications", func() bool { return len(sink.all()) == total })
+	redistest.WaitFor(t, "all notifications", func() bool { return len(sink.all()) == total })
 	for n, got := range sink.all() {
 		if got != (notification{"a", strconv.Itoa(n)}) {
 			t.Fatalf("got %q in place of %d", got, n)
 		}
 	}
-	waitFor(t, "the delay to be measured", func() bool { return feed.Status().Ping >= slow.delay })
+	redistest.WaitFor(t, "the delay to be measured", func() bool { return feed.Status().Ping >= slow.Delay })
 	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
 		t.Errorf("a slow link was lost: %+v", s)
 	}
@@ -50,7 +50,7 @@ func TestFlappingIsPaced(t *testing.T) {
 	start := time.Now()
 	feed := run(t, cfg, &sink)
 	const links = 10
-	waitFor(t, "ten links", func() bool { return feed.Status().Messages >= links })
+	redistest.WaitFor(t, "ten links", func() bool { return feed.Status().Messages >= links })
 	// Nothing, nothing, 50 ms, and then the delay; each may be shorter by half.
 	if took, least := time.Since(start), (firstPause+(links-4)*cfg.RetryDelay)/2; took < least {
 		t.Errorf("%d links within %s, want %s at least", links, took, least)
@@ -69,23 +69,23 @@ func TestFlappingIsPaced(t *testing.T) {
 func TestReplacedByAnother(t *testing.T) {
 	t.Parallel()
 	first, second := redistest.Start(t), redistest.Start(t)
-	address := proxy{target: first.Addr()}
-	address.start(t)
+	address := redistest.Proxy{Target: first.Addr()}
+	address.Start(t)
 	var sink collector
-	feed := connected(t, quick(address.addr), &sink)
+	feed := connected(t, quick(address.Addr), &sink)
 	first.Publish("user_noti:a", "first")
-	waitFor(t, "a notification of the first", func() bool { return sink.has(notification{"a", "first"}) })
+	redistest.WaitFor(t, "a notification of the first", func() bool { return sink.has(notification{"a", "first"}) })
 
-	address.turnTo(second.Addr())
-	waitFor(t, "a link to the second", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
-	waitFor(t, "the first to have no subscriber", func() bool { return first.Publish("user_noti:a", "stale") == 0 })
+	address.TurnTo(second.Addr())
+	redistest.WaitFor(t, "a link to the second", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	redistest.WaitFor(t, "the first to have no subscriber", func() bool { return first.Publish("user_noti:a", "stale") == 0 })
 	second.Publish("user_noti:a", "second")
-	waitFor(t, "a notification of the second", func() bool { return sink.has(notification{"a", "second"}) })
+	redistest.WaitFor(t, "a notification of the second", func() bool { return sink.has(notification{"a", "second"}) })
 	before := feed.Status().Gaps
 	if _, err := feed.Publish(t.Context(), "a", "through the pool"); err != nil {
 		t.Errorf("publishing to the second: %v", err)
 	}
-	waitFor(t, "what the pool published", func() bool { return sink.has(notification{"a", "through the pool"}) })
+	redistest.WaitFor(t, "what the pool published", func() bool { return sink.has(notification{"a", "through the pool"}) })
 	if s := feed.Status(); s.Gaps != before || sink.has(notification{"a", "stale"}) {
 		t.Errorf("status %+v, got %q", s, sink.all())
 	}
@@ -96,15 +96,15 @@ func TestFullRedis(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	var sink collector
-	var log logLines
+	var log redistest.Log
 	cfg := quick(server.Addr())
-	cfg.Logger = log.logger()
+	cfg.Logger = log.Logger()
 	feed := connected(t, cfg, &sink)
 	admin := server.Client().Conn() // it stays, also when there may be no other
 	defer admin.Close()
 	do(t, admin, "CONFIG", "SET", "maxclients", "1")
 	do(t, admin, "CLIENT", "KILL", "SKIPME", "yes")
-	waitFor(t, "the refusal", func() bool {
+	redistest.WaitFor(t, "the refusal", func() bool {
 		s := feed.Status()
 		return !s.Connected && s.Attempts > 1 && strings.Contains(s.Err, "too many clients (its maxclients)")
 	})
@@ -114,7 +114,7 @@ func TestFullRedis(t *testing.T) {
 	do(t, admin, "CONFIG", "SET", "maxclients", "100")
 	feed.waitConnected(t)
 	do(t, admin, "PUBLISH", "user_noti:a", "x")
-	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 }
 
 // A Redis without memory left refuses to write keys. It goes on publishing.
@@ -127,8 +127,8 @@ func TestRedisOutOfMemory(t *testing.T) {
 	var sink collector
 	feed := connected(t, quick(server.Addr()), &sink)
 	server.Publish("user_noti:a", "x")
-	waitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
-	waitFor(t, "a heartbeat", func() bool { return feed.Status().Ping > 0 })
+	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
+	redistest.WaitFor(t, "a heartbeat", func() bool { return feed.Status().Ping > 0 })
 }
 
 func do(t *testing.T, conn *redis.Conn, args ...any) {

@@ -29,10 +29,10 @@ func TestWhatAnswersIsNotAsConfigured(t *testing.T) {
 			t.Parallel()
 			cfg := quick("")
 			tt.change(&cfg)
-			var log logLines
-			cfg.Logger = log.logger()
+			var log redistest.Log
+			cfg.Logger = log.Logger()
 			feed := run(t, cfg, new(collector))
-			waitFor(t, "what is wrong to be said", func() bool { return strings.Contains(feed.Status().Err, tt.says) })
+			redistest.WaitFor(t, "what is wrong to be said", func() bool { return strings.Contains(feed.Status().Err, tt.says) })
 		})
 	}
 }
@@ -61,7 +61,7 @@ func TestUserWithoutPassword(t *testing.T) {
 	_ = feed
 	cfg.Username = "closed"
 	refused := run(t, cfg, new(collector))
-	waitFor(t, "the refusal", func() bool {
+	redistest.WaitFor(t, "the refusal", func() bool {
 		return strings.Contains(refused.Status().Err, "none is configured (REDIS_PASSWORD beside REDIS_USERNAME)")
 	})
 }

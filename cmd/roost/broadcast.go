@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"roost/internal/names"
-	"roost/redisfeed"
+	"roost/redisfeed/publish"
 )
 
 type broadcastCmd struct {
@@ -22,7 +22,7 @@ func (c *broadcastCmd) Run(env *environment) error {
 	if c.Group != nil {
 		whom = "the group " + *c.Group
 	}
-	return publishNotifications(env, c.Redis, c.Notification, whom, false, func(ctx context.Context, p *redisfeed.Publisher, n string) (int64, error) {
+	return publishNotifications(env, c.Redis, c.Notification, whom, false, func(ctx context.Context, p *publish.Publisher, n string) (int64, error) {
 		if c.Group == nil {
 			return p.PublishAll(ctx, n)
 		}

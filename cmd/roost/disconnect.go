@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"roost/hub"
-	"roost/redisfeed"
+	"roost/redisfeed/publish"
 )
 
 type disconnectCmd struct {
@@ -32,7 +32,7 @@ func (c *disconnectCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	done, err := publishOnce(env, cfg, c.Redis, false, func(ctx context.Context, p *redisfeed.Publisher) (int64, error) {
+	done, err := publishOnce(env, cfg, c.Redis, false, func(ctx context.Context, p *publish.Publisher) (int64, error) {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		return p.PublishControl(ctx, user, command)

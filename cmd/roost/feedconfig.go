@@ -6,18 +6,21 @@ import (
 
 	"roost/cmd/roost/internal/config"
 	"roost/redisfeed"
+	"roost/redisfeed/publish"
 )
 
 // feedConfig is redisfeed's part of the configuration. The error names the variable whose file can't be used.
 func feedConfig(cfg config.Config, log *slog.Logger) (redisfeed.Config, error) {
 	feed := redisfeed.Config{
-		Username: cfg.RedisUsername, Password: cfg.RedisPassword, DB: cfg.RedisDB,
-		MaxRetries: cfg.RedisMaxRetries, MinIdleConns: cfg.RedisMinIdleConns,
-		PoolSize: cfg.RedisPoolSize, PoolTimeout: cfg.RedisPoolTimeout,
-		ConnMaxIdleTime: cfg.RedisConnMaxIdleTime, ConnMaxLifetime: cfg.RedisConnMaxLifetime,
+		Config: publish.Config{
+			Username: cfg.RedisUsername, Password: cfg.RedisPassword, DB: cfg.RedisDB,
+			MaxRetries: cfg.RedisMaxRetries, MinIdleConns: cfg.RedisMinIdleConns,
+			PoolSize: cfg.RedisPoolSize, PoolTimeout: cfg.RedisPoolTimeout,
+			ConnMaxIdleTime: cfg.RedisConnMaxIdleTime, ConnMaxLifetime: cfg.RedisConnMaxLifetime,
+			Sharded: cfg.RedisFeed == "sharded", ClientName: clientName(), Logger: log,
+		},
 		MaxAttempts: cfg.RedisFeedMaxAttempts, RetryDelay: cfg.RedisFeedRetryDelay,
 		FlushWindow: cfg.WSFlushWindow,
-		ClientName:  clientName(), Logger: log,
 	}
 	switch cfg.RedisFeed {
 	case "user":

@@ -8,6 +8,8 @@ import (
 	"io"
 	"text/tabwriter"
 	"time"
+
+	"roost/redisfeed/presence"
 )
 
 type onlineCmd struct {
@@ -68,7 +70,7 @@ func (c *onlineCmd) ask(env *environment) (found []presenceOf, written bool, err
 	defer func() { _ = publisher.Close() }()
 	ctx, cancel := context.WithTimeout(env.ctx, 5*time.Second)
 	defer cancel()
-	instances, err := publisher.Online(ctx, users)
+	instances, err := presence.Online(ctx, publisher, users)
 	if err != nil {
 		return nil, false, redisError("asking", cfg.RedisAddr(), err)
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"roost/redisfeed"
+	"roost/redisfeed/publish"
 )
 
 type publishCmd struct {
@@ -20,7 +20,7 @@ func (c *publishCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	return publishNotifications(env, c.Redis, argument, user, true, func(ctx context.Context, p *redisfeed.Publisher, n string) (int64, error) {
+	return publishNotifications(env, c.Redis, argument, user, true, func(ctx context.Context, p *publish.Publisher, n string) (int64, error) {
 		return p.Publish(ctx, user, n)
 	})
 }
@@ -41,7 +41,7 @@ func (c *publishCmd) arguments() (user, notification string, err error) {
 
 // publishNotifications publishes what an argument says, and says for whom that was. The rest is as for publishOnce.
 func publishNotifications(env *environment, address, argument, whom string, forUser bool,
-	publish func(context.Context, *redisfeed.Publisher, string) (receivers int64, err error),
+	send func(context.Context, *publish.Publisher, string) (receivers int64, err error),
 ) error {
 	cfg, err := env.config()
 	if err != nil {
@@ -52,10 +52,10 @@ func publishNotifications(env *environment, address, argument, whom string, forU
 		return err
 	}
 	number := 0
-	done, err := publishOnce(env, cfg, address, forUser, func(ctx context.Context, p *redisfeed.Publisher) (receivers int64, err error) {
+	done, err := publishOnce(env, cfg, address, forUser, func(ctx context.Context, p *publish.Publisher) (receivers int64, err error) {
 		for ; number < len(all); number++ {
 			one, cancel := context.WithTimeout(ctx, 5*time.Second)
-			receivers, err = publish(one, p, all[number])
+			receivers, err = send(one, p, all[number])
 			cancel()
 			if err != nil {
 				break

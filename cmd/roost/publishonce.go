@@ -8,13 +8,13 @@ import (
 	"strconv"
 
 	"roost/cmd/roost/internal/config"
-	"roost/redisfeed"
+	"roost/redisfeed/publish"
 )
 
-// publishOnce has publish called for a command, on the Redis at address or, where that is empty, of cfg. forUser says that it is a
+// publishOnce has send called for a command, on the Redis at address or, where that is empty, of cfg. forUser says that it is a
 // notification for a user, which the servers may hear one user at a time. It is an error that surely nobody has heard it.
 func publishOnce(env *environment, cfg config.Config, address string, forUser bool,
-	publish func(context.Context, *redisfeed.Publisher) (receivers int64, err error),
+	send func(context.Context, *publish.Publisher) (receivers int64, err error),
 ) (published, error) {
 	publisher, cfg, err := publisherFor(cfg, address)
 	if err != nil {
@@ -22,7 +22,7 @@ func publishOnce(env *environment, cfg config.Config, address string, forUser bo
 	}
 	defer func() { _ = publisher.Close() }()
 	p := published{where: cfg.RedisAddr(), counted: !cfg.RedisCluster || forUser && cfg.RedisFeed == "sharded"}
-	p.receivers, err = publish(env.ctx, publisher)
+	p.receivers, err = send(env.ctx, publisher)
 	switch {
 	case err != nil:
 		return p, redisError("publishing on", p.where, err)
@@ -54,14 +54,14 @@ func (p published) String() string {
 
 // publisherFor is the publisher of a command, for the Redis at address or, where that is empty, of cfg, and cfg as it is
 // for that.
-func publisherFor(cfg config.Config, address string) (*redisfeed.Publisher, config.Config, error) {
+func publisherFor(cfg config.Config, address string) (*publish.Publisher, config.Config, error) {
 	if address != "" {
 		var err error
 		if cfg, err = withRedis(cfg, address); err != nil {
 			return nil, cfg, err
 		}
 	}
-	redisfeed.RouteLibraryLog(slog.New(slog.DiscardHandler)) // the error says it all
+	publish.RouteLibraryLog(slog.New(slog.DiscardHandler)) // the error says it all
 	p, err := oneShot(cfg)
 	return p, cfg, err
 }
@@ -86,11 +86,11 @@ func withRedis(cfg config.Config, address string) (config.Config, error) {
 
 // oneShot publishes on the Redis of cfg for a single command: no connections
 // ahead of need.
-func oneShot(cfg config.Config) (*redisfeed.Publisher, error) {
+func oneShot(cfg config.Config) (*publish.Publisher, error) {
 	feed, err := feedConfig(cfg, nil)
 	if err != nil {
 		return nil, err
 	}
 	feed.MinIdleConns = 0
-	return redisfeed.NewPublisher(feed)
+	return publish.New(feed.Config)
 }

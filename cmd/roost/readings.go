@@ -5,6 +5,7 @@ import (
 
 	"roost/httpapi"
 	"roost/redisfeed"
+	"roost/redisfeed/presence"
 )
 
 // httpConfig gives the admin server its views of the rooms.
@@ -133,7 +134,7 @@ func (s *service) feedUsers(now redisfeed.Audience) map[string]uint64 {
 }
 
 // presenceReadings are the counters of presence; without it the map is nil and the rest is 0.
-func (s *service) presenceReadings() (status redisfeed.PresenceStatus, writes map[string]uint64) {
+func (s *service) presenceReadings() (status presence.Status, writes map[string]uint64) {
 	if s.presence == nil {
 		return status, nil
 	}

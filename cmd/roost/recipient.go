@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"roost/redisfeed"
+	"roost/redisfeed/publish"
 )
 
 // checkRecipient is checkUser for a command that is about somebody: it also refuses the name of a channel, which is a valid
@@ -32,16 +32,16 @@ func checkRecipients(group string) error {
 
 // ofChannel says whom a channel is for, and what reaches them; "" if name is not that of a channel.
 func ofChannel(name string) string {
-	if name == redisfeed.AllChannel {
+	if name == publish.AllChannel {
 		return "what is for everyone is sent by roost broadcast without --group"
 	}
-	if user, ok := strings.CutPrefix(name, redisfeed.ChannelPrefix); ok {
+	if user, ok := strings.CutPrefix(name, publish.ChannelPrefix); ok {
 		return fmt.Sprintf("the user is %q, notified by roost publish", user)
 	}
-	if group, ok := strings.CutPrefix(name, redisfeed.GroupPrefix); ok {
+	if group, ok := strings.CutPrefix(name, publish.GroupPrefix); ok {
 		return fmt.Sprintf("the group is %q, notified by roost broadcast --group", group)
 	}
-	if user, ok := strings.CutPrefix(name, redisfeed.ControlPrefix); ok {
+	if user, ok := strings.CutPrefix(name, publish.ControlPrefix); ok {
 		return fmt.Sprintf("the user is %q, disconnected by roost disconnect", user)
 	}
 	return ""

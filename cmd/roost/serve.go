@@ -10,7 +10,7 @@ import (
 	"roost/cmd/roost/internal/alert"
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/logging"
-	"roost/redisfeed"
+	"roost/redisfeed/publish"
 )
 
 type serveCmd struct{}
@@ -64,7 +64,7 @@ func serve(env *environment, with serving) error {
 	})
 	defer func() { _ = alerts.Close(3 * time.Second) }()
 	logger := slog.New(alerts.Handler(log.Handler()))
-	redisfeed.RouteLibraryLog(logger)
+	publish.RouteLibraryLog(logger)
 	warnings := with.source.Warnings(cfg, os.Environ())
 	for _, warning := range warnings {
 		logger.Warn(warning)

@@ -20,6 +20,7 @@ import (
 	"roost/hub"
 	"roost/netpoll"
 	"roost/redisfeed"
+	"roost/redisfeed/presence"
 )
 
 // heapHeadroom is how much garbage, in bytes, may pile up between two
@@ -42,7 +43,7 @@ type service struct {
 	ws       *netpoll.Server
 	listener *net.TCPListener
 	feed     *redisfeed.Feed
-	presence *redisfeed.Presence // nil without REDIS_PRESENCE
+	presence *presence.Writer // nil without REDIS_PRESENCE
 	http     *httpapi.Server
 	probe    *prober
 	sockets  *sockets
@@ -96,7 +97,7 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 		return nil, err
 	}
 	if cfg.RedisPresence {
-		if s.presence, err = redisfeed.NewPresence(feed, cfg.RedisPresenceTTL, s.hub); err != nil {
+		if s.presence, err = presence.New(feed.Config, cfg.RedisPresenceTTL, s.hub); err != nil {
 			return nil, err
 		}
 	}

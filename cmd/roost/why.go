@@ -7,7 +7,7 @@ import (
 
 	"roost/httpapi"
 	"roost/netpoll"
-	"roost/redisfeed"
+	"roost/redisfeed/publish"
 )
 
 // shownConnections bounds how many of a user's connections are looked at.
@@ -24,7 +24,7 @@ func (s *service) why(ctx context.Context, user string) (httpapi.Why, error) {
 	watched, redis := s.hub.Watch(user), s.feed.Status()
 	conns, all := s.hub.ConnsOf(user, shownConnections)
 	w := httpapi.Why{
-		User: user, Channel: redisfeed.ChannelPrefix + user, Command: "PUBLISH", Connections: all,
+		User: user, Channel: publish.ChannelPrefix + user, Command: "PUBLISH", Connections: all,
 		Alone: s.cfg.RedisFeed != "pattern", Unheard: all > 0 && !s.feed.Subscribed(user),
 		Redis: s.redisState(), RedisSince: redis.Since,
 		WatchedSince: watched.Since, WatchedUntil: watched.Until, Seen: watched.Total,

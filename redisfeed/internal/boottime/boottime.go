@@ -1,0 +1,33 @@
+// Package boottime has moments on a clock that nobody sets, and that goes on while the machine is suspended.
+package boottime
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Instant is a moment of CLOCK_BOOTTIME, in nanoseconds. 0 is none. The beginning of a gap is kept like this: somebody may
+// set the wall clock before the gap is told.
+type Instant int64
+
+// Now is the present instant.
+func Now() Instant {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) // fails for bad arguments only
+	return Instant(t.Nano())
+}
+
+// Add is the instant d later.
+func (i Instant) Add(d time.Duration) Instant { return i + Instant(d) }
+
+// Wall is when the instant was, by the wall clock as it is set now.
+func (i Instant) Wall() time.Time { return time.Now().Add(time.Duration(i - Now())) }
+
+// Earlier is the earlier of two instants, of which either may be none.
+func Earlier(a, b Instant) Instant {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}

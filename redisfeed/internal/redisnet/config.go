@@ -1,0 +1,120 @@
+package redisnet
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// DefaultTimeout is Config.Timeout's default.
+const DefaultTimeout = 8 * time.Second
+
+// Config says which Redis to use, as whom, and with which connections. Only Addr is required, or Sentinels and MasterName,
+// or Nodes.
+type Config struct {
+	Addr     string // host:port, or the path of a Unix socket. Empty with Sentinels and with Nodes
+	Username string // of the Redis ACL; empty is the default user
+	Password string // empty with a Username: a user that Redis knows as nopass
+	// ClientName is what CLIENT LIST on the server calls our connections, where the user may say it (CLIENT SETNAME). It
+	// has no spaces. Empty: none.
+	ClientName string
+	DB         int         // selected on every connection; pub/sub does not depend on it
+	TLS        *tls.Config // nil: no TLS. An empty ServerName is taken from the address. For the sentinels too
+
+	// Sentinels are asked where the master called MasterName is: host:port of each. They have a user and a password of
+	// their own, or none.
+
+	Sentinels        []string
+	MasterName       string
+	SentinelUsername string
+	SentinelPassword string
+
+	// Nodes are some of a Redis Cluster, host:port of each; the others are found through them.
+	Nodes []string
+
+	// Sharded publishes notifications for users with SPUBLISH, on the sharded channels of Redis Cluster 7 and later.
+	Sharded bool
+
+	// The pool of ordinary connections (with Nodes: for each node), which publish. The subscription is not in it.
+
+	MaxRetries      int           // of a failed command; 0 is none. A retried PUBLISH may arrive twice
+	MinIdleConns    int           // opened ahead of need; 0 is none
+	PoolSize        int           // 0 is go-redis's own default, ten for each CPU
+	PoolTimeout     time.Duration // wait for a free connection; 0 is go-redis's own default, 6 s
+	ConnMaxIdleTime time.Duration // 0 is go-redis's own default, 30 min
+	ConnMaxLifetime time.Duration // 0 is no limit
+
+	// Timeout is for connecting, and for data that Redis's host does not acknowledge. 0 is DefaultTimeout.
+	Timeout time.Duration
+
+	// Reserve has descriptors for links, and for asking where they lead, when the process has no others. Nil: none.
+	Reserve Reserve
+
+	// Needs is what the user of the Redis ACL needs, for the error that says that it lacks something.
+	Needs string
+
+	Logger *slog.Logger // nil: no logging
+}
+
+// WithDefaults returns c with its zero values filled in, or says which value cannot be.
+func (c Config) WithDefaults() (Config, error) {
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c, c.check()
+}
+
+func (c Config) check() error {
+	switch {
+	case c.Addr == "" && len(c.Sentinels) == 0 && len(c.Nodes) == 0:
+		return errors.New("redisfeed: Addr is empty")
+	case len(c.Nodes) > 0 && (c.Addr != "" || len(c.Sentinels) > 0):
+		return errors.New("redisfeed: there are Nodes, and Addr or Sentinels beside them")
+	case len(c.Nodes) > 0 && c.DB != 0:
+		return fmt.Errorf("redisfeed: DB is %d, and a Redis Cluster has database 0 only", c.DB)
+	case c.Sharded && len(c.Nodes) == 0:
+		return errors.New("redisfeed: Sharded without Nodes")
+	case c.Addr != "" && len(c.Sentinels) > 0:
+		return errors.New("redisfeed: there are both Addr and Sentinels")
+	case c.MasterName == "" && len(c.Sentinels) > 0:
+		return errors.New("redisfeed: MasterName is empty (REDIS_MASTER_NAME)")
+	case c.Timeout < 0:
+		return fmt.Errorf("redisfeed: Timeout %s is negative", c.Timeout)
+	}
+	return nil
+}
+
+// Options are common to all clients of go-redis. RESP2, because pub/sub over RESP3 lost messages in several releases of
+// go-redis and gives us nothing; no CLIENT commands that have to succeed, so that a narrow ACL is enough; one dial at a
+// time, because the feed has its own pace.
+func (c Config) Options() *redis.Options {
+	return &redis.Options{
+		Addr:                     c.Addr,
+		Username:                 c.Username,
+		Password:                 authPassword(c.Username, c.Password),
+		OnConnect:                nameConnection(c.ClientName),
+		DB:                       c.DB,
+		Protocol:                 2,
+		DialTimeout:              c.Timeout,
+		DialerRetries:            1,
+		PipelinePoolSize:         -1,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+}
+
+// Retries maps 0 to what go-redis calls none; its own zero value means three.
+func Retries(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
+}

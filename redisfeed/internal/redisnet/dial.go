@@ -1,0 +1,89 @@
+package redisnet
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Reserve is descriptors that are kept aside for when the process has no others. Any goroutine.
+type Reserve interface {
+	Release() bool // gives one back to the process, and reports whether there was one
+	Refill()       // takes back what was released, as far as the process has descriptors again
+}
+
+// Dialer opens sockets to Redis. It is static after construction and may be used by any goroutine.
+type Dialer struct {
+	TLS     *tls.Config
+	Timeout time.Duration // for connecting, and for data that Redis's host does not acknowledge
+	Reserve Reserve       // nil: none
+	Log     *slog.Logger  // set where there is a reserve
+
+	// Wrap puts something between the socket and TLS. It closes the socket if it fails. Nil: nothing.
+	Wrap func(net.Conn) (net.Conn, error)
+}
+
+// Dial has the signature of redis.Options.Dialer. Where the process has no descriptor for it, or for what it takes to get
+// there, it gets those of the reserve, one after the other.
+func (d *Dialer) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	for {
+		conn, err := d.dialOnce(ctx, network, addr)
+		if err == nil || d.Reserve == nil || !fails(err, syscall.EMFILE, syscall.ENFILE) || !d.Reserve.Release() {
+			return conn, err
+		}
+		d.Log.Warn("the process has no descriptor left, a connection to redis gets one that is kept aside", "addr", addr)
+	}
+}
+
+func (d *Dialer) dialOnce(ctx context.Context, network, addr string) (net.Conn, error) {
+	nd := net.Dialer{
+		Timeout: d.Timeout,
+		// Probes are for ordinary connections that lie idle; the subscription hears heartbeats.
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+		ControlContext:  d.control,
+	}
+	conn, err := nd.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	if d.Wrap != nil {
+		if conn, err = d.Wrap(conn); err != nil {
+			return nil, err
+		}
+	}
+	if d.TLS == nil {
+		return conn, nil
+	}
+	return d.secure(ctx, conn, addr)
+}
+
+// Within is Dial that ends with life.
+func (d *Dialer) Within(life context.Context) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(life, cancel)()
+		return d.Dial(ctx, network, addr)
+	}
+}
+
+// control sets TCP_USER_TIMEOUT before the socket connects: what a vanished host never acknowledges ends the
+// connection after the timeout, and not after the quarter of an hour that the kernel would go on sending.
+func (d *Dialer) control(_ context.Context, network, _ string, raw syscall.RawConn) error {
+	if !strings.HasPrefix(network, "tcp") {
+		return nil
+	}
+	var failed error
+	err := raw.Control(func(fd uintptr) {
+		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Timeout.Milliseconds()))
+	})
+	return errors.Join(err, os.NewSyscallError("setsockopt TCP_USER_TIMEOUT", failed))
+}

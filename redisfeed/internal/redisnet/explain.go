@@ -1,0 +1,64 @@
+package redisnet
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ErrAuth marks what Redis refused because of the user name, the password or the user's permissions. Waiting does not
+// mend it, but a rotated password does, so it is retried like the rest.
+var ErrAuth = errors.New("redis refuses us")
+
+// ErrBadReply marks a reply that is not what Redis can have said.
+var ErrBadReply = errors.New("redis sent a reply that cannot be understood")
+
+// Explain puts what an operator can do about it in front of Redis's own words for a refusal.
+func (c Config) Explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case redis.HasErrorPrefix(err, "NOAUTH"):
+		return fmt.Errorf("%w: it wants a password and none is configured (REDIS_PASSWORD): %w", ErrAuth, err)
+	case redis.IsAuthError(err) && c.Username != "" && c.Password == "":
+		return fmt.Errorf("%w: the user has a password and none is configured (REDIS_PASSWORD beside REDIS_USERNAME): %w", ErrAuth, err)
+	case redis.IsAuthError(err):
+		return fmt.Errorf("%w: wrong user name or password (REDIS_USERNAME, REDIS_PASSWORD): %w", ErrAuth, err)
+	case redis.IsPermissionError(err):
+		return fmt.Errorf("%w: the user lacks a permission, of %s: %w", ErrAuth, c.Needs, err)
+	case redis.HasErrorPrefix(err, "This instance has cluster support disabled"):
+		return fmt.Errorf("this Redis is not one of a cluster (REDIS_CLUSTER has to be false): %w", err)
+	case redis.HasErrorPrefix(err, "MOVED") && len(c.Nodes) == 0:
+		return fmt.Errorf("this Redis is one of a cluster (REDIS_CLUSTER has to be true): %w", err)
+	case redis.HasErrorPrefix(err, "unknown command") && c.Sharded:
+		return fmt.Errorf("this Redis has no sharded channels, which want 7.0 or later (REDIS_FEED): %w", err)
+	}
+	return explainPort(err)
+}
+
+// LocalShortage reports whether an attempt failed for want of something that this host has too little of: descriptors,
+// memory for sockets, local ports. Redis may be well.
+func LocalShortage(err error) bool {
+	return fails(err, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL)
+}
+
+// fails reports whether the kernel's answer to what failed is one of those.
+func fails(err error, answers ...syscall.Errno) bool {
+	// A look-up of a name keeps only the words of it.
+	var lookup *net.DNSError
+	isLookup := errors.As(err, &lookup)
+	return slices.ContainsFunc(answers, func(errno syscall.Errno) bool {
+		return errors.Is(err, errno) || isLookup && strings.Contains(lookup.Err, errno.Error())
+	})
+}
+
+// NotReached reports whether there was no connection, so that surely nothing was sent.
+func NotReached(err error) bool {
+	var failed *net.OpError
+	return errors.As(err, &failed) && failed.Op == "dial"
+}

@@ -1,0 +1,78 @@
+package redisnet
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ThreadConn is a socket whose reader waits in read(2) itself, with a thread of its own, and not in Go's poller. The
+// feed reads all day on one socket: the poller would cost it more system calls and a pass of the scheduler for each
+// wake-up, where the kernel can hand the bytes to the thread that sleeps.
+//
+// A read gives up with os.ErrDeadlineExceeded after the limit that it was made with; deadlines set later are ignored.
+// One goroutine reads; any goroutine may write and close, and Close ends a read that waits.
+type ThreadConn struct {
+	file          *os.File
+	local, remote net.Addr
+}
+
+// NewThreadConn takes over conn, a TCP or Unix socket, and closes it if it fails.
+func NewThreadConn(conn net.Conn, limit time.Duration) (*ThreadConn, error) {
+	defer conn.Close() // what goes on is a duplicate
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("a %T is not a socket", conn)
+	}
+	fd, err := duplicate(socket)
+	if err != nil {
+		return nil, err
+	}
+	timeout := unix.NsecToTimeval(limit.Nanoseconds())
+	if err := errors.Join(unix.SetNonblock(fd, false), unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout)); err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("preparing the socket: %w", err)
+	}
+	return &ThreadConn{file: os.NewFile(uintptr(fd), "redis"), local: conn.LocalAddr(), remote: conn.RemoteAddr()}, nil
+}
+
+func duplicate(socket syscall.Conn) (fd int, err error) {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	var failed error
+	err = raw.Control(func(old uintptr) { fd, failed = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0) })
+	return fd, errors.Join(err, failed)
+}
+
+func (c *ThreadConn) Read(b []byte) (int, error) {
+	n, err := c.file.Read(b)
+	if errors.Is(err, unix.EAGAIN) {
+		return n, os.ErrDeadlineExceeded
+	}
+	return n, err
+}
+
+func (c *ThreadConn) Write(b []byte) (int, error) { return c.file.Write(b) }
+
+// Close shuts the connection first: closing a descriptor does not wake who reads from it.
+func (c *ThreadConn) Close() error {
+	if raw, err := c.file.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	}
+	return c.file.Close()
+}
+
+func (c *ThreadConn) LocalAddr() net.Addr  { return c.local }
+func (c *ThreadConn) RemoteAddr() net.Addr { return c.remote }
+
+// SetDeadline and its like do nothing: Redis's answers are bounded by the limit.
+func (c *ThreadConn) SetDeadline(time.Time) error      { return nil }
+func (c *ThreadConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *ThreadConn) SetWriteDeadline(time.Time) error { return nil }

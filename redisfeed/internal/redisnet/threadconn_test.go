@@ -1,0 +1,105 @@
+package redisnet
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+)
+
+// socketPair is a ThreadConn and the other end of it.
+func socketPair(t *testing.T, limit time.Duration) (*ThreadConn, net.Conn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	near, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { far.Close() })
+	conn, err := NewThreadConn(near, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn, far
+}
+
+func TestThreadConn(t *testing.T) {
+	t.Parallel()
+	conn, far := socketPair(t, time.Minute)
+	if conn.RemoteAddr().String() != far.LocalAddr().String() || conn.LocalAddr().String() != far.RemoteAddr().String() {
+		t.Errorf("between %s and %s, want %s and %s", conn.LocalAddr(), conn.RemoteAddr(), far.RemoteAddr(), far.LocalAddr())
+	}
+	if _, err := conn.Write([]byte("ping")); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 4)
+	if _, err := io.ReadFull(far, got); err != nil || !bytes.Equal(got, []byte("ping")) {
+		t.Fatalf("the other end got %q, %v", got, err)
+	}
+	if _, err := far.Write([]byte("pong")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, []byte("pong")) {
+		t.Fatalf("got %q, %v", got, err)
+	}
+	far.Close()
+	if n, err := conn.Read(got); n != 0 || err != io.EOF {
+		t.Errorf("after the other end has closed: %d, %v", n, err)
+	}
+}
+
+func TestThreadConnGivesUp(t *testing.T) {
+	t.Parallel()
+	conn, _ := socketPair(t, 50*time.Millisecond)
+	start := time.Now()
+	_, err := (&WatchedConn{Conn: conn, Limit: 50 * time.Millisecond}).Read(make([]byte, 1))
+	if took := time.Since(start); !errors.Is(err, ErrSilent) || took < 50*time.Millisecond {
+		t.Errorf("after %s: %v", took, err)
+	}
+}
+
+func TestClosingEndsAReadThatWaits(t *testing.T) {
+	t.Parallel()
+	conn, far := socketPair(t, time.Minute)
+	done := make(chan error, 1)
+	go func() {
+		_, err := conn.Read(make([]byte, 1))
+		if err == nil {
+			_, err = conn.Read(make([]byte, 1))
+		}
+		done <- err
+	}()
+	if _, err := far.Write([]byte{1}); err != nil { // the reader is there
+		t.Fatal(err)
+	}
+	conn.Close()
+	conn.Close()
+	select {
+	case err := <-done:
+		if err == nil {
+			t.Error("a byte came from nowhere")
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the read goes on")
+	}
+}
+
+func TestThreadConnWantsASocket(t *testing.T) {
+	t.Parallel()
+	here, there := net.Pipe()
+	defer there.Close()
+	if _, err := NewThreadConn(here, time.Second); err == nil {
+		t.Error("a pipe was taken for a socket")
+	}
+}

@@ -1,0 +1,72 @@
+package presence
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// script is a Lua script that Redis runs as one step, on one key.
+type script struct {
+	text string
+	hash string
+}
+
+func newScript(text string) script {
+	sum := sha1.Sum([]byte(text)) // by which Redis knows it
+	return script{text, hex.EncodeToString(sum[:])}
+}
+
+// queue puts a call into a pipeline: by the hash, or with the whole text, for a Redis that does not know it yet.
+func (s *script) queue(ctx context.Context, pipe redis.Pipeliner, whole bool, key string, args ...any) *redis.Cmd {
+	if whole {
+		return pipe.Eval(ctx, s.text, []string{key}, args...)
+	}
+	return pipe.EvalSha(ctx, s.hash, []string{key}, args...)
+}
+
+// Both scripts go by Redis's own clock, in milliseconds, so that nobody else's matters. ARGV is the instance and the TTL
+// in milliseconds, and 1 if listeners have been told that the user is here. The key expires with its last member: whoever runs last need not be who lasts longest, where instances
+// have different TTLs.
+//
+// The order in arrive has reasons. PEXPIREAT says whether there was anybody, and as it comes first, a user of Redis's ACL
+// that lacks it fails before there is a key that would stay for ever. When nobody can be told, nobody is online either:
+// so that it is tried again, and told then. A script's steps are seen together, whatever their order.
+//
+// In depart the key may be gone, because its time ran out, which nobody tells. Listeners who were told that the user is
+// here are told now.
+var (
+	arrive = newScript(`local now = redis.call('TIME')
+now = now[1] * 1000 + math.floor(now[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local till = now + ARGV[2]
+local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
+last = math.max(till, tonumber(last or 0))
+local online = redis.call('PEXPIREAT', KEYS[1], last)
+redis.call('ZADD', KEYS[1], till, ARGV[1])
+if online == 0 then
+  redis.call('PEXPIREAT', KEYS[1], till)
+  local told = redis.pcall('PUBLISH', 'user_presence',
+    '{"user":' .. cjson.encode(string.sub(KEYS[1], 13)) .. ',"online":true}')
+  if type(told) == 'table' and told.err then
+    redis.call('ZREM', KEYS[1], ARGV[1])
+    return told
+  end
+end
+return 1`)
+
+	depart = newScript(`if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 and ARGV[3] ~= '1' then return 0 end
+local now = redis.call('TIME')
+now = now[1] * 1000 + math.floor(now[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
+if last then
+  redis.call('PEXPIREAT', KEYS[1], last)
+else
+  redis.call('PUBLISH', 'user_presence',
+    '{"user":' .. cjson.encode(string.sub(KEYS[1], 13)) .. ',"online":false}')
+end
+return 1`)
+)
