@@ -47,7 +47,7 @@ func (c *conn) closeWith(why Reason, lastWords []byte) {
 	if c.out == nil {
 		c.send(lastWords)
 	} else {
-		c.out.closeMessage = bytes.Clone(lastWords)
+		c.out.CloseMessage = bytes.Clone(lastWords)
 		if !c.stalled() {
 			c.flush()
 		}

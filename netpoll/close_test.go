@@ -110,7 +110,7 @@ func TestPingFloodWithoutReading(t *testing.T) {
 			most := 0
 			l.wheel.Each(func(c *conn) {
 				if c.out != nil {
-					most = len(c.out.pong) + len(c.out.partial)
+					most = c.out.ControlBytes()
 				}
 			})
 			checked <- most

@@ -82,7 +82,7 @@ func (c *conn) Deliver(n *hub.Notification) {
 }
 
 // stalled reports whether something waits that the kernel does not take.
-func (c *conn) stalled() bool { return c.out != nil && c.out.progress.stalled != 0 }
+func (c *conn) stalled() bool { return c.out != nil && c.out.Progress.Stalled() }
 
 // instant is a moment in the past, in milliseconds since the server started
 // modulo 2^32: half the size of a time.Duration, and good for 49 days of silence.

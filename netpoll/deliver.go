@@ -157,10 +157,10 @@ func (l *loop) mailEmpty() bool {
 // countSent notes that the kernel took n bytes of what gather returned.
 func (c *conn) countSent(n int) {
 	l := c.loop
-	if c.out.bytes > 0 {
+	if c.out.Bytes() > 0 {
 		l.sent.BeginWrite(c.fd, c.written, l.server.cfg.Hub.Clock())
 	}
-	sent := c.out.took(n)
+	sent := c.out.Took(n)
 	l.sent.EndWrite()
 	if !c.selfCheck {
 		l.stats.sent.Add(uint64(sent))
@@ -204,11 +204,11 @@ func (c *conn) enqueue(n *hub.Notification) {
 		c.getQueue()
 		c.loop.dirty = append(c.loop.dirty, c)
 	}
-	c.out.push(n)
+	c.out.Push(n)
 	switch {
 	case c.stalled():
 		c.rank()
-	case c.out.bytes >= flushSize:
+	case c.out.Bytes() >= flushSize:
 		c.flush()
 	}
 }

@@ -67,6 +67,14 @@ func appendGap(b []byte, reason gapReason, since time.Time) []byte {
 	return append(wsproto.AppendTextHeader(b, len(text)), text...)
 }
 
+// gapState is what a client was told of losses, and what it was not.
+type gapState struct {
+	untold    gaps          // what the notice that waits tells of
+	lostSince time.Time     // the first loss that no notice tells of; zero: none
+	lostSlow  bool          // the client was slow when it lost something since
+	told      time.Duration // the last notice, in time since the server started; 0: none
+}
+
 // noteGap is called when a notification was dropped for want of room, which may have
 // waited before. The notice leaves before what waits, as soon as the client takes
 // anything.
@@ -110,10 +118,13 @@ func (c *conn) queueLossNotice() {
 
 // queueGapNotice has a gap told ahead of what waits for c, together with those that are not told yet.
 func (c *conn) queueGapNotice(reason gapReason, since time.Time) {
+	if c.out.Notice == nil { // the last one has left
+		c.out.untold = gaps{}
+	}
 	if c.out.untold.add(reason, since) {
 		c.loop.stats.notices.Add(1)
 	}
-	c.out.notice = c.out.untold.frames()
+	c.out.Notice = c.out.untold.frames()
 }
 
 // TellGap gives notice to every connection that is open now that notifications may

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/hub"
+	"roost/netpoll/internal/sendqueue"
 )
 
 // gapOf returns a notice's reason and time; "" if the payload is none.
@@ -163,7 +164,7 @@ func TestGapNoticeOnceASecond(t *testing.T) {
 		const times = 4 // a fifth of the second apart
 		for range times {
 			time.Sleep(noticeEvery / (times + 1))
-			for before := c.out.notifications(); c.out.notice != nil || c.out.notifications() == before; c.flush() {
+			for before := c.out.Len(); c.out.Notice != nil || c.out.Len() == before; c.flush() {
 				if _, err := unix.Read(client, make([]byte, 64<<10)); err != nil {
 					t.Fatal(err)
 				}
@@ -178,7 +179,7 @@ func TestGapNoticeOnceASecond(t *testing.T) {
 		if n := l.stats.notices.Load(); n != 2 {
 			t.Fatalf("%d notices after %s, want 2", n, time.Since(begun))
 		}
-		_, since := gapOf(t, c.out.notice[2:])
+		_, since := gapOf(t, c.out.Notice[2:])
 		if want := begun.Add(noticeEvery / (times + 1)); since.Sub(want).Abs() > time.Millisecond {
 			t.Errorf("the second is of a loss at %s, want %s", since, want)
 		}
@@ -264,7 +265,7 @@ func TestGapNoticesMerge(t *testing.T) {
 		l.rules(func(r *Rules) { r.QueueBytes = 5 * 33 << 10 })
 		c, client := l.connect(t)
 		l.stallOn(t, c)
-		time.Sleep(slowAfter)
+		time.Sleep(sendqueue.SlowAfter)
 		begun := time.Now().Truncate(time.Millisecond)
 		ago := func(d time.Duration) time.Time { return begun.Add(-d) }
 		published := func(at time.Time) *hub.Notification {
@@ -278,7 +279,7 @@ func TestGapNoticesMerge(t *testing.T) {
 		}
 		check := func(what string, want map[string]time.Time) {
 			t.Helper()
-			told := noticesOf(t, c.out.notice)
+			told := noticesOf(t, c.out.Notice)
 			if fmt.Sprint(told) != fmt.Sprint(want) {
 				t.Errorf("%s: told of %v, want %v", what, told, want)
 			}
@@ -303,7 +304,7 @@ func TestGapNoticesMerge(t *testing.T) {
 			t.Errorf("%d notices are counted, want 2", n)
 		}
 
-		for c.out.notice != nil {
+		for c.out.Notice != nil {
 			if _, err := unix.Read(client, make([]byte, 64<<10)); err != nil {
 				t.Fatal(err)
 			}

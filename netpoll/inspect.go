@@ -63,11 +63,11 @@ func (l *loop) describe(conns []*conn) []ConnInfo {
 			Unacked: unackedBytes(c.fd),
 		}
 		if c.out != nil {
-			info.Waiting, info.Bytes = c.out.notifications(), c.out.bytes
+			info.Waiting, info.Bytes = c.out.Len(), c.out.Bytes()
 		}
 		if c.stalled() {
 			c.pollAcked(now)
-			info.Stalled = c.out.progress.idle(now)
+			info.Stalled = c.out.Progress.Idle(now)
 		}
 		infos = append(infos, info)
 	}

@@ -58,13 +58,13 @@ func TestTraceOfAPartialFrame(t *testing.T) {
 	h := hub.New(hub.Config{})
 	h.Watch("alice")
 	n := &hub.Notification{Frame: make([]byte, 10), Trace: h.NewTrace("alice", 10)}
-	q.push(n)
-	q.push(&hub.Notification{Frame: make([]byte, 10)})
-	q.took(4)
+	q.Push(n)
+	q.Push(&hub.Notification{Frame: make([]byte, 10)})
+	q.Took(4)
 	if got := h.Watch("alice").Latest[0].Sent; got != 0 {
 		t.Errorf("a part of it counts as %d sent", got)
 	}
-	q.took(7)
+	q.Took(7)
 	if got := h.Watch("alice").Latest[0].Sent; got != 1 {
 		t.Errorf("all of it counts as %d sent", got)
 	}

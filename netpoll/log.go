@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"roost/netpoll/internal/sendqueue"
 	"roost/wsproto/handshake"
 )
 
@@ -157,7 +158,7 @@ func newLossLog(logger *slog.Logger) *lossLog {
 }
 
 // warn may be called from any loop, which q belongs to.
-func (l *lossLog) warn(slow bool, user string, why failure, q *outQueue) {
+func (l *lossLog) warn(slow bool, user string, why failure, q *sendqueue.Queue) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.limit.Allow() {
@@ -169,7 +170,7 @@ func (l *lossLog) warn(slow bool, user string, why failure, q *outQueue) {
 		message = "slow consumer: " + message
 	}
 	l.logger.Warn(message, "user_id", user, "reason", failureNames[why],
-		"waiting", q.notifications(), "waiting_bytes", q.cost(), "similar_lines_left_out", l.leftOut)
+		"waiting", q.Len(), "waiting_bytes", q.Cost(), "similar_lines_left_out", l.leftOut)
 	l.leftOut = 0
 }
 

@@ -11,6 +11,7 @@ import (
 	"roost/hub"
 	"roost/netpoll/internal/mailbox"
 	"roost/netpoll/internal/meter"
+	"roost/netpoll/internal/sendqueue"
 	"roost/netpoll/internal/sentlog"
 	"roost/netpoll/internal/wheel"
 	"roost/wsproto"
@@ -67,7 +68,7 @@ type loop struct {
 	next    int
 	dirty   []*conn // have something to write, and get one write each at the end of a drain
 	queues  []*outQueue
-	ranking ranking // of the queues that are not empty because the kernel takes no more
+	ranking sendqueue.Ranking // of the queues that are not empty because the kernel takes no more
 
 	sent    *sentlog.Log // the histogram in it any goroutine reads
 	talkers talkers

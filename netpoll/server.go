@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"roost/netpoll/internal/fdtable"
+	"roost/netpoll/internal/sendqueue"
 	"roost/netpoll/internal/wheel"
 )
 
@@ -40,8 +41,8 @@ type Server struct {
 	perIP    addresses // of connections, where Rules.MaxPerAddress bounds them
 	listener listener
 
-	spareFD spareFD     // of one descriptor
-	queues  queueMemory // of all loops
+	spareFD spareFD          // of one descriptor
+	queues  sendqueue.Memory // of all loops
 
 	accepts  acceptStats
 	draining atomic.Bool // handshakes are refused

@@ -4,21 +4,22 @@ import (
 	"time"
 
 	"roost/hub"
+	"roost/netpoll/internal/sendqueue"
 	"roost/wsproto"
 )
 
 // dropNotification deals with a notification for which there is no room, or no more: it is
 // counted, and the connection keeps going without it, or ends where Config.CloseSlow
-// says so. A client is called slow only where it is, see progress.slow. Others lose
+// says so. A client is called slow only where it is, see sendqueue.Progress. Others lose
 // something because more came at once than may wait, or because there was no memory.
 func (c *conn) dropNotification(n *hub.Notification, why failure, now time.Duration) {
 	l := c.loop
-	slow := c.out.progress.slow(now)
+	slow := c.out.Progress.Slow(now)
 	if slow && why == failedFull {
 		why = failedSlow
 	}
 	c.failNotification(n, why)
-	l.server.lossLog.warn(slow, c.link.User(), why, c.out)
+	l.server.lossLog.warn(slow, c.link.User(), why, &c.out.Queue)
 	switch {
 	case !l.server.cfg.CloseSlow:
 		c.noteGap(n, slow)
@@ -41,7 +42,7 @@ const (
 // given up, but for the rest of a frame that the client has a part of: nothing
 // else but the close frame is written any more.
 func (c *conn) endFull(why Reason, closeFrame []byte) {
-	c.countFailed(failedClosed, c.out.dropWaiting())
+	c.countFailed(failedClosed, c.out.DropWaiting(failureNames[failedClosed]))
 	c.rank()
 	c.closeWith(why, closeFrame)
 }
@@ -72,16 +73,16 @@ const (
 // takes no more for. Where there is none it has been lost, and counted. Where
 // nothing waits there is always room.
 func (c *conn) makeRoom(n *hub.Notification) bool {
-	if c.out.notifications() == 0 {
+	if c.out.Len() == 0 {
 		return true
 	}
 	now, rules := c.loop.server.now(), c.loop.server.rules.Load()
-	if c.out.full(n, rules, now) {
+	if c.out.Full(n, rules.QueueBytes, rules.QueueMessages, now) {
 		c.retryWrite(now)
 		if !c.stalled() {
 			return true
 		}
-		if c.out.full(n, rules, now) {
+		if c.out.Full(n, rules.QueueBytes, rules.QueueMessages, now) {
 			c.dropNotification(n, failedFull, now)
 			return false
 		}
@@ -93,18 +94,10 @@ func (c *conn) makeRoom(n *hub.Notification) bool {
 	return true
 }
 
-// full reports whether a queue has no room for n by its own bounds.
-func (q *outQueue) full(n *hub.Notification, rules *rules, now time.Duration) bool {
-	if q.cost()+len(n.Frame)+notificationCost+placeCost > rules.QueueBytes {
-		return true
-	}
-	return q.notifications() >= rules.QueueMessages && q.progress.idle(now) >= slowAfter
-}
-
 // retryWrite writes to a connection that the kernel took no more for, and sees what its
 // client has taken meanwhile.
 func (c *conn) retryWrite(now time.Duration) {
-	if c.out.idle(now) && now-c.out.progress.looked < retryEvery {
+	if c.out.Idle(now) && c.out.Progress.LookedAgo(now) < retryEvery {
 		return
 	}
 	c.flush()
@@ -121,7 +114,7 @@ func (c *conn) retryWrite(now time.Duration) {
 func (c *conn) shedFor(n *hub.Notification, total int, now time.Duration) bool {
 	l := c.loop
 	for range shedMost {
-		used := l.server.queues.with(n)
+		used := l.server.queues.With(n)
 		if used <= total-total/reserveShare {
 			return true
 		}
@@ -129,7 +122,7 @@ func (c *conn) shedFor(n *hub.Notification, total int, now time.Duration) bool {
 			return true
 		}
 		victim := l.fullest(now)
-		if victim == nil || !victim.out.greedier(c.out, now) {
+		if victim == nil || !victim.out.Greedier(&c.out.Queue, now) {
 			return false
 		}
 		victim.shedOne(now)
@@ -142,7 +135,7 @@ func (l *loop) shedOwn() {
 	l.shedAsked.Store(false)
 	total, now := l.server.rules.Load().QueueTotal, l.server.now()
 	for range shedMost {
-		if total == 0 || int(l.server.queues.bytes.Load()) <= total-total/reserveShare {
+		if total == 0 || l.server.queues.Bytes() <= total-total/reserveShare {
 			return
 		}
 		victim := l.fullest(now)
@@ -156,7 +149,7 @@ func (l *loop) shedOwn() {
 // shedOne drops what came last for a connection.
 func (c *conn) shedOne(now time.Duration) {
 	defer c.guard()
-	n := c.out.dropNewest()
+	n := c.out.DropNewest()
 	c.rank()
 	c.dropNotification(n, failedMemory, now)
 }
@@ -164,42 +157,33 @@ func (c *conn) shedOne(now time.Duration) {
 // fullest returns the connection of the loop that pays when memory is short; nil if
 // none has something to lose.
 func (l *loop) fullest(now time.Duration) *conn {
-	return l.ranking.fullest(func(q *outQueue) bool { return q.idle(now) })
-}
-
-// greedier reports whether q pays before other. Those pay first who have taken nothing
-// for a while: a client that takes a burst as fast as it can has a full queue too, for
-// a moment.
-func (q *outQueue) greedier(other *outQueue, now time.Duration) bool {
-	if idle := q.idle(now); idle != other.idle(now) {
-		return idle
+	q := l.ranking.Fullest(func(q *sendqueue.Queue) bool { return q.Idle(now) })
+	if q == nil {
+		return nil
 	}
-	return q.cost() > other.cost()
+	return l.server.conns.Get(q.FD)
 }
-
-// idle reports whether the client has taken nothing for long enough to be called slow.
-func (q *outQueue) idle(now time.Duration) bool { return q.progress.idle(now) >= slowAfter }
 
 // rank gives a connection's queue its place in the ranking, and other loops word of how
 // full the fullest is.
 func (c *conn) rank() {
-	if c.out.memory == nil {
+	if !c.out.Counted() {
 		return // it does not count: the server's own health check
 	}
-	c.loop.ranking.put(c)
+	c.loop.ranking.Put(&c.out.Queue)
 	c.loop.publishRank()
 }
 
 // unrank ends that.
 func (c *conn) unrank() {
-	if c.out.place.c != nil {
-		c.loop.ranking.remove(c.out)
+	if c.out.Ranked() {
+		c.loop.ranking.Remove(&c.out.Queue)
 		c.loop.publishRank()
 	}
 }
 
 func (l *loop) publishRank() {
-	if top := int32(l.ranking.top()); top != l.topRank.Load() {
+	if top := int32(l.ranking.Top()); top != l.topRank.Load() {
 		l.topRank.Store(top)
 	}
 }

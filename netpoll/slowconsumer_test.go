@@ -13,6 +13,7 @@ import (
 
 	"roost/hub"
 	"roost/netpoll/internal/mailbox"
+	"roost/netpoll/internal/sendqueue"
 )
 
 // A client that is to be closed because it lost something gets what it had a part of,
@@ -129,7 +130,7 @@ func (c *conn) fill(n, size int) {
 func (l *loop) stallOn(t *testing.T, c *conn) {
 	t.Helper()
 	for range 1000 {
-		if c.fill(1, 32<<10); c.stalled() && c.out.notifications() > 1 {
+		if c.fill(1, 32<<10); c.stalled() && c.out.Len() > 1 {
 			return
 		}
 	}
@@ -171,7 +172,7 @@ func TestManyMayWaitForASecond(t *testing.T) {
 		c, client := l.connect(t)
 		l.stallOn(t, c)
 		c.fill(500, 100)
-		time.Sleep(slowAfter - time.Millisecond)
+		time.Sleep(sendqueue.SlowAfter - time.Millisecond)
 		c.fill(500, 100)
 		l.expectLost(t, "within the second", "[]")
 		time.Sleep(time.Millisecond)
@@ -181,7 +182,7 @@ func TestManyMayWaitForASecond(t *testing.T) {
 		time.Sleep(retryEvery)
 		c.fill(500, 100)
 		l.expectLost(t, "when the client has taken something", "[slow_consumer:3]")
-		time.Sleep(slowAfter)
+		time.Sleep(sendqueue.SlowAfter)
 		c.fill(1, 100)
 		l.expectLost(t, "a second later", "[slow_consumer:4]")
 	})
@@ -196,15 +197,15 @@ func TestBytesThatWaitAreBounded(t *testing.T) {
 		c, _ := l.connect(t)
 		l.stallOn(t, c)
 		c.fill(200, frame)
-		cost := c.out.cost()
-		if room := 1<<20 - cost; room < 0 || room >= frame+notificationCost+placeCost {
+		cost := c.out.Cost()
+		if room := 1<<20 - cost; room < 0 || room >= frame+sendqueue.NotificationCost+sendqueue.PlaceCost {
 			t.Errorf("%d bytes wait", cost)
 		}
 		lost := l.lost()["queue_full"]
 		if lost == 0 || len(l.lost()) != 1 {
 			t.Fatalf("lost %v", l.lost())
 		}
-		time.Sleep(slowAfter)
+		time.Sleep(sendqueue.SlowAfter)
 		c.fill(1, frame)
 		l.expectLost(t, "a second later", fmt.Sprintf("[queue_full:%d slow_consumer:1]", lost))
 	})
@@ -217,7 +218,7 @@ func TestNothingIsLostBeforeAWriteWasTried(t *testing.T) {
 		l.rules(func(r *Rules) { r.QueueBytes = 1 << 20 })
 		c, client := l.connect(t)
 		l.stallOn(t, c)
-		for c.out.cost()+33<<10 < 1<<20 {
+		for c.out.Cost()+33<<10 < 1<<20 {
 			c.fill(1, 32<<10)
 		}
 		l.expectLost(t, "full to the brim", "[]")
@@ -259,15 +260,15 @@ func TestTheFullestPays(t *testing.T) {
 		if lost == 0 || len(l.lost()) != 1 {
 			t.Fatalf("lost %v", l.lost())
 		}
-		before, waiting := modest.out.notifications(), greedy.out.notifications()
+		before, waiting := modest.out.Len(), greedy.out.Len()
 		modest.fill(30, 10_000)
-		if got := modest.out.notifications(); got != before+30 {
+		if got := modest.out.Len(); got != before+30 {
 			t.Errorf("%d wait for the modest one, want %d", got, before+30)
 		}
-		if got := greedy.out.notifications(); got >= waiting || got < waiting-31 {
+		if got := greedy.out.Len(); got >= waiting || got < waiting-31 {
 			t.Errorf("%d wait for the greedy one, before %d", got, waiting)
 		}
-		if used := l.server.queues.bytes.Load(); used > 1<<20 {
+		if used := l.server.queues.Bytes(); used > 1<<20 {
 			t.Errorf("%d bytes are used", used)
 		}
 	})
@@ -282,18 +283,18 @@ func TestTheIdlePayFirst(t *testing.T) {
 		quick, client := l.connect(t)
 		l.stallOn(t, idle)
 		idle.fill(20, 10_000)
-		time.Sleep(slowAfter)
+		time.Sleep(sendqueue.SlowAfter)
 		l.stallOn(t, quick)
-		for quick.out.cost() <= 2*idle.out.cost() {
+		for quick.out.Cost() <= 2*idle.out.Cost() {
 			quick.fill(1, 10_000)
 		}
-		waiting := idle.out.notifications()
-		for l.server.queues.bytes.Load() < 900<<10 {
+		waiting := idle.out.Len()
+		for l.server.queues.Bytes() < 900<<10 {
 			quick.fill(1, 10_000)
 		}
 		readSome(t, client, 4096)
 		quick.fill(10, 10_000)
-		if got := idle.out.notifications(); got >= waiting || l.lost()["queues_full"] != uint64(waiting-got) {
+		if got := idle.out.Len(); got >= waiting || l.lost()["queues_full"] != uint64(waiting-got) {
 			t.Errorf("lost %v, of them the idle one %d", l.lost(), waiting-got)
 		}
 	})
@@ -312,20 +313,20 @@ func TestTheFullestOfAnotherLoopPays(t *testing.T) {
 		modest, _ := l.connect(t)
 		m.stallOn(t, greedy)
 		greedy.fill(500, 10_000)
-		waiting := greedy.out.notifications()
+		waiting := greedy.out.Len()
 		l.stallOn(t, modest)
 		modest.fill(3, 10_000)
 		l.expectLost(t, "within the reserve", "[]")
 		m.tasks.run(func() {})
-		if got := greedy.out.notifications(); got >= waiting {
+		if got := greedy.out.Len(); got >= waiting {
 			t.Errorf("%d wait for the greedy one, %d did before it was asked", got, waiting)
 		}
-		if used := m.server.queues.bytes.Load(); used > total-total/reserveShare {
+		if used := m.server.queues.Bytes(); used > total-total/reserveShare {
 			t.Errorf("%d bytes are used when the other loop has shed", used)
 		}
 		before := len(l.lost())
 		modest.fill(100, 10_000) // the other loop is not there
-		if used := l.server.queues.bytes.Load(); used > total || len(l.lost()) == before {
+		if used := l.server.queues.Bytes(); used > total || len(l.lost()) == before {
 			t.Errorf("%d bytes are used, lost %v", used, l.lost())
 		}
 	})
@@ -368,7 +369,7 @@ func TestSlowReadersOfOneStreamAndAQuickOne(t *testing.T) {
 	if s.FailedTotal() != 0 {
 		t.Errorf("lost %v", s.Failed)
 	}
-	if s.Queued < slow*stream/2 || s.QueuedBytes > stream*(frame+200)+slow*stream*placeCost {
+	if s.Queued < slow*stream/2 || s.QueuedBytes > stream*(frame+200)+slow*stream*sendqueue.PlaceCost {
 		t.Errorf("%d wait, in %d bytes", s.Queued, s.QueuedBytes)
 	}
 	r.balanced()

@@ -155,8 +155,8 @@ func (s *Server) Stats() Stats {
 		Ended:         make(map[string]uint64, reasonCount),
 		Unacked:       make(map[string]uint64, reasonCount),
 		UnackedBytes:  make(map[string]uint64, reasonCount),
-		Queued:        int(s.queues.places.Load()),
-		QueuedBytes:   int(s.queues.bytes.Load()),
+		Queued:        s.queues.Places(),
+		QueuedBytes:   s.queues.Bytes(),
 		Closed:        make(map[string]uint64, closeClasses),
 		Failed:        make(map[string]uint64, failureCount),
 	}

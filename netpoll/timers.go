@@ -149,22 +149,18 @@ func (c *conn) writeTimedOut(now time.Duration) bool {
 	if now >= c.nextAckPoll() {
 		c.pollAcked(now)
 	}
-	return c.out.progress.idle(now) >= c.loop.server.cfg.WriteWait
+	return c.out.Progress.Idle(now) >= c.loop.server.cfg.WriteWait
 }
 
-// nextAckPoll returns when that is to be looked at next: eight times in WriteWait, so that a
-// client which takes nothing any more is ended so little late, and when it is over.
-func (c *conn) nextAckPoll() time.Duration {
-	wait, p := c.loop.server.cfg.WriteWait, &c.out.progress
-	return min(p.looked+wait/8, p.taken+wait)
-}
+// nextAckPoll returns when that is to be looked at next.
+func (c *conn) nextAckPoll() time.Duration { return c.out.Progress.LookAt(c.loop.server.cfg.WriteWait) }
 
 // sendPing sends a ping, ahead of the notifications that wait: a client that is slow
 // but reads gets it, and answers.
 func (c *conn) sendPing() {
 	c.loop.stats.pings.Add(1)
 	if c.out != nil {
-		c.out.ping = wsproto.Ping()
+		c.out.Ping = wsproto.Ping()
 		return
 	}
 	c.send(wsproto.Ping())
@@ -199,8 +195,8 @@ func (c *conn) extendDeadlines(now time.Duration) {
 	if c.extra != nil {
 		c.extra.began = instantOf(now)
 	}
-	if c.stalled() && c.out.progress.idle(now) >= cfg.WriteWait {
-		c.out.progress.taken = now
+	if c.stalled() && c.out.Progress.Idle(now) >= cfg.WriteWait {
+		c.out.Progress.Excuse(now)
 	}
 }
 

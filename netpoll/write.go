@@ -1,7 +1,6 @@
 package netpoll
 
 import (
-	"bytes"
 	"errors"
 	"time"
 
@@ -19,14 +18,14 @@ const flushSize = scratchSize
 func (c *conn) flush() {
 	defer c.guard()
 	for c.state != stateClosed && c.out != nil {
-		if c.out.empty() && !c.flushGap() {
+		if c.out.Empty() && !c.flushGap() {
 			c.flushed()
 			return
 		}
-		buf := c.out.gather(c.loop.scratch)
+		buf := c.out.Gather(c.loop.scratch)
 		n, err := c.write(buf)
 		if n > 0 {
-			c.out.progress.resume()
+			c.out.Progress.Resume()
 			c.countSent(n)
 		}
 		switch {
@@ -45,8 +44,8 @@ func (c *conn) flush() {
 // sending side. A client that has taken what waited for long is alive, though the
 // ping may be among what it still has to read.
 func (c *conn) flushed() {
-	if c.out.progress.behind != 0 {
-		if now := c.loop.server.now(); c.out.progress.slow(now) {
+	if c.out.Progress.Behind() {
+		if now := c.loop.server.now(); c.out.Progress.Slow(now) {
 			c.lastRead = instantOf(now)
 		}
 	}
@@ -61,13 +60,13 @@ func (c *conn) flushed() {
 func (c *conn) stall() {
 	l := c.loop
 	q := c.out
-	if q.memory == nil && !c.selfCheck {
-		q.count(&l.server.queues)
+	if !q.Counted() && !c.selfCheck {
+		q.CountIn(&l.server.queues)
 	}
 	c.rank()
 	if !c.stalled() {
 		now := l.server.now()
-		q.progress.stall(now, unackedBytes(c.fd))
+		q.Progress.Stall(now, unackedBytes(c.fd))
 		c.resetTimer(now)
 	}
 	if c.watchesWrite {
@@ -92,7 +91,7 @@ func (c *conn) unwatchWrite() {
 
 // pollAcked sees whether a client that the kernel takes nothing for has taken anything.
 func (c *conn) pollAcked(now time.Duration) {
-	c.out.progress.look(now, unackedBytes(c.fd))
+	c.out.Progress.Look(now, unackedBytes(c.fd))
 }
 
 // unackedBytes returns how many of the bytes that the kernel has taken the client
@@ -134,7 +133,7 @@ func (c *conn) send(b []byte) {
 		c.closeNow(ReasonWriteError)
 	case n < len(b):
 		c.getQueue()
-		c.out.partial = bytes.Clone(b[n:])
+		c.out.Begin(b[n:])
 		c.stall()
 	}
 }
@@ -144,7 +143,7 @@ func (c *conn) send(b []byte) {
 // of pings costs no memory.
 func (c *conn) sendPong(payload []byte) {
 	if c.out != nil {
-		c.out.pong = wsproto.AppendPong(c.out.pong[:0], payload)
+		c.out.Pong = wsproto.AppendPong(c.out.Pong[:0], payload)
 		return
 	}
 	c.send(wsproto.AppendPong(c.loop.scratch[:0], payload))
@@ -156,8 +155,8 @@ func (c *conn) sendTextPong() {
 	switch {
 	case c.out == nil:
 		c.send(wsproto.TextPong())
-	case c.out.textPong == nil:
-		c.out.textPong = wsproto.TextPong()
+	case c.out.TextPong == nil:
+		c.out.TextPong = wsproto.TextPong()
 	default:
 		return
 	}

@@ -99,7 +99,7 @@ func (r *rig) waitingControl() (sum int) {
 			n := 0
 			l.wheel.Each(func(c *conn) {
 				if c.out != nil {
-					n += len(c.out.pong) + len(c.out.textPong) + len(c.out.partial)
+					n += c.out.ControlBytes()
 				}
 			})
 			counted <- n

@@ -1,4 +1,4 @@
-package netpoll
+package sendqueue
 
 import (
 	"math/rand/v2"
@@ -34,39 +34,39 @@ func TestQueueRank(t *testing.T) {
 func TestRankingAgainstModel(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
-	var r ranking
-	conns := make([]*conn, 50)
-	for i := range conns {
-		conns[i] = &conn{out: new(outQueue)}
+	var r Ranking
+	queues := make([]*Queue, 50)
+	for i := range queues {
+		queues[i] = new(Queue)
 	}
 	for range 20_000 {
-		c := conns[rng.IntN(len(conns))]
+		q := queues[rng.IntN(len(queues))]
 		switch rng.IntN(8) {
 		case 0:
-			r.remove(c.out)
-			*c.out = outQueue{}
+			r.Remove(q)
+			*q = Queue{}
 		case 1:
-			c.out.dropNewest()
-			r.put(c)
+			q.DropNewest()
+			r.Put(q)
 		default:
-			c.out.push(&hub.Notification{Frame: make([]byte, 1<<rng.IntN(12))})
-			r.put(c)
+			q.Push(&hub.Notification{Frame: make([]byte, 1<<rng.IntN(12))})
+			r.Put(q)
 		}
 		top := -1
-		for _, c := range conns {
-			if c.out.notifications() >= 2 {
-				top = max(top, queueRank(c.out.cost()))
+		for _, q := range queues {
+			if q.Len() >= 2 {
+				top = max(top, queueRank(q.Cost()))
 			}
 		}
-		if r.top() != top {
-			t.Fatalf("the highest rank is %d, want %d", r.top(), top)
+		if r.Top() != top {
+			t.Fatalf("the highest rank is %d, want %d", r.Top(), top)
 		}
-		fullest := r.fullest(func(*outQueue) bool { return false })
-		if (fullest == nil) != (top < 0) || fullest != nil && queueRank(fullest.out.cost()) != top {
+		fullest := r.Fullest(func(*Queue) bool { return false })
+		if (fullest == nil) != (top < 0) || fullest != nil && queueRank(fullest.Cost()) != top {
 			t.Fatalf("the fullest is %v, the highest rank %d", fullest, top)
 		}
-		odd := func(q *outQueue) bool { return q.notifications()%2 == 1 }
-		if c := r.fullest(odd); c != nil && !odd(c.out) && c != fullest {
+		odd := func(q *Queue) bool { return q.Len()%2 == 1 }
+		if q := r.Fullest(odd); q != nil && !odd(q) && q != fullest {
 			t.Fatal("one was found that is neither preferred nor the fullest")
 		}
 	}
@@ -75,27 +75,27 @@ func TestRankingAgainstModel(t *testing.T) {
 // Those that are preferred pay first, if they are among the fullest.
 func TestRankingPrefers(t *testing.T) {
 	t.Parallel()
-	var r ranking
-	var conns []*conn
+	var r Ranking
+	var queues []*Queue
 	for i := range 20 {
-		c := &conn{out: new(outQueue)}
+		q := new(Queue)
 		for range 2 {
-			c.out.push(&hub.Notification{Frame: make([]byte, 100<<i)})
+			q.Push(&hub.Notification{Frame: make([]byte, 100<<i)})
 		}
-		r.put(c)
-		conns = append(conns, c)
+		r.Put(q)
+		queues = append(queues, q)
 	}
 	for i, want := range map[int]int{19: 19, 10: 10, 4: 4, 3: 19} { // 3 is the seventeenth
-		got := r.fullest(func(q *outQueue) bool { return q == conns[i].out })
-		if got != conns[want] {
-			t.Errorf("%d is preferred, and %d pays", i, indexOf(conns, got))
+		got := r.Fullest(func(q *Queue) bool { return q == queues[i] })
+		if got != queues[want] {
+			t.Errorf("%d is preferred, and %d pays", i, indexOf(queues, got))
 		}
 	}
 }
 
-func indexOf(conns []*conn, c *conn) int {
-	for i := range conns {
-		if conns[i] == c {
+func indexOf(queues []*Queue, q *Queue) int {
+	for i := range queues {
+		if queues[i] == q {
 			return i
 		}
 	}

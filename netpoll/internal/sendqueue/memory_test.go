@@ -1,4 +1,4 @@
-package netpoll
+package sendqueue
 
 import (
 	"testing"
@@ -10,25 +10,25 @@ import (
 func TestQueueMemoryCountsOnce(t *testing.T) {
 	t.Parallel()
 	const queues, frame = 300, 10_000
-	var memory queueMemory
-	var all [queues]outQueue
+	var memory Memory
+	var all [queues]Queue
 	n := &hub.Notification{Frame: make([]byte, frame)}
-	if got, want := memory.with(n), frame+notificationCost+placeCost; got != want {
+	if got, want := memory.With(n), frame+NotificationCost+PlaceCost; got != want {
 		t.Errorf("the first would make it %d, want %d", got, want)
 	}
 	for i := range all {
-		all[i].push(n)
-		all[i].count(&memory)
+		all[i].Push(n)
+		all[i].CountIn(&memory)
 	}
-	want := frame + notificationCost + queues*placeCost
+	want := frame + NotificationCost + queues*PlaceCost
 	if got := int(memory.bytes.Load()); got != want {
 		t.Errorf("%d bytes for one frame in %d queues, want %d", got, queues, want)
 	}
-	if got := memory.with(n); got != want+placeCost {
-		t.Errorf("one more would make it %d, want %d", got, want+placeCost)
+	if got := memory.With(n); got != want+PlaceCost {
+		t.Errorf("one more would make it %d, want %d", got, want+PlaceCost)
 	}
 	for i := range all {
-		all[i].dropAll()
+		all[i].DropAll("closed")
 		if left := int(memory.bytes.Load()); (left > frame) != (i < queues-1) {
 			t.Errorf("%d bytes while it waits in %d", left, queues-1-i)
 		}

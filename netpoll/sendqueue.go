@@ -1,5 +1,14 @@
 package netpoll
 
+import "roost/netpoll/internal/sendqueue"
+
+// outQueue is what waits to be written to a connection, and what it may have to be told
+// about what did not.
+type outQueue struct {
+	sendqueue.Queue
+	gapState
+}
+
 // getQueue gives c a write queue.
 func (c *conn) getQueue() {
 	l := c.loop
@@ -8,8 +17,9 @@ func (c *conn) getQueue() {
 	} else {
 		c.out = new(outQueue)
 	}
+	c.out.FD = c.fd
 	if !c.selfCheck {
-		c.out.tracker = l.sent
+		c.out.Tracker = l.sent
 	}
 }
 
@@ -25,7 +35,8 @@ func (c *conn) putQueue() {
 	c.unwatchWrite()
 	c.unrank()
 	if len(l.queues) < keptQueues {
-		c.out.reset()
+		c.out.Reset()
+		c.out.gapState = gapState{}
 		l.queues = append(l.queues, c.out)
 	}
 	c.out = nil
@@ -36,6 +47,6 @@ func (c *conn) cleanupQueue() {
 	if c.out == nil {
 		return
 	}
-	c.countFailed(failedClosed, c.out.dropAll())
+	c.countFailed(failedClosed, c.out.DropAll(failureNames[failedClosed]))
 	c.putQueue()
 }

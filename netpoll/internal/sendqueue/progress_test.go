@@ -1,4 +1,4 @@
-package netpoll
+package sendqueue
 
 import (
 	"testing"
@@ -29,20 +29,20 @@ func TestProgress(t *testing.T) {
 			{1 * s, "stall", 100, 0, false}, {2 * s, "look", 50, 0, true},
 			{3 * s, "look", 60, s, true}, {4 * s, "look", 50, 2 * s, true}},
 	} {
-		var p progress
-		if p.idle(s) != 0 || p.slow(s) {
+		var p Progress
+		if p.Idle(s) != 0 || p.Slow(s) {
 			t.Errorf("%s: idle or slow from the beginning", name)
 		}
 		for i, step := range steps {
 			switch step.do {
 			case "stall":
-				p.stall(step.at, step.unacked)
+				p.Stall(step.at, step.unacked)
 			case "look":
-				p.look(step.at, step.unacked)
+				p.Look(step.at, step.unacked)
 			case "resume":
-				p.resume()
+				p.Resume()
 			}
-			if idle, slow := p.idle(step.at), p.slow(step.at); idle != step.idle || slow != step.slow {
+			if idle, slow := p.Idle(step.at), p.Slow(step.at); idle != step.idle || slow != step.slow {
 				t.Errorf("%s, step %d: idle for %s, slow %v; want %s, %v", name, i, idle, slow, step.idle, step.slow)
 			}
 		}

@@ -1,4 +1,4 @@
-package netpoll
+package sendqueue
 
 import "math/bits"
 
@@ -18,38 +18,37 @@ func queueRank(bytes int) int {
 	return min(exponent<<rankBits+bytes>>exponent, ranks-1)
 }
 
-// ranking finds the fullest of a loop's queues. Moving one costs a few pointer
+// Ranking finds the fullest of many queues. Moving one costs a few pointer
 // writes, whatever the number of queues. The zero value is empty.
-type ranking struct {
-	lists    [ranks]*outQueue // each the first of a list
+type Ranking struct {
+	lists    [ranks]*Queue // each the first of a list
 	occupied [ranks / 64]uint64
 }
 
 // place is a queue's place in the ranking.
 type place struct {
-	c    *conn     // whose queue it is; nil while in no ranking
-	next *outQueue // of the same rank
-	from **outQueue
+	in   bool
+	next *Queue // of the same rank
+	from **Queue
 	rank uint8
 }
 
-// put places c's queue by its cost, anew where it has a place already. One that
+// Put places a queue by its cost, anew where it has a place already. One that
 // would be left with nothing if it lost a notification has no place.
-func (r *ranking) put(c *conn) {
-	q := c.out
-	if len(q.frames) == q.head || q.notifications() < 2 {
-		r.remove(q)
+func (r *Ranking) Put(q *Queue) {
+	if len(q.frames) == q.head || q.Len() < 2 {
+		r.Remove(q)
 		return
 	}
-	rank := queueRank(q.cost())
-	if q.place.c != nil {
+	rank := queueRank(q.Cost())
+	if q.place.in {
 		if int(q.place.rank) == rank {
 			return
 		}
-		r.remove(q)
+		r.Remove(q)
 	}
 	first := &r.lists[rank]
-	q.place = place{c: c, next: *first, from: first, rank: uint8(rank)}
+	q.place = place{in: true, next: *first, from: first, rank: uint8(rank)}
 	if *first != nil {
 		(*first).place.from = &q.place.next
 	}
@@ -57,10 +56,10 @@ func (r *ranking) put(c *conn) {
 	r.occupied[rank/64] |= 1 << (rank % 64)
 }
 
-// remove takes a queue out; one that is not in does no harm.
-func (r *ranking) remove(q *outQueue) {
+// Remove takes a queue out; one that is not in does no harm.
+func (r *Ranking) Remove(q *Queue) {
 	p := &q.place
-	if p.c == nil {
+	if !p.in {
 		return
 	}
 	*p.from = p.next
@@ -73,11 +72,11 @@ func (r *ranking) remove(q *outQueue) {
 	*p = place{}
 }
 
-// top returns the highest rank that is taken, or -1.
-func (r *ranking) top() int { return r.below(ranks) }
+// Top returns the highest rank that is taken, or -1.
+func (r *Ranking) Top() int { return r.below(ranks) }
 
 // below returns the highest rank below another that is taken, or -1.
-func (r *ranking) below(rank int) int {
+func (r *Ranking) below(rank int) int {
 	for rank--; rank >= 0; {
 		// What is left of this word of the bitmap, from rank down.
 		if rest := r.occupied[rank/64] << (63 - rank%64); rest != 0 {
@@ -88,19 +87,19 @@ func (r *ranking) below(rank int) int {
 	return -1
 }
 
-// fullest returns the connection with the fullest queue that prefer holds for, of
+// Fullest returns the fullest queue that prefer holds for, of
 // those with the highest ranks, looking at a few; where it holds for none of them,
 // the fullest of all. Nil if no queue has a place.
-func (r *ranking) fullest(prefer func(*outQueue) bool) *conn {
+func (r *Ranking) Fullest(prefer func(*Queue) bool) *Queue {
 	const looks = 16
-	looked, first := 0, (*conn)(nil)
-	for rank := r.top(); rank >= 0; rank = r.below(rank) {
+	looked, first := 0, (*Queue)(nil)
+	for rank := r.Top(); rank >= 0; rank = r.below(rank) {
 		for q := r.lists[rank]; q != nil; q = q.place.next {
 			if prefer(q) {
-				return q.place.c
+				return q
 			}
 			if first == nil {
-				first = q.place.c
+				first = q
 			}
 			if looked++; looked == looks {
 				return first
@@ -109,3 +108,6 @@ func (r *ranking) fullest(prefer func(*outQueue) bool) *conn {
 	}
 	return first
 }
+
+// Ranked reports whether the queue has a place in a ranking.
+func (q *Queue) Ranked() bool { return q.place.in }
