@@ -27,7 +27,8 @@ connections, at how many, and the lines that change it. Run it where the service
 
 It reckons with 6.5 KiB of memory a connection, nearly all of it the kernel's sockets, and 64 MiB besides; with a
 descriptor for each connection and a quarter more; and with a page of TCP memory for each fourth. docs/benchmarks.md has
-what was measured.
+what was measured. Below that it says the worst case: the memory that Roost and the kernel take, and the descriptors, when
+all that the settings bound is full at once.
 
 A container has its own net.* settings: give them to docker run --sysctl. The others are the host's.
 
@@ -63,6 +64,7 @@ func (c *doctorCmd) ask(cfg config.Config, set bool) doctor.Ask {
 		MaxConnections: cfg.WSMaxConnections, MaxIsSet: set,
 		QueuedBytes: cfg.WSMaxQueuedBytes, PendingBytes: cfg.WSMaxPendingBytes,
 		BroadcastBytes: cfg.WSMaxBroadcastBytes, QueueBytes: cfg.WSQueueBytes,
+		WriteBuffer: cfg.WSWriteBufferSize, Loops: runtime.GOMAXPROCS(0),
 		HandshakeRate: cfg.WSHandshakeRate, HandshakeBurst: cfg.WSHandshakeBurst,
 		ProxyAddresses: int(c.BehindProxy),
 	}

@@ -10,6 +10,8 @@ type Ask struct {
 	PendingBytes   int  // WS_MAX_PENDING_BYTES; 0: no limit
 	BroadcastBytes int  // WS_MAX_BROADCAST_BYTES
 	QueueBytes     int  // WS_QUEUE_BYTES
+	WriteBuffer    int  // WS_WRITE_BUFFER_SIZE
+	Loops          int  // event loops
 	HandshakeRate  int  // WS_HANDSHAKE_RATE, a second; 0: no limit
 	HandshakeBurst int  // WS_HANDSHAKE_BURST
 	ProxyAddresses int  // of Roost, to which a proxy on the same machine connects; 0: there is none

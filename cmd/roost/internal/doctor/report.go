@@ -1,6 +1,10 @@
 package doctor
 
-import "slices"
+import (
+	"slices"
+
+	"roost/cmd/roost/internal/sizing"
+)
 
 // The names of findings without which nothing is certain.
 const (
@@ -16,15 +20,17 @@ type Report struct {
 	FirstWall   string    `json:"first_wall,omitempty"` // the name of the finding that stops at Holds
 	Unread      []string  `json:"unread,omitempty"`     // the names of findings that can't be read
 	Findings    []Finding `json:"findings"`
+
+	Worst sizing.Worst `json:"worst_case"` // with the connections that were asked for
 }
 
 // Judge says what the host holds, as far as it can be read. A host whose open files
 // or memory can't be read is not said to hold what was asked for.
 func Judge(h Host, ask Ask) Report {
-	r := Report{Connections: ask.Connections}
+	r := Report{Connections: ask.Connections, Worst: worstCase(h, ask)}
 	for _, judge := range []func(Host, Ask) Finding{
 		openFiles, nrOpen, fileMax, epollWatches,
-		available, group, slowClients, broadcasts, strangers,
+		available, group, slowClients, broadcasts, strangers, everything,
 		tcpMem, tcpRmem, tcpWmem,
 		somaxconn, synBacklog, conntrack, sourcePorts,
 		processors, maxConnections,

@@ -8,8 +8,8 @@ import (
 	"text/tabwriter"
 )
 
-// WriteText writes the report for people: a line for each limit, the verdict, and
-// the lines that change it.
+// WriteText writes the report for people: a line for each limit, the verdict,
+// the lines that change it, and the worst case.
 func (r Report) WriteText(to io.Writer) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "\tLIMIT\tFOUND\tHOLDS\t")
@@ -23,8 +23,10 @@ func (r Report) WriteText(to io.Writer) error {
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
-	_, err := fmt.Fprintf(to, "\n%s%s%s", r.verdict(), r.lines(Short), r.lines(Warn))
-	return err
+	if _, err := fmt.Fprintf(to, "\n%s%s%s", r.verdict(), r.lines(Short), r.lines(Warn)); err != nil {
+		return fmt.Errorf("writing the verdict: %w", err)
+	}
+	return writeWorst(to, r.Worst, r.Connections)
 }
 
 // verdict is the sentence that matters.
