@@ -21,6 +21,7 @@ type healthy struct {
 	sequence []int
 	epoch    int
 	took     []time.Duration // from publishing to arrival
+	everyone int             // notifications for everyone
 	faults   []string
 	err      error // why reading ended, if before the last notification
 }
@@ -65,6 +66,9 @@ func (h *healthy) take(message []byte) (isLast bool) {
 		} `json:"payload"`
 	}
 	switch err := json.Unmarshal(message, &got); {
+	case err == nil && got.Type == "everyone":
+		h.everyone++
+		return false
 	case err != nil || (got.Type != "soak" && got.Type != "last"):
 		h.fault("cannot be read: %.100q", message)
 		return false

@@ -21,10 +21,13 @@ type peer struct {
 	in  *bufio.Reader
 }
 
-// dial connects with a receive buffer of about so many bytes; 0 leaves it to the kernel. The peer is closed when ctx
-// ends, and letGo has to be called when it is done with.
-func dial(ctx context.Context, addr string, receive int) (p *peer, letGo func(), err error) {
+// dial connects from an address of this machine, with a receive buffer of about so many bytes; "" and 0 leave it to the
+// kernel. The peer is closed when ctx ends, and letGo has to be called when it is done with.
+func dial(ctx context.Context, addr, from string, receive int) (p *peer, letGo func(), err error) {
 	dialer := net.Dialer{Timeout: roosttest.Limit, KeepAlive: -1}
+	if from != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+	}
 	dialer.SetMultipathTCP(false)
 	if receive > 0 {
 		dialer.Control = func(_, _ string, raw syscall.RawConn) error {
@@ -72,14 +75,24 @@ func (p *peer) trickle(text string, step time.Duration) {
 // takeAll reads until the server closes.
 func (p *peer) takeAll() { _, _ = io.Copy(io.Discard, p.in) }
 
+// takeSome reads an answer, or the beginning of it, and says whether one came.
+func (p *peer) takeSome() bool {
+	answer, err := http.ReadResponse(p.in, nil)
+	if err != nil {
+		return false
+	}
+	_, err = io.Copy(io.Discard, answer.Body)
+	return err == nil
+}
+
 // takeFor reads for a while.
 func (p *peer) takeFor(d time.Duration) {
 	_ = p.SetReadDeadline(time.Now().Add(d))
 	p.takeAll()
 }
 
-// wait waits, but not beyond the soak.
-func (p *peer) wait(d time.Duration) { pause(p.ctx, d) }
+// wait waits, but not beyond the soak: it returns false when that has ended.
+func (p *peer) wait(d time.Duration) bool { return pause(p.ctx, d) }
 
 // reset closes with a reset in place of an end.
 func (p *peer) reset() {

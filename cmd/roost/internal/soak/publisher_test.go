@@ -37,6 +37,9 @@ const (
 
 const channel = "user_noti:"
 
+// everyone are notifications for all who are connected, so many every crowdEvery batches.
+const everyone = 10
+
 // padding makes notifications large: twice for slow readers, whose buffers and queues shall be full soon.
 var padding = strings.Repeat("x", 4<<10)
 
@@ -92,6 +95,10 @@ func (p *publisher) publish() {
 			pipe.Publish(ctx, "group_noti:"+crowd, `{"type":"soak","payload":"for a group"}`)
 			p.extra++
 		}
+		for range everyone {
+			pipe.Publish(ctx, "user_noti_all", `{"type":"everyone","payload":{"text":"`+padding+`"}}`)
+			p.extra++
+		}
 	}
 	_, err := pipe.Exec(ctx)
 	now := time.Now()
@@ -119,6 +126,7 @@ func verdictOf(reply *redis.IntCmd, batch error) state {
 // extras are published each tick: for those who do not read, for those who come and go, for nobody, and nonsense.
 var extras = map[string]string{
 	"slow":    `{"type":"soak","payload":"` + padding + padding + `"}`,
+	"stream":  `{"type":"soak","payload":"` + padding + padding + `"}`,
 	"churn":   `{"type":"soak","payload":"for whoever is there"}`,
 	"nobody":  `{"type":"soak","payload":"for nobody"}`,
 	"abusive": `{"type":7,"payload":`,

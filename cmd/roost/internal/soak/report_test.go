@@ -66,6 +66,10 @@ func (s *soak) figures() string {
 	row("From publishing to arrival, Redis's pauses included", "p50 %s, p99 %s, at most %s", s.quantile(0.5), s.quantile(0.99), s.quantile(1))
 	row("What happened to Redis", "%s", counts(s.troubles))
 	row("Kinds of troublemakers", "%d, who came %d times", len(s.kinds), s.visits())
+	row("Honest clients who came meanwhile, let in", "%s", &s.newcomers.handshakes)
+	row("/health and /metrics answered", "%s; %s", &s.newcomers.health, &s.newcomers.metrics)
+	row("Connections in place of the user's own on a full server", "%s", &s.full.replaced)
+	row("/health without descriptors", "%s", &s.full.starved)
 	row("Connections admitted, refused", "%.0f, %.0f", s.metrics["roost_connections_accepted_total"], s.metrics.Sum("roost_connections_refused_total"))
 	row("Deliveries accepted = sent + failed", "%.0f = %.0f + %.0f", s.metrics["roost_deliveries_accepted_total"],
 		s.metrics["roost_deliveries_sent_total"], s.metrics.Sum("roost_deliveries_failed_total"))

@@ -36,6 +36,8 @@ type soak struct {
 	kinds     []troublemaker
 	acts      []atomic.Int64 // of each kind; any goroutine
 	troubles  map[string]int // with Redis, by name
+	newcomers *newcomers
+	full      *fullServer
 	cuts      []cut
 
 	before, peak, after figures
@@ -62,13 +64,15 @@ func TestSoak(t *testing.T) {
 // begin starts the servers and connects the healthy clients.
 func begin(t *testing.T) *soak {
 	t.Helper()
-	s := &soak{plan: planned(t), redis: redistest.Start(t), kinds: troublemakers(),
+	s := &soak{plan: planned(t), redis: redistest.Start(t), kinds: troublemakers(t),
 		clients: make(map[string][]*healthy), troubles: make(map[string]int)}
 	s.acts = make([]atomic.Int64, len(s.kinds))
+	keys := roosttest.NewKeyPair(t, "RS256", issuerKey)
 	// One connection to Redis for commands, so that the number of descriptors does not depend on what happened.
 	s.server = roosttest.Start(t, s.redis, roosttest.Env{
 		"REDIS_POOL_SIZE": "1", "REDIS_MIN_IDLE_CONNS": "1",
 		"WS_PING_INTERVAL": "1s", "WS_PONG_WAIT": "20s", "WS_WRITE_WAIT": "3s", "WS_HANDSHAKE_TIMEOUT": "2s", "WS_QUEUE_BYTES": "262144",
+		"WS_MAX_PENDING_BYTES": "1048576", "JWT_JWKS_URL": roosttest.NewIssuer(t, keys).URL,
 	})
 	s.server.Log.Keep(func(line roosttest.Line) bool {
 		level := line.Text("level")
@@ -76,6 +80,7 @@ func begin(t *testing.T) *soak {
 	})
 	s.server.WaitMetric("roost_redis_up", 1)
 	roosttest.WaitFor(t, "the heartbeat", func() bool { return s.server.Metrics()["roost_redis_ping_seconds"] > 0 })
+	s.newcomers, s.full = newNewcomers(t, s.server, keys), startFull(t, s.redis)
 	s.before = measure(t, s.server)
 	s.before.goroutines = int(s.server.Metrics()["go_goroutines"])
 
@@ -99,18 +104,10 @@ func (s *soak) trouble(t *testing.T) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { s.publisher.run(ctx) })
+	running.Go(func() { s.newcomers.run(ctx) })
+	running.Go(func() { s.full.run(ctx) })
 	for i, kind := range s.kinds {
-		token := ""
-		if kind.user != "" {
-			claims := roosttest.Claims{"sub": kind.user, "exp": time.Now().Add(24 * time.Hour).Unix(), "groups": kind.group}
-			if kind.group == "" {
-				delete(claims, "groups")
-			}
-			token = roosttest.Sign(t, "HS256", roosttest.Secret, claims)
-		}
-		for range s.plan.crowd {
-			running.Go(func() { kind.run(ctx, s.server.WS, token, &s.acts[i]) })
-		}
+		kind.start(ctx, t, &running, s.plan.crowd, s.server, &s.acts[i])
 	}
 	all := redisTroubles()
 	for i := 0; pause(ctx, s.plan.every); i++ {

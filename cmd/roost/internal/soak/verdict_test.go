@@ -44,6 +44,8 @@ func (s *soak) judge(t *testing.T) {
 	if s.outcome.arrived == 0 {
 		t.Error("nothing arrived")
 	}
+	s.newcomers.check(t)
+	s.full.check(t)
 }
 
 // settle waits until the server is as it was in the beginning.

@@ -1,0 +1,74 @@
+package roosttest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// MemoryGroup is a control group for one process, with a limit on memory.
+type MemoryGroup struct {
+	dir  string
+	peak string // file with the most that was charged, in bytes
+}
+
+// groups numbers the groups of a test program.
+var groups atomic.Int64
+
+// NewMemoryGroup makes a control group that may have so many bytes, of which buffers are for socket buffers: version 1
+// counts these apart. The test is skipped where no such group can be made.
+func NewMemoryGroup(t testing.TB, bytes, buffers uint64) *MemoryGroup {
+	t.Helper()
+	name := fmt.Sprintf("roosttest-%d-%d", os.Getpid(), groups.Add(1))
+	v1, v2 := "/sys/fs/cgroup/memory/"+name, "/sys/fs/cgroup/"+name
+	if makeGroup(t, v1) && set(v1, "memory.limit_in_bytes", bytes-buffers) == nil {
+		_ = set(v1, "memory.kmem.tcp.limit_in_bytes", buffers) // some kernels don't count them at all
+		return &MemoryGroup{dir: v1, peak: "memory.max_usage_in_bytes"}
+	}
+	if makeGroup(t, v2) && set(v2, "memory.max", bytes) == nil {
+		_ = set(v2, "memory.swap.max", 0) // not there without swap
+		return &MemoryGroup{dir: v2, peak: "memory.peak"}
+	}
+	t.Skip("no control group with a memory limit can be made here")
+	return nil
+}
+
+func makeGroup(t testing.TB, dir string) bool {
+	if os.Mkdir(dir, 0o755) != nil {
+		return false
+	}
+	// Cleanups run in reverse: the processes have ended by then.
+	t.Cleanup(func() { WaitFor(t, "the control group to be empty", func() bool { return os.Remove(dir) == nil }) })
+	return true
+}
+
+// set writes to a file that is there, if the directory is a control group.
+func set(dir, file string, value uint64) error {
+	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = f.WriteString(strconv.FormatUint(value, 10))
+	return err
+}
+
+// Join is a program that joins the group and replaces itself by another: see Command.Wrap.
+func (g *MemoryGroup) Join() []string {
+	return []string{"sh", "-c", `echo $$ > "$0/cgroup.procs" && exec "$@"`, g.dir}
+}
+
+// Peak is the most that was charged to the group, in bytes; 0 where the kernel doesn't say. Socket buffers are in it with
+// version 2 only.
+func (g *MemoryGroup) Peak() int {
+	text, err := os.ReadFile(filepath.Join(g.dir, g.peak))
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(string(text)))
+	return n
+}
