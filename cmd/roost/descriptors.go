@@ -1,8 +1,10 @@
 package main
 
 import (
+	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/spare"
 	"roost/httpapi"
+	"roost/netpoll"
 )
 
 // Descriptors that are kept aside for when the process has no others: see spare.
@@ -15,6 +17,11 @@ const (
 // otherDescriptors is what the process opens besides the WebSocket server and the pool of Redis connections: the admin
 // server with its clients, what is kept aside, and the log, the subscription, a JWKS, alerts and files that are read.
 const otherDescriptors = 1 + httpapi.MaxConnections + spareAdmin + spareUpgrade + spareRedis + 32
+
+// reservedDescriptors is how many descriptors a process with so many loops needs for all but its clients.
+func reservedDescriptors(cfg config.Config, loops int) int {
+	return netpoll.OwnDescriptors(loops) + otherDescriptors + cfg.RedisPoolSize
+}
 
 // spares are the sets that are kept aside, one for each that must not take another's.
 type spares struct{ admin, upgrade, redis *spare.Set }

@@ -7,7 +7,6 @@ import (
 
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/doctor"
-	"roost/netpoll"
 )
 
 // usualAsk is how many connections doctor asks for where nothing says.
@@ -60,11 +59,9 @@ func (c *doctorCmd) Run(env *environment) error {
 func (c *doctorCmd) ask(cfg config.Config, set bool) doctor.Ask {
 	ask := doctor.Ask{
 		Connections:    int(c.Connections),
-		Reserved:       netpoll.OwnDescriptors(runtime.GOMAXPROCS(0)) + otherDescriptors + cfg.RedisPoolSize,
+		Reserved:       reservedDescriptors(cfg, runtime.GOMAXPROCS(0)),
 		MaxConnections: cfg.WSMaxConnections, MaxIsSet: set,
-		QueuedBytes: cfg.WSMaxQueuedBytes, PendingBytes: cfg.WSMaxPendingBytes,
-		BroadcastBytes: cfg.WSMaxBroadcastBytes, QueueBytes: cfg.WSQueueBytes,
-		WriteBuffer: cfg.WSWriteBufferSize, Loops: runtime.GOMAXPROCS(0),
+		Memory:        memoryBounds(cfg, runtime.GOMAXPROCS(0)),
 		HandshakeRate: cfg.WSHandshakeRate, HandshakeBurst: cfg.WSHandshakeBurst,
 		ProxyAddresses: int(c.BehindProxy),
 	}

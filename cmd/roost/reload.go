@@ -110,8 +110,8 @@ func (s *service) adopt(w wanted) error {
 	// From here on nothing can fail.
 	s.hub.SetLimits(now.limits())
 	s.http.SetToken(w.next.HTTPToken)
-	if budget != old.budget {
-		limitMemory(budget.Connections, s.log)
+	if budget != old.budget || memoryBounds(w.next, s.loops) != memoryBounds(old.cfg, s.loops) {
+		limitMemory(w.next, budget, s.loops, s.log)
 	}
 	changed := changes(old.cfg, w.next, s.keys.own, w.own)
 	s.keys.tokens, s.keys.own = made.tokens, w.own

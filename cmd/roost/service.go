@@ -84,7 +84,7 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 	if s.spare, err = openSpares(); err != nil {
 		return nil, err
 	}
-	s.memLimit = limitMemory(budget.Connections, log)
+	s.memLimit = limitMemory(cfg, budget, s.loops, log)
 	s.hub = hub.New(hub.Config{
 		Limits:        settings{cfg: cfg, budget: budget}.limits(),
 		TrackPresence: cfg.RedisPresence,
@@ -118,8 +118,7 @@ func (s *service) newBudget(cfg config.Config) (netpoll.Budget, error) {
 	if err != nil {
 		return netpoll.Budget{}, err
 	}
-	reserved := netpoll.OwnDescriptors(s.loops) + otherDescriptors + cfg.RedisPoolSize
-	budget := netpoll.NewBudget(descriptors, reserved, cfg.WSMaxConnections)
+	budget := netpoll.NewBudget(descriptors, reservedDescriptors(cfg, s.loops), cfg.WSMaxConnections)
 	if budget.Connections < cfg.WSMaxConnections {
 		s.log.Warn("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
 			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)

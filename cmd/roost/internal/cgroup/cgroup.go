@@ -43,6 +43,10 @@ func Memory(host fs.FS) (limit uint64, source string, err error) {
 	return limit, source, errors.Join(failed...)
 }
 
+// CountsBuffers says whether what source limits, as Memory returns it, includes what
+// is on its way in sockets: version 1 counts that apart.
+func CountsBuffers(source string) bool { return path.Base(source) != limitV1 }
+
 // readLimit is 0 when there is no limit, or no such file: the root of a
 // hierarchy has none.
 func readLimit(host fs.FS, file string) (uint64, error) {

@@ -85,6 +85,9 @@ func TestMemory(t *testing.T) {
 			if limit != tt.limit || source != tt.source || err != nil {
 				t.Errorf("%d %q %v, want %d %q", limit, source, err, tt.limit, tt.source)
 			}
+			if first := strings.HasPrefix(source, memoryV1); source != "" && CountsBuffers(source) == first {
+				t.Errorf("%s: counts buffers is %v", source, !first)
+			}
 		})
 	}
 }

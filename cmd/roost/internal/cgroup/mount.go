@@ -13,6 +13,9 @@ type mount struct {
 	limits     []string
 }
 
+// limitV1 is the file of version 1 with a group's limit.
+const limitV1 = "memory.limit_in_bytes"
+
 // parseMount reads a line of proc/self/mountinfo (proc_pid_mountinfo(5)):
 //
 //	36 35 98:0 /root /point rw,noatime shared:1 - cgroup2 source rw,memory
@@ -27,7 +30,7 @@ func parseMount(line string) (mount, bool) {
 	case "cgroup2":
 		m.limits = []string{"memory.max", "memory.high"}
 	case "cgroup":
-		m.controller, m.limits = "memory", []string{"memory.limit_in_bytes"}
+		m.controller, m.limits = "memory", []string{limitV1}
 		ok = slices.Contains(strings.Split(kind[2], ","), "memory")
 	default:
 		ok = false

@@ -1,20 +1,17 @@
 package doctor
 
+import "roost/cmd/roost/internal/sizing"
+
 // Ask is what the host shall hold, and what of Roost's configuration matters.
 type Ask struct {
 	Connections    int
 	Reserved       int  // descriptors that Roost opens besides its clients'
 	MaxConnections int  // WS_MAX_CONNECTIONS
 	MaxIsSet       bool // it is in the environment; otherwise its default is judged mildly
-	QueuedBytes    int  // WS_MAX_QUEUED_BYTES; 0: no limit
-	PendingBytes   int  // WS_MAX_PENDING_BYTES; 0: no limit
-	BroadcastBytes int  // WS_MAX_BROADCAST_BYTES
-	QueueBytes     int  // WS_QUEUE_BYTES
-	WriteBuffer    int  // WS_WRITE_BUFFER_SIZE
-	Loops          int  // event loops
-	HandshakeRate  int  // WS_HANDSHAKE_RATE, a second; 0: no limit
-	HandshakeBurst int  // WS_HANDSHAKE_BURST
-	ProxyAddresses int  // of Roost, to which a proxy on the same machine connects; 0: there is none
+	Memory         sizing.Bounds
+	HandshakeRate  int // WS_HANDSHAKE_RATE, a second; 0: no limit
+	HandshakeBurst int // WS_HANDSHAKE_BURST
+	ProxyAddresses int // of Roost, to which a proxy on the same machine connects; 0: there is none
 }
 
 // State is how a limit is.

@@ -69,11 +69,11 @@ func mendEnvironment(t *testing.T, want Ask, line string) Ask {
 	case "WS_MAX_CONNECTIONS":
 		want.MaxConnections, want.MaxIsSet = number(t, value), true
 	case "WS_MAX_QUEUED_BYTES":
-		want.QueuedBytes = number(t, value)
+		want.Memory.QueuedBytes = number(t, value)
 	case "WS_MAX_PENDING_BYTES":
-		want.PendingBytes = number(t, value)
+		want.Memory.PendingBytes = number(t, value)
 	case "WS_MAX_BROADCAST_BYTES":
-		want.BroadcastBytes = number(t, value)
+		want.Memory.BroadcastBytes = number(t, value)
 	default:
 		t.Errorf("%q can't be set", line)
 	}

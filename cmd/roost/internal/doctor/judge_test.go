@@ -4,11 +4,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"roost/cmd/roost/internal/sizing"
 )
 
 // ask is what the tests ask for, with Roost's defaults.
 func ask(connections int) Ask {
-	return Ask{Connections: connections, Reserved: 200, MaxConnections: 10_000, QueueBytes: 4 << 20, QueuedBytes: 256 << 20, BroadcastBytes: 32 << 20}
+	return Ask{Connections: connections, Reserved: 200, MaxConnections: 10_000,
+		Memory: sizing.Bounds{Loops: 2, QueueBytes: 4 << 20, QueuedBytes: 256 << 20, BroadcastBytes: 32 << 20}}
 }
 
 func (r Report) find(t *testing.T, name string) Finding {
@@ -161,6 +164,29 @@ func TestSourcePorts(t *testing.T) {
 	f = Judge(host, want).find(t, "source ports")
 	if f.State != Short || f.Holds != 28_232 || len(f.Fixes) != 2 || !strings.HasPrefix(f.Fixes[1].Line, "2 upstream addresses") {
 		t.Errorf("with a proxy: %+v", f)
+	}
+}
+
+// The worst case counts what the settings bound, and the kernel's bound on buffers.
+func TestEverythingFull(t *testing.T) {
+	t.Parallel()
+	want := ask(100_000)
+	r := Judge(ReadHost(bareMetal().fs(), 2), want)
+	if f := r.find(t, "everything full at once"); f.State != OK || r.Worst.Descriptors != 125_200 || r.Worst.Of(sizing.Buffers) != 3_000_000*4096 {
+		t.Errorf("%+v, %d descriptors, %d of buffers", f, r.Worst.Descriptors, r.Worst.Of(sizing.Buffers))
+	}
+	host := bareMetal().with(files{"proc/meminfo": "MemAvailable: 8000000 kB\n"})
+	if r = Judge(ReadHost(host.fs(), 2), want); r.find(t, "everything full at once").State != Info || !r.OK {
+		t.Errorf("with 8 GB: %+v, ok %v", r.find(t, "everything full at once"), r.OK)
+	}
+	var text strings.Builder
+	if err := r.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, words := range []string{"The worst case of 100,000 connections", "256 MiB  waiting for slow clients (WS_MAX_QUEUED_BYTES)", "125,200 descriptors"} {
+		if !strings.Contains(text.String(), words) {
+			t.Errorf("it does not say %q:\n%s", words, text.String())
+		}
 	}
 }
 

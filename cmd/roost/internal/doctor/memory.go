@@ -48,9 +48,9 @@ func perConnection() string {
 // slowClients judges whether there is memory for what may wait for clients that
 // don't read.
 func slowClients(h Host, ask Ask) Finding {
-	queues := uint64(ask.QueuedBytes)
-	if ask.QueuedBytes == 0 {
-		queues = uint64(ask.Connections) * uint64(ask.QueueBytes) // each client's own bound
+	queues := uint64(ask.Memory.QueuedBytes)
+	if ask.Memory.QueuedBytes == 0 {
+		queues = uint64(ask.Connections) * uint64(ask.Memory.QueueBytes) // each client's own bound
 	}
 	f := Finding{Name: "slow clients", Source: "WS_MAX_QUEUED_BYTES", Found: mebibytes(queues), State: OK}
 	have, ok := leastMemory(h)
@@ -72,8 +72,8 @@ func slowClients(h Host, ask Ask) Finding {
 // strangers judges whether there is memory for what may be kept for clients that are
 // not let in yet. A collection may come when there is as much garbage.
 func strangers(h Host, ask Ask) Finding {
-	kept := uint64(ask.PendingBytes)
-	if ask.PendingBytes == 0 {
+	kept := uint64(ask.Memory.PendingBytes)
+	if ask.Memory.PendingBytes == 0 {
 		kept = uint64(max(512, ask.Connections/4)) * sizing.PerPending
 	}
 	return passing(h, ask, Finding{Name: "pending handshakes", Source: "WS_MAX_PENDING_BYTES"}, kept, "may be kept for them, and as much again be garbage")
@@ -81,7 +81,7 @@ func strangers(h Host, ask Ask) Finding {
 
 // broadcasts judges whether there is memory for what may wait for everyone and for groups.
 func broadcasts(h Host, ask Ask) Finding {
-	return passing(h, ask, Finding{Name: "broadcasts", Source: "WS_MAX_BROADCAST_BYTES"}, uint64(ask.BroadcastBytes),
+	return passing(h, ask, Finding{Name: "broadcasts", Source: "WS_MAX_BROADCAST_BYTES"}, uint64(ask.Memory.BroadcastBytes),
 		"may wait for everyone and for groups, and as much again be garbage")
 }
 

@@ -13,10 +13,8 @@ import (
 // worstCase is what the process may have when all that its settings bound is full at once.
 func worstCase(h Host, ask Ask) sizing.Worst {
 	budget := netpoll.NewBudget(1<<30, ask.Reserved, ask.Connections)
-	return sizing.WorstCase(sizing.Settings{
-		Connections: budget.Connections, Sockets: budget.Sockets, Reserved: ask.Reserved, Loops: ask.Loops,
-		QueueBytes: ask.QueueBytes, QueuedBytes: ask.QueuedBytes, PendingBytes: ask.PendingBytes,
-		BroadcastBytes: ask.BroadcastBytes, WriteBuffer: ask.WriteBuffer,
+	return sizing.WorstCase(ask.Memory, sizing.Room{
+		Connections: budget.Connections, Sockets: budget.Sockets, Reserved: ask.Reserved,
 		TCPMemory: h.tcpMem.at(2) * uint64(os.Getpagesize()),
 	})
 }

@@ -127,6 +127,17 @@ func (s *Server) scrape() (all Metrics, gathered time.Time) {
 	return readMetrics(body), gathered
 }
 
+// TryMetrics are the latest numbers that were gathered, from a server that may have ended.
+func (s *Server) TryMetrics() (Metrics, error) {
+	response, err := s.http.Get("http://" + s.HTTP + "/metrics?format=prometheus")
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return readMetrics(body), err
+}
+
 func readMetrics(body []byte) Metrics {
 	all := make(Metrics)
 	for line := range strings.Lines(string(body)) {

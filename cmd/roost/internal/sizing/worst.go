@@ -28,20 +28,22 @@ const (
 	leastUnsent = 32 << 10
 )
 
-// Settings are what bounds the memory and the descriptors of one process.
-type Settings struct {
-	Connections int // WS_MAX_CONNECTIONS
-	Sockets     int // of clients, in every state
-	Reserved    int // descriptors for all else
-	Loops       int
-
+// Bounds are the settings that bound memory.
+type Bounds struct {
+	Loops          int
 	QueueBytes     int // WS_QUEUE_BYTES
 	QueuedBytes    int // WS_MAX_QUEUED_BYTES; 0: no limit
 	PendingBytes   int // WS_MAX_PENDING_BYTES; 0: no limit
 	BroadcastBytes int // WS_MAX_BROADCAST_BYTES
 	WriteBuffer    int // WS_WRITE_BUFFER_SIZE
+}
 
-	TCPMemory uint64 // what the kernel gives all TCP sockets, in bytes; 0: not known
+// Room is for how many clients there is room.
+type Room struct {
+	Connections int
+	Sockets     int    // of clients, in every state
+	Reserved    int    // descriptors for all else
+	TCPMemory   uint64 // what the kernel gives all TCP sockets, in bytes; 0: not known
 }
 
 // Worst is what a process may have when all that its settings bound is full at the
@@ -69,33 +71,35 @@ const (
 	Buffers Owner = "buffers" // the kernel's for bytes on their way, which version 1 of control groups counts apart
 )
 
+const garbage = "garbage"
+
 // WorstCase adds up what is bounded.
-func WorstCase(s Settings) Worst {
-	queued := uint64(s.QueuedBytes)
-	if most := uint64(s.Connections) * uint64(s.QueueBytes); queued == 0 || queued > most {
+func WorstCase(b Bounds, r Room) Worst {
+	queued := uint64(b.QueuedBytes)
+	if most := uint64(r.Connections) * uint64(b.QueueBytes); queued == 0 || queued > most {
 		queued = most
 	}
-	pending := uint64(s.Sockets) * PerPending
-	if s.PendingBytes > 0 {
-		pending = min(pending, uint64(s.PendingBytes))
+	pending := uint64(r.Sockets) * PerPending
+	if b.PendingBytes > 0 {
+		pending = min(pending, uint64(b.PendingBytes))
 	}
-	buffers := uint64(s.Sockets) * uint64(onItsWay+max(s.WriteBuffer, leastUnsent))
-	if s.TCPMemory > 0 {
-		buffers = min(buffers, s.TCPMemory)
+	buffers := uint64(r.Sockets) * uint64(onItsWay+max(b.WriteBuffer, leastUnsent))
+	if r.TCPMemory > 0 {
+		buffers = min(buffers, r.TCPMemory)
 	}
 	parts := []Part{
 		{"waiting for slow clients", "WS_MAX_QUEUED_BYTES", queued, User},
 		{"pending handshakes", "WS_MAX_PENDING_BYTES", pending, User},
-		{"broadcasts", "WS_MAX_BROADCAST_BYTES", uint64(s.BroadcastBytes), User},
-		{"event loops", "GOMAXPROCS", uint64(s.Loops) * perLoop, User},
-		{"connections", "WS_MAX_CONNECTIONS", uint64(s.Sockets) * PerConnection, User},
+		{"broadcasts", "WS_MAX_BROADCAST_BYTES", uint64(b.BroadcastBytes), User},
+		{"event loops", "GOMAXPROCS", uint64(b.Loops) * perLoop, User},
+		{"connections", "WS_MAX_CONNECTIONS", uint64(r.Sockets) * PerConnection, User},
 		{"tables and buffers", "-", fixed, User},
 	}
-	w := Worst{Descriptors: s.Reserved + s.Sockets, Parts: parts}
+	w := Worst{Descriptors: r.Reserved + r.Sockets, Parts: parts}
 	w.Parts = append(w.Parts,
-		Part{"garbage", "GOMEMLIMIT", w.Of(User) / garbageShare, User},
+		Part{garbage, "GOMEMLIMIT", w.Of(User) / garbageShare, User},
 		Part{"Roost itself", "-", ownMemory, User},
-		Part{"sockets", "WS_MAX_CONNECTIONS", uint64(s.Sockets) * KernelPerConnection, Sockets},
+		Part{"sockets", "WS_MAX_CONNECTIONS", uint64(r.Sockets) * KernelPerConnection, Sockets},
 		Part{"socket buffers", "net.ipv4.tcp_mem", buffers, Buffers})
 	w.Bytes = w.Of(User) + w.Of(Sockets) + w.Of(Buffers)
 	return w
@@ -109,4 +113,15 @@ func (w Worst) Of(owner Owner) (sum uint64) {
 		}
 	}
 	return sum
+}
+
+// Live is what of the process's own memory is in use, garbage left out, in bytes.
+func (w Worst) Live() uint64 {
+	live := w.Of(User)
+	for _, p := range w.Parts {
+		if p.Name == garbage {
+			live -= p.Bytes
+		}
+	}
+	return live
 }
