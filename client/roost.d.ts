@@ -64,6 +64,7 @@ export interface Options {
   openWithin?: number;
   pingAfter?: number;
   pongWithin?: number;
+  answerWithin?: number;
 }
 
 export interface Roost<Types = AnyTypes> extends AsyncIterable<Of<Types>> {

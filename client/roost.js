@@ -13,16 +13,16 @@ const times = {
   openWithin: 20_000, // the token and the handshake together
   pingAfter: 25_000, // of silence: a page can't see the pings of WebSocket itself
   pongWithin: 10_000, // or the connection is dead
+  answerWithin: 3_000, // the same while the user waits, and for the tab that has the connection
 };
 const settle = 200; // a server that refuses after the handshake does so within this
 const syncWithin = 60_000;
-const answerWithin = 3_000; // the connection while the user waits, and the tab that has it
 const kept = 1_000; // notifications: held back for sync, waiting in an iterator, known by their id
 
 // final says which close codes would only come again: the page's own faults, and what the backend wants (1000, and
 // 3000 and up). Of these 4401 asks for a fresh token, 4408 and 4507 say that notifications were lost, 4503 asks for another try.
 // 1002 is not among them: a browser does not break the protocol, but what is between it and the server does.
-const final = (code) => /^(100[0789]|(?!4401|4408|450[37])[34])/.test(code);
+const final = (code) => /^(100[0789]|3|4(?!40[18]|50[37]))/.test(code);
 
 /** token and sync throw this when the user is signed out: the connection ends for good. */
 export class SessionOver extends Error {
@@ -195,7 +195,7 @@ export function connect(url, options) {
     if (id) position = id;
     if (type === "_gap") {
       if (payload.reason !== "resume") tell("gap", payload); // the hello has told that
-    } else if (type[0] !== "_" && type !== "pong") tell("message", message);
+    } else if (!/^_|^pong$/.test(type)) tell("message", message);
     else tell("state", { state }); // so that the other tabs know that we are there, and position
   }
 
@@ -242,9 +242,10 @@ export function connect(url, options) {
     const age = Date.now() - at;
     if (!leads) return ask();
     eager = state === "open";
-    if (eager) ping(answerWithin);
-    else if (age > answerWithin) open();
-    else if (state === "waiting") after(1_000, open);
+    const soon = state === "waiting" && 1_000;
+    if (eager) ping(o.answerWithin);
+    else if (age > (soon || o.answerWithin)) open();
+    else if (soon) after(soon, open);
   }
 
   // --- Other tabs: one of them leads. It has the WebSocket and a lock, which the browser hands on when the tab goes. A
@@ -272,7 +273,7 @@ export function connect(url, options) {
   function ask() {
     if (!isSeen()) return after(o.pingAfter, ask);
     channel.postMessage(["who"]);
-    within(answerWithin, () => lead(true));
+    within(o.answerWithin, () => lead(true));
   }
 
   function hear({ data: [kind, value, id] }) {
@@ -280,7 +281,7 @@ export function connect(url, options) {
       if (!leads) return;
       wake();
       channel.postMessage(["state", { ...status, resumed: false }, position]);
-    } else if (!leads) {
+    } else if (!leads || value.state === "closed") { // the lock of a leader that ended may be here before its last word
       // Timers of a tab that nobody looks at are late: ask it when it should have tried again.
       after(value.delay + 500 || 2 * o.pingAfter, ask);
       position = id;
@@ -336,7 +337,7 @@ export function connect(url, options) {
   // --- What connect returns ---
 
   function on(type, listener) {
-    if (typeof listener !== "function") bad("on: listener", "a function");
+    if (typeof listener !== "function") bad("listener", "a function");
     const entry = [type, listener];
     listeners.add(entry);
     return () => { listeners.delete(entry); };

@@ -153,6 +153,15 @@ test("the tab that is looked at makes a leader try whose timers are late", async
   assert.equal(pages[1].state, "open");
 });
 
+test("a tab that keeps asking does not keep a leader from trying whose timers are late", async () => {
+  const { world, tabs, pages } = await open(2, { baseDelay: 20 });
+  tabs[0].globals.document.hidden = true;
+  tabs[0].clamp = 1000;
+  world.socket.end(1012);
+  await world.pass(2500);
+  assert.equal(pages[1].state, "open");
+});
+
 test("an end for good is one for all tabs", async () => {
   const { world, tabs, pages } = await open(3);
   world.socket.end(4403, "signed out");
@@ -161,6 +170,28 @@ test("an end for good is one for all tabs", async () => {
   for (const roost of pages) assert.equal(roost.log.at(-1), "closed 4403 signed out");
   for (const tab of tabs) assert.equal(tab.timers + tab.listeners, 0);
   assert.equal(world.channels.size, 0);
+});
+
+for (const lag of [1, 30, 1000]) {
+  test(`an end for good is one for all tabs, also where the lock is handed on ${lag} ms before the news`, async () => {
+    const { world, tabs, pages } = await open(3);
+    world.lag = lag;
+    world.socket.end(4403, "signed out");
+    await world.pass(60_000);
+    for (const roost of pages) assert.equal(roost.log.at(-1), "closed 4403 signed out");
+    assert.equal(world.open, 0);
+    for (const tab of tabs) assert.equal(tab.timers + tab.listeners, 0);
+    assert.equal(world.channels.size, 0);
+  });
+}
+
+test("one tab that closes for itself ends no other", async () => {
+  const { world, pages } = await open(3);
+  world.lag = 30;
+  pages[0].close();
+  await world.pass(1000);
+  assert.deepEqual(pages.map((roost) => roost.state), ["closed", "open", "open"]);
+  assert.equal(world.open, 1);
 });
 
 test("tabs of different users, or of another server, share nothing", async () => {

@@ -19,6 +19,7 @@ export class World {
   sockets = []; // all that were ever opened
   locks = new Locks();
   channels = new Set();
+  lag = 0; // of what tabs tell each other: locks are handed on another way, and may overtake it
   #ids = 0;
 
   // accepts says what a new socket does: by default it opens 10 ms later.
@@ -64,6 +65,7 @@ export class World {
 // Tab is a page with roost.js in it.
 export class Tab {
   frozen = false; // its timers and its channel
+  clamp = 0; // the least that its timers take: browsers do so to hidden tabs
   random = 0.5; // what Math.random says
   reported = [];
   warned = [];
@@ -74,7 +76,7 @@ export class Tab {
     const tab = this;
     const globals = {
       console: { warn: (text) => this.warned.push(text), error: (error) => this.reported.push(error) },
-      setTimeout: (f, ms) => world.after(ms, f, this),
+      setTimeout: (f, ms) => world.after(Math.max(ms, this.clamp), f, this),
       clearTimeout: (id) => world.timers.delete(id),
       Date: { now: () => world.now },
       Math: { min: Math.min, random: () => this.random },
@@ -176,7 +178,9 @@ class Channel {
     const copy = structuredClone(data);
     for (const other of this.tab.world.channels) {
       if (other === this || other.name !== this.name) continue;
-      queueMicrotask(() => { if (!other.tab.frozen && this.tab.world.channels.has(other)) other.onmessage({ data: structuredClone(copy) }); });
+      const arrive = () => { if (!other.tab.frozen && other.tab.world.channels.has(other)) other.onmessage({ data: structuredClone(copy) }); };
+      if (this.tab.world.lag) this.tab.world.after(this.tab.world.lag, arrive);
+      else queueMicrotask(arrive);
     }
   }
   close() { this.tab.world.channels.delete(this); }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -70,9 +71,7 @@ func startBrowser(t *testing.T) context.Context {
 	if binary == "" {
 		t.Skip("no Chromium or Chrome is installed (apt-get install chromium): not tried with a browser")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 4*roosttest.Limit)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx,
+	ctx, cancel := chromedp.NewExecAllocator(browserContext(t),
 		chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
@@ -84,6 +83,17 @@ func startBrowser(t *testing.T) context.Context {
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatalf("starting %s: %v", binary, err)
 	}
+	return ctx
+}
+
+// browserContext lasts for as long as the test may: a browser runs many subtests, one after another.
+func browserContext(t *testing.T) context.Context {
+	deadline, ok := t.Deadline()
+	if !ok {
+		deadline = time.Now().Add(time.Hour)
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(-10*time.Second)) // so that the test can say where it hung
+	t.Cleanup(cancel)
 	return ctx
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"roost/cmd/roost/internal/roosttest"
 )
@@ -73,13 +74,19 @@ func clientComesBack(t *testing.T, browser webBrowser) {
 	s.main.waitLast("sync reconnect", "message 1")
 }
 
+// settle is for how many milliseconds the client waits for a refusal after the handshake (client/roost.js).
+const settle = 200
+
+// hour stands for a time that never ends by itself.
+const hour = 3_600_000
+
 // expired is a token that was good.
 func expired(t *testing.T) string {
 	return roosttest.Sign(t, "HS256", roosttest.Secret, roosttest.Claims{"sub": "alice", "exp": 1_000_000_000})
 }
 
 func clientReplacesToken(t *testing.T, browser webBrowser) {
-	s := &site{env: roosttest.Env{"WS_REJECT_AFTER_UPGRADE": "true"}}
+	s := &site{env: roosttest.Env{"WS_REJECT_AFTER_UPGRADE": "true"}, manual: []int{settle}}
 	s.options = options{"baseDelay": 1 << 30, "maxDelay": 1 << 30} // so that what comes at all comes at once
 	s.token = func() string {
 		if s.tokens.Load() == 1 {
@@ -89,6 +96,7 @@ func clientReplacesToken(t *testing.T, browser webBrowser) {
 	}
 	s.start(t, browser)
 	replaced := []string{"waiting 4401 token expired", "connecting", "open", "sync first"}
+	s.main.fireAfter(replaced[:2])
 	s.main.wait(replaced...)
 	// As WS_CLOSE_ON_EXPIRY does. It is too soon for another time at once.
 	s.redis.Publish("user_ctl:alice", `{"disconnect":{"code":4401,"reason":"token expired"}}`)
@@ -98,7 +106,7 @@ func clientReplacesToken(t *testing.T, browser webBrowser) {
 }
 
 func clientHasWrongSecret(t *testing.T, browser webBrowser) {
-	s := &site{env: roosttest.Env{"WS_REJECT_AFTER_UPGRADE": "true"}, options: options{"baseDelay": 20, "maxDelay": 20}}
+	s := &site{env: roosttest.Env{"WS_REJECT_AFTER_UPGRADE": "true"}, options: options{"baseDelay": 20, "maxDelay": 20}, manual: []int{settle}}
 	s.token = func() string {
 		return roosttest.Sign(t, "HS256", strings.Repeat("another secret ", 3), roosttest.Claims{"sub": "alice", "exp": 4_000_000_000})
 	}
@@ -139,12 +147,13 @@ func clientIsCutOff(t *testing.T, browser webBrowser) {
 }
 
 func clientNoticesDeath(t *testing.T, browser webBrowser) {
-	s := (&site{options: options{"baseDelay": 20, "pingAfter": 150, "pongWithin": 3000}}).start(t, browser)
+	s := (&site{options: options{"baseDelay": 20, "pingAfter": 150, "pongWithin": hour}, manual: []int{hour}}).start(t, browser)
 	s.main.wait("open", "sync first")
 	roosttest.WaitFor(t, "answered pings", func() bool { return s.server.Metrics()["roost_client_pings_total"] >= 5 })
 	s.main.wait("open", "sync first") // one that lives stays, and the answers are no notifications
 	s.relay.Die()
 	again := []string{"open", "sync first", "waiting 1006 no answer to a ping", "connecting", "open", "gap reconnect", "sync reconnect"}
+	s.main.fireAfter(again[:2])
 	s.main.wait(again...)
 	s.relay.Bury() // the dead one's close event comes now, and is nobody's concern
 	s.stays(again)
@@ -173,7 +182,7 @@ func clientGivesUpAnAttempt(t *testing.T, browser webBrowser) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = silent.Close() })
-	s := &site{target: silent.Addr().String(), options: options{"baseDelay": 1, "openWithin": 3000}}
+	s := &site{target: silent.Addr().String(), options: options{"baseDelay": 1, "openWithin": hour}, manual: []int{hour}}
 	s.token = func() string {
 		if s.tokens.Load() == 2 {
 			s.relay.TurnTo(s.server.WS)
@@ -181,6 +190,13 @@ func clientGivesUpAnAttempt(t *testing.T, browser webBrowser) {
 		return roosttest.Token(t, "alice")
 	}
 	s.start(t, browser)
+	_ = silent.(*net.TCPListener).SetDeadline(time.Now().Add(roosttest.Limit))
+	handshake, err := silent.Accept()
+	if err != nil {
+		t.Fatalf("the first attempt: %v", err)
+	}
+	t.Cleanup(func() { _ = handshake.Close() })
+	s.main.fireAfter(nil)
 	s.main.wait("waiting 1006 not connected in time", "connecting", "open", "sync first")
 }
 
@@ -221,7 +237,7 @@ func clientWorksInAWorker(t *testing.T, browser webBrowser) {
 
 // Three tabs have one connection. The one that has it goes, the server restarts, and all hear all.
 func clientShares(t *testing.T, browser webBrowser) {
-	s := (&site{options: options{"share": true, "baseDelay": 20, "maxDelay": 20}}).start(t, browser)
+	s := (&site{options: options{"share": true, "baseDelay": 20, "maxDelay": 20, "answerWithin": hour}}).start(t, browser)
 	s.main.wait("open", "sync first")
 	tabs := []*clientTab{s.open(), s.open()}
 	for _, tab := range tabs {

@@ -22,9 +22,25 @@ var events = [], held = 0; // listeners
 const add = window.addEventListener, remove = window.removeEventListener;
 window.addEventListener = (...a) => { held++; add.apply(window, a); };
 window.removeEventListener = (...a) => { held--; remove.apply(window, a); };
+// Timers of as many milliseconds as manual names end when the test calls fire, however slow the machine is.
+var manual = [], timers = new Map();
+const later = window.setTimeout, stop = window.clearTimeout;
+window.setTimeout = (f, ms) => {
+  if (!manual.includes(ms)) return later(f, ms);
+  const timer = {};
+  timers.set(timer, f);
+  return timer;
+};
+window.clearTimeout = (timer) => { timers.delete(timer) || stop(timer); };
+function fire() {
+  const due = [...timers.values()];
+  timers.clear();
+  for (const f of due) f();
+}
 </script><script type="module">
 import { connect, SessionOver } from "/roost.js";
-const { url, options } = await (await fetch("/settings")).json();
+const { url, options, manual } = await (await fetch("/settings")).json();
+window.manual = manual ?? [];
 const token = async ({ signal }) => {
   const answer = await fetch("/token", { method: "POST", signal });
   if (answer.status === 401) throw new SessionOver("signed out");
@@ -45,6 +61,7 @@ type site struct {
 	browser webBrowser
 	env     roosttest.Env
 	options options
+	manual  []int         // timers of so many milliseconds end when the test calls fire
 	target  string        // where the relay goes at first; "": the server
 	token   func() string // what is given out, any goroutine; "" is answered with 401
 	page    string        // "": clientPage
@@ -77,7 +94,7 @@ func (s *site) start(t *testing.T, browser webBrowser) *site {
 		s.token = func() string { return roosttest.Token(t, "alice") }
 	}
 	page := strings.ReplaceAll(cmp.Or(s.page, clientPage), "localhost:8081", s.relay.Addr)
-	settings := map[string]any{"url": "ws://" + s.relay.Addr + "/ws", "options": s.options}
+	settings := map[string]any{"url": "ws://" + s.relay.Addr + "/ws", "options": s.options, "manual": s.manual}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		if s.csp != "" {
@@ -113,6 +130,12 @@ func (s *site) start(t *testing.T, browser webBrowser) *site {
 func (s *site) open() *clientTab {
 	s.t.Helper()
 	tab := &clientTab{s.browser.newPage(s.t), s.t}
+	s.t.Cleanup(func() {
+		if s.t.Failed() {
+			all, err := tab.tryEvents()
+			s.t.Logf("a page saw %q (%v)", all, err)
+		}
+	})
 	if err := tab.visit(s.url); err != nil {
 		s.t.Fatalf("opening %s: %v", s.url, err)
 	}
@@ -158,6 +181,16 @@ func (tab *clientTab) waitLast(last ...string) (all []string) {
 		return len(all) >= len(last) && slices.Equal(all[len(all)-len(last):], last)
 	})
 	return all
+}
+
+// fireAfter ends the page's manual timers when this is all that has happened, over and over until more has.
+func (tab *clientTab) fireAfter(events []string) {
+	tab.t.Helper()
+	script := fmt.Sprintf("if (window.events?.length === %d) fire()", len(events))
+	roosttest.WaitFor(tab.t, "more than "+strings.Join(events, ", "), func() bool {
+		tab.run(script)
+		return len(tab.events()) > len(events)
+	})
 }
 
 // run runs a script in the page.

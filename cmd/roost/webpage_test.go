@@ -17,8 +17,6 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/gobwas/ws"
 	"github.com/gobwas/ws/wsutil"
-
-	"roost/cmd/roost/internal/roosttest"
 )
 
 // webBrowser is a real browser. It takes a server's certificate as it is.
@@ -95,7 +93,7 @@ func startFirefox(t *testing.T) *firefox {
 	if err != nil {
 		t.Skip("no Firefox is installed (apt-get install firefox-esr): not tried with it")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 4*roosttest.Limit)
+	ctx, cancel := context.WithCancel(browserContext(t))
 	command := exec.CommandContext(ctx, binary, "--headless", "--no-remote", "--remote-debugging-port=0", "--profile", t.TempDir(), "about:blank")
 	output, err := command.StderrPipe()
 	if err != nil {
