@@ -163,93 +163,103 @@ func (p *listener) leastLoaded() *loop {
 // it from those that it has.
 const acceptBatch = 32
 
-// accept takes clients from the listening socket, and passes that on.
+// accept takes clients from the listening socket, and then gives that to the loop with the fewest.
 func (l *loop) accept() {
-	s := l.server
-	s.listener.mu.Lock()
-	defer s.listener.mu.Unlock()
-	if s.listener.owner != l {
-		return // an event from before it was passed on
+	ln := &l.server.listener
+	ln.mu.Lock()
+	defer ln.mu.Unlock()
+	if ln.owner != l {
+		return // the event is from before another loop got the socket
 	}
 	for range acceptBatch {
 		switch err := l.acceptOne(); err {
 		case nil:
-			s.listener.backoff = 0
+			ln.backoff = 0
 		case unix.EINTR, unix.ECONNABORTED:
 		case unix.EAGAIN:
-			s.listener.rebalance()
+			ln.rebalance()
 			return
 		default:
-			s.listener.pause(err)
+			ln.pause(err)
 			return
 		}
 	}
-	s.listener.rebalance()
+	ln.rebalance()
 }
 
-// acceptOne accepts one client, and makes room for it where descriptors have run
-// out. The caller holds the port's lock.
+// acceptOne accepts one client and makes its connection, or closes the socket if there is no room. The caller holds the
+// listener's lock.
 func (l *loop) acceptOne() error {
 	s := l.server
 	fd, peer, err := s.listener.accept()
-	for tries := 0; outOfDescriptors(err) && tries < 3; tries++ {
-		if !s.listener.hasWaiting() {
-			return unix.EAGAIN // the kernel asks for a descriptor before it looks whether anybody is there
-		}
-		if !l.freeDescriptor() {
-			return err
-		}
-		s.accepts.errors.Add(1)
-		s.acceptLog.acceptFailed(err, 0)
-		fd, peer, err = s.listener.accept()
+	if outOfDescriptors(err) {
+		fd, peer, err = l.acceptFreeing(err)
 	}
 	if err != nil {
 		return err
 	}
 	s.accepts.accepted.Add(1)
-	l.newConn(fd, peer)
+	if n, most := s.socketOpened(), s.rules.Load().MaxSockets; most > 0 && n > int64(most) {
+		if now, soon := l.evictSocket(); !now && !soon {
+			s.closeUnanswered(fd, unansweredDescriptors, nil)
+			return nil
+		}
+	}
+	if err := l.poll.add(fd, int32(fd)); err != nil {
+		s.closeUnanswered(fd, unansweredWatch, err)
+		return nil
+	}
+	c := l.newConn(fd, peer)
+	if s.spareFD.inUse() {
+		// The next client may need this descriptor: one that has sent its request by now is answered at once.
+		c.handleEvents(unix.EPOLLIN)
+	}
 	return nil
+}
+
+// newConn makes the connection of a socket. peer is the other end of the socket.
+func (l *loop) newConn(fd int, peer netip.AddrPort) *conn {
+	now := l.server.now()
+	c := &conn{loop: l, fd: int32(fd), lastRead: instantOf(now)}
+	l.server.conns.Set(c.fd, c)
+	l.stats.sockets.Add(1)
+	c.extra = l.extras.get()
+	c.extra.hs = l.newHandshake(c, peer)
+	c.setTimer(now + l.server.cfg.HandshakeTimeout)
+	return c
+}
+
+// acceptFreeing accepts a client when descriptors have run out, by freeing one. err is what accept returned.
+func (l *loop) acceptFreeing(err error) (fd int, peer netip.AddrPort, _ error) {
+	s := l.server
+	for tries := 0; outOfDescriptors(err) && tries < 3; tries++ {
+		if !s.listener.hasWaiting() {
+			return -1, peer, unix.EAGAIN // the kernel asks for a descriptor before it looks for a client
+		}
+		if !l.freeDescriptor() {
+			return -1, peer, err
+		}
+		s.accepts.errors.Add(1)
+		s.acceptLog.acceptFailed(err, 0)
+		fd, peer, err = s.listener.accept()
+	}
+	return fd, peer, err
 }
 
 func outOfDescriptors(err error) bool { return err == unix.EMFILE || err == unix.ENFILE }
 
-// acceptFailed counts and tells why nobody is accepted for a while.
+// acceptFailed counts and logs that accepting pauses.
 func (s *Server) acceptFailed(err error, pause time.Duration) {
 	s.accepts.errors.Add(1)
 	s.acceptLog.acceptFailed(err, pause)
 }
 
-// newConn opens a connection for a socket, or closes it where there is no room.
-func (l *loop) newConn(fd int, peer netip.AddrPort) {
-	s := l.server
-	if n, most := s.socketOpened(), s.rules.Load().MaxSockets; most > 0 && n > int64(most) && !l.makesRoom() {
-		s.closeUnanswered(fd, unansweredDescriptors)
-		s.acceptLog.unanswered(unansweredDescriptors, nil)
-		return
-	}
-	if err := l.poll.add(fd, int32(fd)); err != nil {
-		s.closeUnanswered(fd, unansweredWatch)
-		s.acceptLog.unanswered(unansweredWatch, err)
-		return
-	}
-	c := l.open(fd, peer)
-	if s.spareFD.inUse() {
-		// The next one may need this descriptor: whoever has asked by now is answered at once.
-		c.socket(unix.EPOLLIN)
-	}
-}
-
-// makesRoom is makeRoom where soon will do.
-func (l *loop) makesRoom() bool {
-	now, soon := l.freeSocket()
-	return now || soon
-}
-
-// closeUnanswered closes a socket without an answer and gives its place back.
-func (s *Server) closeUnanswered(fd int, why unanswered) {
+// closeUnanswered closes a socket without an answer. err says why, if that was an error.
+func (s *Server) closeUnanswered(fd int, why unanswered, err error) {
 	_ = unix.Close(fd)
 	s.accepts.unanswered[why].Add(1)
 	s.socketClosed()
+	s.acceptLog.unanswered(why, err)
 }
 
 // spareFD is a descriptor that is kept aside. When the process, or the machine, has none

@@ -76,20 +76,15 @@ func (a *addresses) leave(place uint32) {
 
 // acquireIP counts a connection that is about to be admitted, and reports whether
 // its address may have one more.
-func (c *conn) acquireIP() bool {
+func (h *pendingHandshake) acquireIP() bool {
+	c := h.conn
 	limit := c.loop.server.rules.Load().MaxPerAddress
 	if limit <= 0 || c.selfCheck {
 		return true
 	}
 	var ok bool
-	c.ipSlot, ok = c.loop.server.perIP.take(c.extra.hs.source, limit)
+	c.ipSlot, ok = c.loop.server.perIP.take(h.source, limit)
 	return ok
-}
-
-// releaseIP gives back what takePlace took.
-func (c *conn) releaseIP() {
-	c.loop.server.perIP.leave(c.ipSlot)
-	c.ipSlot = 0
 }
 
 // peer returns the address and port of the other end of a socket; the zero value

@@ -18,36 +18,32 @@ const discardLimit = 256 << 10
 // still has to get, however steadily it takes it.
 const closingLimit = 20 * time.Second
 
-// closeWith leaves the connection with last words: a close frame or an HTTP answer.
-// They go behind what waits already, for as long as the client takes it (see
-// WriteWait). What still comes is thrown away. The sending side is shut when the
-// client's close frame has come too (RFC 6455 section 7.1.1: a browser that sees the
-// end before it has sent its own calls the connection unclean), behind an HTTP answer
-// at once; and the socket is closed when the client closes its side, or after
-// LingerTimeout. To close at once with unread bytes in the socket would send a
-// reset, and the client would lose the answer.
-func (c *conn) closeWith(why Reason, lastWords []byte) {
-	l := c.loop
+// closeWith ends a connection with a close message: a close frame or an HTTP answer. The message goes behind what waits
+// already, for as long as the client takes that (see Config.WriteWait); what the client still sends is thrown away.
+//
+// The sending side is shut behind an HTTP answer at once, and otherwise when the client's close frame has come too (RFC
+// 6455 section 7.1.1): a browser that sees the end of the stream before it has sent its own close frame calls the
+// connection unclean. The socket is closed when the client closes its side, or after Config.LingerTimeout. Closing at
+// once with unread bytes in the socket would send a reset, and the client would lose the message.
+func (c *conn) closeWith(why Reason, closeMessage []byte) {
 	if c.state >= stateClosing {
 		return
 	}
+	l := c.loop
 	wasOpen := c.state == stateOpen
-	awaited, decoder := c.expectsClose(why, lastWords)
-	c.leaveHub(why, closeClassOf(lastWords), unacked{})
-	c.releaseIP()
-	c.releaseSubscription()
-	c.endHandshake()
-	c.putExtra()
+	wantsClose, decoder := c.expectsClose(why, closeMessage)
+	c.reason = why
+	c.detach(closeClassOf(closeMessage), unacked{})
 	c.state = stateClosing
-	c.extra = l.getExtra()
+	c.extra = l.extras.get()
 	c.extra.discardLeft, c.extra.wasOpen = discardLimit, wasOpen
-	c.extra.wantsClose, c.extra.decoder = awaited, decoder
+	c.extra.wantsClose, c.extra.decoder = wantsClose, decoder
 	l.closing.append(c)
 	l.stats.closing.Add(1)
 	if c.out == nil {
-		c.send(lastWords)
+		c.send(closeMessage)
 	} else {
-		c.out.CloseMessage = bytes.Clone(lastWords)
+		c.out.CloseMessage = bytes.Clone(closeMessage)
 		if !c.stalled() {
 			c.flush()
 		}
@@ -59,8 +55,7 @@ func (c *conn) closeWith(why Reason, lastWords []byte) {
 		c.linger()
 		return
 	}
-	now := l.server.now()
-	c.extra.closeBy = now + closingLimit
+	c.extra.closeBy = l.server.now() + closingLimit
 	c.setTimer(min(c.extra.closeBy, c.nextAckPoll()))
 }
 
@@ -143,7 +138,7 @@ func (c *conn) discard(b []byte) {
 	}
 }
 
-// closeNow closes the socket at once.
+// closeNow closes the socket at once. From then on its number may be another client's.
 func (c *conn) closeNow(why Reason) {
 	if c.state == stateClosed {
 		return
@@ -156,11 +151,10 @@ func (c *conn) closeNow(why Reason) {
 	c.loop.server.socketClosed()
 }
 
-// cleanup ends what a connection has here, before its descriptor is closed: from
-// then on the number may be another client's.
+// cleanup frees all that a connection has, before its socket is closed.
 func (c *conn) cleanup() {
 	l := c.loop
-	c.leaveHub(c.reason, closeNone, c.countUnacked())
+	left := c.countUnacked()
 	switch c.state {
 	case stateClosing:
 		l.closing.remove(c)
@@ -170,25 +164,31 @@ func (c *conn) cleanup() {
 		l.stats.closing.Add(-1)
 		l.stats.lingering.Add(-1)
 	}
+	c.detach(closeNone, left)
+	c.state = stateClosed
 	c.cleanupQueue()
 	l.talkers.forget(c)
-	c.releaseIP()
-	c.releaseSubscription()
-	c.endHandshake()
-	c.state = stateClosed
-	c.putExtra()
 	l.wheel.Disarm(c)
 	l.server.conns.Set(c.fd, nil)
 	l.stats.sockets.Add(-1)
 }
 
-// leaveHub takes an open connection out of the hub, once, and says why it
-// ended, and what its client has not taken. From then on nothing is delivered to it.
-func (c *conn) leaveHub(why Reason, code closeClass, left unacked) {
-	l := c.loop
-	if c.reason == reasonNone {
-		c.reason = why
+// detach frees what a connection has until it closes: its places in the hub, among the connections of its address and in
+// the subscriptions, its handshake, and its extra. A connection that is closing has only extra left.
+func (c *conn) detach(code closeClass, left unacked) {
+	c.leaveHub(code, left)
+	c.loop.server.perIP.leave(c.ipSlot)
+	c.ipSlot = 0
+	c.releaseSubscription()
+	if c.extra != nil && c.extra.hs != nil {
+		c.extra.hs.end()
 	}
+	c.putExtra()
+}
+
+// leaveHub takes an open connection out of the hub, so that nothing more is delivered to it, and counts and logs its end.
+func (c *conn) leaveHub(code closeClass, left unacked) {
+	l := c.loop
 	if c.state != stateOpen {
 		return
 	}
@@ -201,31 +201,28 @@ func (c *conn) leaveHub(why Reason, code closeClass, left unacked) {
 	c.logDisconnected(total, ofUser, left)
 }
 
-// Disconnect implements hub.Conn: a backend shows the user the door. The hub
-// has forgotten the connection already; its own loop ends it, behind what was
-// delivered to it.
+// Disconnect implements hub.Conn: a backend has commanded it.
 func (c *conn) Disconnect(code wsproto.CloseCode, reason string) {
-	l := c.loop
-	l.do(func() {
-		defer c.guard()
-		l.deliverAllMail()
-		c.closeWith(ReasonDisconnected, wsproto.AppendClose(l.scratch[:0], code, reason))
-	})
+	c.closeBehindMail(ReasonDisconnected, code, reason)
 }
 
-// closeReplaced is the close code of a connection that had to make room for a
-// newer one of its user: that of a refused handshake (handshake.RejectionCode) with
-// 429. A client that reconnects at once would push out the next.
+// closeReplaced is the close code of a connection that was replaced by a newer one of its user: that of a handshake
+// refused with 429 (handshake.RejectionCode). A client that reconnects at once would replace the next one.
 const closeReplaced wsproto.CloseCode = 4429
 
-// Replaced implements hub.Conn. The hub has forgotten the connection already;
-// its own loop ends it, behind what was delivered to it.
+// Replaced implements hub.Conn.
 func (c *conn) Replaced() {
+	c.closeBehindMail(ReasonReplaced, closeReplaced, "replaced by a newer connection of this user")
+}
+
+// closeBehindMail has the loop close a connection that the hub has removed, behind what was delivered to it. Any
+// goroutine.
+func (c *conn) closeBehindMail(why Reason, code wsproto.CloseCode, text string) {
 	l := c.loop
 	l.do(func() {
 		defer c.guard()
 		l.deliverAllMail()
-		c.closeWith(ReasonReplaced, wsproto.AppendClose(l.scratch[:0], closeReplaced, "replaced by a newer connection of this user"))
+		c.closeWith(why, wsproto.AppendClose(l.scratch[:0], code, text))
 	})
 }
 

@@ -100,49 +100,35 @@ func (i instant) ago(now time.Duration) time.Duration {
 	return time.Duration(instantOf(now)-i) * time.Millisecond
 }
 
-// pooledExtras bounds what a loop has in store of each kind: after a storm the memory
-// must go.
-const pooledExtras = 256
+// pool keeps objects for reuse, so that a storm of connections allocates little, and at most 256 of them, so that the
+// memory is freed after it. Guarded by the lock of its loop. The zero value is empty.
+type pool[T any] struct{ free []*T }
 
-// getExtra takes a part from the loop's store.
-func (l *loop) getExtra() *extra {
-	last := len(l.extraPool) - 1
+const pooledMost = 256
+
+// get returns an object that is zero.
+func (p *pool[T]) get() *T {
+	last := len(p.free) - 1
 	if last < 0 {
-		return new(extra)
+		return new(T)
 	}
-	p := l.extraPool[last]
-	l.extraPool = l.extraPool[:last]
-	return p
+	t := p.free[last]
+	p.free = p.free[:last]
+	return t
 }
 
-// putExtra puts c's part, where it has one, back. Nothing of it is in use any more.
+// put takes an object back that nothing refers to.
+func (p *pool[T]) put(t *T) {
+	if len(p.free) < pooledMost {
+		*t = *new(T)
+		p.free = append(p.free, t)
+	}
+}
+
+// putExtra gives c.extra back, if there is one.
 func (c *conn) putExtra() {
-	l := c.loop
-	if c.extra == nil {
-		return
-	}
-	if len(l.extraPool) < pooledExtras {
-		*c.extra = extra{}
-		l.extraPool = append(l.extraPool, c.extra)
-	}
-	c.extra = nil
-}
-
-// getHandshake takes a handshake from the loop's store.
-func (l *loop) getHandshake() *pendingHandshake {
-	last := len(l.handshakePool) - 1
-	if last < 0 {
-		return new(pendingHandshake)
-	}
-	h := l.handshakePool[last]
-	l.handshakePool = l.handshakePool[:last]
-	return h
-}
-
-// putHandshake puts one back that no list has any more.
-func (l *loop) putHandshake(h *pendingHandshake) {
-	if len(l.handshakePool) < pooledExtras {
-		*h = pendingHandshake{}
-		l.handshakePool = append(l.handshakePool, h)
+	if c.extra != nil {
+		c.loop.extras.put(c.extra)
+		c.extra = nil
 	}
 }

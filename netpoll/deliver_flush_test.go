@@ -53,9 +53,9 @@ func (l *loop) connect(t testing.TB) (c *conn, client int) {
 		t.Fatal(err)
 	}
 	l.asleep = false
-	l.open(pair[0], netip.AddrPort{})
+	l.newConn(pair[0], netip.AddrPort{})
 	c = l.server.conns.Get(int32(pair[0]))
-	c.endHandshake()
+	c.extra.hs.end()
 	c.putExtra()
 	c.state = stateOpen
 	l.pollTimeout()

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/wsproto"
+	"roost/wsproto/handshake"
 )
 
 // errTimeout is for sockets that outlived every timeout of theirs.
@@ -97,7 +98,8 @@ func (l *loop) closeAll(all bool, bye Farewell) {
 		case c.state == stateAuthenticating && all:
 			c.closeNow(bye.Reason)
 		case c.state == stateSubscribing:
-			c.respondDraining() // there is nothing to wait for: the feed has stopped
+			// There is nothing to wait for: the feed has stopped.
+			c.extra.hs.respondError(c.extra.hs.held.req, handshake.RefuseDraining(l.server.retryAfter()))
 		}
 	})
 }

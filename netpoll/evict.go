@@ -1,12 +1,91 @@
 package netpoll
 
-// When sockets run out, by our own count (Rules.MaxSockets) or the kernel's, those
-// that are no connections make room for the next: so that who asks for something is
-// answered, /health above all, whatever strangers leave open.
+import (
+	"roost/wsproto/handshake"
+	"unsafe"
+)
 
-// freeSocket closes a socket that is no connection, of the loop where those are that shall go
-// first. It reports whether that is done, or will be soon because that loop is at work.
-func (l *loop) freeSocket() (now, soon bool) {
+// What pending handshakes may have together is bounded, in sockets (Rules.MaxSockets) and in bytes
+// (Rules.PendingTotal), because anybody can begin any number of them. Beyond either bound the source that has most loses
+// the one that has waited longest: clients that only begin handshakes hinder each other, and no one else.
+//
+// When sockets run out, by our own count or the kernel's, sockets that are not connections make room for the next. So
+// requests are answered, /health above all, however many sockets strangers leave open.
+
+// pendingSize is the number of bytes that each pending handshake takes at least.
+const pendingSize = int(unsafe.Sizeof(conn{}) + unsafe.Sizeof(extra{}) + unsafe.Sizeof(pendingHandshake{}))
+
+// What a pending handshake weighs. One with a good token is evicted later than others.
+const (
+	unknownWeight       = 2
+	authenticatedWeight = 1
+)
+
+// setWeight sets what a pending handshake weighs, among those of its client.
+func (h *pendingHandshake) setWeight(weight int) {
+	l := h.conn.loop
+	if h.weight.account.source == h.source {
+		l.pending.set(&h.weight, weight)
+	} else {
+		l.pending.remove(&h.weight)
+		l.pending.add(&h.weight, h.conn, h.source, weight)
+	}
+	l.publishPending()
+}
+
+// publishPending publishes the rank of the source with the most pending handshakes, for other loops.
+func (l *loop) publishPending() { l.stats.pendingRank.Store(int32(l.pending.topRank())) }
+
+// setBytes sets how many bytes are kept for a pending handshake beyond pendingSize.
+func (h *pendingHandshake) setBytes(n int) {
+	l := h.conn.loop
+	l.stats.pendingBytes.Add(int64(n - int(h.bytes.held)))
+	switch {
+	case n == 0:
+		l.pendingBytes.remove(&h.bytes)
+	case h.bytes.account == nil || h.bytes.account.source != h.source:
+		l.pendingBytes.remove(&h.bytes)
+		l.pendingBytes.add(&h.bytes, h.conn, h.source, n)
+	default:
+		l.pendingBytes.set(&h.bytes, n)
+	}
+}
+
+// growBytes is setBytes for a handshake that stays pending. Above the loop's share those that hold most are evicted; this
+// may be one of them.
+func (h *pendingHandshake) growBytes(n int) {
+	l := h.conn.loop
+	h.setBytes(n)
+	share := l.server.rules.Load().pendingShare
+	for share > 0 && l.stats.pendingBytes.Load() > int64(share) {
+		e := l.pendingBytes.greediest()
+		if e == nil {
+			e = l.pending.greediest()
+		}
+		if e == nil {
+			return
+		}
+		e.c.extra.hs.evict(unansweredBytes)
+	}
+}
+
+// evict ends a pending handshake at once. A client that has sent a complete request gets an answer, without the server
+// waiting for it: what the kernel does not take at once is lost.
+func (h *pendingHandshake) evict(why unanswered) {
+	c, l := h.conn, h.conn.loop
+	defer c.guard() // it is not the connection that the loop is serving
+	l.server.accepts.unanswered[why].Add(1)
+	if h.held == nil {
+		c.closeNow(ReasonHandshake)
+		return
+	}
+	_, _ = c.write(l.errorResponse(h.held.req, handshake.RefuseFull(l.server.retryAfter())))
+	c.closeNow(ReasonAnswered)
+}
+
+// evictSocket closes a socket that is not a connection, of the loop that has the most evictable one. It reports whether
+// that is done now, or will be soon because that loop is busy.
+func (l *loop) evictSocket() (now, soon bool) {
 	best := l
 	for _, other := range l.server.loops {
 		if other.evictable() > best.evictable() {
@@ -15,19 +94,19 @@ func (l *loop) freeSocket() (now, soon bool) {
 	}
 	switch {
 	case best == l:
-		return l.evict(), false
-	case best.mu.TryLock(): // never Lock: it may wait for this one
+		return l.evictOwn(), false
+	case best.mu.TryLock(): // never Lock: the other loop may be waiting for this one
 		defer best.mu.Unlock()
-		return best.evict(), false
-	case l.evict():
+		return best.evictOwn(), false
+	case l.evictOwn():
 		return true, false
 	}
-	best.do(func() { best.evict() })
+	best.do(func() { best.evictOwn() })
 	return false, true
 }
 
-// evictable says how soon sockets of the loop shall go: the higher the sooner, 0 that it has
-// none. Any goroutine.
+// evictable ranks the loop's sockets for eviction: the highest rank goes first, and 0 means that there are none. Any
+// goroutine.
 func (l *loop) evictable() int {
 	st := &l.stats
 	lingering := st.lingering.Load()
@@ -37,51 +116,46 @@ func (l *loop) evictable() int {
 	return max(int(st.pendingRank.Load()), rankOf(unknownWeight*int(st.closing.Load()-lingering)))
 }
 
-// evict closes one of the loop's sockets that are no connections. One that lingers goes
-// first: it has had its answer. Then it is the turn of who has more of them: those that
-// end, but still have something to get, or a source of pending handshakes.
-func (l *loop) evict() bool {
+// evictOwn closes one of the loop's own sockets that are not connections. A lingering one goes first: it has had its
+// answer. Then comes whichever are more: closing connections that still have something to get, or the pending handshakes
+// of one source.
+func (l *loop) evictOwn() bool {
 	pending := l.pending.greediest()
 	switch {
 	case l.lingering.first != nil:
 		l.closeOldestLingering()
 	case l.closing.first != nil && rankOf(unknownWeight*l.closing.n) >= l.pending.topRank():
 		c := l.closing.first
-		defer c.guard() // it has nothing to do with whose turn it is
+		defer c.guard() // it is not the connection that the loop is serving
 		l.server.accepts.unanswered[unansweredClosing].Add(1)
 		c.closeNow(c.reason)
 	case pending != nil:
-		pending.c.evictHandshake(unansweredCrowdedOut)
+		pending.c.extra.hs.evict(unansweredCrowdedOut)
 	default:
 		return false
 	}
 	return true
 }
 
-// pendingCount is how many handshakes of the loop are pending.
-func (l *loop) pendingCount() int64 {
-	return l.stats.requests.Load() + l.stats.authenticating.Load() + l.stats.subscribing.Load()
-}
-
-// hasDescriptor reports whether a pending handshake may keep its descriptor: where that is
-// the last one, which was kept aside for answers, another socket has to make room.
-func (c *conn) hasDescriptor() bool {
-	l := c.loop
+// hasDescriptor reports whether a pending handshake may keep its descriptor. If it is the last one, which was kept aside
+// for answers, another socket has to make room.
+func (h *pendingHandshake) hasDescriptor() bool {
+	l := h.conn.loop
 	if l.server.spareFD.refill() {
 		return true
 	}
-	l.pending.remove(&c.extra.hs.weight) // it shall not be this one
+	l.pending.remove(&h.weight) // it must not be evicted itself
 	l.publishPending()
-	l.freeSocket()
+	l.evictSocket()
 	return l.server.spareFD.refill()
 }
 
-// freeDescriptor frees a descriptor for a client that waits to be accepted, and reports
-// whether it did. The one that is kept aside serves before handshakes have to make room.
+// freeDescriptor frees a descriptor for a client that waits to be accepted, and reports whether it did. The spare one is
+// used before a handshake is evicted.
 func (l *loop) freeDescriptor() bool {
 	if l.lingering.first == nil && l.server.spareFD.use() {
 		return true
 	}
-	now, _ := l.freeSocket()
+	now, _ := l.evictSocket()
 	return now
 }

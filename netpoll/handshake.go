@@ -8,163 +8,217 @@ import (
 	"unsafe"
 
 	"roost/hub"
+	"roost/netpoll/proxyproto"
 	"roost/wsproto/handshake"
 )
 
-// open begins the life of a connection on its loop. peer is the other end of the socket.
-func (l *loop) open(fd int, peer netip.AddrPort) *conn {
-	now := l.server.now()
-	c := &conn{loop: l, fd: int32(fd), lastRead: instantOf(now)}
-	l.server.conns.Set(c.fd, c)
-	l.stats.sockets.Add(1)
-	c.startHandshake(peer)
-	c.setTimer(now + l.server.cfg.HandshakeTimeout)
-	return c
+// pendingHandshake is what a connection needs from accept until it is admitted or refused: until then it is a pending
+// handshake. Its loop owns it, and keeps some for reuse.
+type pendingHandshake struct {
+	conn *conn // static
+
+	peer   netip.AddrPort // the other end of the socket; the zero value if it was gone at once
+	client netip.AddrPort // for limits and log lines: peer, or the client that a trusted proxy names, with port 0 if unknown
+	source source         // of client
+
+	weight entry // in loop.pending
+	bytes  entry // in loop.pendingBytes, while more than pendingSize is kept
+
+	head      []byte // stateRequest: the beginning of a request head that comes in pieces, its PROXY header included
+	scanned   int    // stateRequest: bytes of head in which the end has been looked for
+	requested bool   // stateRequest: head holds more than a PROXY header
+
+	held *heldRequest // stateAuthenticating, stateSubscribing
+	job  *authJob     // stateAuthenticating: the job that held belongs to
+
+	ipFull bool // the client's address has as many connections as it may
 }
 
-// readHead takes bytes of a request head, with the PROXY header before it where one has to be. Until the
-// head is complete nothing else is parsed, and what came is copied only if it did not come in one piece. Of a
-// PROXY header nothing is kept but its bytes: with each piece it is read again.
-func (c *conn) readHead(b []byte) {
-	h := c.extra.hs
+// newHandshake returns the handshake of a connection whose socket was just accepted.
+func (l *loop) newHandshake(c *conn, peer netip.AddrPort) *pendingHandshake {
+	h := l.handshakePool.get()
+	h.conn, h.peer, h.client, h.source = c, peer, peer, sourceOf(peer.Addr())
+	l.stats.requests.Add(1)
+	l.stats.pendingBytes.Add(int64(pendingSize))
+	l.pending.add(&h.weight, c, h.source, unknownWeight)
+	l.publishPending()
+	return h
+}
+
+// read takes bytes of a request head, with the PROXY header before it if there must be one. Nothing is parsed before
+// the head is complete, and the bytes are copied only if the head comes in pieces. Of a PROXY header only the bytes are
+// kept: it is parsed again with each piece.
+func (h *pendingHandshake) read(b []byte) {
 	if h.head != nil {
 		b = append(h.head, b...)
 	}
-	size, ok := c.readProxyHeader(b)
-	if !ok {
-		return
+	size := 0
+	if h.conn.loop.server.cfg.ProxyProtocol {
+		var ok bool
+		if size, ok = h.readProxyHeader(b); !ok {
+			return
+		}
 	}
 	head := b[size:]
 	end := handshake.HeadEnd(head, h.scanned-size)
 	switch {
 	case end > handshake.MaxHead || (end == 0 && len(head) >= handshake.MaxHead):
-		c.respondHeadError(handshake.RefuseHeadTooLarge(), ReasonAnswered)
+		h.respondHeadError(handshake.RefuseHeadTooLarge(), ReasonAnswered)
 	case end == 0:
-		c.saveHead(b, len(head) > 0)
+		h.saveHead(b, len(head) > 0)
 	default:
-		c.freeHead()
-		c.dispatch(head[:end], head[end:])
+		h.freeHead()
+		h.dispatch(head[:end], head[end:])
 	}
 }
 
-// saveHead keeps the beginning of a head until more of it comes. asks says whether b holds any of the request.
-func (c *conn) saveHead(b []byte, asks bool) {
-	h := c.extra.hs
+// Behind a proxy the other end of the socket is the proxy. The client is named by a PROXY header before the request, or
+// by X-Forwarded-For in it; both count only from addresses that the upgrader trusts.
+//
+// With Config.ProxyProtocol a trusted address has to send the header, and no other address may: a receiver "MUST not try
+// to guess whether the protocol header is present or not" (section 2 of the specification). If the header names a trusted
+// proxy in turn, the X-Forwarded-For of that proxy counts.
+
+// readProxyHeader reads the PROXY header at the start of what a connection has sent, and returns its size, 0 if there
+// must be none. ok is false when the header is not complete, or the connection has ended because of it: then the
+// configuration is wrong, here or at the proxy, and no client gets in until it is put right.
+func (h *pendingHandshake) readProxyHeader(b []byte) (size int, ok bool) {
+	header, verdict := proxyproto.Parse(b)
+	if !h.conn.loop.server.upgrader().Trusts(h.peer.Addr()) {
+		if verdict == proxyproto.Complete { // it would fail as bad HTTP; this answer says why
+			h.respondHeadError(handshake.RefuseProxyUntrusted(), ReasonAnswered)
+		}
+		return 0, verdict != proxyproto.Complete
+	}
+	switch verdict {
+	case proxyproto.Complete:
+		if header.Source.IsValid() {
+			h.setClient(header.Source)
+		}
+		return header.Size, true
+	case proxyproto.Incomplete:
+		h.saveHead(b, false)
+	case proxyproto.Missing:
+		h.respondHeadError(handshake.RefuseProxyMissing(), ReasonAnswered)
+	case proxyproto.Broken:
+		h.respondHeadError(handshake.RefuseProxyInvalid(), ReasonAnswered)
+	}
+	return 0, false
+}
+
+// setClient names the client, once a proxy has.
+func (h *pendingHandshake) setClient(client netip.AddrPort) {
+	if client != h.client {
+		h.client, h.source = client, sourceOf(client.Addr())
+	}
+}
+
+// saveHead keeps the beginning of a head until more of it comes. requested says whether b holds any of the request.
+func (h *pendingHandshake) saveHead(b []byte, requested bool) {
 	if h.head == nil {
 		b = bytes.Clone(b)
 	}
 	h.head, h.scanned = b, len(b)
-	if asks && !h.requested {
+	if requested && !h.requested {
 		h.requested = true
-		c.loop.stats.partialRequests.Add(1)
+		h.conn.loop.stats.partialRequests.Add(1)
 	}
-	c.setWeight(unknownWeight)
-	c.growBytes(cap(h.head))
+	h.setWeight(unknownWeight)
+	h.growBytes(cap(h.head))
 }
 
-// freeHead lets go of what keepHead kept.
-func (c *conn) freeHead() {
-	h := c.extra.hs
+// freeHead frees what saveHead kept.
+func (h *pendingHandshake) freeHead() {
 	if h.requested {
-		c.loop.stats.partialRequests.Add(-1)
+		h.conn.loop.stats.partialRequests.Add(-1)
 	}
 	h.head, h.scanned, h.requested = nil, 0, false
-	c.setBytes(0)
+	h.setBytes(0)
 }
 
-// dispatch does what a complete head asks for. more is what came behind it.
-func (c *conn) dispatch(head, more []byte) {
-	l := c.loop
-	req, refusal := l.server.upgrader().Read(head)
-	c.resolveClient(&req)
+// dispatch does what a complete head asks for. more is what came behind it. A token that takes too long for a loop goes
+// to a worker.
+func (h *pendingHandshake) dispatch(head, more []byte) {
+	s := h.conn.loop.server
+	upgrader := s.upgrader()
+	req, refusal := upgrader.Read(head)
+	if address := upgrader.Client(&req, h.client.Addr()); address != h.client.Addr() {
+		h.setClient(netip.AddrPortFrom(address, 0))
+	}
 	switch {
 	case refusal != nil:
-		c.respondError(req, refusal)
+		h.respondError(req, refusal)
 	case req.Kind == handshake.Health:
-		status, body := l.server.cfg.Health()
-		c.respondHealth(req, status, body)
+		status, body := s.cfg.Health()
+		h.respondHealth(req, status, body)
 	case req.Kind == handshake.Live:
-		c.respondHealth(req, 200, l.server.cfg.Live)
+		h.respondHealth(req, 200, s.cfg.Live)
 	default:
-		c.authenticate(req, more)
+		refusal, later := upgrader.Identify(&req, s.cfg.Now())
+		if later {
+			h.authenticateAsync(req, more)
+			return
+		}
+		h.authenticated(req, refusal, more)
 	}
 }
 
-// authenticate finds out who asks for an upgrade.
-func (c *conn) authenticate(req handshake.Request, more []byte) {
-	refusal, later := c.loop.server.upgrader().Identify(&req, c.loop.server.cfg.Now())
-	if later {
-		c.authenticateAsync(req, more)
-		return
-	}
-	c.authenticated(req, refusal, more)
-}
-
-// authenticated goes on when it is known who asks, or why nobody is let in.
-func (c *conn) authenticated(req handshake.Request, refusal *handshake.Refusal, more []byte) {
-	l := c.loop
+// authenticated goes on when the token has been checked: refusal says why it was not accepted. The connection is
+// admitted, or waits for its user's subscription.
+func (h *pendingHandshake) authenticated(req handshake.Request, refusal *handshake.Refusal, more []byte) {
+	c, s := h.conn, h.conn.loop.server
 	switch {
 	case refusal != nil && refusal.Reason == handshake.ReasonKeyPending:
-		c.respondError(req, handshake.RefuseKeyPending(refusal.Wait+l.server.jitter()))
+		h.respondError(req, handshake.RefuseKeyPending(refusal.Wait+s.jitter()))
+		return
 	case refusal != nil:
-		c.respondError(req, refusal)
-	case l.server.draining.Load() && !req.Probe:
-		c.respondError(req, handshake.RefuseDraining(l.server.retryAfter()))
-	case !req.Probe && l.server.handshakesExceeded(c.extra.hs.source):
-		c.respondError(req, handshake.RefuseBusy(l.server.retryAfter()))
-	default:
-		c.admitOrWait(req, more)
+		h.respondError(req, refusal)
+		return
+	case s.draining.Load() && !req.Probe:
+		h.respondError(req, handshake.RefuseDraining(s.retryAfter()))
+		return
+	case !req.Probe && s.handshakesExceeded(h.source):
+		h.respondError(req, handshake.RefuseBusy(s.retryAfter()))
+		return
 	}
-}
-
-// admitOrWait admits a connection, at once or when its user's notifications are heard.
-func (c *conn) admitOrWait(req handshake.Request, more []byte) {
-	l := c.loop
 	c.selfCheck = req.Probe // before others can find the connection
-	c.extra.hs.ipFull = !c.acquireIP()
+	h.ipFull = !h.acquireIP()
 	switch {
-	case c.extra.hs.ipFull && !l.server.cfg.Hub.Replaces(req.User):
-		c.respondError(req, handshake.RefuseAddressFull(l.server.retryAfter()))
-	case l.server.cfg.Subscriptions != nil:
-		c.subscribe(req, more)
+	case h.ipFull && !s.cfg.Hub.Replaces(req.User):
+		h.respondError(req, handshake.RefuseAddressFull(s.retryAfter()))
+	case s.cfg.Subscriptions != nil:
+		h.subscribe(req, more)
 	default:
-		c.admit(req, more)
+		h.admit(req, more)
 	}
 }
 
-// admit registers the connection first and answers second: a notification that
-// the client's own onopen causes must find it, and since deliveries are items of
-// the loop's queue they can't overtake the 101. It is false when the connection is refused.
-func (c *conn) admit(req handshake.Request, more []byte) bool {
-	l := c.loop
-	if !c.hasDescriptor() {
-		c.respondError(req, handshake.RefuseOpenFiles(l.server.retryAfter()))
+// admit registers the connection first and answers second: a notification that the client's own onopen causes must find
+// it, and since deliveries are items of the loop's mailbox they can't overtake the 101. It returns false when the
+// connection is refused.
+func (h *pendingHandshake) admit(req handshake.Request, more []byte) bool {
+	c, l, s := h.conn, h.conn.loop, h.conn.loop.server
+	if !h.hasDescriptor() {
+		h.respondError(req, handshake.RefuseOpenFiles(s.retryAfter()))
 		return false
 	}
-	total, ofUser, err := c.register(&req)
-	switch {
-	case errors.Is(err, errIPFull):
-		c.respondError(req, handshake.RefuseAddressFull(l.server.retryAfter()))
-		return false
-	case errors.Is(err, hub.ErrFull):
-		c.respondError(req, handshake.RefuseFull(l.server.retryAfter()))
-		return false
-	case errors.Is(err, hub.ErrUserFull):
-		c.respondError(req, handshake.RefuseUserFull(l.server.retryAfter()))
+	total, ofUser, err := h.register(&req)
+	if err != nil {
+		h.respondError(req, refusalOf(err, s))
 		return false
 	}
-	now := l.server.now()
-	if l.server.cfg.CloseOnExpiry {
+	now := s.now()
+	if s.cfg.CloseOnExpiry {
 		c.expireAt(req.Expires)
 	}
-	l.server.conns.SetOpened(c.fd, now)
-	l.sent.Open(c.fd, l.server.cfg.Hub.Clock())
-	client, peer := c.extra.hs.client, c.extra.hs.peer
-	c.endHandshake()
+	s.conns.SetOpened(c.fd, now)
+	l.sent.Open(c.fd, s.cfg.Hub.Clock())
+	client, peer := h.client, h.peer
+	h.end()
 	c.putExtra()
 	c.state = stateOpen
 	accepted := c.lastRead
-	c.lastRead, c.lastPing = instantOf(now), l.randomLastPing(now)
+	c.lastRead, c.lastPing = instantOf(now), s.randomLastPing(now)
 	if !c.selfCheck {
 		l.stats.opened.Add(1)
 		c.logConnected(client, peer, total, ofUser)
@@ -172,7 +226,7 @@ func (c *conn) admit(req handshake.Request, more []byte) bool {
 	c.resetTimer(now)
 	c.send(req.AppendUpgrade(l.scratch[:0]))
 	if !c.selfCheck {
-		l.handshakes.Observe(accepted.ago(now), 1) // in milliseconds, beside which the answer took no time
+		l.handshakes.Observe(accepted.ago(now), 1) // in milliseconds: the answer takes far less
 	}
 	if len(more) > 0 {
 		c.readFrames(more)
@@ -180,52 +234,101 @@ func (c *conn) admit(req handshake.Request, more []byte) bool {
 	return true
 }
 
-// errIPFull is register's where the client's address has as many connections as it may.
+// errIPFull is returned by register when the client's address has as many connections as it may.
 var errIPFull = errors.New("the address has too many connections")
 
-// register registers a connection with the hub. Where its address is full it may only take the place of one from
-// there; until that one has gone there is one more.
-func (c *conn) register(req *handshake.Request) (total, ofUser int, err error) {
-	l := c.loop
-	h := c.extra.hs
-	if !h.ipFull || c.acquireIP() {
-		return l.server.cfg.Hub.Admit(c, req.User, req.Groups...)
+// register registers the connection with the hub. If its address is full it may only replace a connection from the same
+// address; until that has closed there is one more.
+func (h *pendingHandshake) register(req *handshake.Request) (total, ofUser int, err error) {
+	c, s := h.conn, h.conn.loop.server
+	if !h.ipFull || h.acquireIP() {
+		return s.cfg.Hub.Admit(c, req.User, req.Groups...)
 	}
-	c.ipSlot, _ = l.server.perIP.take(h.source, math.MaxInt)
-	fromHere := func(oldest hub.Conn) bool {
+	c.ipSlot, _ = s.perIP.take(h.source, math.MaxInt)
+	sameIP := func(oldest hub.Conn) bool {
 		other, ok := oldest.(*conn)
-		return ok && other.ipSlot == c.ipSlot // which it leaves after it has left the hub
+		return ok && other.ipSlot == c.ipSlot // a connection frees its slot after it has left the hub
 	}
-	if total, ofUser, err = l.server.cfg.Hub.Replace(c, req.User, fromHere, req.Groups...); err != nil {
+	if total, ofUser, err = s.cfg.Hub.Replace(c, req.User, sameIP, req.Groups...); err != nil {
 		err = errIPFull
 	}
 	return total, ofUser, err
 }
 
-// maxEarly bounds the bytes that are kept for a client that sends frames before
-// it has got its 101: RFC 6455 section 4.1 has it wait.
+// refusalOf returns the answer to an error of register.
+func refusalOf(err error, s *Server) *handshake.Refusal {
+	switch {
+	case errors.Is(err, errIPFull):
+		return handshake.RefuseAddressFull(s.retryAfter())
+	case errors.Is(err, hub.ErrUserFull):
+		return handshake.RefuseUserFull(s.retryAfter())
+	}
+	return handshake.RefuseFull(s.retryAfter())
+}
+
+// maxEarly bounds the bytes that are kept for a client that sends frames before it has got its 101: RFC 6455 section 4.1
+// has it wait.
 const maxEarly = handshake.MaxHead
 
-// heldRequest is a request that can't be answered in the turn that brought it.
+// heldRequest is a request that waits for a worker or for a subscription.
 type heldRequest struct {
 	req   handshake.Request // static; it holds nothing of the loop's buffers
 	early []byte            // the loop's: what came behind the head
 
-	counted bool // the loop's: it is in the gauge of those that wait for the feed
+	counted bool // the loop's: it is counted in loopStats.subscribing
 }
 
-// size is how many bytes are kept for it.
-func (a *heldRequest) size() int { return heldRequestSize + a.req.Size() + cap(a.early) }
+// size is the number of bytes that are kept for it.
+func (r *heldRequest) size() int { return heldRequestSize + r.req.Size() + cap(r.early) }
 
-// heldRequestSize is that of an asked, and of what holds it.
+// heldRequestSize is the size of a heldRequest and of the job around it.
 const heldRequestSize = int(unsafe.Sizeof(authJob{}))
 
-// saveEarly keeps what a client sends that has not got its answer yet.
-func (c *conn) saveEarly(a *heldRequest, b []byte) {
-	if len(a.early)+len(b) > maxEarly {
-		c.respondError(a.req, handshake.RefuseEarly())
+// saveEarly keeps what a client sends before it has got its answer.
+func (h *pendingHandshake) saveEarly(b []byte) {
+	r := h.held
+	if len(r.early)+len(b) > maxEarly {
+		h.respondError(r.req, handshake.RefuseEarly())
 		return
 	}
-	a.early = append(a.early, b...)
-	c.growBytes(a.size())
+	r.early = append(r.early, b...)
+	h.growBytes(r.size())
+}
+
+// setState moves a handshake to its next state. From now on it weighs among the handshakes of the client that it was
+// found to come from.
+func (h *pendingHandshake) setState(next state, weight int) {
+	h.leaveState()
+	h.setWeight(weight)
+	h.conn.state = next
+}
+
+// leaveState uncounts a handshake from its state, and frees what it had for that.
+func (h *pendingHandshake) leaveState() {
+	stats := &h.conn.loop.stats
+	switch h.conn.state {
+	case stateRequest:
+		h.freeHead()
+		stats.requests.Add(-1)
+	case stateAuthenticating:
+		stats.authenticating.Add(-1)
+		h.conn.loop.server.auth.remove(h.job)
+		h.job = nil
+	case stateSubscribing:
+		if h.held.counted {
+			stats.subscribing.Add(-1)
+		}
+	}
+}
+
+// end ends a pending handshake, because its connection is admitted or about to close.
+func (h *pendingHandshake) end() {
+	c, l := h.conn, h.conn.loop
+	h.leaveState()
+	h.setBytes(0)
+	l.pending.remove(&h.weight)
+	l.publishPending()
+	l.stats.pendingBytes.Add(-int64(pendingSize))
+	c.extra.hs = nil
+	l.handshakePool.put(h)
 }

@@ -70,13 +70,13 @@ func (u unacked) appendTo(attrs []slog.Attr) []slog.Attr {
 	return attrs
 }
 
-func (c *conn) logRefused(refusal *handshake.Refusal) {
-	log, ctx := c.loop.server.log, context.Background()
+func (h *pendingHandshake) logRefused(refusal *handshake.Refusal) {
+	log, ctx := h.conn.loop.server.log, context.Background()
 	if !log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	attrs := [4]slog.Attr{slog.String("reason", refusal.Reason.String()), slog.Int("status", refusal.Status)}
-	log.LogAttrs(ctx, slog.LevelDebug, "refused", c.loop.appendCaller(attrs[:2], c.extra.hs.client, c.extra.hs.peer)...)
+	log.LogAttrs(ctx, slog.LevelDebug, "refused", h.conn.loop.appendCaller(attrs[:2], h.client, h.peer)...)
 }
 
 // appendCaller appends remote and, behind a trusted proxy, proxy.

@@ -77,8 +77,8 @@ type loop struct {
 	pendingBytes  ledger // what is kept for them beyond pendingSize
 	closing       connList
 	lingering     connList
-	extraPool     []*extra // in store
-	handshakePool []*pendingHandshake
+	extras        pool[extra]
+	handshakePool pool[pendingHandshake]
 
 	gapRound gapRound
 	drain    drainer
@@ -158,13 +158,13 @@ func (l *loop) event(e *unix.EpollEvent) {
 		l.accept()
 	default:
 		if c := l.server.conns.Get(e.Fd); c != nil && c.loop == l {
-			c.socket(e.Events)
+			c.handleEvents(e.Events)
 		}
 	}
 }
 
-// socket handles what epoll says of a connection.
-func (c *conn) socket(events uint32) {
+// handleEvents handles what epoll says of a connection.
+func (c *conn) handleEvents(events uint32) {
 	defer c.guard()
 	if events&unix.EPOLLOUT != 0 {
 		c.flush()

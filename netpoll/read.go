@@ -31,11 +31,9 @@ func (c *conn) received(b []byte) {
 	c.loop.stats.bytesIn.Add(uint64(len(b)))
 	switch c.state {
 	case stateRequest:
-		c.readHead(b)
-	case stateAuthenticating:
-		c.saveEarly(&c.extra.hs.authJob.heldRequest, b)
-	case stateSubscribing:
-		c.saveEarly(c.extra.hs.waiting, b)
+		c.extra.hs.read(b)
+	case stateAuthenticating, stateSubscribing:
+		c.extra.hs.saveEarly(b)
 	case stateOpen:
 		c.readFrames(b)
 	case stateClosing, stateLingering:
@@ -83,7 +81,7 @@ func (c *conn) saveDecoder(decoder *wsproto.Decoder, began instant, free bool) {
 	switch {
 	case c.state == stateOpen && !decoder.Idle():
 		if c.extra == nil {
-			c.extra = c.loop.getExtra()
+			c.extra = c.loop.extras.get()
 			c.extra.decoder = *decoder
 		}
 		c.extra.began, c.extra.free = began, free

@@ -2,61 +2,68 @@ package netpoll
 
 import (
 	"math/rand/v2"
-	"time"
-
 	"roost/wsproto/handshake"
+	"time"
 )
 
-// handshakesExceeded counts an upgrade with a good token against their rate, and against
-// what its source may have of it. Any goroutine.
-func (s *Server) handshakesExceeded(from source) bool {
-	limit := s.rules.Load().handshakes
-	return limit != nil && !limit.Take(uint64(from), s.now())
-}
-
-// refusalsExceeded is the same for refusals, which have a rate of their own: junk leaves
-// handshakes theirs. Any goroutine.
-func (s *Server) refusalsExceeded(from source) bool {
-	limit := s.rules.Load().refusals
-	return limit != nil && !limit.Take(uint64(from), s.now())
-}
-
-// retryAfter is what a refused client is told to wait: Config.RetryAfter and up
-// to as much again, so that those who were refused together don't come back
-// together.
-func (s *Server) retryAfter() time.Duration {
-	return s.cfg.RetryAfter + s.jitter()
-}
-
-// jitter is a random part of Config.RetryAfter, for clients who would otherwise come back at the same moment.
-func (s *Server) jitter() time.Duration {
-	return time.Duration(rand.Int64N(int64(s.cfg.RetryAfter) + 1))
-}
-
-// RejectMode says which upgrades are refused with a 101 and a close frame, whose code is
-// 4000 and the HTTP status, in place of the status: browsers show pages nothing of a
-// failed handshake.
+// RejectMode says which upgrades are refused with a 101 and a close frame, whose code is 4000 plus the HTTP status,
+// instead of that status: browsers hide the status of a failed handshake from the page.
 type RejectMode uint8
 
-// Which upgrades are refused so.
+// Which upgrades are refused with a close frame.
 const (
 	RejectKnowing RejectMode = iota // those of clients that offer handshake.Protocol, and so know the codes
 	RejectAlways
 	RejectNever
 )
 
-// respondError refuses a request that was complete: with an HTTP answer, or, where
-// Config.RejectAfterUpgrade says so and the request is good enough for it, with a
-// 101 and a close frame that a page can read.
-func (c *conn) respondError(req handshake.Request, refusal *handshake.Refusal) {
-	c.countRefusal(refusal, req.Origin)
-	c.closeRefused(ReasonAnswered, c.loop.errorResponse(req, refusal))
+// respondError refuses a complete request: with an HTTP answer or, where Config.RejectAfterUpgrade says so and the
+// request is good enough for it, with a 101 and a close frame that a page can read.
+func (h *pendingHandshake) respondError(req handshake.Request, refusal *handshake.Refusal) {
+	h.countRefusal(refusal, req.Origin)
+	h.closeWithError(ReasonAnswered, h.conn.loop.errorResponse(req, refusal))
 }
 
-// closeRefused ends a pending handshake with the answer that it is refused. Where these come faster than they may the
-// socket is closed at once: the answer is on its way, but it is not waited for that the client has read it.
-func (c *conn) closeRefused(why Reason, answer []byte) {
-	if !c.loop.server.refusalsExceeded(c.extra.hs.source) {
+// respondHeadError refuses a request whose head is not complete, or not readable.
+func (h *pendingHandshake) respondHeadError(refusal *handshake.Refusal, why Reason) {
+	h.countRefusal(refusal, nil)
+	if why == ReasonHandshake && !h.requested {
+		h.conn.closeNow(why) // nothing came, or only a PROXY header: there is no request to answer
+		return
+	}
+	h.closeWithError(why, refusal.Append(h.conn.loop.scratch[:0]))
+}
+
+// respondHealth answers /health and /health/live.
+func (h *pendingHandshake) respondHealth(req handshake.Request, status int, body []byte) {
+	l := h.conn.loop
+	l.stats.health.Add(1)
+	h.conn.closeWith(ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
+}
+
+// errorResponse returns the answer to a refused request. It is in the loop's scratch buffer.
+func (l *loop) errorResponse(req handshake.Request, refusal *handshake.Refusal) []byte {
+	if mode := l.server.cfg.RejectAfterUpgrade; mode == RejectAlways || mode == RejectKnowing && req.OffersProtocol() {
+		if response, ok := req.AppendRejection(l.scratch[:0], refusal); ok {
+			return response
+		}
+	}
+	return refusal.Append(l.scratch[:0])
+}
+
+// countRefusal counts a refusal, and logs those that an operator can mend. origin is that of a page that may not connect.
+func (h *pendingHandshake) countRefusal(refusal *handshake.Refusal, origin []byte) {
+	l := h.conn.loop
+	l.stats.refused[refusal.Reason].Add(1)
+	l.server.refusals.warn(h.client, refusal, string(origin))
+	h.logRefused(refusal)
+}
+
+// closeWithError ends a pending handshake with an answer. Above the rate of refusals the socket is closed at once: the
+// answer is sent, but the server does not wait until the client has read it.
+func (h *pendingHandshake) closeWithError(why Reason, answer []byte) {
+	c := h.conn
+	if !c.loop.server.refusalsExceeded(h.source) {
 		c.closeWith(why, answer)
 		return
 	}
@@ -65,43 +72,25 @@ func (c *conn) closeRefused(why Reason, answer []byte) {
 	c.closeNow(why)
 }
 
-// errorResponse is the answer of a refusal. It is the loop's, until the next one.
-func (l *loop) errorResponse(req handshake.Request, refusal *handshake.Refusal) []byte {
-	if mode := l.server.cfg.RejectAfterUpgrade; mode == RejectAlways || mode == RejectKnowing && req.OffersProtocol() {
-		if words, ok := req.AppendRejection(l.scratch[:0], refusal); ok {
-			return words
-		}
-	}
-	return refusal.Append(l.scratch[:0])
+// handshakesExceeded counts an upgrade with a good token against Rules.HandshakeRate and the share of its source, and
+// reports whether it is one too many. Any goroutine.
+func (s *Server) handshakesExceeded(from source) bool {
+	limit := s.rules.Load().handshakes
+	return limit != nil && !limit.Take(uint64(from), s.now())
 }
 
-func (c *conn) respondHealth(req handshake.Request, status int, body []byte) {
-	c.loop.stats.health.Add(1)
-	c.closeWith(ReasonAnswered, req.AppendHealth(c.loop.scratch[:0], status, body))
+// refusalsExceeded is the same for refusals, which have a rate of their own: junk takes nothing from good handshakes. Any
+// goroutine.
+func (s *Server) refusalsExceeded(from source) bool {
+	limit := s.rules.Load().refusals
+	return limit != nil && !limit.Take(uint64(from), s.now())
 }
 
-// respondHeadError answers a handshake with something other than a 101, and ends.
-func (c *conn) respondHeadError(refusal *handshake.Refusal, why Reason) {
-	c.countRefusal(refusal, nil)
-	if why == ReasonHandshake && !c.extra.hs.requested {
-		// Nothing ever came, or only a proxy's word: an answer would be to nobody's question.
-		c.closeNow(why)
-		return
-	}
-	c.closeRefused(why, refusal.Append(c.loop.scratch[:0]))
-}
+// retryAfter is how long a refused client is told to wait: Config.RetryAfter and up to as much again, so that clients
+// that were refused together don't come back together.
+func (s *Server) retryAfter() time.Duration { return s.cfg.RetryAfter + s.jitter() }
 
-// countRefusal counts a refusal, and logs it where somebody can mend what it is for, or looks
-// for the cause of one. origin is that of a page that may not connect.
-func (c *conn) countRefusal(refusal *handshake.Refusal, origin []byte) {
-	c.loop.stats.refused[refusal.Reason].Add(1)
-	c.loop.server.refusals.warn(c.extra.hs.client, refusal, string(origin))
-	c.logRefused(refusal)
-}
-
-// respondErrorNow answers a request and closes the socket without waiting for the client. What
-// the kernel does not take at once is lost.
-func (c *conn) respondErrorNow(req handshake.Request, refusal *handshake.Refusal) {
-	_, _ = c.write(c.loop.errorResponse(req, refusal))
-	c.closeNow(ReasonAnswered)
+// jitter is a random part of Config.RetryAfter.
+func (s *Server) jitter() time.Duration {
+	return time.Duration(rand.Int64N(int64(s.cfg.RetryAfter) + 1))
 }

@@ -189,7 +189,7 @@ func (s *Server) stopLoops() {
 		l.do(l.closeAllNow)
 	}
 	s.looping.Wait()
-	s.stopAuthWorkers()
+	s.auth.stop()
 	for _, l := range s.loops {
 		l.mail.Close()
 		l.failMail()

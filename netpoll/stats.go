@@ -205,7 +205,7 @@ func (l *loop) addTo(sum *Stats) {
 	sum.Lingering += int(st.lingering.Load())
 	sum.Checking += int(st.authenticating.Load())
 	sum.AwaitingFeed += int(st.subscribing.Load())
-	sum.Pending += int(l.pendingCount())
+	sum.Pending += int(st.requests.Load() + st.authenticating.Load() + st.subscribing.Load())
 	sum.PendingBytes += int(st.pendingBytes.Load())
 	sum.Unsubscribed += st.unsubscribed.Load()
 	sum.LingerCut += st.lingerCut.Load()

@@ -59,8 +59,8 @@ func (l *loop) arm(at wheel.Tick) {
 // randomLastPing returns when a connection counts as pinged that has just been
 // opened: somewhere in the last interval, so that a storm of connects does not
 // become a storm of pings.
-func (l *loop) randomLastPing(now time.Duration) instant {
-	return instantOf(now - time.Duration(rand.Int64N(int64(l.server.cfg.PingInterval))))
+func (s *Server) randomLastPing(now time.Duration) instant {
+	return instantOf(now - time.Duration(rand.Int64N(int64(s.cfg.PingInterval))))
 }
 
 // onTimer is called when a connection's timer has fired: it does what is due by
@@ -71,13 +71,13 @@ func (c *conn) onTimer(now time.Duration) {
 	cfg := &l.server.cfg
 	switch {
 	case c.state == stateRequest:
-		c.respondHeadError(handshake.RefuseTimeout(), ReasonHandshake)
+		c.extra.hs.respondHeadError(handshake.RefuseTimeout(), ReasonHandshake)
 		return
 	case c.state == stateAuthenticating:
-		c.authTimeout()
+		c.extra.hs.authTimedOut()
 		return
 	case c.state == stateSubscribing:
-		c.subscribed(false)
+		c.extra.hs.subscribed(false)
 		return
 	case c.state == stateClosing || c.state == stateLingering:
 		c.onCloseTimer(now)

@@ -138,8 +138,7 @@ func TestWhatAResetLeaves(t *testing.T) {
 
 // What is lost is counted also where the server ends the connection: not the end of the
 // stream, and nothing of the connection that had the descriptor before.
-func TestWhatIsLostAtAnEnd(t *testing.T) {
-	t.Parallel()
+func TestWhatIsLostAtAnEnd(t *testing.T) { // not parallel: other tests would take the descriptors
 	w := newWire(t, time.Millisecond, 0)
 	r := startOn(t, func(c *Config) { c.Loops, c.PingInterval, c.PongWait = 1, time.Hour, 2*time.Hour }, w.listen(t))
 	const connections = 8

@@ -1,0 +1,294 @@
+package netpoll
+
+import (
+	"bytes"
+	"math"
+	"math/bits"
+	"roost/wsproto/auth"
+	"roost/wsproto/handshake"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// authJob is a token that a worker checks, because that takes longer than a loop may.
+type authJob struct {
+	c      *conn  // static; what it points to is the loop's
+	source source // static
+
+	// Guarded by authWorkers.mu.
+	queued     bool
+	rank       uint8
+	next, prev *authJob
+
+	heldRequest // the worker reads its request
+}
+
+// authWorkers are the goroutines that check tokens, Config.Checkers of them, and the queue of Config.CheckQueue jobs
+// before them.
+type authWorkers struct {
+	work sync.WaitGroup
+
+	mu      sync.Mutex
+	ready   sync.Cond // on mu: a job waits, or the workers are to stop
+	queue   authQueue // guarded by mu
+	stopped bool      // guarded by mu
+}
+
+// startAuthWorkers starts the workers.
+func (s *Server) startAuthWorkers() {
+	s.auth.ready.L = &s.auth.mu
+	s.auth.queue = newAuthQueue()
+	for range s.cfg.Checkers {
+		s.auth.work.Go(func() {
+			for job := s.auth.next(); job != nil; job = s.auth.next() {
+				s.runAuthJob(job)
+			}
+		})
+	}
+}
+
+// stop ends the workers. Queued jobs are discarded.
+func (w *authWorkers) stop() {
+	w.mu.Lock()
+	w.stopped = true
+	w.mu.Unlock()
+	w.ready.Broadcast()
+	w.work.Wait()
+}
+
+// put queues a job. If more than limit wait, the one that would wait longest is taken out and returned; it may be this
+// one. put does not block.
+func (w *authWorkers) put(job *authJob, limit int, now time.Duration) (out *authJob) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue.push(job, now)
+	if w.queue.waiting > limit {
+		out = w.queue.worst()
+		w.queue.remove(out)
+	}
+	w.ready.Signal()
+	return out
+}
+
+// next waits for a job, and returns it; nil when the workers are to stop.
+func (w *authWorkers) next() *authJob {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for {
+		if w.stopped {
+			return nil
+		}
+		if job := w.queue.pop(); job != nil {
+			return job
+		}
+		w.ready.Wait()
+	}
+}
+
+// remove takes a job out whose handshake has ended.
+func (w *authWorkers) remove(job *authJob) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue.remove(job)
+}
+
+// verified notes that a source has sent a good token.
+func (w *authWorkers) verified(of source, now time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue.verified(of, now)
+}
+
+// runAuthJob checks one token and posts the result to the connection's loop.
+func (s *Server) runAuthJob(job *authJob) {
+	l := job.c.loop
+	defer func() {
+		if problem := recover(); problem != nil {
+			l.stats.panics.Add(1)
+			s.log.Error("checking a token failed; the connection is closed", "panic", problem, "stack", string(debug.Stack()))
+			l.do(func() { job.c.closeNow(ReasonPanic) })
+		}
+	}()
+	req := job.req
+	refusal := s.upgrader().Check(&req, s.cfg.Now())
+	if refusal == nil {
+		s.auth.verified(job.source, s.now())
+	}
+	l.do(func() {
+		defer job.c.guard()
+		if job.c.state == stateAuthenticating { // the connection may have ended meanwhile
+			job.c.extra.hs.authenticated(req, refusal, job.early)
+		}
+	})
+}
+
+// authenticateAsync hands a token to the workers. The handshake waits for them for Config.CheckWait at most, and within
+// its deadline.
+func (h *pendingHandshake) authenticateAsync(req handshake.Request, more []byte) {
+	c, l, s := h.conn, h.conn.loop, h.conn.loop.server
+	switch {
+	case s.draining.Load():
+		h.respondError(req, handshake.RefuseDraining(s.retryAfter()))
+		return
+	case len(more) > maxEarly:
+		h.respondError(req, handshake.RefuseEarly())
+		return
+	}
+	req.Detach()
+	job := &authJob{c: c, source: h.source, heldRequest: heldRequest{req: req, early: bytes.Clone(more)}}
+	h.job, h.held = job, &job.heldRequest
+	h.setState(stateAuthenticating, unknownWeight)
+	l.stats.authenticating.Add(1)
+	c.setTimer(min(s.now()+s.cfg.CheckWait, s.moment(l.wheel.At(c))))
+	if out := s.auth.put(job, s.cfg.CheckQueue, s.now()); out != nil {
+		out.cancel(l)
+	}
+	if c.state == stateAuthenticating {
+		h.growBytes(job.size())
+	}
+}
+
+// cancel ends a handshake whose token will not be checked. from is the loop whose lock is held.
+func (job *authJob) cancel(from *loop) {
+	if job.c.loop == from {
+		job.c.extra.hs.authTimedOut()
+		return
+	}
+	job.c.loop.do(func() {
+		defer job.c.guard()
+		if job.c.state == stateAuthenticating {
+			job.c.extra.hs.authTimedOut()
+		}
+	})
+}
+
+// authTimedOut ends a handshake whose token has not been checked in time.
+func (h *pendingHandshake) authTimedOut() {
+	h.respondError(h.held.req, handshake.RefuseChecksFull(h.conn.loop.server.retryAfter()))
+}
+
+// authQueue is the jobs that wait for a worker. Clients with a good token must not wait behind those that only try. So
+// tokens that name a known key go first, then those of the sources with the fewest tokens of late that were not good,
+// and of these the newest: whoever waits behind all others would wait in vain anyway, and is refused first when too many
+// wait. Guarded by authWorkers.mu. Make it with newAuthQueue.
+type authQueue struct {
+	lists      [auth.TurnCount][unverifiedRanks]authList
+	waiting    int
+	unverified map[source]unverified
+}
+
+// authList is a list of jobs, the newest last.
+type authList struct{ first, last *authJob }
+
+const (
+	// unverifiedRanks is the number of ranks for sources by their unverified tokens, each rank for twice as many as the
+	// one before.
+	unverifiedRanks = 16
+	// unverifiedHalfLife is the time after which half of these are forgotten.
+	unverifiedHalfLife = 4 * time.Second
+	// unverifiedSources bounds the sources that are remembered. Beyond it all are forgotten: then the newest go first.
+	unverifiedSources = 16 << 10
+)
+
+// unverified is how many tokens of a source were not good, or are not checked yet.
+type unverified struct {
+	n  float32
+	at instant
+}
+
+func newAuthQueue() authQueue { return authQueue{unverified: make(map[source]unverified)} }
+
+// push puts a job in, and counts it against its source.
+func (q *authQueue) push(k *authJob, now time.Duration) {
+	n := q.unverifiedOf(k.source, now)
+	q.setUnverified(k.source, n+1, now)
+	k.rank = uint8(min(bits.Len(uint(n)), unverifiedRanks-1))
+	q.list(k).append(k)
+	k.queued = true
+	q.waiting++
+}
+
+// pop takes the next job out; nil if none waits.
+func (q *authQueue) pop() *authJob {
+	for turn := range q.lists {
+		for rank := range q.lists[turn] {
+			if k := q.lists[turn][rank].last; k != nil {
+				q.remove(k)
+				return k
+			}
+		}
+	}
+	return nil
+}
+
+// worst returns the job that waits behind all others, nil if none waits.
+func (q *authQueue) worst() *authJob {
+	for turn := len(q.lists) - 1; turn >= 0; turn-- {
+		for rank := unverifiedRanks - 1; rank >= 0; rank-- {
+			if k := q.lists[turn][rank].first; k != nil {
+				return k
+			}
+		}
+	}
+	return nil
+}
+
+// remove takes a job out; one that is not in does no harm.
+func (q *authQueue) remove(k *authJob) {
+	if k.queued {
+		q.list(k).remove(k)
+		k.queued = false
+		q.waiting--
+	}
+}
+
+// verified notes that a source has sent a good token.
+func (q *authQueue) verified(of source, now time.Duration) {
+	q.setUnverified(of, q.unverifiedOf(of, now)-1, now)
+}
+
+func (q *authQueue) unverifiedOf(of source, now time.Duration) float32 {
+	u, ok := q.unverified[of]
+	if !ok {
+		return 0
+	}
+	return u.n * float32(math.Exp2(-u.at.ago(now).Seconds()/unverifiedHalfLife.Seconds()))
+}
+
+func (q *authQueue) setUnverified(of source, n float32, now time.Duration) {
+	if n < 0.5 {
+		delete(q.unverified, of)
+		return
+	}
+	if len(q.unverified) >= unverifiedSources {
+		q.unverified = make(map[source]unverified)
+	}
+	q.unverified[of] = unverified{n, instantOf(now)}
+}
+
+func (q *authQueue) list(k *authJob) *authList { return &q.lists[k.req.Turn][k.rank] }
+
+func (l *authList) append(k *authJob) {
+	k.prev = l.last
+	if l.last == nil {
+		l.first = k
+	} else {
+		l.last.next = k
+	}
+	l.last = k
+}
+
+func (l *authList) remove(k *authJob) {
+	if k.prev == nil {
+		l.first = k.next
+	} else {
+		k.prev.next = k.next
+	}
+	if k.next == nil {
+		l.last = k.prev
+	} else {
+		k.next.prev = k.prev
+	}
+	k.next, k.prev = nil, nil
+}
