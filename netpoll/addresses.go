@@ -78,7 +78,7 @@ func (a *addresses) leave(place uint32) {
 // its address may have one more.
 func (h *pendingHandshake) acquireIP() bool {
 	c := h.conn
-	limit := c.loop.server.rules.Load().MaxPerAddress
+	limit := c.loop.server.rules.Load().MaxPerIP
 	if limit <= 0 || c.selfCheck {
 		return true
 	}

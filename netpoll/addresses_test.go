@@ -48,7 +48,7 @@ func TestAddresses(t *testing.T) {
 // One address can't have all the connections, and gets its places back.
 func TestAddressLimit(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(c *Config) { c.MaxPerAddress = 3 })
+	r := start(t, func(c *Config) { c.MaxPerIP = 3 })
 	first := r.connect("a")
 	r.connect("b")
 	r.connect("c")

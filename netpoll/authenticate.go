@@ -24,7 +24,7 @@ type authJob struct {
 	heldRequest // the worker reads its request
 }
 
-// authWorkers are the goroutines that check tokens, Config.Checkers of them, and the queue of Config.CheckQueue jobs
+// authWorkers are the goroutines that check tokens, Config.AuthWorkers of them, and the queue of Config.AuthQueue jobs
 // before them.
 type authWorkers struct {
 	work sync.WaitGroup
@@ -39,7 +39,7 @@ type authWorkers struct {
 func (s *Server) startAuthWorkers() {
 	s.auth.ready.L = &s.auth.mu
 	s.auth.queue = newAuthQueue()
-	for range s.cfg.Checkers {
+	for range s.cfg.AuthWorkers {
 		s.auth.work.Go(func() {
 			for job := s.auth.next(); job != nil; job = s.auth.next() {
 				s.runAuthJob(job)
@@ -123,7 +123,7 @@ func (s *Server) runAuthJob(job *authJob) {
 	})
 }
 
-// authenticateAsync hands a token to the workers. The handshake waits for them for Config.CheckWait at most, and within
+// authenticateAsync hands a token to the workers. The handshake waits for them for Config.AuthTimeout at most, and within
 // its deadline.
 func (h *pendingHandshake) authenticateAsync(req handshake.Request, more []byte) {
 	c, l, s := h.conn, h.conn.loop, h.conn.loop.server
@@ -140,8 +140,8 @@ func (h *pendingHandshake) authenticateAsync(req handshake.Request, more []byte)
 	h.job, h.held = job, &job.heldRequest
 	h.setState(stateAuthenticating, unknownWeight)
 	l.stats.authenticating.Add(1)
-	c.setTimer(min(s.now()+s.cfg.CheckWait, s.moment(l.wheel.At(c))))
-	if out := s.auth.put(job, s.cfg.CheckQueue, s.now()); out != nil {
+	c.setTimer(min(s.now()+s.cfg.AuthTimeout, s.moment(l.wheel.At(c))))
+	if out := s.auth.put(job, s.cfg.AuthQueue, s.now()); out != nil {
 		out.cancel(l)
 	}
 	if c.state == stateAuthenticating {

@@ -125,7 +125,7 @@ func (c *raw) answered(t testing.TB, status int) *http.Response {
 // checkingIs waits until so many tokens are with the workers.
 func (r *rig) checkingIs(n int) {
 	r.t.Helper()
-	eventually(r.t, "tokens are with the workers", func() bool { return r.server.Stats().Checking == n })
+	eventually(r.t, "tokens are with the workers", func() bool { return r.server.Stats().Authenticating == n })
 }
 
 func TestTokensOfKeyPairs(t *testing.T) {
@@ -153,7 +153,7 @@ func TestTokensOfKeyPairs(t *testing.T) {
 		})
 		<-done
 	}
-	if s := r.server.Stats(); s.Refused["token_signature"] != 1 || s.Opened != 2 || s.Checking != 0 {
+	if s := r.server.Stats(); s.Refused["token_signature"] != 1 || s.Opened != 2 || s.Authenticating != 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -206,13 +206,13 @@ func TestTooManyFramesBeforeTheAnswer(t *testing.T) {
 // Who has gone before the answer is there leaves nothing behind, and one whose turn has not come costs no check.
 func TestClientGoesBeforeTheAnswer(t *testing.T) {
 	t.Parallel()
-	r, issuer := startIssuer(t, func(c *Config) { c.Checkers = 1 })
+	r, issuer := startIssuer(t, func(c *Config) { c.AuthWorkers = 1 })
 	first := r.send(issuer.token(t, "later", "alice"), "")
 	eventually(t, "the worker is held", func() bool { return issuer.held.Load() == 1 })
 	second := r.send(issuer.token(t, "never", "bob"), "")
 	r.checkingIs(2)
 	_, _ = first.Close(), second.Close()
-	eventually(t, "both are gone", func() bool { s := r.server.Stats(); return s.Sockets == 0 && s.Checking == 0 })
+	eventually(t, "both are gone", func() bool { s := r.server.Stats(); return s.Sockets == 0 && s.Authenticating == 0 })
 	third := r.send(issuer.token(t, "known", "carol"), "")
 	r.checkingIs(1)
 	issuer.let()
@@ -277,7 +277,7 @@ func TestJunkTokensKeepNobodyWaiting(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, issuer := startIssuer(t, func(c *Config) {
-				c.Checkers, c.CheckQueue, c.CheckWait, c.RejectAfterUpgrade = 1, most, time.Minute, RejectAlways
+				c.AuthWorkers, c.AuthQueue, c.AuthTimeout, c.RejectAfterUpgrade = 1, most, time.Minute, RejectAlways
 			})
 			issuer.hold(r)
 			var clients []*raw
@@ -285,7 +285,7 @@ func TestJunkTokensKeepNobodyWaiting(t *testing.T) {
 				r.sendFrom(fmt.Sprintf("127.0.3.%d", n%tt.addresses+1), issuer.forged(t, tt.kid))
 				eventually(t, "it is taken", func() bool {
 					s := r.server.Stats()
-					return s.Checking+int(s.Refused["token_checks_full"]) == n+len(clients)+2
+					return s.Authenticating+int(s.Refused["token_checks_full"]) == n+len(clients)+2
 				})
 				if n%(junk/honest) == 0 {
 					clients = append(clients, r.sendFrom(fmt.Sprintf("127.0.4.%d", n+1), issuer.token(t, "known", "alice")))
@@ -293,8 +293,8 @@ func TestJunkTokensKeepNobodyWaiting(t *testing.T) {
 			}
 			r.connect("erin") // with the secret: that needs no worker
 			s := r.server.Stats()
-			if s.Checking != most+1 || s.Refused["token_checks_full"] != junk+honest-most {
-				t.Errorf("%d tokens wait, %d were refused", s.Checking, s.Refused["token_checks_full"])
+			if s.Authenticating != most+1 || s.Refused["token_checks_full"] != junk+honest-most {
+				t.Errorf("%d tokens wait, %d were refused", s.Authenticating, s.Refused["token_checks_full"])
 			}
 			issuer.let()
 			for n, client := range clients {
@@ -311,14 +311,14 @@ func TestJunkTokensKeepNobodyWaiting(t *testing.T) {
 // A signature that is not as long as its key's is refused at once, while the workers are busy.
 func TestWrongLengthsWaitForNobody(t *testing.T) {
 	t.Parallel()
-	r, issuer := startIssuer(t, func(c *Config) { c.Checkers = 1 })
+	r, issuer := startIssuer(t, func(c *Config) { c.AuthWorkers = 1 })
 	issuer.hold(r)
 	token := issuer.token(t, "known", "mallory")
 	for _, cut := range []int{1, 2, 40} {
 		r.send(token[:len(token)-cut], "").answered(t, http.StatusUnauthorized)
 	}
-	if s := r.server.Stats(); s.Checking != 1 || s.Refused["token_signature"] != 3 {
-		t.Errorf("%d are checked, %d refused", s.Checking, s.Refused["token_signature"])
+	if s := r.server.Stats(); s.Authenticating != 1 || s.Refused["token_signature"] != 3 {
+		t.Errorf("%d are checked, %d refused", s.Authenticating, s.Refused["token_signature"])
 	}
 	issuer.let()
 }
@@ -326,13 +326,13 @@ func TestWrongLengthsWaitForNobody(t *testing.T) {
 // What waits too long is told to come again, and its place is free.
 func TestChecksWaitForATime(t *testing.T) {
 	t.Parallel()
-	r, issuer := startIssuer(t, func(c *Config) { c.Checkers, c.CheckWait, c.HandshakeTimeout = 1, 100*time.Millisecond, time.Hour })
+	r, issuer := startIssuer(t, func(c *Config) { c.AuthWorkers, c.AuthTimeout, c.HandshakeTimeout = 1, 100*time.Millisecond, time.Hour })
 	issuer.hold(r)
 	client := r.send(issuer.token(t, "known", "alice"), "")
 	if response := client.answered(t, http.StatusServiceUnavailable); response.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
-	eventually(t, "none is checked", func() bool { return r.server.Stats().Checking == 0 })
+	eventually(t, "none is checked", func() bool { return r.server.Stats().Authenticating == 0 })
 	r.server.auth.mu.Lock()
 	if n := r.server.auth.queue.waiting; n != 0 {
 		t.Errorf("%d wait", n)

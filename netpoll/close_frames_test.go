@@ -129,7 +129,7 @@ func TestReplacingNeedsNoRoom(t *testing.T) {
 				a := newSubscriptions(func(string, Waiter) bool { return heard })
 				limits := hub.Limits{MaxConnections: limit.connections, MaxPerUser: perUser, ReplaceOldest: true}
 				r := startWithHub(t, hub.Config{Limits: limits}, func(c *Config) {
-					c.MaxPerAddress, c.Subscriptions, c.SubscribeWait = limit.ofAddress, a, time.Minute
+					c.MaxPerIP, c.Subscriptions, c.SubscribeWait = limit.ofAddress, a, time.Minute
 				})
 				open := func(user string, status int) *raw {
 					t.Helper()
@@ -164,7 +164,7 @@ func TestReplacingNeedsNoRoom(t *testing.T) {
 // An address is as full when the connection that would make room is from elsewhere.
 func TestReplacingFromAnotherAddress(t *testing.T) {
 	t.Parallel()
-	r := startWithHub(t, hub.Config{Limits: hub.Limits{MaxPerUser: 1, ReplaceOldest: true}}, func(c *Config) { c.MaxPerAddress = 2 })
+	r := startWithHub(t, hub.Config{Limits: hub.Limits{MaxPerUser: 1, ReplaceOldest: true}}, func(c *Config) { c.MaxPerIP = 2 })
 	from := func(address, user string, status int) *raw {
 		t.Helper()
 		client := r.sendFrom(address, token(t, user))

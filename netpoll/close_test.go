@@ -395,7 +395,7 @@ func TestSocketLimit(t *testing.T) {
 		}
 		silent = append(silent, conn)
 	}
-	eventually(t, "those beyond the limit are turned away", func() bool { return r.server.Stats().TurnedAway["crowded_out"] == 20 })
+	eventually(t, "those beyond the limit are turned away", func() bool { return r.server.Stats().Unanswered["crowded_out"] == 20 })
 	for _, conn := range silent {
 		_ = conn.Close()
 	}

@@ -43,16 +43,16 @@ type Config struct {
 	// GOMAXPROCS should be larger.
 	Loops int
 
-	// Checkers is the number of goroutines that check tokens of key pairs; 0 is half of
+	// AuthWorkers is the number of goroutines that check tokens of key pairs; 0 is half of
 	// Loops, and one at least: with more, those who send tokens that are not good would keep
 	// the loops from the processors.
-	Checkers int
-	// CheckQueue is how many tokens may wait for them; beyond it the one that would have to
+	AuthWorkers int
+	// AuthQueue is how many tokens may wait for them; beyond it the one that would have to
 	// wait longest is refused. 8192.
-	CheckQueue int
+	AuthQueue int
 
 	HandshakeTimeout time.Duration // from accept to the complete request head; 10 s
-	CheckWait        time.Duration // for which a token waits for Checkers at most, and is checked; 3 s
+	AuthTimeout      time.Duration // for which a token waits for AuthWorkers at most, and is checked; 3 s
 	SubscribeWait    time.Duration // for which a handshake waits for Subscriptions at most, up to a quarter less; 1 s
 	PingInterval     time.Duration // 30 s
 	PongWait         time.Duration // silence after which a connection is dead; 60 s
@@ -98,7 +98,7 @@ func (c Config) withDefaults(procs int) Config {
 		}
 	}
 	fill(&c.HandshakeTimeout, 10*time.Second)
-	fill(&c.CheckWait, 3*time.Second)
+	fill(&c.AuthTimeout, 3*time.Second)
 	fill(&c.SubscribeWait, time.Second)
 	fill(&c.PingInterval, 30*time.Second)
 	fill(&c.PongWait, 60*time.Second)
@@ -112,8 +112,8 @@ func (c Config) withDefaults(procs int) Config {
 		}
 	}
 	fillInt(&c.Loops, procs)
-	fillInt(&c.Checkers, (c.Loops+1)/2)
-	fillInt(&c.CheckQueue, 8192)
+	fillInt(&c.AuthWorkers, (c.Loops+1)/2)
+	fillInt(&c.AuthQueue, 8192)
 	fillInt(&c.MailboxItems, 16384)
 	fillInt(&c.LingeringSockets, 1024)
 	c.ReadBuffer = max(c.ReadBuffer, 4096)
@@ -137,7 +137,7 @@ func (c Config) withDefaults(procs int) Config {
 // most half a second, so that pings leave in batches and not one by one (a
 // core's 1.3% instead of 4.3% with 18,000 connections).
 func (c Config) tickLength() time.Duration {
-	shortest := min(c.HandshakeTimeout, c.CheckWait, c.PingInterval, c.PongWait, c.WriteWait, c.LingerTimeout)
+	shortest := min(c.HandshakeTimeout, c.AuthTimeout, c.PingInterval, c.PongWait, c.WriteWait, c.LingerTimeout)
 	if c.Subscriptions != nil {
 		shortest = min(shortest, c.SubscribeWait)
 	}
@@ -148,7 +148,7 @@ func (c Config) tickLength() time.Duration {
 type Rules struct {
 	Upgrader *handshake.Upgrader // decides about handshakes; required
 
-	MaxPerAddress int // connections from one address, IPv6 by its /64; 0 is no bound
+	MaxPerIP int // connections from one address, IPv6 by its /64; 0 is no bound
 	// HandshakeRate bounds the upgrades a second with a good token, and the refusals a second that are waited for (see
 	// Config.LingerTimeout), and HandshakeBurst, HandshakeRate at least, those that come at once. Of each a source has
 	// a share. 0 is no bound.
@@ -229,7 +229,7 @@ func pendingShare(total, loops int) int {
 // SetRules replaces the rules, all at once, for what happens from now on.
 // Connections that are open stay, also those that a new one would be refused in
 // place of; a token that is being checked is judged by the new upgrader. Connections that were
-// admitted while MaxPerAddress was 0 are not counted when it becomes a bound. What a client has used
+// admitted while MaxPerIP was 0 are not counted when it becomes a bound. What a client has used
 // up of its MessageBurst is forgotten when that or MessageRate changes.
 //
 // The error is that there is no upgrader, and then nothing changes. One goroutine at a

@@ -51,11 +51,11 @@ func TestSetRulesUpgrader(t *testing.T) {
 // A token that waits for a worker is checked by the upgrader of now: a key that was taken out lets nobody in any more.
 func TestSetRulesWhileTokensWait(t *testing.T) {
 	t.Parallel()
-	r, issuer := startIssuer(t, func(c *Config) { c.Checkers = 1 })
+	r, issuer := startIssuer(t, func(c *Config) { c.AuthWorkers = 1 })
 	r.send(issuer.token(t, "later", "held"), "")
 	eventually(t, "the worker to be held", func() bool { return issuer.held.Load() == 1 })
 	waiting := r.send(issuer.token(t, "known", "waiting"), "")
-	eventually(t, "another token to wait", func() bool { return r.server.Stats().Checking == 2 })
+	eventually(t, "another token to wait", func() bool { return r.server.Stats().Authenticating == 2 })
 	upgrader := newUpgrader(t, auth.Config{}, handshake.Config{})
 	r.setRules(func(next *Rules) { next.Upgrader = upgrader })
 	issuer.let()
@@ -67,10 +67,10 @@ func TestSetRulesAddresses(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	r.connect("before")
-	r.setRules(func(next *Rules) { next.MaxPerAddress = 1 })
+	r.setRules(func(next *Rules) { next.MaxPerIP = 1 })
 	counted := r.connect("counted")
 	r.answered("refused", http.StatusTooManyRequests)
-	r.setRules(func(next *Rules) { next.MaxPerAddress = 0 })
+	r.setRules(func(next *Rules) { next.MaxPerIP = 0 })
 	r.connect("free")
 	_ = counted.Close()
 	eventually(t, "the place to be given back", func() bool {

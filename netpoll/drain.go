@@ -17,8 +17,8 @@ import (
 // errTimeout is for sockets that outlived every timeout of theirs.
 var errTimeout = errors.New("they did not end in time")
 
-// Farewell is what connections are told when the server ends.
-type Farewell struct {
+// CloseMessage is what connections are told when the server ends.
+type CloseMessage struct {
 	Code   wsproto.CloseCode
 	Text   string
 	Reason Reason
@@ -26,14 +26,14 @@ type Farewell struct {
 
 // GoingAway is the farewell of an ordinary stop, Restarting that of a server
 // that can't do its work and asks its clients to come back.
-func GoingAway() Farewell {
-	return Farewell{wsproto.CloseGoingAway, "the server is stopping", ReasonShutdown}
+func GoingAway() CloseMessage {
+	return CloseMessage{wsproto.CloseGoingAway, "the server is stopping", ReasonShutdown}
 }
 
 // Restarting closes with 1001 as well: 1012 would say more, but a good part of the client libraries takes that for an
 // error in the protocol. The reason is apart in logs and metrics.
-func Restarting() Farewell {
-	return Farewell{wsproto.CloseGoingAway, "the server is restarting", ReasonRestart}
+func Restarting() CloseMessage {
+	return CloseMessage{wsproto.CloseGoingAway, "the server is restarting", ReasonRestart}
 }
 
 // Shutdown sends every connection a close frame behind what it still has to
@@ -43,7 +43,7 @@ func Restarting() Farewell {
 // When ctx ends first the rest is cut, and an error that wraps ctx's returned.
 // Whoever delivers should have stopped before: what comes later is counted as
 // failed.
-func (s *Server) Shutdown(ctx context.Context, bye Farewell) error {
+func (s *Server) Shutdown(ctx context.Context, bye CloseMessage) error {
 	if err := s.beginShutdown(); err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (s *Server) beginShutdown() error {
 
 // closeAll ends the connections of every loop, and, if all, those that
 // have not said yet what they want.
-func (s *Server) closeAll(all bool, bye Farewell) {
+func (s *Server) closeAll(all bool, bye CloseMessage) {
 	for _, l := range s.loops {
 		l.do(func() { l.closeAll(all, bye) })
 	}
@@ -85,7 +85,7 @@ func (s *Server) closeAll(all bool, bye Farewell) {
 
 // closeAll ends the loop's connections, behind everything that was delivered. All
 // of them are in its wheel.
-func (l *loop) closeAll(all bool, bye Farewell) {
+func (l *loop) closeAll(all bool, bye CloseMessage) {
 	l.deliverAllMail()
 	frame := wsproto.AppendClose(nil, bye.Code, bye.Text)
 	l.wheel.Each(func(c *conn) {
@@ -163,15 +163,15 @@ func (s *Server) waitSockets(ctx context.Context, limit time.Duration) {
 
 // A server that is to be replaced lets its connections go a few at a time, so that
 // its clients do not all come back at once. First nobody new comes, see
-// StopAccepting; then Depart; and Shutdown ends what is left.
+// StopAccepting; then Drain; and Shutdown ends what is left.
 
 // drainEvery is how often some connections are let go.
 const drainEvery = 50 * time.Millisecond
 
-// Depart ends every connection with bye, behind what was delivered to it, spread
+// Drain ends every connection with bye, behind what was delivered to it, spread
 // over a time. Those who come meanwhile stay. It returns when the time is over,
 // when nobody is left, or when ctx ends. Any goroutine.
-func (s *Server) Depart(ctx context.Context, bye Farewell, over time.Duration) {
+func (s *Server) Drain(ctx context.Context, bye CloseMessage, over time.Duration) {
 	for _, l := range s.loops {
 		l.do(func() { l.drain.start(l) })
 	}

@@ -275,7 +275,7 @@ func TestDepart(t *testing.T) {
 	}
 	begun := time.Now()
 	departed := make(chan struct{})
-	go func() { r.server.Depart(t.Context(), Restarting(), over); close(departed) }()
+	go func() { r.server.Drain(t.Context(), Restarting(), over); close(departed) }()
 	eventually(t, "some are gone", func() bool { return gone.Load() > 0 })
 	left := 0
 	for i := range connections {
@@ -305,7 +305,7 @@ func TestDepart(t *testing.T) {
 func TestDepartOfNobody(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
-	r.server.Depart(t.Context(), Restarting(), time.Hour)
+	r.server.Drain(t.Context(), Restarting(), time.Hour)
 }
 
 // A connection ends when it is old enough, and those that came together do not end

@@ -39,7 +39,7 @@ func TestSilentSocketsKeepNobodyOut(t *testing.T) {
 	}
 	eventually(t, "the oldest are closed", func() bool {
 		s := r.server.Stats()
-		return s.TurnedAway["crowded_out"] == silent+1-20 && s.Sockets == 20 // and none was turned away itself
+		return s.Unanswered["crowded_out"] == silent+1-20 && s.Sockets == 20 // and none was turned away itself
 	})
 	r.connect("bob")
 	r.deliver("alice", `{"type":"n"}`)
@@ -96,7 +96,7 @@ func TestSilentSocketsOfOneAddressCostNobodyElse(t *testing.T) {
 					eventually(t, "they are accepted", func() bool { return r.server.Stats().SocketsOpened > uint64(n) })
 				}
 			}
-			eventually(t, "silent ones are crowded out", func() bool { return r.server.Stats().TurnedAway["crowded_out"] >= silent+honest-20 })
+			eventually(t, "silent ones are crowded out", func() bool { return r.server.Stats().Unanswered["crowded_out"] >= silent+honest-20 })
 			for n, client := range clients {
 				client.send(t, request[50:])
 				if status, _ := client.status(t); status != http.StatusSwitchingProtocols {
@@ -131,8 +131,8 @@ func TestLingeringSocketsMakeRoom(t *testing.T) {
 	if _, _, err := staying.ReadMessage(); err != nil {
 		t.Errorf("who was connected before: %v", err)
 	}
-	if s := r.server.Stats(); s.TurnedAway["descriptors"] > 0 || s.LingerCut < rounds*clients-most {
-		t.Errorf("%d were closed without an answer, %d make room", s.TurnedAway["descriptors"], s.LingerCut)
+	if s := r.server.Stats(); s.Unanswered["descriptors"] > 0 || s.LingerCut < rounds*clients-most {
+		t.Errorf("%d were closed without an answer, %d make room", s.Unanswered["descriptors"], s.LingerCut)
 	}
 }
 
@@ -152,7 +152,7 @@ func TestSlowEndingsMakeRoom(t *testing.T) {
 		r.wants(http.StatusOK, healthRequest)
 		r.wants(http.StatusSwitchingProtocols, upgradeRequest(t, fmt.Sprint("honest-", n))).Close()
 	}
-	eventually(t, "some made room", func() bool { return r.server.Stats().TurnedAway["closing"] >= slow-most })
+	eventually(t, "some made room", func() bool { return r.server.Stats().Unanswered["closing"] >= slow-most })
 	r.balanced()
 }
 
@@ -180,8 +180,8 @@ func TestPendingBytesAreBounded(t *testing.T) {
 		peak = max(peak, r.server.Stats().PendingBytes)
 	}
 	s := r.server.Stats()
-	if peak > total || peak < total/2 || s.TurnedAway["pending_bytes"] < uint64(strangers-total/len(head)) {
-		t.Errorf("%d bytes were kept at most, of %d; %d made room", peak, total, s.TurnedAway["pending_bytes"])
+	if peak > total || peak < total/2 || s.Unanswered["pending_bytes"] < uint64(strangers-total/len(head)) {
+		t.Errorf("%d bytes were kept at most, of %d; %d made room", peak, total, s.Unanswered["pending_bytes"])
 	}
 	for n, client := range clients {
 		client.send(t, lineAdded(request, "X: "+strings.Repeat("y", 5000))[4000:])
@@ -243,7 +243,7 @@ func TestHandshakesThatWaitMakeRoom(t *testing.T) {
 	eventually(t, "alice waits", func() bool { acquired, _ := a.acquiredOf("alice"); return acquired == 1 })
 	a.heard("alice")
 	honest.answered(t, http.StatusSwitchingProtocols)
-	if n := r.server.Stats().TurnedAway["pending_bytes"]; n == 0 {
+	if n := r.server.Stats().Unanswered["pending_bytes"]; n == 0 {
 		t.Error("nobody made room")
 	}
 	_ = honest.Close()

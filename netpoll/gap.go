@@ -127,11 +127,11 @@ func (c *conn) queueGapNotice(reason gapReason, since time.Time) {
 	c.out.Notice = c.out.untold.frames()
 }
 
-// TellGap gives notice to every connection that is open now that notifications may
+// NotifyGap gives notice to every connection that is open now that notifications may
 // be lost since a time, because the feed was away. It does nothing
 // unless Config.GapNotice is set, and returns at once: the loops tell a few
 // connections at a time, between their other work. Any goroutine.
-func (s *Server) TellGap(since time.Time) {
+func (s *Server) NotifyGap(since time.Time) {
 	if !s.cfg.GapNotice {
 		return
 	}
@@ -140,8 +140,8 @@ func (s *Server) TellGap(since time.Time) {
 	}
 }
 
-// TellGapTo is TellGap for the connections of one user, each of which is told by itself. Any goroutine but a loop's.
-func (s *Server) TellGapTo(user string, since time.Time) {
+// NotifyGapTo is NotifyGap for the connections of one user, each of which is told by itself. Any goroutine but a loop's.
+func (s *Server) NotifyGapTo(user string, since time.Time) {
 	if !s.cfg.GapNotice {
 		return
 	}

@@ -88,7 +88,7 @@ func TestGapNoticeToAll(t *testing.T) {
 		clients = append(clients, r.upgrade(fmt.Sprint("user", i)))
 	}
 	since := time.Now().Add(-time.Minute).Truncate(time.Millisecond)
-	r.server.TellGap(since)
+	r.server.NotifyGap(since)
 	for i, client := range clients {
 		_, payload := client.readFrame(t)
 		if reason, when := gapOf(t, payload); reason != "redis" || !when.Equal(since) {
@@ -134,7 +134,7 @@ func TestNoGapNoticeUnlessAskedFor(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	client := r.upgrade("alice")
-	r.server.TellGap(time.Now())
+	r.server.NotifyGap(time.Now())
 	conns, _ := r.hub.ConnsOf("alice", 9)
 	conns[0].Missed(time.Now())
 	r.deliver("alice", `{"type":"n"}`)
@@ -397,8 +397,8 @@ func TestGapToOneUser(t *testing.T) {
 	}
 	bob := r.upgrade("bob")
 	since := time.Now().Add(-time.Minute).Truncate(time.Millisecond)
-	r.server.TellGapTo("alice", since)
-	r.server.TellGapTo("nobody", since)
+	r.server.NotifyGapTo("alice", since)
+	r.server.NotifyGapTo("nobody", since)
 	for i, client := range alices {
 		_, payload := client.readFrame(t)
 		if reason, when := gapOf(t, payload); reason != "redis" || !when.Equal(since) {
@@ -421,7 +421,7 @@ func TestGapOfOneUserIsNotToldUnlessAskedFor(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)
 	client := r.upgrade("alice")
-	r.server.TellGapTo("alice", time.Now())
+	r.server.NotifyGapTo("alice", time.Now())
 	r.deliver("alice", `{"type":"n"}`)
 	if _, payload := client.readFrame(t); strings.Contains(string(payload), "_gap") {
 		t.Errorf("told without being asked: %q", payload)

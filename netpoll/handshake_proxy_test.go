@@ -104,7 +104,7 @@ func lineAdded(request, line string) string {
 // The address in the header is the one that limits count.
 func TestProxyHeaderNamesTheClient(t *testing.T) {
 	t.Parallel()
-	r := proxied(t, "127.0.0.0/8", func(c *Config) { c.MaxPerAddress = 1 })
+	r := proxied(t, "127.0.0.0/8", func(c *Config) { c.MaxPerIP = 1 })
 	ask := upgradeRequest(t, "alice")
 	const in, full = http.StatusSwitchingProtocols, http.StatusTooManyRequests
 	r.wants(in, textHeader("192.0.2.1")+ask)
@@ -131,7 +131,7 @@ func TestProxyHeaderNamesTheClient(t *testing.T) {
 // In whatever pieces header and request come, it is the same.
 func TestProxyHeaderInPieces(t *testing.T) {
 	t.Parallel()
-	r := proxied(t, "127.0.0.1", func(c *Config) { c.MaxPerAddress, c.Loops = 1, 1 })
+	r := proxied(t, "127.0.0.1", func(c *Config) { c.MaxPerIP, c.Loops = 1, 1 })
 	request := upgradeRequest(t, "alice") + string(masked(0x89, "ping"))
 	for i, header := range []string{textHeader("192.0.2.1"), binaryHeader(2, 30), textHeader("2001:db8::1"), localHeader()} {
 		text := header + request
@@ -207,7 +207,7 @@ func TestProxyHeaderIsRequired(t *testing.T) {
 // Who is not trusted can't name anybody, and needs no header.
 func TestProxyHeaderOfOthers(t *testing.T) {
 	t.Parallel()
-	r := proxied(t, "192.0.2.0/24", func(c *Config) { c.MaxPerAddress = 1 })
+	r := proxied(t, "192.0.2.0/24", func(c *Config) { c.MaxPerIP = 1 })
 	r.wants(http.StatusBadRequest, textHeader("192.0.2.1")+upgradeRequest(t, "alice"))
 	r.wants(http.StatusBadRequest, binaryHeader(1, 0)+healthRequest)
 	r.wants(http.StatusBadRequest, localHeader()+healthRequest)

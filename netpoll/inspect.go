@@ -11,13 +11,13 @@ import (
 // ConnInfo is what there is to know of one connection, for people who look into
 // why nothing arrives on it.
 type ConnInfo struct {
-	Remote  string        // the peer's address and port; "" if it has none
-	Opened  time.Time     // to the second
-	Heard   time.Duration // ago: the last bytes from the client, pongs included
-	Stalled time.Duration // for how long the client has taken nothing of what waits; 0: nothing waits
-	Waiting int           // notifications in the write queue
-	Bytes   int           // of them
-	Unacked int           // bytes that the kernel has taken and the client has not acknowledged
+	Remote   string        // the peer's address and port; "" if it has none
+	Opened   time.Time     // to the second
+	LastRead time.Duration // ago: the last bytes from the client, pongs included
+	Stalled  time.Duration // for how long the client has taken nothing of what waits; 0: nothing waits
+	Waiting  int           // notifications in the write queue
+	Bytes    int           // of them
+	Unacked  int           // bytes that the kernel has taken and the client has not acknowledged
 }
 
 // Describe looks at connections of this server. Each loop is asked to look at its
@@ -56,9 +56,9 @@ func (l *loop) describe(conns []*conn) []ConnInfo {
 			continue
 		}
 		info := ConnInfo{
-			Remote: addressText(peer(c.fd)),
-			Opened: l.server.started.Add(l.server.conns.Opened(c.fd)).Round(0),
-			Heard:  c.lastRead.ago(now),
+			Remote:   addressText(peer(c.fd)),
+			Opened:   l.server.started.Add(l.server.conns.Opened(c.fd)).Round(0),
+			LastRead: c.lastRead.ago(now),
 
 			Unacked: unackedBytes(c.fd),
 		}

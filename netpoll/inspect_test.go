@@ -98,7 +98,7 @@ func TestDescribe(t *testing.T) {
 	}
 	got := describe()
 	info := got[slow.LocalAddr().String()]
-	if len(got) != 2 || info.Waiting == 0 || info.Bytes == 0 || info.Stalled == 0 || info.Heard <= 0 {
+	if len(got) != 2 || info.Waiting == 0 || info.Bytes == 0 || info.Stalled == 0 || info.LastRead <= 0 {
 		t.Errorf("%+v", got)
 	}
 	if info.Opened.Before(before.Add(-2*time.Second)) || info.Opened.After(time.Now()) {

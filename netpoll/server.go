@@ -38,7 +38,7 @@ type Server struct {
 
 	loops    []*loop // static
 	conns    fdtable.Table[conn]
-	perIP    addresses // of connections, where Rules.MaxPerAddress bounds them
+	perIP    addresses // of connections, where Rules.MaxPerIP bounds them
 	listener listener
 
 	spareFD spareFD          // of one descriptor

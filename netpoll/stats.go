@@ -78,7 +78,7 @@ type Stats struct {
 	Sockets       int    // client sockets now, in every state
 	SocketsOpened uint64 // sockets accepted
 	AcceptErrors  uint64
-	TurnedAway    map[string]uint64 // sockets closed without an answer, by reason
+	Unanswered    map[string]uint64 // sockets closed without an answer, by reason
 
 	Opened  uint64            // handshakes that ended with a 101
 	Refused map[string]uint64 // handshakes refused, by reason
@@ -103,19 +103,19 @@ type Stats struct {
 	// ask is in them, and what waited for the loop and for the feed.
 	Delays, Handshakes Histogram
 
-	Busy        []time.Duration // that each loop was not asleep
-	Mailbox     []int           // items that wait for each loop
-	Queued      int             // notification × connection in write queues that the kernel takes no more of
-	QueuedBytes int             // the memory of these notifications, each once
-	Stalled     int             // connections that the kernel takes nothing for now
-	Lingering   int
-	Checking    int    // handshakes whose token is checked, or waits to be, off the loops
-	LingerCut   uint64 // closed without waiting for the client, because too many lingered or were refused
+	Busy           []time.Duration // that each loop was not asleep
+	Mailbox        []int           // items that wait for each loop
+	Queued         int             // notification × connection in write queues that the kernel takes no more of
+	QueuedBytes    int             // the memory of these notifications, each once
+	Stalled        int             // connections that the kernel takes nothing for now
+	Lingering      int
+	Authenticating int    // handshakes whose token is checked, or waits to be, off the loops
+	LingerCut      uint64 // closed without waiting for the client, because too many lingered or were refused
 
 	Pending      int // sockets that are not admitted yet: they have not asked, or their token is checked, or their user is not heard yet
 	PendingBytes int // kept for these
 
-	AwaitingFeed int    // handshakes that wait until their user's notifications are heard, see Config.Subscriptions
+	Subscribing  int    // handshakes that wait until their user's notifications are heard, see Config.Subscriptions
 	Unsubscribed uint64 // handshakes that went on without that: their clients may have missed something
 
 	BytesIn, BytesOut, Writes uint64
@@ -150,7 +150,7 @@ func (s *Server) Stats() Stats {
 		Sockets:       int(s.accepts.sockets.Load()),
 		SocketsOpened: s.accepts.accepted.Load(),
 		AcceptErrors:  s.accepts.errors.Load(),
-		TurnedAway:    make(map[string]uint64, unansweredCount),
+		Unanswered:    make(map[string]uint64, unansweredCount),
 		Refused:       make(map[string]uint64),
 		Ended:         make(map[string]uint64, reasonCount),
 		Unacked:       make(map[string]uint64, reasonCount),
@@ -161,7 +161,7 @@ func (s *Server) Stats() Stats {
 		Failed:        make(map[string]uint64, failureCount),
 	}
 	for i := range s.accepts.unanswered {
-		sum.TurnedAway[unansweredNames[i]] = s.accepts.unanswered[i].Load()
+		sum.Unanswered[unansweredNames[i]] = s.accepts.unanswered[i].Load()
 	}
 	for _, l := range s.loops {
 		l.addTo(&sum)
@@ -203,8 +203,8 @@ func (l *loop) addTo(sum *Stats) {
 	sum.Health += st.health.Load()
 	sum.Stalled += int(st.stalled.Load())
 	sum.Lingering += int(st.lingering.Load())
-	sum.Checking += int(st.authenticating.Load())
-	sum.AwaitingFeed += int(st.subscribing.Load())
+	sum.Authenticating += int(st.authenticating.Load())
+	sum.Subscribing += int(st.subscribing.Load())
 	sum.Pending += int(st.requests.Load() + st.authenticating.Load() + st.subscribing.Load())
 	sum.PendingBytes += int(st.pendingBytes.Load())
 	sum.Unsubscribed += st.unsubscribed.Load()

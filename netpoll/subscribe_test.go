@@ -47,7 +47,7 @@ func TestHandshakeWaitsForSubscription(t *testing.T) {
 	if opcode, _ := client.readFrame(t); opcode != 0x81 {
 		t.Errorf("got %x, want a notification", opcode)
 	}
-	if s := r.server.Stats(); s.Opened != 1 || s.AwaitingFeed != 0 || s.Unsubscribed != 0 {
+	if s := r.server.Stats(); s.Opened != 1 || s.Subscribing != 0 || s.Unsubscribed != 0 {
 		t.Errorf("%+v", s)
 	}
 	_ = client.Close()
@@ -66,7 +66,7 @@ func TestSubscribedAlready(t *testing.T) {
 	if acquired, now := a.acquiredOf("alice"); acquired != 1 || now != 1 {
 		t.Errorf("acquired %d times, %d now", acquired, now)
 	}
-	if s := r.server.Stats(); s.AwaitingFeed != 0 || s.Unsubscribed != 0 {
+	if s := r.server.Stats(); s.Subscribing != 0 || s.Unsubscribed != 0 {
 		t.Errorf("%+v", s)
 	}
 	_ = client.Close()
@@ -94,7 +94,7 @@ func TestSubscribeWaitIsBounded(t *testing.T) {
 			if opcode, payload := client.readFrame(t); opcode != 0x8a || string(payload) != "early" {
 				t.Errorf("got %x %q, want a pong", opcode, payload)
 			}
-			if s := r.server.Stats(); s.Unsubscribed != 1 || s.AwaitingFeed != 0 || s.Opened != 1 {
+			if s := r.server.Stats(); s.Unsubscribed != 1 || s.Subscribing != 0 || s.Opened != 1 {
 				t.Errorf("%+v", s)
 			}
 			a.heard("alice") // too late: nothing happens
@@ -156,7 +156,7 @@ func TestClientGoesBeforeUserIsHeard(t *testing.T) {
 	client := r.send(token(t, "alice"), "")
 	r.awaitingIs(1)
 	_ = client.Close()
-	eventually(t, "it is gone", func() bool { s := r.server.Stats(); return s.Sockets == 0 && s.AwaitingFeed == 0 })
+	eventually(t, "it is gone", func() bool { s := r.server.Stats(); return s.Sockets == 0 && s.Subscribing == 0 })
 	a.balanced(t)
 	another := r.send(token(t, "bob"), "") // has the descriptor's number now
 	r.awaitingIs(1)
@@ -226,7 +226,7 @@ func TestFullWhileWaiting(t *testing.T) {
 // Handshakes that wait count for their address, and one too many acquires nothing.
 func TestAddressFullWhileWaiting(t *testing.T) {
 	t.Parallel()
-	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait, c.MaxPerAddress = time.Minute, 1 })
+	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait, c.MaxPerIP = time.Minute, 1 })
 	client := r.send(token(t, "alice"), "")
 	r.awaitingIs(1)
 	r.send(token(t, "bob"), "").answered(t, http.StatusTooManyRequests)
@@ -326,7 +326,7 @@ func TestProbeAcquires(t *testing.T) {
 	if acquired, now := a.acquiredOf(user); acquired != 1 || now != 1 {
 		t.Errorf("acquired %d times, %d now", acquired, now)
 	}
-	if s := r.server.Stats(); s.Unsubscribed != 0 || s.AwaitingFeed != 0 || s.Opened != 1 {
+	if s := r.server.Stats(); s.Unsubscribed != 0 || s.Subscribing != 0 || s.Opened != 1 {
 		t.Errorf("%+v", s)
 	}
 	_ = probe.Close()
@@ -348,7 +348,7 @@ func TestPanicWhileAcquiring(t *testing.T) {
 	}
 	a.balanced(t)
 	r.connect("bob")
-	if s := r.server.Stats(); s.Panics != 1 || s.AwaitingFeed != 0 {
+	if s := r.server.Stats(); s.Panics != 1 || s.Subscribing != 0 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -111,7 +111,7 @@ func (a *subscriptions) balanced(t testing.TB) {
 // awaitingIs waits until so many handshakes wait for the subscriptions.
 func (r *rig) awaitingIs(n int) {
 	r.t.Helper()
-	eventually(r.t, "handshakes wait for the subscriptions", func() bool { return r.server.Stats().AwaitingFeed == n })
+	eventually(r.t, "handshakes wait for the subscriptions", func() bool { return r.server.Stats().Subscribing == n })
 }
 
 // Whatever becomes of a connection or a handshake, its user is released once for each time that it was acquired: clients
@@ -140,7 +140,7 @@ func churnUser() string { return fmt.Sprint("user", rand.IntN(churnUsers)) }
 func churn(t *testing.T, limits hub.Limits) {
 	r, a := startSubscriptions(t, answerAnyhow, func(c *Config) {
 		c.Loops, c.SubscribeWait, c.CloseSlow, c.QueueMessages = 4, 80*time.Millisecond, true, 2
-		c.MaxPerAddress = 10 // waiting or open
+		c.MaxPerIP = 10 // waiting or open
 	})
 	r.hub.SetLimits(limits)
 	stop, busy := make(chan struct{}), sync.WaitGroup{}
@@ -281,7 +281,7 @@ func (r *rig) endWhileSomeWait(t *testing.T, a *subscriptions) {
 			}
 		})
 	}
-	eventually(t, "some wait", func() bool { return r.server.Stats().AwaitingFeed > 0 })
+	eventually(t, "some wait", func() bool { return r.server.Stats().Subscribing > 0 })
 	look()
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
 	defer cancel()

@@ -59,10 +59,10 @@ func (s *Server) watchWhileConnected(tick <-chan time.Time, misses []int) bool {
 	return true
 }
 
-// Answers asks every loop to do something, and returns nil once all have, or an
+// CheckLoops asks every loop to do something, and returns nil once all have, or an
 // error that wraps ErrLoopStuck when ctx ends first. It wakes loops that sleep, so
 // it is not for asking often. After Shutdown nobody answers. Any goroutine.
-func (s *Server) Answers(ctx context.Context) error {
+func (s *Server) CheckLoops(ctx context.Context) error {
 	answered := make([]chan struct{}, len(s.loops))
 	for i, l := range s.loops {
 		answered[i] = make(chan struct{})

@@ -44,7 +44,7 @@ func (s *service) redisState() httpapi.RedisState {
 func (s *service) stats() httpapi.Stats {
 	users, sockets, redis := s.hub.Stats(), s.ws.Stats(), s.feed.Status()
 	presence, presenceWrites := s.presenceReadings()
-	for reason, n := range sockets.TurnedAway {
+	for reason, n := range sockets.Unanswered {
 		sockets.Refused[reason] = n
 	}
 	return httpapi.Stats{
@@ -112,8 +112,8 @@ func (s *service) stats() httpapi.Stats {
 
 		Pending:       sockets.Pending,
 		PendingBytes:  sockets.PendingBytes,
-		TokenChecks:   sockets.Checking,
-		AwaitingFeed:  sockets.AwaitingFeed,
+		TokenChecks:   sockets.Authenticating,
+		AwaitingFeed:  sockets.Subscribing,
 		HeardLate:     sockets.Unsubscribed,
 		JWKSKeys:      s.jwksStatus().Keys,
 		JWKSLeftOut:   s.jwksStatus().LeftOut,

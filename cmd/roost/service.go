@@ -204,10 +204,10 @@ func (s *service) socketConfig() netpoll.Config {
 }
 
 // tellGap is called by the feed when it is back.
-func (s *service) tellGap(since time.Time) { s.ws.TellGap(since) }
+func (s *service) tellGap(since time.Time) { s.ws.NotifyGap(since) }
 
 // tellUserGap is the same for one user's.
-func (s *service) tellUserGap(user string, since time.Time) { s.ws.TellGapTo(user, since) }
+func (s *service) tellUserGap(user string, since time.Time) { s.ws.NotifyGapTo(user, since) }
 
 // start sets the long-running parts going: one line each.
 func (s *service) start() {

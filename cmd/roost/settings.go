@@ -20,7 +20,7 @@ type settings struct {
 func (s settings) rules() netpoll.Rules {
 	return netpoll.Rules{
 		Upgrader:        s.upgrader,
-		MaxPerAddress:   s.cfg.WSMaxConnectionsPerIP,
+		MaxPerIP:        s.cfg.WSMaxConnectionsPerIP,
 		HandshakeRate:   s.cfg.WSHandshakeRate,
 		HandshakeBurst:  s.cfg.WSHandshakeBurst,
 		MessageRate:     s.cfg.WSMessageRate,

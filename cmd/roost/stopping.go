@@ -32,7 +32,7 @@ func (c cause) String() string {
 }
 
 // farewell is what clients are told by a service that stops for this cause.
-func (c cause) farewell() netpoll.Farewell {
+func (c cause) farewell() netpoll.CloseMessage {
 	if c == askedTo {
 		return netpoll.GoingAway()
 	}
@@ -96,7 +96,7 @@ func (s *service) stop(ctx context.Context, why cause) error {
 
 // letGo is the slow part of a stop, in which clients are still served, and says what to tell those who are left. When a
 // part of the service fails meanwhile there is nothing to wait for any more.
-func (s *service) letGo(ctx context.Context, why cause) (bye netpoll.Farewell, failure error) {
+func (s *service) letGo(ctx context.Context, why cause) (bye netpoll.CloseMessage, failure error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	failed := make(chan error, 1)
@@ -144,14 +144,14 @@ func (s *service) waitForBalancers(ctx context.Context) {
 
 // depart closes the port, and then the connections, spread over WS_DRAIN_WINDOW or less. The
 // feed goes on: until its own turn comes a connection misses nothing.
-func (s *service) depart(ctx context.Context, bye netpoll.Farewell) {
+func (s *service) depart(ctx context.Context, bye netpoll.CloseMessage) {
 	s.ws.StopAccepting(ctx, false)
 	cfg := s.current.Load().cfg
 	if cfg.WSDrainWindow > 0 {
 		connections := s.hub.Connections()
 		over := drainTime(connections, cfg.WSDrainRate, cfg.WSDrainWindow)
 		s.log.Info("draining: nobody new comes, connections are let go", "connections", connections, "over", over.Round(time.Millisecond).String())
-		s.ws.Depart(ctx, bye, over)
+		s.ws.Drain(ctx, bye, over)
 	}
 }
 

@@ -24,7 +24,7 @@ var errNoRedisYet = errors.New("redis is not connected yet")
 // supervise tells the supervisor how the service is, if there is one.
 func (s *service) supervise() *supervisor.Supervisor {
 	return supervisor.Start(supervisor.Config{
-		Ready: s.ready, Alive: s.ws.Answers, Status: s.statusLine, Logger: s.log,
+		Ready: s.ready, Alive: s.ws.CheckLoops, Status: s.statusLine, Logger: s.log,
 		Speaks: s.speaks,
 	})
 }

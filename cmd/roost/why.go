@@ -54,7 +54,7 @@ func (s *service) why(ctx context.Context, user string) (httpapi.Why, error) {
 func openConnection(info netpoll.ConnInfo) httpapi.WhyConnection {
 	return httpapi.WhyConnection{
 		Remote: info.Remote, Since: info.Opened,
-		HeardSeconds: info.Heard.Seconds(), StalledFor: info.Stalled.Seconds(),
+		HeardSeconds: info.LastRead.Seconds(), StalledFor: info.Stalled.Seconds(),
 		Waiting: info.Waiting, WaitingBytes: info.Bytes, UnackedBytes: info.Unacked,
 	}
 }
