@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"strings"
 	"sync"
+
+	"roost/internal/shrinkmap"
 )
 
 // A connection may be in groups, those that its token names. Each group lists its connections. For each connection that is
@@ -25,7 +27,7 @@ const groupShardCount = 64
 // groupShard is the groups whose names' hash it has.
 type groupShard struct {
 	mu     sync.Mutex
-	groups leanMap[string, *group] // guarded by mu; none is empty
+	groups shrinkmap.Map[string, *group] // guarded by mu; none is empty
 }
 
 // group is the connections of one group, in no order.
@@ -53,7 +55,7 @@ func (r *groupRegistry) has(name string) bool {
 	s := r.shard(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.groups.all[name] != nil
+	return s.groups.Get(name) != nil
 }
 
 // begin returns a group that is to be walked with next, nil if nobody is in it.
@@ -61,7 +63,7 @@ func (r *groupRegistry) begin(name string) *group {
 	s := r.shard(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g := s.groups.all[name]
+	g := s.groups.Get(name)
 	if g != nil {
 		g.done = 0
 	}
@@ -93,10 +95,10 @@ func (r *groupRegistry) join(c Conn, names []string) []membership {
 func (s *groupShard) join(m *membership, c Conn, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g := s.groups.all[name]
+	g := s.groups.Get(name)
 	if g == nil {
 		g = &group{shard: s, name: strings.Clone(name)} // so that the rest of the token's text is not kept
-		s.groups.put(g.name, g)
+		s.groups.Put(g.name, g)
 	}
 	*m = membership{of: g, seat: int32(len(g.conns))}
 	g.conns, g.places = append(g.conns, c), append(g.places, m)
@@ -118,7 +120,7 @@ func (m *membership) leave() {
 	g.conns[end], g.places[end] = nil, nil
 	g.conns, g.places = shortened(g.conns[:end]), shortened(g.places[:end])
 	if end == 0 {
-		g.shard.groups.remove(g.name)
+		g.shard.groups.Delete(g.name)
 	}
 }
 
@@ -141,23 +143,23 @@ func shortened[T any](list []T) []T {
 // joinGroups adds a connection to its groups. The caller holds s.mu.
 func (s *shard) joinGroups(c Conn, names []string) {
 	if len(names) > 0 {
-		s.grouped.put(c.HubLink(), s.groups.join(c, names))
+		s.grouped.Put(c.HubLink(), s.groups.join(c, names))
 	}
 }
 
 // leaveGroups removes a connection from all its groups. The caller holds s.mu.
 func (s *shard) leaveGroups(link *Link) {
-	if len(s.grouped.all) == 0 {
+	if s.grouped.Len() == 0 {
 		return
 	}
-	places, ok := s.grouped.all[link]
+	places, ok := s.grouped.Find(link)
 	if !ok {
 		return
 	}
 	for i := range places {
 		places[i].leave()
 	}
-	s.grouped.remove(link)
+	s.grouped.Delete(link)
 }
 
 // inGroup reports whether a connection of user is in a group.
@@ -176,7 +178,7 @@ func (s *shard) inGroup(user string, hash uint32, group string) bool {
 		conns[0] = e
 	}
 	for _, c := range conns {
-		for _, place := range s.grouped.all[c.HubLink()] {
+		for _, place := range s.grouped.Get(c.HubLink()) {
 			if place.of.name == group {
 				return true
 			}

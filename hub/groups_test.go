@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"roost/internal/shrinkmap"
 )
 
 // membersOf are the connections of a group, in no order.
@@ -26,13 +28,13 @@ func (h *Hub) membersOf(group string) map[Conn]int {
 func checkNoGroups(t *testing.T, h *Hub) {
 	t.Helper()
 	for i := range h.groups.shards {
-		if left := &h.groups.shards[i].groups; len(left.all) > 0 || left.most > keptEntries {
-			t.Errorf("shard %d of the groups has %d, and room for %d", i, len(left.all), left.most)
+		if left := &h.groups.shards[i].groups; left.Len() > 0 || left.Room() > shrinkmap.Kept {
+			t.Errorf("shard %d of the groups has %d, and room for %d", i, left.Len(), left.Room())
 		}
 	}
 	for i := range h.shards {
-		if left := &h.shards[i].grouped; len(left.all) > 0 || left.most > keptEntries {
-			t.Errorf("shard %d has %d connections in groups, and room for %d", i, len(left.all), left.most)
+		if left := &h.shards[i].grouped; left.Len() > 0 || left.Room() > shrinkmap.Kept {
+			t.Errorf("shard %d has %d connections in groups, and room for %d", i, left.Len(), left.Room())
 		}
 	}
 }
@@ -184,7 +186,7 @@ func TestGroupsGiveMemoryBack(t *testing.T) {
 		h.Remove(c)
 	}
 	s := h.groups.shard("everybody")
-	if g := s.groups.all["everybody"]; g == nil || cap(g.conns) > 4*maxSpare || cap(g.places) > 4*maxSpare {
+	if g := s.groups.Get("everybody"); g == nil || cap(g.conns) > 4*maxSpare || cap(g.places) > 4*maxSpare {
 		t.Errorf("a group of one has room for %d", cap(g.conns))
 	}
 	h.Remove(stays)
@@ -207,30 +209,5 @@ func TestWhoHasNoGroupsPaysNothing(t *testing.T) {
 		h.Remove(c)
 	}); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
-	}
-}
-
-// TestLeanMapIsAMap, of any size, and gives memory back.
-func TestLeanMapIsAMap(t *testing.T) {
-	t.Parallel()
-	var lean leanMap[int, int]
-	model := make(map[int]int)
-	for range 20 {
-		for range rand.IntN(3_000) {
-			key, value := rand.IntN(2_000), rand.Int()
-			lean.put(key, value)
-			model[key] = value
-		}
-		for range rand.IntN(6_000) {
-			key := rand.IntN(2_000)
-			lean.remove(key)
-			delete(model, key)
-		}
-		if !maps.Equal(lean.all, model) {
-			t.Fatalf("%d entries, want %d", len(lean.all), len(model))
-		}
-		if lean.most > keptEntries && len(model) <= lean.most/4 {
-			t.Fatalf("room for %d, with %d in it", lean.most, len(model))
-		}
 	}
 }

@@ -1,6 +1,10 @@
 package hub
 
-import "sync"
+import (
+	"sync"
+
+	"roost/internal/shrinkmap"
+)
 
 // shardCount spreads the registry's locks. Only loops (connects) and the feed
 // (look-ups) take them, a few dozen at most on a large machine. With
@@ -28,8 +32,8 @@ type shard struct {
 	spare *userConns      // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
 	dirty map[string]bool // guarded by mu; nil when presence is not tracked. Who changed since TakeChanged, and whether they were connected then
 
-	groups  *groupRegistry               // static
-	grouped leanMap[*Link, []membership] // guarded by mu: the connections that are in groups
+	groups  *groupRegistry                     // static
+	grouped shrinkmap.Map[*Link, []membership] // guarded by mu: the connections that are in groups
 }
 
 // admission is what add did.
