@@ -4,17 +4,19 @@ import (
 	"bytes"
 	"math"
 	"math/bits"
-	"roost/wsproto/auth"
-	"roost/wsproto/handshake"
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"roost/netpoll/internal/iplimit"
+	"roost/wsproto/auth"
+	"roost/wsproto/handshake"
 )
 
 // authJob is a token that a worker checks, because that takes longer than a loop may.
 type authJob struct {
-	c      *conn  // static; what it points to is the loop's
-	source source // static
+	c      *conn          // static; what it points to is the loop's
+	source iplimit.Source // static
 
 	// Guarded by authWorkers.mu.
 	queued     bool
@@ -94,7 +96,7 @@ func (w *authWorkers) remove(job *authJob) {
 }
 
 // verified notes that a source has sent a good token.
-func (w *authWorkers) verified(of source, now time.Duration) {
+func (w *authWorkers) verified(of iplimit.Source, now time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.queue.verified(of, now)
@@ -175,7 +177,7 @@ func (h *pendingHandshake) authTimedOut() {
 type authQueue struct {
 	lists      [auth.TurnCount][unverifiedRanks]authList
 	waiting    int
-	unverified map[source]unverified
+	unverified map[iplimit.Source]unverified
 }
 
 // authList is a list of jobs, the newest last.
@@ -197,7 +199,7 @@ type unverified struct {
 	at instant
 }
 
-func newAuthQueue() authQueue { return authQueue{unverified: make(map[source]unverified)} }
+func newAuthQueue() authQueue { return authQueue{unverified: make(map[iplimit.Source]unverified)} }
 
 // push puts a job in, and counts it against its source.
 func (q *authQueue) push(k *authJob, now time.Duration) {
@@ -244,11 +246,11 @@ func (q *authQueue) remove(k *authJob) {
 }
 
 // verified notes that a source has sent a good token.
-func (q *authQueue) verified(of source, now time.Duration) {
+func (q *authQueue) verified(of iplimit.Source, now time.Duration) {
 	q.setUnverified(of, q.unverifiedOf(of, now)-1, now)
 }
 
-func (q *authQueue) unverifiedOf(of source, now time.Duration) float32 {
+func (q *authQueue) unverifiedOf(of iplimit.Source, now time.Duration) float32 {
 	u, ok := q.unverified[of]
 	if !ok {
 		return 0
@@ -256,13 +258,13 @@ func (q *authQueue) unverifiedOf(of source, now time.Duration) float32 {
 	return u.n * float32(math.Exp2(-u.at.ago(now).Seconds()/unverifiedHalfLife.Seconds()))
 }
 
-func (q *authQueue) setUnverified(of source, n float32, now time.Duration) {
+func (q *authQueue) setUnverified(of iplimit.Source, n float32, now time.Duration) {
 	if n < 0.5 {
 		delete(q.unverified, of)
 		return
 	}
 	if len(q.unverified) >= unverifiedSources {
-		q.unverified = make(map[source]unverified)
+		q.unverified = make(map[iplimit.Source]unverified)
 	}
 	q.unverified[of] = unverified{n, instantOf(now)}
 }

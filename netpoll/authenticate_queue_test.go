@@ -6,12 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"roost/netpoll/internal/iplimit"
 	"roost/wsproto/auth"
 	"roost/wsproto/handshake"
 )
 
 // waits is a check of a source.
-func waits(turn auth.Turn, of source) *authJob {
+func waits(turn auth.Turn, of iplimit.Source) *authJob {
 	return &authJob{source: of, heldRequest: heldRequest{req: handshake.Request{Turn: turn}}}
 }
 
@@ -21,7 +22,7 @@ func TestCheckQueueOrder(t *testing.T) {
 	q := newAuthQueue()
 	const junk, honest = 1, 100
 	var pushed []*authJob
-	push := func(turn auth.Turn, of source) {
+	push := func(turn auth.Turn, of iplimit.Source) {
 		pushed = append(pushed, waits(turn, of))
 		q.push(pushed[len(pushed)-1], time.Second)
 	}
@@ -55,7 +56,7 @@ func TestCheckQueueForgets(t *testing.T) {
 	t.Parallel()
 	q := newAuthQueue()
 	now := time.Minute
-	rank := func(of source) uint8 {
+	rank := func(of iplimit.Source) uint8 {
 		k := waits(auth.TurnNamed, of)
 		q.push(k, now)
 		q.remove(k)
@@ -78,7 +79,7 @@ func TestCheckQueueForgets(t *testing.T) {
 		t.Errorf("a minute later it is rank %d", after)
 	}
 	for n := range 3 * unverifiedSources {
-		rank(source(n))
+		rank(iplimit.Source(n))
 		if len(q.unverified) > unverifiedSources {
 			t.Fatalf("%d sources are remembered", len(q.unverified))
 		}
@@ -118,7 +119,7 @@ func TestCheckQueueAgainstAModel(t *testing.T) {
 		}
 		switch n := r.IntN(10); {
 		case n < 5:
-			k := waits(auth.Turn(r.IntN(auth.TurnCount)), source(r.IntN(1+r.IntN(200))))
+			k := waits(auth.Turn(r.IntN(auth.TurnCount)), iplimit.Source(r.IntN(1+r.IntN(200))))
 			q.push(k, now)
 			model = append(model, k)
 		case n < 8:
@@ -139,7 +140,7 @@ func TestCheckQueueAgainstAModel(t *testing.T) {
 func BenchmarkCheckQueue(b *testing.B) {
 	q := newAuthQueue()
 	for n := range 8192 {
-		q.push(waits(auth.TurnTried, source(n)), time.Second)
+		q.push(waits(auth.TurnTried, iplimit.Source(n)), time.Second)
 	}
 	k := waits(auth.TurnNamed, 1)
 	b.ReportAllocs()

@@ -167,7 +167,7 @@ func (c *conn) cleanup() {
 	c.detach(closeNone, left)
 	c.state = stateClosed
 	c.cleanupQueue()
-	l.talkers.forget(c)
+	l.inbound.Forget(c)
 	l.wheel.Disarm(c)
 	l.server.conns.Set(c.fd, nil)
 	l.stats.sockets.Add(-1)
@@ -177,7 +177,7 @@ func (c *conn) cleanup() {
 // the subscriptions, its handshake, and its extra. A connection that is closing has only extra left.
 func (c *conn) detach(code closeClass, left unacked) {
 	c.leaveHub(code, left)
-	c.loop.server.perIP.leave(c.ipSlot)
+	c.loop.server.perIP.Release(c.ipSlot)
 	c.ipSlot = 0
 	c.releaseSubscription()
 	if c.extra != nil && c.extra.hs != nil {

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"roost/wsproto/auth"
 	"roost/wsproto/handshake"
@@ -74,9 +73,7 @@ func TestSetRulesAddresses(t *testing.T) {
 	r.connect("free")
 	_ = counted.Close()
 	eventually(t, "the place to be given back", func() bool {
-		r.server.perIP.mu.Lock()
-		defer r.server.perIP.mu.Unlock()
-		return len(r.server.perIP.places) == 0
+		return r.server.perIP.Len() == 0
 	})
 }
 
@@ -98,25 +95,6 @@ func TestSetRulesHandshakes(t *testing.T) {
 	r.setRules(func(next *Rules) { next.HandshakeRate, next.HandshakeBurst = 1, 1 })
 	r.connect("alice")
 	r.answered("alice", http.StatusServiceUnavailable)
-}
-
-// A rate that is raised ends nobody for what was counted by the lower one.
-func TestTalkersForgetAnotherRate(t *testing.T) {
-	t.Parallel()
-	var all talkers
-	c := new(conn)
-	now := time.Minute
-	for range 100 {
-		if !all.charge(c, now, 10, 100) {
-			t.Fatal("within the burst it is too much")
-		}
-	}
-	if !all.charge(c, now, 1000, 1000) {
-		t.Error("a higher rate ends it")
-	}
-	if !all.charge(c, now, 1, 1) || all.charge(c, now, 1, 1) {
-		t.Error("a lower rate does not count from its beginning")
-	}
 }
 
 // What waits for slow clients is bounded by the rule of now.

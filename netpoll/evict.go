@@ -1,8 +1,10 @@
 package netpoll
 
 import (
-	"roost/wsproto/handshake"
 	"unsafe"
+
+	"roost/netpoll/internal/ledger"
+	"roost/wsproto/handshake"
 )
 
 // What pending handshakes may have together is bounded, in sockets (Rules.MaxSockets) and in bytes
@@ -24,30 +26,30 @@ const (
 // setWeight sets what a pending handshake weighs, among those of its client.
 func (h *pendingHandshake) setWeight(weight int) {
 	l := h.conn.loop
-	if h.weight.account.source == h.source {
-		l.pending.set(&h.weight, weight)
+	if h.weight.Source() == h.source {
+		l.pending.Set(&h.weight, weight)
 	} else {
-		l.pending.remove(&h.weight)
-		l.pending.add(&h.weight, h.conn, h.source, weight)
+		l.pending.Remove(&h.weight)
+		l.pending.Add(&h.weight, h.conn, h.source, weight)
 	}
 	l.publishPending()
 }
 
 // publishPending publishes the rank of the source with the most pending handshakes, for other loops.
-func (l *loop) publishPending() { l.stats.pendingRank.Store(int32(l.pending.topRank())) }
+func (l *loop) publishPending() { l.stats.pendingRank.Store(int32(l.pending.TopRank())) }
 
 // setBytes sets how many bytes are kept for a pending handshake beyond pendingSize.
 func (h *pendingHandshake) setBytes(n int) {
 	l := h.conn.loop
-	l.stats.pendingBytes.Add(int64(n - int(h.bytes.held)))
+	l.stats.pendingBytes.Add(int64(n - h.bytes.Held()))
 	switch {
 	case n == 0:
-		l.pendingBytes.remove(&h.bytes)
-	case h.bytes.account == nil || h.bytes.account.source != h.source:
-		l.pendingBytes.remove(&h.bytes)
-		l.pendingBytes.add(&h.bytes, h.conn, h.source, n)
+		l.pendingBytes.Remove(&h.bytes)
+	case !h.bytes.In() || h.bytes.Source() != h.source:
+		l.pendingBytes.Remove(&h.bytes)
+		l.pendingBytes.Add(&h.bytes, h.conn, h.source, n)
 	default:
-		l.pendingBytes.set(&h.bytes, n)
+		l.pendingBytes.Set(&h.bytes, n)
 	}
 }
 
@@ -58,14 +60,14 @@ func (h *pendingHandshake) growBytes(n int) {
 	h.setBytes(n)
 	share := l.server.rules.Load().pendingShare
 	for share > 0 && l.stats.pendingBytes.Load() > int64(share) {
-		e := l.pendingBytes.greediest()
+		e := l.pendingBytes.Greediest()
 		if e == nil {
-			e = l.pending.greediest()
+			e = l.pending.Greediest()
 		}
 		if e == nil {
 			return
 		}
-		e.c.extra.hs.evict(unansweredBytes)
+		e.Owner().extra.hs.evict(unansweredBytes)
 	}
 }
 
@@ -111,26 +113,26 @@ func (l *loop) evictable() int {
 	st := &l.stats
 	lingering := st.lingering.Load()
 	if lingering > 0 {
-		return maxRank
+		return ledger.MaxRank
 	}
-	return max(int(st.pendingRank.Load()), rankOf(unknownWeight*int(st.closing.Load()-lingering)))
+	return max(int(st.pendingRank.Load()), ledger.RankOf(unknownWeight*int(st.closing.Load()-lingering)))
 }
 
 // evictOwn closes one of the loop's own sockets that are not connections. A lingering one goes first: it has had its
 // answer. Then comes whichever are more: closing connections that still have something to get, or the pending handshakes
 // of one source.
 func (l *loop) evictOwn() bool {
-	pending := l.pending.greediest()
+	pending := l.pending.Greediest()
 	switch {
 	case l.lingering.first != nil:
 		l.closeOldestLingering()
-	case l.closing.first != nil && rankOf(unknownWeight*l.closing.n) >= l.pending.topRank():
+	case l.closing.first != nil && ledger.RankOf(unknownWeight*l.closing.n) >= l.pending.TopRank():
 		c := l.closing.first
 		defer c.guard() // it is not the connection that the loop is serving
 		l.server.accepts.unanswered[unansweredClosing].Add(1)
 		c.closeNow(c.reason)
 	case pending != nil:
-		pending.c.extra.hs.evict(unansweredCrowdedOut)
+		pending.Owner().extra.hs.evict(unansweredCrowdedOut)
 	default:
 		return false
 	}
@@ -144,7 +146,7 @@ func (h *pendingHandshake) hasDescriptor() bool {
 	if l.server.spareFD.refill() {
 		return true
 	}
-	l.pending.remove(&h.weight) // it must not be evicted itself
+	l.pending.Remove(&h.weight) // it must not be evicted itself
 	l.publishPending()
 	l.evictSocket()
 	return l.server.spareFD.refill()

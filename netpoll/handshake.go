@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"roost/hub"
+	"roost/netpoll/internal/iplimit"
+	"roost/netpoll/internal/ledger"
 	"roost/netpoll/proxyproto"
 	"roost/wsproto/handshake"
 )
@@ -19,10 +21,10 @@ type pendingHandshake struct {
 
 	peer   netip.AddrPort // the other end of the socket; the zero value if it was gone at once
 	client netip.AddrPort // for limits and log lines: peer, or the client that a trusted proxy names, with port 0 if unknown
-	source source         // of client
+	source iplimit.Source // of client
 
-	weight entry // in loop.pending
-	bytes  entry // in loop.pendingBytes, while more than pendingSize is kept
+	weight ledger.Entry[conn] // in loop.pending
+	bytes  ledger.Entry[conn] // in loop.pendingBytes, while more than pendingSize is kept
 
 	head      []byte // stateRequest: the beginning of a request head that comes in pieces, its PROXY header included
 	scanned   int    // stateRequest: bytes of head in which the end has been looked for
@@ -37,10 +39,10 @@ type pendingHandshake struct {
 // newHandshake returns the handshake of a connection whose socket was just accepted.
 func (l *loop) newHandshake(c *conn, peer netip.AddrPort) *pendingHandshake {
 	h := l.handshakePool.get()
-	h.conn, h.peer, h.client, h.source = c, peer, peer, sourceOf(peer.Addr())
+	h.conn, h.peer, h.client, h.source = c, peer, peer, iplimit.SourceOf(peer.Addr())
 	l.stats.requests.Add(1)
 	l.stats.pendingBytes.Add(int64(pendingSize))
-	l.pending.add(&h.weight, c, h.source, unknownWeight)
+	l.pending.Add(&h.weight, c, h.source, unknownWeight)
 	l.publishPending()
 	return h
 }
@@ -109,7 +111,7 @@ func (h *pendingHandshake) readProxyHeader(b []byte) (size int, ok bool) {
 // setClient names the client, once a proxy has.
 func (h *pendingHandshake) setClient(client netip.AddrPort) {
 	if client != h.client {
-		h.client, h.source = client, sourceOf(client.Addr())
+		h.client, h.source = client, iplimit.SourceOf(client.Addr())
 	}
 }
 
@@ -244,7 +246,7 @@ func (h *pendingHandshake) register(req *handshake.Request) (total, ofUser int, 
 	if !h.ipFull || h.acquireIP() {
 		return s.cfg.Hub.Admit(c, req.User, req.Groups...)
 	}
-	c.ipSlot, _ = s.perIP.take(h.source, math.MaxInt)
+	c.ipSlot, _ = s.perIP.Acquire(h.source, math.MaxInt)
 	sameIP := func(oldest hub.Conn) bool {
 		other, ok := oldest.(*conn)
 		return ok && other.ipSlot == c.ipSlot // a connection frees its slot after it has left the hub
@@ -326,7 +328,7 @@ func (h *pendingHandshake) end() {
 	c, l := h.conn, h.conn.loop
 	h.leaveState()
 	h.setBytes(0)
-	l.pending.remove(&h.weight)
+	l.pending.Remove(&h.weight)
 	l.publishPending()
 	l.stats.pendingBytes.Add(-int64(pendingSize))
 	c.extra.hs = nil

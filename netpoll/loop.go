@@ -9,8 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/hub"
+	"roost/netpoll/internal/ledger"
 	"roost/netpoll/internal/mailbox"
 	"roost/netpoll/internal/meter"
+	"roost/netpoll/internal/msglimit"
 	"roost/netpoll/internal/sendqueue"
 	"roost/netpoll/internal/sentlog"
 	"roost/netpoll/internal/wheel"
@@ -70,11 +72,11 @@ type loop struct {
 	queues  []*outQueue
 	ranking sendqueue.Ranking // of the queues that are not empty because the kernel takes no more
 
-	sent    *sentlog.Log // the histogram in it any goroutine reads
-	talkers talkers
+	sent    *sentlog.Log            // the histogram in it any goroutine reads
+	inbound msglimit.Limiter[*conn] // what clients send
 
-	pending       ledger // places of pending handshakes
-	pendingBytes  ledger // what is kept for them beyond pendingSize
+	pending       ledger.Ledger[conn] // places of pending handshakes
+	pendingBytes  ledger.Ledger[conn] // what is kept for them beyond pendingSize
 	closing       connList
 	lingering     connList
 	extras        pool[extra]

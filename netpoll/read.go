@@ -63,7 +63,7 @@ func (c *conn) readFrames(b []byte) {
 		}
 		b = rest
 		// Frames count, and not reads: how many of these there are is up to the network.
-		if !free && event.Kind != wsproto.EventClose && !c.mayTalk() {
+		if !free && event.Kind != wsproto.EventClose && !c.withinRate() {
 			break
 		}
 		free = false
@@ -130,4 +130,23 @@ func (c *conn) protocolError(problem *wsproto.ProtocolError) {
 	c.loop.server.log.Debug("protocol violation", slog.String("user_id", c.link.User()),
 		slog.Int("close_code", int(problem.Code)), slog.String("problem", problem.Text))
 	c.closeWith(why, wsproto.AppendClose(c.loop.scratch[:0], problem.Code, problem.Text))
+}
+
+// quietFor is after how long a silence a client may say one thing that is not
+// counted, such as the answer to a ping.
+const quietFor = time.Second
+
+// withinRate counts one thing that c has sent, and ends the connection, reporting
+// false, where that was too much.
+func (c *conn) withinRate() bool {
+	l := c.loop
+	rules := l.server.rules.Load()
+	if rules.MessageRate <= 0 {
+		return true
+	}
+	if l.inbound.Allow(c, l.server.now(), rules.MessageRate, rules.MessageBurst) {
+		return true
+	}
+	c.closeWith(ReasonTooFast, wsproto.AppendClose(l.scratch[:0], wsproto.ClosePolicy, "too many messages"))
+	return false
 }

@@ -2,8 +2,10 @@ package netpoll
 
 import (
 	"math/rand/v2"
-	"roost/wsproto/handshake"
 	"time"
+
+	"roost/netpoll/internal/iplimit"
+	"roost/wsproto/handshake"
 )
 
 // RejectMode says which upgrades are refused with a 101 and a close frame, whose code is 4000 plus the HTTP status,
@@ -74,14 +76,14 @@ func (h *pendingHandshake) closeWithError(why Reason, answer []byte) {
 
 // handshakesExceeded counts an upgrade with a good token against Rules.HandshakeRate and the share of its source, and
 // reports whether it is one too many. Any goroutine.
-func (s *Server) handshakesExceeded(from source) bool {
+func (s *Server) handshakesExceeded(from iplimit.Source) bool {
 	limit := s.rules.Load().handshakes
 	return limit != nil && !limit.Take(uint64(from), s.now())
 }
 
 // refusalsExceeded is the same for refusals, which have a rate of their own: junk takes nothing from good handshakes. Any
 // goroutine.
-func (s *Server) refusalsExceeded(from source) bool {
+func (s *Server) refusalsExceeded(from iplimit.Source) bool {
 	limit := s.rules.Load().refusals
 	return limit != nil && !limit.Take(uint64(from), s.now())
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"roost/netpoll/internal/fdtable"
+	"roost/netpoll/internal/iplimit"
 	"roost/netpoll/internal/sendqueue"
 	"roost/netpoll/internal/wheel"
 )
@@ -38,7 +39,7 @@ type Server struct {
 
 	loops    []*loop // static
 	conns    fdtable.Table[conn]
-	perIP    addresses // of connections, where Rules.MaxPerIP bounds them
+	perIP    iplimit.Counter // of connections, where Rules.MaxPerIP bounds them
 	listener listener
 
 	spareFD spareFD          // of one descriptor

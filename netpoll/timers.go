@@ -107,7 +107,7 @@ func (c *conn) onTimer(now time.Duration) {
 		return
 	}
 	if c.lastPing.ago(now) >= cfg.PingInterval {
-		l.talkers.quiet(c, now)
+		l.inbound.Tidy(c, now)
 		c.sendPing()
 		// From now, not from when it was due: after a pause of the machine one
 		// ping is enough.

@@ -2,7 +2,6 @@ package netpoll
 
 import (
 	"bytes"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -105,13 +104,13 @@ func TestAnswerInPiecesIsFree(t *testing.T) {
 			c.received(pong[i : i+1])
 		}
 	}
-	if c.state != stateOpen || len(l.talkers.whole) != 0 {
-		t.Errorf("the connection's state is %d, %d talkers", c.state, len(l.talkers.whole))
+	if c.state != stateOpen || l.inbound.Len() != 0 {
+		t.Errorf("the connection's state is %d, %d count", c.state, l.inbound.Len())
 	}
 	for i := range pong { // and one that comes without a silence does
 		c.received(pong[i : i+1])
 	}
-	if len(l.talkers.whole) != 1 {
+	if l.inbound.Len() != 1 {
 		t.Error("another one does not count")
 	}
 }
@@ -206,59 +205,5 @@ func (c *raw) readNoPong(t *testing.T) (opcode byte, payload []byte) {
 		if opcode, payload = c.readFrame(t); opcode != 0x8a && string(payload) != textPong {
 			return opcode, payload
 		}
-	}
-}
-
-// Clients that only answer pings are not remembered for it.
-func TestQuietClientsAreNoTalkers(t *testing.T) {
-	t.Parallel()
-	t1 := new(talkers)
-	c := new(conn)
-	for i := range 20 {
-		if !t1.charge(c, 1, 5, 20) {
-			t.Fatalf("thing %d of a burst of 20 is too much", i)
-		}
-	}
-	if t1.charge(c, 1, 5, 20) {
-		t.Error("the burst has no end")
-	}
-	if t1.quiet(c, 1); len(t1.whole) != 1 {
-		t.Error("a busy client was forgotten")
-	}
-	if t1.quiet(c, 1<<40); len(t1.whole) != 0 {
-		t.Error("a client that fell silent is remembered")
-	}
-	if !t1.charge(c, 1<<40, 5, 20) {
-		t.Error("after a silence the burst is not allowed again")
-	}
-}
-
-// After a flood the room for all who took part in it goes; those who still talk
-// keep what they have used up.
-func TestTalkersGiveMemoryBack(t *testing.T) {
-	t.Parallel()
-	const burst = 20
-	var all talkers
-	crowd := make([]conn, 10_000)
-	for i := range crowd {
-		all.charge(&crowd[i], 1, 5, burst)
-	}
-	stays := &crowd[0]
-	for range burst - 1 {
-		all.charge(stays, 1, 5, burst)
-	}
-	large := reflect.ValueOf(all.whole).Pointer()
-	for i := range crowd[1:] {
-		all.forget(&crowd[1+i])
-	}
-	if reflect.ValueOf(all.whole).Pointer() == large || all.most > keptTalkers || len(all.whole) != 1 {
-		t.Errorf("of %d talkers %d are left, in room for %d", len(crowd), len(all.whole), all.most)
-	}
-	if all.charge(stays, 1, 5, burst) {
-		t.Error("who talked all the time has a new allowance")
-	}
-	all.quiet(stays, time.Hour)
-	if len(all.whole) != 0 {
-		t.Error("the last one is remembered")
 	}
 }

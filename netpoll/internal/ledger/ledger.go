@@ -1,0 +1,194 @@
+// Package ledger says who holds how much of something that is shared, so that when it
+// runs short those pay who hold most.
+package ledger
+
+import (
+	"math/bits"
+
+	"roost/internal/shrinkmap"
+	"roost/netpoll/internal/iplimit"
+)
+
+// Ledger is what the sources hold. What their entries hold is summed up; entering,
+// changing and leaving take the same few pointer writes whatever the number of either.
+// It belongs to one goroutine at a time. The zero value is empty.
+type Ledger[T any] struct {
+	accounts shrinkmap.Map[iplimit.Source, *account[T]]
+	ranks    [MaxRank]accountList[T] // of accounts, by the number of bits of what they hold
+	taken    uint32                  // the ranks that are not empty, a bit for each
+	spare    *account[T]             // a list of empty ones, keptAccounts at most
+	spares   int
+	held     int // by all together
+}
+
+const (
+	// MaxRank is above the rank of whatever anybody holds, see RankOf.
+	MaxRank = 32
+
+	// keptAccounts bounds the accounts that are kept when they have gone.
+	keptAccounts = 256
+)
+
+// account is what one source holds.
+type account[T any] struct {
+	source      iplimit.Source
+	held        int
+	first, last *Entry[T]   // what its connections hold, the one that came first before the others
+	next, prev  *account[T] // of the same rank
+}
+
+type accountList[T any] struct{ first, last *account[T] }
+
+// Entry is a connection's place in a ledger. The zero value is in none.
+type Entry[T any] struct {
+	owner      *T
+	account    *account[T] // nil while in no ledger
+	held       int32
+	next, prev *Entry[T] // of the same source
+}
+
+// Set says how much an entry holds, which it has to be in the ledger for. That may be
+// nothing: its place among those of its source stays.
+func (l *Ledger[T]) Set(e *Entry[T], held int) {
+	l.change(e.account, held-int(e.held))
+	e.held = int32(held)
+}
+
+// Add enters what owner holds, behind what others of its source do.
+func (l *Ledger[T]) Add(e *Entry[T], owner *T, of iplimit.Source, held int) {
+	a := l.accountOf(of)
+	*e = Entry[T]{owner: owner, account: a, held: int32(held), prev: a.last}
+	if a.last == nil {
+		a.first = e
+	} else {
+		a.last.next = e
+	}
+	a.last = e
+	l.change(a, held)
+}
+
+// Remove takes an entry out; one that is in no ledger does no harm.
+func (l *Ledger[T]) Remove(e *Entry[T]) {
+	a := e.account
+	if a == nil {
+		return
+	}
+	l.change(a, -int(e.held))
+	if e.prev == nil {
+		a.first = e.next
+	} else {
+		e.prev.next = e.next
+	}
+	if e.next == nil {
+		a.last = e.prev
+	} else {
+		e.next.prev = e.prev
+	}
+	*e = Entry[T]{}
+	if a.first == nil {
+		l.close(a)
+	}
+}
+
+// Greediest returns the oldest entry of a source that holds most, to a factor of two;
+// of such sources that which has come to hold so much first. Nil if nobody holds
+// anything.
+func (l *Ledger[T]) Greediest() *Entry[T] {
+	rank := l.TopRank()
+	if rank == 0 {
+		return nil
+	}
+	return l.ranks[rank].first.first
+}
+
+// TopRank is the rank of the account that holds most; 0: none holds anything.
+func (l *Ledger[T]) TopRank() int { return max(0, bits.Len32(l.taken)-1) }
+
+// Held returns what all hold together.
+func (l *Ledger[T]) Held() int { return l.held }
+
+// Owner returns whose entry it is, Held what it holds, In whether it is in a ledger, and
+// Source for whom; only one that is in a ledger has a source.
+func (e *Entry[T]) Owner() *T              { return e.owner }
+func (e *Entry[T]) Held() int              { return int(e.held) }
+func (e *Entry[T]) In() bool               { return e.account != nil }
+func (e *Entry[T]) Source() iplimit.Source { return e.account.source }
+
+// change changes what an account holds, and its rank with it.
+func (l *Ledger[T]) change(a *account[T], by int) {
+	before := RankOf(a.held)
+	a.held += by
+	l.held += by
+	if after := RankOf(a.held); after != before {
+		l.leaveRank(before, a)
+		l.joinRank(after, a)
+	}
+}
+
+// RankOf is the rank of who holds so much.
+func RankOf(held int) int { return bits.Len(uint(held)) }
+
+// accountOf returns the account of a source, which is made where there is none.
+func (l *Ledger[T]) accountOf(of iplimit.Source) *account[T] {
+	if a := l.accounts.Get(of); a != nil {
+		return a
+	}
+	a := l.spare
+	if a == nil {
+		a = new(account[T])
+	} else {
+		l.spare, a.next = a.next, nil
+		l.spares--
+	}
+	a.source = of
+	l.accounts.Put(of, a)
+	l.joinRank(0, a)
+	return a
+}
+
+func (l *Ledger[T]) joinRank(rank int, a *account[T]) {
+	l.ranks[rank].append(a)
+	l.taken |= 1 << rank
+}
+
+func (l *Ledger[T]) leaveRank(rank int, a *account[T]) {
+	l.ranks[rank].remove(a)
+	if l.ranks[rank].first == nil {
+		l.taken &^= 1 << rank
+	}
+}
+
+// close takes out an account that holds nothing any more.
+func (l *Ledger[T]) close(a *account[T]) {
+	l.leaveRank(0, a)
+	l.accounts.Delete(a.source)
+	if l.spares < keptAccounts {
+		*a = account[T]{next: l.spare}
+		l.spare = a
+		l.spares++
+	}
+}
+
+func (l *accountList[T]) append(a *account[T]) {
+	a.prev, a.next = l.last, nil
+	if l.last == nil {
+		l.first = a
+	} else {
+		l.last.next = a
+	}
+	l.last = a
+}
+
+func (l *accountList[T]) remove(a *account[T]) {
+	if a.prev == nil {
+		l.first = a.next
+	} else {
+		a.prev.next = a.next
+	}
+	if a.next == nil {
+		l.last = a.prev
+	} else {
+		a.next.prev = a.prev
+	}
+	a.next, a.prev = nil, nil
+}
