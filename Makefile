@@ -28,13 +28,13 @@ check: ## Only the checks that run nothing: gofmt, vet, staticcheck, shellcheck
 fuzz: ## Fuzz each fuzz target, for 1m or what FUZZTIME says
 	@scripts/fuzz.sh $(or $(FUZZTIME),1m)
 
-soak: ## Everything at once, for 5m or what SOAKTIME says: clients that mean harm, Redis killed, nothing may be lost
+soak: ## Everything at once, for 5m or what SOAKTIME says: abusive clients, Redis killed, nothing may be lost
 	@scripts/soak $(or $(SOAKTIME),5m)
 
 faults: ## Every fault of Redis, sixty rounds in four minutes, and the table in docs/reliability.md: nothing may be lost without a word
 	@scripts/faults
 
-docs: ## Write docs/configuration.md and the metrics in docs/operations.md, from the code
+docs: ## Write docs/configuration.md and the table of docs/metrics.md, from the code
 	@go run ./cmd/roost/internal/configdoc > docs/.configuration.md && mv docs/.configuration.md docs/configuration.md
 	@WRITE_DOCS=true go test -count=1 -timeout 2m -run '^TestOperationsMetrics$$' ./cmd/roost
 

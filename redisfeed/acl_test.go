@@ -10,11 +10,11 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// What README.md gives the user is enough, and nothing of it is too much.
+// What docs/redis.md gives the user is enough, and nothing of it is too much.
 func TestNarrowACL(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	all := redistest.Documented(t, "..", "+psubscribe")
+	all := redistest.Documented(t, "..", "Roost, `pattern`")
 	redistest.Allow(t, server.Client(), "roost", "pw", all)
 	cfg := quick(server.Addr())
 	cfg.Username, cfg.Password = "roost", "pw"
@@ -54,8 +54,8 @@ func TestNarrowACL(t *testing.T) {
 func TestNarrowSentinelACL(t *testing.T) {
 	t.Parallel()
 	tr := redistest.StartTrio(t, nil)
-	all := redistest.Documented(t, "..", "+sentinel|master")
-	least := redistest.Documented(t, "..", "+psubscribe")
+	all := redistest.Documented(t, "..", "Roost, on each sentinel")
+	least := redistest.Documented(t, "..", "Roost, `pattern`")
 	for _, s := range []*redistest.Server{tr.Master, tr.Replica} {
 		redistest.Allow(t, s.Client(), "roost", "pw", least)
 	}

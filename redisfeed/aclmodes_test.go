@@ -2,7 +2,6 @@ package redisfeed
 
 import (
 	"context"
-	"os"
 	"strings"
 	"testing"
 
@@ -11,17 +10,17 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// What docs/configuration.md gives the user for each feed is enough, and nothing of it is too much.
+// What docs/redis.md has to be pasted for each feed is enough, and nothing of it is too much.
 func TestNarrowACLPerUser(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	narrow(t, perUser(server.Addr()), []*redis.Client{server.Client()})
+	narrow(t, perUser(server.Addr()), []*redis.Client{server.Client()}, "Roost, `user`")
 }
 
 func TestNarrowACLSharded(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
-	narrow(t, sharded(c), clients(c))
+	narrow(t, sharded(c), clients(c), "Roost, `sharded`")
 }
 
 func TestNarrowACLPatternOnACluster(t *testing.T) {
@@ -29,7 +28,15 @@ func TestNarrowACLPatternOnACluster(t *testing.T) {
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
 	cfg := quick("")
 	cfg.Nodes = c.Addrs()
-	narrow(t, cfg, clients(c))
+	narrow(t, cfg, clients(c), "Roost, `pattern` on a cluster")
+}
+
+func TestNarrowACLPerUserOnACluster(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	cfg := perUser("")
+	cfg.Nodes = c.Addrs()
+	narrow(t, cfg, clients(c), "Roost, `user` on a cluster")
 }
 
 func clients(c *redistest.Cluster) (all []*redis.Client) {
@@ -39,32 +46,31 @@ func clients(c *redistest.Cluster) (all []*redis.Client) {
 	return all
 }
 
-// narrow runs a feed as a user who may do what is documented, and as others who lack one of these permissions each.
-func narrow(t *testing.T, cfg Config, servers []*redis.Client) {
+// narrow runs a feed as the user whom the line of docs/redis.md makes, and as others who lack one of its permissions each.
+func narrow(t *testing.T, cfg Config, servers []*redis.Client, who string) {
 	t.Helper()
-	page, err := os.ReadFile("../docs/configuration.md")
-	if err != nil {
-		t.Fatal(err)
+	least := redistest.Documented(t, "..", who)
+	if got := strings.Join(least, " "); got != cfg.permissions() {
+		t.Errorf("docs/redis.md has %q, errors say %q", got, cfg.permissions())
 	}
-	if !strings.Contains(string(page), "`"+cfg.permissions()+"`") {
-		t.Fatalf("docs/configuration.md has no %s", cfg.permissions())
-	}
-	least := strings.Fields(cfg.permissions())
-	cfg.Password = "pw"
-	works := func(name string, permissions []string) bool {
-		for _, server := range servers {
-			redistest.Allow(t, server, name, "pw", permissions)
-		}
+	as := func(name, password string) bool {
 		mine := cfg
-		mine.Username = name
+		mine.Username, mine.Password = name, password
 		mine.UnsubscribeDelay, mine.MaxAttempts = -1, 1
 		return goesRoundTo(t, mine, servers)
 	}
-	if !works("least", least) {
+	for _, server := range servers {
+		redistest.Paste(t, server, "..", who)
+	}
+	if !as("roost", "secret") {
 		t.Fatalf("%v is not enough", least)
 	}
 	for i, missing := range least {
-		if works("without-"+missing, redistest.Without(least, i)) {
+		name := "without-" + missing
+		for _, server := range servers {
+			redistest.Allow(t, server, name, "pw", redistest.Without(least, i))
+		}
+		if as(name, "pw") {
 			t.Errorf("%s is not needed", missing)
 		}
 	}

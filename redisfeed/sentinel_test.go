@@ -117,11 +117,11 @@ func TestHungMasterIsLeft(t *testing.T) {
 }
 
 // The same where nobody is asked, because the time for that has not come: the sentinels tell it. Their user has the
-// permissions that README.md gives, and no others.
+// permissions that docs/redis.md gives, and no others.
 func TestSwitchIsHeardOf(t *testing.T) {
 	t.Parallel()
 	tr := redistest.StartTrio(t, nil)
-	permissions := append(redistest.Documented(t, "..", "+sentinel|master"), redistest.Documented(t, "..", "+subscribe &+switch-master")...)
+	permissions := append(redistest.Documented(t, "..", "Roost, on each sentinel"), redistest.Documented(t, "..", "… and hears of failovers at once")...)
 	for _, s := range tr.Sentinels {
 		redistest.Allow(t, s.Client(), "watcher", "pw", permissions)
 	}

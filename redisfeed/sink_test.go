@@ -70,7 +70,7 @@ func TestRedisCutsASubscriberThatIsTooSlow(t *testing.T) {
 	redistest.WaitFor(t, "the next notification", func() bool { return sink.has(notification{"a", "last"}) })
 }
 
-// What docs/configuration.md says of proto-max-bulk-len: who publishes what would cut the feed is refused, and the feed
+// What docs/redis.md says of proto-max-bulk-len: who publishes what would cut the feed is refused, and the feed
 // notices nothing.
 func TestRedisRefusesHugePublishes(t *testing.T) {
 	t.Parallel()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every snippet of docs/clients.md and README.md, in every language, against a
+# Runs every snippet of docs/publishing.md and README.md, in every language, against a
 # real Redis and a real Roost. `make test` runs those whose language is installed;
 # this installs the rest: packages through apt-get, what npm and Maven have into
 # bin/snippets. Where Maven can't fetch, JEDIS_JARS names a directory with Jedis'

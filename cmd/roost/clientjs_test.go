@@ -200,10 +200,10 @@ func clientGivesUpAnAttempt(t *testing.T, browser webBrowser) {
 	s.main.wait("waiting 1006 not connected in time", "connecting", "open", "sync first")
 }
 
-// The example of README and docs/clients.md, with the functions that it leaves out.
+// The example of README and docs/frontend.md, with the functions that it leaves out.
 func clientIsUsedAsDocumented(t *testing.T, browser webBrowser) {
 	var example string
-	for _, path := range []string{"README.md", "docs/clients.md", "docs/frontend.md"} {
+	for _, path := range []string{"README.md", "docs/frontend.md"} {
 		for _, block := range blocks(readDoc(t, path)) {
 			if block.language == "html" && example != "" && block.text != example {
 				t.Errorf("%s has another example than README.md", path)

@@ -16,8 +16,12 @@ import (
 	"roost/netpoll"
 )
 
-// operationsFile is what operators read.
-const operationsFile = "docs/operations.md"
+// What operators read.
+const (
+	operationsFile = "docs/operations.md"
+	deployFile     = "docs/deploy.md"
+	metricsFile    = "docs/metrics.md"
+)
 
 // TestOperationsMetrics wants the table of metrics to be what a server exports, with the alerts that use each.
 // `make docs` has it write the table.
@@ -29,25 +33,27 @@ func TestOperationsMetrics(t *testing.T) {
 	want := metricsTable(t, string(text))
 
 	const begin, end = "<!-- begin metrics: make docs writes it -->\n", "<!-- end -->\n"
-	page := readDoc(t, operationsFile)
+	page := readDoc(t, metricsFile)
 	before, rest, is := strings.Cut(page, begin)
 	got, after, closed := strings.Cut(rest, end)
 	if !is || !closed {
-		t.Fatalf("%s has no table of metrics", operationsFile)
+		t.Fatalf("%s has no table of metrics", metricsFile)
 	}
-	for _, name := range regexp.MustCompile(`\broost_[a-z_]*[a-z]`).FindAllString(before+after, -1) {
-		if !strings.Contains(want, "| `"+strings.TrimSuffix(name, "_bucket")) { // or the beginning of one, as commands have it
-			t.Errorf("%s has %s, which no server exports", operationsFile, name)
+	for _, file := range []string{metricsFile, operationsFile, deployFile, "docs/redis.md", "docs/security.md", "docs/publishing.md", "docs/configuration.md"} {
+		for _, name := range regexp.MustCompile(`\broost_[a-z_]*[a-z]`).FindAllString(readDoc(t, file), -1) {
+			if !strings.Contains(want, "| `"+strings.TrimSuffix(name, "_bucket")) && name != "roost_token" { // or the beginning of one, as commands have it
+				t.Errorf("%s has %s, which no server exports", file, name)
+			}
 		}
 	}
 	switch {
 	case got == want:
 	case os.Getenv("WRITE_DOCS") != "":
-		if err := os.WriteFile(filepath.Join("../..", operationsFile), []byte(before+begin+want+end+after), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join("../..", metricsFile), []byte(before+begin+want+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	default:
-		t.Errorf("%s has not the metrics that a server exports: run make docs, and commit it. It has\n%s\nand a server\n%s", operationsFile, got, want)
+		t.Errorf("%s has not the metrics that a server exports: run make docs, and commit it. It has\n%s\nand a server\n%s", metricsFile, got, want)
 	}
 }
 
@@ -85,7 +91,7 @@ func usedBy(alerts []alertRule, metric string) string {
 	var links []string
 	for _, a := range alerts {
 		if name.MatchString(a.expr) {
-			links = append(links, fmt.Sprintf("[%s](#%s)", a.name, strings.ToLower(a.name)))
+			links = append(links, fmt.Sprintf("[%s](operations.md#%s)", a.name, strings.ToLower(a.name)))
 		}
 	}
 	return strings.Join(links, ", ")
@@ -185,7 +191,7 @@ func TestOperationsReasons(t *testing.T) {
 // TestOperationsSizes wants the table of sizes to have what the doctor reckons.
 func TestOperationsSizes(t *testing.T) {
 	t.Parallel()
-	sizes := section(t, readDoc(t, operationsFile), "## How large a machine")
+	sizes := section(t, readDoc(t, deployFile), "## How large a machine")
 	row := func(name string) []string {
 		m := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(name) + ` \| (.*) \|$`).FindStringSubmatch(sizes)
 		if m == nil {

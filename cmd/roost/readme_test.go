@@ -14,36 +14,105 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// TestReadme does what README says, block by block. A block that nothing here
-// knows fails it.
+// TestReadme does what README and the pages under docs say, block by block. A block that nothing knows fails it.
 func TestReadme(t *testing.T) {
 	t.Parallel()
-	for _, block := range blocks(readDoc(t, "README.md")) {
-		t.Run(fmt.Sprintf("%s %.12s", block.language, block.text), func(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) < 10 {
+		t.Fatalf("%q: %v", pages, err)
+	}
+	for _, page := range append(pages, "../../README.md") {
+		name := strings.TrimPrefix(page, "../../")
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			switch {
-			case block.language == "json": // an envelope, below
-			case block.language == "html": // TestClient runs it
-			case strings.Contains(block.text, "docker compose"):
-				t.Skip("needs Docker")
-			case strings.HasPrefix(block.text, "$ roost why"):
-				readmeWonders(t, block)
-			case strings.HasPrefix(block.text, "$ roost online"), strings.HasPrefix(block.text, "redis-cli EXISTS"):
-				readmeSaysWhoIsOnline(t, block)
-			case strings.HasPrefix(block.text, "$ roost doctor"):
-				readmeAsksTheDoctor(t, block)
-			case block.language == "$":
-				readmeAsks(t, block)
-			case strings.Contains(block.text, "bin/roost publish"):
-				readmeTriesItOut(t, block)
-			case strings.Contains(block.text, "redis-cli PUBLISH"):
-				readmePublishes(t, block)
-			case strings.Contains(block.text, "jwt.encode"):
-				readmeSigns(t, block)
-			default:
-				t.Errorf("no test runs this:\n%s", block.text)
+			for _, block := range blocks(readDoc(t, name)) {
+				if ranElsewhere(t, name, block) {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s %.20s", block.language, block.text), func(t *testing.T) {
+					t.Parallel()
+					runBlock(t, block)
+				})
 			}
 		})
+	}
+}
+
+// ranElsewhere says whether another test runs a block of a page.
+func ranElsewhere(t *testing.T, page string, block block) bool {
+	t.Helper()
+	switch page {
+	case "docs/frontend.md":
+		return true // TestClient and the tests of client/
+	case "docs/operations.md", "docs/deploy.md":
+		return block.language == "sh" || block.language == "yaml" // TestOperationsCommands, TestKubernetesManifest
+	case "docs/publishing.md":
+		for _, heading := range snippetSections {
+			if strings.Contains(section(t, readDoc(t, page), heading), block.text) {
+				return true // TestSnippets
+			}
+		}
+	case "docs/configuration.md":
+		return strings.Contains(block.text, "kill -HUP") // TestReload, with a process that may be signalled
+	case "docs/reliability.md":
+		return block.language == "text" // what scripts/soak printed
+	}
+	return false
+}
+
+// runBlock does what a block says, and wants what it shows.
+func runBlock(t *testing.T, block block) {
+	switch {
+	case block.language == "html": // TestClient runs it
+	case block.language == "json": // an envelope, which readmePublishes wants
+	case block.language == "text":
+		demoPrints(t, block)
+	case strings.Contains(block.text, "docker compose"):
+		t.Skip("needs Docker")
+	case strings.HasPrefix(block.text, "$ roost why"):
+		readmeWonders(t, block)
+	case strings.HasPrefix(block.text, "$ roost online"), strings.HasPrefix(block.text, "redis-cli EXISTS"):
+		readmeSaysWhoIsOnline(t, block)
+	case strings.HasPrefix(block.text, "$ roost doctor"):
+		readmeAsksTheDoctor(t, block)
+	case block.language == "$":
+		readmeAsks(t, block)
+	case strings.Contains(block.text, "bin/roost publish"):
+		readmeTriesItOut(t, block)
+	case strings.Contains(block.text, "redis-cli -c"):
+		readmePublishesOnACluster(t, block)
+	case strings.Contains(block.text, "redis-cli PUBLISH"):
+		readmePublishes(t, block)
+	case strings.Contains(block.text, "jwt.encode"):
+		readmeSigns(t, block)
+	default:
+		t.Errorf("no test runs this:\n%s", block.text)
+	}
+}
+
+// demoPrints wants the words of what a page shows of roost demo in its source.
+func demoPrints(t *testing.T, block block) {
+	source := readDoc(t, "cmd/roost/demo.go")
+	shown := regexp.MustCompile(`(?m)^ *(?:alice )?([A-Za-z][a-z]+[^:,{\n]*)[:,]`).FindAllStringSubmatch(block.text, -1)
+	for _, m := range shown {
+		if !strings.Contains(source, m[1]) {
+			t.Errorf("roost demo does not print %q", m[1])
+		}
+	}
+	if len(shown) == 0 {
+		t.Errorf("no words in\n%s", block.text)
+	}
+}
+
+// readmePublishesOnACluster runs a line that a cluster has to take.
+func readmePublishesOnACluster(t *testing.T, block block) {
+	if testing.Short() {
+		t.Skip("starts a cluster")
+	}
+	node := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true}).Nodes()[0]
+	line := strings.Replace(block.text, "-h 127.0.0.1 -p 7000", fmt.Sprintf("-h %s -p %d", node.Host(), node.Port()), 1)
+	if got, err := inShell(t, ".", line); err != nil || strings.TrimSpace(got) != "0" { // nobody is subscribed
+		t.Errorf("%s answers %q (%v)", line, got, err)
 	}
 }
 
@@ -94,20 +163,23 @@ func shellWords(command string) (words []string) {
 	return words
 }
 
-// readmePublishes wants what README shows as the envelope.
+// readmePublishes wants the envelope that docs/publishing.md shows, or that of the greeting.
 func readmePublishes(t *testing.T, snippet block) {
 	redis, server := start(t, nil)
 	alice := server.Connect("alice")
 	runSnippet(t, redis, snippet)
-	all := blocks(readDoc(t, "README.md"))
-	shown := all[slices.IndexFunc(all, func(b block) bool { return b.language == "json" })].text
+	shown := `{"type":"greeting","payload":{"text":"hello"},"timestamp":`
+	if !strings.Contains(snippet.text, "greeting") {
+		all := blocks(readDoc(t, "docs/publishing.md"))
+		shown = all[slices.IndexFunc(all, func(b block) bool { return b.language == "json" })].text
+	}
 	want, _, _ := strings.Cut(shown, `"timestamp":`)
 	if got := alice.WaitMessages(1)[0]; !strings.HasPrefix(got, want) {
-		t.Errorf("alice got %s, README has %s", got, shown)
+		t.Errorf("alice got %s, the page has %s", got, shown)
 	}
 }
 
-// readmeAsks asks the side server, and wants the members that README shows.
+// readmeAsks asks the admin server, and wants the members that the page shows.
 func readmeAsks(t *testing.T, block block) {
 	_, server := start(t, nil)
 	if _, err := exec.LookPath("curl"); err != nil {
@@ -120,11 +192,11 @@ func readmeAsks(t *testing.T, block block) {
 	}
 	values := regexp.MustCompile(`[0-9.]+(T[0-9:.]+Z)?`)
 	if got, want := values.ReplaceAllString(strings.TrimSpace(got), "0"), values.ReplaceAllString(strings.TrimSpace(shown), "0"); got != want {
-		t.Errorf("%s answers\n%s, README has\n%s", command, got, want)
+		t.Errorf("%s answers\n%s, the page has\n%s", command, got, want)
 	}
 }
 
-// readmeWonders asks why alice gets nothing, and wants what README shows, but for numbers and the width of columns.
+// readmeWonders asks why alice gets nothing, and wants what the page shows, but for numbers and the width of columns.
 func readmeWonders(t *testing.T, block block) {
 	_, server := start(t, nil)
 	server.Connect("alice")
@@ -139,11 +211,11 @@ func readmeWonders(t *testing.T, block block) {
 		return spaces.ReplaceAllString(values.ReplaceAllString(strings.TrimSpace(text), "0"), " ")
 	}
 	if got, want := same(process.Log.String()), same(shown); got != want {
-		t.Errorf("%s says\n%s\nREADME has\n%s", command, got, want)
+		t.Errorf("%s says\n%s\nthe page has\n%s", command, got, want)
 	}
 }
 
-// readmeSaysWhoIsOnline has alice on two servers, and wants what README says of her and of bob.
+// readmeSaysWhoIsOnline has alice on two servers, and wants what the page says of her and of bob.
 func readmeSaysWhoIsOnline(t *testing.T, block block) {
 	redis, one := start(t, withPresence)
 	two := roosttest.Start(t, redis, withPresence)
@@ -154,7 +226,7 @@ func readmeSaysWhoIsOnline(t *testing.T, block block) {
 	if command, shown, is := strings.Cut(strings.TrimPrefix(block.text, "$ roost online "), "\n"); is && block.language == "$" {
 		one.Connect("alice")
 		two.Connect("alice")
-		roosttest.WaitFor(t, "what README says", func() bool {
+		roosttest.WaitFor(t, "what the page says", func() bool {
 			_, got, _ := online(t, redis, strings.Fields(command)...)
 			return strings.TrimSpace(got) == strings.TrimSpace(shown)
 		})
@@ -173,7 +245,7 @@ func readmeSaysWhoIsOnline(t *testing.T, block block) {
 	}
 	one.Connect("alice")
 	if m, err := told.ReceiveMessage(t.Context()); err != nil || m.Payload != strings.TrimSpace(shown) {
-		t.Errorf("told %v (%v), README has %s", m, err, shown)
+		t.Errorf("told %v (%v), the page has %s", m, err, shown)
 	}
 	if got := asks(exists); got != "1" {
 		t.Errorf("%s: %s", exists, got)
@@ -189,7 +261,7 @@ func readmeAsksTheDoctor(t *testing.T, block block) {
 	}
 	for _, part := range []string{"open files (/proc/self/limits)", "accept queue (net.core.somaxconn)", "This host holds"} {
 		if !strings.Contains(block.text, part) || !strings.Contains(process.Log.String(), part) {
-			t.Errorf("README or the doctor don't say %q:\n%s", part, process.Log.String())
+			t.Errorf("the page or the doctor don't say %q:\n%s", part, process.Log.String())
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// standIns are the commands of docs/operations.md that do not run as they are, and why: what runs in their place, in sh,
+// standIns are the commands of docs/deploy.md and docs/operations.md that do not run as they are, and why: what runs in their place, in sh,
 // with the server's ports in the environment.
 func standIns() map[string]string {
 	return map[string]string{
@@ -45,14 +45,14 @@ func standIns() map[string]string {
 	}
 }
 
-// TestOperationsCommands runs each block of docs/operations.md, one after the other, in a scratch directory, against a
+// TestOperationsCommands runs each block of docs/deploy.md and docs/operations.md, one after the other, in a scratch directory, against a
 // server that has had a bit of everything.
 func TestOperationsCommands(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the program")
 	}
 	t.Parallel()
-	page := readDoc(t, operationsFile)
+	page := readDoc(t, deployFile) + readDoc(t, operationsFile)
 	for _, tool := range []string{"curl", "ss", "nstat", "prlimit", "openssl"} {
 		if output, err := inShell(t, ".", "PATH=$PATH:/usr/sbin:/sbin command -v "+tool); err != nil {
 			t.Skipf("%s is not installed: %s", tool, output)
@@ -65,13 +65,18 @@ func TestOperationsCommands(t *testing.T) {
 	}
 	shorthands := ""
 	for _, block := range all {
+		if strings.Contains(block.text, "metrics() {") {
+			shorthands = block.text
+		}
+	}
+	for _, block := range all {
 		name, _, _ := strings.Cut(block.text, "\n")
+		if block.language == "$" || block.language == "yaml" {
+			continue // TestReadme, TestKubernetesManifest
+		}
 		if block.language != "sh" {
 			t.Errorf("nothing runs blocks of %q: %s", block.language, name)
 			continue
-		}
-		if strings.Contains(block.text, "metrics() {") {
-			shorthands = block.text
 		}
 		for _, search := range searches(block.text) {
 			if output, err := inShell(t, o.dir, o.script(shorthands, search)); err != nil {

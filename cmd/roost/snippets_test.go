@@ -20,7 +20,7 @@ type language struct {
 	needs         string // fails where something is missing; "" needs nothing that the tests don't
 }
 
-// languages are those of docs/clients.md. redis-cli and Go are there wherever the tests run; the others are run where
+// languages are those of docs/publishing.md. redis-cli and Go are there wherever the tests run; the others are run where
 // they are installed, and all of them by scripts/snippets.sh.
 func languages() map[string]language {
 	return map[string]language{
@@ -62,20 +62,21 @@ func languages() map[string]language {
 	}
 }
 
-// TestSnippets runs what docs/clients.md says under Publishing, as it stands there.
+// snippetSections are the headings of docs/publishing.md whose blocks are programs.
+var snippetSections = []string{"## In your language", "## For everyone, or for a group", "## Disconnect a user"}
+
+// TestSnippets runs what docs/publishing.md has under these headings, as it stands there.
 func TestSnippets(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles a program")
 	}
 	t.Parallel()
 	redis, server := start(t, nil)
-	_, section, found := strings.Cut(readDoc(t, "docs/clients.md"), "\n## Publishing\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-	if !found {
-		t.Fatal("docs/clients.md has no section Publishing")
+	seen, text := map[string]bool{}, ""
+	for _, heading := range snippetSections {
+		text += section(t, readDoc(t, "docs/publishing.md"), heading)
 	}
-	seen := map[string]bool{}
-	for _, block := range blocks(section) {
+	for _, block := range blocks(text) {
 		seen[block.language] = true
 		t.Run(block.language, func(t *testing.T) {
 			alice := server.As(t).Connect("alice")
@@ -95,7 +96,7 @@ func TestSnippets(t *testing.T) {
 	}
 	for name := range languages() {
 		if !seen[name] {
-			t.Errorf("nothing in %s is under Publishing", name)
+			t.Errorf("docs/publishing.md has nothing in %s", name)
 		}
 	}
 }

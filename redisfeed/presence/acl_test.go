@@ -8,14 +8,14 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// What README.md gives the user for presence is enough, and nothing of it is too much: without one of them either to come
+// What docs/redis.md gives the user for presence is enough, and nothing of it is too much: without one of them either to come
 // or to go is refused, and no half of it is done.
 func TestNarrowACLOfPresence(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	all := redistest.Documented(t, "../..", "+evalsha")
+	all := redistest.Documented(t, "../..", "… with `REDIS_PRESENCE`")
 	if got := strings.Join(all, " "); got != needs {
-		t.Errorf("README.md has %q, errors say %q", got, needs)
+		t.Errorf("docs/redis.md has %q, errors say %q", got, needs)
 	}
 	redistest.Allow(t, server.Client(), "roost", "pw", all)
 	cfg := quick(server.Addr())

@@ -4,28 +4,47 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Documented are the permissions in README.md and docs that begin with the first of them. root is where the module is.
-func Documented(t *testing.T, root, first string) []string {
+// SetUserLine is what docs/redis.md has to be pasted for somebody: a row of its table of permissions, from ACL on. root is
+// where the module is.
+func SetUserLine(t *testing.T, root, who string) []string {
 	t.Helper()
-	pages, _ := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	for _, page := range append(pages, filepath.Join(root, "README.md")) {
-		text, err := os.ReadFile(page)
-		if err != nil {
-			t.Fatal(err)
-		}
-		found := regexp.MustCompile("[`\n](" + regexp.QuoteMeta(first) + " [^`\n]+)[`\n]").FindStringSubmatch(string(text))
-		if found != nil {
-			return strings.Fields(found[1])
-		}
+	page, err := os.ReadFile(filepath.Join(root, "docs", "redis.md"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("no page has permissions that begin with %s", first)
-	return nil
+	row := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(who) + " \\| `(ACL SETUSER [^`]+)` \\|$").FindSubmatch(page)
+	if row == nil {
+		t.Fatalf("docs/redis.md has no permissions for %q", who)
+	}
+	return strings.Fields(strings.ReplaceAll(string(row[1]), `\|`, "|"))
+}
+
+// Documented are the permissions in that line.
+func Documented(t *testing.T, root, who string) []string {
+	t.Helper()
+	line := SetUserLine(t, root, who)[3:]
+	if end := slices.Index(line, "-@all"); end >= 0 {
+		line = line[end+1:]
+	}
+	return line
+}
+
+// Paste runs such a line.
+func Paste(t *testing.T, client *redis.Client, root, who string) {
+	t.Helper()
+	line := SetUserLine(t, root, who)[2:]
+	args := make([]any, len(line))
+	for i, word := range line {
+		args[i] = word
+	}
+	SetUser(t, client, args...)
 }
 
 // Allow makes a user that may do nothing but that.
