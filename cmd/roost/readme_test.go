@@ -93,7 +93,7 @@ func runBlock(t *testing.T, block block) {
 // demoPrints wants the words of what a page shows of roost demo in its source.
 func demoPrints(t *testing.T, block block) {
 	source := readDoc(t, "cmd/roost/demo.go")
-	shown := regexp.MustCompile(`(?m)^ *(?:alice )?([A-Za-z][a-z]+[^:,{\n]*)[:,]`).FindAllStringSubmatch(block.text, -1)
+	shown := regexp.MustCompile(`(?m)^ *(?:alice )?([A-Za-z][a-z]+(?: [a-zA-Z ]+)?)[:,]`).FindAllStringSubmatch(block.text, -1)
 	for _, m := range shown {
 		if !strings.Contains(source, m[1]) {
 			t.Errorf("roost demo does not print %q", m[1])
