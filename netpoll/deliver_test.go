@@ -203,8 +203,8 @@ func TestDeliverOnLoopAllocations(t *testing.T) {
 		var target *conn
 		l.wheel.Each(func(c *conn) { target = c })
 		allocations <- testing.AllocsPerRun(100, func() {
-			target.enqueue(n)
-			l.flushDirty()
+			target.deliver(n)
+			l.deliverMail()
 		})
 	})
 	if got := <-allocations; got != 0 {

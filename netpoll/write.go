@@ -9,17 +9,16 @@ import (
 	"roost/wsproto"
 )
 
-// flushSize is how many bytes wait for a connection before they are written in the
-// middle of a batch: more would leave in another system call anyway.
+// flushSize is how many bytes wait for a connection before they are written in the middle of a batch: more would take
+// another system call anyway.
 const flushSize = scratchSize
 
-// flush writes what waits for a connection until all of it is with the kernel
-// or the kernel takes no more. It may end the connection.
+// flush writes what waits for a connection, until the kernel has all of it or takes no more. It may end the connection.
 func (c *conn) flush() {
 	defer c.guard()
 	for c.state != stateClosed && c.out != nil {
 		if c.out.Empty() && !c.flushGap() {
-			c.flushed()
+			c.flushDone()
 			return
 		}
 		buf := c.out.Gather(c.loop.scratch)
@@ -40,10 +39,9 @@ func (c *conn) flush() {
 	}
 }
 
-// flushed puts the queue back and, if these were the last words, shuts the
-// sending side. A client that has taken what waited for long is alive, though the
-// ping may be among what it still has to read.
-func (c *conn) flushed() {
+// flushDone gives the send queue back once the kernel has all of it. A closing connection begins to linger. A client that
+// has taken a queue that waited for long counts as alive: the ping may be among what it still has to read.
+func (c *conn) flushDone() {
 	if c.out.Progress.Behind() {
 		if now := c.loop.server.now(); c.out.Progress.Slow(now) {
 			c.lastRead = instantOf(now)
@@ -55,8 +53,8 @@ func (c *conn) flushed() {
 	}
 }
 
-// stall notes that the kernel takes no more for c, and has the loop told when it does
-// again. From now on what waits is counted in the memory of all queues.
+// stall notes that the kernel takes no more for the connection, and has epoll report when it does again. From now on what
+// waits counts in the memory of all send queues.
 func (c *conn) stall() {
 	l := c.loop
 	q := c.out
@@ -80,7 +78,7 @@ func (c *conn) stall() {
 	}
 }
 
-// unwatchWrite ends what stall began.
+// unwatchWrite ends what stall has asked of epoll.
 func (c *conn) unwatchWrite() {
 	if c.watchesWrite {
 		c.watchesWrite = false
@@ -89,14 +87,13 @@ func (c *conn) unwatchWrite() {
 	}
 }
 
-// pollAcked sees whether a client that the kernel takes nothing for has taken anything.
+// pollAcked looks whether a client that the kernel takes nothing for has acknowledged anything.
 func (c *conn) pollAcked(now time.Duration) {
 	c.out.Progress.Look(now, unackedBytes(c.fd))
 }
 
-// unackedBytes returns how many of the bytes that the kernel has taken the client
-// has not acknowledged, the end of the stream counted as one where it was sent. It
-// holds for a connection that was reset too.
+// unackedBytes returns how many of the bytes that the kernel has taken the client has not acknowledged. The end of the
+// stream, once sent, counts as one byte. It works for a connection that was reset, too.
 func unackedBytes(fd int32) int {
 	n, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
 	if err != nil {
@@ -105,8 +102,8 @@ func unackedBytes(fd int32) int {
 	return n
 }
 
-// write is the one place where bytes leave: a closed connection's descriptor
-// number may already be another client's.
+// write is the one function that writes to clients. It checks the state first: the descriptor number of a closed
+// connection may be another client's by now.
 func (c *conn) write(b []byte) (int, error) {
 	if c.state == stateClosed {
 		return 0, unix.EBADF
@@ -124,8 +121,7 @@ func (c *conn) write(b []byte) (int, error) {
 	}
 }
 
-// send writes b to a connection for which nothing waits. What the kernel does
-// not take is copied and waits in a queue.
+// send writes b to a connection that has no send queue. What the kernel does not take is copied into one.
 func (c *conn) send(b []byte) {
 	n, err := c.write(b)
 	switch {
@@ -138,9 +134,8 @@ func (c *conn) send(b []byte) {
 	}
 }
 
-// sendPong answers a ping. Where it can't leave at once it takes the place of
-// an earlier one that could not either (RFC 6455 section 5.5.3), so that a flood
-// of pings costs no memory.
+// sendPong answers a ping. If something waits it replaces an earlier pong that waits too (RFC 6455 section 5.5.3), so
+// that a flood of pings costs no memory.
 func (c *conn) sendPong(payload []byte) {
 	if c.out != nil {
 		c.out.Pong = wsproto.AppendPong(c.out.Pong[:0], payload)
@@ -149,8 +144,7 @@ func (c *conn) sendPong(payload []byte) {
 	c.send(wsproto.AppendPong(c.loop.scratch[:0], payload))
 }
 
-// sendTextPong answers a ping in text. Where it can't leave at once one answer
-// waits for all that are asked for meanwhile, so that they cost no memory either.
+// sendTextPong answers a ping in text. If something waits, one answer waits for all such pings that come meanwhile.
 func (c *conn) sendTextPong() {
 	switch {
 	case c.out == nil:
@@ -163,24 +157,22 @@ func (c *conn) sendTextPong() {
 	c.loop.stats.textPongs.Add(1)
 }
 
-// Sent means that the kernel has taken a notification. What becomes of it then only
-// the client's kernel knows, which acknowledges bytes. When a connection ends, what
-// was not acknowledged is counted: these deliveries stay counted as sent, and most of
-// them never arrived.
+// A notification counts as sent when the kernel has taken it. Whether it has arrived is known only from the client's
+// kernel, which acknowledges bytes. So when a connection ends, what was not acknowledged is counted: these deliveries stay
+// counted as sent, but most of them never arrived.
 
-// unacked is what a client had not acknowledged of what the kernel had taken for it.
+// unacked is what the kernel had taken and the client had not acknowledged.
 type unacked struct {
 	bytes      int
-	deliveries int  // notifications whose last byte is one of these
-	all        bool // no more than deliveries, for which the loop's log goes back far enough
+	deliveries int  // notifications whose last byte is one of bytes
+	all        bool // there are no more: the loop's log goes back far enough to know
 }
 
-// countUnacked asks for that, and counts it, when a connection that was open is about
-// to be closed, however it came to this. It costs a system call.
+// countUnacked counts it for a connection that has been open and is about to be closed. It costs a system call.
 func (c *conn) countUnacked() unacked {
 	l := c.loop
-	ending := c.extra != nil && c.extra.wasOpen
-	if c.selfCheck || c.state != stateOpen && !ending {
+	closing := c.extra != nil && c.extra.wasOpen
+	if c.selfCheck || c.state != stateOpen && !closing {
 		return unacked{}
 	}
 	left := unacked{bytes: unackedBytes(c.fd)}
@@ -192,7 +184,7 @@ func (c *conn) countUnacked() unacked {
 		l.stats.unackedBytes[c.reason].Add(uint64(left.bytes))
 		l.stats.unacked[c.reason].Add(uint64(left.deliveries))
 	}
-	if ending && left.deliveries > 0 {
+	if closing && left.deliveries > 0 {
 		c.logUnacked(left)
 	}
 	return left
