@@ -14,55 +14,53 @@ import (
 	"roost/wsproto/handshake"
 )
 
-// errTimeout is for sockets that outlived every timeout of theirs.
+// errTimeout is returned for sockets that outlived every timeout.
 var errTimeout = errors.New("they did not end in time")
 
-// CloseMessage is what connections are told when the server ends.
+// CloseMessage is what clients are told when the server closes their connection.
 type CloseMessage struct {
 	Code   wsproto.CloseCode
 	Text   string
 	Reason Reason
 }
 
-// GoingAway is the farewell of an ordinary stop, Restarting that of a server
-// that can't do its work and asks its clients to come back.
+// GoingAway is the close message of an ordinary stop.
 func GoingAway() CloseMessage {
 	return CloseMessage{wsproto.CloseGoingAway, "the server is stopping", ReasonShutdown}
 }
 
-// Restarting closes with 1001 as well: 1012 would say more, but a good part of the client libraries takes that for an
-// error in the protocol. The reason is apart in logs and metrics.
+// Restarting is the close message of a server that ends because it can't do its work. It is 1001 as well: 1012 would say
+// more, but many client libraries take it for a protocol error. Logs and metrics have a reason of its own.
 func Restarting() CloseMessage {
 	return CloseMessage{wsproto.CloseGoingAway, "the server is restarting", ReasonRestart}
 }
 
-// Shutdown sends every connection a close frame behind what it still has to
-// get, waits until they are gone, stops accepting (unless StopAccepting has been
-// called), and stops the loops. From its beginning handshakes are refused with 503,
-// while /health is answered as before.
-// When ctx ends first the rest is cut, and an error that wraps ctx's returned.
-// Whoever delivers should have stopped before: what comes later is counted as
-// failed.
-func (s *Server) Shutdown(ctx context.Context, bye CloseMessage) error {
+// Shutdown sends every connection a close frame behind what waits for it, waits until all are closed, stops accepting
+// (unless StopAccepting has been called), and stops the loops. From its beginning handshakes are refused with 503, while
+// /health is answered as before.
+//
+// When ctx ends first, the remaining sockets are closed at once and the error wraps that of ctx. Deliveries should have
+// stopped before: later ones are counted as failed.
+func (s *Server) Shutdown(ctx context.Context, message CloseMessage) error {
 	if err := s.beginShutdown(); err != nil {
 		return err
 	}
-	s.closeAll(false, bye)
+	s.closeAll(false, message)
 	s.waitClosed(ctx)
 
 	s.StopAccepting(ctx, false)
-	s.closeAll(true, bye)
+	s.closeAll(true, message)
 	s.waitSockets(ctx, 2*s.cfg.LingerTimeout)
 	left := s.accepts.sockets.Load()
 	s.stopLoops()
 	s.lines.tell()
 	if left > 0 {
-		return fmt.Errorf("netpoll: %d sockets were cut: %w", left, cmp.Or(ctx.Err(), errTimeout))
+		return fmt.Errorf("netpoll: %d sockets were closed at once: %w", left, cmp.Or(ctx.Err(), errTimeout))
 	}
 	return nil
 }
 
-// beginShutdown makes Serve return, and Shutdown run once.
+// beginShutdown makes Serve return. It fails when Shutdown has been called before.
 func (s *Server) beginShutdown() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,28 +73,27 @@ func (s *Server) beginShutdown() error {
 	return nil
 }
 
-// closeAll ends the connections of every loop, and, if all, those that
-// have not said yet what they want.
-func (s *Server) closeAll(all bool, bye CloseMessage) {
+// closeAll ends the connections of every loop. all includes the handshakes that have not sent their request or wait for a
+// worker.
+func (s *Server) closeAll(all bool, message CloseMessage) {
 	for _, l := range s.loops {
-		l.do(func() { l.closeAll(all, bye) })
+		l.do(func() { l.closeAll(all, message) })
 	}
 }
 
-// closeAll ends the loop's connections, behind everything that was delivered. All
-// of them are in its wheel.
-func (l *loop) closeAll(all bool, bye CloseMessage) {
+// closeAll ends the loop's connections, behind everything that was delivered. All of them are in its wheel.
+func (l *loop) closeAll(all bool, message CloseMessage) {
 	l.deliverAllMail()
-	frame := wsproto.AppendClose(nil, bye.Code, bye.Text)
+	frame := wsproto.AppendClose(nil, message.Code, message.Text)
 	l.wheel.Each(func(c *conn) {
 		defer c.guard()
 		switch {
 		case c.state == stateOpen:
-			c.closeWith(bye.Reason, frame)
+			c.closeWith(message.Reason, frame)
 		case c.state == stateRequest && all:
-			c.shortenHandshake(bye.Reason)
+			c.shortenHandshake(message.Reason)
 		case c.state == stateAuthenticating && all:
-			c.closeNow(bye.Reason)
+			c.closeNow(message.Reason)
 		case c.state == stateSubscribing:
 			// There is nothing to wait for: the feed has stopped.
 			c.extra.hs.respondError(c.extra.hs.held.req, handshake.RefuseDraining(l.server.retryAfter()))
@@ -104,12 +101,12 @@ func (l *loop) closeAll(all bool, bye CloseMessage) {
 	})
 }
 
-// lastRequestWait is how long after accept a client's request may take to come once the
-// port is closed: it is on its way when the accept queue has just been emptied.
+// lastRequestWait is how long after accept a request may take to come once the listener is closed: it is on its way when
+// the accept queue has just been emptied.
 const lastRequestWait = time.Second
 
-// shortenHandshake gives who has just been accepted a moment to ask, so that it gets an answer
-// and not a reset, and drops who has had that.
+// shortenHandshake gives a client that has just been accepted a moment to send its request, so that it gets an answer
+// instead of a reset, and closes one that has had that moment.
 func (c *conn) shortenHandshake(why Reason) {
 	now := c.loop.server.now()
 	left := min(lastRequestWait, c.loop.server.cfg.LingerTimeout) - c.lastRead.ago(now)
@@ -120,9 +117,8 @@ func (c *conn) shortenHandshake(why Reason) {
 	c.setTimer(now + left)
 }
 
-// waitClosed waits until nobody is served any more: no connection, no last words
-// under way, no request that has come in part. Of ctx's time it leaves enough
-// for what comes after.
+// waitClosed waits until no connection is open or closing, and no request has come in part. It leaves enough of ctx's time
+// for what follows.
 func (s *Server) waitClosed(ctx context.Context) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -140,7 +136,7 @@ func (s *Server) waitClosed(ctx context.Context) {
 	}
 }
 
-// unfinished counts sockets in the middle of a request, of its check, of waiting for the feed, or of their ending.
+// unfinished counts the sockets that are in the middle of a handshake, or closing.
 func (s *Server) unfinished() (n int64) {
 	for _, l := range s.loops {
 		n += l.stats.closing.Load() + l.stats.partialRequests.Load() + l.stats.authenticating.Load() + l.stats.subscribing.Load()
@@ -161,21 +157,19 @@ func (s *Server) waitSockets(ctx context.Context, limit time.Duration) {
 	}
 }
 
-// A server that is to be replaced lets its connections go a few at a time, so that
-// its clients do not all come back at once. First nobody new comes, see
-// StopAccepting; then Drain; and Shutdown ends what is left.
+// A server that is to be replaced closes its connections a few at a time, so that its clients do not all come back at
+// once: first StopAccepting, then Drain, then Shutdown for what is left.
 
-// drainEvery is how often some connections are let go.
+// drainEvery is how often Drain closes some connections.
 const drainEvery = 50 * time.Millisecond
 
-// Drain ends every connection with bye, behind what was delivered to it, spread
-// over a time. Those who come meanwhile stay. It returns when the time is over,
-// when nobody is left, or when ctx ends. Any goroutine.
-func (s *Server) Drain(ctx context.Context, bye CloseMessage, over time.Duration) {
+// Drain closes every connection with a message, behind what was delivered to it, spread over a time. Connections that are
+// opened meanwhile stay. It returns when the time is over, when no connection is left, or when ctx ends. Any goroutine.
+func (s *Server) Drain(ctx context.Context, message CloseMessage, over time.Duration) {
 	for _, l := range s.loops {
 		l.do(func() { l.drain.start(l) })
 	}
-	frame := wsproto.AppendClose(nil, bye.Code, bye.Text)
+	frame := wsproto.AppendClose(nil, message.Code, message.Text)
 	ticker := time.NewTicker(drainEvery)
 	defer ticker.Stop()
 	begun := s.now()
@@ -187,20 +181,18 @@ func (s *Server) Drain(ctx context.Context, bye CloseMessage, over time.Duration
 		}
 		share = min(1, float64(s.now()-begun)/float64(over))
 		for _, l := range s.loops {
-			l.do(func() { l.drain.step(l, share, bye.Reason, frame) })
+			l.do(func() { l.drain.step(l, share, message.Reason, frame) })
 		}
 	}
 }
 
-// drainer is the connections of a loop that are let go, in the order in which
-// they are.
+// drainer is the connections of a loop that Drain closes, in the order in which it does.
 type drainer struct {
-	conns []*conn
-	gone  int // of them
+	conns  []*conn
+	closed int // of conns
 }
 
-// start gathers the connections, in an order that says nothing: those who came
-// together shall not leave together.
+// start gathers the connections, in random order: clients that came together should not leave together.
 func (d *drainer) start(l *loop) {
 	*d = drainer{}
 	l.wheel.Each(func(c *conn) {
@@ -211,37 +203,34 @@ func (d *drainer) start(l *loop) {
 	rand.Shuffle(len(d.conns), func(i, j int) { d.conns[i], d.conns[j] = d.conns[j], d.conns[i] })
 }
 
-// step lets connections go until that share of all has.
+// step closes connections until a share of all is closed.
 func (d *drainer) step(l *loop, share float64, why Reason, frame []byte) {
 	until := int(share * float64(len(d.conns)))
-	if until > d.gone {
+	if until > d.closed {
 		l.deliverAllMail()
 	}
-	for ; d.gone < until; d.gone++ {
-		d.conns[d.gone].closeDraining(why, frame)
-		d.conns[d.gone] = nil
+	for ; d.closed < until; d.closed++ {
+		c := d.conns[d.closed]
+		d.conns[d.closed] = nil
+		func() {
+			defer c.guard()
+			c.closeWith(why, frame)
+		}()
 	}
 }
 
-// closeDraining ends a connection, unless it has ended by itself.
-func (c *conn) closeDraining(why Reason, frame []byte) {
-	defer c.guard()
-	c.closeWith(why, frame)
-}
-
-// backlogWait is how long handshakes of TCP that have begun may take to come into the
-// accept queue, before that is emptied for the last time.
+// backlogWait is how long TCP handshakes that have begun may take to reach the accept queue, before that is emptied for the
+// last time.
 const backlogWait = 200 * time.Millisecond
 
-// StopAccepting closes the port and keeps the connections. Whoever has connected by
-// then is accepted and gets its answer: to close a listener resets what waits in its
-// queue. So no new connect is let in first, then the queue is emptied, and then the
-// socket closed. This takes a fifth of a second; ctx cuts it short.
+// StopAccepting closes the listener and keeps the connections. Clients that have connected by then are accepted and get
+// their answer, although closing a listener resets what waits in its accept queue: first the kernel drops new connects,
+// then the queue is emptied, then the listener closed. This takes 200 ms; ctx cuts it short.
 //
-// shared says that another process has the same socket, or will. Then it is only let
-// go of: what waits in the queue waits for the other.
+// shared says that another process has the same listening socket, or will. Then it is only closed here: what waits in the
+// queue is for the other process.
 //
-// Further calls do nothing. Any goroutine but a loop.
+// Further calls do nothing. Any goroutine but a loop's.
 func (s *Server) StopAccepting(ctx context.Context, shared bool) {
 	defer s.listener.close()
 	if shared || !s.listener.dropSYNs() {
@@ -267,9 +256,8 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// noSYN is a socket filter, run by the kernel on each packet from its TCP header on:
-// it drops those that ask for a connection (SYN without ACK) and lets all others
-// pass, the last one of a handshake that has begun among them.
+// noSYN is a socket filter that the kernel runs on each packet, from its TCP header on. It drops packets that ask for a
+// connection (SYN without ACK) and passes all others, such as the last one of a TCP handshake that has begun.
 var noSYN = []unix.SockFilter{
 	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13}, // the flags
 	{Code: unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K, K: 0x02, Jf: 2},
@@ -278,10 +266,8 @@ var noSYN = []unix.SockFilter{
 	{Code: unix.BPF_RET | unix.BPF_K, K: 1 << 18},
 }
 
-// dropSYNs has the kernel pass over new connects: clients ask again after a second,
-// and find the port closed. It reports whether the port was open. Where there are
-// no socket filters, a connect in the instant between emptying the queue and
-// closing is reset.
+// dropSYNs has the kernel drop new connects: clients try again after a second, and find the port closed. It reports whether
+// the listener was open. On a kernel without socket filters, a connect between emptying the queue and closing is reset.
 func (p *listener) dropSYNs() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -293,8 +279,7 @@ func (p *listener) dropSYNs() bool {
 	return true
 }
 
-// acceptBacklog accepts everybody who waits, and closes the port before anybody else
-// can come.
+// acceptBacklog accepts all clients that wait, and closes the listener.
 func (l *loop) acceptBacklog() {
 	p := &l.server.listener
 	p.mu.Lock()
@@ -304,7 +289,7 @@ func (l *loop) acceptBacklog() {
 		case nil, unix.EINTR, unix.ECONNABORTED:
 		case unix.EAGAIN:
 			p.closeLocked()
-		default: // out of descriptors: the rest can't be helped
+		default: // out of descriptors: the rest is reset
 			l.server.accepts.errors.Add(1)
 			p.closeLocked()
 		}

@@ -8,21 +8,20 @@ import (
 	"roost/wsproto"
 )
 
-// A gap is told to the client where Config.GapNotice says so: it can't know by
-// itself that it missed something, and can fetch what it missed elsewhere.
+// With Config.GapNotice a client is told of a gap, that is, that it has missed notifications: it can't know by itself, and
+// can fetch them elsewhere.
 //
-// What was lost for one reason says nothing of the other, so a connection may have
-// one notice of each kind waiting. A gap that is found while the notice of an earlier
-// one still waits is told with it: since is the earlier time of the two.
+// A connection may have one notice for each reason waiting. A gap that is found while the notice of an earlier one waits
+// becomes part of it: the notice then names the earlier time.
 
 // gapReason is why notifications were lost.
 type gapReason uint8
 
 const (
-	gapSlow      gapReason = iota // there was no room for them: the client was slow
-	gapFull                       // the same: more came at once than may wait
-	gapRedis                      // the feed was away
-	gapBroadcast                  // of those for everyone or a group too many waited
+	gapSlow      gapReason = iota // the send queue was full: the client was slow
+	gapFull                       // the send queue was full: more came at once than may wait
+	gapRedis                      // the feed was disconnected
+	gapBroadcast                  // too many broadcasts waited
 	gapReasons
 )
 
@@ -31,17 +30,15 @@ func (r gapReason) String() string {
 	return [gapReasons]string{"slow_consumer", "queue_full", "redis", "broadcast"}[r]
 }
 
-// noticeEvery is the least time between two notices to a client that is slow
-// without end.
+// noticeEvery is the least time between two notices to a client that stays slow.
 const noticeEvery = time.Second
 
-// gaps are the gaps that no client was told of yet, by their reason: since when, as
-// Unix time in milliseconds; 0 is none.
+// gaps are the gaps that a client has not been told of, by reason: since when, as Unix time in milliseconds; 0 is none.
 type gaps [gapReasons]int64
 
 // add notes a gap, and reports whether it is the first of its reason.
 func (g *gaps) add(reason gapReason, since time.Time) (first bool) {
-	ms := since.UnixMilli() // rounds down: a notice may name an earlier time than the loss, never a later one
+	ms := since.UnixMilli() // rounds down: a notice may name an earlier time than the loss, not a later one
 	first = g[reason] == 0
 	if first || ms < g[reason] {
 		g[reason] = ms
@@ -49,7 +46,7 @@ func (g *gaps) add(reason gapReason, since time.Time) (first bool) {
 	return first
 }
 
-// frames are the notices of all gaps.
+// frames returns the notices of all gaps.
 func (g *gaps) frames() []byte {
 	var b []byte
 	for reason, ms := range g {
@@ -60,31 +57,30 @@ func (g *gaps) frames() []byte {
 	return b
 }
 
-// appendGap appends one notice. Format cuts the time off at the millisecond, which is the way to round here.
+// appendGap appends one notice. Format rounds the time down to the millisecond, as it should.
 func appendGap(b []byte, reason gapReason, since time.Time) []byte {
 	text := `{"type":"_gap","payload":{"reason":"` + reason.String() + `","since":"` +
 		since.UTC().Format("2006-01-02T15:04:05.000Z") + `"}}`
 	return append(wsproto.AppendTextHeader(b, len(text)), text...)
 }
 
-// gapState is what a client was told of losses, and what it was not.
+// gapState is what a client has been told of its losses.
 type gapState struct {
-	untold    gaps          // what the notice that waits tells of
-	lostSince time.Time     // the first loss that no notice tells of; zero: none
-	lostSlow  bool          // the client was slow when it lost something since
+	untold    gaps          // in the notice that waits
+	lostSince time.Time     // the first loss that is in no notice; zero: none
+	lostSlow  bool          // the client was slow at one of these losses
 	told      time.Duration // the last notice, in time since the server started; 0: none
 }
 
-// noteGap is called when a notification was dropped for want of room, which may have
-// waited before. The notice leaves before what waits, as soon as the client takes
-// anything.
+// noteGap notes that a notification was dropped because there was no room. The notice leaves before what waits, as soon as
+// the client takes anything.
 func (c *conn) noteGap(n *hub.Notification, slow bool) {
 	l := c.loop
 	if !l.server.cfg.GapNotice || c.selfCheck {
 		return
 	}
 	since := l.server.cfg.Now()
-	if n.After != 0 { // it was published before now, and may have been under way for long
+	if n.After != 0 { // it was published earlier, and may have been on its way for long
 		since = time.UnixMilli(min(n.After, since.UnixMilli()))
 	}
 	if c.out.lostSince.IsZero() || since.Before(c.out.lostSince) {
@@ -96,8 +92,8 @@ func (c *conn) noteGap(n *hub.Notification, slow bool) {
 	}
 }
 
-// flushGap gives notice of a loss that is not told yet, and reports whether there
-// was one. It is called when everything else is written.
+// flushGap queues the notice of losses that are in none yet, and reports whether there were any. It is called when
+// everything else has been written.
 func (c *conn) flushGap() bool {
 	if c.out.lostSince.IsZero() || c.state != stateOpen {
 		return false
@@ -106,6 +102,7 @@ func (c *conn) flushGap() bool {
 	return true
 }
 
+// queueLossNotice queues the notice of the losses since the last one.
 func (c *conn) queueLossNotice() {
 	reason := gapFull
 	if c.out.lostSlow {
@@ -116,7 +113,7 @@ func (c *conn) queueLossNotice() {
 	c.out.lostSince, c.out.lostSlow = time.Time{}, false
 }
 
-// queueGapNotice has a gap told ahead of what waits for c, together with those that are not told yet.
+// queueGapNotice queues the notice of a gap, with those that wait, ahead of the notifications.
 func (c *conn) queueGapNotice(reason gapReason, since time.Time) {
 	if c.out.Notice == nil { // the last one has left
 		c.out.untold = gaps{}
@@ -127,10 +124,9 @@ func (c *conn) queueGapNotice(reason gapReason, since time.Time) {
 	c.out.Notice = c.out.untold.frames()
 }
 
-// NotifyGap gives notice to every connection that is open now that notifications may
-// be lost since a time, because the feed was away. It does nothing
-// unless Config.GapNotice is set, and returns at once: the loops tell a few
-// connections at a time, between their other work. Any goroutine.
+// NotifyGap tells every connection that is open now that it may have missed notifications since a time, because the feed
+// was disconnected. It does nothing unless Config.GapNotice is set, and returns at once: the loops tell a few connections
+// at a time, between their other work. Any goroutine.
 func (s *Server) NotifyGap(since time.Time) {
 	if !s.cfg.GapNotice {
 		return
@@ -140,7 +136,7 @@ func (s *Server) NotifyGap(since time.Time) {
 	}
 }
 
-// NotifyGapTo is NotifyGap for the connections of one user, each of which is told by itself. Any goroutine but a loop's.
+// NotifyGapTo is NotifyGap for the connections of one user. Any goroutine but a loop's.
 func (s *Server) NotifyGapTo(user string, since time.Time) {
 	if !s.cfg.GapNotice {
 		return
@@ -154,7 +150,7 @@ func (s *Server) NotifyGapTo(user string, since time.Time) {
 	}
 }
 
-// Missed implements hub.Conn.
+// Missed implements hub.Conn: a broadcast was dropped.
 func (c *conn) Missed(since time.Time) {
 	l := c.loop
 	if l.server.cfg.GapNotice && !c.selfCheck {
@@ -163,22 +159,22 @@ func (c *conn) Missed(since time.Time) {
 }
 
 const (
-	gapBatch = 64                   // connections that a round tells at a time
-	gapPause = 4 * time.Millisecond // between two of these
+	gapBatch = 64                   // connections that are told at a time
+	gapPause = 4 * time.Millisecond // between two batches
 )
 
-// gapRound is a walk through all connections of a loop, to tell each the same. A
-// hundred thousand writes in a row would stand in everything's way.
+// gapRound tells all connections of a loop of a gap, a batch at a time: a hundred thousand writes in a row would hold up
+// everything else.
 type gapRound struct {
 	since time.Time
 	frame []byte
 	left  []*conn
-	next  time.Duration // when to go on
-	again time.Time     // the gap of the round that follows this one; zero: none does
+	next  time.Duration // when the next batch is due
+	again time.Time     // the gap of the next round; zero: there is none
 }
 
-// start starts a round. One that is under way goes on, so that each is told of the
-// older gap too and nobody is always last; then all are told of the newer.
+// start starts a round. If one is running it goes on, so that each connection is told of the older gap too and none is
+// always last; the newer gap is told in the next round.
 func (r *gapRound) start(l *loop, since time.Time) {
 	if len(r.left) > 0 {
 		if r.again.IsZero() || since.Before(r.again) {
@@ -194,7 +190,7 @@ func (r *gapRound) start(l *loop, since time.Time) {
 	})
 }
 
-// step tells the next few, if it is time.
+// step tells the next batch, if it is due.
 func (r *gapRound) step(l *loop) {
 	if len(r.left) == 0 || l.server.now() < r.next {
 		return
@@ -216,7 +212,7 @@ func (r *gapRound) step(l *loop) {
 	}
 }
 
-// sendGapNotice gives notice of a gap to a connection that is still open. frame is that notice by itself.
+// sendGapNotice tells an open connection of a gap. frame is the notice of this gap alone.
 func (c *conn) sendGapNotice(reason gapReason, since time.Time, frame []byte) {
 	defer c.guard()
 	if c.state != stateOpen {
@@ -230,7 +226,7 @@ func (c *conn) sendGapNotice(reason gapReason, since time.Time, frame []byte) {
 	c.send(frame)
 }
 
-// timeout shortens a wait, in milliseconds, to the round's next step.
+// timeout shortens a wait, in milliseconds, to the next batch.
 func (r *gapRound) timeout(l *loop, wait int) int {
 	if len(r.left) == 0 {
 		return wait

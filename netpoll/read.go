@@ -9,8 +9,7 @@ import (
 	"roost/wsproto"
 )
 
-// read takes what a connection has sent, as much as one may in a turn. What is
-// left epoll reports again.
+// read reads what a client has sent, Config.ReadBuffer bytes at most. epoll reports what is left again.
 func (c *conn) read() {
 	if c.state == stateClosed {
 		return
@@ -25,8 +24,7 @@ func (c *conn) read() {
 	}
 }
 
-// received takes what came from the client. b is the loop's: valid
-// until this returns, and nothing of it may be kept.
+// received handles what came from the client. b is the loop's input buffer: nothing of it may be kept.
 func (c *conn) received(b []byte) {
 	c.loop.stats.bytesIn.Add(uint64(len(b)))
 	switch c.state {
@@ -41,9 +39,8 @@ func (c *conn) received(b []byte) {
 	}
 }
 
-// readFrames takes bytes of WebSocket frames. The loop's one decoder serves
-// every connection whose frames come whole; a connection has its own only while
-// it is in the middle of a frame or message.
+// readFrames handles bytes of WebSocket frames. The loop's decoder serves every connection whose frames come whole; a
+// connection has its own only in the middle of a frame or message.
 func (c *conn) readFrames(b []byte) {
 	l := c.loop
 	now := l.server.now()
@@ -62,7 +59,7 @@ func (c *conn) readFrames(b []byte) {
 			break
 		}
 		b = rest
-		// Frames count, and not reads: how many of these there are is up to the network.
+		// Frames count, not reads: the network decides how many of those there are.
 		if !free && event.Kind != wsproto.EventClose && !c.withinRate() {
 			break
 		}
@@ -75,8 +72,8 @@ func (c *conn) readFrames(b []byte) {
 	c.saveDecoder(decoder, began, free)
 }
 
-// saveDecoder keeps the decoder's state for the connection where it matters: that is
-// since began in the middle of something, which counts unless it is free.
+// saveDecoder keeps the decoder for a connection that is in the middle of a frame or message since began. free says that
+// the frame does not count against the inbound rate limit.
 func (c *conn) saveDecoder(decoder *wsproto.Decoder, began instant, free bool) {
 	switch {
 	case c.state == stateOpen && !decoder.Idle():
@@ -91,8 +88,7 @@ func (c *conn) saveDecoder(decoder *wsproto.Decoder, began instant, free bool) {
 	c.loop.decoder = wsproto.Decoder{}
 }
 
-// unfinishedFor returns for how long the client has been in the middle of a frame or
-// message; 0: it is in none.
+// unfinishedFor returns for how long the client has been in the middle of a frame or message; 0 means that it is in none.
 func (c *conn) unfinishedFor(now time.Duration) time.Duration {
 	if c.state != stateOpen || c.extra == nil {
 		return 0
@@ -100,6 +96,7 @@ func (c *conn) unfinishedFor(now time.Duration) time.Duration {
 	return c.extra.began.ago(now)
 }
 
+// handleFrame handles one frame or message from the client.
 func (c *conn) handleFrame(event wsproto.Event) {
 	l := c.loop
 	switch event.Kind {
@@ -118,7 +115,7 @@ func (c *conn) handleFrame(event wsproto.Event) {
 	}
 }
 
-// protocolError ends a connection that broke the protocol, saying how.
+// protocolError closes a connection whose client broke the protocol, and tells it how.
 func (c *conn) protocolError(problem *wsproto.ProtocolError) {
 	why := ReasonProtocol
 	switch problem.Code {
@@ -132,12 +129,11 @@ func (c *conn) protocolError(problem *wsproto.ProtocolError) {
 	c.closeWith(why, wsproto.AppendClose(c.loop.scratch[:0], problem.Code, problem.Text))
 }
 
-// quietFor is after how long a silence a client may say one thing that is not
-// counted, such as the answer to a ping.
+// quietFor is the silence after which a client may send one frame that is not counted, such as a pong.
 const quietFor = time.Second
 
-// withinRate counts one thing that c has sent, and ends the connection, reporting
-// false, where that was too much.
+// withinRate counts one frame against the inbound rate limit. It closes the connection and returns false if that was too
+// many.
 func (c *conn) withinRate() bool {
 	l := c.loop
 	rules := l.server.rules.Load()

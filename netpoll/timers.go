@@ -10,7 +10,7 @@ import (
 	"roost/wsproto/handshake"
 )
 
-// untilTimer returns for how many milliseconds nothing is due; -1: for ever.
+// untilTimer returns how many milliseconds are left until a timer is due; -1 means that none is armed.
 func (l *loop) untilTimer() int {
 	if l.armed == 0 {
 		return -1
@@ -19,7 +19,7 @@ func (l *loop) untilTimer() int {
 	return max(0, int((left+time.Millisecond-1)/time.Millisecond))
 }
 
-// runTimers does what is due. With an empty wheel nothing ever is.
+// runTimers fires the timers that are due.
 func (l *loop) runTimers() {
 	if l.armed == 0 {
 		return
@@ -48,7 +48,7 @@ func (c *conn) setTimer(when time.Duration) {
 	}
 }
 
-// arm has the loop look at its wheel at a tick.
+// arm has the loop wake for its wheel at a tick.
 func (l *loop) arm(at wheel.Tick) {
 	l.armed = at
 	if l.asleep {
@@ -56,15 +56,14 @@ func (l *loop) arm(at wheel.Tick) {
 	}
 }
 
-// randomLastPing returns when a connection counts as pinged that has just been
-// opened: somewhere in the last interval, so that a storm of connects does not
-// become a storm of pings.
+// randomLastPing returns when a new connection counts as last pinged: at a random moment of the last interval, so that a
+// storm of connects does not become a storm of pings.
 func (s *Server) randomLastPing(now time.Duration) instant {
 	return instantOf(now - time.Duration(rand.Int64N(int64(s.cfg.PingInterval))))
 }
 
-// onTimer is called when a connection's timer has fired: it does what is due by
-// now, or finds that the time was moved on since, and sets the next one.
+// onTimer does what is due for a connection, and sets its timer again. Deadlines may have moved since the timer was set:
+// then nothing is due.
 func (c *conn) onTimer(now time.Duration) {
 	l := c.loop
 	defer c.guard()
@@ -103,21 +102,21 @@ func (c *conn) onTimer(now time.Duration) {
 		return
 	}
 	if cfg.MaxAge > 0 && now >= c.maxAgeAt() {
-		c.closeAged()
+		// The client comes back to whichever instance has room.
+		c.closeWith(ReasonAge, wsproto.AppendClose(l.scratch[:0], wsproto.CloseGoingAway, "connected for long: connect again"))
 		return
 	}
 	if c.lastPing.ago(now) >= cfg.PingInterval {
 		l.inbound.Tidy(c, now)
 		c.sendPing()
-		// From now, not from when it was due: after a pause of the machine one
-		// ping is enough.
+		// From now, not from when it was due: after a pause of the machine one ping is enough.
 		c.lastPing = instantOf(now)
 	}
 	c.resetTimer(now)
 }
 
-// resetTimer sets an open connection's timer to the nearest thing to do. Whatever
-// only moves a deadline away (a frame that was heard) leaves the timer as it is.
+// resetTimer sets an open connection's timer to its next deadline. What only moves a deadline away, like a frame from the
+// client, leaves the timer as it is.
 func (c *conn) resetTimer(now time.Duration) {
 	if c.state != stateOpen {
 		return
@@ -143,8 +142,7 @@ func (c *conn) resetTimer(now time.Duration) {
 	c.setTimer(when)
 }
 
-// writeTimedOut sees whether a client has taken anything of what waits for it lately,
-// and reports whether it has not for WriteWait.
+// writeTimedOut reports whether a stalled client has taken nothing for WriteWait. It asks the kernel when that is due.
 func (c *conn) writeTimedOut(now time.Duration) bool {
 	if now >= c.nextAckPoll() {
 		c.pollAcked(now)
@@ -152,11 +150,10 @@ func (c *conn) writeTimedOut(now time.Duration) bool {
 	return c.out.Progress.Idle(now) >= c.loop.server.cfg.WriteWait
 }
 
-// nextAckPoll returns when that is to be looked at next.
+// nextAckPoll returns when to ask the kernel next what a stalled client has acknowledged.
 func (c *conn) nextAckPoll() time.Duration { return c.out.Progress.LookAt(c.loop.server.cfg.WriteWait) }
 
-// sendPing sends a ping, ahead of the notifications that wait: a client that is slow
-// but reads gets it, and answers.
+// sendPing sends a ping, ahead of the notifications that wait: so a client that is slow but reads is asked in time.
 func (c *conn) sendPing() {
 	c.loop.stats.pings.Add(1)
 	if c.out != nil {
@@ -166,17 +163,16 @@ func (c *conn) sendPing() {
 	c.send(wsproto.Ping())
 }
 
-// latePause is how late a timer fires if the process, or the machine, stood
-// still. A loop that is merely busy is late by milliseconds.
+// latePause is how late a timer has to be for the process, or the machine, to count as paused. A loop that is merely busy
+// is late by milliseconds.
 const latePause = time.Second
 
-// grace is how long after a ping a client has to be heard of at least.
+// grace is the time that a client has for its pong.
 func (c *Config) grace() time.Duration { return c.PongWait - c.PingInterval }
 
-// detectPause has the loop be lenient for a while after the server was absent (a
-// paused container, a suspended machine, no processor time): what clients said
-// meanwhile is still to be read, and what they were not asked they could not
-// answer. Without it a pause longer than PongWait would end every connection.
+// detectPause extends deadlines after the process was paused (a paused container, a suspended machine, no processor time).
+// What clients sent meanwhile is still to be read, and pings that were not sent could not be answered. Without it a pause
+// longer than PongWait would end every connection.
 func (l *loop) detectPause(now time.Duration) {
 	late := now - l.server.moment(l.armed)
 	if l.armed != 0 && late > min(latePause, l.server.cfg.grace()) {
@@ -184,9 +180,8 @@ func (l *loop) detectPause(now time.Duration) {
 	}
 }
 
-// extendDeadlines moves the deadlines of an open connection that passed during the pause:
-// it is pinged now and has until l.mercy to be heard of, and WriteWait begins
-// anew.
+// extendDeadlines moves the deadlines of an open connection that passed during a pause: it is pinged now and has until
+// graceUntil to answer, and WriteWait starts over.
 func (c *conn) extendDeadlines(now time.Duration) {
 	cfg := &c.loop.server.cfg
 	if heard := c.loop.graceUntil - cfg.PongWait; c.lastRead.ago(now) > now-heard {
@@ -200,15 +195,15 @@ func (c *conn) extendDeadlines(now time.Duration) {
 	}
 }
 
-// Connections stay where they were made. After a deploy, the first instances that
-// came back have them all; Config.MaxAge spreads them again, little by little.
+// After a deploy the first instances that come back get all connections. Config.MaxAge spreads them again, little by
+// little.
 
-// ageSpread is the part of Config.MaxAge by which connections' ages differ, so that
-// those who came together do not leave together.
+// ageSpread is the part of Config.MaxAge by which the ages of connections differ, so that clients that came together do
+// not leave together.
 const ageSpread = 0.2
 
-// maxAgeAt returns when an open connection has reached its age, in time since the
-// server started. It is the same for a connection whenever it is asked.
+// maxAgeAt returns when an open connection reaches its maximum age, in time since the server started. For one connection
+// it always returns the same.
 func (c *conn) maxAgeAt() time.Duration {
 	opened := c.loop.server.conns.Opened(c.fd)
 	mixed := (uint32(c.fd) ^ uint32(opened/time.Second)<<16) * 2654435761 // Knuth's multiplicative hash
@@ -216,17 +211,11 @@ func (c *conn) maxAgeAt() time.Duration {
 	return opened + time.Duration(part*float64(c.loop.server.cfg.MaxAge))
 }
 
-// closeAged ends a connection that has reached its age, with 1001: the client comes
-// back, to whichever instance has room.
-func (c *conn) closeAged() {
-	c.closeWith(ReasonAge, wsproto.AppendClose(c.loop.scratch[:0], wsproto.CloseGoingAway, "connected for long: connect again"))
-}
-
-// closeExpired is the close code of a connection whose token has expired: that of
-// a refused one (handshake.RejectionCode of 401). The client renews its token first.
+// closeExpired is the close code of a connection whose token has expired: that of a handshake refused with 401
+// (handshake.RejectionCode). The client renews its token before it connects again.
 const closeExpired wsproto.CloseCode = 4401
 
-// expireAt notes when the connection has to end; the zero time is never.
+// expireAt sets when the token expires; the zero time is never.
 func (c *conn) expireAt(when time.Time) {
 	c.expires = 0
 	if !when.IsZero() {
@@ -234,8 +223,8 @@ func (c *conn) expireAt(when time.Time) {
 	}
 }
 
-// expired reports whether the time is over. It is told by the clock on the wall,
-// as tokens are: when that is set forward, the connection ends at its next timer.
+// expired reports whether the token has expired, by the wall clock, as tokens do: when that is set forward, the connection
+// ends at its next timer.
 func (c *conn) expired() bool { return c.expires != 0 && c.untilExpiry() <= 0 }
 
 func (c *conn) untilExpiry() time.Duration {
