@@ -3,22 +3,20 @@ package hub
 import (
 	"log/slog"
 	"strings"
-	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
+	"roost/internal/loglimit"
 )
 
 // invalidLog warns about notifications and commands that can't be used or have no room, five lines at once and one a
 // second: a broken backend must not flood the log. Any goroutine.
 type invalidLog struct {
-	logger  *slog.Logger
-	limit   *rate.Limiter
-	leftOut atomic.Uint64 // lines since the last one that was written
+	logger *slog.Logger
+	limit  *loglimit.Limit
 }
 
 func newInvalidLog(logger *slog.Logger) *invalidLog {
-	return &invalidLog{logger: logger, limit: rate.NewLimiter(rate.Every(time.Second), 5)}
+	return &invalidLog{logger: logger, limit: loglimit.New(time.Second, 5)}
 }
 
 // warn never shows the payload itself: it belongs to the user.
@@ -28,8 +26,8 @@ func (l *invalidLog) warn(user string, problem Invalid, size int) {
 
 // warnFor is warn for a notification that is not for one user.
 func (l *invalidLog) warnFor(whom slog.Attr, problem Invalid, size int) {
-	if !l.limit.Allow() {
-		l.leftOut.Add(1)
+	leftOut, ok := l.limit.Allow()
+	if !ok {
 		return
 	}
 	expected := `{"type":string,"payload":any}`
@@ -37,25 +35,25 @@ func (l *invalidLog) warnFor(whom slog.Attr, problem Invalid, size int) {
 		expected = `a type that does not begin with "_": those are Roost's own`
 	}
 	l.logger.Warn("notification skipped", "reason", problem.String(), "expected", expected,
-		whom, "bytes", size, "similar_lines_left_out", l.leftOut.Swap(0))
+		whom, "bytes", size, "similar_lines_left_out", leftOut)
 }
 
 // warnDropped is for a broadcast that had no room.
 func (l *invalidLog) warnDropped(whom string, why dropReason) {
-	if !l.limit.Allow() {
-		l.leftOut.Add(1)
+	leftOut, ok := l.limit.Allow()
+	if !ok {
 		return
 	}
 	l.logger.Warn("broadcast dropped: too many wait for their connections", "reason", why.String(), "for", whom,
-		"similar_lines_left_out", l.leftOut.Swap(0))
+		"similar_lines_left_out", leftOut)
 }
 
 // warnCommand does not show the payload either: it may be a notification that went to the wrong channel.
 func (l *invalidLog) warnCommand(message, user string, problem error, size int) {
-	if !l.limit.Allow() {
-		l.leftOut.Add(1)
+	leftOut, ok := l.limit.Allow()
+	if !ok {
 		return
 	}
 	l.logger.Warn(message, "reason", strings.ReplaceAll(problem.Error(), "\n", "; "), "expected", `{"disconnect":{"code":4403,"reason":"signed out"}}`,
-		"user_id", user, "bytes", size, "similar_lines_left_out", l.leftOut.Swap(0))
+		"user_id", user, "bytes", size, "similar_lines_left_out", leftOut)
 }

@@ -4,22 +4,19 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
+	"roost/internal/loglimit"
 	"roost/netpoll/internal/sendqueue"
 	"roost/wsproto/handshake"
 )
 
-// Two lines a connection, and one for each refusal where somebody debugs. In a storm they are much of what a loop
-// does, so nothing is boxed, and nothing asked of the kernel, for lines that nobody wants.
+// There are two lines a connection, and one for each refusal at level debug. In a storm they are much of a loop's work: so
+// nothing is allocated, and no system call made, for lines that are not written.
 //
-// remote is the client's address. Where the other end of the socket is a trusted proxy, proxy is that: its port tells
-// connections of the same proxy apart. A connection does not keep its client's address; so the line of its end has, of
-// these, the one that the socket knows, by which the line of its beginning is found. A socket that was reset
-// knows none.
+// remote is the client's address. If the other end of the socket is a trusted proxy, proxy is the proxy's address; its port
+// tells connections of one proxy apart. A connection does not keep its client's address: the line of its end has the one
+// address that the socket still knows, by which the line of its beginning can be found. A socket that was reset knows none.
 
 func (c *conn) logConnected(client, peer netip.AddrPort, total, ofUser int) {
 	l := c.loop
@@ -43,7 +40,7 @@ func (c *conn) logDisconnected(total, ofUser int, left unacked) {
 	log.LogAttrs(ctx, slog.LevelInfo, "disconnected", l.appendSocket(left.appendTo(attrs[:4]), peer(c.fd))...)
 }
 
-// logUnacked says of a connection whose end has been logged what came out since.
+// logUnacked adds to the line of a connection's end what the client had not acknowledged by the time its socket closed.
 func (c *conn) logUnacked(left unacked) {
 	l := c.loop
 	log, ctx := l.server.log, context.Background()
@@ -55,7 +52,7 @@ func (c *conn) logUnacked(left unacked) {
 		l.appendSocket(left.appendTo(attrs[:2]), peer(c.fd))...)
 }
 
-// appendTo appends what the client had not acknowledged, where that is anything.
+// appendTo appends what the client had not acknowledged, if anything.
 func (u unacked) appendTo(attrs []slog.Attr) []slog.Attr {
 	if u.bytes == 0 {
 		return attrs
@@ -90,18 +87,18 @@ func (l *loop) appendCaller(attrs []slog.Attr, client, socket netip.AddrPort) []
 	return attrs
 }
 
-// appendSocket appends the one of these that the other end of a socket is.
+// appendSocket appends remote or proxy, whichever the other end of the socket is.
 func (l *loop) appendSocket(attrs []slog.Attr, socket netip.AddrPort) []slog.Attr {
 	switch {
 	case !socket.IsValid():
-		return attrs // it is gone already
+		return attrs // it was reset
 	case l.server.upgrader().Trusts(socket.Addr()):
 		return append(attrs, slog.String("proxy", addressText(socket)))
 	}
 	return append(attrs, slog.String("remote", addressText(socket)))
 }
 
-// addressText is an address as lines show it, with its port where that is known.
+// addressText is an address as log lines show it, with its port if that is known.
 func addressText(address netip.AddrPort) string {
 	switch {
 	case !address.IsValid():
@@ -112,57 +109,48 @@ func addressText(address netip.AddrPort) string {
 	return address.String()
 }
 
-// acceptLog warns that clients can't get in, once in ten seconds at most: that
-// accept fails, or that accepted sockets have to be closed again at once.
+// acceptLog warns that clients can't connect, once in ten seconds at most: accept fails, or accepted sockets have to be
+// closed at once. Any loop.
 type acceptLog struct {
 	logger *slog.Logger
-
-	mu   sync.Mutex
-	last time.Time // guarded by mu
-	n    int       // guarded by mu: failures since the last line
+	limit  *loglimit.Limit
 }
 
-// acceptFailed may be called from any loop, as turnedAway.
+func newAcceptLog(logger *slog.Logger) *acceptLog {
+	return &acceptLog{logger: logger, limit: loglimit.New(10*time.Second, 1)}
+}
+
+// acceptFailed warns that accept has failed.
 func (l *acceptLog) acceptFailed(err error, pause time.Duration) {
-	l.say("accepting connections fails; trying again", "error", err, "pause", pause)
+	l.warn("accepting connections fails; trying again", "error", err, "pause", pause)
 }
 
-// unanswered is for sockets that are closed without an answer. err may be nil.
+// unanswered warns that a socket was closed without an answer. err may be nil.
 func (l *acceptLog) unanswered(why unanswered, err error) {
-	l.say("a connection was closed without an answer: no room for it", "reason", unansweredNames[why], "error", err)
+	l.warn("a connection was closed without an answer: no room for it", "reason", unansweredNames[why], "error", err)
 }
 
-func (l *acceptLog) say(message string, args ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.n++
-	if time.Since(l.last) < 10*time.Second {
-		return
+func (l *acceptLog) warn(message string, args ...any) {
+	if leftOut, ok := l.limit.Allow(); ok {
+		l.logger.Error(message, append(args, "failures_since_last_line", leftOut+1)...)
 	}
-	l.logger.Error(message, append(args, "failures_since_last_line", l.n)...)
-	l.last, l.n = time.Now(), 0
 }
 
-// lossLog warns about notifications for which there was no room, a few lines a second
-// in all: a client that stops reading loses many, and each of them is counted anyway.
+// lossLog warns about notifications that were dropped because there was no room for them, three lines at once and then one
+// a second: a client that stops reading loses many. Any loop.
 type lossLog struct {
 	logger *slog.Logger
-
-	mu      sync.Mutex
-	limit   *rate.Limiter // guarded by mu
-	leftOut uint64        // guarded by mu: since the last line
+	limit  *loglimit.Limit
 }
 
 func newLossLog(logger *slog.Logger) *lossLog {
-	return &lossLog{logger: logger, limit: rate.NewLimiter(rate.Every(time.Second), 3)}
+	return &lossLog{logger: logger, limit: loglimit.New(time.Second, 3)}
 }
 
-// warn may be called from any loop, which q belongs to.
+// warn writes a line about a notification of a user. q is the loop's.
 func (l *lossLog) warn(slow bool, user string, why failure, q *sendqueue.Queue) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.limit.Allow() {
-		l.leftOut++
+	leftOut, ok := l.limit.Allow()
+	if !ok {
 		return
 	}
 	message := "no room for a notification, it was dropped"
@@ -170,23 +158,26 @@ func (l *lossLog) warn(slow bool, user string, why failure, q *sendqueue.Queue) 
 		message = "slow consumer: " + message
 	}
 	l.logger.Warn(message, "user_id", user, "reason", failureNames[why],
-		"waiting", q.Len(), "waiting_bytes", q.Cost(), "similar_lines_left_out", l.leftOut)
-	l.leftOut = 0
+		"waiting", q.Len(), "waiting_bytes", q.Cost(), "similar_lines_left_out", leftOut)
 }
 
-// refusalLog warns about refusals that an operator or an integrator can mend, with the
-// variable to look at: the page that is refused sees nothing but a failed connection. Of
-// each reason there are three lines at once and then one in ten seconds, since anybody
-// can cause them. Every refusal is counted anyway. Any loop.
+// refusalLog warns about refusals that an operator or an integrator can mend, with the variable to look at: the page that
+// is refused sees nothing but a failed connection. For each reason there are three lines at once and then one in ten
+// seconds, because anybody can cause them. Any loop.
 type refusalLog struct {
 	logger *slog.Logger
-
-	mu      sync.Mutex
-	limits  [handshake.RefusalReasonCount]*rate.Limiter // guarded by mu; nil: no line yet
-	leftOut [handshake.RefusalReasonCount]uint64        // guarded by mu: since the reason's last line
+	limits [handshake.RefusalReasonCount]*loglimit.Limit
 }
 
-// variableOf names what to look at for a reason; "" is for refusals that are no mistake of anybody's.
+func newRefusalLog(logger *slog.Logger) *refusalLog {
+	l := &refusalLog{logger: logger}
+	for reason := range l.limits {
+		l.limits[reason] = loglimit.New(10*time.Second, 3)
+	}
+	return l
+}
+
+// variableOf names the variable to look at for a reason; "" is for refusals that are not a mistake.
 func variableOf(reason handshake.RefusalReason) string {
 	switch reason {
 	case handshake.ReasonProxyMissing, handshake.ReasonProxyInvalid:
@@ -212,29 +203,20 @@ func variableOf(reason handshake.RefusalReason) string {
 	return ""
 }
 
-// warn writes a line about a refusal, if it is one to write about and there is room. origin is the page's, where that is
-// the reason.
+// warn writes a line about a refusal that somebody can mend. origin is that of the page, if that is the reason.
 func (l *refusalLog) warn(remote netip.AddrPort, refusal *handshake.Refusal, origin string) {
 	variable := variableOf(refusal.Reason)
 	if variable == "" {
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	limit := l.limits[refusal.Reason]
-	if limit == nil {
-		limit = rate.NewLimiter(rate.Every(10*time.Second), 3)
-		l.limits[refusal.Reason] = limit
-	}
-	if !limit.Allow() {
-		l.leftOut[refusal.Reason]++
+	leftOut, ok := l.limits[refusal.Reason].Allow()
+	if !ok {
 		return
 	}
-	attrs := []any{"reason", refusal.Reason.String(), "problem", refusal.Text(), "variable", variable, "remote", addressText(remote),
-		"similar_lines_left_out", l.leftOut[refusal.Reason]}
+	attrs := []any{"reason", refusal.Reason.String(), "problem", refusal.Text(), "variable", variable,
+		"remote", addressText(remote), "similar_lines_left_out", leftOut}
 	if origin != "" {
 		attrs = append(attrs, "origin", origin)
 	}
-	l.leftOut[refusal.Reason] = 0
 	l.logger.Warn("a client was refused", attrs...)
 }
