@@ -281,9 +281,10 @@ func TestTypes(t *testing.T) {
 // prelude declares what an example leaves out.
 func prelude(example string) (all string) {
 	for name, declaration := range map[string]string{
-		"fetchInbox": "declare function fetchInbox(context?: unknown): Promise<void>;",
-		"show(":      "declare function show(text: string): void;",
-		"useState":   `import { useState } from "react";`,
+		"fetchInbox": "declare function fetchInbox(context?: unknown): Promise<Item[]>;",
+		"show(":      "declare function show(items: Item[]): void;",
+		"Inbox":      "interface Item { id: string; text: string }",
+		"useReducer": `import { useReducer } from "react";`,
 		"render(":    "declare function render(roost: unknown): void;",
 		"token={":    "declare function token(): Promise<string>;",
 		"{ token":    "declare function token(): Promise<string>;",

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
 	lifecycle "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/gobwas/ws"
@@ -32,6 +33,10 @@ type webPage interface {
 	eval(expression string) (string, error)
 	// freeze does to the page what the browser does to one that nobody has looked at for long, or takes it back.
 	freeze(frozen bool) error
+	// offline tells the page that its network is gone, or back.
+	offline(gone bool) error
+	// screenshot returns a PNG of what can be seen.
+	screenshot() ([]byte, error)
 	close()
 }
 
@@ -73,6 +78,17 @@ func (p chromiumPage) freeze(frozen bool) error {
 		_, err := cdp.Call(ctx, t, lifecycle.SetWebLifecycleState, lifecycle.SetWebLifecycleStateParams{State: state})
 		return chromedp.Void{}, err
 	})
+}
+
+func (p chromiumPage) offline(gone bool) error {
+	return chromedp.Do(p.ctx, func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, t, network.OverrideNetworkState, network.OverrideNetworkStateParams{Offline: gone})
+		return chromedp.Void{}, err
+	})
+}
+
+func (p chromiumPage) screenshot() ([]byte, error) {
+	return chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 }
 
 func (p chromiumPage) close() { p.cancel() }
@@ -209,6 +225,20 @@ func (p *firefoxPage) eval(expression string) (string, error) {
 }
 
 func (p *firefoxPage) freeze(bool) error { return errNotHere }
+
+func (p *firefoxPage) offline(gone bool) error {
+	_, err := p.eval(fmt.Sprintf(`dispatchEvent(new Event(%t ? "offline" : "online")); ""`, gone))
+	return err
+}
+
+func (p *firefoxPage) screenshot() ([]byte, error) {
+	result, err := p.command("browsingContext.captureScreenshot", map[string]any{"context": p.context})
+	var answer struct{ Data []byte } // base64 on the wire
+	if err == nil {
+		err = json.Unmarshal(result, &answer)
+	}
+	return answer.Data, err
+}
 
 func (p *firefoxPage) close() {
 	if p.closed {
