@@ -56,7 +56,10 @@ type Reader struct {
 	moved chan struct{} // has room for one: the speed has changed
 
 	mu       sync.Mutex
+	turned   *sync.Cond   // of mu: speed was seen, or the goroutine has ended
 	speed    Speed        // guarded by mu
+	seen     Speed        // by the goroutine, guarded by mu
+	over     bool         // the goroutine has ended, guarded by mu
 	checker  note.Checker // guarded by mu
 	received int          // notifications, without copies; guarded by mu
 	wrong    int          // notifications for others, twice, or out of order; guarded by mu
@@ -75,9 +78,10 @@ func Open(ctx context.Context, target raw.Target, user int, speed Speed) (*Reade
 		return nil, fmt.Errorf("opening a connection: %w", err)
 	}
 	r := &Reader{
-		user: user, conn: conn, speed: Full, quit: make(chan struct{}), done: make(chan struct{}), moved: make(chan struct{}, 1),
+		user: user, conn: conn, speed: Full, seen: Full, quit: make(chan struct{}), done: make(chan struct{}), moved: make(chan struct{}, 1),
 		peer: netip.MustParseAddrPort(conn.LocalAddr().String()),
 	}
+	r.turned = sync.NewCond(&r.mu)
 	go r.run()
 	return r, nil
 }
@@ -85,7 +89,8 @@ func Open(ctx context.Context, target raw.Target, user int, speed Speed) (*Reade
 // Addr is the connection's address, which the server sees as its peer.
 func (r *Reader) Addr() netip.AddrPort { return r.peer }
 
-// SetSpeed changes how fast it reads from now on.
+// SetSpeed changes how fast it reads from now on. It waits until a read under way has ended: that could still take what
+// is sent after its deadline.
 func (r *Reader) SetSpeed(s Speed) {
 	r.mu.Lock()
 	r.speed = s
@@ -95,6 +100,11 @@ func (r *Reader) SetSpeed(s Speed) {
 	default:
 	}
 	_ = r.conn.SetReadDeadline(time.Now()) // ends a read under way
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.seen != s && r.speed == s && !r.over {
+		r.turned.Wait()
+	}
 }
 
 // Expect forgets what came and expects the notification after number last next.
@@ -141,6 +151,12 @@ func (r *Reader) Result() Result {
 // run is the goroutine.
 func (r *Reader) run() {
 	defer close(r.done)
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.over = true
+		r.turned.Broadcast()
+	}()
 	for {
 		speed := r.now()
 		if speed == Stalled {
@@ -171,6 +187,8 @@ func (r *Reader) run() {
 func (r *Reader) now() Speed {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.seen = r.speed
+	r.turned.Broadcast()
 	return r.speed
 }
 
