@@ -36,7 +36,7 @@ faults: ## Every fault of Redis, sixty rounds in four minutes, and the table in 
 
 docs: ## Write docs/configuration.md and the table of docs/metrics.md, from the code
 	@go run ./cmd/roost/internal/configdoc > docs/.configuration.md && mv docs/.configuration.md docs/configuration.md
-	@WRITE_DOCS=true go test -count=1 -timeout 2m -run '^TestOperationsMetrics$$' ./cmd/roost
+	@WRITE_DOCS=true go test -count=1 -timeout 2m -run '^TestOperationsMetrics$$' ./cmd/roost/internal/e2e/docs
 
 client: ## Pack the client for pages: bin/roost-client-….tgz, for npm install (needs npm)
 	@mkdir -p bin && cd client && npm pack --silent --pack-destination ../bin >/dev/null && ls ../bin/roost-client-*.tgz | sed 's|^../||'

@@ -21,7 +21,7 @@ esac
 say() { printf '\n== %s (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 
 # What starts the program, and waits for it, ends with these.
-end_to_end='roost/cmd/roost$|/internal/(faults|front|soak|systemd)$'
+end_to_end='/internal/(e2e/.*|faults|front|soak|systemd)$'
 
 flags=(-timeout 5m) # a package that hangs says where, in good time
 last=()
@@ -58,7 +58,8 @@ if [ "$what" = quick ]; then
   say 'quick tests'
   tests . -short -parallel 8 "${inside[@]}"
   say 'the program, in short'
-  tests . -short -parallel 8 -run '^Test(DeliversToEveryConnectionOfTheUserAlone|Shutdown|DrainOfFew|TwoInstances|Handshakes|Reload\w*|UpgradeReadsTheFile)$' ./cmd/roost
+  tests . -short -parallel 8 -run '^Test(DeliversToEveryConnectionOfTheUserAlone|Shutdown|DrainOfFew|TwoInstances|Handshakes|Reload\w*|UpgradeReadsTheFile)$' \
+    ./cmd/roost/internal/e2e/{connect,deliver,lifecycle}
   say 'all is well; make test runs the rest'
   exit 0
 fi
@@ -70,11 +71,11 @@ say '3 of 4: quick tests on one processor'
 # Several tests at a time, since most of them wait; but one processor. What starts the program has that run on two anyway.
 GOMAXPROCS=1 tests . -short -p "$(nproc)" -parallel 4 "${inside[@]}"
 GOMAXPROCS=1 tests scripts/bench -short -p "$(nproc)" -parallel 4 ./...
-tests . -run '^TestHugePayload' ./cmd/roost # whose memory is judged without the race detector
+tests . -run '^TestHugePayload' ./cmd/roost/internal/e2e/deliver # whose memory is judged without the race detector
 tests . -run '^TestWorstCase' ./cmd/roost/internal/soak # likewise
 
 say '4 of 4: all tests, with the race detector'
 # First the load generator's, which run the server as a program: their results are never taken from earlier runs.
 tests scripts/bench -race -count=1 ./...
-tests . -race -parallel 4 ./cmd/roost "${inside[@]}" ./...
+tests . -race -parallel 4 ./cmd/roost/internal/e2e/... "${inside[@]}" ./...
 say 'all is well'

@@ -3,18 +3,15 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"strconv"
 	"time"
 
-	"roost/client"
+	"roost/cmd/roost/internal/app"
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/printable"
-	"roost/httpapi"
-	"roost/hub"
 )
 
 type demoCmd struct {
@@ -62,10 +59,10 @@ func (c *demoCmd) Run(env *environment) error {
 	// The listener outlives the signal, to be told goodbye like everybody.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(env.ctx))
 	defer cancel()
-	return serve(env, serving{source: source, cfg: cfg, sockets: new(sockets), upgrades: env.signals.upgrade, ready: func(s *service) {
-		url := "ws://" + s.localURL() + "/ws?token=" + token
-		c.greet(env, url, s.http.Addr().String(), redis)
-		s.http.OfferDemo(s.demo())
+	return serve(env, app.Options{Source: source, Config: cfg, Sockets: new(app.Sockets), Ready: func(s *app.Service) {
+		url := "ws://" + s.WebSocketAddr() + "/ws?token=" + token
+		c.greet(env, url, s.AdminAddr(), redis)
+		s.OfferDemo(func(user string) (string, error) { return signer{cfg}.token(user, "", time.Hour) })
 		go c.listen(ctx, env.stdout, s, token)
 	}})
 }
@@ -91,22 +88,6 @@ func demoConfig(source config.Source, cfg *config.Config, redisPort int) error {
 	unlessSet("HTTP_HOST", &cfg.HTTPHost, "127.0.0.1")
 	unlessSet("LOGGER_ENCODING", &cfg.LoggerEncoding, "console")
 	return cfg.Validate()
-}
-
-// demo is what the console needs to connect and publish.
-func (s *service) demo() httpapi.Demo {
-	return httpapi.Demo{
-		Socket: "ws://" + s.localURL() + "/ws",
-		Script: client.Script(),
-		Token:  func(user string) (string, error) { return signer{s.cfg}.token(user, "", time.Hour) },
-		Publish: func(ctx context.Context, user, notification string) error {
-			if err := errors.Join(checkRecipient(user), hub.Check(notification), hub.CheckSize(notification, s.cfg.WSMaxNotificationSize)); err != nil {
-				return err
-			}
-			_, err := s.feed.Publish(ctx, user, notification)
-			return err
-		},
-	}
 }
 
 // greet prints what to do next, ready to paste.
@@ -137,10 +118,10 @@ Ctrl-C ends the demo. What follows is the server's log, and what %[2]s gets.
 }
 
 // listen is the demo's own client.
-func (c *demoCmd) listen(ctx context.Context, out io.Writer, s *service, token string) {
-	conn, err := s.dialOwn(ctx, "token="+token)
+func (c *demoCmd) listen(ctx context.Context, out io.Writer, s *app.Service, token string) {
+	conn, err := s.Dial(ctx, "token="+token)
 	if err != nil {
-		s.log.Warn("the demo's listener can't connect", "error", err)
+		s.Logger().Warn("the demo's listener can't connect", "error", err)
 		return
 	}
 	defer func() { _ = conn.CloseNow() }()
@@ -148,6 +129,6 @@ func (c *demoCmd) listen(ctx context.Context, out io.Writer, s *service, token s
 		_, _ = fmt.Fprintf(out, "\n  %s got: %s\n\n", c.User, printable.Line(message))
 	})
 	if err != nil {
-		s.log.Info("the demo's listener is disconnected", "cause", err)
+		s.Logger().Info("the demo's listener is disconnected", "cause", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 
+	"roost/cmd/roost/internal/app"
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/doctor"
 )
@@ -59,9 +60,9 @@ func (c *doctorCmd) Run(env *environment) error {
 func (c *doctorCmd) ask(cfg config.Config, set bool) doctor.Ask {
 	ask := doctor.Ask{
 		Connections:    int(c.Connections),
-		Reserved:       reservedDescriptors(cfg, runtime.GOMAXPROCS(0)),
+		Reserved:       app.ReservedDescriptors(cfg, runtime.GOMAXPROCS(0)),
 		MaxConnections: cfg.WSMaxConnections, MaxIsSet: set,
-		Memory:        memoryBounds(cfg, runtime.GOMAXPROCS(0)),
+		Memory:        app.MemoryBounds(cfg, runtime.GOMAXPROCS(0)),
 		HandshakeRate: cfg.WSHandshakeRate, HandshakeBurst: cfg.WSHandshakeBurst,
 		ProxyAddresses: int(c.BehindProxy),
 	}

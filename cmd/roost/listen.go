@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"roost/cmd/roost/internal/printable"
+	"roost/cmd/roost/internal/remote"
 )
 
 type listenCmd struct {
@@ -30,7 +29,7 @@ func (c *listenCmd) Run(env *environment) error {
 	}
 	ctx, cancel := context.WithTimeout(env.ctx, 10*time.Second)
 	defer cancel()
-	conn, err := dial(ctx, address, nil)
+	conn, err := remote.Dial(ctx, address, nil)
 	if err != nil {
 		return err
 	}
@@ -69,9 +68,9 @@ func (c *listenCmd) server(env *environment) (*url.URL, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &url.URL{Scheme: "ws", Host: localAddress(cfg.WSHost, cfg.WSPort), Path: "/ws"}, nil
+		return &url.URL{Scheme: "ws", Host: remote.LocalAddress(cfg.WSHost, cfg.WSPort), Path: "/ws"}, nil
 	}
-	target, err := serverURL(c.URL, "ws", "wss")
+	target, err := remote.ServerURL(c.URL, "ws", "wss")
 	if err != nil {
 		return nil, misused(err)
 	}
@@ -95,26 +94,6 @@ func (c *listenCmd) sign(env *environment) (string, error) {
 		return "", err
 	}
 	return sign.token(user, "", time.Hour)
-}
-
-// dial opens a WebSocket, with http.DefaultClient where client is nil. Where the server refuses, the error says what it
-// answered, and never holds the URL, which has the token in it.
-func dial(ctx context.Context, address string, client *http.Client) (*websocket.Conn, error) {
-	conn, response, err := websocket.Dial(ctx, address,
-		&websocket.DialOptions{CompressionMode: websocket.CompressionDisabled, HTTPClient: client})
-	if err == nil {
-		conn.SetReadLimit(-1)
-		return conn, nil
-	}
-	host := address
-	if parsed, parseErr := url.Parse(address); parseErr == nil {
-		host = parsed.Host
-	}
-	if response != nil && response.StatusCode != http.StatusSwitchingProtocols {
-		body, _ := io.ReadAll(io.LimitReader(response.Body, 512))
-		return nil, answered(host, response, body)
-	}
-	return nil, unreachable(host, "WS_HOST and WS_PORT, or --url", err)
 }
 
 // printMessages gives each message to show until ctx ends (then it returns nil)

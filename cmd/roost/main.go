@@ -19,7 +19,9 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"roost/cmd/roost/internal/app"
 	"roost/cmd/roost/internal/printable"
+	"roost/cmd/roost/internal/version"
 )
 
 // commandLine is what kong parses. Settings come from the environment (see
@@ -46,7 +48,7 @@ type commandLine struct {
 }
 
 func main() {
-	caught := catchSignals()
+	caught := app.CatchSignals()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	// From the first signal on, the next one has its usual effect: the end, at once.
@@ -74,7 +76,7 @@ func run(env *environment, args []string) int {
 		return complain(env, usage(err))
 	}
 	if command.Selected().Name != "serve" {
-		env.signals.giveBackHangUp()
+		env.signals.ReleaseHangUp()
 	}
 	err = command.Run(env, parser)
 	if exit >= 0 { // help
@@ -96,7 +98,7 @@ func newParser(env *environment, exit func(code int)) (*kong.Kong, error) {
 		kong.Description("WebSocket notifications from Redis to the browser."),
 		kong.Writers(env.stdout, env.stderr),
 		kong.Exit(exit),
-		kong.Vars{"version": "roost " + version()},
+		kong.Vars{"version": "roost " + version.Number()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 }
 

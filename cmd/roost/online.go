@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"roost/cmd/roost/internal/remote"
 	"roost/redisfeed/presence"
 )
 
@@ -72,7 +73,7 @@ func (c *onlineCmd) ask(env *environment) (found []presenceOf, written bool, err
 	defer cancel()
 	instances, err := presence.Online(ctx, publisher, users)
 	if err != nil {
-		return nil, false, redisError("asking", cfg.RedisAddr(), err)
+		return nil, false, remote.RedisError("asking", cfg.RedisAddr(), err)
 	}
 	for i, user := range users {
 		found = append(found, presenceOf{user, instances[i] > 0, instances[i]})

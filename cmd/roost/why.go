@@ -2,59 +2,298 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"text/tabwriter"
 	"time"
 
+	"roost/cmd/roost/internal/config"
 	"roost/httpapi"
-	"roost/netpoll"
-	"roost/redisfeed/publish"
 )
 
-// shownConnections bounds how many of a user's connections are looked at.
-const shownConnections = 20
-
-// lookTime is how long loops get to answer: they do within a millisecond, or are in trouble.
-const lookTime = 2 * time.Second
-
-// why looks at a user, and watches what becomes of their notifications from then on.
-func (s *service) why(ctx context.Context, user string) (httpapi.Why, error) {
-	if err := checkUser(user); err != nil {
-		return httpapi.Why{}, fmt.Errorf("%w: %w", httpapi.ErrNoSuchUser, err)
-	}
-	watched, redis := s.hub.Watch(user), s.feed.Status()
-	conns, all := s.hub.ConnsOf(user, shownConnections)
-	w := httpapi.Why{
-		User: user, Channel: publish.ChannelPrefix + user, Command: "PUBLISH", Connections: all,
-		Alone: s.cfg.RedisFeed != "pattern", Unheard: all > 0 && !s.feed.Subscribed(user),
-		Redis: s.redisState(), RedisSince: redis.Since,
-		WatchedSince: watched.Since, WatchedUntil: watched.Until, Seen: watched.Total,
-	}
-	if s.cfg.RedisFeed == "sharded" {
-		w.Command = "SPUBLISH"
-	}
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
-	defer cancel()
-	infos, err := s.ws.Describe(ctx, conns)
-	if err != nil {
-		w.Problem = err.Error()
-	}
-	for _, info := range infos {
-		w.Open = append(w.Open, openConnection(info))
-	}
-	for _, n := range watched.Latest {
-		w.Latest = append(w.Latest, httpapi.WhyNotification{
-			At: n.At, Type: n.Type, Bytes: n.Bytes, Via: n.Via, Problem: n.Problem,
-			Connections: n.Connections, Sent: n.Sent, Unacked: n.Unacknowledged, Queued: n.Queued(), Failed: n.Failed,
-			TookMS: float64(n.Settled.Microseconds()) / 1000,
-		})
-	}
-	return w, nil
+type whyCmd struct {
+	oneUser
+	URL    []string `name:"url" placeholder:"URL" help:"The admin server to ask, such as http://localhost:8082; for several servers, give it again. Without it: HTTP_HOST and HTTP_PORT of the settings. HTTP_TOKEN of the settings is sent along."`
+	All    bool     `help:"Ask the server at each address that the name in --url has, as that of a headless service in Kubernetes, and say whether Redis knows of more."`
+	Follow bool     `short:"f" help:"Go on, and print what becomes of each notification, until interrupted."`
+	JSON   bool     `name:"json" help:"Print what the server says, as JSON; of several servers, a line each."`
 }
 
-func openConnection(info netpoll.ConnInfo) httpapi.WhyConnection {
-	return httpapi.WhyConnection{
-		Remote: info.Remote, Since: info.Opened,
-		HeardSeconds: info.LastRead.Seconds(), StalledFor: info.Stalled.Seconds(),
-		Waiting: info.Waiting, WaitingBytes: info.Bytes, UnackedBytes: info.Unacked,
+// followEvery is how often the server is asked by someone who follows.
+const followEvery = time.Second
+
+// ask gets what a server knows of the user now.
+type ask func(context.Context) ([]byte, error)
+
+// Run asks servers about a user. The first question makes a server watch what becomes of the user's notifications.
+func (c *whyCmd) Run(env *environment) error {
+	user, err := c.user()
+	if err == nil {
+		err = checkUser(user)
 	}
+	if err != nil {
+		return err
+	}
+	cfg, err := env.config()
+	if err != nil {
+		return err
+	}
+	servers, err := c.servers(env)
+	if err != nil {
+		return err
+	}
+	if len(servers) > 1 || c.All {
+		return c.several(env, cfg, user, servers)
+	}
+	return c.one(env, whyAsker(servers[0], user, cfg.HTTPToken))
+}
+
+// servers are the addresses to ask.
+func (c *whyCmd) servers(env *environment) (all []*url.URL, err error) {
+	given := c.URL
+	if len(given) == 0 {
+		given = []string{""}
+	}
+	for _, one := range given {
+		server, err := adminURL(env, one)
+		if err != nil {
+			return nil, err
+		}
+		if !c.All {
+			all = append(all, server)
+			continue
+		}
+		addresses, err := everyAddress(env.ctx, server)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, addresses...)
+	}
+	return all, nil
+}
+
+// whyAsker asks one server about one user.
+func whyAsker(server *url.URL, user, token string) ask {
+	address := server.JoinPath("why")
+	address.RawQuery = url.Values{"user": {user}}.Encode()
+	return func(ctx context.Context) ([]byte, error) { return askAdmin(ctx, address, token) }
+}
+
+// one asks a single server, and goes on asking where that is wanted.
+func (c *whyCmd) one(env *environment, ask ask) error {
+	body, err := ask(env.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		_, err = env.stdout.Write(body)
+		return err
+	}
+	why, err := readWhy(body)
+	if err != nil {
+		return err
+	}
+	if err := printWhy(env.stdout, why); err != nil || !c.Follow {
+		return err
+	}
+	return follow(env, ask, why)
+}
+
+func readWhy(body []byte) (*httpapi.Why, error) {
+	var why httpapi.Why
+	if err := json.Unmarshal(body, &why); err != nil {
+		return nil, fmt.Errorf("the server's answer can't be read: %w", err)
+	}
+	return &why, nil
+}
+
+// printWhy prints for reading by eye.
+func printWhy(out io.Writer, w *httpapi.Why) error {
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	line := func(format string, args ...any) { _, _ = fmt.Fprintf(table, format+"\n", args...) }
+	line("%s", w.Verdict)
+	if w.Problem != "" {
+		line("incomplete: %s", w.Problem)
+	}
+	line("\nconnections: %d", w.Connections)
+	if len(w.Open) > 0 {
+		line("  since\tfrom\tlast heard\twaiting\ttakes nothing for\tnot acknowledged")
+	}
+	for _, c := range w.Open {
+		stalled := "-"
+		if c.StalledFor > 0 {
+			stalled = seconds(c.StalledFor)
+		}
+		line("  %s\t%s\t%s ago\t%d, %d bytes\t%s\t%d bytes", moment(c.Since), c.Remote, seconds(c.HeardSeconds), c.Waiting, c.WaitingBytes, stalled, c.UnackedBytes)
+	}
+	line("\nnotifications since %s: %d", moment(w.WatchedSince), w.Seen)
+	for i := range w.Latest {
+		line("  %s", notificationLine(&w.Latest[i]))
+	}
+	line("\nwatched until %s, or longer if asked again", moment(w.WatchedUntil))
+	return table.Flush()
+}
+
+// follow prints each notification whenever something new is known of it.
+func follow(env *environment, ask ask, seen *httpapi.Why) error {
+	shown := make(map[int]string) // by the notification's number since the watch began
+	note := func(w *httpapi.Why, show bool) {
+		first := w.Seen - len(w.Latest)
+		maps.DeleteFunc(shown, func(n int, _ string) bool { return n < first })
+		for i := range w.Latest {
+			text := notificationLine(&w.Latest[i])
+			if show && shown[first+i] != text {
+				_, _ = fmt.Fprintln(env.stdout, strings.ReplaceAll(text, "\t", "  "))
+			}
+			shown[first+i] = text
+		}
+	}
+	note(seen, false)
+	for {
+		select {
+		case <-env.ctx.Done():
+			return nil
+		case <-time.After(followEvery):
+		}
+		body, err := ask(env.ctx)
+		switch {
+		case errors.Is(err, context.Canceled):
+			return nil
+		case err != nil:
+			return err
+		}
+		now, err := readWhy(body)
+		if err != nil {
+			return err
+		}
+		if !now.WatchedSince.Equal(seen.WatchedSince) { // another process, or a watch that had ended
+			clear(shown)
+			seen = now
+		}
+		note(now, true)
+	}
+}
+
+// notificationLine has its columns apart by tabs.
+func notificationLine(n *httpapi.WhyNotification) string {
+	at := n.At.UTC().Format("15:04:05.000")
+	if n.Problem != "" {
+		return fmt.Sprintf("%s\t%s\t%d bytes\t%s", at, n.Outcome, n.Bytes, n.Problem)
+	}
+	parts := []string{fmt.Sprintf("sent to %d of %d", n.Sent, n.Connections)}
+	if n.Unacked > 0 {
+		parts = append(parts, fmt.Sprintf("%d of them not acknowledged", n.Unacked))
+	}
+	if n.Queued > 0 {
+		parts = append(parts, fmt.Sprintf("%d queued", n.Queued))
+	}
+	for _, reason := range slices.Sorted(maps.Keys(n.Failed)) {
+		parts = append(parts, fmt.Sprintf("%d %s", n.Failed[reason], reason))
+	}
+	if n.TookMS > 0 {
+		parts = append(parts, fmt.Sprintf("%.2f ms", n.TookMS))
+	}
+	if n.Via != "" {
+		parts = append(parts, "for "+n.Via)
+	}
+	return fmt.Sprintf("%s\t%s\t%d bytes\t%q\t%s", at, n.Outcome, n.Bytes, n.Type, strings.Join(parts, ", "))
+}
+
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+func seconds(s float64) string {
+	return (time.Duration(s * float64(time.Second))).Round(time.Second).String()
+}
+
+// several asks each of the servers, prints what each knows, and ends with the sum: a user may be connected to any.
+func (c *whyCmd) several(env *environment, cfg config.Config, user string, servers []*url.URL) error {
+	if c.Follow {
+		return usageErrorf("--follow follows one server: name it with --url")
+	}
+	connections, silent := 0, 0
+	for _, server := range servers {
+		body, err := whyAsker(server, user, cfg.HTTPToken)(env.ctx)
+		if err != nil {
+			silent++
+			_, _ = fmt.Fprintf(env.stderr, "roost: %v\n", err)
+			continue
+		}
+		if c.JSON {
+			if _, err := env.stdout.Write(body); err != nil {
+				return err
+			}
+			continue
+		}
+		why, err := readWhy(body)
+		if err != nil {
+			return err
+		}
+		connections += why.Connections
+		_, _ = fmt.Fprintf(env.stdout, "== %s\n", server.Host)
+		if err := printWhy(env.stdout, why); err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintln(env.stdout)
+	}
+	if !c.JSON {
+		_, _ = fmt.Fprintf(env.stdout, "%s has %d connections to the %d servers that answered%s\n",
+			user, connections, len(servers)-silent, c.notAsked(env, cfg, len(servers)))
+	}
+	if silent > 0 {
+		return errSaid
+	}
+	return nil
+}
+
+// notAsked says that Redis has more servers than were asked, where Redis can be asked and says so.
+func (c *whyCmd) notAsked(env *environment, cfg config.Config, asked int) string {
+	publisher, _, err := publisherFor(cfg, "")
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = publisher.Close() }()
+	ctx, cancel := context.WithTimeout(env.ctx, 2*time.Second)
+	defer cancel()
+	subscribed, err := publisher.Servers(ctx)
+	if err != nil || subscribed <= int64(asked) {
+		return ""
+	}
+	return fmt.Sprintf("; %d servers are subscribed on %s, so %d were not asked", subscribed, cfg.RedisAddr(), subscribed-int64(asked))
+}
+
+// everyAddress is the server once for each address that its name has.
+func everyAddress(ctx context.Context, server *url.URL) ([]*url.URL, error) {
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", server.Hostname())
+	if err != nil {
+		var name *net.DNSError
+		if errors.As(err, &name) && name.IsNotFound {
+			return nil, fmt.Errorf("there is no host called %s (HTTP_HOST, or --url)", server.Hostname())
+		}
+		return nil, fmt.Errorf("looking up the addresses of %s: %w", server.Hostname(), err)
+	}
+	for i := range addresses {
+		addresses[i] = addresses[i].Unmap()
+	}
+	slices.SortFunc(addresses, netip.Addr.Compare)
+	var all []*url.URL
+	for _, address := range slices.Compact(addresses) {
+		one := *server
+		one.Host = address.String()
+		if address.Is6() {
+			one.Host = "[" + one.Host + "]"
+		}
+		if port := server.Port(); port != "" {
+			one.Host += ":" + port
+		}
+		all = append(all, &one)
+	}
+	return all, nil
 }

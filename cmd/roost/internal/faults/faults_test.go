@@ -6,13 +6,11 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
-
-	"roost/cmd/roost/internal/roosttest"
 )
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(silence{}) // a Redis that is not there is no news here
-	os.Exit(roosttest.Main(m))
+	os.Exit(m.Run())
 }
 
 // silence is a log of go-redis that says nothing.

@@ -2,35 +2,21 @@ package roosttest
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
 // built is the binary of this test run, made when the first test asks for it.
 var built = sync.OnceValues(build)
 
-// Main runs the tests of a package that uses Binary, and removes the binary afterwards. It returns the exit code.
-func Main(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "roosttest-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "roosttest:", err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	if err := os.Setenv(dirVariable, dir); err != nil {
-		fmt.Fprintln(os.Stderr, "roosttest:", err)
-		return 1
-	}
-	return m.Run()
-}
-
-// dirVariable tells build where Main wants the binary.
-const dirVariable = "ROOSTTEST_DIR"
-
-// Binary returns the path of the roost program.
+// Binary returns the path of the roost program. All packages' tests share one, in bin/roosttest, which go build makes
+// again only when a source has changed.
 func Binary(t testing.TB) string {
 	t.Helper()
 	path, err := built()
@@ -41,18 +27,81 @@ func Binary(t testing.TB) string {
 }
 
 func build() (string, error) {
-	dir := os.Getenv(dirVariable)
-	if dir == "" {
-		return "", fmt.Errorf("TestMain has to call roosttest.Main")
+	module, err := findModule()
+	if err != nil {
+		return "", err
 	}
+	if err := noteSources(module); err != nil {
+		return "", err
+	}
+	dir := filepath.Join(module, "bin", "roosttest")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	unlock, err := lock(filepath.Join(dir, "lock"))
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
 	path := filepath.Join(dir, "roost")
-	args := []string{"build", "-buildvcs=false", "-o", path}
+	args := []string{"build", "-buildvcs=false"}
 	if RaceEnabled {
+		path += "-race"
 		args = append(args, "-race")
 	}
-	output, err := exec.Command("go", append(args, "roost/cmd/roost")...).CombinedOutput()
+	output, err := exec.Command("go", append(args, "-o", path, "roost/cmd/roost")...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, output)
 	}
 	return path, nil
+}
+
+// findModule returns the directory of go.mod.
+func findModule() (string, error) {
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, nil
+		}
+		if dir == "/" {
+			return "", fmt.Errorf("no go.mod above the test's directory")
+		}
+		dir = filepath.Dir(dir)
+	}
+	return "", err
+}
+
+// noteSources looks at each source of the program: go test keeps a result until a file that the test has looked at changes,
+// and does not know what the program is built from.
+func noteSources(module string) error {
+	return filepath.WalkDir(module, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "bin" || entry.Name() == "scripts" || entry.Name() == "docs" || entry.Name() == "node_modules" || entry.Name() == "testdata" || strings.HasPrefix(entry.Name(), ".git")):
+			return filepath.SkipDir
+		case entry.IsDir() || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		_, err = os.Stat(path)
+		return err
+	})
+}
+
+// lock waits until no other test process builds.
+func lock(path string) (unlock func(), err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		if err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != syscall.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("locking %s: %w", path, err)
+	}
+	return func() { _ = file.Close() }, nil
 }

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) {
 	redis.SetLogger(silence{}) // a Redis that is not there is no news here
-	os.Exit(roosttest.Main(m))
+	os.Exit(m.Run())
 }
 
 // silence is a log of go-redis that says nothing.

@@ -1,0 +1,131 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"roost/cmd/roost/internal/version"
+	"roost/httpapi"
+	"roost/internal/names"
+	"roost/netpoll"
+	"roost/redisfeed/publish"
+)
+
+// httpConfig gives the admin server its views of the rooms.
+func (s *Service) httpConfig() httpapi.Config {
+	return httpapi.Config{
+		Addr: s.cfg.HTTPAddr(), Version: version.Number(), Revision: version.Revision(), Started: s.started,
+		Stats:     s.stats,
+		Counts:    func() (connections, users int) { return s.hub.Connections(), s.hub.Users() },
+		Redis:     s.redisState,
+		TokenKeys: s.tokenKeysMissing,
+		Draining:  s.draining.Load,
+		Probe:     s.selfCheck.run,
+		Why:       s.why,
+		Variables: s.variables,
+		Token:     s.cfg.HTTPToken,
+		Console:   s.cfg.HTTPConsole,
+		Limits:    s.limits,
+
+		HealthStatusOnly: s.cfg.WSHealthDetail == "status",
+
+		PProf:   s.cfg.HTTPPProf,
+		Reserve: s.spare.admin,
+		Logger:  s.log,
+	}
+}
+
+func (s *Service) redisState() httpapi.RedisState {
+	status := s.feed.Status()
+	return httpapi.RedisState{
+		Connected: status.Connected, Ping: status.Ping, Err: status.Err,
+		Mending: !status.Outage.IsZero() && time.Since(status.Outage) < s.cfg.RedisHealthGrace,
+	}
+}
+
+// limits is how close each limit is, for the console.
+func (s *Service) limits(stats httpapi.Stats) []httpapi.Limit {
+	now := s.current.Load()
+	connections := "WS_MAX_CONNECTIONS"
+	if now.budget.Connections < now.cfg.WSMaxConnections {
+		connections = "the limit on open files (ulimit -n)"
+	}
+	return []httpapi.Limit{
+		{Name: "Connections", Variable: connections, Used: int64(stats.Connections), Max: int64(now.budget.Connections)},
+		{Name: "Client sockets, in every state", Variable: "follows from the connections and ulimit -n",
+			Used: int64(stats.Sockets), Max: int64(now.budget.Sockets)},
+		{Name: "Waiting for clients that take nothing", Variable: "WS_MAX_QUEUED_BYTES", Unit: "bytes",
+			Used: int64(stats.QueuedBytes), Max: int64(now.cfg.WSMaxQueuedBytes)},
+		{Name: "Waiting for everyone and groups", Variable: "WS_MAX_BROADCAST_BYTES", Unit: "bytes",
+			Used: int64(stats.BroadcastBytes), Max: int64(now.cfg.WSMaxBroadcastBytes)},
+		{Name: "Kept for clients that are not let in yet", Variable: "WS_MAX_PENDING_BYTES", Unit: "bytes",
+			Used: int64(stats.PendingBytes), Max: int64(now.cfg.WSMaxPendingBytes)},
+	}
+}
+
+// variables is httpapi's Config.Variables: what this server runs with, and where each value is from.
+func (s *Service) variables() []httpapi.Variable {
+	now := s.current.Load()
+	waiting := make(map[string]bool)
+	for _, change := range now.cfg.Changes(now.read) {
+		waiting[change.Name] = true
+	}
+	var all []httpapi.Variable
+	for _, row := range now.cfg.Describe() {
+		all = append(all, httpapi.Variable{
+			Name: row.Name, Value: row.Current, Default: row.Default, From: now.source.From(row.Name, row.Set),
+			Reload: row.Reload, NeedsRestart: waiting[row.Name],
+		})
+	}
+	return all
+}
+
+// shownConnections bounds how many of a user's connections are looked at.
+const shownConnections = 20
+
+// lookTime is how long loops get to answer: they do within a millisecond, or are in trouble.
+const lookTime = 2 * time.Second
+
+// why looks at a user, and watches what becomes of their notifications from then on.
+func (s *Service) why(ctx context.Context, user string) (httpapi.Why, error) {
+	if !names.ValidUser(user) {
+		return httpapi.Why{}, fmt.Errorf("%w: user %q: a user id has 1 to %d bytes of UTF-8, without control characters", httpapi.ErrNoSuchUser, user, names.MaxUser)
+	}
+	watched, redis := s.hub.Watch(user), s.feed.Status()
+	conns, all := s.hub.ConnsOf(user, shownConnections)
+	w := httpapi.Why{
+		User: user, Channel: publish.ChannelPrefix + user, Command: "PUBLISH", Connections: all,
+		Alone: s.cfg.RedisFeed != "pattern", Unheard: all > 0 && !s.feed.Subscribed(user),
+		Redis: s.redisState(), RedisSince: redis.Since,
+		WatchedSince: watched.Since, WatchedUntil: watched.Until, Seen: watched.Total,
+	}
+	if s.cfg.RedisFeed == "sharded" {
+		w.Command = "SPUBLISH"
+	}
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	infos, err := s.ws.Describe(ctx, conns)
+	if err != nil {
+		w.Problem = err.Error()
+	}
+	for _, info := range infos {
+		w.Open = append(w.Open, openConnection(info))
+	}
+	for _, n := range watched.Latest {
+		w.Latest = append(w.Latest, httpapi.WhyNotification{
+			At: n.At, Type: n.Type, Bytes: n.Bytes, Via: n.Via, Problem: n.Problem,
+			Connections: n.Connections, Sent: n.Sent, Unacked: n.Unacknowledged, Queued: n.Queued(), Failed: n.Failed,
+			TookMS: float64(n.Settled.Microseconds()) / 1000,
+		})
+	}
+	return w, nil
+}
+
+func openConnection(info netpoll.ConnInfo) httpapi.WhyConnection {
+	return httpapi.WhyConnection{
+		Remote: info.Remote, Since: info.Opened,
+		HeardSeconds: info.LastRead.Seconds(), StalledFor: info.Stalled.Seconds(),
+		Waiting: info.Waiting, WaitingBytes: info.Bytes, UnackedBytes: info.Unacked,
+	}
+}

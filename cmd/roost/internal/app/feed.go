@@ -1,0 +1,60 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"roost/netpoll"
+	"roost/redisfeed"
+)
+
+// subscriptions implements netpoll.Subscriptions with the feed.
+type subscriptions struct{ feed *redisfeed.Feed }
+
+// Acquire implements netpoll.Subscriptions.
+func (s subscriptions) Acquire(user string, waiter netpoll.Waiter) bool {
+	return s.feed.Acquire(user, waiter)
+}
+
+// Release implements netpoll.Subscriptions.
+func (s subscriptions) Release(user string) { s.feed.Release(user) }
+
+// subscribeWait is how long a handshake waits until its user is subscribed. With a subscription for each user it is
+// netpoll's second. With one for everybody the feed itself ends the waiting, a second after a link was lost, and this
+// limit only covers the case that it does not; being longer it spares the loops a finer clock.
+func (s *Service) subscribeWait() time.Duration {
+	if s.cfg.RedisFeed == "pattern" {
+		return 2 * time.Second
+	}
+	return 0
+}
+
+// tellGap is called by the feed when it is back.
+func (s *Service) tellGap(since time.Time) { s.ws.NotifyGap(since) }
+
+// tellUserGap is the same for one user's.
+func (s *Service) tellUserGap(user string, since time.Time) { s.ws.NotifyGapTo(user, since) }
+
+// errNoFeed fails an upgrade: the new process would serve clients who get nothing.
+var errNoFeed = errors.New("no link to Redis in time to take over")
+
+// waitForFeed waits until the feed is connected, where that matters: as long as the old process serves, nobody has to be
+// served without notifications.
+func (s *Service) waitForFeed(ctx context.Context) error {
+	if !s.sockets.takingOver() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, upgradeLimit/2)
+	defer cancel()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for !s.feed.Status().Connected {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return errNoFeed
+		}
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/cloudflare/tableflip"
+	"github.com/coreos/go-systemd/v22/activation"
+
+	"roost/cmd/roost/internal/config"
+	"roost/httpapi"
+	"roost/netpoll"
+)
+
+// What listening sockets are called, in FileDescriptorName= of systemd's socket units too.
+const (
+	socketWebSocket = "websocket"
+	socketHTTP      = "http"
+)
+
+// upgradeLimit is how long a new process has to become ready. The old one goes on if it does not.
+const upgradeLimit = time.Minute
+
+// Sockets is where listening sockets come from: from the process that this one takes over from, from systemd, or they are
+// opened. Always the same socket is handed on, and never a second one opened with SO_REUSEPORT beside it: to close one of
+// two resets the clients that wait in its queue. The zero value opens all, and hands nothing on.
+type Sockets struct {
+	upgrader  *tableflip.Upgrader // nil: nothing is handed on
+	activated map[string]net.Listener
+	held      bool // a supervisor keeps the WebSocket port's: who waits in its queue waits for the next process
+
+	handing sync.Mutex // held while a new process is started
+	handed  bool       // guarded by handing: a new process has the sockets
+
+	taking   sync.Mutex // held for a moment
+	ended    bool       // guarded by taking: this process takes nothing over any more
+	tookOver bool       // guarded by taking: it has
+}
+
+// heldVariable tells the process after an upgrade that a supervisor keeps its sockets.
+const heldVariable = "ROOST_SOCKETS_HELD"
+
+// InheritSockets takes what this process was given. It is called once.
+func InheritSockets() (*Sockets, error) {
+	upgrader, err := tableflip.New(tableflip.Options{UpgradeTimeout: upgradeLimit})
+	if err != nil {
+		return nil, fmt.Errorf("taking over from another process: %w", err)
+	}
+	if upgrader.HasParent() {
+		_ = os.Unsetenv("WATCHDOG_PID") // the supervisor meant the process before; it is told of this one
+	}
+	s := &Sockets{upgrader: upgrader, activated: make(map[string]net.Listener)}
+	given, err := activation.ListenersWithNames()
+	if err != nil {
+		return nil, fmt.Errorf("taking the sockets of systemd: %w", err)
+	}
+	for name, listeners := range given {
+		if len(given) == 1 && len(listeners) == 1 && name != socketHTTP {
+			name = socketWebSocket // the only one needs no name
+		}
+		if len(listeners) != 1 || (name != socketWebSocket && name != socketHTTP) {
+			return nil, fmt.Errorf("systemd gives sockets named %s: there may be one with FileDescriptorName=%s and one with FileDescriptorName=%s",
+				strings.Join(slices.Sorted(maps.Keys(given)), ", "), socketWebSocket, socketHTTP)
+		}
+		s.activated[name] = listeners[0]
+	}
+	s.held = s.activated[socketWebSocket] != nil || os.Getenv(heldVariable) != ""
+	if s.held {
+		_ = os.Setenv(heldVariable, "true")
+	}
+	return s, nil
+}
+
+// listen returns the socket of that name and address, opened by open if nobody gave it.
+func (s *Sockets) listen(name, address string, open func() (net.Listener, error)) (net.Listener, error) {
+	if s.upgrader == nil {
+		return open()
+	}
+	key := name + " " + address // two sockets can have the same address: any free port
+	ln, err := s.upgrader.Listener("tcp", key)
+	if ln != nil || err != nil {
+		return ln, err
+	}
+	if ln = s.activated[name]; ln == nil {
+		if ln, err = open(); err != nil {
+			return nil, err
+		}
+	}
+	kept, ok := ln.(tableflip.Listener)
+	if !ok {
+		return nil, fmt.Errorf("a socket of %s can't be handed on", ln.Addr().Network())
+	}
+	return ln, s.upgrader.AddListener("tcp", key, kept)
+}
+
+// takingOver reports whether another process waits for this one to be ready.
+func (s *Sockets) takingOver() bool { return s.upgrader != nil && s.upgrader.HasParent() }
+
+// errEnded is what takeOver returns to a process that is about to end.
+var errEnded = errors.New("this process is about to end")
+
+// takeOver has serve begin to accept, and then tells the process that this one takes over from that it may go; in a
+// process that began by itself there is none. It does nothing after takeNothing.
+func (s *Sockets) takeOver(serve func()) error {
+	s.taking.Lock()
+	defer s.taking.Unlock()
+	if s.ended {
+		return errEnded
+	}
+	serve()
+	if s.upgrader == nil {
+		return nil
+	}
+	s.tookOver = true
+	return s.upgrader.Ready()
+}
+
+// errPredecessor fails an upgrade that comes too soon after the last one.
+var errPredecessor = errors.New("the process before this one still lets its connections go (WS_DRAIN_WINDOW); once it has stopped, try again")
+
+// predecessorIsThere says whether the process that this one has replaced still runs.
+func (s *Sockets) predecessorIsThere() bool {
+	if !s.upgrader.HasParent() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	return errors.Is(s.upgrader.WaitForParent(ctx), context.DeadlineExceeded)
+}
+
+// takeNothing has a process that has not taken over yet leave everything to the one before. In others it does nothing.
+func (s *Sockets) takeNothing() {
+	s.taking.Lock()
+	defer s.taking.Unlock()
+	s.ended = true
+}
+
+// handOver starts the program anew, with the sockets, and returns when the new process is ready. It may be called again
+// after an error: the new process has ended then.
+func (s *Sockets) handOver() error {
+	if s.upgrader == nil {
+		return errors.New("this process can't be upgraded")
+	}
+	if s.predecessorIsThere() {
+		return errPredecessor
+	}
+	s.handing.Lock()
+	defer s.handing.Unlock()
+	if err := s.upgrader.Upgrade(); err != nil {
+		return fmt.Errorf("starting %s anew: %w", os.Args[0], err)
+	}
+	s.handed = true
+	return nil
+}
+
+// shared reports whether somebody else has the WebSocket port's socket too: the supervisor, the next process, or the
+// one before, which goes on. It is to be called after close, and takeNothing.
+func (s *Sockets) shared() bool {
+	s.handing.Lock()
+	defer s.handing.Unlock()
+	s.taking.Lock()
+	defer s.taking.Unlock()
+	return s.held || s.handed || (s.takingOver() && !s.tookOver)
+}
+
+// close gives up what is kept for handing on. From then on closing a socket closes its port, if nobody else has it.
+func (s *Sockets) close() {
+	if s.upgrader != nil {
+		s.upgrader.Stop()
+		<-s.upgrader.Exit()
+	}
+}
+
+// openPorts opens the two ports and makes what answers on them.
+func (s *Service) openPorts(ctx context.Context, budget netpoll.Budget) error {
+	upgrader, err := s.openAuthenticators(ctx)
+	if err != nil {
+		return err
+	}
+	s.current.Store(&settings{cfg: s.cfg, source: s.source, read: s.cfg, budget: budget, upgrader: upgrader})
+	if s.listener, err = s.listenWebSocket(ctx); err != nil {
+		return portError("WS_HOST, WS_PORT", s.cfg.WSAddr(), err)
+	}
+	side, err := s.sockets.listen(socketHTTP, s.cfg.HTTPAddr(), func() (net.Listener, error) { return httpapi.Listen(ctx, s.cfg.HTTPAddr()) })
+	if err != nil {
+		_ = s.listener.Close()
+		return portError("HTTP_HOST, HTTP_PORT", s.cfg.HTTPAddr(), err)
+	}
+	s.http.Use(side)
+	s.warnOfOpenAdmin(s.cfg)
+	s.ws, err = netpoll.New(s.socketConfig())
+	return err
+}
+
+// warnOfOpenAdmin warns where others than this machine reach the admin server, and need no token.
+func (s *Service) warnOfOpenAdmin(cfg config.Config) {
+	address, ok := s.http.Addr().(*net.TCPAddr) // a supervisor may have opened it, elsewhere than HTTP_HOST says
+	if cfg.HTTPToken != "" || ok && address.IP.IsLoopback() {
+		return
+	}
+	s.log.Warn("others can reach the admin server, and it asks for no token: set HTTP_TOKEN, or HTTP_HOST=127.0.0.1",
+		"http", s.http.Addr().String())
+}
+
+// listenWebSocket opens the WebSocket port, or takes it from whoever had it.
+func (s *Service) listenWebSocket(ctx context.Context) (*net.TCPListener, error) {
+	cfg := netpoll.ListenConfig{Address: s.cfg.WSAddr(), Unsent: s.cfg.WSWriteBufferSize, ReusePort: s.cfg.WSReusePort}
+	ln, err := s.sockets.listen(socketWebSocket, cfg.Address, func() (net.Listener, error) { return netpoll.Listen(ctx, cfg) })
+	if err != nil {
+		return nil, err
+	}
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		return nil, fmt.Errorf("the socket that was given is of %s: it has to be of TCP", ln.Addr().Network())
+	}
+	return tcp, netpoll.Prepare(tcp, cfg)
+}
+
+// portError names the variables that say which port to open.
+func portError(variables, address string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s: %s is in use: stop the process that has it, or choose another port", variables, address)
+	}
+	return fmt.Errorf("%s: can't listen on %s: %w", variables, address, err)
+}

@@ -1,0 +1,77 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"github.com/coder/websocket"
+
+	"roost/client"
+	"roost/cmd/roost/internal/remote"
+	"roost/httpapi"
+	"roost/hub"
+	"roost/internal/names"
+	"roost/netpoll/proxyproto"
+)
+
+// localURL is host:port of the WebSocket port as this machine reaches it.
+func (s *Service) localURL() string {
+	address := s.listener.Addr().(*net.TCPAddr) // a supervisor may have opened it, elsewhere than WS_HOST says
+	return remote.LocalAddress(address.IP.String(), address.Port)
+}
+
+// Dial opens a WebSocket on our own port.
+func (s *Service) Dial(ctx context.Context, query string) (*websocket.Conn, error) {
+	return remote.Dial(ctx, "ws://"+s.localURL()+"/ws?"+query, &http.Client{Transport: &http.Transport{DialContext: s.dialProxied}})
+}
+
+// dialProxied connects to our own port. Where our address is that of a trusted proxy, the connection
+// has to begin with a PROXY header as theirs do: the one for connections of the proxy itself.
+func (s *Service) dialProxied(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil || !s.cfg.WSProxyProtocol || !s.current.Load().upgrader.Trusts(conn.LocalAddr().(*net.TCPAddr).AddrPort().Addr()) {
+		return conn, err
+	}
+	if _, err := conn.Write(proxyproto.AppendLocal(nil)); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// What the demo needs of a service that runs.
+
+// WebSocketAddr is host:port of the WebSocket port as this machine reaches it.
+func (s *Service) WebSocketAddr() string { return s.localURL() }
+
+// AdminAddr is host:port of the admin server.
+func (s *Service) AdminAddr() string { return s.http.Addr().String() }
+
+// Logger is the service's log.
+func (s *Service) Logger() *slog.Logger { return s.log }
+
+// OfferDemo has the console offer to connect and to publish. token signs one for a user.
+func (s *Service) OfferDemo(token func(user string) (string, error)) {
+	s.http.OfferDemo(httpapi.Demo{
+		Socket:  "ws://" + s.localURL() + "/ws",
+		Script:  client.Script(),
+		Token:   token,
+		Publish: s.publish,
+	})
+}
+
+func (s *Service) publish(ctx context.Context, user, notification string) error {
+	var wrongUser error
+	if !names.ValidUser(user) {
+		wrongUser = fmt.Errorf("user %q: a user id has 1 to %d bytes of UTF-8, without control characters", user, names.MaxUser)
+	}
+	if err := errors.Join(wrongUser, hub.Check(notification), hub.CheckSize(notification, s.cfg.WSMaxNotificationSize)); err != nil {
+		return err
+	}
+	_, err := s.feed.Publish(ctx, user, notification)
+	return err
+}

@@ -1,0 +1,127 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"roost/cmd/roost/internal/alert"
+	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/logging"
+	"roost/cmd/roost/internal/version"
+	"roost/redisfeed/publish"
+)
+
+// Options are what to serve with.
+type Options struct {
+	Config config.Config
+	Source config.Source // what Config was read from
+
+	Log       io.Writer
+	Reload    <-chan os.Signal // SIGHUP; nil: nothing is reloaded
+	Upgrade   <-chan os.Signal // SIGUSR2
+	Terminals Terminals        // SIGHUP stops the service when one of them is gone
+
+	// Sockets are where listening sockets are from.
+	Sockets *Sockets
+	// Ready is called once clients can connect. Optional.
+	Ready func(*Service)
+}
+
+// ErrLogged is why Run ended, which the log has said already.
+var ErrLogged = errors.New("the service failed; its log says why")
+
+// Run serves until ctx ends or the service can't go on, with its log and its alerts around it. The error is [ErrLogged], or
+// says why the service could not start.
+func Run(ctx context.Context, options Options) error {
+	cfg := options.Config
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	log := logging.New(logging.Config{
+		Writer: options.Log, Level: cfg.LogLevel(),
+		Console: cfg.LoggerEncoding == "console", Development: cfg.Development(),
+	})
+	defer func() { _ = log.Close(2 * time.Second) }()
+	// Its own failures go to the log directly: an alert about a failed alert
+	// would not help.
+	alerts := alert.New(alert.Config{
+		ID: cfg.DiscordWebhookID, Token: cfg.DiscordWebhookToken, Name: "roost on " + hostName(), Logger: log.Logger(),
+	})
+	defer func() { _ = alerts.Close(3 * time.Second) }()
+	logger := slog.New(alerts.Handler(log.Handler()))
+	publish.RouteLibraryLog(logger)
+	warnings := options.Source.Warnings(cfg, os.Environ())
+	for _, warning := range warnings {
+		logger.Warn(warning)
+	}
+
+	s, err := newService(ctx, cfg, options.Source, logger, options.Sockets)
+	if err != nil {
+		return err
+	}
+	s.droppedLines, s.droppedAlerts = log.Dropped, alerts.Dropped
+	s.reloads.asked, s.reloads.hungUp, s.reloads.setLevel = options.Reload, stop, log.SetLevel
+	s.reloads.said, s.reloads.terminals = warnings, options.Terminals
+	s.upgrades.asked = options.Upgrade
+	s.supervisor = s.supervise()
+	defer s.supervisor.Close()
+	s.start()
+	go func() {
+		if s.awaitActive(ctx) {
+			alerts.Up(fmt.Sprintf("version %s, WebSocket on %s", version.Number(), s.listener.Addr()))
+		}
+	}()
+	if options.Ready != nil {
+		options.Ready(s)
+	}
+	handedOver, err := s.wait(ctx)
+	s.stopping.Store(true)
+	if handedOver {
+		s.supervisor.Close() // the new process reports; a supervisor would take STOPPING for the end of the service
+	} else {
+		s.supervisor.Stopping()
+	}
+	if err != nil {
+		s.reportFailure(err, alerts)
+		_ = s.stopInTime(broken)
+		return ErrLogged
+	}
+	why := askedTo
+	if handedOver {
+		why = replaced
+		go s.watchChild(ctx)
+	}
+	logger.Info("stopping", "why", why.String(), "connections", s.hub.Connections())
+	if !handedOver && s.isActive() {
+		alerts.Down(why.String())
+	}
+	if err := s.stopInTime(why); err != nil {
+		logger.LogAttrs(context.Background(), logging.LevelCritical, "the service failed while it stopped", slog.Any("error", err))
+		return ErrLogged
+	}
+	logger.Info("stopped")
+	return nil
+}
+
+// reportFailure tells people that the service can't go on. When it is only that this process can't take over, the one before
+// goes on.
+func (s *Service) reportFailure(err error, alerts *alert.Alerter) {
+	if !s.mayReport() {
+		s.log.Error("this process can't take over and ends; the one before goes on", "error", err)
+		return
+	}
+	s.log.LogAttrs(context.Background(), logging.LevelCritical, "the service can't go on", slog.Any("error", err))
+	alerts.Down(err.Error())
+}
+
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "unknown host"
+	}
+	return name
+}

@@ -1,0 +1,261 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/redisconfig"
+	"roost/cmd/roost/internal/supervisor"
+	"roost/cmd/roost/internal/tidymem"
+	"roost/cmd/roost/internal/tokenkeys"
+	"roost/cmd/roost/internal/version"
+	"roost/httpapi"
+	"roost/hub"
+	"roost/netpoll"
+	"roost/redisfeed"
+	"roost/redisfeed/presence"
+)
+
+// heapHeadroom is how much garbage, in bytes, may pile up between two
+// collections in busy times.
+const heapHeadroom = 16 << 20
+
+// Service is the packages, wired together.
+type Service struct {
+	cfg       config.Config // as at the start; static
+	source    config.Source // what cfg was read from; static
+	current   atomic.Pointer[settings]
+	keys      keyring
+	reloads   reloads
+	upgrades  upgrades
+	log       *slog.Logger
+	started   time.Time
+	loops     int
+	memLimit  slog.Attr // Go's, for the log; static
+	hub       *hub.Hub
+	ws        *netpoll.Server
+	listener  *net.TCPListener
+	feed      *redisfeed.Feed
+	presence  *presence.Writer // nil without REDIS_PRESENCE
+	http      *httpapi.Server
+	selfCheck *selfCheck
+	sockets   *Sockets
+	spare     spares
+	jwks      *tokenkeys.Remote // nil without JWT_JWKS_URL
+
+	droppedLines  func() uint64 // static once started, as the next
+	droppedAlerts func() uint64
+
+	draining      atomic.Bool
+	hurry         atomic.Bool            // broadcasts leave the loops no time for other work any more
+	stopping      atomic.Bool            // nothing is reloaded any more
+	active        chan struct{}          // closed once this process is the service: it serves, and the one before it was told to go
+	supervisor    *supervisor.Supervisor // static once started
+	failed        chan error             // one for each long-running part, and one for the end of the next process
+	stopFeed      context.CancelFunc
+	stopHTTP      context.CancelFunc
+	stopPresence  context.CancelFunc
+	cutBroadcasts context.CancelFunc // there is no more time for them
+	feedDone      chan struct{}      // closed when the feed has ended
+	parts         sync.WaitGroup
+}
+
+// newService builds the rooms and opens both ports, so that a wrong setting or
+// a port in use is heard of before anything runs.
+func newService(ctx context.Context, cfg config.Config, source config.Source, log *slog.Logger, from *Sockets) (*Service, error) {
+	none := func() uint64 { return 0 }
+	s := &Service{
+		cfg: cfg, source: source, log: log, sockets: from, loops: loopsAndTwoMore(), started: time.Now(),
+		failed: make(chan error, 8), feedDone: make(chan struct{}), active: make(chan struct{}),
+		upgrades:     upgrades{done: make(chan struct{})},
+		droppedLines: none, droppedAlerts: none,
+	}
+	budget, err := s.newBudget(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if s.spare, err = openSpares(); err != nil {
+		return nil, err
+	}
+	s.memLimit = limitMemory(cfg, budget, s.loops, log)
+	s.hub = hub.New(hub.Config{
+		Limits:        settings{cfg: cfg, budget: budget}.limits(),
+		TrackPresence: cfg.RedisPresence,
+		GapNotice:     cfg.WSGapNotice,
+		Logger:        log,
+	})
+	s.selfCheck = newSelfCheck(s)
+	feed, err := redisconfig.New(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.RedisPresence {
+		if s.presence, err = presence.New(feed.Config, cfg.RedisPresenceTTL, s.hub); err != nil {
+			return nil, err
+		}
+	}
+	feed.Gap, feed.UserGap, feed.Arrived, feed.Reserve = s.tellGap, s.tellUserGap, s.hub.Arrived, s.spare.redis
+	if s.feed, err = redisfeed.New(feed, s.selfCheck); err != nil {
+		return nil, err
+	}
+	s.http = httpapi.New(s.httpConfig())
+	if err := s.openPorts(ctx, budget); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// newBudget divides the descriptors, and warns where they are too few.
+func (s *Service) newBudget(cfg config.Config) (netpoll.Budget, error) {
+	descriptors, err := netpoll.Descriptors()
+	if err != nil {
+		return netpoll.Budget{}, err
+	}
+	reserved := ReservedDescriptors(cfg, s.loops)
+	budget := netpoll.NewBudget(descriptors, reserved, cfg.WSMaxConnections)
+	if budget.Connections < cfg.WSMaxConnections {
+		s.log.Warn("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
+			"ws_max_connections", cfg.WSMaxConnections, "open_files", budget.Descriptors, "connections", budget.Connections)
+	}
+	return budget, nil
+}
+
+// socketConfig is netpoll's part of the configuration.
+func (s *Service) socketConfig() netpoll.Config {
+	return netpoll.Config{
+		Rules: s.current.Load().rules(),
+		Loops: s.loops,
+		Hub:   s.hub, Logger: s.log, Health: s.http.PublicHealth, Live: httpapi.Live(),
+		Subscriptions:    subscriptions{s.feed},
+		SubscribeWait:    s.subscribeWait(),
+		HandshakeTimeout: s.cfg.WSHandshakeTimeout,
+		PingInterval:     s.cfg.WSPingInterval,
+		PongWait:         s.cfg.WSPongWait,
+		WriteWait:        s.cfg.WSWriteWait,
+		CloseSlow:        s.cfg.WSSlowConsumer == "close",
+		MaxMessage:       s.cfg.WSMaxMessageSize,
+		ReadBuffer:       s.cfg.WSReadBufferSize,
+
+		MaxAge:             s.cfg.WSMaxConnectionAge,
+		CloseOnExpiry:      s.cfg.WSCloseOnExpiry,
+		ProxyProtocol:      s.cfg.WSProxyProtocol,
+		GapNotice:          s.cfg.WSGapNotice,
+		RejectAfterUpgrade: rejectMode(s.cfg.WSRejectAfterUpgrade),
+	}
+}
+
+// start sets the long-running parts going: one line each.
+func (s *Service) start() {
+	feedCtx, stopFeed := context.WithCancel(context.Background())
+	httpCtx, stopHTTP := context.WithCancel(context.Background())
+	s.stopFeed, s.stopHTTP = stopFeed, stopHTTP
+	broadcasts, cutBroadcasts := context.WithCancel(context.Background())
+	s.cutBroadcasts = cutBroadcasts
+	s.parts.Go(func() { defer close(s.feedDone); s.ended("the Redis feed", s.feed.Run(feedCtx)) })
+	s.parts.Go(func() { s.hub.RunBroadcasts(func() { s.ws.WaitForLoops(broadcasts, !s.hurry.Load()) }) })
+	s.parts.Go(func() { s.ended("the WebSocket server", s.serveClients(feedCtx)) })
+	s.parts.Go(func() { s.ended("the admin server", s.serveOperators(httpCtx)) })
+	s.parts.Go(func() { tidymem.Run(httpCtx) })
+	presenceCtx, stopPresence := context.WithCancel(context.Background())
+	s.stopPresence = stopPresence
+	if s.presence != nil {
+		s.parts.Go(func() { s.ended("presence", s.presence.Run(presenceCtx)) })
+	}
+	if s.jwks != nil {
+		s.parts.Go(func() { s.ended("the JWKS", s.jwks.Run(httpCtx)) })
+	}
+	if os.Getenv("GOGC") == "" { // whoever sets it knows better
+		context.AfterFunc(httpCtx, tidymem.Headroom(heapHeadroom))
+	}
+	if s.reloads.asked != nil {
+		s.parts.Go(func() { s.watchReloads(httpCtx) })
+	}
+	if s.upgrades.asked != nil {
+		s.parts.Go(func() { s.watchUpgrades(httpCtx) })
+	}
+	s.log.Info("listening", "websocket", s.listener.Addr().String(), "http", s.http.Addr().String(),
+		"redis", s.cfg.RedisAddr(), "version", version.Number(), "pid", os.Getpid(), s.memLimit)
+}
+
+// serveClients serves until the WebSocket server is shut down or fails.
+func (s *Service) serveClients(ctx context.Context) error {
+	if err := s.waitForFeed(ctx); err != nil {
+		return err
+	}
+	served := make(chan error, 1)
+	err := s.sockets.takeOver(func() {
+		go func() { served <- s.ws.Serve(s.listener) }()
+		if s.sockets.takingOver() {
+			supervisor.TellMainProcess(s.log) // the old one may be gone a moment after it is told to go
+		}
+	})
+	switch {
+	case errors.Is(err, errEnded):
+		return nil
+	case err != nil:
+		return fmt.Errorf("taking over: %w", err)
+	}
+	close(s.active)
+	return <-served
+}
+
+// isActive reports whether clients are served here, and the process before this one, if there is one, was told to go.
+func (s *Service) isActive() bool {
+	select {
+	case <-s.active:
+		return true
+	default:
+		return false
+	}
+}
+
+// speaks reports whether this process speaks for the service to supervisors and people: one that is about to take over
+// does not yet. What it says would be taken for the service's, which is well.
+func (s *Service) mayReport() bool { return !s.sockets.takingOver() || s.isActive() }
+
+// awaitActive waits until this process is in charge, and returns false when ctx ends before.
+func (s *Service) awaitActive(ctx context.Context) bool {
+	select {
+	case <-s.active:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// serveOperators serves the admin server until ctx ends. A process that takes over
+// does not answer that it is not well yet: the old one does, and is.
+func (s *Service) serveOperators(ctx context.Context) error {
+	if err := s.waitForFeed(ctx); err != nil {
+		return err
+	}
+	return s.http.Run(ctx)
+}
+
+// ended is called with what a long-running part returned.
+func (s *Service) ended(part string, err error) {
+	if err != nil && !errors.Is(err, netpoll.ErrClosed) {
+		s.failed <- fmt.Errorf("%s: %w", part, err)
+	}
+}
+
+// wait returns when ctx ends, or with why the service can't go on, or when another
+// process has taken over.
+func (s *Service) wait(ctx context.Context) (handedOver bool, err error) {
+	select {
+	case <-ctx.Done():
+		return false, nil
+	case <-s.upgrades.done:
+		return true, nil
+	case err := <-s.failed:
+		return false, err
+	}
+}

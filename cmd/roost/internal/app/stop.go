@@ -1,0 +1,224 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"roost/netpoll"
+)
+
+// feedLimit is how long the feed may take to end.
+const feedLimit = 8 * time.Second
+
+// cause is why the service stops, which says how.
+type cause uint8
+
+const (
+	askedTo  cause = iota // somebody wants it: balancers get time to see it coming, and clients do not all return at once
+	replaced              // a new process has the ports
+	broken                // it can't do its work
+)
+
+// String is the cause as the log and alerts have it.
+func (c cause) String() string {
+	switch c {
+	case replaced:
+		return "replaced by a new process"
+	case broken:
+		return "it can't go on"
+	}
+	return "asked to stop"
+}
+
+// farewell is what clients are told by a service that stops for this cause.
+func (c cause) farewell() netpoll.CloseMessage {
+	if c == askedTo {
+		return netpoll.GoingAway()
+	}
+	return netpoll.Restarting()
+}
+
+// broadcastLimit is how long what the feed has taken last for many connections may then take to be handed over.
+const broadcastLimit = time.Second
+
+// quickLimit is how long a service that can't do its work may take to stop.
+const quickLimit = 25 * time.Second
+
+// stopInTime is stop, given up after WS_SHUTDOWN_TIMEOUT: a loop that hangs must
+// not keep the process from ending.
+func (s *Service) stopInTime(why cause) error {
+	limit := s.current.Load().cfg.WSShutdownTimeout
+	if why == broken {
+		limit = min(limit, quickLimit)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop(ctx, why) }()
+	select {
+	case err := <-stopped:
+		return err
+	case <-time.After(limit + time.Second):
+		s.log.Error("stopping takes too long; the rest is cut", "limit", limit.String())
+		return nil
+	}
+}
+
+// stop ends the parts in the order in which notifications pass through them: the
+// feed, the broadcasts, the connections (each with a close frame behind what it still has to get),
+// and then presence and the admin server. Its error is of a part that failed while clients were still
+// served; they are told to come back then.
+func (s *Service) stop(ctx context.Context, why cause) error {
+	progressCtx, done := context.WithCancel(ctx)
+	go tellProgress(progressCtx, s.log, s.hub.Connections)
+	if why == replaced {
+		s.http.Release() // and who still asks here is not told that all is draining: the new process is well
+	} else {
+		s.draining.Store(true)
+	}
+	s.sockets.takeNothing()
+	bye, failure := s.endConnections(ctx, why)
+	s.awaitBroadcasts(ctx)
+	s.endFeed()
+	s.endBroadcasts(ctx)
+	if err := s.ws.Shutdown(ctx, bye); err != nil {
+		s.log.Error("closing the connections", "error", err)
+	}
+	done()
+	s.stopPresence() // when nobody is connected any more, so that nobody is written as here after it
+	s.stopHTTP()
+	s.parts.Wait()
+	left := s.ws.Stats()
+	s.log.Info("delivered", "sent", left.Sent, "failed", left.FailedTotal(), "accepted", left.Accepted)
+	return failure
+}
+
+// endConnections is the slow part of a stop, in which clients are still served, and says what to tell those who are left. When a
+// part of the service fails meanwhile there is nothing to wait for any more.
+func (s *Service) endConnections(ctx context.Context, why cause) (bye netpoll.CloseMessage, failure error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failed := make(chan error, 1)
+	go func() {
+		defer close(failed)
+		select {
+		case err := <-s.failed:
+			failed <- err
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+
+	bye = why.farewell()
+	if why == askedTo {
+		s.waitForBalancers(ctx)
+	}
+	s.sockets.close()
+	if shared := s.sockets.shared(); shared {
+		s.ws.StopAccepting(ctx, shared) // or clients would hear of a stop who could have the next process
+	}
+	if why == replaced || (why == askedTo && s.current.Load().cfg.WSDrainWindow > 0) {
+		bye = netpoll.Restarting()
+		s.drainConnections(ctx, bye)
+	}
+	cancel()
+	if failure = <-failed; failure != nil {
+		bye = netpoll.Restarting()
+	}
+	return bye, failure
+}
+
+// waitForBalancers serves as before, while /health says draining.
+func (s *Service) waitForBalancers(ctx context.Context) {
+	delay := s.current.Load().cfg.WSDrainDelay
+	if delay == 0 {
+		return
+	}
+	s.log.Info("draining: clients are still served", "for", delay.String())
+	select {
+	case <-ctx.Done():
+	case <-time.After(delay):
+	}
+}
+
+// depart closes the port, and then the connections, spread over WS_DRAIN_WINDOW or less. The
+// feed goes on: until its own turn comes a connection misses nothing.
+func (s *Service) drainConnections(ctx context.Context, bye netpoll.CloseMessage) {
+	s.ws.StopAccepting(ctx, false)
+	cfg := s.current.Load().cfg
+	if cfg.WSDrainWindow > 0 {
+		connections := s.hub.Connections()
+		over := drainTime(connections, cfg.WSDrainRate, cfg.WSDrainWindow)
+		s.log.Info("draining: nobody new comes, connections are let go", "connections", connections, "over", over.Round(time.Millisecond).String())
+		s.ws.Drain(ctx, bye, over)
+	}
+}
+
+// drainTime is how long it takes to close so many connections, at a rate or, where that takes longer than the window, in
+// that. Without a rate it is the window.
+func drainTime(connections, rate int, window time.Duration) time.Duration {
+	if rate == 0 {
+		return window
+	}
+	return max(time.Millisecond, min(window, time.Duration(float64(connections)/float64(rate)*float64(time.Second))))
+}
+
+func (s *Service) endFeed() {
+	s.stopFeed()
+	select {
+	case <-s.feedDone:
+	case <-time.After(feedLimit):
+		s.log.Error("the Redis feed does not end; going on without it")
+	}
+}
+
+// awaitBroadcasts waits until all broadcasts are delivered, now without pauses, or half of the time has passed. The feed
+// goes on meanwhile, so that those who are still connected miss nothing.
+func (s *Service) awaitBroadcasts(ctx context.Context) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	s.hurry.Store(true)
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for s.hub.BroadcastsWaiting() > 0 {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// endBroadcasts has those that wait delivered. Those that there is no time for are counted and logged.
+func (s *Service) endBroadcasts(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, broadcastLimit)
+	defer cancel()
+	s.hub.EndBroadcasts(ctx)
+	s.cutBroadcasts()
+}
+
+// tellProgress says how many connections are left until ctx ends: after a second, and then each time that twice as long
+// has passed, so that a long drain is a handful of lines too. roost_connections says it at any time.
+func tellProgress(ctx context.Context, log *slog.Logger, connections func() int) {
+	begun, had := time.Now(), connections()
+	for next := time.Second; ; next *= 2 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(next - time.Since(begun)):
+		}
+		left := connections()
+		if left == 0 {
+			continue // only sockets that linger are left
+		}
+		attrs := []any{"connections", left, "at_the_beginning", had, "for", time.Since(begun).Round(time.Second).String()}
+		if deadline, ok := ctx.Deadline(); ok {
+			attrs = append(attrs, "at_most", time.Until(deadline).Round(time.Second).String())
+		}
+		log.Info("draining", attrs...)
+	}
+}

@@ -1,0 +1,90 @@
+package deliver
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"roost/cmd/roost/internal/e2e"
+	"roost/cmd/roost/internal/roosttest"
+	"roost/redisfeed/redistest"
+)
+
+// publishHuge publishes a notification of 100 MiB, once: a client with the usual timeouts could give up and try again.
+func publishHuge(t *testing.T, server *redistest.Server) {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{
+		Addr: server.Addr(), Protocol: 2, DisableIdentity: true, MaxRetries: -1,
+		ReadTimeout: roosttest.Limit, WriteTimeout: roosttest.Limit,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+	defer client.Close()
+	huge := `{"type":"n","payload":"` + strings.Repeat("x", 100<<20) + `"}`
+	if err := client.Publish(t.Context(), "user_noti:alice", huge).Err(); err != nil {
+		t.Fatalf("publishing 100 MiB: %v", err)
+	}
+}
+
+// Redis ends a subscriber for which more than client-output-buffer-limit waits, 32 MB by default: a notification of
+// 100 MiB is a gap, which is counted and told, and the feed goes on.
+func TestHugePayloadCutsTheFeed(t *testing.T) {
+	t.Parallel()
+	redis, server := e2e.Start(t, roosttest.Env{"WS_GAP_NOTICE": "true"})
+	alice := server.Connect("alice")
+	before := server.Memory("VmHWM")
+	publishHuge(t, redis)
+	server.WaitLine("redis link lost")
+	server.WaitMetric("roost_redis_reconnects_total", 1)
+	server.WaitMetric("roost_redis_up", 1)
+	e2e.Notify(redis, "alice", e2e.Numbered(1))
+	got := alice.WaitMessages(2)
+	if !strings.Contains(got[0], `"_gap"`) || !strings.HasPrefix(got[1], `{"type":"n"`) || len(got) != 2 {
+		t.Errorf("alice got %.200q, want a notice of the gap and what came after it", got)
+	}
+	if grown := server.Memory("VmHWM") - before; grown > 64<<20 && !roosttest.RaceEnabled {
+		t.Errorf("the server grew by %d MiB for what Redis dropped", grown>>20)
+	}
+}
+
+// With that limit raised the payload comes. It is dropped and counted, what follows is delivered, and the memory in
+// which it was read goes back.
+func TestHugePayloadIsDropped(t *testing.T) {
+	t.Parallel()
+	redis, server := e2e.Start(t, nil)
+	if err := redis.Client().ConfigSet(t.Context(), "client-output-buffer-limit", "pubsub 0 0 0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	alice := server.Connect("alice")
+	before := server.Memory("RssAnon")
+	const times = 3
+	for n := range times {
+		publishHuge(t, redis)
+		e2e.Notify(redis, "alice", e2e.Numbered(n))
+		if got := alice.WaitMessages(n + 1); !strings.HasPrefix(got[n], `{"type":"n"`) || len(got[n]) > 100 {
+			t.Fatalf("after 100 MiB alice got %.100q", got[n])
+		}
+	}
+	metrics := server.Metrics()
+	if tooBig := metrics[`roost_notifications_invalid_total{reason="too_big"}`]; tooBig != times {
+		t.Errorf("%v are counted as too big, want %d", tooBig, times)
+	}
+	if n := metrics["roost_redis_reconnects_total"]; n != 0 || alice.Ended() {
+		t.Errorf("%v reconnects, alice ended: %v", n, alice.Ended())
+	}
+	peak := server.Memory("VmHWM")
+	t.Logf("RssAnon %d MiB before, VmHWM %d MiB", before>>20, peak>>20)
+	if roosttest.RaceEnabled { // the race detector has several times the memory, and never gives it back
+		return
+	}
+	if peak > before+350<<20 {
+		t.Errorf("the server had %d MiB in the end, %d before", peak>>20, before>>20)
+	}
+	if testing.Short() {
+		return
+	}
+	const mayGrow = 16 << 20
+	roosttest.WaitWithin(t, time.Minute, "the memory to go back", func() bool { return server.Memory("RssAnon") <= before+mayGrow })
+}

@@ -1,0 +1,146 @@
+package docs
+
+import (
+	"cmp"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"roost/cmd/roost/internal/e2e"
+	"roost/redisfeed/redistest"
+)
+
+// language is how a snippet of the documentation is made a program and run.
+type language struct {
+	file          string // what the program is called
+	before, after string // what the documentation leaves out
+	run           string // by sh, in the directory of the file; $SNIPPETS is where scripts/snippets.sh installs
+	needs         string // fails where something is missing; "" needs nothing that the tests don't
+}
+
+// languages are those of docs/publishing.md. redis-cli and Go are there wherever the tests run; the others are run where
+// they are installed, and all of them by scripts/snippets.sh.
+func languages() map[string]language {
+	return map[string]language{
+		"sh": {file: "publish.sh", run: "sh -e publish.sh"},
+		"go": {
+			file: "main.go",
+			before: `package main
+
+			import ("context"; "log"; "github.com/redis/go-redis/v9")
+
+			func main() {
+				ctx := context.Background()
+		`,
+			after: "if err != nil { log.Fatal(err) }\n}\n",
+			run:   `file=$PWD/main.go; cd "$MODULE"; go run "$file"`,
+		},
+		"js": {
+			file:   "publish.mjs",
+			before: `import { createClient } from "redis";` + "\n", after: "process.exit();\n",
+			run:   `ln -sfn "$SNIPPETS/node_modules" node_modules; node publish.mjs`,
+			needs: `node --version && ls "$SNIPPETS/node_modules/redis"`,
+		},
+		"python": {
+			file: "publish.py", before: "import json, redis\n",
+			run:   "PATH=/usr/bin:$PATH python3 publish.py",
+			needs: "PATH=/usr/bin:$PATH python3 -c 'import redis'",
+		},
+		"php": {
+			file: "publish.php", before: "<?php\n",
+			run:   "php publish.php",
+			needs: `php -r 'exit(extension_loaded("redis") ? 0 : 1);'`,
+		},
+		"java": {
+			file:   "Publish.java",
+			before: "import redis.clients.jedis.Jedis;\nclass Publish { public static void main(String[] arguments) {\n", after: "}}\n",
+			run:   `java -cp "$SNIPPETS/java/*" Publish.java`,
+			needs: `java -version && ls "$SNIPPETS"/java/*.jar`,
+		},
+	}
+}
+
+// snippetSections are the headings of docs/publishing.md whose blocks are programs.
+var snippetSections = []string{"## In your language", "## For everyone, or for a group", "## Disconnect a user"}
+
+// TestSnippets runs what docs/publishing.md has under these headings, as it stands there.
+func TestSnippets(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles a program")
+	}
+	t.Parallel()
+	redis, server := e2e.Start(t, nil)
+	seen, text := map[string]bool{}, ""
+	for _, heading := range snippetSections {
+		text += e2e.Section(t, e2e.ReadDoc(t, "docs/publishing.md"), heading)
+	}
+	for _, block := range e2e.Blocks(text) {
+		seen[block.Language] = true
+		t.Run(block.Language, func(t *testing.T) {
+			alice := server.As(t).Connect("alice")
+			runSnippet(t, redis, block)
+			if strings.Contains(block.Text, "user_ctl:alice") {
+				if code, reason := alice.WaitClose(); code != 4403 || reason != "signed out" {
+					t.Errorf("the connection ended with %d %q", code, reason)
+				}
+				return
+			}
+			const want = `{"type":"greeting","payload":{"text":"hello"},"timestamp":"`
+			got := strings.ReplaceAll(alice.WaitMessages(1)[0], `": `, `":`) // as Python spaces it
+			if !strings.HasPrefix(got, want) {
+				t.Errorf("alice got %s", got)
+			}
+		})
+	}
+	for name := range languages() {
+		if !seen[name] {
+			t.Errorf("docs/publishing.md has nothing in %s", name)
+		}
+	}
+}
+
+// runSnippet makes a program of a block, which finds the test's Redis where the
+// documentation has one on the usual port, and runs it.
+func runSnippet(t *testing.T, redis *redistest.Server, block e2e.Block) {
+	t.Helper()
+	l, ok := languages()[block.Language]
+	if !ok {
+		t.Fatalf("nobody knows how to run %q:\n%s", block.Language, block.Text)
+	}
+	dir, port := t.TempDir(), strconv.Itoa(redis.Port())
+	cli := "redis-cli -h " + redis.Host() + " -p " + port + " "
+	text := strings.NewReplacer("redis-cli ", cli, "localhost", redis.Host(), "6379", port).Replace(block.Text)
+	if err := os.WriteFile(filepath.Join(dir, l.file), []byte(l.before+text+l.after), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if l.needs != "" {
+		if output, err := inShell(t, dir, l.needs); err != nil {
+			if os.Getenv("SNIPPETS_ALL") != "" {
+				t.Fatalf("%s: %v\n%s", l.needs, err, output)
+			}
+			t.Skipf("not installed, run scripts/snippets.sh: %s: %v", l.needs, err)
+		}
+	}
+	output, err := inShell(t, dir, l.run)
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", l.run, err, output)
+	}
+	t.Logf("ran, saying %q", output)
+}
+
+func inShell(t *testing.T, dir, script string) (output string, err error) {
+	t.Helper()
+	module, err := filepath.Abs(e2e.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "sh", "-c", script)
+	command.Dir = dir
+	snippets := cmp.Or(os.Getenv("SNIPPETS"), filepath.Join(module, "bin", "snippets"))
+	command.Env = append(os.Environ(), "MODULE="+module, "SNIPPETS="+snippets)
+	out, err := command.CombinedOutput()
+	return string(out), err
+}

@@ -1,0 +1,242 @@
+// Package e2e is what the end-to-end tests in the packages below it share. They run the program as it is delivered, against a
+// real redis-server and real sockets, and know nothing of its inside. Each test has servers of its own, on free ports. What
+// runs and watches the program is roosttest.
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/sys/unix"
+
+	"roost/cmd/roost/internal/roosttest"
+	"roost/redisfeed/redistest"
+)
+
+// Root is the top of the repository, for tests in a package below this one.
+const Root = "../../../../.."
+
+// Start starts a Redis and a server on it.
+func Start(t *testing.T, env roosttest.Env) (*redistest.Server, *roosttest.Server) {
+	t.Helper()
+	redis := redistest.Start(t)
+	return redis, roosttest.Start(t, redis, env)
+}
+
+// Notify publishes a notification as a backend does.
+func Notify(redis *redistest.Server, user, notification string) {
+	redis.Publish("user_noti:"+user, notification)
+}
+
+// Numbered is the nth of many notifications.
+func Numbered(n int) string { return fmt.Sprintf(`{"type":"n","payload":%d}`, n) }
+
+// NotifyAll publishes many in one go.
+func NotifyAll(t *testing.T, server *redistest.Server, user string, notifications []string) {
+	t.Helper()
+	_, err := server.Client().Pipelined(t.Context(), func(pipe redis.Pipeliner) error {
+		for _, n := range notifications {
+			pipe.Publish(t.Context(), "user_noti:"+user, n)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("publishing: %v", err)
+	}
+}
+
+func CheckBalanceNow(t *testing.T, m roosttest.Metrics) {
+	t.Helper()
+	accepted := m["roost_deliveries_accepted_total"]
+	if sum := m["roost_deliveries_sent_total"] + m.Sum("roost_deliveries_failed_total") + m["roost_deliveries_waiting"]; sum != accepted {
+		t.Errorf("accepted %v, but sent, failed and waiting are %v", accepted, sum)
+	}
+}
+
+func CheckRefusesToStart(t *testing.T, env roosttest.Env, words ...string) {
+	t.Helper()
+	process := roosttest.Run(t, roosttest.Command{Args: []string{"serve"}, Env: env})
+	if code := process.Wait(); code != 1 {
+		t.Errorf("ended with %d, want 1", code)
+	}
+	said := process.Stderr.String()
+	if strings.Count(said, "\n") != 1 || len(said) > 400 {
+		t.Errorf("said more, or less, than one line: %q", said)
+	}
+	for _, word := range words {
+		if !strings.Contains(said, word) {
+			t.Errorf("%q does not say %q", said, word)
+		}
+	}
+}
+
+type NoRedis struct{}
+
+func (NoRedis) Host() string { return "127.0.0.1" }
+func (NoRedis) Port() int    { return 1 }
+
+// LastPid is that of the latest process.
+func LastPid(server *roosttest.Server) int {
+	lines := server.Log.Find("listening")
+	pid, _ := lines[len(lines)-1]["pid"].(float64)
+	return int(pid)
+}
+
+func SignalLast(server *roosttest.Server, sig syscall.Signal) { _ = syscall.Kill(LastPid(server), sig) }
+
+// EndLast has the last process end with the test, which only knows of the first.
+func EndLast(t *testing.T, server *roosttest.Server) {
+	t.Cleanup(func() {
+		if pid := LastPid(server); pid != server.Pid() {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // one that has ended gets none
+		}
+	})
+}
+
+// WaitHealth waits until /health says so on both ports.
+func WaitHealth(t *testing.T, server *roosttest.Server, code int, status string) roosttest.Health {
+	t.Helper()
+	var health roosttest.Health
+	roosttest.WaitFor(t, "/health to be "+status, func() bool {
+		health = server.Health(false)
+		return health.Code == code && health.Status == status
+	})
+	answer := server.Dial().Ask("GET /health HTTP/1.1\r\nHost: lb\r\n\r\n")
+	if h := roosttest.ReadHealth(t, answer.StatusCode, []byte(answer.Text)); h.Code != code || h.Status != status {
+		t.Errorf("the WebSocket port says %d %s, want %d %s", h.Code, h.Status, code, status)
+	}
+	CheckAlive(t, server)
+	return health
+}
+
+// CheckAlive wants /health/live to say 200 on both ports, whatever /health says, and /health/ready what /health says.
+func CheckAlive(t *testing.T, server *roosttest.Server) {
+	t.Helper()
+	if code, body := server.Get("/health/live"); code != http.StatusOK || string(body) != AliveBody {
+		t.Errorf("/health/live says %d %q", code, body)
+	}
+	answer := server.Dial().Ask("GET /health/live HTTP/1.1\r\nHost: lb\r\n\r\n")
+	if answer.StatusCode != http.StatusOK || answer.Text != AliveBody {
+		t.Errorf("the WebSocket port's /health/live says %s %q", answer.Status, answer.Text)
+	}
+	head := server.Dial().Ask("HEAD /health/live HTTP/1.1\r\nHost: lb\r\n\r\n")
+	if head.StatusCode != http.StatusOK || head.Text != "" || head.ContentLength != int64(len(AliveBody)) {
+		t.Errorf("to HEAD it says %s %q, %d bytes", head.Status, head.Text, head.ContentLength)
+	}
+	health, _ := server.Get("/health")
+	ready, _ := server.Get("/health/ready")
+	onPort := server.Dial().Ask("HEAD /health/ready HTTP/1.1\r\nHost: lb\r\n\r\n")
+	if ready != health || onPort.StatusCode != health {
+		t.Errorf("/health says %d, /health/ready %d and on the WebSocket port %d", health, ready, onPort.StatusCode)
+	}
+}
+
+const AliveBody = "{\"status\":\"alive\"}\n"
+
+// Connects tries a token and returns the status of the answer.
+func Connects(server *roosttest.Server, token string) int {
+	return server.Dial().Ask(roosttest.Head(token)).StatusCode
+}
+
+// KeyFile writes a file of the test's own.
+func KeyFile(t *testing.T, text ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "keys.pem")
+	if err := os.WriteFile(path, []byte(strings.Join(text, "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// LimitDescriptors sets the soft limit of the running server.
+func LimitDescriptors(t *testing.T, server *roosttest.Server, n int) {
+	t.Helper()
+	var limit unix.Rlimit
+	err := unix.Prlimit(server.Pid(), unix.RLIMIT_NOFILE, nil, &limit)
+	if err == nil {
+		limit.Cur = uint64(n)
+		err = unix.Prlimit(server.Pid(), unix.RLIMIT_NOFILE, &limit, nil)
+	}
+	if err != nil {
+		t.Fatalf("limiting descriptors to %d: %v", n, err)
+	}
+}
+
+// StartWithDescriptors starts a server that may open so many descriptors.
+func StartWithDescriptors(t *testing.T, descriptors int, env roosttest.Env) (*redistest.Server, *roosttest.Server) {
+	t.Helper()
+	redis := redistest.Start(t)
+	return redis, roosttest.StartWrapped(t, redis, env, "prlimit", fmt.Sprintf("--nofile=%d", descriptors))
+}
+
+// CheckTimestamp wants RFC 3339 in UTC with milliseconds, and about now.
+func CheckTimestamp(t *testing.T, stamp string) {
+	t.Helper()
+	at, err := time.Parse("2006-01-02T15:04:05.000Z", stamp)
+	if err != nil || len(stamp) != len("2006-01-02T15:04:05.000Z") {
+		t.Fatalf("timestamp %q: %v", stamp, err)
+	}
+	if ago := time.Since(at); ago < -time.Second || ago > roosttest.Limit {
+		t.Errorf("timestamp %s is %s ago", stamp, ago)
+	}
+}
+
+// WithPresence is what servers need, with the shortest TTL that there is.
+var WithPresence = roosttest.Env{"REDIS_PRESENCE": "true", "REDIS_PRESENCE_TTL": "10s"}
+
+// Online runs roost online.
+func Online(t *testing.T, redis *redistest.Server, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	env := roosttest.Env{"REDIS_HOST": redis.Host(), "REDIS_PORT": "1", "REDIS_PRESENCE": "true"}
+	args = append([]string{"online", "--redis", redis.Addr()}, args...)
+	command := roosttest.Run(t, roosttest.Command{Args: args, Env: env})
+	code = command.Wait()
+	return code, command.Log.String(), command.Stderr.String()
+}
+
+// WaitMatch waits until a process has printed something.
+func WaitMatch(t *testing.T, process *roosttest.Process, pattern string) (found []string) {
+	t.Helper()
+	compiled := regexp.MustCompile(pattern)
+	roosttest.WaitFor(t, pattern, func() bool {
+		found = compiled.FindStringSubmatch(process.Log.String())
+		return found != nil || process.Exited()
+	})
+	if found == nil {
+		t.Fatalf("the process ended without printing %s", pattern)
+	}
+	return found
+}
+
+// RefusedFor tries handshakes until one is refused: draining begins with Redis, and only then are connections ended.
+func RefusedFor(t *testing.T, server *roosttest.Server, why string) (answer roosttest.Answer) {
+	t.Helper()
+	roosttest.WaitFor(t, "a handshake to be refused: "+why, func() bool {
+		answer = server.Dial().Ask(roosttest.Head(roosttest.Token(t, "late")))
+		return answer.StatusCode != http.StatusSwitchingProtocols
+	})
+	return answer
+}
+
+// Children are the processes that a process has started and that run.
+func Children(pid int) (pids []int) {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, file := range files {
+		text, _ := os.ReadFile(file) // a thread may have ended
+		for _, field := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
