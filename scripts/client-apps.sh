@@ -61,5 +61,5 @@ mkdir -p "$dir/plain"
 } | app react react-ts App.tsx
 block Vue vue | app vue vue-ts App.vue
 
-ROOST_CLIENT_APPS=$dir go test -count=1 -timeout 20m -run '^TestClientApps$' -v ./cmd/roost | grep -E '^ *(---|ok|FAIL|PASS)|_test.go'
+ROOST_CLIENT_APPS=$dir go test -count=1 -timeout 20m -run '^TestClientApps$' -v ./cmd/roost/internal/e2e/browsers | grep -E '^ *(---|ok|FAIL|PASS)|_test.go'
 echo "the apps and pictures of them are in $dir"

@@ -1,4 +1,4 @@
-package main
+package browsers
 
 import (
 	"encoding/json"
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"roost/cmd/roost/internal/e2e"
 	"roost/cmd/roost/internal/roosttest"
 	"roost/redisfeed/redistest"
 )
@@ -60,7 +61,7 @@ var appEnv = roosttest.Env{"WS_CLOSE_ON_EXPIRY": "true"}
 
 func startApp(t *testing.T, browser webBrowser, dir string) *app {
 	t.Helper()
-	redis, server := start(t, appEnv)
+	redis, server := e2e.Start(t, appEnv)
 	a := &app{t: t, browser: browser, redis: redis, server: server, relay: roosttest.StartRelay(t, server.WS), items: []map[string]string{}}
 	a.signs(roosttest.Secret, time.Hour)
 	files := http.FileServer(http.Dir(dir))
@@ -112,7 +113,7 @@ func (a *app) greet() int {
 	a.items = append(a.items, item)
 	a.mu.Unlock()
 	payload, _ := json.Marshal(item)
-	notify(a.redis, "alice", `{"type":"greeting","payload":`+string(payload)+`}`)
+	e2e.Notify(a.redis, "alice", `{"type":"greeting","payload":`+string(payload)+`}`)
 	return n
 }
 
