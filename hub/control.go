@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"roost/hub/internal/jsonscan"
+	"roost/internal/jsonscan"
 	"roost/internal/names"
 	"roost/wsproto"
 )

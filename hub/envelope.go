@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"roost/hub/internal/jsonscan"
+	"roost/internal/jsonscan"
 	"roost/wsproto"
 )
 

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"roost/hub/internal/jsonscan"
+	"roost/internal/jsonscan"
 )
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 5_600_000, time.FixedZone("CET", 3600))
