@@ -4,6 +4,8 @@
 #   scripts/bench/run.sh --full    100,000 and 200,000 connections too, 10 minutes more (make bench-full)
 #   scripts/bench/run.sh --short   what matters most, about 4 minutes
 #   scripts/bench/run.sh --plan    only says what it would do, and for how long
+#   scripts/bench/run.sh --keep --step burst --step burst-far   measures only these steps, 12 minutes, and keeps all else
+#                                  that docs/benchmarks.md has
 # and any other flag of `roostbench suite`: --step deliver-10k --rounds 1 --perf
 # Reports, logs and summary.json go to bin/bench/out (BENCH_OUT). The page goes to docs if all was measured, otherwise to
 # bin/bench/docs (BENCH_DOCS). It needs Go and redis-server. Nothing else should run meanwhile.
@@ -13,6 +15,13 @@ cd "$(dirname "$0")/../.."
 out=${BENCH_OUT:-bin/bench/out}
 docs=${BENCH_DOCS:-}
 limit=47m # and the rest of the 50 minutes for building
+bench=(--go-bench .)
+keep=()
+if [ "${1:-}" = --keep ]; then
+  shift
+  [ $# -gt 0 ] || { echo '--keep: which steps? --keep --step burst' >&2; exit 2; }
+  keep=(-keep) bench=() docs=${docs:-docs}
+fi
 case "$*" in
   '') docs=${docs:-docs} ;;
   --full) docs=${docs:-docs} limit=60m ;;
@@ -37,7 +46,7 @@ peer=(--server centrifugo=scripts/bench/peers/centrifugo/serve --dialect centrif
 scripts/bench/centrifugo.sh || { echo 'going on without Centrifugo' >&2; peer=(); }
 
 # Each takes part where its figures are used, for time's sake.
-suite=(bin/bench/roostbench suite --out "$out" --limit "$limit" --commit "$(commit)" --go-bench .
+suite=(bin/bench/roostbench suite --out "$out" --limit "$limit" --commit "$(commit)" "${bench[@]}"
   --server roost=bin/bench/roost
   --server gorilla=bin/bench/gorilla --only 'gorilla=idle*,connect,storm,deliver-*,burst*,calls-*'
   --server nbio=bin/bench/nbio --only 'nbio=idle,connect,storm,deliver-10k,deliver-max,burst*'
@@ -54,6 +63,6 @@ rm -f "$out/summary.json"
 status=0
 "${suite[@]}" "$@" || status=$? # what could be measured is shown all the same
 mkdir -p "$docs"
-bin/bench/report -summary "$out/summary.json" -docs "$docs"
+bin/bench/report -summary "$out/summary.json" -docs "$docs" "${keep[@]}"
 echo "$docs/benchmarks.md is written" >&2
 exit "$status"

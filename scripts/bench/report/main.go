@@ -10,20 +10,28 @@ import (
 func main() {
 	summary := flag.String("summary", "bin/bench/out/summary.json", "what roostbench suite wrote")
 	docs := flag.String("docs", "docs", "directory that gets benchmarks.md and bench/")
+	keep := flag.Bool("keep", false, "keep what DOCS/bench/summary.json has of steps that the summary has not")
 	flag.Parse()
-	if err := run(*summary, *docs); err != nil {
+	if err := run(*summary, *docs, *keep); err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)
 		os.Exit(1)
 	}
 }
 
 // run writes everything.
-func run(summaryPath, docs string) error {
+func run(summaryPath, docs string, keep bool) error {
 	s, err := readSummary(summaryPath)
 	if err != nil {
 		return err
 	}
 	pictures := filepath.Join(docs, "bench")
+	if keep {
+		old, err := readSummary(filepath.Join(pictures, "summary.json"))
+		if err != nil {
+			return err
+		}
+		s = old.with(s)
+	}
 	if err := os.MkdirAll(pictures, 0o755); err != nil {
 		return err
 	}

@@ -71,16 +71,19 @@ func (s *summary) command(step string) string {
 	return "roostbench " + strings.Join(s.of(step, "")[0].Args, " ")
 }
 
-// rounds says how often a step was measured of a server.
+// rounds says how often a step was measured of a server, and when if that was apart from the rest.
 func (s *summary) rounds(step string) string {
-	seen := map[int]bool{}
+	seen, apart := map[int]bool{}, ""
 	for _, m := range s.of(step, "") {
 		seen[m.Round] = true
+		if m.Apart != "" {
+			apart = " " + m.Apart
+		}
 	}
 	if n := len(slices.Sorted(maps.Keys(seen))); n > 1 {
-		return fmt.Sprintf("%d rounds", n)
+		return fmt.Sprintf("%d rounds%s", n, apart)
 	}
-	return "1 round"
+	return "1 round" + apart
 }
 
 // picture shows a picture if it was drawn.

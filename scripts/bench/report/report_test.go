@@ -15,7 +15,7 @@ import (
 func made(t *testing.T) (dir, page string) {
 	t.Helper()
 	dir = t.TempDir()
-	if err := run("testdata/summary.json", dir); err != nil {
+	if err := run("testdata/summary.json", dir, false); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "benchmarks.md"))
@@ -49,11 +49,41 @@ func TestPage(t *testing.T) {
 	}
 	// What the page was made from makes the same page.
 	again := t.TempDir()
-	if err := run(filepath.Join(dir, "bench", "summary.json"), again); err != nil {
+	if err := run(filepath.Join(dir, "bench", "summary.json"), again, false); err != nil {
 		t.Fatal(err)
 	}
 	if text, err := os.ReadFile(filepath.Join(again, "benchmarks.md")); err != nil || string(text) != page {
 		t.Errorf("another page, %v", err)
+	}
+}
+
+// What is measured again takes the place of what the page had of these steps, and the rest stays.
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	dir, before := made(t)
+	s := burstSummary(100, 100)
+	s.Commit = "abc"
+	again := filepath.Join(t.TempDir(), "summary.json")
+	for range 2 { // the second time in place of the first
+		if err := s.write(again); err != nil {
+			t.Fatal(err)
+		}
+		if err := run(again, dir, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "benchmarks.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	for _, want := range []string{"| RssAnon at 18,000, MiB | 29.3 | 386 | 39.2 | 0.08 |", "### bursts", "1 round on 0001-01-01 00:00 UTC, commit abc: `roostbench "} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	if strings.Contains(before, "### bursts") || strings.Count(page, "### bursts") != 1+strings.Count(page, "### bursts and") {
+		t.Error("the table of bursts is there before, or twice")
 	}
 }
 
@@ -89,10 +119,10 @@ func TestSummaryHasToBeThere(t *testing.T) {
 	if err := os.WriteFile(empty, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(empty, t.TempDir()); !errors.Is(err, errEmpty) {
+	if err := run(empty, t.TempDir(), false); !errors.Is(err, errEmpty) {
 		t.Errorf("without measurements: %v", err)
 	}
-	if err := run(empty+"x", t.TempDir()); err == nil || !strings.Contains(err.Error(), "run.sh") {
+	if err := run(empty+"x", t.TempDir(), false); err == nil || !strings.Contains(err.Error(), "run.sh") {
 		t.Errorf("without a file: %v", err)
 	}
 }

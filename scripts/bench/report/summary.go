@@ -38,6 +38,7 @@ type measurement struct {
 	Server  string   `json:"server"`
 	Round   int      `json:"round"`
 	Args    []string `json:"args"`
+	Apart   string   `json:"apart,omitempty"` // when, and at which commit, if not with the rest of the summary
 	Figures []figure `json:"figures"`
 }
 
@@ -103,6 +104,24 @@ func (s *summary) write(path string) error {
 	// A measurement a line.
 	lines := strings.ReplaceAll(string(text), `},{"step"`, "},\n"+`{"step"`)
 	return os.WriteFile(path, []byte(lines+"\n"), 0o644)
+}
+
+// with is s with the steps of another summary in place of its own, which then were measured apart.
+func (s *summary) with(other *summary) *summary {
+	merged := *s
+	merged.Reports = slices.DeleteFunc(slices.Clone(s.Reports), func(m measurement) bool { return slices.Contains(other.steps(), m.Step) })
+	apart := "on " + pageData{other}.Date()
+	if other.Commit != "" {
+		apart += ", commit " + other.Commit
+	}
+	for _, m := range other.Reports {
+		m.Apart = apart
+		merged.Reports = append(merged.Reports, m)
+	}
+	if len(other.Benchmarks) > 0 {
+		merged.Benchmarks = other.Benchmarks
+	}
+	return &merged
 }
 
 // steps are the steps that were measured, in the order of their first round.
