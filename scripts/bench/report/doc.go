@@ -6,5 +6,6 @@
 // All figures and verdicts are computed from the summary; page.md.tmpl has the
 // words around them. What was not measured is left out or said to be missing.
 // It writes the summary beside the pictures, too, so that the page can be made
-// again.
+// again, and the figures that README.md quotes, where there is one above the
+// directory.
 package main

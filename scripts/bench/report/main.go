@@ -46,5 +46,8 @@ func run(summaryPath, docs string, keep bool) error {
 	if err := s.write(filepath.Join(pictures, "summary.json")); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(docs, "benchmarks.md"), text, 0o644)
+	if err := os.WriteFile(filepath.Join(docs, "benchmarks.md"), text, 0o644); err != nil {
+		return err
+	}
+	return s.quoteIn(filepath.Join(docs, "..", "README.md"))
 }

@@ -21,6 +21,7 @@ func page(s *summary, drawn []chart) ([]byte, error) {
 	t.Funcs(template.FuncMap{
 		"table":    s.table,
 		"measured": func(step string) bool { return slices.Contains(s.steps(), step) },
+		"server":   func(name string) bool { return slices.Contains(s.servers(""), name) },
 		"title":    func(step string) string { return s.of(step, "")[0].Title },
 		"command":  s.command,
 		"rounds":   s.rounds,

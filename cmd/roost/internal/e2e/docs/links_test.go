@@ -1,9 +1,13 @@
 package docs
 
 import (
+	"fmt"
+	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,62 +15,227 @@ import (
 )
 
 var (
-	mdHeading = regexp.MustCompile(`(?m)^#+ (.*)$`)
-	mdLink    = regexp.MustCompile(`\]\(([^)\s]*)\)`)
-	notSlug   = regexp.MustCompile(`[^\pL\pN_ -]`)
+	mdHeading    = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	mdFence      = regexp.MustCompile("(?ms)^ *```.*?^ *```")
+	mdLink       = regexp.MustCompile(`\]\(([^)\s]*)\)`)
+	mdReference  = regexp.MustCompile(`\[[^\]]+\]\[([^\]]+)\]`)
+	mdDefinition = regexp.MustCompile(`(?m)^\[([^\]]+)\]: \S+$`)
+	notSlug      = regexp.MustCompile(`[^\pL\pN_ -]`)
 )
 
-// anchors are the names that GitHub gives to a page's headings.
-func anchors(page string) map[string]bool {
-	all := make(map[string]bool)
-	for _, m := range mdHeading.FindAllStringSubmatch(page, -1) {
-		all[strings.ReplaceAll(notSlug.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
+// anchors are the names that GitHub gives to a page's headings, with the text of each.
+func anchors(page string) map[string]string {
+	all := make(map[string]string)
+	for _, m := range mdHeading.FindAllStringSubmatch(mdFence.ReplaceAllString(page, ""), -1) {
+		slug := strings.ReplaceAll(notSlug.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")
+		name := slug
+		for n := 1; all[name] != ""; n++ {
+			name = fmt.Sprintf("%s-%d", slug, n)
+		}
+		all[name] = m[1]
 	}
 	return all
+}
+
+// linkedFrom are the pages whose links are followed, and the alerts, whose runbook_url is one.
+func linkedFrom(t *testing.T) map[string]string {
+	t.Helper()
+	pages, err := filepath.Glob(e2e.Root + "/docs/*.md")
+	if err != nil || len(pages) < 15 {
+		t.Fatalf("%q: %v", pages, err)
+	}
+	more, err := filepath.Glob(e2e.Root + "/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := map[string]string{}
+	for _, file := range append(append(pages, more...), e2e.Root+"/client/README.md", e2e.Root+"/scripts/bench/peers/README.md", alertsFile) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[file] = string(text)
+		if filepath.Ext(file) == ".yml" { // from the top of the repository
+			texts[file] = regexp.MustCompile(`runbook_url: (\S+)`).ReplaceAllString(texts[file], "[runbook](../$1)")
+		}
+	}
+	return texts
 }
 
 // Each link of a document leads to a file of the repository, and to a heading of it.
 func TestLinksOfDocuments(t *testing.T) {
 	t.Parallel()
-	documents, err := filepath.Glob(e2e.Root + "/docs/*.md")
-	if err != nil || len(documents) < 5 {
-		t.Fatalf("%q: %v", documents, err)
-	}
 	links := 0
-	for _, file := range append(documents, e2e.Root+"/README.md", e2e.Root+"/ARCHITECTURE.md", e2e.Root+"/CONTRIBUTING.md", alertsFile) {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		targets := mdLink.FindAllStringSubmatch(string(text), -1)
-		if filepath.Ext(file) == ".yml" {
-			targets = regexp.MustCompile(`runbook: (\S+)`).FindAllStringSubmatch(string(text), -1)
-			for _, target := range targets {
-				target[1] = "../" + target[1] // they are from the top
-			}
-		}
-		for _, target := range targets {
-			path, anchor, _ := strings.Cut(target[1], "#")
-			if strings.Contains(path, "://") {
-				continue
-			}
+	for file, text := range linkedFrom(t) {
+		text = mdFence.ReplaceAllString(text, "")
+		for _, m := range mdLink.FindAllStringSubmatch(text, -1) {
 			links++
-			whole := file
-			if path != "" {
-				whole = filepath.Join(filepath.Dir(file), path)
+			if err := followLink(file, m[1]); err != nil {
+				t.Errorf("%s links to %s: %v", file, m[1], err)
 			}
-			linked, err := os.ReadFile(whole)
-			if info, statErr := os.Stat(whole); statErr == nil && info.IsDir() {
-				continue
-			}
-			if err != nil {
-				t.Errorf("%s links to %s: %v", file, target[1], err)
-			} else if anchor != "" && !anchors(string(linked))[anchor] {
-				t.Errorf("%s links to %s, which has no such heading", file, target[1])
+		}
+		defined := map[string]bool{}
+		for _, m := range mdDefinition.FindAllStringSubmatch(text, -1) {
+			defined[m[1]] = true
+		}
+		for _, m := range mdReference.FindAllStringSubmatch(text, -1) {
+			if !defined[m[1]] {
+				t.Errorf("%s has a link to [%s], which it does not define", file, m[1])
 			}
 		}
 	}
-	if links < 100 {
+	if links < 300 {
 		t.Errorf("only %d links: are they still read as they are written?", links)
+	}
+}
+
+// followLink says why a link of a file leads nowhere, if it does.
+func followLink(file, target string) error {
+	path, anchor, _ := strings.Cut(target, "#")
+	if strings.Contains(path, "://") {
+		return nil
+	}
+	whole := file
+	if path != "" {
+		whole = filepath.Join(filepath.Dir(file), path)
+	}
+	if info, err := os.Stat(whole); err != nil || info.IsDir() {
+		return err
+	}
+	linked, err := os.ReadFile(whole)
+	if err == nil && anchor != "" && anchors(string(linked))[anchor] == "" {
+		err = fmt.Errorf("%s has no such heading", whole)
+	}
+	return err
+}
+
+// A link leads to the right heading: a word of the heading is in the sentence around the link, or the section below the
+// heading has a word of the link, or a name in code from around it. So a link that stays when its target moves on is found.
+func TestLinksLeadToTheRightHeading(t *testing.T) {
+	t.Parallel()
+	texts := linkedFrom(t)
+	links := 0
+	for _, file := range slices.Sorted(maps.Keys(texts)) {
+		if file == alertsFile {
+			continue // TestAlertsAreComplete wants the heading of each alert's name
+		}
+		for _, around := range sentences(texts[file]) {
+			for _, m := range regexp.MustCompile(`\[([^\]]*)\]\(([^)\s]*)\)`).FindAllStringSubmatch(around, -1) {
+				path, anchor, _ := strings.Cut(m[2], "#")
+				if anchor == "" || strings.Contains(path, "://") {
+					continue
+				}
+				whole := file
+				if path != "" {
+					whole = filepath.Join(filepath.Dir(file), path)
+				}
+				linked, err := os.ReadFile(whole)
+				if err != nil {
+					continue // TestLinksOfDocuments says so
+				}
+				links++
+				heading := anchors(string(linked))[anchor]
+				if heading != "" && !related(heading, below(string(linked), heading), m[1], linkTarget.ReplaceAllString(around, "]")) {
+					t.Errorf("%s links to %q from %q, which says nothing of it", file, heading, strings.Join(strings.Fields(around), " "))
+				}
+			}
+		}
+	}
+	if links < 150 {
+		t.Errorf("only %d links: are they still read as they are written?", links)
+	}
+}
+
+// sentences are those of a page, each with its links; a row of a table is one.
+func sentences(page string) []string {
+	ends := regexp.MustCompile(`\n\s*\n|\n(?:[-*]|\d+\.|\|) |\.\s+`)
+	return strings.Split(ends.ReplaceAllString(mdFence.ReplaceAllString(page, ""), "\x00"), "\x00")
+}
+
+// below is what a page says below a heading, up to the next.
+func below(page, heading string) string {
+	_, text, _ := strings.Cut(page, "# "+heading+"\n")
+	if next := mdHeading.FindStringIndex(mdFence.ReplaceAllStringFunc(text, func(s string) string { return strings.Repeat("\n", len(s)) })); next != nil {
+		text = text[:next[0]]
+	}
+	return text
+}
+
+func TestRelated(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		heading, section, link, around string
+		want                           bool
+	}{
+		{"Permissions", "", "the permissions", "or [the permissions]", true},
+		{"Tuning the host", "`roost doctor` checks files and memory", "README", "`WRONGPASS`: `REDIS_USERNAME`, or the permissions that the [README] lists", false},
+		{"Stopping", "", "stop", "how a [stop] closes connections", true},
+		{"RoostLoopBusy", "", "loops are busy", "[loops are busy]", true},
+		{"When Redis is away", "With `REDIS_FEED_MAX_ATTEMPTS=0` clients stay", "why", "0 on a big site, `REDIS_FEED_MAX_ATTEMPTS=0`: [why]", true},
+		{"Gap", "Roost tells a connection that notifications were lost", "told", "losses are counted and [told]", false},
+		{"Network", "| 8082, admin | nobody |", "`HTTP_TOKEN`", "set [`HTTP_TOKEN`]", false},
+		{"Network", "Set `HTTP_TOKEN` where others reach it", "`HTTP_TOKEN`", "set [`HTTP_TOKEN`]", true},
+	} {
+		if got := related(c.heading, c.section, c.link, c.around); got != c.want {
+			t.Errorf("%q and %q: %v", c.heading, c.around, got)
+		}
+	}
+}
+
+// related says whether a link and the sentence around it are about a section.
+func related(heading, section, link, around string) bool {
+	share := func(a, b []string) bool {
+		return slices.ContainsFunc(a, func(word string) bool { return slices.Contains(b, word) })
+	}
+	var names []string
+	for _, m := range regexp.MustCompile("`([A-Z][A-Z_]+|[a-z]+_[a-z_]+)").FindAllStringSubmatch(around, -1) {
+		names = append(names, m[1])
+	}
+	return share(stems(heading), stems(around)) || share(stems(link), stems(section)) ||
+		slices.ContainsFunc(names, func(name string) bool { return strings.Contains(section, name) })
+}
+
+// stems are the beginnings of the words that mean something, RoostLoopBusy as three.
+func stems(text string) (all []string) {
+	common := []string{"the", "this", "that", "what", "when", "how", "why", "and", "for", "from", "with", "who", "roost", "one", "are", "can"}
+	for _, word := range regexp.MustCompile(`\p{Lu}?\p{Ll}{2,}|\p{Lu}{3,}`).FindAllString(text, -1) {
+		if word = strings.ToLower(word); !slices.Contains(common, word) {
+			all = append(all, word[:min(len(word), 4)])
+		}
+	}
+	return all
+}
+
+// Each page of docs that code, scripts and texts of commands name is there, with its heading.
+func TestSourcesNamePages(t *testing.T) {
+	t.Parallel()
+	named := regexp.MustCompile(`\bdocs/[\w-]+\.md(?:#[\w-]+)?`)
+	found := 0
+	err := filepath.WalkDir(e2e.Root, func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && slices.Contains([]string{".git", "bin", "node_modules"}, entry.Name()):
+			return filepath.SkipDir
+		case entry.IsDir() || !slices.Contains([]string{".go", ".sh", ".yml", ".js", ".ts", ".html", ".tmpl", ".conf", ".service", ".socket", ".json", ""}, filepath.Ext(path)):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || strings.HasSuffix(path, "links_test.go") {
+			return err
+		}
+		for _, name := range named.FindAllString(string(text), -1) {
+			found++
+			if err := followLink(e2e.Root+"/x", name); err != nil {
+				t.Errorf("%s names %s: %v", path, name, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found < 50 {
+		t.Errorf("only %d names: are they still read as they are written?", found)
 	}
 }
