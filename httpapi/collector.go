@@ -6,21 +6,38 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"roost/internal/metric"
 )
 
 // collector gives Prometheus one reading of Stats a scrape, so that the numbers of a scrape agree with each other.
 // Static after construction.
 type collector struct {
 	stats   func() Stats
-	metrics []metric
+	metrics []family
 	descs   []*prometheus.Desc // of metrics, by index
 	machine *machine
+
+	counters map[string]counter // of Stats.Counters, by name
 }
 
-func newCollector(stats func() Stats, m *machine) *collector {
-	c := &collector{stats: stats, metrics: table(), machine: m}
+// counter is what Prometheus needs of a metric.Desc.
+type counter struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+}
+
+func newCollector(stats func() Stats, counters []metric.Desc, m *machine) *collector {
+	c := &collector{stats: stats, metrics: table(), machine: m, counters: make(map[string]counter, len(counters))}
 	for _, m := range c.metrics {
 		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.help, m.labels(), nil))
+	}
+	for _, d := range counters {
+		kind := prometheus.GaugeValue
+		if d.Counter() {
+			kind = prometheus.CounterValue
+		}
+		c.counters[d.Name] = counter{prometheus.NewDesc(d.Name, d.Help, nil, nil), kind}
 	}
 	return c
 }
@@ -29,6 +46,9 @@ func newCollector(stats func() Stats, m *machine) *collector {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range c.descs {
 		ch <- d
+	}
+	for _, k := range c.counters {
+		ch <- k.desc
 	}
 	c.machine.describe(ch)
 }
@@ -39,11 +59,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for i, m := range c.metrics {
 		m.collect(&stats, c.descs[i], ch)
 	}
+	for _, v := range stats.Counters {
+		if k, ok := c.counters[v.Name]; ok {
+			ch <- prometheus.MustNewConstMetric(k.desc, k.kind, float64(v.Value))
+		}
+	}
 	c.machine.collect(stats.Sockets, ch)
 }
 
 // labels are the names of a metric's labels.
-func (m *metric) labels() []string {
+func (m *family) labels() []string {
 	switch {
 	case m.values != nil:
 		return []string{m.label}
@@ -54,7 +79,7 @@ func (m *metric) labels() []string {
 }
 
 // collect sends a metric's values.
-func (m *metric) collect(stats *Stats, desc *prometheus.Desc, ch chan<- prometheus.Metric) {
+func (m *family) collect(stats *Stats, desc *prometheus.Desc, ch chan<- prometheus.Metric) {
 	switch {
 	case m.value != nil:
 		ch <- prometheus.MustNewConstMetric(desc, m.kind, m.value(stats))
@@ -82,7 +107,7 @@ func newRegistry(cfg Config, stats func() Stats, m *machine) *prometheus.Registr
 	build.Set(1)
 	r := prometheus.NewRegistry()
 	r.MustRegister(
-		newCollector(stats, m),
+		newCollector(stats, cfg.Counters, m),
 		build,
 		collectors.NewGoCollector(),
 	)

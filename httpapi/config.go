@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"roost/internal/metric"
 )
 
 // Config is what the admin server needs. All functions may be called on any goroutine, at any time between New and the
@@ -16,6 +18,8 @@ type Config struct {
 
 	// Stats reads all counters. It may take locks for a moment; it is not called on event loops.
 	Stats func() Stats
+	// Counters describes the counters in Stats.Counters.
+	Counters []metric.Desc
 	// Counts is the number of open connections and of users that have any. It is called on event loops: atomics only.
 	// nil: taken from Stats.
 	Counts func() (connections, users int)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"roost/internal/metric"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -26,11 +28,11 @@ func someStats() Stats {
 		Broadcasts: 52, GroupNotifications: 53, GroupsOffline: 54, BroadcastsWaiting: 55, BroadcastBytes: 560, BroadcastsDropped: map[string]uint64{"queue_full": 56}, BroadcastTime: 57 * time.Second,
 		DeliveriesAccepted: 141, DeliveriesSent: 30, DeliveriesFailed: map[string]uint64{"queue_full": 31, "gone": 32},
 		DeliveriesWaiting: 48, DeliveriesUnacked: map[string]uint64{"pong_timeout": 58}, BytesUnacked: map[string]uint64{"pong_timeout": 59},
-		BytesReceived: 40, BytesSent: 41, PingsSent: 42, GapNotices: 43, TextPongs: 46,
+		Counters:       []metric.Value{{Name: "roost_pings_sent_total", Value: 42}, {Name: "roost_pending_handshakes", Value: 7}, {Name: "undescribed", Value: 1}},
 		RedisConnected: true, RedisPing: 1500 * time.Microsecond, RedisReconnects: 43, RedisGaps: 44,
 		FeedUsers:      map[string]uint64{"heard": 45, "unheard": 46, "parting": 47},
 		PresenceWrites: map[string]uint64{"ok": 52, "failed": 53}, PresencePending: 54, PresenceFailingFor: 55 * time.Second,
-		TokenChecks: 46, AwaitingFeed: 52, HeardLate: 53, JWKSKeys: 47, JWKSLeftOut: 60, JWKSRefreshes: map[string]uint64{"ok": 48, "failed": 49},
+		JWKSKeys: 47, JWKSLeftOut: 60, JWKSRefreshes: map[string]uint64{"ok": 48, "failed": 49},
 		ConfigReloads:   map[string]uint64{"ok": 50, "failed": 51},
 		LogLinesDropped: 44, AlertsDropped: 45, AdminConnections: 58, AdminEvicted: 59,
 		ClosedByCode:  map[string]uint64{"1000": 46},
@@ -38,6 +40,9 @@ func someStats() Stats {
 		LoopBusy:      []time.Duration{time.Second / 2, 2 * time.Second}, MailboxItems: []int{47, 48},
 	}
 }
+
+// someCounters are those of someStats.
+var someCounters = []metric.Desc{{Name: "roost_pings_sent_total", Help: "Pings sent to clients."}, {Name: "roost_pending_handshakes", Help: "Sockets."}}
 
 // serve makes a server of cfg with someStats and answers one request.
 func serve(t *testing.T, cfg Config, method, target string, headers ...string) *http.Response {
@@ -48,7 +53,7 @@ func serve(t *testing.T, cfg Config, method, target string, headers ...string) *
 func newServer(t *testing.T, cfg Config) *Server {
 	t.Helper()
 	if cfg.Stats == nil {
-		cfg.Stats = someStats
+		cfg.Stats, cfg.Counters = someStats, someCounters
 	}
 	s := New(cfg)
 	t.Cleanup(s.stop)

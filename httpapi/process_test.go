@@ -55,7 +55,7 @@ func TestDescriptorsOfAnOlderKernel(t *testing.T) {
 func TestProcessDescribesItself(t *testing.T) {
 	t.Parallel()
 	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(newCollector(someStats, newMachine(procfs.DefaultMountPoint)))
+	r.MustRegister(newCollector(someStats, someCounters, newMachine(procfs.DefaultMountPoint)))
 	if _, err := r.Gather(); err != nil {
 		t.Error(err)
 	}

@@ -13,7 +13,7 @@ import (
 func TestGatheringIsShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var gathered atomic.Uint64
-		s := New(Config{Stats: func() Stats { return Stats{PingsSent: gathered.Add(1)} }})
+		s := New(Config{Stats: func() Stats { return Stats{LogLinesDropped: gathered.Add(1)} }})
 		defer s.stop()
 		const seconds = 10
 		end := time.Now().Add(seconds * time.Second)

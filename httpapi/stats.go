@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"roost/internal/metric"
 )
 
 // Stats is one reading of all counters and gauges, taken by cmd/roost from the rooms. Counters are since the start of
@@ -46,19 +48,10 @@ type Stats struct {
 	DeliveriesUnacked map[string]uint64 // of DeliveriesSent: not acknowledged by the client when its connection ended, by why it did
 	BytesUnacked      map[string]uint64 // the same of everything that was sent
 
-	BytesReceived uint64 // from clients
-	BytesSent     uint64 // to clients
-	PingsSent     uint64
-	GapNotices    uint64 // given to clients of which notifications were lost
-	TextPongs     uint64 // given to clients that sent {"type":"ping"}
-
-	Sockets          int    // of clients, in every state
-	SocketsLingering int    // ended, waiting for the client to close
-	LingerCut        uint64 // closed without waiting, because too many lingered or were refused
-	AcceptErrors     uint64 // accept failed and was tried again
-	Panics           uint64 // connections closed because serving them failed
-	QueuedBytes      int    // memory of what waits for clients that the kernel takes nothing for
-	Stalled          int    // connections that the kernel takes nothing for
+	Sockets      int    // of clients, in every state
+	AcceptErrors uint64 // accept failed and was tried again
+	QueuedBytes  int    // memory of what waits for clients that the kernel takes nothing for
+	Stalled      int    // connections that the kernel takes nothing for
 
 	MailboxItems []int           // that wait, a loop
 	LoopBusy     []time.Duration // not asleep, a loop
@@ -74,11 +67,6 @@ type Stats struct {
 	PresencePending    int               // users to write
 	PresenceFailingFor time.Duration     // since when they can't be; 0 while they can
 
-	Pending       int               // client sockets that are not admitted yet
-	PendingBytes  int               // kept for them
-	TokenChecks   int               // handshakes whose token is checked, or waits to be, off the loops
-	AwaitingFeed  int               // handshakes that wait until Redis has confirmed that their user is heard
-	HeardLate     uint64            // handshakes that went on without that
 	JWKSKeys      int               // public keys from the JWKS
 	JWKSLeftOut   int               // that the JWKS has and that can't be used
 	JWKSRefreshes map[string]uint64 // fetches of the JWKS, by result; nil without one
@@ -87,12 +75,16 @@ type Stats struct {
 	LogLinesDropped uint64
 	AlertsDropped   uint64
 
+	// Counters are the values of Config.Counters, in any order. A package that describes its counters itself needs no
+	// field here.
+	Counters []metric.Value
+
 	AdminConnections int    // to the admin server; set by it, as the next
 	AdminEvicted     uint64 // of these: closed for others
 }
 
-// metric is one line of the table below: a name, and one way to read its value or values.
-type metric struct {
+// family is one line of the table below: a name, and one way to read its value or values.
+type family struct {
 	name string
 	help string
 	kind prometheus.ValueType // not of histograms
@@ -104,10 +96,10 @@ type metric struct {
 	histogram func(*Stats) *Histogram
 }
 
-// table names every field of Stats for Prometheus.
-func table() []metric {
+// table names every field of Stats but Counters for Prometheus.
+func table() []family {
 	const gauge, counter = prometheus.GaugeValue, prometheus.CounterValue
-	return []metric{
+	return []family{
 		{name: "roost_connections", kind: gauge, help: "WebSocket connections open now.",
 			value: func(s *Stats) float64 { return float64(s.Connections) }},
 		{name: "roost_users", kind: gauge, help: "Users with at least one open connection now.",
@@ -174,28 +166,10 @@ func table() []metric {
 			help:  "Bytes that were sent, control frames too, and not acknowledged by the client when its connection ended, by why it did.",
 			label: "reason", values: func(s *Stats) map[string]uint64 { return s.BytesUnacked }},
 
-		{name: "roost_received_bytes_total", kind: counter, help: "Bytes read from clients.",
-			value: func(s *Stats) float64 { return float64(s.BytesReceived) }},
-		{name: "roost_sent_bytes_total", kind: counter, help: "Bytes written to clients.",
-			value: func(s *Stats) float64 { return float64(s.BytesSent) }},
-		{name: "roost_pings_sent_total", kind: counter, help: "Pings sent to clients.",
-			value: func(s *Stats) float64 { return float64(s.PingsSent) }},
-
-		{name: "roost_client_pings_total", kind: counter, help: "Text messages {\"type\":\"ping\"} from clients that were answered.",
-			value: func(s *Stats) float64 { return float64(s.TextPongs) }},
-		{name: "roost_gap_notices_total", kind: counter, help: "Notices to clients that notifications for them were lost.",
-			value: func(s *Stats) float64 { return float64(s.GapNotices) }},
-
 		{name: "roost_sockets", kind: gauge, help: "Client sockets now, in every state.",
 			value: func(s *Stats) float64 { return float64(s.Sockets) }},
-		{name: "roost_sockets_lingering", kind: gauge, help: "Sockets that have ended and wait for the client to close.",
-			value: func(s *Stats) float64 { return float64(s.SocketsLingering) }},
-		{name: "roost_sockets_linger_cut_total", kind: counter, help: "Sockets closed without waiting for the client, because too many lingered, or were refused at a time.",
-			value: func(s *Stats) float64 { return float64(s.LingerCut) }},
 		{name: "roost_accept_errors_total", kind: counter, help: "Failures to accept a socket; each is retried.",
 			value: func(s *Stats) float64 { return float64(s.AcceptErrors) }},
-		{name: "roost_panics_total", kind: counter, help: "Connections closed because serving them failed.",
-			value: func(s *Stats) float64 { return float64(s.Panics) }},
 		{name: "roost_mailbox_items", kind: gauge, help: "Notifications that wait for an event loop. It holds 16384, or 16 MiB of them, and then the feed waits.",
 			loops: func(s *Stats) []float64 { return floats(s.MailboxItems) }},
 		{name: "roost_loop_busy_seconds_total", kind: counter,
@@ -229,19 +203,6 @@ func table() []metric {
 		{name: "roost_presence_failing_seconds", kind: gauge, help: "Time for which presence could not be written to Redis; 0 while it can.",
 			value: func(s *Stats) float64 { return s.PresenceFailingFor.Seconds() }},
 
-		{name: "roost_pending_handshakes", kind: gauge,
-			help:  "Client sockets that are not admitted yet: their request is not complete, or their token is being checked, or their user is not heard yet.",
-			value: func(s *Stats) float64 { return float64(s.Pending) }},
-		{name: "roost_pending_bytes", kind: gauge, help: "Bytes kept for pending handshakes. WS_MAX_PENDING_BYTES bounds them.",
-			value: func(s *Stats) float64 { return float64(s.PendingBytes) }},
-		{name: "roost_token_checks", kind: gauge, help: "Handshakes whose token is being checked by a worker, or waits for one.",
-			value: func(s *Stats) float64 { return float64(s.TokenChecks) }},
-		{name: "roost_handshakes_awaiting_feed", kind: gauge,
-			help:  "Handshakes that wait until Redis has confirmed the subscription to their user. 0 where one subscription hears everybody.",
-			value: func(s *Stats) float64 { return float64(s.AwaitingFeed) }},
-		{name: "roost_handshakes_heard_late_total", kind: counter,
-			help:  "Handshakes that waited a second for Redis to confirm the subscription to their user, and went on without: what came for the user then may have been missed.",
-			value: func(s *Stats) float64 { return float64(s.HeardLate) }},
 		{name: "roost_jwks_keys", kind: gauge, help: "Public keys from the JWKS that tokens are checked with.",
 			value: func(s *Stats) float64 { return float64(s.JWKSKeys) }},
 		{name: "roost_jwks_keys_left_out", kind: gauge, help: "Public keys of the JWKS that look as if tokens were signed with them and that can't be used: the log says why.",
@@ -281,6 +242,16 @@ func seconds(ds []time.Duration) (fs []float64) {
 func oneIf(b bool) float64 {
 	if b {
 		return 1
+	}
+	return 0
+}
+
+// Counter returns the value of one of Counters, by the name of its metric; 0 if there is none.
+func (s *Stats) Counter(name string) int64 {
+	for _, v := range s.Counters {
+		if v.Name == name {
+			return v.Value
+		}
 	}
 	return 0
 }

@@ -107,7 +107,7 @@ func (s *Server) runAuthJob(job *authJob) {
 	l := job.c.loop
 	defer func() {
 		if problem := recover(); problem != nil {
-			l.stats.panics.Add(1)
+			l.stats.Panics.Add(1)
 			s.log.Error("checking a token failed; the connection is closed", "panic", problem, "stack", string(debug.Stack()))
 			l.do(func() { job.c.closeNow(ReasonPanic) })
 		}
@@ -141,7 +141,7 @@ func (h *pendingHandshake) authenticateAsync(req handshake.Request, more []byte)
 	job := &authJob{c: c, source: h.source, heldRequest: heldRequest{req: req, early: bytes.Clone(more)}}
 	h.job, h.held = job, &job.heldRequest
 	h.setState(stateAuthenticating, unknownWeight)
-	l.stats.authenticating.Add(1)
+	l.stats.Authenticating.Add(1)
 	c.setTimer(min(s.now()+s.cfg.AuthTimeout, s.moment(l.wheel.At(c))))
 	if out := s.auth.put(job, s.cfg.AuthQueue, s.now()); out != nil {
 		out.cancel(l)

@@ -81,7 +81,7 @@ func (c *conn) linger() {
 	c.state = stateLingering
 	l.closing.remove(c)
 	l.lingering.append(c)
-	l.stats.lingering.Add(1)
+	l.stats.Lingering.Add(1)
 	c.extra.closeBy = l.server.now() + l.server.cfg.LingerTimeout
 	c.setTimer(c.extra.closeBy)
 	if l.lingering.n > l.server.cfg.LingeringSockets {
@@ -101,7 +101,7 @@ func (c *conn) shutdownWrite() {
 
 // closeOldestLingering closes the socket that lingers the longest: it has had its answer.
 func (l *loop) closeOldestLingering() {
-	l.stats.lingerCut.Add(1)
+	l.stats.LingerCut.Add(1)
 	l.lingering.first.closeNow(l.lingering.first.reason)
 }
 
@@ -162,7 +162,7 @@ func (c *conn) cleanup() {
 	case stateLingering:
 		l.lingering.remove(c)
 		l.stats.closing.Add(-1)
-		l.stats.lingering.Add(-1)
+		l.stats.Lingering.Add(-1)
 	}
 	c.detach(closeNone, left)
 	c.state = stateClosed

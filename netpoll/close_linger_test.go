@@ -32,7 +32,7 @@ func TestBothCloseFramesAreExchanged(t *testing.T) {
 			if _, err := client.Write(tt.before); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "what was sent is read", func() bool { return r.server.Stats().BytesIn >= was+uint64(len(tt.before)) })
+			eventually(t, "what was sent is read", func() bool { return r.server.Stats().BytesIn >= was+len(tt.before) })
 			r.connect("alice") // takes the place of the first
 			if opcode, payload := client.readFrame(t); opcode != 0x88 || string(payload[:2]) != "\x11\x4d" {
 				t.Fatalf("%x % x, want a close frame with 4429", opcode, payload)

@@ -70,7 +70,7 @@ func TestABurstLeavesInFewWrites(t *testing.T) {
 	conn := r.connect("alice")
 	l := r.server.loops[0]
 	release := l.hold() // the loop is busy while the burst comes
-	before := l.stats.writes.Load()
+	before := l.stats.Writes.Load()
 	const n = 200
 	for range n {
 		r.deliver("alice", `{"type":"burst"}`)
@@ -81,7 +81,7 @@ func TestABurstLeavesInFewWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if writes := l.stats.writes.Load() - before; writes > 3 {
+	if writes := l.stats.Writes.Load() - before; writes > 3 {
 		t.Errorf("%d notifications took %d writes, want 3 at most", n, writes)
 	}
 }

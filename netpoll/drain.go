@@ -139,7 +139,7 @@ func (s *Server) waitClosed(ctx context.Context) {
 // unfinished counts the sockets that are in the middle of a handshake, or closing.
 func (s *Server) unfinished() (n int64) {
 	for _, l := range s.loops {
-		n += l.stats.closing.Load() + l.stats.partialRequests.Load() + l.stats.authenticating.Load() + l.stats.subscribing.Load()
+		n += l.stats.closing.Load() + l.stats.partialRequests.Load() + l.stats.Authenticating.Load() + l.stats.Subscribing.Load()
 	}
 	return n
 }

@@ -41,7 +41,7 @@ func (l *loop) publishPending() { l.stats.pendingRank.Store(int32(l.pending.TopR
 // setBytes sets how many bytes are kept for a pending handshake beyond pendingSize.
 func (h *pendingHandshake) setBytes(n int) {
 	l := h.conn.loop
-	l.stats.pendingBytes.Add(int64(n - h.bytes.Held()))
+	l.stats.PendingBytes.Add(int64(n - h.bytes.Held()))
 	switch {
 	case n == 0:
 		l.pendingBytes.Remove(&h.bytes)
@@ -59,7 +59,7 @@ func (h *pendingHandshake) growBytes(n int) {
 	l := h.conn.loop
 	h.setBytes(n)
 	share := l.server.rules.Load().pendingShare
-	for share > 0 && l.stats.pendingBytes.Load() > int64(share) {
+	for share > 0 && l.stats.PendingBytes.Load() > int64(share) {
 		e := l.pendingBytes.Greediest()
 		if e == nil {
 			e = l.pending.Greediest()
@@ -111,7 +111,7 @@ func (l *loop) evictSocket() (now, soon bool) {
 // goroutine.
 func (l *loop) evictable() int {
 	st := &l.stats
-	lingering := st.lingering.Load()
+	lingering := st.Lingering.Load()
 	if lingering > 0 {
 		return ledger.MaxRank
 	}

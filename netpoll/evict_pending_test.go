@@ -175,7 +175,7 @@ func TestPendingBytesAreBounded(t *testing.T) {
 	for n := range strangers {
 		client := r.dialFrom(fmt.Sprintf("127.0.0.%d", 66+n%3))
 		client.send(t, head)
-		want := uint64(honest*4000 + (n+1)*len(head))
+		want := honest*4000 + (n+1)*len(head)
 		eventually(t, "it is read", func() bool { return r.server.Stats().BytesIn >= want })
 		peak = max(peak, r.server.Stats().PendingBytes)
 	}

@@ -119,7 +119,7 @@ func (c *conn) queueGapNotice(reason gapReason, since time.Time) {
 		c.out.untold = gaps{}
 	}
 	if c.out.untold.add(reason, since) {
-		c.loop.stats.notices.Add(1)
+		c.loop.stats.GapNotices.Add(1)
 	}
 	c.out.Notice = c.out.untold.frames()
 }
@@ -222,7 +222,7 @@ func (c *conn) sendGapNotice(reason gapReason, since time.Time, frame []byte) {
 		c.queueGapNotice(reason, since)
 		return
 	}
-	c.loop.stats.notices.Add(1)
+	c.loop.stats.GapNotices.Add(1)
 	c.send(frame)
 }
 

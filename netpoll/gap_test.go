@@ -100,7 +100,7 @@ func TestGapNoticeToAll(t *testing.T) {
 	if _, payload := later.readFrame(t); strings.Contains(string(payload), "_gap") {
 		t.Errorf("who came later was told: %q", payload)
 	}
-	if n := r.server.Stats().GapNotices; n != uint64(len(clients)) {
+	if n := r.server.Stats().GapNotices; n != len(clients) {
 		t.Errorf("%d notices are counted, want %d", n, len(clients))
 	}
 	r.balanced()
@@ -170,13 +170,13 @@ func TestGapNoticeOnceASecond(t *testing.T) {
 				}
 			}
 			lose()
-			if n := l.stats.notices.Load(); n != 1 {
+			if n := l.stats.GapNotices.Load(); n != 1 {
 				t.Fatalf("%d notices after %s, want 1", n, time.Since(begun))
 			}
 		}
 		time.Sleep(noticeEvery / (times + 1))
 		lose()
-		if n := l.stats.notices.Load(); n != 2 {
+		if n := l.stats.GapNotices.Load(); n != 2 {
 			t.Fatalf("%d notices after %s, want 2", n, time.Since(begun))
 		}
 		_, since := gapOf(t, c.out.Notice[2:])
@@ -197,12 +197,12 @@ func TestGapRoundGoesInSteps(t *testing.T) {
 			c.setTimer(time.Hour) // each is in the wheel at all times
 		}
 		l.gapRound.start(l, time.Now())
-		for i, want := range []uint64{gapBatch, gapBatch, gapBatch + others} {
+		for i, want := range []int64{gapBatch, gapBatch, gapBatch + others} {
 			if i == 2 {
 				time.Sleep(gapPause)
 			}
 			l.gapRound.step(l)
-			if n := l.stats.notices.Load(); n != want {
+			if n := l.stats.GapNotices.Load(); n != want {
 				t.Errorf("step %d: %d are told, want %d", i, n, want)
 			}
 		}
@@ -300,7 +300,7 @@ func TestGapNoticesMerge(t *testing.T) {
 		check("and more", map[string]time.Time{
 			"slow_consumer": utc(ago(7 * time.Second)), "redis": utc(ago(9 * time.Second)),
 		})
-		if n := l.stats.notices.Load(); n != 2 {
+		if n := l.stats.GapNotices.Load(); n != 2 {
 			t.Errorf("%d notices are counted, want 2", n)
 		}
 

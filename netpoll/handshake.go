@@ -40,8 +40,8 @@ type pendingHandshake struct {
 func (l *loop) newHandshake(c *conn, peer netip.AddrPort) *pendingHandshake {
 	h := l.handshakePool.get()
 	h.conn, h.peer, h.client, h.source = c, peer, peer, iplimit.SourceOf(peer.Addr())
-	l.stats.requests.Add(1)
-	l.stats.pendingBytes.Add(int64(pendingSize))
+	l.stats.Pending.Add(1)
+	l.stats.PendingBytes.Add(int64(pendingSize))
 	l.pending.Add(&h.weight, c, h.source, unknownWeight)
 	l.publishPending()
 	return h
@@ -311,14 +311,13 @@ func (h *pendingHandshake) leaveState() {
 	switch h.conn.state {
 	case stateRequest:
 		h.freeHead()
-		stats.requests.Add(-1)
 	case stateAuthenticating:
-		stats.authenticating.Add(-1)
+		stats.Authenticating.Add(-1)
 		h.conn.loop.server.auth.remove(h.job)
 		h.job = nil
 	case stateSubscribing:
 		if h.held.counted {
-			stats.subscribing.Add(-1)
+			stats.Subscribing.Add(-1)
 		}
 	}
 }
@@ -330,7 +329,8 @@ func (h *pendingHandshake) end() {
 	h.setBytes(0)
 	l.pending.Remove(&h.weight)
 	l.publishPending()
-	l.stats.pendingBytes.Add(-int64(pendingSize))
+	l.stats.Pending.Add(-1)
+	l.stats.PendingBytes.Add(-int64(pendingSize))
 	c.extra.hs = nil
 	l.handshakePool.put(h)
 }

@@ -158,7 +158,7 @@ func (r *rig) sendApart(client *raw, text string) {
 	r.t.Helper()
 	before := r.server.Stats().BytesIn
 	client.send(r.t, text)
-	eventually(r.t, "the bytes are there", func() bool { return r.server.Stats().BytesIn == before+uint64(len(text)) })
+	eventually(r.t, "the bytes are there", func() bool { return r.server.Stats().BytesIn == before+len(text) })
 }
 
 // checkPonged wants a 101 and the answer to a ping that came behind the request, and ends the connection.

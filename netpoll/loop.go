@@ -184,7 +184,7 @@ func (c *conn) guard() {
 	if problem == nil {
 		return
 	}
-	l.stats.panics.Add(1)
+	l.stats.Panics.Add(1)
 	l.decoder = wsproto.Decoder{} // it may be in the middle of this client's frame
 	l.server.log.Error("a connection's handling failed; the connection is closed",
 		"panic", problem, "user_id", c.link.User(), "stack", string(debug.Stack()))

@@ -26,7 +26,7 @@ func (c *conn) read() {
 
 // received handles what came from the client. b is the loop's input buffer: nothing of it may be kept.
 func (c *conn) received(b []byte) {
-	c.loop.stats.bytesIn.Add(uint64(len(b)))
+	c.loop.stats.BytesIn.Add(int64(len(b)))
 	switch c.state {
 	case stateRequest:
 		c.extra.hs.read(b)
@@ -103,7 +103,7 @@ func (c *conn) handleFrame(event wsproto.Event) {
 	case wsproto.EventPing:
 		c.sendPong(event.Payload)
 	case wsproto.EventMessage:
-		l.stats.messages.Add(1)
+		l.stats.ClientMessages.Add(1)
 		if event.TextPing {
 			c.sendTextPong()
 			return

@@ -39,7 +39,7 @@ func (h *pendingHandshake) respondHeadError(refusal *handshake.Refusal, why Reas
 // respondHealth answers /health and /health/live.
 func (h *pendingHandshake) respondHealth(req handshake.Request, status int, body []byte) {
 	l := h.conn.loop
-	l.stats.health.Add(1)
+	l.stats.Health.Add(1)
 	h.conn.closeWith(ReasonAnswered, req.AppendHealth(l.scratch[:0], status, body))
 }
 
@@ -70,7 +70,7 @@ func (h *pendingHandshake) closeWithError(why Reason, answer []byte) {
 		return
 	}
 	_, _ = c.write(answer)
-	c.loop.stats.lingerCut.Add(1)
+	c.loop.stats.LingerCut.Add(1)
 	c.closeNow(why)
 }
 

@@ -219,7 +219,7 @@ func TestAClientThatReadsALittle(t *testing.T) {
 
 // sinceTaken returns what says how long the kernel has taken nothing.
 func sinceTaken(r *rig) func() time.Duration {
-	bytes, since := uint64(0), time.Now()
+	bytes, since := 0, time.Now()
 	return func() time.Duration {
 		if now := r.server.Stats().BytesOut; now != bytes {
 			bytes, since = now, time.Now()

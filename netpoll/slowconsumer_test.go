@@ -238,9 +238,9 @@ func TestNothingIsLostBeforeAWriteWasTried(t *testing.T) {
 func TestABatchIsWrittenInItsMiddle(t *testing.T) {
 	bubble(t, func(t *testing.T, l *loop) {
 		c, _ := l.connect(t)
-		before := l.stats.writes.Load()
+		before := l.stats.Writes.Load()
 		c.fill(40, 4<<10) // 160 KiB, of which a socket pair takes all
-		if writes := l.stats.writes.Load() - before; writes < 3 || writes > 4 {
+		if writes := l.stats.Writes.Load() - before; writes < 3 || writes > 4 {
 			t.Errorf("%d writes, want three: two of %d bytes, and the rest", writes, flushSize)
 		}
 		l.expectLost(t, "at the end", "[]")

@@ -4,42 +4,59 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roost/internal/metric"
 	"roost/netpoll/internal/meter"
 	"roost/wsproto/handshake"
 )
 
-// loopStats is what one loop counts. The loop writes (and Deliver, what comes too
-// late), anybody reads.
+// Counters are the counters and gauges of a loop that have no labels. To add one takes a field: with a tag, /metrics shows
+// it. The loop counts in a Counters[atomic.Int64], and any goroutine reads; Stats has the sum over the loops.
+type Counters[T any] struct {
+	BytesIn  T `metric:"roost_received_bytes_total" help:"Bytes read from clients."`
+	BytesOut T `metric:"roost_sent_bytes_total" help:"Bytes written to clients."` // frames, control frames, HTTP answers
+	Writes   T // system calls that wrote
+
+	Pings          T `metric:"roost_pings_sent_total" help:"Pings sent to clients."`
+	TextPongs      T `metric:"roost_client_pings_total" help:"Text messages {\"type\":\"ping\"} from clients that were answered."`
+	ClientMessages T
+	GapNotices     T `metric:"roost_gap_notices_total" help:"Notices to clients that notifications for them were lost."`
+
+	Health         T // answers to /health on the WebSocket port
+	Pending        T `metric:"roost_pending_handshakes" help:"Client sockets that are not admitted yet: their request is not complete, or their token is being checked, or their user is not heard yet."`
+	PendingBytes   T `metric:"roost_pending_bytes" help:"Bytes kept for pending handshakes. WS_MAX_PENDING_BYTES bounds them."`
+	Authenticating T `metric:"roost_token_checks" help:"Handshakes whose token is being checked by a worker, or waits for one."`
+	Subscribing    T `metric:"roost_handshakes_awaiting_feed" help:"Handshakes that wait until Redis has confirmed the subscription to their user. 0 where one subscription hears everybody."`
+	Unsubscribed   T `metric:"roost_handshakes_heard_late_total" help:"Handshakes that waited a second for Redis to confirm the subscription to their user, and went on without: what came for the user then may have been missed."`
+
+	Lingering T `metric:"roost_sockets_lingering" help:"Sockets that have ended and wait for the client to close."`
+	LingerCut T `metric:"roost_sockets_linger_cut_total" help:"Sockets closed without waiting for the client, because too many lingered, or were refused at a time."`
+	Panics    T `metric:"roost_panics_total" help:"Connections closed because serving them failed."`
+}
+
+// Metrics describes the counters that Stats.Metrics has.
+func Metrics() []metric.Desc { return metric.Descs(Counters[int]{}) }
+
+// Metrics returns the values of the counters that Metrics describes.
+func (s Stats) Metrics() []metric.Value { return metric.Values(s.Counters) }
+
+// loopStats is what one loop counts. The loop writes, as does Deliver what comes too late; any goroutine reads.
 type loopStats struct {
-	sockets         atomic.Int64  // client sockets in every state
-	sent            atomic.Uint64 // notifications whose last byte the kernel has taken
-	failed          [failureCount]atomic.Uint64
-	unacked         [reasonCount]atomic.Uint64 // notifications in sent that the client had not acknowledged when it ended
-	unackedBytes    [reasonCount]atomic.Uint64 // of all that was written
-	bytesOut        atomic.Uint64              // everything written: frames, control frames, HTTP answers
-	bytesIn         atomic.Uint64
-	writes          atomic.Uint64 // system calls that wrote
-	opened          atomic.Uint64 // connections that got their 101
-	refused         [handshake.RefusalReasonCount]atomic.Uint64
-	ended           [reasonCount]atomic.Uint64  // connections that had got their 101
-	closeCodes      [closeClasses]atomic.Uint64 // the same, by close code
-	health          atomic.Uint64               // /health answers
-	pings           atomic.Uint64
-	messages        atomic.Uint64 // from clients
-	textPongs       atomic.Uint64 // answers to pings in text
-	stalled         atomic.Int64  // connections that the kernel takes nothing for
-	requests        atomic.Int64  // connections that have not completed their request head
-	pendingRank     atomic.Int32  // rank of the source that has most pending handshakes
-	pendingBytes    atomic.Int64  // kept for pending handshakes
-	authenticating  atomic.Int64  // connections whose token a worker has
-	subscribing     atomic.Int64  // connections that wait until their user is heard
-	unsubscribed    atomic.Uint64 // connections that did so for too long
-	partialRequests atomic.Int64  // connections with a part of their request head
-	closing         atomic.Int64  // connections that have, or wait for, their last words
-	lingering       atomic.Int64  // of these: only waiting for the client to close
-	lingerCut       atomic.Uint64 // closed at once because too many lingered, or were refused
-	panics          atomic.Uint64
-	notices         atomic.Uint64 // of gaps
+	Counters[atomic.Int64]
+
+	sockets      atomic.Int64  // client sockets in every state
+	opened       atomic.Uint64 // connections that got their 101
+	sent         atomic.Uint64 // notifications whose last byte the kernel has taken
+	failed       [failureCount]atomic.Uint64
+	refused      [handshake.RefusalReasonCount]atomic.Uint64
+	ended        [reasonCount]atomic.Uint64  // connections that had got their 101
+	closeCodes   [closeClasses]atomic.Uint64 // the same, by close code
+	unacked      [reasonCount]atomic.Uint64  // notifications in sent that the client had not acknowledged when it ended
+	unackedBytes [reasonCount]atomic.Uint64  // of all that was written
+
+	stalled         atomic.Int64 // connections that the kernel takes no more for
+	partialRequests atomic.Int64 // connections with a part of their request head
+	closing         atomic.Int64 // connections that are closing or lingering
+	pendingRank     atomic.Int32 // rank of the source with the most pending handshakes
 }
 
 // acceptStats is what is counted of sockets before they are connections.
@@ -74,6 +91,8 @@ type Histogram = meter.Counts
 // Stats is what the server has counted since it was made, summed over the loops.
 // At every instant Accepted = Sent + the sum of Failed + Waiting.
 type Stats struct {
+	Counters[int]
+
 	Loops         int
 	Sockets       int    // client sockets now, in every state
 	SocketsOpened uint64 // sockets accepted
@@ -84,7 +103,6 @@ type Stats struct {
 	Refused map[string]uint64 // handshakes refused, by reason
 	Ended   map[string]uint64 // connections that ended, by reason
 	Closed  map[string]uint64 // the same, by the close code they were told; 1006 without a close frame
-	Health  uint64            // /health answered on the WebSocket port
 
 	Accepted uint64            // notification × connection: taken for delivery
 	Sent     uint64            // the kernel has taken the last byte
@@ -103,26 +121,11 @@ type Stats struct {
 	// ask is in them, and what waited for the loop and for the feed.
 	Delays, Handshakes Histogram
 
-	Busy           []time.Duration // that each loop was not asleep
-	Mailbox        []int           // items that wait for each loop
-	Queued         int             // notification × connection in write queues that the kernel takes no more of
-	QueuedBytes    int             // the memory of these notifications, each once
-	Stalled        int             // connections that the kernel takes nothing for now
-	Lingering      int
-	Authenticating int    // handshakes whose token is checked, or waits to be, off the loops
-	LingerCut      uint64 // closed without waiting for the client, because too many lingered or were refused
-
-	Pending      int // sockets that are not admitted yet: they have not asked, or their token is checked, or their user is not heard yet
-	PendingBytes int // kept for these
-
-	Subscribing  int    // handshakes that wait until their user's notifications are heard, see Config.Subscriptions
-	Unsubscribed uint64 // handshakes that went on without that: their clients may have missed something
-
-	BytesIn, BytesOut, Writes uint64
-	Pings, ClientMessages     uint64
-	TextPongs                 uint64 // given to clients that sent a ping in text
-	GapNotices                uint64 // given to clients of which notifications were lost
-	Panics                    uint64
+	Busy        []time.Duration // that each loop was not asleep
+	Mailbox     []int           // items that wait for each loop
+	Queued      int             // notification × connection in write queues that the kernel takes no more of
+	QueuedBytes int             // the memory of these notifications, each once
+	Stalled     int             // connections that the kernel takes nothing for now
 }
 
 // FailedTotal returns the sum of Failed.
@@ -200,21 +203,6 @@ func (l *loop) addTo(sum *Stats) {
 	l.handshakes.AddTo(&sum.Handshakes)
 	sum.Busy = append(sum.Busy, l.busy.Total(l.server.now))
 	sum.Opened += st.opened.Load()
-	sum.Health += st.health.Load()
 	sum.Stalled += int(st.stalled.Load())
-	sum.Lingering += int(st.lingering.Load())
-	sum.Authenticating += int(st.authenticating.Load())
-	sum.Subscribing += int(st.subscribing.Load())
-	sum.Pending += int(st.requests.Load() + st.authenticating.Load() + st.subscribing.Load())
-	sum.PendingBytes += int(st.pendingBytes.Load())
-	sum.Unsubscribed += st.unsubscribed.Load()
-	sum.LingerCut += st.lingerCut.Load()
-	sum.BytesIn += st.bytesIn.Load()
-	sum.BytesOut += st.bytesOut.Load()
-	sum.Writes += st.writes.Load()
-	sum.Pings += st.pings.Load()
-	sum.ClientMessages += st.messages.Load()
-	sum.TextPongs += st.textPongs.Load()
-	sum.GapNotices += st.notices.Load()
-	sum.Panics += st.panics.Load()
+	metric.Add(&sum.Counters, &st.Counters)
 }

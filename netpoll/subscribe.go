@@ -52,7 +52,7 @@ func (h *pendingHandshake) subscribe(req handshake.Request, more []byte) {
 	h.held.req.Detach() // the loop's buffers are used for others from here on
 	h.held.early = bytes.Clone(more)
 	h.held.counted = true
-	l.stats.subscribing.Add(1)
+	l.stats.Subscribing.Add(1)
 	// One tick less, because setTimer rounds up. The timer still stands at the handshake deadline.
 	latest := s.now() + s.cfg.SubscribeWait - s.tickLength
 	c.setTimer(min(latest, s.moment(l.wheel.At(c))))
@@ -103,7 +103,7 @@ func (h *pendingHandshake) subscribed(inTime bool) {
 		h.respondError(h.held.req, handshake.RefuseDraining(s.retryAfter()))
 		return
 	case !inTime:
-		c.loop.stats.unsubscribed.Add(1)
+		c.loop.stats.Unsubscribed.Add(1)
 	}
 	h.admit(h.held.req, h.held.early)
 }

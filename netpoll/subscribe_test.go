@@ -122,7 +122,7 @@ func TestFramesBeforeUserIsHeard(t *testing.T) {
 	if _, err := client.Write(late); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "they are read", func() bool { return r.server.Stats().BytesIn == before+uint64(len(late)) })
+	eventually(t, "they are read", func() bool { return r.server.Stats().BytesIn == before+len(late) })
 	client.silent(t)
 	a.heard("alice")
 	client.answered(t, http.StatusSwitchingProtocols)
@@ -367,7 +367,7 @@ func TestRequestOutlivesItsTurn(t *testing.T) {
 	r.awaitingIs(1)
 	before, noise := r.server.Stats().BytesIn, strings.Repeat("x", 4000)
 	r.dial().send(t, noise)
-	eventually(t, "others' bytes are read", func() bool { return r.server.Stats().BytesIn == before+uint64(len(noise)) })
+	eventually(t, "others' bytes are read", func() bool { return r.server.Stats().BytesIn == before+len(noise) })
 	a.heard("alice")
 	client.answered(t, http.StatusSwitchingProtocols)
 	if line := log.find("connected"); line["remote"] != "192.0.2.5" || line["user_id"] != "alice" {

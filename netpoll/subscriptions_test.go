@@ -175,7 +175,7 @@ func (r *rig) allHappened(limits hub.Limits) bool {
 	if limits.ReplaceOldest {
 		full = s.Ended["replaced"]
 	}
-	return s.Opened > 200 && min(full, s.Unsubscribed, s.Ended["disconnected"], s.Ended["client_closed"], s.Ended["client_gone"],
+	return s.Opened > 200 && min(full, uint64(s.Unsubscribed), s.Ended["disconnected"], s.Ended["client_closed"], s.Ended["client_gone"],
 		s.Ended["protocol_error"], s.Refused["full"], s.Refused["address_full"]) > 2
 }
 
@@ -261,7 +261,7 @@ func (r *rig) endWhileSomeWait(t *testing.T, a *subscriptions) {
 	eventually(t, "all are gone", func() bool { return r.server.Stats().Sockets == 0 })
 	a.balanced(t)
 	for _, l := range r.server.loops {
-		if n, m, k := l.stats.requests.Load(), l.stats.subscribing.Load(), l.stats.partialRequests.Load(); n != 0 || m != 0 || k != 0 {
+		if n, m, k := l.stats.Pending.Load(), l.stats.Subscribing.Load(), l.stats.partialRequests.Load(); n != 0 || m != 0 || k != 0 {
 			t.Errorf("with nobody there %d are opening, %d wait, %d have a part of a head", n, m, k)
 		}
 	}

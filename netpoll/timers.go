@@ -155,7 +155,7 @@ func (c *conn) nextAckPoll() time.Duration { return c.out.Progress.LookAt(c.loop
 
 // sendPing sends a ping, ahead of the notifications that wait: so a client that is slow but reads is asked in time.
 func (c *conn) sendPing() {
-	c.loop.stats.pings.Add(1)
+	c.loop.stats.Pings.Add(1)
 	if c.out != nil {
 		c.out.Ping = wsproto.Ping()
 		return

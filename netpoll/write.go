@@ -110,10 +110,10 @@ func (c *conn) write(b []byte) (int, error) {
 	}
 	for {
 		n, err := unix.Write(int(c.fd), b)
-		c.loop.stats.writes.Add(1)
+		c.loop.stats.Writes.Add(1)
 		if n > 0 {
 			c.written += uint32(n)
-			c.loop.stats.bytesOut.Add(uint64(n))
+			c.loop.stats.BytesOut.Add(int64(n))
 		}
 		if err != unix.EINTR {
 			return max(n, 0), err
@@ -154,7 +154,7 @@ func (c *conn) sendTextPong() {
 	default:
 		return
 	}
-	c.loop.stats.textPongs.Add(1)
+	c.loop.stats.TextPongs.Add(1)
 }
 
 // A notification counts as sent when the kernel has taken it. Whether it has arrived is known only from the client's

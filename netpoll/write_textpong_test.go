@@ -76,7 +76,7 @@ func TestTextPingFloodWithoutReading(t *testing.T) {
 	for range 10 {
 		ask()
 	}
-	eventually(t, "the server reads all of it", func() bool { return r.server.Stats().ClientMessages == asked })
+	eventually(t, "the server reads all of it", func() bool { return r.server.Stats().ClientMessages == int(asked) })
 	if waiting := r.waitingControl(); waiting > 2*textPongFrame {
 		t.Errorf("%d bytes of answers wait, want two answers at most", waiting)
 	}

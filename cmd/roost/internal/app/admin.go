@@ -17,6 +17,7 @@ func (s *Service) httpConfig() httpapi.Config {
 	return httpapi.Config{
 		Addr: s.cfg.HTTPAddr(), Version: version.Number(), Revision: version.Revision(), Started: s.started,
 		Stats:     s.stats,
+		Counters:  netpoll.Metrics(),
 		Counts:    func() (connections, users int) { return s.hub.Connections(), s.hub.Users() },
 		Redis:     s.redisState,
 		TokenKeys: s.tokenKeysMissing,
@@ -60,7 +61,7 @@ func (s *Service) limits(stats httpapi.Stats) []httpapi.Limit {
 		{Name: "Waiting for everyone and groups", Variable: "WS_MAX_BROADCAST_BYTES", Unit: "bytes",
 			Used: int64(stats.BroadcastBytes), Max: int64(now.cfg.WSMaxBroadcastBytes)},
 		{Name: "Kept for clients that are not let in yet", Variable: "WS_MAX_PENDING_BYTES", Unit: "bytes",
-			Used: int64(stats.PendingBytes), Max: int64(now.cfg.WSMaxPendingBytes)},
+			Used: stats.Counter("roost_pending_bytes"), Max: int64(now.cfg.WSMaxPendingBytes)},
 	}
 }
 

@@ -48,19 +48,10 @@ func (s *Service) stats() httpapi.Stats {
 		DeliveriesUnacked: sockets.Unacked,
 		BytesUnacked:      sockets.UnackedBytes,
 
-		BytesReceived: sockets.BytesIn,
-		BytesSent:     sockets.BytesOut,
-		PingsSent:     sockets.Pings,
-		GapNotices:    sockets.GapNotices,
-		TextPongs:     sockets.TextPongs,
-
-		Sockets:          sockets.Sockets,
-		SocketsLingering: sockets.Lingering,
-		LingerCut:        sockets.LingerCut,
-		AcceptErrors:     sockets.AcceptErrors,
-		Panics:           sockets.Panics,
-		QueuedBytes:      sockets.QueuedBytes,
-		Stalled:          sockets.Stalled,
+		Sockets:      sockets.Sockets,
+		AcceptErrors: sockets.AcceptErrors,
+		QueuedBytes:  sockets.QueuedBytes,
+		Stalled:      sockets.Stalled,
 
 		MailboxItems: sockets.Mailbox,
 		LoopBusy:     sockets.Busy,
@@ -76,15 +67,12 @@ func (s *Service) stats() httpapi.Stats {
 		PresencePending:    presence.Pending,
 		PresenceFailingFor: presence.FailingFor,
 
-		Pending:       sockets.Pending,
-		PendingBytes:  sockets.PendingBytes,
-		TokenChecks:   sockets.Authenticating,
-		AwaitingFeed:  sockets.Subscribing,
-		HeardLate:     sockets.Unsubscribed,
 		JWKSKeys:      s.jwksStatus().Keys,
 		JWKSLeftOut:   s.jwksStatus().LeftOut,
 		JWKSRefreshes: s.jwksRefreshes(),
 		ConfigReloads: map[string]uint64{"ok": s.reloads.ok.Load(), "failed": s.reloads.failed.Load()},
+
+		Counters: sockets.Metrics(),
 
 		LogLinesDropped: s.droppedLines(),
 		AlertsDropped:   s.droppedAlerts(),
