@@ -28,7 +28,7 @@ type abuseCmd struct {
 	Harm     time.Duration `default:"1s" help:"How long to do each kind of harm; 1m at most."`
 	Fair     time.Duration `default:"4s" help:"How long to watch honest clients in each case of fairness; 1m at most."`
 	JWKS     bool          `name:"jwks" help:"The program takes tokens of key pairs, whose keys are at JWT_JWKS_URL: fairness has a case for them."`
-	Everyone bool          `help:"The program takes notifications for everyone (user_noti_all): fairness has a case for them."`
+	Everyone bool          `help:"The program takes notifications for everyone (user_noti_all) and for groups (group_noti:): fairness has a case for each."`
 	CutOff   time.Duration `default:"15s" help:"By when the server has to end a handshake that does not; 1m at most."`
 	Bound    time.Duration `default:"1s" help:"How long healthy connections may wait for a pong while others do harm."`
 	Label    string        `default:"server" help:"What to call the server in the report."`

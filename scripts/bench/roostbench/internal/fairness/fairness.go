@@ -24,7 +24,7 @@ type Config struct {
 	Admin      string // host:port of the admin server; "": not known
 	AdminAlone bool   // /health is there, and not at Target
 	Keys       *Keys  // the server takes tokens of key pairs, too
-	Broadcasts bool   // the server takes notifications for everyone
+	Broadcasts bool   // the server takes notifications for everyone, and for groups
 }
 
 // Share is how many of those who asked were served.

@@ -24,6 +24,7 @@ func kinds() []kind {
 		{"/metrics, again and again", hasAdmin, adminReaders},
 		{"clients that read nothing of what many get", nil, sharedStream},
 		{"notifications for everyone", func(c Config) bool { return c.Broadcasts }, broadcasts},
+		{"notifications for a large group", func(c Config) bool { return c.Broadcasts }, groupFlood},
 		{"honest clients whose frames come octet by octet", nil, octets},
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"roost/bench/roostbench/internal/note"
 	"roost/bench/roostbench/internal/readers"
 	"roost/bench/roostbench/internal/redispub"
@@ -74,17 +76,30 @@ func (a *attack) deaf(ctx context.Context, i int) {
 	<-ctx.Done()
 }
 
-// What is published for everyone.
+// What is published for many.
 const (
-	broadcastCrowd = 300 // connections besides
-	broadcastRate  = 100
+	manyCrowd = 300 // connections besides, all in the group
+	manyRate  = 100
+	manyBytes = 1000
+	manyGroup = "crowd"
 )
 
 func broadcasts(ctx context.Context, a *attack) {
+	a.forMany(ctx, redispub.Everyone, "for everyone")
+}
+
+func groupFlood(ctx context.Context, a *attack) {
+	a.forMany(ctx, redispub.Group(manyGroup), "for the group")
+}
+
+// forMany has a crowd connect and read, and publishes for them.
+func (a *attack) forMany(ctx context.Context, channel, what string) {
 	var crowd sync.WaitGroup
-	for i := range broadcastCrowd {
+	for i := range manyCrowd {
 		crowd.Go(func() {
-			r, err := readers.Open(ctx, a.from(i), streamUser+1+i, readers.Full)
+			target := a.from(i)
+			target.Sign = a.member
+			r, err := readers.Open(ctx, target, streamUser+1+i, readers.Full)
 			if err != nil {
 				a.count("refused")
 				return
@@ -93,11 +108,19 @@ func broadcasts(ctx context.Context, a *attack) {
 			<-ctx.Done()
 		})
 	}
-	err := redispub.Everyone(ctx, a.Redis, broadcastRate, 1000, func() { a.count("for everyone") })
-	if err != nil {
+	if err := redispub.ForMany(ctx, a.Redis, channel, manyRate, manyBytes, func() { a.count(what) }); err != nil {
 		a.blame("publishing: %v", err)
 	}
 	crowd.Wait()
+}
+
+// member is a good token of a user who is in the group.
+func (a *attack) member(user string) string {
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+		"sub": user, "exp": time.Now().Add(time.Hour).Unix(), "groups": []string{manyGroup},
+	})
+	text, _ := token.SignedString(a.Target.Secret) // fails for keys of another type only
+	return text
 }
 
 // octetClients is how many honest clients write a byte at a time.

@@ -7,18 +7,24 @@ import (
 	"time"
 )
 
-// everyone is where Roost listens for what is for all users.
-const everyone = "user_noti_all"
+// Where Roost listens for what is for all users, and for a group.
+const (
+	Everyone = "user_noti_all"
+	group    = "group_noti:"
+)
 
-// Everyone publishes notifications of size bytes for all users, so many a second, until ctx ends. Published is called
-// after each.
-func Everyone(ctx context.Context, redis netip.AddrPort, perSecond, size int, published func()) error {
+// Group is where Roost listens for what is for a group.
+func Group(name string) string { return group + name }
+
+// ForMany publishes notifications of size bytes on a channel of Roost's for many users, so many a second, until ctx ends.
+// Published is called after each.
+func ForMany(ctx context.Context, redis netip.AddrPort, channel string, perSecond, size int, published func()) error {
 	l, err := dial(redis)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = l.close() }()
-	command := appendPublish(nil, plain, []byte(everyone), []byte(`{"type":"everyone","payload":"`+strings.Repeat("x", size)+`"}`))
+	command := appendPublish(nil, plain, []byte(channel), []byte(`{"type":"many","payload":"`+strings.Repeat("x", size)+`"}`))
 	turn := time.NewTicker(time.Second / time.Duration(perSecond))
 	defer turn.Stop()
 	for {
