@@ -139,9 +139,9 @@ func (l *loop) evictOwn() bool {
 	return true
 }
 
-// hasDescriptor reports whether a pending handshake may keep its descriptor. If it is the last one, which was kept aside
-// for answers, another socket has to make room.
-func (h *pendingHandshake) hasDescriptor() bool {
+// freeSpareFD evicts a socket when a pending handshake has got the last descriptor, which was kept aside for answers. It
+// reports whether the handshake may keep its own.
+func (h *pendingHandshake) freeSpareFD() bool {
 	l := h.conn.loop
 	if l.server.spareFD.refill() {
 		return true

@@ -92,17 +92,8 @@ func (c *conn) noteGap(n *hub.Notification, slow bool) {
 	}
 }
 
-// flushGap queues the notice of losses that are in none yet, and reports whether there were any. It is called when
-// everything else has been written.
-func (c *conn) flushGap() bool {
-	if c.out.lostSince.IsZero() || c.state != stateOpen {
-		return false
-	}
-	c.queueLossNotice()
-	return true
-}
-
-// queueLossNotice queues the notice of the losses since the last one.
+// queueLossNotice queues the notice of the losses since the last one: when the client has taken everything else, and once
+// in noticeEvery before.
 func (c *conn) queueLossNotice() {
 	reason := gapFull
 	if c.out.lostSlow {

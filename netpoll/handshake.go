@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"net/netip"
 	"unsafe"
 
@@ -69,7 +70,9 @@ func (h *pendingHandshake) read(b []byte) {
 	case end == 0:
 		h.saveHead(b, len(head) > 0)
 	default:
-		h.freeHead()
+		if h.head != nil {
+			h.freeHead()
+		}
 		h.dispatch(head[:end], head[end:])
 	}
 }
@@ -200,7 +203,7 @@ func (h *pendingHandshake) authenticated(req handshake.Request, refusal *handsha
 // connection is refused.
 func (h *pendingHandshake) admit(req handshake.Request, more []byte) bool {
 	c, l, s := h.conn, h.conn.loop, h.conn.loop.server
-	if !h.hasDescriptor() {
+	if s.spareFD.inUse() && !h.freeSpareFD() {
 		h.respondError(req, handshake.RefuseOpenFiles(s.retryAfter()))
 		return false
 	}
@@ -220,7 +223,7 @@ func (h *pendingHandshake) admit(req handshake.Request, more []byte) bool {
 	c.putExtra()
 	c.state = stateOpen
 	accepted := c.lastRead
-	c.lastRead, c.lastPing = instantOf(now), s.randomLastPing(now)
+	c.lastRead, c.lastPing = instantOf(now), instantOf(now-rand.N(s.cfg.PingInterval)) // a storm of connects does not become a storm of pings
 	if !c.selfCheck {
 		l.stats.opened.Add(1)
 		c.logConnected(client, peer, total, ofUser)
@@ -255,6 +258,18 @@ func (h *pendingHandshake) register(req *handshake.Request) (total, ofUser int, 
 		err = errIPFull
 	}
 	return total, ofUser, err
+}
+
+// acquireIP counts the connection against Rules.MaxPerIP, and reports whether its address may have one more.
+func (h *pendingHandshake) acquireIP() bool {
+	c := h.conn
+	limit := c.loop.server.rules.Load().MaxPerIP
+	if limit <= 0 || c.selfCheck {
+		return true
+	}
+	var ok bool
+	c.ipSlot, ok = c.loop.server.perIP.Acquire(h.source, limit)
+	return ok
 }
 
 // refusalOf returns the answer to an error of register.
@@ -310,7 +325,9 @@ func (h *pendingHandshake) leaveState() {
 	stats := &h.conn.loop.stats
 	switch h.conn.state {
 	case stateRequest:
-		h.freeHead()
+		if h.head != nil {
+			h.freeHead()
+		}
 	case stateAuthenticating:
 		stats.Authenticating.Add(-1)
 		h.conn.loop.server.auth.remove(h.job)

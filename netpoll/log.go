@@ -9,6 +9,8 @@ import (
 	"roost/internal/loglimit"
 	"roost/netpoll/internal/sendqueue"
 	"roost/wsproto/handshake"
+
+	"golang.org/x/sys/unix"
 )
 
 // There are two lines a connection, and one for each refusal at level debug. In a storm they are much of a loop's work: so
@@ -219,4 +221,19 @@ func (l *refusalLog) warn(remote netip.AddrPort, refusal *handshake.Refusal, ori
 		attrs = append(attrs, "origin", origin)
 	}
 	l.logger.Warn("a client was refused", attrs...)
+}
+
+// peer returns the address and port of the other end of a socket; the zero value if the socket was reset.
+func peer(fd int32) netip.AddrPort {
+	address, err := unix.Getpeername(int(fd))
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	switch a := address.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr).Unmap(), uint16(a.Port))
+	}
+	return netip.AddrPort{}
 }

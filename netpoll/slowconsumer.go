@@ -174,14 +174,6 @@ func (c *conn) rank() {
 	c.loop.publishRank()
 }
 
-// unrank ends that.
-func (c *conn) unrank() {
-	if c.out.Ranked() {
-		c.loop.ranking.Remove(&c.out.Queue)
-		c.loop.publishRank()
-	}
-}
-
 func (l *loop) publishRank() {
 	if top := int32(l.ranking.Top()); top != l.topRank.Load() {
 		l.topRank.Store(top)

@@ -2,7 +2,6 @@ package netpoll
 
 import (
 	"math"
-	"math/rand/v2"
 	"time"
 
 	"roost/netpoll/internal/wheel"
@@ -54,12 +53,6 @@ func (l *loop) arm(at wheel.Tick) {
 	if l.asleep {
 		l.poll.ring() // it would sleep for too long
 	}
-}
-
-// randomLastPing returns when a new connection counts as last pinged: at a random moment of the last interval, so that a
-// storm of connects does not become a storm of pings.
-func (s *Server) randomLastPing(now time.Duration) instant {
-	return instantOf(now - time.Duration(rand.Int64N(int64(s.cfg.PingInterval))))
 }
 
 // onTimer does what is due for a connection, and sets its timer again. Deadlines may have moved since the timer was set:

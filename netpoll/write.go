@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"roost/netpoll/internal/sendqueue"
 	"roost/wsproto"
 )
 
@@ -13,13 +14,68 @@ import (
 // another system call anyway.
 const flushSize = scratchSize
 
+// outQueue is the send queue of a connection, with what its client has to be told of losses. A connection has one only
+// while something waits to be written.
+type outQueue struct {
+	sendqueue.Queue
+	gapState
+}
+
+// pooledQueues bounds the empty send queues that a loop keeps for reuse.
+const pooledQueues = 256
+
+// getQueue gives the connection a send queue.
+func (c *conn) getQueue() {
+	l := c.loop
+	if last := len(l.queues) - 1; last >= 0 {
+		c.out, l.queues = l.queues[last], l.queues[:last]
+	} else {
+		c.out = new(outQueue)
+	}
+	c.out.FD = c.fd
+	if !c.selfCheck {
+		c.out.Tracker = l.sent
+	}
+}
+
+// putQueue takes the send queue back. No notification waits in it.
+func (c *conn) putQueue() {
+	l := c.loop
+	if c.watchesWrite {
+		c.watchesWrite = false
+		l.stats.stalled.Add(-1)
+		_ = l.poll.watchWriting(c.fd, false) // fails only for a socket that is about to be closed
+	}
+	if c.out.Ranked() {
+		l.ranking.Remove(&c.out.Queue)
+		l.publishRank()
+	}
+	if len(l.queues) < pooledQueues {
+		c.out.Reset() // it keeps some memory for the next connection
+		c.out.gapState = gapState{}
+		l.queues = append(l.queues, c.out)
+	}
+	c.out = nil
+}
+
+// cleanupQueue counts what waits as failed, and takes the send queue back.
+func (c *conn) cleanupQueue() {
+	if c.out != nil {
+		c.countFailed(failedClosed, c.out.DropAll(failureNames[failedClosed]))
+		c.putQueue()
+	}
+}
+
 // flush writes what waits for a connection, until the kernel has all of it or takes no more. It may end the connection.
 func (c *conn) flush() {
 	defer c.guard()
 	for c.state != stateClosed && c.out != nil {
-		if c.out.Empty() && !c.flushGap() {
-			c.flushDone()
-			return
+		if c.out.Empty() {
+			if c.out.lostSince.IsZero() || c.state != stateOpen {
+				c.flushed()
+				return
+			}
+			c.queueLossNotice()
 		}
 		buf := c.out.Gather(c.loop.scratch)
 		n, err := c.write(buf)
@@ -39,9 +95,9 @@ func (c *conn) flush() {
 	}
 }
 
-// flushDone gives the send queue back once the kernel has all of it. A closing connection begins to linger. A client that
+// flushed gives the send queue back once the kernel has all of it. A closing connection begins to linger. A client that
 // has taken a queue that waited for long counts as alive: the ping may be among what it still has to read.
-func (c *conn) flushDone() {
+func (c *conn) flushed() {
 	if c.out.Progress.Behind() {
 		if now := c.loop.server.now(); c.out.Progress.Slow(now) {
 			c.lastRead = instantOf(now)
@@ -75,15 +131,6 @@ func (c *conn) stall() {
 	if err := l.poll.watchWriting(c.fd, true); err != nil {
 		l.server.log.Error("a stalled connection can't be watched; it is closed", "error", err, "user_id", c.link.User())
 		c.closeNow(ReasonWriteError)
-	}
-}
-
-// unwatchWrite ends what stall has asked of epoll.
-func (c *conn) unwatchWrite() {
-	if c.watchesWrite {
-		c.watchesWrite = false
-		c.loop.stats.stalled.Add(-1)
-		_ = c.loop.poll.watchWriting(c.fd, false) // fails only for one that is about to be closed
 	}
 }
 
