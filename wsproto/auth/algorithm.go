@@ -1,15 +1,10 @@
 package auth
 
 import (
-	"crypto/sha256"
-	"crypto/sha512"
 	"errors"
 	"fmt"
-	"hash"
 	"slices"
 	"strings"
-
-	"github.com/golang-jwt/jwt/v5"
 )
 
 // ErrAlgorithm is wrapped by the error about [Config].Algorithms.
@@ -36,50 +31,7 @@ func CheckAlgorithms(names []string) error {
 // SecretAlgorithm reports whether tokens of an algorithm are signed with a secret, and not with a key pair.
 func SecretAlgorithm(name string) bool { return strings.HasPrefix(name, "HS") }
 
-// allowed are the algorithms that an authenticator allows. Static after construction.
-type allowed struct {
-	names   []string
-	secrets [len(hmacs)]bool // by the index in hmacs
-}
-
-func newAllowed(names []string) (*allowed, error) {
-	if len(names) == 0 {
-		names = DefaultAlgorithms()
-	}
-	if err := CheckAlgorithms(names); err != nil {
-		return nil, err
-	}
-	a := &allowed{names: slices.Clone(names)}
-	for i := range hmacs {
-		a.secrets[i] = slices.Contains(names, hmacs[i].method.Name)
-	}
-	return a, nil
-}
-
-// withSecrets reports whether any of them takes a secret.
-func (a *allowed) withSecrets() bool { return slices.Contains(a.secrets[:], true) }
-
-// hmacAlgorithm is how tokens are signed with a secret.
-type hmacAlgorithm struct {
-	method *jwt.SigningMethodHMAC
-	quoted string // its name as JSON has it
-	size   int    // of a signature, in bytes
-	hash   func() hash.Hash
-}
-
-// hmacs are told apart by the length of their signatures. Never changed.
-var hmacs = [...]hmacAlgorithm{
-	{jwt.SigningMethodHS256, `"HS256"`, sha256.Size, sha256.New},
-	{jwt.SigningMethodHS384, `"HS384"`, sha512.Size384, sha512.New384},
-	{jwt.SigningMethodHS512, `"HS512"`, sha512.Size, sha512.New},
-}
-
-// hmacOf is the index in hmacs of the algorithm whose signatures have so many characters in base64.
-func hmacOf(characters int) (kind int, ok bool) {
-	for i := range hmacs {
-		if tokenBase64.EncodedLen(hmacs[i].size) == characters {
-			return i, true
-		}
-	}
-	return 0, false
+// keyPairAlgorithm reports whether an algorithm is known, and tokens of it are signed with a key pair.
+func keyPairAlgorithm(name string) bool {
+	return slices.Contains(KnownAlgorithms(), name) && !SecretAlgorithm(name)
 }

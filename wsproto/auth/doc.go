@@ -5,8 +5,7 @@
 // Event loops call [Authenticator.Identify]; what would take longer than a loop may is left to [Authenticator.Check], on
 // another goroutine. Nothing here does I/O, starts a goroutine, looks at a clock or keeps a token: the time is an argument.
 //
-// A token is read twice at most: plainIdentity knows the usual spelling, at the cost of
-// the user id; whatever it isn't sure of golang-jwt judges. A quick yes is always the
-// library's yes too, and a quick no its no (FuzzPlainToken). The library is given no
-// claims to parse of a token that no secret has signed.
+// There is one reader. It takes a token apart, chooses the keys by the header's algorithm and then its kid, verifies the
+// signature, and only then decodes a claim. golang-jwt verifies the signatures of key pairs and judges dates, issuer and
+// audience; a fuzz test holds its parser against the answers (FuzzAgainstLibrary).
 package auth

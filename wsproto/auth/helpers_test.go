@@ -63,15 +63,6 @@ func usualToken(t testing.TB) []byte {
 		"iat": testNow.Unix(), "exp": testNow.Unix() + 3600}))
 }
 
-// skipUnderRace skips tests of allocations where a sync.Pool is part of the path: it
-// drops items at random under the race detector.
-func skipUnderRace(t *testing.T) {
-	t.Helper()
-	if raceDetector {
-		t.Skip("a sync.Pool drops items under the race detector")
-	}
-}
-
 // decide asks the way a loop and its worker do.
 func decide[T string | []byte](a *Authenticator, token T) (Identity, *Error) {
 	id, problem, _, later := a.Identify([]byte(token), testNow)

@@ -1,14 +1,11 @@
 package auth
 
 import (
-	"bytes"
 	"crypto"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/golang-jwt/jwt/v5"
 )
 
 const (
@@ -52,7 +49,7 @@ type LeftOut struct {
 
 // keyring is [Keys], ready for use. Static after construction; any goroutine.
 type keyring struct {
-	allowed *allowed
+	allowed []string  // algorithms
 	secrets []*secret // the current one first
 	public  []PublicKey
 	leftOut map[string]*Error // by kid: the answer to a token of it
@@ -60,8 +57,8 @@ type keyring struct {
 	errAlgorithm *Error // of a token that no key here could have signed
 }
 
-// newKeyring takes from old what it has already.
-func newKeyring(keys Keys, allowed *allowed, old *keyring) (*keyring, error) {
+// newKeyring checks and copies the keys, those that are of no use with these algorithms aside.
+func newKeyring(keys Keys, allowed []string) (*keyring, error) {
 	if len(keys.Previous) > MaxPrevious {
 		return nil, fmt.Errorf("%w: %d, and %d are too many", ErrPrevious, MaxPrevious, len(keys.Previous))
 	}
@@ -70,7 +67,7 @@ func newKeyring(keys Keys, allowed *allowed, old *keyring) (*keyring, error) {
 	}
 	ring := &keyring{allowed: allowed, leftOut: leftOutErrors(keys.LeftOut)}
 	for _, key := range keys.Public {
-		if key, ok := key.Only(allowed.names...); ok {
+		if key, ok := key.Only(allowed...); ok {
 			ring.public = append(ring.public, key)
 		}
 	}
@@ -82,24 +79,12 @@ func newKeyring(keys Keys, allowed *allowed, old *keyring) (*keyring, error) {
 		if len(key) == 0 {
 			return nil, ErrNoKeys
 		}
-		if allowed.withSecrets() {
-			ring.secrets = append(ring.secrets, old.secretOf(key))
+		if slices.ContainsFunc(allowed, SecretAlgorithm) {
+			ring.secrets = append(ring.secrets, newSecret(key))
 		}
 	}
 	ring.errAlgorithm = &Error{Reason: BadAlgorithm, Text: "token algorithm not allowed: right is " + ring.algorithms()}
 	return ring, nil
-}
-
-// secretOf returns the ring's secret with a key, or a new one. The ring may be nil.
-func (r *keyring) secretOf(key []byte) *secret {
-	if r != nil {
-		for _, s := range r.secrets {
-			if bytes.Equal(s.key, key) {
-				return s
-			}
-		}
-	}
-	return newSecret(key)
 }
 
 // empty reports whether nobody can be let in.
@@ -108,14 +93,14 @@ func (r *keyring) empty() bool { return len(r.secrets)+len(r.public) == 0 }
 // algorithms lists what the ring has keys for.
 func (r *keyring) algorithms() string {
 	var names []string
-	for _, name := range r.allowed.names {
+	for _, name := range r.allowed {
 		fits := func(k PublicKey) bool { return k.fits(name) }
 		if SecretAlgorithm(name) && len(r.secrets) > 0 || slices.ContainsFunc(r.public, fits) {
 			names = append(names, name)
 		}
 	}
 	if len(names) == 0 { // the keys are on their way
-		return "one of " + strings.Join(slices.DeleteFunc(slices.Clone(r.allowed.names), SecretAlgorithm), ", ")
+		return "one of " + strings.Join(slices.DeleteFunc(slices.Clone(r.allowed), SecretAlgorithm), ", ")
 	}
 	return strings.Join(names, " or ")
 }
@@ -147,42 +132,45 @@ func headerText(text string) string {
 	}, text)
 }
 
+// choice is the keys that a token may have been signed with, of one kind.
+type choice struct {
+	secrets []*secret
+	public  []crypto.PublicKey
+}
+
 // choose returns the keys that a token may have been signed with. The algorithm counts first: whatever a token says,
 // a public key is never taken for a secret, nor a key of one kind for one of another. Then the kid: a key that has it
 // is the only one tried; without such a key those are that have none. A token without a kid is tried with all keys of
 // its algorithm, unless they are more than maxTries. Secrets have no kid, all are tried.
-func (r *keyring) choose(header map[string]any) (jwt.VerificationKeySet, *Error) {
-	alg, _ := header["alg"].(string)
-	kid, ok := header["kid"].(string)
-	if _, there := header["kid"]; there && !ok {
-		return jwt.VerificationKeySet{}, errKeyID
-	}
-	var set jwt.VerificationKeySet
-	if SecretAlgorithm(alg) {
-		for _, s := range r.secrets {
-			set.Keys = append(set.Keys, s.key)
+func (r *keyring) choose(t *token) (keys choice, problem *Error) {
+	switch {
+	case !slices.Contains(KnownAlgorithms(), t.alg):
+		return keys, r.errAlgorithm
+	case t.critical:
+		return keys, errCritical
+	case t.badKid:
+		return keys, errKeyID
+	case !slices.Contains(r.allowed, t.alg):
+		problem = r.errAlgorithm
+	case SecretAlgorithm(t.alg):
+		if len(r.secrets) == 0 {
+			return keys, r.errAlgorithm
 		}
-		if len(set.Keys) == 0 {
-			return set, r.errAlgorithm
-		}
-		return set, nil
+		return choice{secrets: r.secrets}, nil
+	default:
+		keys.public, problem = r.choosePublic(t.alg, t.kid)
 	}
-	keys, problem := r.choosePublic(alg, kid)
-	if leftOut := r.leftOut[kid]; leftOut != nil && (problem == errUnknownKey || problem == r.errAlgorithm) {
+	if leftOut := r.leftOut[t.kid]; leftOut != nil && (problem == errUnknownKey || problem == r.errAlgorithm) {
 		problem = leftOut
 	}
-	for _, key := range keys {
-		set.Keys = append(set.Keys, key)
-	}
-	return set, problem
+	return keys, problem
 }
 
 // choosePublic is choose for the algorithms with public keys. An empty kid is none.
 func (r *keyring) choosePublic(alg, kid string) (keys []crypto.PublicKey, problem *Error) {
-	named := kid != "" && slices.ContainsFunc(r.public, func(k PublicKey) bool { return k.id == kid })
-	for _, k := range r.public {
-		fits := kid == "" || k.id == kid || k.id == "" && !named
-		if k.fits(alg) && fits {
+	named := r.has(kid)
+	for i := range r.public {
+		if k := &r.public[i]; k.fits(alg) && k.mayBe(kid, named) {
 			keys = append(keys, k.key)
 		}
 	}
@@ -198,3 +186,54 @@ func (r *keyring) choosePublic(alg, kid string) (keys []crypto.PublicKey, proble
 	}
 	return nil, r.errAlgorithm
 }
+
+// has reports whether a key has this kid.
+func (r *keyring) has(kid string) bool {
+	return kid != "" && slices.ContainsFunc(r.public, func(k PublicKey) bool { return k.id == kid })
+}
+
+// mayBe reports whether a token with this kid may be the key's. named is whether a key has the kid.
+func (k *PublicKey) mayBe(kid string, named bool) bool {
+	return kid == "" || k.id == kid || k.id == "" && !named
+}
+
+// triage looks at the outside of a token of a key pair, for when its turn is. With an error it is no good whatever the keys
+// would say: no arithmetic is spent on a signature that is not as long as its key's.
+func (r *keyring) triage(t *token) (Turn, *Error) {
+	if t.critical || t.badKid {
+		return TurnUnknown, nil // Check says what is wrong
+	}
+	known, fits := false, false
+	named := r.has(t.kid)
+	for i := range r.public {
+		if k := &r.public[i]; k.fits(t.alg) && k.mayBe(t.kid, named) {
+			known = true
+			fits = fits || len(t.signature) == k.signatureSize()
+		}
+	}
+	switch {
+	case !known:
+		return TurnUnknown, nil
+	case !fits:
+		return 0, errSignature
+	case named:
+		return TurnNamed, nil
+	}
+	return TurnTried, nil
+}
+
+// Turn says when it is the turn of a token that is left to [Authenticator.Check], if many wait: lower ones go first. It is
+// told by the token's header alone, which anybody can write.
+type Turn uint8
+
+const (
+	// TurnNamed: the token names a key that is known. One check finds out.
+	TurnNamed Turn = iota
+	// TurnTried: it names no key, and several may have to be tried.
+	TurnTried
+	// TurnUnknown: it names a key that is not known, or its header is an odd one.
+	TurnUnknown
+
+	// TurnCount is how many there are.
+	TurnCount = iota
+)

@@ -290,7 +290,6 @@ func TestSetKeys(t *testing.T) {
 	checkTokenReason(t, a, next.token(t, "2"), 0)
 	checkTokenReason(t, a, old.token(t, "1"), UnknownKey)
 	checkTokenReason(t, a, goodToken(t, "alice"), 0)
-	secret := a.ring.Load().secrets[0]
 	for name, keys := range map[string]Keys{
 		"none":     {},
 		"too many": {Public: make([]PublicKey, MaxPublic+1)},
@@ -303,9 +302,6 @@ func TestSetKeys(t *testing.T) {
 	checkTokenReason(t, a, next.token(t, "2"), 0)
 	if err := a.SetKeys(Keys{Previous: [][]byte{testSecret}}); err != nil {
 		t.Fatal(err)
-	}
-	if a.ring.Load().secrets[0] != secret {
-		t.Error("the secret was made anew, with its verifiers")
 	}
 	checkTokenReason(t, a, goodToken(t, "alice"), 0)
 	checkTokenReason(t, a, next.token(t, "2"), BadAlgorithm)

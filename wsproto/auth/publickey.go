@@ -101,3 +101,14 @@ func (k PublicKey) Equal(other PublicKey) bool {
 	comparable, ok := k.key.(interface{ Equal(crypto.PublicKey) bool })
 	return ok && k.id == other.id && slices.Equal(k.algs, other.algs) && comparable.Equal(other.key)
 }
+
+// signatureSize is how many bytes the key's signatures have (RFC 7518 sections 3.3 and 3.4, RFC 8032 section 5.1.6).
+func (k *PublicKey) signatureSize() int {
+	switch key := k.key.(type) {
+	case *rsa.PublicKey:
+		return key.Size()
+	case *ecdsa.PublicKey:
+		return 2 * ((key.Params().BitSize + 7) / 8)
+	}
+	return ed25519.SignatureSize
+}

@@ -2,11 +2,13 @@ package auth
 
 import (
 	"bytes"
-	"errors"
+	"encoding/base64"
 	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"roost/internal/jsonscan"
 )
 
 // MaxToken bounds a token in bytes.
@@ -16,91 +18,66 @@ const MaxToken = 8 << 10
 // anything can be verified, and holds alg, typ, and perhaps a key's name.
 const maxTokenHeader = 1 << 10
 
-// Identity is what a good token says.
-type Identity struct {
-	User string
-	// Groups are the groups that the user is in: each of them valid (see names.ValidGroup), sorted, none twice, MaxGroups
-	// at most. Nil: none.
-	Groups []string
-	// Expires is from when on the token would not be accepted: its exp and the leeway.
-	Expires time.Time
+// tokenBase64 is the base64url of tokens: no padding (RFC 7515 section 2), and no bits set behind the end.
+var tokenBase64 = base64.RawURLEncoding.Strict()
+
+// token is a compact JWT (RFC 7515 section 7.1) of which the header was read. It aliases what was parsed. One call's.
+type token struct {
+	text      []byte // the first two parts, which are signed
+	claims    []byte // the second part, in base64
+	signature []byte
+	buffer    [64]byte // of signature, where that is enough
+
+	alg      string
+	kid      string
+	badKid   bool // there is a kid, and it is no string
+	critical bool // there are extensions that have to be understood
 }
 
-// Identify checks a token against the time now. It takes a few microseconds: where checking takes longer, because the token
-// may be signed with a key pair, it reports later, and nothing is decided. Then [Authenticator.Check] has to follow on
-// another goroutine than a loop, in the order that turn says. It keeps nothing of the token.
-func (a *Authenticator) Identify(token []byte, now time.Time) (id Identity, problem *Error, turn Turn, later bool) {
-	if len(token) > MaxToken {
-		return Identity{}, errTooLong, 0, false
+// parse takes a token apart and reads its header. Its claims are not looked at before the signature is known to be
+// good: nobody can make a loop work on claims of their own making.
+func (t *token) parse(b []byte) *Error {
+	if len(b) > MaxToken {
+		return errTooLong
 	}
-	ring := a.ring.Load()
-	id, found := a.plainIdentity(ring, token, now)
-	switch {
-	case found == genuine:
-		return id, nil, 0, false
-	case found == forged:
-		return Identity{}, errSignature, 0, false
-	case len(ring.public) > 0 || a.unknown != nil:
-		turn, problem = ring.triage(token)
-		return Identity{}, problem, turn, problem == nil
-	case found == strange:
-		if !compact(token) {
-			return Identity{}, explainMalformed(token), 0, false
+	if !compact(b) || bytes.Count(b, []byte{'.'}) != 2 {
+		return explainMalformed(b)
+	}
+	first, last := bytes.IndexByte(b, '.'), bytes.LastIndexByte(b, '.')
+	if first > maxTokenHeader {
+		return errMalformed
+	}
+	var buffer [maxTokenHeader]byte
+	header, err := tokenBase64.AppendDecode(buffer[:0], b[:first])
+	if err != nil || !t.readHeader(string(header)) {
+		return errMalformed
+	}
+	if t.signature, err = tokenBase64.AppendDecode(t.buffer[:0], b[last+1:]); err != nil {
+		return errMalformed
+	}
+	t.text, t.claims = b[:last], b[first+1:last]
+	return nil
+}
+
+// readHeader reads what counts of a header (RFC 7515 section 4.1). Of equal names the last one counts, as encoding/json has
+// it. It is false where the header is no JSON object. "null" is one, as libraries have it, without members.
+func (t *token) readHeader(text string) bool {
+	if text == "null" {
+		return true
+	}
+	return members(text, func(name, value string) {
+		switch name {
+		case `"alg"`:
+			t.alg, _ = stringOf(value)
+		case `"kid"`:
+			kid, ok := stringOf(value)
+			t.kid, t.badKid = kid, !ok
+		case `"crit"`:
+			// RFC 7515 section 4.1.11: extensions listed in crit that are not
+			// understood make the token invalid. None is understood here.
+			t.critical = true
 		}
-		token = withoutClaims(token)
-	}
-	id, problem = a.Check(token, now)
-	return id, problem, 0, false
-}
-
-// Check checks a token where [Authenticator.Identify] left that for later: signature and claims, with a key of any kind. It takes
-// 30 to 100 microseconds for most tokens, and up to eight times as much for one that doesn't say which key is its own.
-func (a *Authenticator) Check(token []byte, now time.Time) (Identity, *Error) {
-	ring := a.ring.Load()
-	id, key, problem := a.checkWith(ring, token, now)
-	leftOut := problem != nil && problem.leftOut
-	if a.unknown == nil || problem != errUnknownKey && !leftOut {
-		return id, problem
-	}
-	if wait, pending := a.unknown(key); pending && !leftOut { // a key that is left out may be mended, which takes its time
-		return Identity{}, errPending(wait)
-	}
-	if newer := a.ring.Load(); newer != ring { // they came in between
-		id, _, problem = a.checkWith(newer, token, now)
-	}
-	return id, problem
-}
-
-// checkWith is Check with these keys, and says which key the token names. The library requires nothing by
-// itself, so everything that must be there is said here.
-func (a *Authenticator) checkWith(ring *keyring, token []byte, now time.Time) (id Identity, key string, problem *Error) {
-	if !compact(token) || bytes.Count(token, []byte{'.'}) != 2 {
-		return Identity{}, "", explainMalformed(token)
-	}
-	if bytes.IndexByte(token, '.') > maxTokenHeader {
-		return Identity{}, "", errMalformed
-	}
-	options := []jwt.ParserOption{
-		jwt.WithValidMethods(KnownAlgorithms()), // which of them a token may have its key says
-		jwt.WithStrictDecoding(),
-		jwt.WithExpirationRequired(),
-		jwt.WithIssuedAt(),
-		jwt.WithLeeway(a.leeway),
-		jwt.WithTimeFunc(func() time.Time { return now }),
-	}
-	if a.issuer != "" {
-		options = append(options, jwt.WithIssuer(a.issuer))
-	}
-	if len(a.audience) > 0 {
-		options = append(options, jwt.WithAudience(a.audience...))
-	}
-	parser := jwt.NewParser(options...)
-	c := claims{from: &a.user, withGroups: !a.ignoreGroups}
-	choice := keyChoice{ring: ring, pending: a.unknown != nil}
-	if _, err := parser.ParseWithClaims(string(token), &c, choice.keys); err != nil {
-		return Identity{}, choice.name, choice.explain(err, &c, a)
-	}
-	return Identity{User: c.user, Groups: c.groups, Expires: c.expires.Add(a.leeway)}, choice.name, nil
+	})
 }
 
 // compact reports whether a token has no other characters than a JWT may have (RFC 7515 section 7.1), the dots included. The
@@ -140,82 +117,64 @@ func explainMalformed(token []byte) *Error {
 	return errMalformed
 }
 
-// keyChoice chooses the keys for one token. One call's.
-type keyChoice struct {
-	ring    *keyring
-	pending bool   // there may be more keys
-	made    bool   // there are keys to try
-	name    string // what the token says of its key: Config.UnknownKey
-	problem *Error // why there are none
-}
-
-// keys hands the keys to the library, whose parser has checked that the algorithm is known
-// before it asks. It tries one after the other.
-func (k *keyChoice) keys(token *jwt.Token) (any, error) {
-	alg := token.Method.Alg()
-	kid, _ := token.Header["kid"].(string)
-	k.name = alg + " " + kid
-	set, problem := k.choose(token.Header, alg, kid)
-	if problem != nil {
-		k.problem = problem
-		return nil, problem
-	}
-	k.made = true
-	return set, nil
-}
-
-func (k *keyChoice) choose(header map[string]any, alg, kid string) (set jwt.VerificationKeySet, problem *Error) {
-	// RFC 7515 section 4.1.11: extensions listed in crit that are not
-	// understood make the token invalid. None is understood here.
-	if _, ok := header["crit"]; ok {
-		return set, errCritical
-	}
-	if !slices.Contains(k.ring.allowed.names, alg) {
-		if leftOut := k.ring.leftOut[kid]; leftOut != nil {
-			return set, leftOut
+// signedBy reports whether one of the keys has signed the token.
+func (t *token) signedBy(keys choice) bool {
+	for _, s := range keys.secrets {
+		if s.signed(t.alg, t.text, t.signature) {
+			return true
 		}
-		return set, k.ring.errAlgorithm
 	}
-	set, problem = k.ring.choose(header)
-	if problem == k.ring.errAlgorithm && k.pending && !SecretAlgorithm(alg) {
-		problem = errUnknownKey
+	if len(keys.public) == 0 {
+		return false
 	}
-	return set, problem
+	method, text := jwt.GetSigningMethod(t.alg), string(t.text)
+	for _, key := range keys.public {
+		if method.Verify(text, t.signature, key) == nil {
+			return true
+		}
+	}
+	return false
 }
 
-// explain says which of several faults counts.
-func (k *keyChoice) explain(err error, c *claims, a *Authenticator) *Error {
-	switch {
-	case k.problem != nil:
-		return k.problem
-	case errors.Is(err, jwt.ErrTokenMalformed):
-		return errMalformed
-	case errors.Is(err, jwt.ErrTokenSignatureInvalid) && k.made:
-		return errSignature
-	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenUnverifiable):
-		return k.ring.errAlgorithm
+// members calls each with the members of a JSON object, in order: the name in quotes, without escapes, and the text of the
+// value. It is false where the text is no object, and nothing else.
+func members(text string, each func(name, value string)) bool {
+	i := jsonscan.SkipSpace(text, 0)
+	if jsonscan.At(text, i) != '{' {
+		return false
 	}
-	return a.explainClaims(err, c)
+	i, more := jsonscan.FirstMember(text, i)
+	for more {
+		nameEnd, value, end := jsonscan.SkipMember(text, i, 1)
+		if end > len(text) {
+			return false
+		}
+		each(jsonscan.Unescaped(text[i:nameEnd]), text[value:end])
+		i, more = jsonscan.NextMember(text, end)
+	}
+	return i <= len(text) && jsonscan.SkipSpace(text, i) == len(text)
 }
 
-// explainClaims is explain for a token with a good signature. The library's errors nest: the order of the cases matters.
-func (a *Authenticator) explainClaims(err error, c *claims) *Error {
-	var problem *Error // of Validate
-	switch {
-	case errors.Is(err, jwt.ErrTokenRequiredClaimMissing) && c.expires == nil:
-		return errNoExpiry
-	case errors.Is(err, jwt.ErrTokenExpired):
-		return errExpired
-	case errors.Is(err, jwt.ErrTokenNotValidYet):
-		return errNotYetValid
-	case errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
-		return errIssuedFuture
-	case errors.Is(err, jwt.ErrTokenInvalidIssuer), errors.Is(err, jwt.ErrTokenRequiredClaimMissing) && c.issuer == "" && a.issuer != "":
-		return errIssuer
-	case errors.Is(err, jwt.ErrTokenInvalidAudience), errors.Is(err, jwt.ErrTokenRequiredClaimMissing):
-		return errAudience
-	case errors.As(err, &problem):
-		return problem
+// judge is what golang-jwt judges claims with. Owned by one call at a time.
+type judge struct {
+	validator *jwt.Validator
+	now       time.Time
+}
+
+func (a *Authenticator) newJudge() *judge {
+	j := new(judge)
+	options := []jwt.ParserOption{
+		jwt.WithExpirationRequired(),
+		jwt.WithIssuedAt(),
+		jwt.WithLeeway(a.leeway),
+		jwt.WithTimeFunc(func() time.Time { return j.now }),
 	}
-	return errMalformed
+	if a.issuer != "" {
+		options = append(options, jwt.WithIssuer(a.issuer))
+	}
+	if len(a.audience) > 0 {
+		options = append(options, jwt.WithAudience(a.audience...))
+	}
+	j.validator = jwt.NewValidator(options...)
+	return j
 }
