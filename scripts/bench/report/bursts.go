@@ -116,14 +116,20 @@ func (s *summary) plainTable(step string) string {
 // wholeBursts is how large a burst may be that has to arrive whole.
 const wholeBursts = 4 << 20
 
-// leastShare is the smallest share of any burst of wholeBursts and less to a connection that reads, of all steps.
-func (s *summary) leastShare(server string) *result {
+// crawling is in the name of the share of clients that read so slowly that their kernels acknowledge nothing for longer
+// than WS_WRITE_WAIT.
+const crawling = "read at 500 B/s"
+
+// leastShare is the smallest share of any burst of wholeBursts and less, of all steps: to clients that crawl, or to all
+// others that read.
+func (s *summary) leastShare(server string, crawl bool) *result {
 	var least *result
 	for _, step := range []string{stepBursts, stepFar} {
 		for _, f := range s.figures(step) {
 			bytes, isOne := volume(f.Name)
 			v := newSpread(s.values(step, server, f.key()))
-			if !strings.HasPrefix(f.Name, sharePrefix) || v.n == 0 || isOne && bytes > wholeBursts {
+			if !strings.HasPrefix(f.Name, sharePrefix) || v.n == 0 || isOne && bytes > wholeBursts ||
+				strings.Contains(f.Name, crawling) != crawl {
 				continue
 			}
 			if missing := 100 - v.low; least == nil || missing > least.value {
@@ -137,7 +143,8 @@ func (s *summary) leastShare(server string) *result {
 func (s *summary) burstTargets() []verdict {
 	return []verdict{
 		atMost("bursts", "Every burst of up to 4 MiB a connection arrives whole, at any round trip up to 300 ms and to slow readers",
-			s.leastShare(ours), 0),
+			s.leastShare(ours, false), 0),
+		atMost("crawling", "and to clients that read 500 bytes a second", s.leastShare(ours, true), 0),
 		atMost("stalled-kernel", "A client that reads nothing costs at most 128 KiB of kernel memory",
 			s.measured(stepBursts, ours, kernelStalled, "KiB"), 128),
 		atMost("stalled-user", "and at most 4 MiB of Roost's (`WS_QUEUE_BYTES`), with 5 MB published for it",

@@ -32,12 +32,12 @@ func (m *burstMeasurement) stalledClients() error {
 		return err
 	}
 	m.others.Measure()
-	began := time.Now()
 	for _, a := range all {
 		if err := m.publish(a, b); err != nil {
 			return err
 		}
 	}
+	began := time.Now() // the latest of them stalls
 	if err := m.stalledMemory(all, before); err != nil {
 		return err
 	}
