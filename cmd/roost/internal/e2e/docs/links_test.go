@@ -20,6 +20,9 @@ var (
 	mdLink       = regexp.MustCompile(`\]\(([^)\s]*)\)`)
 	mdReference  = regexp.MustCompile(`\[[^\]]+\]\[([^\]]+)\]`)
 	mdDefinition = regexp.MustCompile(`(?m)^\[([^\]]+)\]: \S+$`)
+	mdTextLink   = regexp.MustCompile(`\[([^\]]*)\]\(([^)\s]*)\)`)
+	stemmed      = regexp.MustCompile(`\p{Lu}?\p{Ll}{2,}|\p{Lu}{3,}`)
+	inCode       = regexp.MustCompile("`([A-Z][A-Z_]+|[a-z]+_[a-z_]+)")
 	notSlug      = regexp.MustCompile(`[^\pL\pN_ -]`)
 )
 
@@ -114,13 +117,13 @@ func followLink(file, target string) error {
 func TestLinksLeadToTheRightHeading(t *testing.T) {
 	t.Parallel()
 	texts := linkedFrom(t)
-	links := 0
+	links, headings := 0, map[string]map[string]string{} // the latter by file
 	for _, file := range slices.Sorted(maps.Keys(texts)) {
 		if file == alertsFile {
 			continue // TestAlertsAreComplete wants the heading of each alert's name
 		}
 		for _, around := range sentences(texts[file]) {
-			for _, m := range regexp.MustCompile(`\[([^\]]*)\]\(([^)\s]*)\)`).FindAllStringSubmatch(around, -1) {
+			for _, m := range mdTextLink.FindAllStringSubmatch(around, -1) {
 				path, anchor, _ := strings.Cut(m[2], "#")
 				if anchor == "" || strings.Contains(path, "://") {
 					continue
@@ -134,8 +137,12 @@ func TestLinksLeadToTheRightHeading(t *testing.T) {
 					continue // TestLinksOfDocuments says so
 				}
 				links++
-				heading := anchors(string(linked))[anchor]
-				if heading != "" && !related(heading, below(string(linked), heading), m[1], linkTarget.ReplaceAllString(around, "]")) {
+				if headings[whole] == nil {
+					headings[whole] = anchors(string(linked))
+				}
+				heading := headings[whole][anchor]
+				around := linkTarget.ReplaceAllString(around, "]")
+				if heading != "" && !share(stems(heading), stems(around)) && !related(heading, below(string(linked), heading), m[1], around) {
 					t.Errorf("%s links to %q from %q, which says nothing of it", file, heading, strings.Join(strings.Fields(around), " "))
 				}
 			}
@@ -184,21 +191,22 @@ func TestRelated(t *testing.T) {
 
 // related says whether a link and the sentence around it are about a section.
 func related(heading, section, link, around string) bool {
-	share := func(a, b []string) bool {
-		return slices.ContainsFunc(a, func(word string) bool { return slices.Contains(b, word) })
-	}
 	var names []string
-	for _, m := range regexp.MustCompile("`([A-Z][A-Z_]+|[a-z]+_[a-z_]+)").FindAllStringSubmatch(around, -1) {
+	for _, m := range inCode.FindAllStringSubmatch(around, -1) {
 		names = append(names, m[1])
 	}
 	return share(stems(heading), stems(around)) || share(stems(link), stems(section)) ||
 		slices.ContainsFunc(names, func(name string) bool { return strings.Contains(section, name) })
 }
 
+func share(a, b []string) bool {
+	return slices.ContainsFunc(a, func(word string) bool { return slices.Contains(b, word) })
+}
+
 // stems are the beginnings of the words that mean something, RoostLoopBusy as three.
 func stems(text string) (all []string) {
 	common := []string{"the", "this", "that", "what", "when", "how", "why", "and", "for", "from", "with", "who", "roost", "one", "are", "can"}
-	for _, word := range regexp.MustCompile(`\p{Lu}?\p{Ll}{2,}|\p{Lu}{3,}`).FindAllString(text, -1) {
+	for _, word := range stemmed.FindAllString(text, -1) {
 		if word = strings.ToLower(word); !slices.Contains(common, word) {
 			all = append(all, word[:min(len(word), 4)])
 		}
