@@ -112,8 +112,8 @@ func followLink(file, target string) error {
 	return err
 }
 
-// A link leads to the right heading: a word of the heading is in the sentence around the link, or the section below the
-// heading has a word of the link, or a name in code from around it. So a link that stays when its target moves on is found.
+// A link leads to the right heading: a word of the heading is in the link or near it, or the section below the
+// heading has most words of the link, or a name in code from around it. So a link that stays when its target moves on is found.
 func TestLinksLeadToTheRightHeading(t *testing.T) {
 	t.Parallel()
 	texts := linkedFrom(t)
@@ -123,8 +123,9 @@ func TestLinksLeadToTheRightHeading(t *testing.T) {
 			continue // TestAlertsAreComplete wants the heading of each alert's name
 		}
 		for _, around := range sentences(texts[file]) {
-			for _, m := range mdTextLink.FindAllStringSubmatch(around, -1) {
-				path, anchor, _ := strings.Cut(m[2], "#")
+			for _, at := range mdTextLink.FindAllStringSubmatchIndex(around, -1) {
+				link, target := around[at[2]:at[3]], around[at[4]:at[5]]
+				path, anchor, _ := strings.Cut(target, "#")
 				if anchor == "" || strings.Contains(path, "://") {
 					continue
 				}
@@ -141,9 +142,9 @@ func TestLinksLeadToTheRightHeading(t *testing.T) {
 					headings[whole] = anchors(string(linked))
 				}
 				heading := headings[whole][anchor]
-				around := linkTarget.ReplaceAllString(around, "]")
-				if heading != "" && !share(stems(heading), stems(around)) && !related(heading, below(string(linked), heading), m[1], around) {
-					t.Errorf("%s links to %q from %q, which says nothing of it", file, heading, strings.Join(strings.Fields(around), " "))
+				near := nearby(around, at[0], at[1])
+				if heading != "" && !share(stems(heading), stems(near)) && !related(heading, below(string(linked), heading), link, near) {
+					t.Errorf("%s links to %q from %q, which says nothing of it", file, heading, near)
 				}
 			}
 		}
@@ -151,6 +152,15 @@ func TestLinksLeadToTheRightHeading(t *testing.T) {
 	if links < 150 {
 		t.Errorf("only %d links: are they still read as they are written?", links)
 	}
+}
+
+// nearby is a link with some words before it and behind it.
+func nearby(sentence string, from, to int) string {
+	const some = 7
+	before := strings.Fields(linkTarget.ReplaceAllString(sentence[:from], "]"))
+	behind := strings.Fields(linkTarget.ReplaceAllString(sentence[to:], "]"))
+	words := append(before[max(len(before)-some, 0):len(before):len(before)], strings.Fields(linkTarget.ReplaceAllString(sentence[from:to], "]"))...)
+	return strings.Join(append(words, behind[:min(some, len(behind))]...), " ")
 }
 
 // sentences are those of a page, each with its links; a row of a table is one.
@@ -195,8 +205,19 @@ func related(heading, section, link, around string) bool {
 	for _, m := range inCode.FindAllStringSubmatch(around, -1) {
 		names = append(names, m[1])
 	}
-	return share(stems(heading), stems(around)) || share(stems(link), stems(section)) ||
+	return share(stems(heading), stems(around)) || mostly(stems(link), stems(section)) ||
 		slices.ContainsFunc(names, func(name string) bool { return strings.Contains(section, name) })
+}
+
+// mostly says whether more than half of the words are in the text.
+func mostly(words, text []string) bool {
+	in := 0
+	for _, word := range words {
+		if slices.Contains(text, word) {
+			in++
+		}
+	}
+	return 2*in > len(words)
 }
 
 func share(a, b []string) bool {
