@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -40,6 +41,8 @@ type Config struct {
 	Variables func() []Variable
 	// Console serves a page at / that shows how the server is.
 	Console bool
+	// Docs are the pages of the documentation, in Markdown, which the console shows. nil: none.
+	Docs fs.FS
 	// Limits is what the page shows of how close each limit is, the one on connections first. nil: nothing.
 	Limits func(Stats) []Limit
 	// Token is what has to be given as Authorization: Bearer, for everything but health, until SetToken. Empty: see
@@ -61,6 +64,7 @@ type RedisState struct {
 	Mending   bool          // it is not, for so short a time that /health stays 200
 	Ping      time.Duration // last round trip; 0: not measured yet
 	Err       string        // why it is not connected
+	Since     time.Time     // when it was connected, or lost; zero: not known
 }
 
 // ProbeStep is a part of a deep check.

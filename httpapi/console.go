@@ -67,8 +67,9 @@ type consoleJSON struct {
 	Version string `json:"version"`
 	Uptime  int64  `json:"uptime_seconds"`
 
-	Status string    `json:"status"`
-	Redis  redisJSON `json:"redis"`
+	Status    string         `json:"status"`
+	Redis     redisJSON      `json:"redis"`
+	TokenKeys *tokenKeysJSON `json:"token_keys,omitempty"`
 
 	Connections int             `json:"connections"`
 	Users       int             `json:"users"`
@@ -115,7 +116,7 @@ func (s *Server) console(now time.Time, since int64) consoleJSON {
 	}
 	c := consoleJSON{
 		At: now.UnixMilli(), Started: s.cfg.Started.UnixMilli(), Host: host, Version: s.cfg.Version, Uptime: health.UptimeSeconds,
-		Status: health.Status, Redis: health.Redis,
+		Status: health.Status, Redis: health.Redis, TokenKeys: health.TokenKeys,
 		Connections: stats.Connections, Users: stats.Users, Waiting: stats.DeliveriesWaiting, Stalled: stats.Stalled,
 		Memory: resident, MemoryEach: s.machine.each(resident, stats.Sockets),
 		Counters: consoleCounters{

@@ -78,6 +78,9 @@ func (s *Server) route(path string) (e endpoint, found bool) {
 	if e, found := s.demoEndpoint(path); found {
 		return e, true
 	}
+	if e, found := s.docsPage(path); found {
+		return e, true
+	}
 	return consoleFile(path)
 }
 

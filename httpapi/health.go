@@ -24,6 +24,7 @@ type redisJSON struct {
 	Status string   `json:"status"` // connected or disconnected
 	PingMS *float64 `json:"ping_ms,omitempty"`
 	Error  string   `json:"error,omitempty"`
+	Since  string   `json:"since,omitempty"` // when it was lost
 }
 
 type tokenKeysJSON struct {
@@ -93,7 +94,11 @@ func (s *Server) health(now time.Time) *healthJSON {
 
 func redisHealth(state RedisState) redisJSON {
 	if !state.Connected {
-		return redisJSON{Status: "disconnected", Error: state.Err}
+		lost := redisJSON{Status: "disconnected", Error: state.Err}
+		if !state.Since.IsZero() {
+			lost.Since = timestamp(state.Since)
+		}
+		return lost
 	}
 	ping := milliseconds(state.Ping)
 	return redisJSON{Status: "connected", PingMS: &ping}

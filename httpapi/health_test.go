@@ -28,6 +28,8 @@ func TestHealth(t *testing.T) {
 			`{"status":"degraded` + head + `{"status":"disconnected","error":"dial: \"no\""}` + tail},
 		{"redis is gone for a moment", RedisState{Err: "EOF", Mending: true}, false, 200,
 			`{"status":"degraded` + head + `{"status":"disconnected","error":"EOF"}` + tail},
+		{"redis is gone, since when is known", RedisState{Err: "EOF", Since: time.Date(2026, 1, 2, 3, 4, 5, 6_000_000, time.UTC)}, false, 503,
+			`{"status":"degraded` + head + `{"status":"disconnected","error":"EOF","since":"2026-01-02T03:04:05.006Z"}` + tail},
 		{"draining", up, true, 503, `{"status":"draining` + head + `{"status":"connected","ping_ms":1.23}` + tail},
 		{"draining without redis", RedisState{Err: "x"}, true, 503,
 			`{"status":"draining` + head + `{"status":"disconnected","error":"x"}` + tail},

@@ -77,8 +77,8 @@ export class Chart {
       const known = this.samples.filter((s) => one.of(s) !== undefined && one.of(s) !== null);
       if (known.length === 0) return [];
       const path = known.map((s, j) => `${j ? "L" : "M"}${this.x(s.t).toFixed(1)} ${this.y(one.of(s)).toFixed(1)}`).join("");
-      const line = svg("path", { class: i ? "series second" : "series", d: path });
-      if (this.series.length > 1) return [line];
+      if (this.series.length > 1) return [svg("path", { class: i ? "series second" : "series first", d: path })];
+      const line = svg("path", { class: "series", d: path });
       const floor = this.y(0);
       return [svg("path", { class: "area", d: `${path}L${this.x(known.at(-1).t)} ${floor}L${this.x(known[0].t)} ${floor}Z` }), line];
     });

@@ -1,7 +1,7 @@
 // The console: what the server says of itself, every two seconds.
 import { Chart } from "./chart.js";
 import { element, get, table } from "./dom.js";
-import { bytes, count, duration, milliseconds, rate, shown, words } from "./format.js";
+import { bytes, count, duration, milliseconds, rate, shown, since, words } from "./format.js";
 import "./why.js";
 
 const every = 2000; // milliseconds between two questions
@@ -9,43 +9,88 @@ const at = (id) => document.querySelector(id);
 
 const charts = [
   new Chart("Connections", [{ name: "", of: (s) => s.connections }], count, 10),
-  new Chart("Notifications a second", [{ name: "received", of: (s) => s.received }, { name: "sent", of: (s) => s.sent }], rate, 1),
-  new Chart("From Redis to the socket", [{ name: "median", of: (s) => s.p50_ms }, { name: "99%", of: (s) => s.p99_ms }], milliseconds, 1),
-  new Chart("Refused and closed a second", [{ name: "refused", of: (s) => s.refused }, { name: "closed", of: (s) => s.closed }], rate, 1),
+  new Chart("Notifications/s", [{ name: "from Redis", of: (s) => s.received }, { name: "sent to connections", of: (s) => s.sent }], rate, 1),
+  new Chart("Latency, Redis to socket", [{ name: "median", of: (s) => s.p50_ms }, { name: "p99", of: (s) => s.p99_ms }], milliseconds, 1),
+  new Chart("Refused and closed/s", [{ name: "refused", of: (s) => s.refused }, { name: "closed", of: (s) => s.closed }], rate, 1),
 ];
 at("#charts").append(...charts.map((chart) => chart.root));
 
+const staleAfter = 3 * every; // without an answer
+
 let before = null; // the answer before
 let samples = [];
+let answered = Date.now(); // when the latest answer came; at first, when the page was loaded
+let failure = ""; // what came in place of the latest
 
 async function refresh() {
   try {
-    const since = samples.length > 0 ? samples.at(-1).t : 0;
-    const now = await get("console.json?since=" + since);
+    const last = samples.at(-1)?.t ?? 0;
+    const now = await get("console.json?since=" + last);
     if (before && now.started !== before.started) samples = []; // another process
     samples = samples.concat(now.history).slice(-now.history_kept);
+    answered = Date.now();
+    failure = "";
     show(now);
     before = now;
   } catch (error) {
-    at("#trouble").textContent = "The server does not answer: " + error.message;
-    at("#trouble").hidden = false;
-    at("#status").textContent = "unknown";
-    at("#status").className = "pill bad";
+    failure = error.message;
   }
+  judge();
   setTimeout(refresh, every);
 }
 
 function show(now) {
-  at("#trouble").textContent = now.redis.error ? "Redis: " + shown(now.redis.error) : "";
-  at("#trouble").hidden = !now.redis.error;
-  at("#status").textContent = now.status;
-  at("#status").className = "pill " + (now.status === "healthy" ? "good" : now.status === "draining" ? "warn" : "bad");
   at("#about").textContent = `${now.host} · version ${now.version} · up for ${duration(now.uptime_seconds)}`;
   at("#tiles").replaceChildren(...tiles(now));
   at("#limits").replaceChildren(...now.limits.map(limit));
   at("#reasons").replaceChildren(...reasons(now));
   charts.forEach((chart) => chart.update(samples));
+  at("#start").hidden = Boolean(now.demo) || now.connections > 0;
   if (now.demo) import("./demo.js").then((demo) => demo.start(now.demo));
+}
+
+// judge says what is wrong, in words, in the title and with the icon. It is called every second, since no answer is an
+// answer too.
+function judge() {
+  const stale = failure !== "" || Date.now() - answered > staleAfter;
+  const all = stale ? [silence()] : before ? troubles(before) : [];
+  const worst = all.find((one) => one.look === "bad") ?? all[0];
+  document.body.classList.toggle("stale", stale);
+  at("#status").textContent = stale ? "no answer" : before?.status ?? "connecting…";
+  at("#status").className = "pill " + (stale ? "bad" : { healthy: "good", draining: "warn", degraded: "bad" }[before?.status] ?? "");
+  document.title = (worst ? worst.short + " · " : "") + (before?.host ? `Roost ${shown(before.host)}` : "Roost");
+  at("link[rel=icon]").href = `console/icon${worst ? "-" + worst.look : ""}.svg`;
+  const notices = all.map(notice);
+  if (notices.map((n) => n.textContent).join("") !== at("#troubles").textContent) at("#troubles").replaceChildren(...notices);
+}
+
+function notice({ text, look, help }) {
+  const link = help ? element("a", { href: "docs/operations.md#" + help.toLowerCase() }, "What to do") : null;
+  return element("p", { className: "notice " + look }, text, link && " ", link);
+}
+
+function silence() {
+  const why = failure ? ": " + failure : "";
+  const text = before ? `The server has not answered ${since(answered)}${why}. The numbers below are from then.` : `The server does not answer${why}.`;
+  return { short: "No answer", look: "bad", text: text + " RoostDown in docs/operations.md says what to do." }; // a link would lead to this server
+}
+
+// troubles are what is wrong by the server's own account, the worst first.
+function troubles(now) {
+  const all = [];
+  if (now.status === "draining") all.push({ short: "Draining", look: "warn", text: "The server is stopping: it takes no new connections, and closes those that are open." });
+  if (now.redis.status !== "connected") {
+    const when = now.redis.since ? " " + since(now.redis.since) : "";
+    const why = now.redis.error ? ": " + now.redis.error : "";
+    all.push({ short: "Redis away", look: "bad", text: `Redis is away${when}${why}. Connections stay open; what is published meanwhile is lost.`, help: "RoostRedisDown" });
+  }
+  if (now.token_keys) all.push({ short: "No token keys", look: "bad", text: `Tokens can't be checked: ${now.token_keys.error}.`, help: "RoostTokenKeysStale" });
+  for (const one of now.limits) {
+    if (one.max <= 0 || one.used < full * one.max) continue;
+    const { used, max } = amounts(one);
+    all.push({ short: one.name + " nearly full", look: "warn", text: `${one.name}: ${used} of ${max}${one.variable ? ` (${one.variable})` : ""}.`, help: "RoostNearlyFull" });
+  }
+  return all;
 }
 
 // tiles are the numbers of now; what happens in a second is counted since the answer before.
@@ -57,13 +102,13 @@ function tiles(now) {
   const redis = now.redis.status === "connected";
   return [
     tile("Connections", count(now.connections), `of ${count(now.limits[0].max)} at most; ${count(now.users)} ${now.users === 1 ? "user" : "users"}`),
-    tile("Notifications", perSecond((c) => c.received), "a second, from Redis"),
-    tile("Sent", perSecond((c) => c.sent), "a second, to connections"),
-    tile("Latency", milliseconds(latest.p99_ms), `99% are faster; median ${milliseconds(latest.p50_ms)}`),
-    tile("Not delivered", perSecond((c) => c.failed), `a second; ${count(now.waiting)} wait`, now.stalled > 0 ? `${count(now.stalled)} slow clients` : ""),
-    tile("Busy", latest.busy === undefined ? "–" : Math.round(latest.busy * 100) + " %", "of its time, the busiest loop"),
+    tile("Notifications/s", perSecond((c) => c.received), "from Redis"),
+    tile("Deliveries/s", perSecond((c) => c.sent), "sent to connections"),
+    tile("Failed deliveries/s", perSecond((c) => c.failed), `${count(now.waiting)} wait`, now.stalled > 0 ? `${count(now.stalled)} slow ${now.stalled === 1 ? "client" : "clients"}` : ""),
+    tile("Latency p99", milliseconds(latest.p99_ms), `median ${milliseconds(latest.p50_ms)}, in the last 10 s`),
+    tile("Busiest loop", latest.busy === undefined ? "–" : Math.round(latest.busy * 100) + " %", "of its time"),
     tile("Memory", bytes(now.memory_bytes), now.memory_per_connection_bytes > 0 ? `${bytes(now.memory_per_connection_bytes)} a connection` : "of the process"),
-    tile("Redis", redis ? milliseconds(now.redis.ping_ms) : "away", redis ? "for a round trip" : "", "", redis ? "" : "bad"),
+    tile("Redis", redis ? milliseconds(now.redis.ping_ms) : "away", redis ? "for a round trip" : now.redis.since ? since(now.redis.since) : "", "", redis ? "" : "bad"),
   ];
 }
 
@@ -72,13 +117,20 @@ function tile(name, value, note = "", more = "", look = "") {
     element("dd", { className: "note" }, [note, more].filter(Boolean).join(" · ")));
 }
 
+const full = 0.95; // of a limit
+
+function amounts(one) {
+  const write = one.unit === "bytes" ? bytes : count;
+  return { used: write(one.used), max: write(one.max) };
+}
+
 function limit(one) {
   const share = one.max > 0 ? one.used / one.max : 0;
-  const write = one.unit === "bytes" ? bytes : count;
-  const look = share >= 0.95 ? "bad" : share >= 0.8 ? "warn" : "";
+  const { used, max } = amounts(one);
+  const look = share >= full ? "bad" : share >= 0.8 ? "warn" : "";
   const fill = element("i", { className: look });
   fill.style.width = Math.min(share, 1) * 100 + "%"; // a property, which the policy allows
-  const amount = one.max > 0 ? `${write(one.used)} of ${write(one.max)}` : `${write(one.used)}, no limit`;
+  const amount = one.max > 0 ? `${used} of ${max}` : `${used}, no limit`;
   return element("div", { className: "limit", title: one.variable ?? "" },
     element("p", {}, element("span", {}, one.name), element("span", { className: look }, amount)),
     element("div", { className: "bar" }, fill));
@@ -96,3 +148,4 @@ function reasons(now) {
 }
 
 refresh();
+setInterval(judge, 1000);

@@ -41,6 +41,12 @@ export function time(moment) {
   return new Date(moment).toISOString().slice(11, 19);
 }
 
+// since writes when something began, with the day if that was not within the last one.
+export function since(moment) {
+  const day = Date.now() - new Date(moment) > 86_400_000 ? new Date(moment).toISOString().slice(0, 10) + " " : "";
+  return `since ${day}${time(moment)} UTC`;
+}
+
 // words makes a reason readable: token_expired becomes token expired.
 export function words(reason) {
   return reason.replaceAll("_", " ");

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/version"
+	"roost/docs"
 	"roost/httpapi"
 	"roost/internal/names"
 	"roost/netpoll"
@@ -27,6 +28,7 @@ func (s *Service) httpConfig() httpapi.Config {
 		Variables: s.variables,
 		Token:     s.cfg.HTTPToken,
 		Console:   s.cfg.HTTPConsole,
+		Docs:      docs.Files,
 		Limits:    s.limits,
 
 		HealthStatusOnly: s.cfg.WSHealthDetail == "status",
@@ -40,7 +42,7 @@ func (s *Service) httpConfig() httpapi.Config {
 func (s *Service) redisState() httpapi.RedisState {
 	status := s.feed.Status()
 	return httpapi.RedisState{
-		Connected: status.Connected, Ping: status.Ping, Err: status.Err,
+		Connected: status.Connected, Ping: status.Ping, Err: status.Err, Since: status.Since,
 		Mending: !status.Outage.IsZero() && time.Since(status.Outage) < s.cfg.RedisHealthGrace,
 	}
 }

@@ -1,7 +1,10 @@
 package browsers
 
 import (
+	"encoding/json"
 	"fmt"
+	"io/fs"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -13,6 +16,7 @@ import (
 
 	"roost/cmd/roost/internal/e2e"
 	"roost/cmd/roost/internal/roosttest"
+	"roost/docs"
 )
 
 // TestConsole looks at the console with a browser, as an operator would: numbers that move, a user looked up, Redis
@@ -21,14 +25,17 @@ func TestConsole(t *testing.T) {
 	t.Parallel()
 	browser := startBrowser(t)
 	redis, server := e2e.Start(t, nil)
-	alice := server.Connect("alice")
-	server.Connect("bob")
 
 	tab := openTab(t, browser, "about:blank")
 	complaints := tab.complaints()
 	tab.do(chromedp.Navigate("http://" + server.HTTP + "/"))
 	tab.waitText("#status", "healthy")
-	tab.waitText("#tiles", "Connections", "2", "of 10,000 at most; 2 users", "Busy")
+	tab.waitText("#start", "Nothing is connected yet", "roost listen alice", "roost publish alice")
+	tab.waitHead("Roost ", "icon.svg")
+	alice := server.Connect("alice")
+	server.Connect("bob")
+	tab.waitText("#tiles", "Connections", "2", "of 10,000 at most; 2 users", "Notifications/s", "Latency p99", "Busiest loop")
+	tab.waitHidden("#start")
 	tab.waitText("#limits", "2 of 10,000", "Open files")
 
 	tab.submit("#why", "#why-user", "alice")
@@ -45,12 +52,119 @@ func TestConsole(t *testing.T) {
 
 	redis.Kill()
 	tab.waitText("#status", "degraded")
-	tab.waitText("#trouble", "Redis:")
+	tab.waitText("#troubles", "Redis is away since ", " UTC: ", "what is published meanwhile is lost", "What to do")
+	tab.waitHead("Redis away · Roost ", "icon-bad.svg")
+	redis.Restart()
+	tab.waitText("#status", "healthy")
+	tab.waitHidden("#troubles p")
+	tab.waitHead("Roost ", "icon.svg")
 	if got := complaints(); len(got) > 0 {
 		t.Errorf("the browser complains: %q", got)
 	}
 	server.Signal(syscall.SIGTERM)
-	tab.waitText("#trouble", "The server does not answer")
+	tab.waitText("#troubles", "The server has not answered since ", "The numbers below are from then.")
+	tab.waitText("#status", "no answer")
+	tab.waitHead("No answer · Roost ", "icon-bad.svg")
+	if seen := tab.evaluate("getComputedStyle(document.querySelector('#tiles')).opacity"); seen == "1" {
+		t.Error("stale numbers look like new ones")
+	}
+}
+
+// TestConsoleNoticesSilence has the server stopped with its connections open: no answer comes, and no error either.
+func TestConsoleNoticesSilence(t *testing.T) {
+	t.Parallel()
+	browser := startBrowser(t)
+	_, server := e2e.Start(t, nil)
+	tab := openTab(t, browser, "about:blank")
+	tab.do(chromedp.Navigate("http://" + server.HTTP + "/"))
+	tab.waitText("#status", "healthy")
+	server.Signal(syscall.SIGSTOP)
+	t.Cleanup(func() { server.Signal(syscall.SIGCONT) })
+	tab.waitText("#troubles", "The server has not answered since ")
+	tab.waitText("#status", "no answer")
+	server.Signal(syscall.SIGCONT)
+	tab.waitText("#status", "healthy")
+	tab.waitHead("Roost ", "icon.svg")
+}
+
+// TestConsoleNamesFullLimits fills the limit on connections.
+func TestConsoleNamesFullLimits(t *testing.T) {
+	t.Parallel()
+	browser := startBrowser(t)
+	_, server := e2e.Start(t, roosttest.Env{"WS_MAX_CONNECTIONS": "1"})
+	server.Connect("alice")
+	tab := openTab(t, browser, "about:blank")
+	tab.do(chromedp.Navigate("http://" + server.HTTP + "/"))
+	tab.waitText("#troubles", "Connections: 1 of 1 (WS_MAX_CONNECTIONS).", "What to do")
+	tab.waitHead("Connections nearly full · Roost ", "icon-warn.svg")
+}
+
+// markdown is what is left where Markdown was not understood.
+var markdown = regexp.MustCompile("^(```|\\||--|#{1,6} )|\\]\\([\\w#./-]+\\)|\\*\\*")
+
+// TestConsoleShowsTheDocumentation lays out every page. Links between pages and to headings have to lead somewhere, those
+// of the console too.
+func TestConsoleShowsTheDocumentation(t *testing.T) {
+	t.Parallel()
+	browser := startBrowser(t)
+	_, server := e2e.Start(t, nil)
+	tab := openTab(t, browser, "about:blank")
+	complaints := tab.complaints()
+	pages, err := fs.Glob(docs.Files, "*.md")
+	if err != nil || len(pages) < 10 {
+		t.Fatalf("the pages are %q (%v)", pages, err)
+	}
+	targets := map[string]bool{}
+	links := map[string]string{} // where to: where from
+	for _, script := range []string{"console.js", "index.html"} {
+		_, text := server.Get("/console/" + script)
+		for _, m := range regexp.MustCompile(`help: "(\w+)"`).FindAllStringSubmatch(string(text), -1) {
+			links["operations.md#"+strings.ToLower(m[1])] = script
+		}
+		for _, m := range regexp.MustCompile(`href="docs/([\w.#-]+)"`).FindAllStringSubmatch(string(text), -1) {
+			links[m[1]] = script
+		}
+	}
+	if len(links) < 5 {
+		t.Errorf("the console links to %v", links)
+	}
+	for _, page := range pages {
+		tab.do(chromedp.Navigate("http://" + server.HTTP + "/docs/" + page))
+		targets[page] = true
+		roosttest.WaitFor(t, page, func() bool { return tab.text("article h1") != "" })
+		var found struct{ IDs, Links []string }
+		err := json.Unmarshal([]byte(tab.evaluate(`JSON.stringify({
+			IDs: [...document.querySelectorAll("article [id]")].map((e) => e.id),
+			Links: [...document.querySelectorAll("article a")].map((a) => a.getAttribute("href")),
+		})`)), &found)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range found.IDs {
+			targets[page+"#"+id] = true
+		}
+		for _, link := range found.Links {
+			if strings.HasPrefix(link, "#") {
+				link = page + link
+			}
+			if !strings.Contains(link, "://") {
+				links[link] = page
+			}
+		}
+		for _, text := range tab.prose() {
+			if markdown.MatchString(text) {
+				t.Errorf("%s has Markdown left: %s", page, text)
+			}
+		}
+	}
+	for link, from := range links {
+		if !targets[link] {
+			t.Errorf("%s links to %s, which is not there", from, link)
+		}
+	}
+	if got := complaints(); len(got) > 0 {
+		t.Errorf("the browser complains: %q", got)
+	}
 }
 
 // TestConsoleIsProtected wants nothing of it to be seen without the token, or where it is off.
@@ -62,7 +176,7 @@ func TestConsoleIsProtected(t *testing.T) {
 	tab := openTab(t, browser, "about:blank")
 	tab.do(chromedp.Navigate(fmt.Sprintf("http://me:%s@%s/", token, server.HTTP)))
 	tab.waitText("#status", "healthy")
-	for path, want := range map[string]int{"/": 401, "/console.json": 401, "/console/console.js": 401, "/health": 200} {
+	for path, want := range map[string]int{"/": 401, "/console.json": 401, "/console/console.js": 401, "/docs/": 401, "/health": 200} {
 		if code, _ := server.Get(path); code != want {
 			t.Errorf("%s: %d without the token, want %d", path, code, want)
 		}
@@ -95,6 +209,45 @@ func TestConsoleOfTheDemo(t *testing.T) {
 	if got := complaints(); len(got) > 0 {
 		t.Errorf("the browser complains: %q", got)
 	}
+}
+
+// evaluate runs an expression in the page. Its value is a string.
+func (tab tab) evaluate(expression string) string {
+	tab.t.Helper()
+	value, err := chromedp.Run(tab.ctx, chromedp.Evaluate[string](expression))
+	if err != nil {
+		tab.t.Fatalf("asking the page: %v", err)
+	}
+	return value
+}
+
+// prose is the text of a page of the documentation, without what is code.
+func (tab tab) prose() (all []string) {
+	tab.t.Helper()
+	text := tab.evaluate(`{
+		const copy = document.querySelector("article").cloneNode(true);
+		copy.querySelectorAll("pre, code").forEach((e) => e.remove());
+		JSON.stringify([...copy.querySelectorAll("p, li, td, h1, h2, h3")].map((e) => e.textContent));
+	}`)
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
+		tab.t.Fatal(err)
+	}
+	return all
+}
+
+// waitHead waits until the page's title begins, and the address of its icon ends, like this.
+func (tab tab) waitHead(title, icon string) {
+	tab.t.Helper()
+	roosttest.WaitFor(tab.t, "the title "+title+" and "+icon, func() bool {
+		got := tab.evaluate(`document.title + "\n" + document.querySelector("link[rel=icon]").href`)
+		return strings.HasPrefix(got, title) && strings.HasSuffix(got, "/"+icon)
+	})
+}
+
+// waitHidden waits until a part of the page can't be seen.
+func (tab tab) waitHidden(selector string) {
+	tab.t.Helper()
+	roosttest.WaitFor(tab.t, selector+" to go", func() bool { return tab.text(selector) == "" })
 }
 
 // do does things in the tab.
