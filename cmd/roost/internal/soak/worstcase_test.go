@@ -27,7 +27,7 @@ type worstCase struct {
 	acts      atomic.Int64
 	filled    atomic.Bool       // the queues are full: what is for many begins
 	numbers   roosttest.Metrics // the latest
-	stayed    bool              // everything was full in the end
+	stayed    bool              // the queues were full in the end
 }
 
 const (
@@ -63,15 +63,21 @@ func stated(t *testing.T, env roosttest.Env) (w sizing.Worst) {
 	return report.Worst
 }
 
-// startWorst starts the server in a group that has that part of what is stated.
+// startWorst starts the server in a group that has that part of what is stated. With less than all of it there is nothing
+// for socket buffers: they are the kernel's bound for each client, which not all clients reach.
 func startWorst(t *testing.T, part float64) *worstCase {
 	t.Helper()
 	keys := roosttest.NewKeyPair(t, "RS256", issuerKey)
 	w := &worstCase{redis: redistest.Start(t)}
 	env := roosttest.ServerEnv(w.redis, worstEnv(t, keys))
 	all := stated(t, env)
-	w.group = roosttest.NewMemoryGroup(t, uint64(part*float64(all.Bytes)), uint64(part*float64(all.Of(sizing.Buffers))))
-	t.Logf("the worst case is %s, %s of it socket buffers, and %d descriptors", mib(int(all.Bytes)), mib(int(all.Of(sizing.Buffers))), all.Descriptors)
+	buffers := all.Of(sizing.Buffers)
+	if part == 1 {
+		w.group = roosttest.NewMemoryGroup(t, all.Bytes, buffers)
+	} else {
+		w.group = roosttest.NewMemoryGroup(t, uint64(part*float64(all.Bytes-buffers)), 0)
+	}
+	t.Logf("the worst case is %s, %s of it socket buffers, and %d descriptors", mib(int(all.Bytes)), mib(int(buffers)), all.Descriptors)
 	wrap := append(w.group.Join(), "prlimit", fmt.Sprintf("--nofile=%d", all.Descriptors))
 	w.server = roosttest.StartWrapped(t, w.redis, env, wrap...)
 	w.newcomers = newNewcomers(t, w.server, keys)
@@ -143,7 +149,7 @@ func (w *worstCase) drive(t *testing.T, length time.Duration) (lives bool) {
 	defer running.Wait()
 	defer cancel()
 	w.fill(ctx, t, &running)
-	roosttest.WaitFor(t, "everything to be full", func() bool { return w.server.Exited() || w.full() })
+	roosttest.WaitWithin(t, 3*roosttest.Limit, "everything to be full", func() bool { return w.server.Exited() || w.full() })
 	w.filled.Store(true)
 	measured, stop := context.WithTimeout(ctx, length)
 	defer stop()
@@ -155,7 +161,8 @@ func (w *worstCase) drive(t *testing.T, length time.Duration) (lives bool) {
 		}
 	})
 	w.newcomers.run(measured)
-	w.stayed = w.full()
+	w.full()
+	w.stayed = w.numbers["roost_queued_bytes"] > 0.9*queued // pending handshakes come and go
 	return !w.server.Exited()
 }
 
@@ -176,7 +183,7 @@ func TestWorstCase(t *testing.T) {
 	w.newcomers.check(t)
 	m := w.numbers
 	if !w.stayed {
-		t.Errorf("not everything stayed full: %s wait, %s are pending", mib(int(m["roost_queued_bytes"])), mib(int(m["roost_pending_bytes"])))
+		t.Errorf("the queues did not stay full: %s wait", mib(int(m["roost_queued_bytes"])))
 	}
 	t.Logf("%s; %s were charged at most, VmHWM is %s; waiting %s, pending %s; %.0f sockets", w.served(), mib(w.group.Peak()), mib(w.server.Memory("VmHWM")),
 		mib(int(m["roost_queued_bytes"])), mib(int(m["roost_pending_bytes"])), m["roost_sockets"])
