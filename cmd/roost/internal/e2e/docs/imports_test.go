@@ -15,6 +15,7 @@ import (
 var arrows = map[string][]string{
 	"internal":          nil,
 	"client":            nil,
+	"docs":              nil,
 	"wsproto":           nil, // the frames; those below it are listed by themselves
 	"wsproto/auth":      {"internal"},
 	"wsproto/handshake": {"internal", "wsproto", "wsproto/auth"},
