@@ -11,7 +11,7 @@ import (
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/sizing"
 	"roost/cmd/roost/internal/spare"
-	"roost/cmd/roost/internal/tidymem"
+	"roost/cmd/roost/internal/gcpace"
 	"roost/httpapi"
 	"roost/netpoll"
 )
@@ -37,7 +37,7 @@ func limitMemory(cfg config.Config, budget netpoll.Budget, loops int, log *slog.
 			log.Warn("a memory limit of the control group can't be read", "error", err)
 		}
 		worst := sizing.WorstCase(MemoryBounds(cfg, loops), sizing.Room{Connections: budget.Connections, Sockets: budget.Sockets})
-		if soft := tidymem.SoftLimit(limit, budget.Connections, worst, cgroup.CountsBuffers(source)); soft > 0 {
+		if soft := gcpace.SoftLimit(limit, budget.Connections, worst, cgroup.CountsBuffers(source)); soft > 0 {
 			debug.SetMemoryLimit(soft)
 			log.Debug("the control group limits memory", "bytes", limit, "file", "/"+source, "soft_limit", soft)
 		}

@@ -14,7 +14,7 @@ import (
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/redisconfig"
 	"roost/cmd/roost/internal/supervisor"
-	"roost/cmd/roost/internal/tidymem"
+	"roost/cmd/roost/internal/gcpace"
 	"roost/cmd/roost/internal/tokenkeys"
 	"roost/cmd/roost/internal/version"
 	"roost/httpapi"
@@ -163,7 +163,7 @@ func (s *Service) start() {
 	s.parts.Go(func() { s.hub.RunBroadcasts(func() { s.ws.WaitForLoops(broadcasts, !s.hurry.Load()) }) })
 	s.parts.Go(func() { s.ended("the WebSocket server", s.serveClients(feedCtx)) })
 	s.parts.Go(func() { s.ended("the admin server", s.serveOperators(httpCtx)) })
-	s.parts.Go(func() { tidymem.Run(httpCtx) })
+	s.parts.Go(func() { gcpace.Release(httpCtx) })
 	presenceCtx, stopPresence := context.WithCancel(context.Background())
 	s.stopPresence = stopPresence
 	if s.presence != nil {
@@ -173,7 +173,7 @@ func (s *Service) start() {
 		s.parts.Go(func() { s.ended("the JWKS", s.jwks.Run(httpCtx)) })
 	}
 	if os.Getenv("GOGC") == "" { // whoever sets it knows better
-		context.AfterFunc(httpCtx, tidymem.Headroom(heapHeadroom))
+		context.AfterFunc(httpCtx, gcpace.Headroom(heapHeadroom))
 	}
 	if s.reloads.asked != nil {
 		s.parts.Go(func() { s.watchReloads(httpCtx) })

@@ -10,11 +10,11 @@ import (
 
 const (
 	// mayGrow is how much more memory than in the beginning the server may hold in the end: what the runtime keeps for
-	// the next storm, and the garbage for which tidymem would not collect. A hundred bytes for each of the connections
+	// the next storm, and the garbage for which gcpace would not collect. A hundred bytes for each of the connections
 	// of five minutes would be more.
 	mayGrow = 8 << 20
-	// tidying is how long tidymem may take to find that nothing goes on: it looks every ten seconds.
-	tidying = 45 * time.Second
+	// release is how long gcpace may take to find that nothing goes on: it looks every ten seconds.
+	release = 45 * time.Second
 	// faultsShown is how many faults are printed: one mistake shows in thousands of places.
 	faultsShown = 20
 )
@@ -109,7 +109,7 @@ func (s *soak) checkMemory(t *testing.T) {
 	if enough || roosttest.RaceEnabled { // the race detector's memory is never given back
 		return
 	}
-	deadline := time.Now().Add(tidying)
+	deadline := time.Now().Add(release)
 	for !small() {
 		if time.Now().After(deadline) {
 			t.Errorf("memory grew from RSS %d, anonymous %d to %d, %d", s.before.rss, s.before.anon, s.after.rss, s.after.anon)

@@ -97,7 +97,7 @@ func checkBalance(t *testing.T, m roosttest.Metrics, accepted float64) {
 
 func TestSlowIsNotStuck(t *testing.T) {
 	t.Parallel()
-	const wait = 800 * time.Millisecond
+	const wait = 2 * time.Second
 	redis, server := e2e.Start(t, roosttest.Env{"WS_WRITE_WAIT": wait.String()})
 	slow := server.DialBuffered(4096)
 	slow.MustUpgrade(roosttest.Token(t, "alice"))

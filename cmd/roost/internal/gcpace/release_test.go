@@ -1,4 +1,4 @@
-package tidymem
+package gcpace
 
 import (
 	"context"
@@ -31,7 +31,7 @@ func TestDue(t *testing.T) {
 }
 
 // Real garbage is gone after a quiet interval. Not parallel: there is one heap.
-func TestTidyGivesBack(t *testing.T) {
+func TestReleaseGivesBack(t *testing.T) {
 	runtime.GC()
 	var held []byte
 	for range 40 {
@@ -42,18 +42,18 @@ func TestTidyGivesBack(t *testing.T) {
 	if garbage := before.objects - before.live; before.objects < before.live || garbage < worthwhile {
 		t.Skipf("the runtime has collected by itself: %+v", before)
 	}
-	after := tidy(before)
+	after := releaseIfIdle(before)
 	if after.idle() >= before.idle() || due(after, after) {
 		t.Errorf("still something to gain: %+v, before %+v", after, before)
 	}
 }
 
-func TestRunEnds(t *testing.T) {
+func TestReleaseEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
-		go func() { Run(ctx); close(done) }()
+		go func() { Release(ctx); close(done) }()
 		<-time.After(3 * interval) // of the bubble's time
 		cancel()
 		<-done

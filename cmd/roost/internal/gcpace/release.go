@@ -1,12 +1,4 @@
-// Package tidymem gives memory back to the system once a storm of connects, or a
-// burst of notifications, is over.
-//
-// Go collects when the heap has doubled, and returns what it freed slowly: a
-// server that took 100,000 connections in a minute and then idles would keep the
-// garbage of that minute for as long as nothing happens. Run looks now and then,
-// and collects once when there is something to gain and nothing going on. Under
-// load it does nothing: the collector's own pace is right there.
-package tidymem
+package gcpace
 
 import (
 	"context"
@@ -16,7 +8,7 @@ import (
 )
 
 const (
-	// interval is how often Run looks: one wake-up, a few microseconds.
+	// interval is how often Release looks: one wake-up, a few microseconds.
 	interval = 10 * time.Second
 	// worthwhile is the garbage, in bytes, for which a collection (about 0.3 ms a
 	// MiB of live heap) is spent.
@@ -32,11 +24,15 @@ type reading struct {
 	objects   uint64 // in use: alive, or garbage that is not collected yet
 	live      uint64 // of these alive when the last collection ended
 	free      uint64 // kept from the system without being in use
-	left      uint64 // of garbage and free, what the last tidying could not give back
+	left      uint64 // of garbage and free, what the last release could not give back
 }
 
-// Run tidies until ctx ends.
-func Run(ctx context.Context) {
+// Release gives memory back to the system once a storm of connects, or a burst of notifications, is over, until ctx ends.
+//
+// Go collects when the heap has doubled, and returns slowly what it freed: a server that took 100,000 connections in a minute
+// and then idles would keep that minute's garbage for as long as nothing happens. Release looks every ten seconds, and
+// collects once when the process is idle and there is something to give back. Under load it does nothing.
+func Release(ctx context.Context) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	before := read()
@@ -46,12 +42,12 @@ func Run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		before = tidy(before)
+		before = releaseIfIdle(before)
 	}
 }
 
-// tidy collects if it is due, and returns the reading to compare the next with.
-func tidy(before reading) reading {
+// releaseIfIdle collects if it is due, and returns the reading to compare the next with.
+func releaseIfIdle(before reading) reading {
 	now := read()
 	now.left = before.left
 	if due(before, now) {

@@ -1,4 +1,4 @@
-package tidymem
+package gcpace
 
 import (
 	"runtime"
