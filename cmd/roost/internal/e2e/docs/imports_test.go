@@ -53,7 +53,7 @@ var (
 func imports(t *testing.T) map[string][]string {
 	t.Helper()
 	all := make(map[string][]string)
-	for _, top := range []string{"client", "cmd", "httpapi", "hub", "internal", "netpoll", "redisfeed", "wsproto"} {
+	for _, top := range []string{"client", "cmd", "docs", "httpapi", "hub", "internal", "netpoll", "redisfeed", "wsproto"} {
 		err := filepath.WalkDir(filepath.Join(e2e.Root, top), func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
