@@ -9,9 +9,9 @@ import (
 
 	"roost/cmd/roost/internal/cgroup"
 	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/gcpace"
 	"roost/cmd/roost/internal/sizing"
 	"roost/cmd/roost/internal/spare"
-	"roost/cmd/roost/internal/gcpace"
 	"roost/httpapi"
 	"roost/netpoll"
 )

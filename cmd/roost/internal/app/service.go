@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/gcpace"
 	"roost/cmd/roost/internal/redisconfig"
 	"roost/cmd/roost/internal/supervisor"
-	"roost/cmd/roost/internal/gcpace"
 	"roost/cmd/roost/internal/tokenkeys"
 	"roost/cmd/roost/internal/version"
 	"roost/httpapi"
