@@ -212,13 +212,3 @@ func (s *site) stays(ended []string) {
 		s.t.Errorf("the page went on after its end: %q", later)
 	}
 }
-
-// count returns how often something happened.
-func count(all []string, event string) (n int) {
-	for _, e := range all {
-		if e == event {
-			n++
-		}
-	}
-	return n
-}
