@@ -1,0 +1,51 @@
+package resp
+
+// Buffer keeps what was read and not yet parsed.
+type Buffer struct {
+	size       int
+	buf        []byte
+	start, end int // of what is kept
+	need       int // bytes that the reply at start has at least
+}
+
+// NewBuffer returns a Buffer that reads up to size bytes at a time. It grows while a reply is longer than that.
+func NewBuffer(size int) *Buffer { return &Buffer{size: size, buf: make([]byte, size)} }
+
+// Next returns the next reply that is there whole. ok is false if there is none: Fill is next. The reply is valid until
+// then. After an error nothing more can be read.
+func (b *Buffer) Next() (r Reply, ok bool, err error) {
+	kept := b.buf[b.start:b.end]
+	r, n, err := Parse(kept)
+	if err != nil {
+		return r, false, err
+	}
+	if n > len(kept) {
+		b.need = n
+		return Reply{}, false, nil
+	}
+	b.start += n
+	return r, true, nil
+}
+
+// Fill calls read once, with as much room as there is, and keeps what it brings. It returns what read returned, and whether
+// there was no room for more.
+func (b *Buffer) Fill(read func([]byte) (int, error)) (n int, full bool, err error) {
+	b.makeRoom()
+	n, err = read(b.buf[b.end:])
+	b.end += n
+	return n, b.end == len(b.buf), err
+}
+
+// makeRoom moves what is kept to the front. A reply that does not fit has the Buffer doubled: its announced length is
+// believed only as far as it has come.
+func (b *Buffer) makeRoom() {
+	kept, into := b.buf[b.start:b.end], b.buf
+	switch {
+	case len(kept) == len(b.buf):
+		into = make([]byte, max(min(2*len(b.buf), b.need), len(b.buf)+b.size))
+	case len(b.buf) > b.size && len(kept) <= b.size/2 && b.need <= b.size:
+		into = make([]byte, b.size) // after a long reply the memory must go
+	}
+	copy(into, kept)
+	b.buf, b.start, b.end = into, 0, len(kept)
+}
