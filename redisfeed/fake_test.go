@@ -17,7 +17,7 @@ import (
 type fakeRedis struct {
 	addr string
 
-	hello string                   // answers HELLO; empty: properly
+	auth  string                   // answers AUTH; empty: properly
 	mute  string                   // the kind of subscription, or the channel, that is not confirmed; empty: none
 	after func(n int) (odd string) // sent after the n-th link's subscriptions, counted from 1; hangUp closes
 
@@ -77,10 +77,12 @@ func (f *fakeRedis) serve(conn net.Conn) {
 func (f *fakeRedis) answer(args []string) string {
 	switch strings.ToLower(args[0]) {
 	case "hello":
-		if f.hello != "" {
-			return f.hello
-		}
 		return "*2\r\n$5\r\nproto\r\n:2\r\n"
+	case "auth":
+		if f.auth != "" {
+			return f.auth
+		}
+		return "+OK\r\n"
 	case "subscribe":
 		return f.confirm("subscribe", args[1:])
 	case "psubscribe":
@@ -148,8 +150,8 @@ func chatter(t *testing.T) (addr string) {
 		defer conn.Close()
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
-		for reply := "*0\r\n"; ; reply = goodMessage {
-			if _, err := fmt.Fprint(conn, reply); err != nil {
+		for {
+			if _, err := fmt.Fprint(conn, goodMessage); err != nil {
 				return
 			}
 			<-tick.C

@@ -192,5 +192,5 @@ func (f *Feed) Close() error {
 
 // intake makes the way to the sink for a new link.
 func (f *Feed) intake() *intake {
-	return &intake{excused: f.beat.starved.Load, sink: f.sink, arrival: f.cfg.Arrived, turn: &f.turn, busy: &f.monitor.busy}
+	return &intake{excused: f.beat.starved.Load, sink: f.sink, arrival: f.cfg.Arrived, turn: &f.turn, monitor: f.monitor}
 }

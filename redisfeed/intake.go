@@ -2,7 +2,6 @@ package redisfeed
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -12,13 +11,14 @@ type intake struct {
 	sink    Sink
 	arrival func(after time.Time) // Config.Arrived; may be nil
 	turn    *sync.Mutex
-	busy    *atomic.Int64
+	monitor *monitor
 	excused func() bool // reports that the link can't be blamed for being silent; may be nil
 
 	// Owned by the link's reader.
 
 	has   bool // the turn
 	woke  time.Time
+	some  bool      // something was published in this batch
 	after time.Time // what comes next was published after this
 }
 
@@ -34,13 +34,23 @@ func (in *intake) arrived() {
 	}
 }
 
+// message counts something published that is about to be handed over.
+func (in *intake) message() {
+	in.monitor.messages.Add(1)
+	in.some = true
+}
+
 // flush is called when all of it is handed over.
 func (in *intake) flush() {
 	if !in.has {
 		return
 	}
 	in.sink.Flush()
-	in.busy.Add(int64(time.Since(in.woke)))
+	if in.some {
+		in.monitor.lastMessage.Store(in.woke.UnixNano())
+		in.some = false
+	}
+	in.monitor.busy.Add(int64(time.Since(in.woke)))
 	in.has = false
 	in.turn.Unlock()
 }

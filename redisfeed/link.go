@@ -5,34 +5,37 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"roost/redisfeed/internal/boottime"
 	"roost/redisfeed/internal/redisnet"
+	"roost/redisfeed/internal/resp"
 )
 
 // readBuffer is what one read from Redis may bring: some three hundred notifications.
 const readBuffer = 64 << 10
 
-// link is one connection to Redis with all subscriptions on it. It is used once and read by one goroutine: go-redis
-// would reconnect and resubscribe inside a call to Receive without a word, so each link has a client of its own, whose
-// dialer gives out one connection and then refuses.
+// link is one connection to Redis with all subscriptions on it. It is used once, and read by one goroutine; any may write.
 type link struct {
 	cfg    Config
 	in     *intake
-	client *redis.Client
-	pubsub *redis.PubSub
-	dialer *redisnet.Dialer
-	ctx    context.Context // ends with the link; its end closes the socket, which ends every wait in go-redis
+	addr   string
+	ctx    context.Context // ends with the link; its end closes the socket, which ends every wait
 	cancel context.CancelCauseFunc
 	timer  *time.Timer // ends ctx if the subscriptions are not confirmed in time
-	dialed bool
-	conn   *corkConn // set by the first command
-	inSink bool      // the sink's Flush runs, which go-redis calls by reading
+
+	stream  *redisnet.Stream // set by connect
+	writing sync.Mutex       // held while something is written
+
+	// The reader's.
+
+	buf      *resp.Buffer
+	pace     pace
+	login    [][]string // commands of the login that are not answered yet
+	answered bool       // something was read that Redis can have said
 
 	// proven is an instant before which Redis had sent nothing that has not come: all that can be lost with the link was
 	// published later. It is when the latest heartbeat, or PING, that has come back was sent: Redis answers in the order
@@ -46,107 +49,97 @@ type link struct {
 
 // subscription is what Redis confirms.
 type subscription struct {
-	kind string // the command, in small letters
+	kind resp.Kind
 	name string // the channel or the pattern
 }
 
 // newLink prepares a link to the Redis at addr that ends with ctx. Nothing is sent before begin.
 func newLink(ctx context.Context, cfg Config, addr string, in *intake) *link {
-	l := &link{cfg: cfg, in: in}
-	socket := &feedSocket{
-		silence: cfg.HeartbeatTimeout, window: cfg.FlushWindow, excused: in.excused,
-		arrived: in.arrived,
-		flush:   func() { l.inSink = true; in.flush(); l.inSink = false },
-	}
-	l.dialer = &redisnet.Dialer{TLS: cfg.TLS, Timeout: cfg.Timeout, Reserve: cfg.Reserve, Log: cfg.Logger, Wrap: socket.wrap}
+	l := &link{cfg: cfg, in: in, addr: addr, pace: pace{window: cfg.FlushWindow, sleep: sleepOnThread}}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	l.timer = time.AfterFunc(cfg.HeartbeatTimeout, func() { l.cancel(errSlow) })
-	o := cfg.Options()
-	o.Addr = addr
-	o.Dialer = l.dialOnce
-	o.MaxRetries = redisnet.Retries(0)
-	o.PoolSize = 1
-	o.ReadBufferSize = readBuffer
-	// -2 keeps go-redis from setting deadlines: the socket has a limit of its own.
-	o.ReadTimeout, o.WriteTimeout = -2, -2
-	l.client = redis.NewClient(o)
-	l.pubsub = l.client.Subscribe(l.ctx) // no channels yet: this sends nothing
 	return l
-}
-
-func (l *link) dialOnce(_ context.Context, network, addr string) (net.Conn, error) {
-	if l.dialed {
-		return nil, errSpent
-	}
-	l.dialed = true
-	conn, err := l.dialer.Dial(l.ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	context.AfterFunc(l.ctx, func() { conn.Close() })
-	l.conn = &corkConn{Conn: conn}
-	return l.conn, nil
 }
 
 // begin connects and asks for the subscriptions that a link has from the start. The confirmations come through receive.
 func (l *link) begin(channels, patterns []string) error {
 	l.wants = make(map[subscription]bool)
 	for _, name := range channels {
-		l.wants[subscription{"subscribe", name}] = false
+		l.wants[subscription{resp.Subscribe, name}] = false
 	}
 	for _, name := range patterns {
-		l.wants[subscription{"psubscribe", name}] = false
+		l.wants[subscription{resp.PSubscribe, name}] = false
 	}
 	l.left = len(l.wants)
 	l.prove(boottime.Now())
-	return l.connect(func() error {
-		if err := l.pubsub.Subscribe(l.ctx, channels...); err != nil {
-			return err
-		}
-		return l.pubsub.PSubscribe(l.ctx, patterns...)
-	})
+	return l.connect(resp.AppendCommand(resp.AppendCommand(nil, "SUBSCRIBE", channels...), "PSUBSCRIBE", patterns...))
 }
 
-// connect sends the first command.
-func (l *link) connect(send func() error) error {
-	err := l.guard(send)
-	// A Redis that is full says so and closes. go-redis takes no notice of an error in answer to its HELLO, and goes on
-	// writing.
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) {
-		if l.cfg.TLS == nil && redisnet.WantsTLS(l.ctx, l.client.Options().Addr) {
-			return fmt.Errorf("%w: %w", redisnet.ErrWantsTLS, err)
-		}
-		return fmt.Errorf("%w: %w", errHungUp, err)
+// connect opens the connection, and sends the login and the first commands in one piece.
+func (l *link) connect(first []byte) error {
+	d := redisnet.Dialer{TLS: l.cfg.TLS, Timeout: l.cfg.Timeout, Reserve: l.cfg.Reserve, Log: l.cfg.Logger}
+	stream, err := d.Stream(l.ctx, l.addr, l.cfg.HeartbeatTimeout, l.in.excused)
+	if err != nil {
+		return l.reason(err)
 	}
-	return err
+	l.stream, l.buf, l.login = stream, resp.NewBuffer(readBuffer), l.cfg.Login()
+	context.AfterFunc(l.ctx, func() { _ = stream.Close() })
+	var out []byte
+	for _, command := range l.login {
+		out = resp.AppendCommand(out, command[0], command[1:]...)
+	}
+	if _, err := stream.Write(append(out, first...)); err != nil {
+		return l.reason(l.hungUp(err))
+	}
+	return nil
+}
+
+// hungUp explains an error from a connection that was closed without an answer: by a port that wants TLS, or by a Redis
+// that is full, whose words do not arrive where the connection is reset.
+func (l *link) hungUp(err error) error {
+	if l.answered || !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if l.cfg.TLS == nil && redisnet.WantsTLS(l.ctx, l.addr) {
+		return fmt.Errorf("%w: %w", redisnet.ErrWantsTLS, err)
+	}
+	return fmt.Errorf("%w: %w", errHungUp, err)
 }
 
 // change subscribes to channels, or ends their subscriptions. Once the link has begun any goroutine may call it.
 func (l *link) change(end bool, channels []string) error {
-	send := l.pubsub.Subscribe
+	command := "SUBSCRIBE"
 	if end {
-		send = l.pubsub.Unsubscribe
+		command = "UNSUBSCRIBE"
 	}
-	return l.reason(send(l.ctx, channels...))
+	return l.send(resp.AppendCommand(nil, command, channels...))
 }
 
 // changeSharded is change with a command for each channel, and one write for all.
 func (l *link) changeSharded(end bool, channels []string) error {
-	send := l.pubsub.SSubscribe
+	command := "SSUBSCRIBE"
 	if end {
-		send = l.pubsub.SUnsubscribe
+		command = "SUNSUBSCRIBE"
 	}
-	l.conn.cork()
+	var out []byte
 	for _, channel := range channels {
-		if err := send(l.ctx, channel); err != nil {
-			return l.reason(err)
-		}
+		out = resp.AppendCommand(out, command, channel)
 	}
-	return l.reason(l.conn.uncork())
+	return l.send(out)
 }
 
 // sendPing asks for a sign of life. Any goroutine.
-func (l *link) sendPing() error { return l.reason(l.pubsub.Ping(l.ctx, stamp(boottime.Now()))) }
+func (l *link) sendPing() error { return l.send(ping()) }
+
+func ping() []byte { return resp.AppendCommand(nil, "PING", stamp(boottime.Now())) }
+
+// send writes commands. Any goroutine.
+func (l *link) send(commands []byte) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	_, err := l.stream.Write(commands)
+	return l.reason(err)
+}
 
 // proves takes a stamp that came back. It returns how long ago it was sent, and is false for what is none.
 func (l *link) proves(payload string) (took time.Duration, ok bool) {
@@ -181,33 +174,80 @@ func (l *link) lostSince() boottime.Instant {
 	return min(l.floor(), boottime.Now().Add(-l.cfg.HeartbeatTimeout))
 }
 
-// receive waits for what Redis sends next: *redis.Message, *redis.Subscription or *redis.Pong. After an error the link
-// can only be closed.
-func (l *link) receive() (msg any, err error) {
-	err = l.guard(func() error {
-		// A negative timeout sets no deadline: the socket has its limit.
-		msg, err = l.pubsub.ReceiveTimeout(l.ctx, -1)
-		return err
-	})
-	return msg, err
-}
-
-// guard calls into go-redis, which panics on replies of types that it does not expect, and puts the reason for which
-// the link was ended in place of "use of closed connection". It covers nothing but the library: a panic in a sink is a
-// bug and ends the process.
-func (l *link) guard(call func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			if l.inSink {
-				panic(p)
+// receive waits for what Redis sends next, which is valid until the next call. What was handed to the sink is flushed
+// before it waits for another batch. After an error the link can only be closed, but that a redisnet.ReplyError only
+// refuses one command.
+func (l *link) receive() (resp.Reply, error) {
+	for {
+		reply, ok, err := l.buf.Next()
+		switch {
+		case err != nil && l.answered:
+			return reply, fmt.Errorf("%w: %w", redisnet.ErrBadReply, err)
+		case err != nil:
+			return reply, l.reason(err)
+		case !ok:
+			if err := l.read(); err != nil {
+				return reply, l.reason(l.hungUp(err))
 			}
-			err = fmt.Errorf("%w: %v", redisnet.ErrBadReply, p)
+		case len(l.login) > 0:
+			if err := l.loggedIn(reply); err != nil {
+				return reply, err
+			}
+		case reply.Kind == resp.Error:
+			return reply, l.refusal(reply)
+		case reply.Kind == resp.Status: // nothing that is sent after the login is answered like this
+			return reply, fmt.Errorf("%w: +%s", redisnet.ErrBadReply, reply.Payload)
+		default:
+			l.answered = true
+			return reply, nil
 		}
-	}()
-	return l.reason(call())
+	}
 }
 
-// reason puts why the link was ended in the place of what the library says of it.
+// read brings more of the batch, or flushes and waits for the next.
+func (l *link) read() error {
+	if n, _, err := l.buf.Fill(l.stream.Rest); n > 0 || err != nil {
+		return err
+	}
+	l.in.flush()
+	l.pace.wait()
+	n, full, err := l.buf.Fill(l.stream.Read)
+	l.pace.read(full)
+	if n > 0 {
+		l.in.arrived()
+	}
+	return err
+}
+
+// loggedIn takes the answer to the next command of the login.
+func (l *link) loggedIn(reply resp.Reply) error {
+	command := l.login[0][0]
+	l.login = l.login[1:]
+	switch {
+	case reply.Kind == resp.Error && (command != "CLIENT" || isFull(reply)):
+		return l.refusal(reply)
+	case reply.Kind != resp.Status && reply.Kind != resp.Error:
+		return fmt.Errorf("%w: %s in answer to %s", redisnet.ErrBadReply, reply.Kind, command)
+	}
+	l.answered = true
+	return nil
+}
+
+// refusal is the error for an Error of Redis's.
+func (l *link) refusal(reply resp.Reply) error {
+	err := error(redisnet.ReplyError(reply.Payload))
+	if !l.answered && isFull(reply) {
+		err = fmt.Errorf("%w: %w", errHungUp, err)
+	}
+	return l.reason(err)
+}
+
+// isFull reports whether Redis has too many clients: it says so in place of the first answer, and hangs up.
+func isFull(reply resp.Reply) bool {
+	return strings.HasPrefix(string(reply.Payload), "ERR max number of clients reached")
+}
+
+// reason puts why the link was ended in the place of "use of closed connection", and explains what Redis refused.
 func (l *link) reason(err error) error {
 	if err != nil && l.ctx.Err() != nil {
 		return context.Cause(l.ctx)
@@ -217,8 +257,8 @@ func (l *link) reason(err error) error {
 
 // confirm notes that Redis has confirmed a subscription that the link began with. again says that it had before;
 // ok is false for any other.
-func (l *link) confirm(s *redis.Subscription) (again, ok bool) {
-	what := subscription{s.Kind, s.Channel}
+func (l *link) confirm(r resp.Reply) (again, ok bool) {
+	what := subscription{r.Kind, string(r.Channel)}
 	if again, ok = l.wants[what]; !ok || again {
 		return again, ok
 	}
@@ -232,10 +272,8 @@ func (l *link) confirm(s *redis.Subscription) (again, ok bool) {
 // confirmed says whether all that the link began with is.
 func (l *link) confirmed() bool { return l.wants != nil && l.left == 0 }
 
-// close ends the link. It leaves the PubSub alone, whose lock is still held after some of its panics; it owns nothing
-// but the socket.
+// close ends the link.
 func (l *link) close() {
 	l.timer.Stop()
 	l.cancel(errSpent)
-	_ = l.client.Close()
 }

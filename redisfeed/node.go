@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"roost/redisfeed/internal/boottime"
+	"roost/redisfeed/internal/resp"
 	"roost/redisfeed/publish"
 )
 
@@ -71,7 +72,7 @@ func (n *node) dismiss(why error) {
 func (n *node) run() error {
 	defer n.in.flush()
 	n.link.prove(boottime.Now())
-	if err := n.link.connect(n.link.sendPing); err != nil {
+	if err := n.link.connect(ping()); err != nil {
 		return err
 	}
 	for {
@@ -79,15 +80,16 @@ func (n *node) run() error {
 		if err != nil && !n.refused(err) {
 			return err
 		}
-		switch got := got.(type) {
-		case *redis.Pong:
-			n.link.proves(got.Payload)
+		switch {
+		case err != nil: // it was one user's
+		case got.Kind == resp.Pong:
+			n.link.proves(string(got.Payload))
 			if n.upSince.IsZero() {
 				n.up()
 			}
-		case *redis.Message:
+		case got.Kind == resp.Message:
 			n.feed.message(n.link, got)
-		case *redis.Subscription:
+		default:
 			if err := n.confirmation(got); err != nil {
 				return err
 			}
@@ -113,12 +115,12 @@ func (n *node) hears() {
 }
 
 // confirmation takes Redis's answer about a user, or that it has unsubscribed one by itself: the slot is another's now.
-func (n *node) confirmation(s *redis.Subscription) error {
-	user, ok := strings.CutPrefix(s.Channel, publish.ChannelPrefix)
-	o := order{user, s.Kind == "sunsubscribe"}
+func (n *node) confirmation(r resp.Reply) error {
+	user, ok := strings.CutPrefix(string(r.Channel), publish.ChannelPrefix)
+	o := order{user, r.Kind == resp.SUnsubscribe}
 	switch {
 	case !ok:
-		return fmt.Errorf("%w: %s %q", errOrder, s.Kind, s.Channel)
+		return fmt.Errorf("%w: %s %q", errOrder, r.Kind, r.Channel)
 	case n.sub.isNext(o):
 		n.sub.answered()
 	case o.end:
@@ -126,7 +128,7 @@ func (n *node) confirmation(s *redis.Subscription) error {
 		n.feed.router.shards.letDown(user, n.addr)
 		return nil
 	default:
-		return fmt.Errorf("%w: %s %q", errOrder, s.Kind, s.Channel)
+		return fmt.Errorf("%w: %s %q", errOrder, r.Kind, r.Channel)
 	}
 	if o.end {
 		n.feed.audience.ended(user, n.id)

@@ -6,9 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"roost/redisfeed/internal/boottime"
+	"roost/redisfeed/internal/resp"
 	"roost/redisfeed/publish"
 )
 
@@ -155,16 +154,16 @@ func (r *router) mainGone(since boottime.Instant) {
 
 // answered takes Redis's answer about a user's channel on the feed's own link, and reports whether it was asked for. The
 // link's reader calls it.
-func (r *router) answered(s *redis.Subscription) bool {
+func (r *router) answered(reply resp.Reply) bool {
 	r.mu.Lock()
 	sub := r.main
 	r.mu.Unlock()
-	user, ok := strings.CutPrefix(s.Channel, publish.ChannelPrefix)
+	user, ok := strings.CutPrefix(string(reply.Channel), publish.ChannelPrefix)
 	if !ok || sub == nil {
 		return false
 	}
 	o, ok := sub.answered()
-	if !ok || o != (order{user, s.Kind == "unsubscribe"}) {
+	if !ok || o != (order{user, reply.Kind == resp.Unsubscribe}) {
 		return false
 	}
 	if o.end {

@@ -12,6 +12,7 @@ import (
 
 	"roost/redisfeed/internal/boottime"
 	"roost/redisfeed/internal/redisnet"
+	"roost/redisfeed/internal/resp"
 	"roost/redisfeed/publish"
 )
 
@@ -62,10 +63,11 @@ func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
 		if err != nil {
 			return l.confirmed(), err
 		}
-		switch got := got.(type) {
-		case *redis.Message:
+		switch got.Kind {
+		case resp.Message:
 			f.message(l, got)
-		case *redis.Subscription:
+		case resp.Pong: // nothing asks for one here
+		default:
 			if err := f.confirmation(l, got); err != nil {
 				return l.confirmed(), err
 			}
@@ -91,47 +93,47 @@ func (f *Feed) patterns() []string {
 }
 
 // message hands what was published to the sink, or notes a heartbeat.
-func (f *Feed) message(l *link, m *redis.Message) {
-	now := time.Now()
-	if user, ok := strings.CutPrefix(m.Channel, publish.ChannelPrefix); ok {
-		f.monitor.message(now)
-		f.sink.Deliver(user, m.Payload)
+func (f *Feed) message(l *link, r resp.Reply) {
+	channel, payload := r.Strings()
+	if user, ok := strings.CutPrefix(channel, publish.ChannelPrefix); ok {
+		l.in.message()
+		f.sink.Deliver(user, payload)
 		return
 	}
-	switch m.Channel {
+	switch channel {
 	case f.beat.channel:
-		if took, ok := l.proves(m.Payload); ok {
+		if took, ok := l.proves(payload); ok {
 			f.monitor.ping.Store(int64(took))
 		}
 		return
 	case publish.AllChannel:
-		f.monitor.message(now)
-		f.sink.Broadcast(m.Payload)
+		l.in.message()
+		f.sink.Broadcast(payload)
 		return
 	}
-	if group, ok := strings.CutPrefix(m.Channel, publish.GroupPrefix); ok {
-		f.monitor.message(now)
-		f.sink.DeliverGroup(group, m.Payload)
+	if group, ok := strings.CutPrefix(channel, publish.GroupPrefix); ok {
+		l.in.message()
+		f.sink.DeliverGroup(group, payload)
 		return
 	}
 	// The patterns let nothing else through.
-	f.sink.Control(strings.TrimPrefix(m.Channel, publish.ControlPrefix), m.Payload)
+	f.sink.Control(strings.TrimPrefix(channel, publish.ControlPrefix), payload)
 }
 
 // confirmation counts Redis's answers to our subscriptions.
-func (f *Feed) confirmation(l *link, s *redis.Subscription) error {
-	again, ok := l.confirm(s)
+func (f *Feed) confirmation(l *link, r resp.Reply) error {
+	again, ok := l.confirm(r)
 	switch {
 	case again:
 		f.monitor.gap()
 		f.tellGap(l.lostSince())
-		f.cfg.Logger.Warn("redis confirmed a subscription again, notifications may be lost", "kind", s.Kind)
+		f.cfg.Logger.Warn("redis confirmed a subscription again, notifications may be lost", "kind", r.Kind.String())
 	case ok && l.confirmed():
 		f.linkUp(l)
 	case ok:
-	case f.cfg.Mode == PerUser && f.router.answered(s):
+	case f.cfg.Mode == PerUser && f.router.answered(r):
 	default:
-		return fmt.Errorf("%w: %s %q", errUnwanted, s.Kind, s.Channel)
+		return fmt.Errorf("%w: %s %q", errUnwanted, r.Kind, r.Channel)
 	}
 	return nil
 }

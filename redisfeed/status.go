@@ -20,7 +20,7 @@ type Status struct {
 	Attempts   int    // failed attempts in a row since the link was last up
 	Reconnects uint64 // links after the first
 	Gaps       uint64 // times at which notifications may have been missed: subscriptions confirmed after the first
-	BadReplies uint64 // links lost because go-redis panicked on what Redis sent
+	BadReplies uint64 // links lost because of a reply that no Redis sends to a subscriber
 
 	// Busy is how long the feed's goroutine was not waiting for Redis: it parsed, delivered, wrote for loops that
 	// slept, or waited for loops with full mailboxes. One goroutine does all this, so a second each second is the end.
@@ -34,7 +34,7 @@ type Status struct {
 
 // monitor collects what Status shows. Any goroutine reads it; Run's goroutine writes it.
 type monitor struct {
-	// Touched for every message, so atomics, each written by the reader alone.
+	// Touched for every message, so atomics, written by the readers.
 
 	ping        atomic.Int64 // nanoseconds
 	messages    atomic.Uint64
@@ -60,11 +60,6 @@ func (m *monitor) status() Status {
 		s.LastMessage = time.Unix(0, ns)
 	}
 	return s
-}
-
-func (m *monitor) message(now time.Time) {
-	m.messages.Add(1)
-	m.lastMessage.Store(now.UnixNano())
 }
 
 // up notes a link that has been confirmed, again saying that it is not the first.

@@ -26,16 +26,24 @@ type Dialer struct {
 	Timeout time.Duration // for connecting, and for data that Redis's host does not acknowledge
 	Reserve Reserve       // nil: none
 	Log     *slog.Logger  // set where there is a reserve
-
-	// Wrap puts something between the socket and TLS. It closes the socket if it fails. Nil: nothing.
-	Wrap func(net.Conn) (net.Conn, error)
 }
 
-// Dial has the signature of redis.Options.Dialer. Where the process has no descriptor for it, or for what it takes to get
-// there, it gets those of the reserve, one after the other.
+// Dial has the signature of redis.Options.Dialer.
 func (d *Dialer) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return withReserve(d, addr, func() (net.Conn, error) {
+		conn, err := d.connect(ctx, network, addr)
+		if err != nil || d.TLS == nil {
+			return conn, err
+		}
+		return d.secure(ctx, conn, addr)
+	})
+}
+
+// withReserve calls open. Where the process has no descriptor for it, or for what it takes to get there, it gets those of
+// the reserve, one after the other.
+func withReserve[T any](d *Dialer, addr string, open func() (T, error)) (T, error) {
 	for {
-		conn, err := d.dialOnce(ctx, network, addr)
+		conn, err := open()
 		if err == nil || d.Reserve == nil || !fails(err, syscall.EMFILE, syscall.ENFILE) || !d.Reserve.Release() {
 			return conn, err
 		}
@@ -43,26 +51,15 @@ func (d *Dialer) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 }
 
-func (d *Dialer) dialOnce(ctx context.Context, network, addr string) (net.Conn, error) {
+// connect opens a socket.
+func (d *Dialer) connect(ctx context.Context, network, addr string) (net.Conn, error) {
 	nd := net.Dialer{
 		Timeout: d.Timeout,
 		// Probes are for ordinary connections that lie idle; the subscription hears heartbeats.
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
 		ControlContext:  d.control,
 	}
-	conn, err := nd.DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	if d.Wrap != nil {
-		if conn, err = d.Wrap(conn); err != nil {
-			return nil, err
-		}
-	}
-	if d.TLS == nil {
-		return conn, nil
-	}
-	return d.secure(ctx, conn, addr)
+	return nd.DialContext(ctx, network, addr)
 }
 
 // Within is Dial that ends with life.

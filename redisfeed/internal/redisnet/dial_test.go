@@ -61,7 +61,7 @@ func TestDialSaysWhyNot(t *testing.T) {
 	}
 }
 
-// limitedConn gives up after a limit, as a ThreadConn does.
+// limitedConn gives up after a limit, as a threadConn does.
 type limitedConn struct {
 	net.Conn
 	limit time.Duration
@@ -74,9 +74,9 @@ func (c limitedConn) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// watched is a WatchedConn over conn.
-func watched(conn net.Conn, limit time.Duration) *WatchedConn {
-	return &WatchedConn{Conn: limitedConn{conn, limit}, Limit: limit}
+// watched is a watchedConn over conn.
+func watched(conn net.Conn, limit time.Duration) *watchedConn {
+	return &watchedConn{Conn: limitedConn{conn, limit}, limit: limit}
 }
 
 func TestWatchedConnEndsASilentRead(t *testing.T) {

@@ -18,6 +18,14 @@ var ErrAuth = errors.New("redis refuses us")
 // ErrBadReply marks a reply that is not what Redis can have said.
 var ErrBadReply = errors.New("redis sent a reply that cannot be understood")
 
+// ReplyError is an error that Redis answered. It is a redis.Error, so that go-redis's functions know it.
+type ReplyError string
+
+func (e ReplyError) Error() string { return string(e) }
+
+// RedisError implements redis.Error.
+func (ReplyError) RedisError() {}
+
 // Explain puts what an operator can do about it in front of Redis's own words for a refusal.
 func (c Config) Explain(err error) error {
 	switch {

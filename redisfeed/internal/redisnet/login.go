@@ -2,6 +2,7 @@ package redisnet
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -29,4 +30,22 @@ func nameConnection(name string) func(context.Context, *redis.Conn) error {
 		conn.ClientSetName(ctx, name)
 		return ctx.Err()
 	}
+}
+
+// Login is the commands that begin a connection, in the order in which they are answered. CLIENT may be refused, which a
+// narrow ACL does; the others may not. There is no HELLO: without it a connection speaks RESP2.
+func (c Config) Login() (commands [][]string) {
+	switch password := authPassword(c.Username, c.Password); {
+	case c.Username != "":
+		commands = append(commands, []string{"AUTH", c.Username, password})
+	case password != "":
+		commands = append(commands, []string{"AUTH", password})
+	}
+	if c.DB != 0 {
+		commands = append(commands, []string{"SELECT", strconv.Itoa(c.DB)})
+	}
+	if c.ClientName != "" {
+		commands = append(commands, []string{"CLIENT", "SETNAME", c.ClientName})
+	}
+	return commands
 }

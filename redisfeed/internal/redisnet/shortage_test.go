@@ -54,7 +54,7 @@ func TestWatchedConnForgivesAStarvedHost(t *testing.T) {
 		defer there.Close()
 		conn := watched(here, 8*time.Second)
 		starved := 3
-		conn.Excused = func() bool { starved--; return starved >= 0 }
+		conn.excused = func() bool { starved--; return starved >= 0 }
 		start := time.Now()
 		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, ErrSilent) || time.Since(start) != 32*time.Second {
 			t.Errorf("after %s: %v", time.Since(start), err)

@@ -11,19 +11,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ThreadConn is a socket whose reader waits in read(2) itself, with a thread of its own, and not in Go's poller. The
+// threadConn is a socket whose reader waits in read(2) itself, with a thread of its own, and not in Go's poller. The
 // feed reads all day on one socket: the poller would cost it more system calls and a pass of the scheduler for each
 // wake-up, where the kernel can hand the bytes to the thread that sleeps.
 //
 // A read gives up with os.ErrDeadlineExceeded after the limit that it was made with; deadlines set later are ignored.
 // One goroutine reads; any goroutine may write and close, and Close ends a read that waits.
-type ThreadConn struct {
+type threadConn struct {
 	file          *os.File
 	local, remote net.Addr
 }
 
-// NewThreadConn takes over conn, a TCP or Unix socket, and closes it if it fails.
-func NewThreadConn(conn net.Conn, limit time.Duration) (*ThreadConn, error) {
+// newThreadConn takes over conn, a TCP or Unix socket, and closes it if it fails.
+func newThreadConn(conn net.Conn, limit time.Duration) (*threadConn, error) {
 	defer conn.Close() // what goes on is a duplicate
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
@@ -38,7 +38,7 @@ func NewThreadConn(conn net.Conn, limit time.Duration) (*ThreadConn, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("preparing the socket: %w", err)
 	}
-	return &ThreadConn{file: os.NewFile(uintptr(fd), "redis"), local: conn.LocalAddr(), remote: conn.RemoteAddr()}, nil
+	return &threadConn{file: os.NewFile(uintptr(fd), "redis"), local: conn.LocalAddr(), remote: conn.RemoteAddr()}, nil
 }
 
 func duplicate(socket syscall.Conn) (fd int, err error) {
@@ -51,7 +51,7 @@ func duplicate(socket syscall.Conn) (fd int, err error) {
 	return fd, errors.Join(err, failed)
 }
 
-func (c *ThreadConn) Read(b []byte) (int, error) {
+func (c *threadConn) Read(b []byte) (int, error) {
 	n, err := c.file.Read(b)
 	if errors.Is(err, unix.EAGAIN) {
 		return n, os.ErrDeadlineExceeded
@@ -59,20 +59,20 @@ func (c *ThreadConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (c *ThreadConn) Write(b []byte) (int, error) { return c.file.Write(b) }
+func (c *threadConn) Write(b []byte) (int, error) { return c.file.Write(b) }
 
 // Close shuts the connection first: closing a descriptor does not wake who reads from it.
-func (c *ThreadConn) Close() error {
+func (c *threadConn) Close() error {
 	if raw, err := c.file.SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
 	return c.file.Close()
 }
 
-func (c *ThreadConn) LocalAddr() net.Addr  { return c.local }
-func (c *ThreadConn) RemoteAddr() net.Addr { return c.remote }
+func (c *threadConn) LocalAddr() net.Addr  { return c.local }
+func (c *threadConn) RemoteAddr() net.Addr { return c.remote }
 
 // SetDeadline and its like do nothing: Redis's answers are bounded by the limit.
-func (c *ThreadConn) SetDeadline(time.Time) error      { return nil }
-func (c *ThreadConn) SetReadDeadline(time.Time) error  { return nil }
-func (c *ThreadConn) SetWriteDeadline(time.Time) error { return nil }
+func (c *threadConn) SetDeadline(time.Time) error      { return nil }
+func (c *threadConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *threadConn) SetWriteDeadline(time.Time) error { return nil }

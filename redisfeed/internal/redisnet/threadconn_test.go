@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// socketPair is a ThreadConn and the other end of it.
-func socketPair(t *testing.T, limit time.Duration) (*ThreadConn, net.Conn) {
+// socketPair is a threadConn and the other end of it.
+func socketPair(t *testing.T, limit time.Duration) (*threadConn, net.Conn) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -26,7 +26,7 @@ func socketPair(t *testing.T, limit time.Duration) (*ThreadConn, net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { far.Close() })
-	conn, err := NewThreadConn(near, limit)
+	conn, err := newThreadConn(near, limit)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestThreadConnGivesUp(t *testing.T) {
 	t.Parallel()
 	conn, _ := socketPair(t, 50*time.Millisecond)
 	start := time.Now()
-	_, err := (&WatchedConn{Conn: conn, Limit: 50 * time.Millisecond}).Read(make([]byte, 1))
+	_, err := (&watchedConn{Conn: conn, limit: 50 * time.Millisecond}).Read(make([]byte, 1))
 	if took := time.Since(start); !errors.Is(err, ErrSilent) || took < 50*time.Millisecond {
 		t.Errorf("after %s: %v", took, err)
 	}
@@ -99,7 +99,7 @@ func TestThreadConnWantsASocket(t *testing.T) {
 	t.Parallel()
 	here, there := net.Pipe()
 	defer there.Close()
-	if _, err := NewThreadConn(here, time.Second); err == nil {
+	if _, err := newThreadConn(here, time.Second); err == nil {
 		t.Error("a pipe was taken for a socket")
 	}
 }

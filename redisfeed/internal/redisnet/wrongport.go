@@ -8,6 +8,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"roost/redisfeed/internal/resp"
 )
 
 // ErrWantsTLS and the others say what answers instead of a Redis that speaks as it is expected to.
@@ -22,13 +24,14 @@ var (
 // explainPort says what the other side is, where its answer shows that it is no Redis as the configuration has it.
 func explainPort(err error) error {
 	var record tls.RecordHeaderError
+	var syntax *resp.SyntaxError
 	text := err.Error()
 	switch {
 	case errors.As(err, &record):
 		return fmt.Errorf("%w: %w", errNoTLS, err)
 	case strings.Contains(text, `"HTTP/`), strings.Contains(text, "invalid reply: HTTP/"):
 		return fmt.Errorf("%w: %w", errHTTP, err)
-	case strings.Contains(text, "redis: can't parse"), strings.Contains(text, "redis: invalid reply"):
+	case strings.Contains(text, "redis: can't parse"), strings.Contains(text, "redis: invalid reply"), errors.As(err, &syntax):
 		return fmt.Errorf("%w: %w", errNotRedis, err)
 	case strings.Contains(text, "DB index is out of range"):
 		return fmt.Errorf("%w: %w", errDBMissing, err)

@@ -1,8 +1,6 @@
 package redisfeed
 
 import (
-	"io"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -13,62 +11,35 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// scriptedConn gives what it is told, one piece a read, and notes when it was asked.
-type scriptedConn struct {
-	net.Conn
-	pieces []string
-	asked  func()
-}
-
-func (c *scriptedConn) Read(b []byte) (int, error) {
-	c.asked()
-	if len(c.pieces) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(b, c.pieces[0])
-	c.pieces = c.pieces[1:]
-	return n, nil
-}
-
-func TestBatchConnPaces(t *testing.T) {
+func TestPace(t *testing.T) {
 	t.Parallel()
-	const full = "12345678" // as many as a read has room for
 	tests := map[string]struct {
 		window time.Duration
-		pieces []string
+		full   []bool        // of each read, whether it was full
 		work   time.Duration // between two reads
 		want   []time.Duration
 	}{
-		"no window":                  {0, []string{"a", "b", "c"}, 0, []time.Duration{0, 0, 0}},
-		"a window":                   {10, []string{"a", "b", "c"}, 0, []time.Duration{0, 10, 20}},
-		"work counts":                {10, []string{"a", "b", "c"}, 4, []time.Duration{0, 10, 20}},
-		"more work than window":      {10, []string{"a", "b", "c"}, 15, []time.Duration{0, 15, 30}},
-		"full reads are not held up": {10, []string{full, full, "c", "d"}, 0, []time.Duration{0, 0, 0, 10}},
+		"no window":                  {0, []bool{false, false, false}, 0, []time.Duration{0, 0, 0}},
+		"a window":                   {10, []bool{false, false, false}, 0, []time.Duration{0, 10, 20}},
+		"work counts":                {10, []bool{false, false, false}, 4, []time.Duration{0, 10, 20}},
+		"more work than window":      {10, []bool{false, false, false}, 15, []time.Duration{0, 15, 30}},
+		"full reads are not held up": {10, []bool{true, true, false, false}, 0, []time.Duration{0, 0, 0, 10}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
-				var asked, flushed []time.Duration
-				conn := &batchConn{
-					Conn:   &scriptedConn{pieces: tt.pieces, asked: func() { asked = append(asked, time.Since(start)) }},
-					flush:  func() { flushed = append(flushed, time.Since(start)) },
-					window: tt.window, sleep: time.Sleep,
-				}
-				for range tt.pieces {
-					if _, err := conn.Read(make([]byte, len(full))); err != nil {
-						t.Fatal(err)
-					}
+				var reads []time.Duration
+				p := pace{window: tt.window, sleep: time.Sleep}
+				for _, full := range tt.full {
+					p.wait()
+					reads = append(reads, time.Since(start))
+					p.read(full)
 					time.Sleep(tt.work) // the bubble's time
 				}
-				if !slices.Equal(asked, tt.want) {
-					t.Errorf("reads at %v, want %v", asked, tt.want)
-				}
-				for i, at := range flushed {
-					if at > asked[i] || i > 0 && at != asked[i-1]+tt.work {
-						t.Errorf("flushed at %v, reads at %v: want it before the window", flushed, asked)
-					}
+				if !slices.Equal(reads, tt.want) {
+					t.Errorf("reads at %v, want %v", reads, tt.want)
 				}
 			})
 		})
@@ -138,18 +109,6 @@ func (c *flushCounter) Flush() {
 	default:
 	}
 	c.waiting = 0
-}
-
-// A bug of the sink's is not taken for one of Redis's.
-func TestGuardLetsPanicsOfTheSinkThrough(t *testing.T) {
-	t.Parallel()
-	l := &link{ctx: t.Context(), inSink: true}
-	defer func() {
-		if p := recover(); p != "a bug" {
-			t.Errorf("recovered %v", p)
-		}
-	}()
-	_ = l.guard(func() error { panic("a bug") })
 }
 
 func TestFeedWithAWindowDeliversEverything(t *testing.T) {
