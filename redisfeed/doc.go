@@ -12,7 +12,7 @@
 //
 // A second goroutine, also under Run, publishes a heartbeat on a channel that only this feed reads. It proves
 // the whole way through Redis and measures it. A connection on which nothing at all arrives for
-// Config.HeartbeatTimeout is lost, as is one that breaks, or that carries a reply that go-redis cannot bear.
+// Config.HeartbeatTimeout is lost, as is one that breaks, or that carries a reply that no Redis sends.
 // Lost connections are replaced after the policy in Config (retry.go); pub/sub keeps nothing for absent subscribers, so
 // each replacement is a gap, counted, logged and told. It begins where what is known to have come ends (gap.go): when the
 // latest heartbeat was sent that has come back.
@@ -36,7 +36,7 @@
 //
 // Beside the feed, publish has what publishes for users and groups, and presence what writes who is online. Beneath them,
 // internal/topology asks sentinels and clusters, internal/pool has ordinary connections to the master, internal/redisnet
-// opens sockets and explains refusals, and internal/boottime is the clock for gaps.
+// opens sockets and explains refusals, internal/resp reads what Redis pushes, and internal/boottime is the clock for gaps.
 //
 // The package does not look into payloads, knows no connections, and reads no environment. Apart from cmd only this folder
 // imports go-redis.
