@@ -111,7 +111,7 @@ func goesRoundTo(t *testing.T, cfg Config, servers []*redis.Client) bool {
 	for _, user := range users {
 		feed.Acquire(user, make(awaited, 1))
 	}
-	if cfg.Mode != Pattern && !until(func() bool { return feed.Status().Audience == Audience{Heard: len(users)} }) {
+	if cfg.Mode != Pattern && !until(func() bool { return feed.Status().Users == Users{Subscribed: len(users)} }) {
 		return false
 	}
 	for _, user := range users {
@@ -125,7 +125,7 @@ func goesRoundTo(t *testing.T, cfg Config, servers []*redis.Client) bool {
 	for _, user := range users {
 		feed.Release(user)
 	}
-	if cfg.Mode != Pattern && !until(func() bool { return feed.Status().Audience == Audience{} }) {
+	if cfg.Mode != Pattern && !until(func() bool { return feed.Status().Users == Users{} }) {
 		return false
 	}
 	return !feed.failedOnce(servers) // the end of a link ends subscriptions, too

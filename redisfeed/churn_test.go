@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"roost/redisfeed/internal/subs"
 	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
@@ -104,30 +105,21 @@ func churn(t *testing.T, cfg Config, steps int, servers []*redistest.Server, cha
 			}
 		}
 		slices.Sort(got)
-		return slices.Equal(got, want) && feed.Status().Audience == Audience{Heard: len(want)}
+		return slices.Equal(got, want) && feed.Status().Users == Users{Subscribed: len(want)}
 	})
-	checkEmptied(t, feed.audience)
+	checkEmptied(t, feed.subs)
 	for _, user := range slices.Concat(here...) {
 		feed.Release(user)
 	}
-	redistest.WaitFor(t, "nobody to be left", func() bool { return feed.Status().Audience == Audience{} })
-	checkEmptied(t, feed.audience)
-	if n := feed.audience.lost.count(); n != 0 {
+	redistest.WaitFor(t, "nobody to be left", func() bool { return feed.Status().Users == Users{} })
+	checkEmptied(t, feed.subs)
+	if n := feed.subs.Lost(); n != 0 {
 		t.Errorf("%d are lost, and nobody is here", n)
 	}
 }
 
 // checkEmptied fails if what is kept for a while only was not let go.
-func checkEmptied(t *testing.T, a *audience) {
+func checkEmptied(t *testing.T, s *subs.Subscriptions) {
 	t.Helper()
-	redistest.WaitFor(t, "the queues to be empty", func() bool {
-		left := 0
-		for i := range a.shards {
-			s := &a.shards[i]
-			s.mu.Lock()
-			left += len(s.waiters) + len(s.order) + len(s.leaving)
-			s.mu.Unlock()
-		}
-		return left == 0 && a.left.Load() == 0
-	})
+	redistest.WaitFor(t, "nobody to wait or to expire", func() bool { return s.Pending() == 0 })
 }

@@ -16,7 +16,7 @@ var (
 
 	errGone      = errors.New("the node is no longer one of the cluster's")
 	errDemoted   = errors.New("the node is no longer a master")
-	errOrder     = errors.New("redis answered what was not asked")
+	errUnasked   = errors.New("redis answered what was not asked")
 	errMoved     = errors.New("the sentinels name another master")
 	errSlow      = errors.New("redis did not confirm the subscription in time")
 	errHungUp    = errors.New("redis closed the connection at once, as it does with too many clients (its maxclients)")

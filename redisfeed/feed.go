@@ -11,6 +11,7 @@ import (
 
 	"roost/redisfeed/internal/boottime"
 	"roost/redisfeed/internal/pool"
+	"roost/redisfeed/internal/subs"
 	"roost/redisfeed/internal/topology"
 	"roost/redisfeed/publish"
 )
@@ -35,6 +36,9 @@ type Sink interface {
 	Flush()
 }
 
+// Waiter waits until its user is subscribed: see Feed.Acquire.
+type Waiter = subs.Waiter
+
 // Feed is a subscription to notifications that mends itself: to all users' in Pattern mode, and else to those of the
 // users who are here, as Acquire and Release say.
 type Feed struct {
@@ -48,11 +52,11 @@ type Feed struct {
 	beats     *publish.Publisher // publishes heartbeats: the same but for Cluster, where they go to the node that is read from
 	beat      *heartbeat
 	monitor   *monitor
-	cluster   *topology.Cluster // nil without Cluster
-	audience  *audience         // nil in Pattern mode
-	router    *router           // nil in Pattern mode
+	cluster   *topology.Cluster   // nil without Cluster
+	subs      *subs.Subscriptions // nil in Pattern mode
+	manager   *manager            // nil in Pattern mode
 	begun     boottime.Instant
-	linkWait  linkWait // any goroutine
+	linkWait  subs.LinkWait // any goroutine
 
 	ran    atomic.Bool            // Run was called
 	target atomic.Pointer[target] // Run's goroutine writes it, before each attempt
@@ -104,9 +108,9 @@ func New(cfg Config, sink Sink) (*Feed, error) {
 		f.cluster = topology.NewCluster(cfg.Config, p.Cluster())
 	}
 	if cfg.Mode != Pattern {
-		f.audience = newAudience(cfg.UnsubscribeDelay, &f.linkWait)
-		f.linkWait.given = f.audience.settleWaiters
-		f.router = newRouter(f)
+		f.subs = subs.New(cfg.UnsubscribeDelay, &f.linkWait)
+		f.linkWait.GaveUp = f.subs.TellWaiters
+		f.manager = newManager(f)
 	}
 	return f, nil
 }
@@ -123,8 +127,8 @@ func (f *Feed) Run(ctx context.Context) error {
 	wg.Go(func() { f.beat.run(ctx, f.sendBeat) })
 	wg.Go(func() { f.follow(ctx) })
 	wg.Go(func() { f.watchCluster(ctx) })
-	if f.router != nil {
-		wg.Go(func() { f.router.run(ctx) })
+	if f.manager != nil {
+		wg.Go(func() { f.manager.run(ctx) })
 	}
 	wg.Go(func() {
 		<-ctx.Done()
@@ -144,39 +148,39 @@ func (f *Feed) Publish(ctx context.Context, user, payload string) (receivers int
 	return f.publisher.Publish(ctx, user, payload)
 }
 
-// Acquire says that there is one more connection, or handshake, of user. It reports whether what is published for the user
-// from now on is heard, or that it is of no use to wait for that, because Redis is away for more than a second; if it is
-// neither, w is told once it is. Who is let in while nothing is heard is told of a gap when that is over (Config.Gap,
-// Config.UserGap). Each Acquire is followed by one Release. In Pattern mode everybody is heard while there is a link. Any
-// goroutine; it waits for nothing.
+// Acquire counts one more connection, or handshake, of user. It reports whether the user is subscribed, so that what is
+// published from now on arrives, or that waiting is of no use, because Redis has been away for more than a second. Otherwise
+// w is told when either is true. Connections that are let in before that are told of a gap when it is over (Config.Gap,
+// Config.UserGap). Each Acquire is followed by one Release. In Pattern mode all users are subscribed while there is a link.
+// Any goroutine; it waits for nothing.
 func (f *Feed) Acquire(user string, w Waiter) bool {
-	if f.audience == nil {
-		return f.linkWait.join(w)
+	if f.subs == nil {
+		return f.linkWait.Acquire(w)
 	}
-	return f.audience.join(user, w)
+	return f.subs.Acquire(user, w)
 }
 
-// Release says that a connection of user is gone. The last one's user is heard for Config.UnsubscribeDelay more. Any
-// goroutine; it waits for nothing.
+// Release takes an Acquire back. The user stays subscribed for Config.UnsubscribeDelay after the last one. Any goroutine; it
+// waits for nothing.
 func (f *Feed) Release(user string) {
-	if f.audience != nil {
-		f.audience.leave(user, time.Now())
+	if f.subs != nil {
+		f.subs.Release(user, time.Now())
 	}
 }
 
-// Subscribed reports whether Redis has confirmed that what is published for user is heard here. Any goroutine.
+// Subscribed reports whether Redis has confirmed that what is published for user arrives here. Any goroutine.
 func (f *Feed) Subscribed(user string) bool {
-	if f.audience == nil {
+	if f.subs == nil {
 		return f.Status().Connected
 	}
-	return f.audience.hears(user)
+	return f.subs.Subscribed(user)
 }
 
 // Status says how the feed is. Any goroutine; it never waits for Redis or the sink.
 func (f *Feed) Status() Status {
 	s := f.monitor.status()
-	if f.audience != nil {
-		s.Audience = f.audience.sizes()
+	if f.subs != nil {
+		s.Users = f.subs.Counts()
 	}
 	return s
 }

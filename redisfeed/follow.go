@@ -83,8 +83,8 @@ func (f *Feed) watchCluster(ctx context.Context) {
 		return
 	}
 	var soon <-chan struct{}
-	if f.router != nil && f.router.shards != nil {
-		soon = f.router.shards.look
+	if f.manager != nil && f.manager.shards != nil {
+		soon = f.manager.shards.look
 	}
 	f.cluster.Watch(ctx, f.cfg.HeartbeatInterval, soon, f.lookedAt)
 }
@@ -99,8 +99,8 @@ func (f *Feed) lookedAt(v *topology.View) {
 			t.link.cancel(fmt.Errorf("%w: %s", errGone, t.Addr))
 		}
 	}
-	if f.router != nil && f.router.shards != nil {
-		f.router.shards.seen(v)
+	if f.manager != nil && f.manager.shards != nil {
+		f.manager.shards.viewChanged(v)
 	}
 }
 

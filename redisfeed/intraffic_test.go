@@ -77,7 +77,7 @@ func TestSentinelFailoverInTraffic(t *testing.T) {
 	trio.Master.Kill()
 	redistest.WaitFor(t, "the feed to be on the other", func() bool {
 		s := feed.Status()
-		return s.Connected && s.Gaps == 1 && s.Audience == Audience{Heard: len(tr.users)}
+		return s.Connected && s.Gaps == 1 && s.Users == Users{Subscribed: len(tr.users)}
 	})
 	tr.waitForMore(t, 300)
 	wantWhole(t, tr.end(t))
@@ -110,7 +110,7 @@ func TestClusterNodeKilledInTraffic(t *testing.T) {
 			tr.goOn()
 			redistest.WaitFor(t, "the feed to be on another", func() bool {
 				s := feed.Status()
-				return s.Connected && s.Gaps == 1 && s.Ping > 0 && (mode == Pattern || s.Audience.Heard == len(tr.users))
+				return s.Connected && s.Gaps == 1 && s.Ping > 0 && (mode == Pattern || s.Users.Subscribed == len(tr.users))
 			})
 			tr.waitForMore(t, 300)
 			r := tr.end(t)

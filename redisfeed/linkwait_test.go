@@ -4,82 +4,12 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"roost/redisfeed/internal/subs"
 	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
-
-// Who comes while there is no link waits, for a second at most after the start or after the loss.
-func TestLinkWait(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		given := 0
-		l := linkWait{given: func() { given++ }}
-		wait := func(what string) awaited {
-			t.Helper()
-			w := make(awaited, 1)
-			if l.join(w) {
-				t.Fatalf("%s: need not wait", what)
-			}
-			return w
-		}
-		enter := func(what string) {
-			t.Helper()
-			if !l.join(nil) {
-				t.Fatalf("%s: has to wait", what)
-			}
-		}
-		connect := func(what string, wantUnheard bool) {
-			t.Helper()
-			unheard, waiters := l.up()
-			if release(waiters); unheard != wantUnheard {
-				t.Fatalf("%s: let in unheard: %t", what, unheard)
-			}
-		}
-
-		l.down()
-		early := wait("before the first link")
-		time.Sleep(waitLimit - time.Millisecond)
-		connect("in time", false)
-		if len(early) != 1 {
-			t.Fatal("who waited for the first link is not told")
-		}
-		enter("with a link")
-		time.Sleep(time.Hour)
-
-		l.down()
-		lost := wait("after a loss")
-		time.Sleep(waitLimit / 2)
-		l.down() // an attempt has failed: that is no other loss
-		late := wait("after a failed attempt")
-		time.Sleep(waitLimit / 2)
-		synctest.Wait()
-		if len(lost) != 1 || len(late) != 1 || given != 1 {
-			t.Fatalf("a second after the loss %d and %d are told, %d times given up", len(lost), len(late), given)
-		}
-		enter("a second after the loss")
-		connect("too late", true)
-
-		l.down()
-		connect("at once", false)
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		if given != 1 {
-			t.Fatalf("given up %d times, with a link", given)
-		}
-
-		l.down()
-		last := wait("at the end")
-		l.end()
-		synctest.Wait()
-		if len(last) != 1 {
-			t.Fatal("who waits at the end is not told")
-		}
-		enter("after the end")
-	})
-}
 
 // In Pattern mode, too, nobody is let in before what is published is heard, if that is within a second: nothing is lost,
 // and no gap is told.
@@ -102,7 +32,7 @@ func TestPatternWaitsForTheFirstLink(t *testing.T) {
 	case <-time.After(redistest.Patience):
 		t.Fatal("still waiting")
 	}
-	if feed.linkWait.reach() == away {
+	if feed.linkWait.Away() {
 		t.Skip("the machine stood still for a second, after which people are let in")
 	}
 	server.Publish("user_noti:alice", "caused by her own connection")
@@ -151,7 +81,7 @@ func TestLetInUnheardIsAGap(t *testing.T) {
 		begun := time.Now()
 		feed := run(t, cfg, &collector{})
 		join(t, feed.Feed, "alice") // after a second
-		if took := time.Since(begun); took < waitLimit {
+		if took := time.Since(begun); took < subs.WaitLimit {
 			t.Errorf("mode %d: let in after %s", mode, took)
 		}
 		server.Restart()

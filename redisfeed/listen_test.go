@@ -65,8 +65,8 @@ func TestPerUser(t *testing.T) {
 	if got := sink.all(); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	if s := feed.Status(); s.Audience != (Audience{Heard: 1}) {
-		t.Errorf("audience %+v", s.Audience)
+	if s := feed.Status(); s.Users != (Users{Subscribed: 1}) {
+		t.Errorf("audience %+v", s.Users)
 	}
 }
 
@@ -97,7 +97,7 @@ func TestPerUserLeaves(t *testing.T) {
 	if took := time.Since(left); took < cfg.UnsubscribeDelay {
 		t.Errorf("it ended after %s", took)
 	}
-	redistest.WaitFor(t, "nothing to be left", func() bool { return feed.Status().Audience == Audience{} })
+	redistest.WaitFor(t, "nothing to be left", func() bool { return feed.Status().Users == Users{} })
 	join(t, feed.Feed, "alice")
 	if n := subscribers(t, server, "user_noti:alice"); n != 1 {
 		t.Errorf("%d subscribers", n)
@@ -120,7 +120,7 @@ func TestPerUserStorm(t *testing.T) {
 		}
 	}
 	all.Wait()
-	if s := feed.Status().Audience; s != (Audience{Heard: users}) {
+	if s := feed.Status().Users; s != (Users{Subscribed: users}) {
 		t.Errorf("audience %+v", s)
 	}
 	stats, err := server.Client().InfoMap(t.Context(), "commandstats").Result()
@@ -148,7 +148,7 @@ func TestPerUserIsRestored(t *testing.T) {
 	cfg.UnsubscribeDelay = -1
 	gaps := make(chan int, 10)
 	var under atomic.Pointer[Feed]
-	cfg.Gap = func(time.Time) { gaps <- under.Load().audience.lost.count() }
+	cfg.Gap = func(time.Time) { gaps <- under.Load().subs.Lost() }
 	var sink collector
 	feed := connected(t, cfg, &sink)
 	under.Store(feed.Feed)
@@ -158,13 +158,13 @@ func TestPerUserIsRestored(t *testing.T) {
 	}
 	server.Kill()
 	redistest.WaitFor(t, "the link to be lost", func() bool { return !feed.Status().Connected })
-	redistest.WaitFor(t, "it to be of no use to wait", func() bool { return feed.linkWait.reach() == away })
+	redistest.WaitFor(t, "it to be of no use to wait", func() bool { return feed.linkWait.Away() })
 	if !feed.Acquire("late", nil) {
 		t.Error("who comes while redis is away has to wait")
 	}
 	feed.Release("user1")
 	server.Restart()
-	redistest.WaitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: users} })
+	redistest.WaitFor(t, "all to be heard", func() bool { return feed.Status().Users == Users{Subscribed: users} })
 	select {
 	case lost := <-gaps:
 		if lost != 0 {
@@ -201,7 +201,7 @@ func TestPerUserDoesNotWaitForALostLink(t *testing.T) {
 	case <-time.After(redistest.Patience):
 		t.Fatal("still waiting")
 	}
-	if feed.audience.lost.count() != 1 {
+	if feed.subs.Lost() != 1 {
 		t.Error("it is not known that alice may miss something")
 	}
 }

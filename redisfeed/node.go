@@ -12,6 +12,7 @@ import (
 
 	"roost/redisfeed/internal/boottime"
 	"roost/redisfeed/internal/resp"
+	"roost/redisfeed/internal/subs"
 	"roost/redisfeed/publish"
 )
 
@@ -19,12 +20,12 @@ import (
 type node struct {
 	// Static after construction.
 
-	feed *Feed
-	id   uint16
-	addr string
-	in   *intake
-	link *link
-	sub  *subscriber
+	feed   *Feed
+	id     uint16
+	addr   string
+	in     *intake
+	link   *link
+	sender *sender
 
 	startedAt time.Time
 
@@ -32,16 +33,16 @@ type node struct {
 
 	// The reader's, until the link has ended.
 
-	upSince time.Time
-	endedAt time.Time
-	heard   bool // it has subscribed to somebody
+	upSince    time.Time
+	endedAt    time.Time
+	subscribed bool // it has confirmed the subscription of a user
 }
 
 func newNode(ctx context.Context, f *Feed, id uint16, addr string) *node {
 	in := f.intake()
 	n := &node{feed: f, id: id, addr: addr, in: in, link: newLink(ctx, f.cfg, addr, in), startedAt: time.Now()}
-	n.sub = newSubscriber(n.link, id, Sharded)
-	n.sub.ping = f.cfg.HeartbeatInterval
+	n.sender = newSender(n.link, id, Sharded)
+	n.sender.ping = f.cfg.HeartbeatInterval
 	return n
 }
 
@@ -51,12 +52,12 @@ func (n *node) start() {
 		err := n.run()
 		n.endedAt = time.Now()
 		n.link.close()
-		n.feed.router.shards.hasEnded(n)
+		n.feed.manager.shards.linkEnded(n)
 		switch {
 		case errors.Is(err, context.Canceled), errors.Is(err, errStopped): // the feed ends, and says so itself
 		case errors.Is(err, errDemoted):
 			n.feed.cfg.Logger.Info("redis shard is let go", "addr", n.addr, "why", err)
-		case !n.feed.router.shards.saidDown(n.addr):
+		case !n.feed.manager.shards.saidDown(n.addr):
 			n.feed.cfg.Logger.Warn("redis shard is lost, or can't be reached", "addr", n.addr, "error", err)
 		}
 	})
@@ -97,53 +98,53 @@ func (n *node) run() error {
 	}
 }
 
-// up lets the subscriber begin: the node has answered.
+// up lets the sender begin: the node has answered.
 func (n *node) up() {
 	n.upSince = time.Now()
 	n.link.timer.Stop()
-	n.work.Go(func() { n.sub.run(n.link.ctx) })
+	n.work.Go(func() { n.sender.run(n.link.ctx) })
 }
 
-// hears notes that the node has subscribed to somebody. Only then is it well: one that refuses everybody answers to PING.
-func (n *node) hears() {
-	if n.heard {
+// confirmed notes that the node has subscribed a user. Only then is it well: one that refuses all of them answers PING.
+func (n *node) confirmed() {
+	if n.subscribed {
 		return
 	}
-	n.heard = true
+	n.subscribed = true
 	n.feed.cfg.Logger.Info("redis shard is connected", "addr", n.addr)
-	n.feed.router.shards.saidUp(n.addr)
+	n.feed.manager.shards.saidUp(n.addr)
 }
 
 // confirmation takes Redis's answer about a user, or that it has unsubscribed one by itself: the slot is another's now.
 func (n *node) confirmation(r resp.Reply) error {
 	user, ok := strings.CutPrefix(string(r.Channel), publish.ChannelPrefix)
-	o := order{user, r.Kind == resp.SUnsubscribe}
+	command := subs.Command{User: user, Unsubscribe: r.Kind == resp.SUnsubscribe}
 	switch {
 	case !ok:
-		return fmt.Errorf("%w: %s %q", errOrder, r.Kind, r.Channel)
-	case n.sub.isNext(o):
-		n.sub.answered()
-	case o.end:
-		n.feed.audience.dropped(user, n.id, n.letGoSince())
-		n.feed.router.shards.letDown(user, n.addr)
+		return fmt.Errorf("%w: %s %q", errUnasked, r.Kind, r.Channel)
+	case n.sender.commands.IsNext(command):
+		n.sender.answered()
+	case command.Unsubscribe:
+		n.feed.subs.Dropped(user, n.id, n.droppedSince())
+		n.feed.manager.shards.userDropped(user, n.addr)
 		return nil
 	default:
-		return fmt.Errorf("%w: %s %q", errOrder, r.Kind, r.Channel)
+		return fmt.Errorf("%w: %s %q", errUnasked, r.Kind, r.Channel)
 	}
-	if o.end {
-		n.feed.audience.ended(user, n.id)
+	if command.Unsubscribe {
+		n.feed.subs.Ended(user, n.id)
 		return nil
 	}
-	n.hears()
-	if since := n.feed.audience.confirm(user, n.id); since != 0 {
+	n.confirmed()
+	if since := n.feed.subs.Confirmed(user, n.id); since != 0 {
 		n.feed.tellUserGap(user, since)
 	}
 	return nil
 }
 
-// letGoSince is since when what was published for a user may be lost whose slot the node has just given away: others may
+// droppedSince is since when what was published for a user may be lost whose slot the node has just given away: others may
 // have learned of that before. (Operators tell the node that gets a slot first.)
-func (n *node) letGoSince() boottime.Instant {
+func (n *node) droppedSince() boottime.Instant {
 	return n.link.lostSince().Add(-n.feed.cfg.HeartbeatTimeout)
 }
 
@@ -153,15 +154,15 @@ func (n *node) refused(err error) bool {
 	if !errors.As(err, &answer) || errors.Is(err, ErrAuth) {
 		return false
 	}
-	o, ok := n.sub.answered()
+	command, ok := n.sender.answered()
 	switch {
 	case !ok:
 		return false
-	case o.end:
-		n.feed.audience.ended(o.user, n.id)
+	case command.Unsubscribe:
+		n.feed.subs.Ended(command.User, n.id)
 	default:
-		n.feed.audience.refused(o.user, n.id)
-		n.feed.router.shards.turnedAway(o.user)
+		n.feed.subs.Refused(command.User, n.id)
+		n.feed.manager.shards.userRefused(command.User)
 		n.complain(err)
 	}
 	return true
@@ -169,7 +170,7 @@ func (n *node) refused(err error) bool {
 
 // complain says now and then why nobody is subscribed to, unless that is only because the slot is another node's.
 func (n *node) complain(err error) {
-	if redis.HasErrorPrefix(err, "MOVED") || !n.feed.router.shards.mayComplain(time.Now()) {
+	if redis.HasErrorPrefix(err, "MOVED") || !n.feed.manager.shards.mayComplain(time.Now()) {
 		return
 	}
 	n.feed.cfg.Logger.Warn("redis shard does not subscribe to users, who get nothing until it does", "addr", n.addr, "error", err)

@@ -13,14 +13,15 @@ import (
 	"roost/redisfeed/internal/boottime"
 	"roost/redisfeed/internal/redisnet"
 	"roost/redisfeed/internal/resp"
+	"roost/redisfeed/internal/subs"
 	"roost/redisfeed/publish"
 )
 
 // runLinks runs one link after the other. It returns nil when ctx ends.
 func (f *Feed) runLinks(ctx context.Context) error {
 	f.retry.begin(time.Now())
-	f.linkWait.down()
-	defer f.linkWait.end()
+	f.linkWait.Down()
+	defer f.linkWait.End()
 	for {
 		wasUp, cause := f.runLink(ctx)
 		if ctx.Err() != nil {
@@ -55,8 +56,8 @@ func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
 	if err := l.begin(f.channels(), f.patterns()); err != nil {
 		return false, err
 	}
-	if f.router != nil {
-		defer func() { f.router.mainGone(l.lostSince()) }()
+	if f.manager != nil {
+		defer func() { f.manager.linkLost(l.lostSince()) }()
 	}
 	for {
 		got, err := l.receive()
@@ -131,7 +132,7 @@ func (f *Feed) confirmation(l *link, r resp.Reply) error {
 	case ok && l.confirmed():
 		f.linkUp(l)
 	case ok:
-	case f.cfg.Mode == PerUser && f.router.answered(r):
+	case f.cfg.Mode == PerUser && f.manager.answered(r):
 	default:
 		return fmt.Errorf("%w: %s %q", errUnwanted, r.Kind, r.Channel)
 	}
@@ -142,11 +143,11 @@ func (f *Feed) confirmation(l *link, r resp.Reply) error {
 func (f *Feed) linkUp(l *link) {
 	now := time.Now()
 	gone := f.retry.connected(now)
-	if f.router != nil {
-		f.router.mainUp(l) // before anybody is told that the feed is connected: who comes then waits to be heard
+	if f.manager != nil {
+		f.manager.linkUp(l) // before anybody is told that the feed is connected: handshakes wait from then on
 	}
-	unheard, waiters := f.linkWait.up()
-	defer release(waiters) // last: who has waited has missed nothing, and is not told
+	missed, waiters := f.linkWait.Up()
+	defer subs.Tell(waiters) // last: who has waited has missed nothing, and is not told of the gap
 	f.monitor.up(now, f.again)
 	f.beat.soon()
 	if f.again {
@@ -157,16 +158,16 @@ func (f *Feed) linkUp(l *link) {
 	}
 	f.again = true
 	f.cfg.Logger.Info("redis feed is subscribed", "addr", f.at.Addr)
-	if unheard || f.audience != nil && f.audience.lost.count() > 0 {
+	if missed || f.subs != nil && f.subs.Lost() > 0 {
 		f.monitor.gap()
 		f.gapEnds(f.begun.Add(-f.cfg.HeartbeatTimeout))
 	}
 }
 
-// gapEnds tells of a gap; or has it told when everybody is heard again.
+// gapEnds tells of a gap; or has it told when all users are subscribed again.
 func (f *Feed) gapEnds(since boottime.Instant) {
 	if f.cfg.Mode == PerUser {
-		f.router.restoring(since)
+		f.manager.tellLater(since)
 		return
 	}
 	f.tellGap(since)
@@ -193,7 +194,7 @@ func (f *Feed) linkEnded(wasUp bool, cause error) (wait time.Duration, err error
 	}
 	if wasUp {
 		f.gap.begin(f.target.Load())
-		f.linkWait.down()
+		f.linkWait.Down()
 		wait = f.retry.lost(now)
 		f.monitor.down(now, cause, 0, f.retry.outage)
 		f.cfg.Logger.Warn("redis link lost", "addr", f.at.Addr, "error", cause, "next_in", wait.Round(time.Millisecond))

@@ -27,7 +27,7 @@ func TestShardedSaysThatRedisIsTooOld(t *testing.T) {
 	redistest.WaitFor(t, "the reason in the log", func() bool {
 		return strings.Contains(log.String(), "this Redis has no sharded channels, which want 7.0 or later (REDIS_FEED)")
 	})
-	redistest.WaitFor(t, "users to be tried again", func() bool { return feed.audience.counts[asked].Load() == 0 })
+	redistest.WaitFor(t, "users to be tried again", func() bool { return feed.subs.UnderWay() == 0 })
 	feed.cancel()
 	_ = feed.wait(t)
 	if n := strings.Count(log.String(), "level=WARN"); n != 1 {

@@ -6,34 +6,35 @@ import (
 	"sync"
 	"time"
 
+	"roost/redisfeed/internal/subs"
 	"roost/redisfeed/internal/topology"
 	"roost/redisfeed/publish"
 )
 
 const (
-	// notAgain is how long a node is not asked for a user again whom it has unsubscribed by itself.
-	notAgain = 300 * time.Millisecond
-	// orphansPause is how often it is looked whether orphans can be asked for again, if nothing happens meanwhile.
-	orphansPause = 100 * time.Millisecond
+	// dropPause is how long a node is not asked again to subscribe a user whom it has unsubscribed by itself.
+	dropPause = 300 * time.Millisecond
+	// placePause is how often unplaced users are tried again, if nothing happens meanwhile.
+	placePause = 100 * time.Millisecond
 )
 
-// shards is the links to the nodes of a cluster, one to each that has slots. The router's goroutine owns it, but for
+// shards is the links to the nodes of a cluster, one to each that has slots. The manager's goroutine owns it, but for
 // what says otherwise.
 type shards struct {
-	feed    *Feed
-	view    *topology.View // nil before the first
-	links   map[uint16]*node
-	byAddr  map[string]*node
-	lastID  uint16
-	notYet  map[string]time.Time // when a node may be tried again that could not be reached
-	retries map[string]*retry    // of nodes that could not be reached, or whose link was lost
-	orphans []orphan             // users who are unheard, and in no queue: it is not known who has their slot, or nobody has
+	feed     *Feed
+	view     *topology.View // nil before the first
+	links    map[uint16]*node
+	byAddr   map[string]*node
+	lastID   uint16
+	notYet   map[string]time.Time // when a node may be tried again that could not be reached
+	retries  map[string]*retry    // of nodes that could not be reached, or whose link was lost
+	unplaced []unplaced           // users who are unsubscribed, and in no queue: no node is known to have their slot
 
 	look chan struct{} // capacity 1: the view may be old
 
 	mu      sync.Mutex
 	next    *topology.View // guarded by mu: one that has not been looked at
-	refused []orphan       // guarded by mu: users whom a node has refused or dropped
+	refused []unplaced     // guarded by mu: users whom a node has refused or dropped
 	ended   []*node        // guarded by mu: links that have ended
 
 	down       map[string]bool // guarded by mu: nodes of which the log has said so
@@ -57,57 +58,57 @@ func (s *shards) lookSoon() {
 	signal(s.look)
 }
 
-// seen takes a new view. Any goroutine.
-func (s *shards) seen(v *topology.View) {
+// viewChanged takes a new view. Any goroutine.
+func (s *shards) viewChanged(v *topology.View) {
 	s.mu.Lock()
 	s.next = v
 	s.mu.Unlock()
-	s.feed.audience.notify()
+	s.feed.subs.Notify()
 }
 
-// hasEnded takes a link that has ended. Any goroutine.
-func (s *shards) hasEnded(n *node) {
+// linkEnded takes a link that has ended. Any goroutine.
+func (s *shards) linkEnded(n *node) {
 	s.mu.Lock()
 	s.ended = append(s.ended, n)
 	s.mu.Unlock()
 	s.lookSoon()
-	s.feed.audience.notify()
+	s.feed.subs.Notify()
 }
 
-// tend does what has come up since the last time.
-func (s *shards) tend(ctx context.Context) {
+// update takes what has happened since the last time.
+func (s *shards) update(ctx context.Context) {
 	s.mu.Lock()
 	next, refused, ended := s.next, s.refused, s.ended
 	s.next, s.refused, s.ended = nil, nil, nil
 	s.mu.Unlock()
 	for _, n := range ended {
-		s.bury(n)
+		s.removeLink(n)
 	}
-	if slices.ContainsFunc(refused, func(o orphan) bool { return o.notAt != "" }) {
+	if slices.ContainsFunc(refused, func(u unplaced) bool { return u.notAt != "" }) {
 		s.feed.monitor.gap()
 	}
-	s.orphans = append(s.orphans, refused...)
+	s.unplaced = append(s.unplaced, refused...)
 	if next != nil {
-		s.adopt(next)
+		s.useView(next)
 	}
-	if s.view != nil && len(s.orphans) > 0 && (next != nil || s.anyNodeDue()) {
-		s.adoptOrphans()
+	if s.view != nil && len(s.unplaced) > 0 && (next != nil || s.anyNodeDue()) {
+		s.placeUsers()
 	}
 }
 
-// bury forgets a link that has ended; its users are unheard.
-func (s *shards) bury(n *node) {
+// removeLink removes a link that has ended; its users are unsubscribed.
+func (s *shards) removeLink(n *node) {
 	if s.links[n.id] != n {
 		return // dismissed
 	}
 	s.forget(n)
 	wait, outage := s.retryAfter(n)
 	s.notYet[n.addr] = n.endedAt.Add(wait)
-	s.lost(s.feed.audience.loseLink(n.id, n.link.lostSince(), outage > waitLimit), n.heard)
+	s.lost(s.feed.subs.LinkLost(n.id, n.link.lostSince(), outage > subs.WaitLimit), n.subscribed)
 }
 
 // retryAfter is how long to wait after the end of a link until the next to the same node, and how long there has been none
-// of use. A node that refuses everybody answers to PING: that is none.
+// of use. A node that refuses all users answers PING: that is none.
 func (s *shards) retryAfter(n *node) (wait, outage time.Duration) {
 	r := s.retries[n.addr]
 	if r == nil {
@@ -117,7 +118,7 @@ func (s *shards) retryAfter(n *node) (wait, outage time.Duration) {
 		r.begin(n.startedAt)
 		s.retries[n.addr] = r
 	}
-	if n.heard {
+	if n.subscribed {
 		r.connected(n.upSince)
 		return r.lost(n.endedAt), 0
 	}
@@ -130,22 +131,22 @@ func (s *shards) forget(n *node) {
 	delete(s.byAddr, n.addr)
 }
 
-// lost counts that users may miss something from now on. heard says that there was a link that heard them: while there is
-// none each attempt ends like this, and they are one gap.
-func (s *shards) lost(users int, heard bool) {
+// lost counts that users may miss something from now on. subscribed says that there was a link which had them subscribed:
+// while there is none each attempt ends like this, and they are one gap.
+func (s *shards) lost(users int, subscribed bool) {
 	if users == 0 {
 		return
 	}
-	if first := s.feed.audience.lost.first(); first || heard {
+	if first := s.feed.subs.FirstLoss(); first || subscribed {
 		s.feed.monitor.gap()
 	}
 }
 
-// adopt takes a view in place of the one before. Links to nodes that are no master in it are ended before their users are
+// useView takes a view in place of the one before. Links to nodes that are no master in it are ended before their users are
 // subscribed to elsewhere, or they could hear something twice: a node that was demoted still hears its shard.
 //
 // A slot that moves between masters is not looked for: the one that loses it says so to its subscribers.
-func (s *shards) adopt(v *topology.View) {
+func (s *shards) useView(v *topology.View) {
 	before := s.view
 	s.view = v
 	if before == nil || v.Same(before) {
@@ -161,7 +162,7 @@ func (s *shards) adopt(v *topology.View) {
 		s.forget(n)
 		// Its successor may have been published on ever since the cluster last said that it was the master.
 		since := min(n.link.lostSince(), before.Asked.Add(-s.feed.cfg.HeartbeatTimeout))
-		s.lost(s.feed.audience.loseLink(n.id, since, false), n.heard)
+		s.lost(s.feed.subs.LinkLost(n.id, since, false), n.subscribed)
 	}
 	for addr := range s.retries {
 		if !v.HasMaster(addr) {
@@ -171,25 +172,25 @@ func (s *shards) adopt(v *topology.View) {
 	}
 }
 
-// ask has users subscribed to, each at the node that has the slot.
-func (s *shards) ask(ctx context.Context, users []string) {
-	orders := make(map[*node][]order, len(s.links))
+// subscribe has users subscribed, each at the node that has the slot.
+func (s *shards) subscribe(ctx context.Context, users []string) {
+	commands := make(map[*node][]subs.Command, len(s.links))
 	for _, user := range users {
 		n := s.nodeOf(ctx, user)
 		if n == nil {
-			s.orphans = append(s.orphans, orphan{user: user})
+			s.unplaced = append(s.unplaced, unplaced{user: user})
 			continue
 		}
-		if s.feed.audience.ask(user, n.id) {
-			orders[n] = append(orders[n], order{user: user})
+		if s.feed.subs.Subscribing(user, n.id) {
+			commands[n] = append(commands[n], subs.Command{User: user})
 		}
 	}
-	for n, some := range orders {
-		n.sub.add(some...)
+	for n, some := range commands {
+		n.sender.add(some...)
 	}
 }
 
-// nodeOf is the link to the node that hears a user, nil if there can't be one now.
+// nodeOf is the link to the node of a user's shard, nil if there can't be one now.
 func (s *shards) nodeOf(ctx context.Context, user string) *node {
 	if s.view == nil {
 		return nil
@@ -216,10 +217,10 @@ func (s *shards) freeID() uint16 {
 	}
 }
 
-// part has somebody unsubscribed.
-func (s *shards) part(f farewell) {
-	if n := s.links[f.link]; n != nil {
-		n.sub.add(order{f.user, true})
+// unsubscribe has a user unsubscribed.
+func (s *shards) unsubscribe(e subs.Expired) {
+	if n := s.links[e.Link]; n != nil {
+		n.sender.add(subs.Command{User: e.User, Unsubscribe: true})
 	}
 }
 

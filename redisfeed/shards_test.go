@@ -67,7 +67,7 @@ func TestSharded(t *testing.T) {
 	for _, user := range tr.users {
 		feed.Release(user)
 	}
-	if s := feed.Status(); s.Audience.Heard != len(tr.users) || s.Gaps != 0 {
+	if s := feed.Status(); s.Users.Subscribed != len(tr.users) || s.Gaps != 0 {
 		t.Errorf("status %+v", s)
 	}
 }
@@ -177,20 +177,20 @@ func TestShardedLivesWithoutAShard(t *testing.T) {
 		}
 	}
 	master.Kill()
-	redistest.WaitFor(t, "its users to be unheard", func() bool { return feed.Status().Audience.Unheard == theirs })
+	redistest.WaitFor(t, "its users to be unsubscribed", func() bool { return feed.Status().Users.Unsubscribed == theirs })
 	c.SPublish(publish.ChannelPrefix+other, "7")
 	redistest.WaitFor(t, "a notification for another", func() bool { return tr.received() == 1 })
 	since := time.Now()
 	redistest.WaitFor(t, "some attempts", func() bool { return time.Since(since) > time.Second })
-	if s := feed.Status(); s.Audience.Heard != len(tr.users)-theirs || s.Gaps != 1 {
+	if s := feed.Status(); s.Users.Subscribed != len(tr.users)-theirs || s.Gaps != 1 {
 		t.Errorf("status %+v", s)
 	}
 	master.Restart()
-	redistest.WaitFor(t, "all to be heard again", func() bool { return feed.Status().Audience.Heard == len(tr.users) })
+	redistest.WaitFor(t, "all to be heard again", func() bool { return feed.Status().Users.Subscribed == len(tr.users) })
 }
 
 // Who comes and goes while a shard is away is not kept more than once.
-func TestShardedKeepsOrphansOnce(t *testing.T) {
+func TestShardedKeepsUnplacedUsersOnce(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true, Args: []string{"--cluster-require-full-coverage", "no"}})
 	cfg := sharded(c)
@@ -200,23 +200,23 @@ func TestShardedKeepsOrphansOnce(t *testing.T) {
 	for range 50 {
 		feed.Acquire("alice", make(awaited, 1))
 		feed.Release("alice")
-		redistest.WaitFor(t, "alice to be forgotten", func() bool { return feed.Status().Audience == Audience{} })
+		redistest.WaitFor(t, "alice to be forgotten", func() bool { return feed.Status().Users == Users{} })
 		feed.Acquire("bob", make(awaited, 1))
 		feed.Release("bob")
 	}
 	feed.Acquire("alice", make(awaited, 1))
 	since := time.Now()
-	redistest.WaitFor(t, "a look at all orphans", func() bool { return time.Since(since) > 2*cfg.HeartbeatInterval+orphansPause })
+	redistest.WaitFor(t, "a look at all unplaced users", func() bool { return time.Since(since) > 2*cfg.HeartbeatInterval+placePause })
 	feed.cancel()
 	_ = feed.wait(t)
-	if n := len(feed.router.shards.orphans); n > 2 {
+	if n := len(feed.manager.shards.unplaced); n > 2 {
 		t.Errorf("%d orphans", n)
 	}
 }
 
 func allHeard(t *testing.T, feed *running, tr *traffic) {
 	t.Helper()
-	redistest.WaitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: len(tr.users)} })
+	redistest.WaitFor(t, "all to be heard", func() bool { return feed.Status().Users == Users{Subscribed: len(tr.users)} })
 }
 
 // Every link and every pool speaks TLS, to nodes found through others too.
@@ -252,12 +252,12 @@ func TestShardedCountsAnOutageOnce(t *testing.T) {
 	join(t, feed.Feed, user)
 	master := c.OwnerOf(publish.ChannelPrefix + user)
 	master.Kill()
-	redistest.WaitFor(t, "the user to be unheard", func() bool { return feed.Status().Audience == Audience{Unheard: 1} })
+	redistest.WaitFor(t, "the user to be unsubscribed", func() bool { return feed.Status().Users == Users{Unsubscribed: 1} })
 	for i := range 4 { // each waits until an attempt has failed
 		join(t, feed.Feed, fmt.Sprintf("{%s%s}%d", publish.ChannelPrefix, user, i)) // of the same slot
 	}
 	master.Restart()
-	redistest.WaitFor(t, "all to be heard", func() bool { return feed.Status().Audience == Audience{Heard: 5} })
+	redistest.WaitFor(t, "all to be heard", func() bool { return feed.Status().Users == Users{Subscribed: 5} })
 	s := feed.Status()
 	if gaps := s.Gaps - s.Reconnects; gaps != 1 { // by chance the feed's own link was to the same node
 		t.Errorf("%d gaps, want 1", gaps)

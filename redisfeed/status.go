@@ -4,7 +4,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"roost/redisfeed/internal/subs"
 )
+
+// Users is how many users there are, by how far their subscriptions are.
+type Users = subs.Counts
 
 // Status is what a feed says about itself at one moment.
 type Status struct {
@@ -29,7 +34,7 @@ type Status struct {
 	Messages    uint64    // notifications handed to the sink; heartbeats are not counted
 	LastMessage time.Time // when the latest was read; zero before the first
 
-	Audience Audience // of users; all zero in Pattern mode
+	Users Users // all zero in Pattern mode
 }
 
 // monitor collects what Status shows. Any goroutine reads it; Run's goroutine writes it.

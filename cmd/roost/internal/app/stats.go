@@ -61,7 +61,7 @@ func (s *Service) stats() httpapi.Stats {
 		RedisPing:       redis.Ping,
 		RedisReconnects: redis.Reconnects,
 		RedisGaps:       redis.Gaps,
-		FeedUsers:       s.feedUsers(redis.Audience),
+		FeedUsers:       s.feedUsers(redis.Users),
 
 		PresenceWrites:     presenceWrites,
 		PresencePending:    presence.Pending,
@@ -80,11 +80,11 @@ func (s *Service) stats() httpapi.Stats {
 }
 
 // feedUsers is nil where one subscription hears everybody.
-func (s *Service) feedUsers(now redisfeed.Audience) map[string]uint64 {
+func (s *Service) feedUsers(now redisfeed.Users) map[string]uint64 {
 	if s.cfg.RedisFeed == "pattern" {
 		return nil
 	}
-	return map[string]uint64{"heard": uint64(now.Heard), "unheard": uint64(now.Unheard), "parting": uint64(now.Parting)}
+	return map[string]uint64{"heard": uint64(now.Subscribed), "unheard": uint64(now.Unsubscribed), "parting": uint64(now.Unsubscribing)}
 }
 
 // presenceReadings are the counters of presence; without it the map is nil and the rest is 0.

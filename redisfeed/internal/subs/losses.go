@@ -1,4 +1,4 @@
-package redisfeed
+package subs
 
 import (
 	"sync"

@@ -1,4 +1,4 @@
-package redisfeed
+package subs
 
 import (
 	"testing"
@@ -7,27 +7,27 @@ import (
 
 // Who waits and leaves is forgotten, also while the user has another connection, and a shard that does not subscribe to
 // anybody stays like that for hours.
-func TestAudienceForgetsWaitersWhoHaveLeft(t *testing.T) {
+func TestForgetsWaitersWhoHaveLeft(t *testing.T) {
 	t.Parallel()
-	a := newAudience(0, new(linkWait))
+	a := New(0, new(LinkWait))
 	heardOf := 0
 	first := make(awaited, 1)
-	a.join("alice", first)
+	a.Acquire("alice", first)
 	const churn = 10_000
 	for range churn {
-		if a.join("alice", countedWaiter{&heardOf}) {
+		if a.Acquire("alice", countedWaiter{&heardOf}) {
 			t.Fatal("need not wait")
 		}
-		a.leave("alice", time.Now())
+		a.Release("alice", time.Now())
 	}
 	s := a.shard("alice")
 	if n := len(s.waiters["alice"]); n > 100 {
-		t.Errorf("%d wait, of %d connections", n, s.members["alice"].conns)
+		t.Errorf("%d wait, of %d connections", n, s.users["alice"].conns)
 	}
-	if !a.ask("alice", 1) {
-		t.Fatal("not asked for")
+	if !a.Subscribing("alice", 1) {
+		t.Fatal("not to be subscribed")
 	}
-	if since := a.confirm("alice", 1); since == 0 {
+	if since := a.Confirmed("alice", 1); since == 0 {
 		t.Error("who was let go without may have missed something, and is not told")
 	}
 	if len(first) != 1 {

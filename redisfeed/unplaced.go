@@ -7,54 +7,54 @@ import (
 	"roost/redisfeed/publish"
 )
 
-// orphan is a user who is unheard, and in no queue.
-type orphan struct {
+// unplaced is a user who is unsubscribed, and in no queue.
+type unplaced struct {
 	user  string
 	notAt string    // the node that has unsubscribed the user by itself, "" for none
 	until time.Time // when it may be asked again
 }
 
-// turnedAway takes a user whom a node has refused. It may be the right one, and not know it yet. Any goroutine.
-func (s *shards) turnedAway(user string) { s.takeOrphan(orphan{user: user}) }
+// userRefused takes a user whom a node has refused. It may be the right one, and not know it yet. Any goroutine.
+func (s *shards) userRefused(user string) { s.addUnplaced(unplaced{user: user}) }
 
-// letDown takes a user whom the node at addr has unsubscribed by itself. Any goroutine.
+// userDropped takes a user whom the node at addr has unsubscribed by itself. Any goroutine.
 //
 // For a while that is not asked again, also where somebody who is behind says that it still has the slot: as the
 // replica that it may be now it would take the subscription, and what is published there by who is behind as well would
 // come twice, from it and from the new master. Not for long: an operator who moves slots may have told the source before
 // the target, which then lets go of what it has just taken.
-func (s *shards) letDown(user, addr string) {
-	s.takeOrphan(orphan{user, addr, time.Now().Add(notAgain)})
+func (s *shards) userDropped(user, addr string) {
+	s.addUnplaced(unplaced{user, addr, time.Now().Add(dropPause)})
 }
 
-func (s *shards) takeOrphan(o orphan) {
+func (s *shards) addUnplaced(u unplaced) {
 	s.mu.Lock()
-	s.refused = append(s.refused, o)
+	s.refused = append(s.refused, u)
 	s.mu.Unlock()
 	s.lookSoon()
 }
 
-// adoptOrphans has those asked for again for whom there is a node.
-func (s *shards) adoptOrphans() {
+// placeUsers has those subscribed for whom there is a node.
+func (s *shards) placeUsers() {
 	var again []string
-	known := make(map[string]bool, len(s.orphans)) // who comes back while a shard is away is one twice
-	left := s.orphans[:0]
-	for _, o := range s.orphans {
-		if known[o.user] {
+	known := make(map[string]bool, len(s.unplaced)) // who comes back while a shard is away is one twice
+	left := s.unplaced[:0]
+	for _, u := range s.unplaced {
+		if known[u.user] {
 			continue
 		}
-		known[o.user] = true
-		if o.notAt != "" && time.Now().Before(o.until) && s.view.OwnerOf(topology.Slot(publish.ChannelPrefix, o.user)) == o.notAt {
-			left = append(left, o)
+		known[u.user] = true
+		if u.notAt != "" && time.Now().Before(u.until) && s.view.OwnerOf(topology.Slot(publish.ChannelPrefix, u.user)) == u.notAt {
+			left = append(left, u)
 		} else {
-			again = append(again, o.user)
+			again = append(again, u.user)
 		}
 	}
-	if s.orphans = left; len(left) == 0 {
-		s.orphans = nil
+	if s.unplaced = left; len(left) == 0 {
+		s.unplaced = nil
 	}
 	if len(again) > 0 {
-		s.feed.audience.again(again)
+		s.feed.subs.Requeue(again)
 	}
 }
 
@@ -70,13 +70,13 @@ func (s *shards) anyNodeDue() bool {
 	return due
 }
 
-// pause is how long nothing has to be tended to.
+// pause is how long there is nothing to do.
 func (s *shards) pause() time.Duration {
-	if len(s.orphans) == 0 {
+	if len(s.unplaced) == 0 {
 		return time.Hour
 	}
 	s.lookSoon()
-	pause := orphansPause
+	pause := placePause
 	for _, at := range s.notYet {
 		pause = min(pause, max(time.Until(at), time.Millisecond))
 	}

@@ -1,4 +1,4 @@
-package redisfeed
+package subs
 
 import (
 	"testing"
@@ -38,57 +38,62 @@ func TestLosses(t *testing.T) {
 }
 
 // A gap whose users have all left is over: those of a later one are not told of it.
-func TestAudienceForgetsAGapThatNobodyHas(t *testing.T) {
+func TestForgetsAGapThatNobodyHas(t *testing.T) {
 	t.Parallel()
-	a := newAudience(0, new(linkWait))
-	hear := func(user string, link uint16) boottime.Instant {
-		a.join(user, make(awaited, 1))
-		if !a.ask(user, link) {
-			t.Fatalf("%s is not asked for", user)
+	a := New(0, new(LinkWait))
+	subscribe := func(user string, link uint16) boottime.Instant {
+		a.Acquire(user, make(awaited, 1))
+		if !a.Subscribing(user, link) {
+			t.Fatalf("%s is not to be subscribed", user)
 		}
-		return a.confirm(user, link)
+		return a.Confirmed(user, link)
 	}
 	for _, user := range []string{"alice", "bob"} {
-		if since := hear(user, 1); since != 0 {
+		if since := subscribe(user, 1); since != 0 {
 			t.Fatalf("%s has missed something since %d", user, since)
 		}
 	}
-	if n := a.loseLink(1, 100, false); n != 2 {
+	if n := a.LinkLost(1, 100, false); n != 2 {
 		t.Fatalf("%d are lost, want 2", n)
 	}
-	if n := a.loseLink(1, 50, false); n != 0 { // they are on no link now
+	if n := a.LinkLost(1, 50, false); n != 0 { // they are on no link now
 		t.Fatalf("%d are lost again", n)
 	}
-	a.leave("alice", time.Now())
-	a.leave("bob", time.Now())
-	a.expire(nil, time.Now().Add(time.Hour))
-	if s := a.sizes(); s != (Audience{}) || a.lost.count() != 0 {
-		t.Fatalf("%+v are left, %d lost", s, a.lost.count())
+	a.Release("alice", time.Now())
+	a.Release("bob", time.Now())
+	a.Expire(nil, time.Now().Add(time.Hour))
+	if s := a.Counts(); s != (Counts{}) || a.Lost() != 0 {
+		t.Fatalf("%+v are left, %d lost", s, a.Lost())
 	}
-	hear("alice", 2)
-	a.loseLink(2, 900, false)
-	a.ask("alice", 3)
-	if since := a.confirm("alice", 3); since != 900 {
+	subscribe("alice", 2)
+	a.LinkLost(2, 900, false)
+	a.Subscribing("alice", 3)
+	if since := a.Confirmed("alice", 3); since != 900 {
 		t.Errorf("told of a gap since %d, want 900", since)
 	}
 }
 
 // Two shards are lost, the second of them, which hung, since before the first. Everybody's gap begins where the first
 // thing was lost.
-func TestAudienceMergesGaps(t *testing.T) {
+func TestMergesGaps(t *testing.T) {
 	t.Parallel()
-	a := newAudience(0, new(linkWait))
+	a := New(0, new(LinkWait))
 	for i, user := range []string{"alice", "bob"} {
-		a.join(user, make(awaited, 1))
-		a.ask(user, uint16(i+1))
-		a.confirm(user, uint16(i+1))
+		a.Acquire(user, make(awaited, 1))
+		a.Subscribing(user, uint16(i+1))
+		a.Confirmed(user, uint16(i+1))
 	}
-	a.loseLink(1, 900, false)
-	a.loseLink(2, 400, false)
+	a.LinkLost(1, 900, false)
+	a.LinkLost(2, 400, false)
 	for i, user := range []string{"alice", "bob"} {
-		a.ask(user, uint16(i+3))
-		if since := a.confirm(user, uint16(i+3)); since != 400 {
+		a.Subscribing(user, uint16(i+3))
+		if since := a.Confirmed(user, uint16(i+3)); since != 400 {
 			t.Errorf("%s is told of a gap since %d, want 400", user, since)
 		}
 	}
 }
+
+// awaited is a Waiter that can be waited for.
+type awaited chan struct{}
+
+func (w awaited) Subscribed() { w <- struct{}{} }

@@ -1,0 +1,101 @@
+package subs
+
+import "roost/redisfeed/internal/boottime"
+
+// LinkLost notes that a link has ended, with which what was published since then may be lost. Its users are unsubscribed.
+// Their waiters wait for the next link, unless useless says that this has taken too long. It returns how many users have
+// connections that may miss something from now on and might not before.
+func (s *Subscriptions) LinkLost(link uint16, since boottime.Instant, useless bool) (lost int) {
+	for i := range s.shards {
+		waiters, n := s.linkLostInShard(&s.shards[i], link, since, useless)
+		Tell(waiters)
+		lost += n
+	}
+	s.Notify()
+	return lost
+}
+
+func (s *Subscriptions) linkLostInShard(sh *shard, link uint16, since boottime.Instant, useless bool) (waiters []Waiter, lost int) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for user, u := range sh.users {
+		switch {
+		case u.state == unsubscribed || u.link != link:
+		case u.conns == 0:
+			s.remove(sh, user, u)
+		default:
+			if !u.lost {
+				lost++
+			}
+			if useless {
+				waiters = append(waiters, sh.takeWaiters(user)...)
+			}
+			s.lose(&u, since)
+			s.unsubscribe(sh, user, u)
+		}
+	}
+	return waiters, lost
+}
+
+// Dropped notes that Redis has unsubscribed a user unasked, who is in no queue then: Requeue has to follow. What was
+// published since then may be lost.
+func (s *Subscriptions) Dropped(user string, link uint16, since boottime.Instant) {
+	sh := s.shard(user)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	u, ok := sh.users[user]
+	switch {
+	case !ok || u.link != link || u.state == unsubscribed:
+	case u.conns == 0:
+		s.remove(sh, user, u)
+	default:
+		s.lose(&u, since)
+		s.set(&u, unsubscribed)
+		sh.users[user] = u
+	}
+}
+
+// TellWaiters tells all waiters: for links that are away, waiting is of no use.
+func (s *Subscriptions) TellWaiters() {
+	now := boottime.Now()
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		var all []Waiter
+		for user, waiters := range sh.waiters {
+			all = append(all, waiters...)
+			u := sh.users[user]
+			s.lose(&u, now)
+			sh.users[user] = u
+		}
+		sh.waiters = nil
+		sh.mu.Unlock()
+		Tell(all)
+	}
+}
+
+// Lost is how many users have connections that may have missed something.
+func (s *Subscriptions) Lost() int { return s.losses.count() }
+
+// FirstLoss reports whether it is called for the first time since there are users who may have missed something.
+func (s *Subscriptions) FirstLoss() bool { return s.losses.first() }
+
+// lose notes that a user's connections may have missed what was published since then. The caller holds the shard's mu, and
+// stores u.
+func (s *Subscriptions) lose(u *subscription, since boottime.Instant) {
+	if u.lost {
+		s.losses.widen(since)
+		return
+	}
+	u.lost = true
+	s.losses.add(since)
+}
+
+// found takes lose back. It returns since when something may be missing, 0 if nothing is.
+func (s *Subscriptions) found(u *subscription) (since boottime.Instant) {
+	if !u.lost {
+		return 0
+	}
+	u.lost = false
+	return s.losses.take()
+}

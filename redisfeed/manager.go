@@ -1,0 +1,203 @@
+package redisfeed
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"roost/redisfeed/internal/boottime"
+	"roost/redisfeed/internal/resp"
+	"roost/redisfeed/internal/subs"
+	"roost/redisfeed/publish"
+)
+
+// manager has users subscribed who are not, each on the link that is theirs, and unsubscribed who have left. The links are
+// the feed's only one, or, for Sharded, one to each node of the cluster.
+type manager struct {
+	feed   *Feed
+	subs   *subs.Subscriptions
+	shards *shards // nil unless Sharded
+
+	mu   sync.Mutex
+	main *sender          // guarded by mu: that of the feed's own link, PerUser and while that is up
+	stop func()           // guarded by mu: ends main, and waits for that
+	gap  boottime.Instant // guarded by mu: since when there is a gap that is told once all users are subscribed; 0: none
+	back time.Time        // guarded by mu: since when there has been a link again
+}
+
+func newManager(f *Feed) *manager {
+	m := &manager{feed: f, subs: f.subs}
+	if f.cfg.Mode == Sharded {
+		m.shards = newShards(f)
+	}
+	return m
+}
+
+// run sends commands until ctx ends.
+func (m *manager) run(ctx context.Context) {
+	if m.shards != nil {
+		defer m.shards.close()
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var users []string
+	for {
+		if m.shards != nil {
+			m.shards.update(ctx)
+		}
+		users = m.subscribeAll(ctx, users)
+		m.unsubscribeExpired()
+		m.tellRestored()
+		timer.Reset(m.pause())
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.subs.Work():
+		case <-timer.C:
+		}
+	}
+}
+
+// pause is how long there is nothing to do unless somebody says so.
+func (m *manager) pause() time.Duration {
+	pause := time.Hour
+	if m.subs.Idle() {
+		pause = min(max(m.feed.cfg.UnsubscribeDelay/8, subs.MinDelay), time.Second)
+	}
+	if m.shards != nil {
+		pause = min(pause, m.shards.pause())
+	}
+	return pause
+}
+
+// subscribeAll has all users subscribed who are not. It returns its room for users, for the next time.
+func (m *manager) subscribeAll(ctx context.Context, room []string) []string {
+	for {
+		users, ok := m.subscribeSome(ctx, room[:0])
+		if !ok {
+			clear(room[:cap(room)]) // of users who are gone nothing stays
+			return room
+		}
+		room = users
+	}
+}
+
+// subscribeSome takes a batch of users from the queue and has them subscribed. It is false when there are none, or no link.
+func (m *manager) subscribeSome(ctx context.Context, room []string) (users []string, ok bool) {
+	m.mu.Lock() // the link stays until they are its
+	defer m.mu.Unlock()
+	if m.main == nil && m.shards == nil {
+		return nil, false
+	}
+	if users = m.subs.Next(room, subs.Batch); len(users) == 0 {
+		return nil, false
+	}
+	if m.shards != nil {
+		m.shards.subscribe(ctx, users)
+		return users, true
+	}
+	commands := make([]subs.Command, 0, len(users))
+	for _, user := range users {
+		if m.subs.Subscribing(user, m.main.id) {
+			commands = append(commands, subs.Command{User: user})
+		}
+	}
+	m.main.add(commands...)
+	return users, true
+}
+
+// unsubscribeExpired has users unsubscribed whose delay is over.
+func (m *manager) unsubscribeExpired() {
+	expired := m.subs.Expire(nil, time.Now())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range expired {
+		switch {
+		case m.shards != nil:
+			m.shards.unsubscribe(e)
+		case m.main != nil: // else the end of the link ends the subscription
+			m.main.add(subs.Command{User: e.User, Unsubscribe: true})
+		}
+	}
+}
+
+// linkUp is called when the feed's link is up.
+func (m *manager) linkUp(l *link) {
+	if m.shards == nil {
+		s := newSender(l, 0, PerUser)
+		ctx, cancel := context.WithCancel(l.ctx)
+		var wg sync.WaitGroup
+		wg.Go(func() { s.run(ctx) })
+		m.mu.Lock()
+		m.main, m.stop = s, func() { cancel(); wg.Wait() }
+		m.mu.Unlock()
+	}
+	m.subs.Notify()
+}
+
+// linkLost is called when that link has ended, or will never be up. Since is since when what was published may be lost.
+func (m *manager) linkLost(since boottime.Instant) {
+	if m.shards != nil {
+		return
+	}
+	m.mu.Lock()
+	main, stop := m.main, m.stop
+	m.main, m.stop = nil, nil
+	m.mu.Unlock()
+	if main == nil {
+		return
+	}
+	main.link.cancel(errSpent) // a write that waits has to end
+	stop()
+	m.subs.LinkLost(main.id, since, false) // LinkWait tells those who have waited for too long
+}
+
+// answered takes Redis's answer about a user's channel on the feed's own link, and is false for one to no command of ours.
+// The link's reader calls it.
+func (m *manager) answered(r resp.Reply) bool {
+	m.mu.Lock()
+	main := m.main
+	m.mu.Unlock()
+	user, ok := strings.CutPrefix(string(r.Channel), publish.ChannelPrefix)
+	if !ok || main == nil {
+		return false
+	}
+	command, ok := main.answered()
+	if !ok || command != (subs.Command{User: user, Unsubscribe: r.Kind == resp.Unsubscribe}) {
+		return false
+	}
+	if command.Unsubscribe {
+		m.subs.Ended(user, main.id)
+	} else if since := m.subs.Confirmed(user, main.id); since != 0 && !m.tellRestored() {
+		m.feed.tellUserGap(user, since)
+	}
+	return true
+}
+
+// tellLater has a gap told when all users are subscribed again.
+func (m *manager) tellLater(since boottime.Instant) {
+	m.mu.Lock()
+	if m.gap == 0 {
+		m.back = time.Now()
+	}
+	m.gap = boottime.Earlier(m.gap, since)
+	m.mu.Unlock()
+	m.subs.Notify()
+}
+
+// tellRestored tells of a gap that is over, or leaves it to a later call. It is false if there is none.
+func (m *manager) tellRestored() bool {
+	m.mu.Lock()
+	since, back := m.gap, m.back
+	if m.main == nil || since == 0 || m.subs.Lost() > 0 {
+		m.mu.Unlock()
+		return since != 0
+	}
+	m.gap = 0
+	m.mu.Unlock()
+	m.feed.cfg.Logger.Info("redis feed is subscribed to all users again", "users", m.subs.Counts().Subscribed,
+		"after", time.Since(back).Round(time.Millisecond))
+	m.feed.tellGap(since)
+	return true
+}
