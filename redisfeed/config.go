@@ -17,7 +17,7 @@ const (
 // DefaultRetryDelay spares a Redis that is away, and the network to it.
 const DefaultRetryDelay = 5 * time.Second
 
-// DefaultUnsubscribeDelay is long enough for a page that is loaded anew.
+// DefaultUnsubscribeDelay is longer than a page reload.
 const DefaultUnsubscribeDelay = 10 * time.Second
 
 // Config says which Redis to use and how patiently. Of the embedded one only Addr is required, or Sentinels and MasterName,
@@ -25,7 +25,7 @@ const DefaultUnsubscribeDelay = 10 * time.Second
 type Config struct {
 	publish.Config
 
-	// Mode is how what is published for users is heard. Sharded wants Nodes.
+	// Mode is how the feed subscribes to what is published for users. Sharded needs Nodes.
 	Mode Mode
 	// UnsubscribeDelay passes between the end of a user's last connection and UNSUBSCRIBE. 0 is
 	// DefaultUnsubscribeDelay; a negative one is none.
@@ -52,7 +52,7 @@ type Config struct {
 	// is told.
 	Gap func(since time.Time)
 
-	// UserGap is told the same for one user, who was not heard for a while although the feed was connected: one shard of
+	// UserGap is told the same for one user, who was not subscribed for a while although the feed was connected: one shard of
 	// a Cluster was away, or the user's slot was moved. A goroutine of the feed calls it. Nil: nobody is told.
 	UserGap func(user string, since time.Time)
 
@@ -108,11 +108,11 @@ func (c Config) check() error {
 	return nil
 }
 
-// Mode is how a feed hears what is published for users.
+// Mode is how a feed subscribes to what is published for users.
 type Mode uint8
 
 const (
-	// Pattern subscribes to user_noti:* and hears what is published for anybody, wherever they are connected.
+	// Pattern subscribes to user_noti:* and gets what is published for any user, wherever they are connected.
 	Pattern Mode = iota
 	// PerUser subscribes to user_noti:<user> while the user has a connection here (see [Feed.Acquire]).
 	PerUser

@@ -61,7 +61,7 @@ type Feed struct {
 	ran    atomic.Bool            // Run was called
 	target atomic.Pointer[target] // Run's goroutine writes it, before each attempt
 	moved  chan struct{}          // capacity 1: the master has moved, do not wait for the next attempt
-	turn   sync.Mutex             // of who hands over to the sink
+	sinkMu sync.Mutex             // held while one link's batch is handed to the sink
 
 	// Owned by Run's goroutine.
 
@@ -194,7 +194,7 @@ func (f *Feed) Close() error {
 	return f.publisher.Close()
 }
 
-// intake makes the way to the sink for a new link.
-func (f *Feed) intake() *intake {
-	return &intake{excused: f.beat.starved.Load, sink: f.sink, arrival: f.cfg.Arrived, turn: &f.turn, monitor: f.monitor}
+// newBatcher makes the way to the sink for a new link.
+func (f *Feed) newBatcher() *batcher {
+	return &batcher{excused: f.beat.starved.Load, sink: f.sink, arrival: f.cfg.Arrived, sinkMu: &f.sinkMu, monitor: f.monitor}
 }

@@ -21,7 +21,7 @@ const readBuffer = 64 << 10
 // link is one connection to Redis with all subscriptions on it. It is used once, and read by one goroutine; any may write.
 type link struct {
 	cfg    Config
-	in     *intake
+	in     *batcher
 	addr   string
 	ctx    context.Context // ends with the link; its end closes the socket, which ends every wait
 	cancel context.CancelCauseFunc
@@ -54,7 +54,7 @@ type subscription struct {
 }
 
 // newLink prepares a link to the Redis at addr that ends with ctx. Nothing is sent before begin.
-func newLink(ctx context.Context, cfg Config, addr string, in *intake) *link {
+func newLink(ctx context.Context, cfg Config, addr string, in *batcher) *link {
 	l := &link{cfg: cfg, in: in, addr: addr, pace: pace{window: cfg.FlushWindow, sleep: sleepOnThread}}
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	l.timer = time.AfterFunc(cfg.HeartbeatTimeout, func() { l.cancel(errSlow) })

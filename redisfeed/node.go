@@ -23,7 +23,7 @@ type node struct {
 	feed   *Feed
 	id     uint16
 	addr   string
-	in     *intake
+	in     *batcher
 	link   *link
 	sender *sender
 
@@ -39,7 +39,7 @@ type node struct {
 }
 
 func newNode(ctx context.Context, f *Feed, id uint16, addr string) *node {
-	in := f.intake()
+	in := f.newBatcher()
 	n := &node{feed: f, id: id, addr: addr, in: in, link: newLink(ctx, f.cfg, addr, in), startedAt: time.Now()}
 	n.sender = newSender(n.link, id, Sharded)
 	n.sender.ping = f.cfg.HeartbeatInterval

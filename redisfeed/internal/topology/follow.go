@@ -63,7 +63,7 @@ func (s *Sentinels) watch(ctx context.Context, pause time.Duration, switched fun
 		all.Go(func() {
 			said := false
 			for ctx.Err() == nil {
-				err := s.hear(ctx, c.client, switched)
+				err := s.listen(ctx, c.client, switched)
 				if refusal := redis.Error(nil); errors.As(err, &refusal) && !said && ctx.Err() == nil {
 					s.log.Warn("a redis sentinel does not tell of failovers, which are noticed when it is asked",
 						"sentinel", c.addr, "every", pause, "its user needs", SwitchNeeds, "error", err)
@@ -78,8 +78,8 @@ func (s *Sentinels) watch(ctx context.Context, pause time.Duration, switched fun
 	all.Wait()
 }
 
-// hear listens to one sentinel until that fails, which it always does.
-func (s *Sentinels) hear(ctx context.Context, c *redis.SentinelClient, switched func()) (err error) {
+// listen listens to one sentinel until that fails, which it always does.
+func (s *Sentinels) listen(ctx context.Context, c *redis.SentinelClient, switched func()) (err error) {
 	defer func() {
 		if p := recover(); p != nil { // go-redis panics on replies of types that it does not expect
 			err = fmt.Errorf("%w: %v", redisnet.ErrBadReply, p)
