@@ -67,7 +67,7 @@ func TestCacheGoesByKey(t *testing.T) {
 	var in []byte
 	for i, cache := range []*Cache{a, b, a, b, a} {
 		in = append(in, seal(t, c, fmt.Append(nil, i), cache)...)
-		sealed, err := c.sealKeyUpdate(nil, false, cache)
+		sealed, err := c.SealKeyUpdate(nil, false, cache)
 		if err != nil {
 			t.Fatal(err)
 		}

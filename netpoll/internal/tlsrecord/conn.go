@@ -67,19 +67,36 @@ func New(suite uint16, readSecret, writeSecret []byte) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, secret := range [][]byte{readSecret, writeSecret} {
-		if len(secret) != s.secretLen() {
-			return nil, fmt.Errorf("%v has secrets of %d bytes, not of %d", s, s.secretLen(), len(secret))
-		}
+	c, err := s.newConn(readSecret)
+	if err != nil {
+		return nil, err
 	}
+	if err := c.setSecret(writing, writeSecret); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// NewReader returns a record layer that can only open.
+func NewReader(suite uint16, secret []byte) (*Conn, error) {
+	s, err := suiteOf(suite)
+	if err != nil {
+		return nil, err
+	}
+	c, err := s.newConn(secret)
+	if err != nil {
+		return nil, err
+	}
+	c.flags |= flagNoWrite
+	return c, nil
+}
+
+func (s Suite) newConn(readSecret []byte) (*Conn, error) {
 	c := &Conn{suite: s, credit: maxCredit}
 	if s.keyLen() > len(c.in.key) || s.secretLen() > len(c.in.secret) {
 		c.tails = new([2]tail)
 	}
 	if err := c.setSecret(reading, readSecret); err != nil {
-		return nil, err
-	}
-	if err := c.setSecret(writing, writeSecret); err != nil {
 		return nil, err
 	}
 	return c, nil

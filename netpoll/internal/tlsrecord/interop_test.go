@@ -130,7 +130,7 @@ func TestKeyUpdateWithCryptoTLS(t *testing.T) {
 		}
 		exchange("before")
 		old := c.out.key
-		sealed, err := c.sealKeyUpdate(nil, false, cache)
+		sealed, err := c.SealKeyUpdate(nil, false, cache)
 		if err != nil {
 			t.Fatal(err)
 		}

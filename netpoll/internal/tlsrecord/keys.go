@@ -53,6 +53,15 @@ func (s Suite) keyLen() int {
 	return 32
 }
 
+// Hash is the hash of a suite's key schedule and transcript.
+func Hash(suite uint16) (func() hash.Hash, error) {
+	s, err := suiteOf(suite)
+	if err != nil {
+		return nil, err
+	}
+	return s.hash(), nil
+}
+
 func (s Suite) hash() func() hash.Hash {
 	if s == aes256gcm {
 		return sha512.New384
@@ -116,6 +125,9 @@ func (c *Conn) half(d direction) *half {
 // (RFC 8446 section 7.3), and starts its sequence number at 0 (section 5.3). This is the only place
 // where a sequence number goes back, and it does so together with the key: see doc.go.
 func (c *Conn) setSecret(d direction, secret []byte) error {
+	if len(secret) != c.suite.secretLen() {
+		return fmt.Errorf("%v has secrets of %d bytes, not of %d", c.suite, c.suite.secretLen(), len(secret))
+	}
 	key, err := c.suite.expandLabel(secret, "key", c.suite.keyLen())
 	if err != nil {
 		return fmt.Errorf("deriving a traffic key: %w", err)

@@ -75,11 +75,15 @@ func (c *Conn) sealDue(dst []byte, cache *Cache) ([]byte, error) {
 	}
 	ask := c.flags&flagUpdateWanted != 0
 	c.flags &^= flagUpdateOwed | flagUpdateWanted
-	return c.sealKeyUpdate(dst, ask, cache)
+	return c.SealKeyUpdate(dst, ask, cache)
 }
 
-// sealKeyUpdate appends a KeyUpdate under the present key, and goes on with the next one.
-func (c *Conn) sealKeyUpdate(dst []byte, ask bool, cache *Cache) ([]byte, error) {
+// SealKeyUpdate appends a KeyUpdate under the present key, and goes on with the next one; ask asks the other side for
+// one in return. Seal calls it by itself where one is due.
+func (c *Conn) SealKeyUpdate(dst []byte, ask bool, cache *Cache) ([]byte, error) {
+	if c.flags&flagNoWrite != 0 {
+		return dst, ErrClosed
+	}
 	message := [5]byte{messageKeyUpdate, 0, 0, 1, 0}
 	if ask {
 		message[4] = 1

@@ -199,7 +199,11 @@ func TestOldKeyOfTheClientIsRenewed(t *testing.T) {
 	if !c.Due() {
 		t.Fatal("nothing is due")
 	}
-	if _, _, err := peer.Open(seal(t, c, nil, cache), cache); err != nil {
+	asks := seal(t, c, nil, cache)
+	if _, _, err := c.Open(raw(t, peer, typeApplicationData, []byte("x"), cache), cache); err != nil || c.Due() {
+		t.Fatalf("asked again before an answer could come, or %v", err)
+	}
+	if _, _, err := peer.Open(asks, cache); err != nil {
 		t.Fatal(err)
 	}
 	if c.Due() || !peer.Due() {

@@ -48,7 +48,7 @@ func (c *Conn) Seal(dst, plaintext []byte, cache *Cache) ([]byte, error) {
 		dst, err = c.sealRecord(dst, typeApplicationData, plaintext[:n], cache)
 		plaintext = plaintext[n:]
 		if err == nil && c.out.seq >= updateAfter {
-			dst, err = c.sealKeyUpdate(dst, false, cache)
+			dst, err = c.SealKeyUpdate(dst, false, cache)
 		}
 	}
 	return dst, err
