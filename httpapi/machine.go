@@ -30,13 +30,13 @@ func newMachine(proc string) *machine {
 		tcpMemory: desc("roost_kernel_tcp_memory_bytes",
 			"Memory that the kernel holds for the buffers of all TCP sockets of this machine, other processes' included."),
 		tcpThreshold: desc("roost_kernel_tcp_memory_threshold_bytes",
-			"What the kernel compares that with (net.ipv4.tcp_mem): from pressure on it shrinks buffers, at max it drops packets. Not seen in some containers.", "level"),
+			"Thresholds of that memory (net.ipv4.tcp_mem): from pressure on the kernel shrinks buffers, at max it drops packets. Absent in some containers.", "level"),
 		overflows: desc("roost_kernel_listen_overflows_total",
 			"Connections that the kernel dropped because a listening socket's accept queue was full, in this network namespace."),
 		drops: desc("roost_kernel_listen_drops_total",
 			"Connections that the kernel dropped at a listening socket for any reason, overflows included, in this network namespace."),
 		perConnection: desc("roost_memory_per_connection_bytes",
-			"Resident memory beyond that of the start, divided by the client sockets; 0 below 1000 of them. The kernel's own is not in it, and garbage that is not collected yet is."),
+			"Resident memory above that of the start, divided by the client sockets; 0 below 1000 of them. It includes garbage that is not collected yet, and not the kernel's memory."),
 	}
 	if stat, err := m.process.stat(); err == nil {
 		m.startup = stat.resident

@@ -40,14 +40,14 @@ func TestCollector(t *testing.T) {
 # TYPE roost_connections_refused_total counter
 roost_connections_refused_total{reason="full"} 11
 roost_connections_refused_total{reason="token_expired"} 12
-# HELP roost_delivery_duration_seconds Time from when the read from Redis that brought a notification returned, to when the kernel had taken its last byte for a connection. Only of those that were sent. One for everyone or a group counts from when its turn came at the connection.
+# HELP roost_delivery_duration_seconds Time of sent notifications from the read from Redis that brought them until the kernel had taken their last byte for a connection. One for everyone or a group counts from its turn at the connection.
 # TYPE roost_delivery_duration_seconds histogram
 roost_delivery_duration_seconds_bucket{le="0.001"} 1
 roost_delivery_duration_seconds_bucket{le="0.25"} 3
 roost_delivery_duration_seconds_bucket{le="+Inf"} 6
 roost_delivery_duration_seconds_sum 7
 roost_delivery_duration_seconds_count 6
-# HELP roost_loop_busy_seconds_total Time that an event loop was not asleep. A rate of 1 is all that one has. What the feed writes for loops that sleep is in roost_feed_busy_seconds_total.
+# HELP roost_loop_busy_seconds_total Time that an event loop was not asleep. A rate of 1 is all of a loop. What the feed writes for sleeping loops is in roost_feed_busy_seconds_total.
 # TYPE roost_loop_busy_seconds_total counter
 roost_loop_busy_seconds_total{loop="0"} 0.5
 roost_loop_busy_seconds_total{loop="1"} 2

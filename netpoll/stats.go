@@ -22,14 +22,14 @@ type Counters[T any] struct {
 	GapNotices     T `metric:"roost_gap_notices_total" help:"Notices to clients that notifications for them were lost."`
 
 	Health         T // answers to /health on the WebSocket port
-	Pending        T `metric:"roost_pending_handshakes" help:"Client sockets that are not admitted yet: their request is not complete, or their token is being checked, or their user is not heard yet."`
+	Pending        T `metric:"roost_pending_handshakes" help:"Client sockets that are not admitted yet: their request is incomplete, their token is being checked, or their user is not subscribed yet."`
 	PendingBytes   T `metric:"roost_pending_bytes" help:"Bytes kept for pending handshakes. WS_MAX_PENDING_BYTES bounds them."`
 	Authenticating T `metric:"roost_token_checks" help:"Handshakes whose token is being checked by a worker, or waits for one."`
-	Subscribing    T `metric:"roost_handshakes_awaiting_feed" help:"Handshakes that wait until Redis has confirmed the subscription to their user. 0 where one subscription hears everybody."`
-	Unsubscribed   T `metric:"roost_handshakes_heard_late_total" help:"Handshakes that waited a second for Redis to confirm the subscription to their user, and went on without: what came for the user then may have been missed."`
+	Subscribing    T `metric:"roost_handshakes_awaiting_feed" help:"Handshakes that wait until Redis has confirmed the subscription to their user. 0 where one subscription covers all users."`
+	Unsubscribed   T `metric:"roost_handshakes_heard_late_total" help:"Handshakes that waited a second for Redis to confirm the subscription to their user, and went on without it: what was published for the user then may have been missed."`
 
 	Lingering T `metric:"roost_sockets_lingering" help:"Sockets that have ended and wait for the client to close."`
-	LingerCut T `metric:"roost_sockets_linger_cut_total" help:"Sockets closed without waiting for the client, because too many lingered, or were refused at a time."`
+	LingerCut T `metric:"roost_sockets_linger_cut_total" help:"Sockets closed without waiting for the client, because too many lingered, or too many were refused at a time."`
 	Panics    T `metric:"roost_panics_total" help:"Connections closed because serving them failed."`
 }
 
