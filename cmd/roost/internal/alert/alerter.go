@@ -1,7 +1,6 @@
 package alert
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -12,28 +11,19 @@ import (
 )
 
 const (
-	defaultBaseURL = "https://discord.com/api/webhooks"
-	defaultTimeout = 5 * time.Second
 	// Discord takes 30 messages a minute from a webhook, and five at once.
-	defaultEvery = 2 * time.Second
-	defaultBurst = 5
-	defaultRetry = time.Second
+	every = 2 * time.Second
+	burst = 5
 	// maxQueue bounds what waits: lines that wait leave in one message, so more than this is noise.
 	maxQueue = 64
-	// maxAttempts is how often one message is tried when the webhook fails in a way that may pass.
-	maxAttempts = 3
 )
 
-// Config says where to post. The zero value of all but ID and Token is good.
+// Config says where to post. Without an ID and a Token nothing is posted.
 type Config struct {
-	ID      string        // the webhook's number
-	Token   string        // its password
-	Name    string        // put before each line, to tell instances apart: "roost on host-1"
-	Logger  *slog.Logger  // where failures go, at warn; must not lead back here for that level; nil: nowhere
-	BaseURL string        // what /<id>/<token> is appended to; empty: Discord's
-	Timeout time.Duration // of one request; 0: 5 s
-	Every   time.Duration // pace of messages after a burst of five; 0: one in 2 s
-	Retry   time.Duration // wait before a second attempt, doubled for the third; 0: 1 s
+	ID     string       // the webhook's number
+	Token  string       // its password
+	Name   string       // put before each line, to tell instances apart: "roost on host-1"
+	Logger *slog.Logger // where failures go, at warn; must not lead back here for that level; nil: nowhere
 }
 
 // Alerter is a running alerter. All methods may be called on any goroutine.
@@ -41,7 +31,6 @@ type Alerter struct {
 	hook    *webhook      // Static.
 	name    string        // Static.
 	logger  *slog.Logger  // Static.
-	retry   time.Duration // Static.
 	limiter *rate.Limiter // Static. Used by run only.
 	wake    chan struct{} // Holds one: something waits.
 	done    chan struct{} // Closed by run when it returns.
@@ -51,7 +40,7 @@ type Alerter struct {
 	last    stage // Ends when all of it has passed: gives up the last message.
 
 	mu      sync.Mutex
-	waiting []string // Guarded by mu.
+	waiting []string // Guarded by mu. The first are those that are being posted.
 	missed  int      // Guarded by mu. Lines that found no room since the last message.
 	dropped uint64   // Guarded by mu. Lines that reached nobody, in all.
 	closed  bool     // Guarded by mu.
@@ -74,13 +63,14 @@ func New(cfg Config) *Alerter {
 	if cfg.ID == "" || cfg.Token == "" {
 		return nil
 	}
-	cfg = cfg.withDefaults()
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	a := &Alerter{
-		hook:    newWebhook(cfg),
+		hook:    newWebhook(cfg.ID, cfg.Token),
 		name:    cfg.Name,
 		logger:  cfg.Logger,
-		retry:   cfg.Retry,
-		limiter: rate.NewLimiter(rate.Every(cfg.Every), defaultBurst),
+		limiter: rate.NewLimiter(rate.Every(every), burst),
 		wake:    make(chan struct{}, 1),
 		done:    make(chan struct{}),
 		open:    newStage(),
@@ -117,16 +107,11 @@ func (a *Alerter) Send(line string) {
 		a.dropped++
 		return
 	}
-	a.waiting = append(a.waiting, a.label(line))
-	a.signal()
-}
-
-// label puts the instance's name before a line.
-func (a *Alerter) label(line string) string {
-	if a.name == "" {
-		return line
+	if a.name != "" {
+		line = a.name + ": " + line
 	}
-	return a.name + ": " + line
+	a.waiting = append(a.waiting, line)
+	a.signal()
 }
 
 // signal wakes run. When there is no room, run has an earlier wake-up before it.
@@ -168,15 +153,4 @@ func (a *Alerter) Close(timeout time.Duration) error {
 		a.last.end()
 		return errors.New("alert: the last message was not posted in time")
 	}
-}
-
-func (cfg Config) withDefaults() Config {
-	cfg.BaseURL = cmp.Or(cfg.BaseURL, defaultBaseURL)
-	cfg.Timeout = cmp.Or(cfg.Timeout, defaultTimeout)
-	cfg.Every = cmp.Or(cfg.Every, defaultEvery)
-	cfg.Retry = cmp.Or(cfg.Retry, defaultRetry)
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	return cfg
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -13,8 +14,8 @@ func TestCut(t *testing.T) {
 		{"", ""},
 		{strings.Repeat("x", maxLine), strings.Repeat("x", maxLine)},
 		{strings.Repeat("x", maxLine+1), strings.Repeat("x", maxLine) + "…"},
-		{strings.Repeat("é", maxLine), strings.Repeat("é", maxLine)},
-		{strings.Repeat("😀", maxLine), strings.Repeat("😀", maxLine/2) + "…"}, // two UTF-16 units each
+		{strings.Repeat("é", maxLine), strings.Repeat("é", maxLine/2) + "…"},
+		{"x" + strings.Repeat("😀", maxLine), "x" + strings.Repeat("😀", (maxLine-1)/4) + "…"},
 	} {
 		if got := cut(tt.in); got != tt.want {
 			t.Errorf("%d runes became %d, want %d", utf8.RuneCountInString(tt.in), utf8.RuneCountInString(got), utf8.RuneCountInString(tt.want))
@@ -29,11 +30,11 @@ func FuzzMessage(f *testing.F) {
 	f.Add("\xff\xfe", 64)
 	f.Fuzz(func(t *testing.T, line string, n int) {
 		lines := slices.Repeat([]string{line}, 1+max(0, n)%maxQueue)
-		fit := fitting(slices.Values(lines))
-		if fit < 1 || fit != fitting(newestFirst(lines)) {
+		fit := fitting(lines, false)
+		if fit < 1 || fit != fitting(lines, true) {
 			t.Fatalf("%d fit", fit)
 		}
-		if n := size(message(lines[:fit], 1_000_000)); n > 2000 {
+		if n := len(utf16.Encode([]rune(message(lines[:fit], 1_000_000)))); n > 2000 {
 			t.Fatalf("%d units", n)
 		}
 	})

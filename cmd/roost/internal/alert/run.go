@@ -3,9 +3,23 @@ package alert
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
+)
+
+const (
+	// maxMessage bounds a message in bytes, with room for the line about what was left out. Discord refuses what is longer
+	// than 2,000 characters, and no text has more characters than bytes.
+	maxMessage = 1900
+	// maxLine bounds a line of it.
+	maxLine = 900
+	// maxAttempts is how often one message is tried when the webhook fails in a way that may pass.
+	maxAttempts = 3
+	// retry is the wait before the second attempt, doubled for the third.
+	retry = time.Second
 )
 
 // run posts what waits, at the limiter's pace, until Close; then it posts the rest.
@@ -13,9 +27,9 @@ func (a *Alerter) run() {
 	defer close(a.done)
 	defer a.release()
 	for a.awaitTurn() {
-		a.postNext()
+		a.postOldest()
 	}
-	a.postLast()
+	a.postNewest()
 }
 
 // awaitTurn waits until something waits and the pace allows a message, and says no when Close is called.
@@ -35,97 +49,108 @@ func (a *Alerter) release() {
 	a.hook.client.CloseIdleConnections()
 }
 
-// postNext posts the oldest lines, as many as one message holds.
-func (a *Alerter) postNext() {
-	lines, missed := a.take()
-	if len(lines) == 0 {
+// postOldest posts the oldest lines, as many as one message holds. They wait until they are posted, or have failed: when
+// Close interrupts them they are for postNewest.
+func (a *Alerter) postOldest() {
+	a.mu.Lock()
+	n, missed := fitting(a.waiting, false), a.missed
+	lines := a.waiting[:n:n]
+	a.mu.Unlock()
+	if n == 0 {
 		return
 	}
 	err := a.post(a.sending, a.open, message(lines, missed))
-	switch {
-	case err == nil:
-	case a.open.Err() != nil:
-		a.putBack(lines, missed)
-	default:
-		a.failed(err, len(lines))
+	if err != nil && a.open.Err() != nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.waiting = a.waiting[n:]
+	a.missed -= missed
+	if len(a.waiting) > 0 {
+		a.signal()
+	}
+	a.note(err, n)
+}
+
+// postNewest posts the newest lines of those that are left: the last one says why the service leaves.
+func (a *Alerter) postNewest() {
+	a.mu.Lock()
+	defer a.mu.Unlock() // nothing is queued any more
+	over := len(a.waiting) - fitting(a.waiting, true)
+	lines := a.waiting[over:]
+	a.dropped += uint64(over)
+	if len(lines) > 0 {
+		a.mu.Unlock()
+		err := a.post(a.last, a.last, message(lines, a.missed+over))
+		a.mu.Lock()
+		a.note(err, len(lines))
 	}
 }
 
-// postLast posts the newest lines: the last one says why the service leaves.
-func (a *Alerter) postLast() {
-	lines, missed := a.takeLast()
-	if len(lines) == 0 {
-		return
-	}
-	if err := a.post(a.last, a.last, message(lines, missed)); err != nil {
-		a.failed(err, len(lines))
+// note counts and logs lines that were not posted, where there is an error. The lock is held.
+func (a *Alerter) note(err error, lines int) {
+	if err != nil {
+		a.dropped += uint64(lines)
+		a.logger.Warn("discord alert not posted", slog.String("error", err.Error()), slog.Int("lines", lines))
 	}
 }
 
 // post sends one message, again after failures that may pass. pauses bounds the waits between attempts.
 func (a *Alerter) post(ctx, pauses context.Context, text string) error {
-	wait := a.retry
 	for attempt := 1; ; attempt++ {
 		err := a.hook.post(ctx, text)
-		if err == nil {
-			return nil
-		}
 		var failure *failure
-		if !errors.As(err, &failure) || !failure.passing || attempt == maxAttempts {
+		if err == nil || !errors.As(err, &failure) || !failure.passing || attempt == maxAttempts {
 			return err
 		}
-		if !pause(pauses, max(wait, failure.retryAfter)) {
+		select {
+		case <-time.After(max(retry<<(attempt-1), failure.retryAfter)):
+		case <-pauses.Done():
 			return err
 		}
-		wait *= 2
 	}
 }
 
-// pause waits for d and says whether ctx let it.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
+// message is the text for lines; it says how many were left out.
+func message(lines []string, missed int) string {
+	var b strings.Builder
+	for i, line := range lines {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(cut(line))
 	}
-}
-
-func (a *Alerter) failed(err error, lines int) {
-	a.mu.Lock()
-	a.dropped += uint64(lines)
-	a.mu.Unlock()
-	a.logger.Warn("discord alert not posted", slog.String("error", err.Error()), slog.Int("lines", lines))
-}
-
-// take removes the oldest lines, as many as one message holds.
-func (a *Alerter) take() (lines []string, missed int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	n := fitting(slices.Values(a.waiting))
-	lines, a.waiting = a.waiting[:n:n], a.waiting[n:]
-	missed, a.missed = a.missed, 0
-	if len(a.waiting) > 0 {
-		a.signal()
+	if missed > 0 {
+		fmt.Fprintf(&b, "\n(%d more left out)", missed)
 	}
-	return lines, missed
+	return b.String()
 }
 
-// takeLast removes all lines and returns the newest, as many as one message holds.
-func (a *Alerter) takeLast() (lines []string, missed int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	over := len(a.waiting) - fitting(newestFirst(a.waiting))
-	a.dropped += uint64(over)
-	return a.waiting[over:], a.missed + over
+// fitting counts how many lines one message holds, from the first on or, for the newest, from the last: at least one when
+// there is any.
+func fitting(lines []string, newest bool) int {
+	total := 0
+	for n := range lines {
+		line := lines[n]
+		if newest {
+			line = lines[len(lines)-1-n]
+		}
+		if total += len(cut(line)) + 1; total > maxMessage {
+			return n
+		}
+	}
+	return len(lines)
 }
 
-// putBack returns lines whose message Close interrupted.
-func (a *Alerter) putBack(lines []string, missed int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.waiting = append(lines, a.waiting...)
-	a.missed += missed
+// cut shortens a line to maxLine.
+func cut(line string) string {
+	if len(line) <= maxLine {
+		return line
+	}
+	n := maxLine
+	for n > maxLine-utf8.UTFMax && !utf8.RuneStart(line[n]) {
+		n--
+	}
+	return line[:n] + "…"
 }

@@ -14,8 +14,13 @@ import (
 	"time"
 )
 
-// maxRetryAfter bounds how long the webhook may tell us to be silent.
-const maxRetryAfter = 10 * time.Minute
+const (
+	baseURL = "https://discord.com/api/webhooks"
+	// timeout is how long one request may take.
+	timeout = 5 * time.Second
+	// maxRetryAfter bounds how long the webhook may tell us to be silent.
+	maxRetryAfter = 10 * time.Minute
+)
 
 // webhook is one Discord webhook. It is used by the alerter's goroutine only.
 type webhook struct {
@@ -33,23 +38,18 @@ type failure struct {
 
 func (f *failure) Error() string { return f.text }
 
-func newWebhook(cfg Config) *webhook {
-	transport := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		ForceAttemptHTTP2:   true,
-		MaxIdleConns:        1,
-		IdleConnTimeout:     time.Minute,
-		TLSHandshakeTimeout: cfg.Timeout,
-	}
+func newWebhook(id, token string) *webhook {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConns = 1
 	return &webhook{
 		client: &http.Client{
 			Transport: transport,
-			Timeout:   cfg.Timeout,
+			Timeout:   timeout,
 			// The address is the password: it is not carried to wherever a redirect points.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		url:   cfg.BaseURL + "/" + url.PathEscape(cfg.ID) + "/" + url.PathEscape(cfg.Token),
-		token: cfg.Token,
+		url:   baseURL + "/" + url.PathEscape(id) + "/" + url.PathEscape(token),
+		token: token,
 	}
 }
 

@@ -24,7 +24,8 @@ func TestRequest(t *testing.T) {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	defer server.Close()
-	a := New(Config{ID: testID, Token: testToken, BaseURL: server.URL})
+	a := New(Config{ID: testID, Token: testToken})
+	a.hook.url = server.URL + "/" + testID + "/" + testToken // before anything is sent
 	a.Send("@everyone \"quoted\"\nline")
 	select {
 	case g := <-posts:
@@ -60,7 +61,8 @@ func TestErrorsDoNotHoldTheToken(t *testing.T) {
 		"refused": nobody, "cut off": cut.URL, "redirected": redirect.URL, "no such scheme": "gopher://127.0.0.1",
 		"no address": "http://a b", "control character": "http://h\x7f", "no such port": "http://127.0.0.1:99999",
 	} {
-		w := newWebhook(Config{ID: testID, Token: testToken, BaseURL: base}.withDefaults())
+		w := newWebhook(testID, testToken)
+		w.url = base + "/" + testID + "/" + testToken
 		err := w.post(context.Background(), "x")
 		if err == nil || strings.Contains(err.Error(), testToken) {
 			t.Errorf("%s: error %v", name, err)
@@ -76,7 +78,8 @@ func TestSendDoesNotWait(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stuck }))
 	defer server.Close()
 	defer close(stuck)
-	a := New(Config{ID: testID, Token: testToken, BaseURL: server.URL, Logger: slog.New(slog.DiscardHandler)})
+	a := New(Config{ID: testID, Token: testToken, Logger: slog.New(slog.DiscardHandler)})
+	a.hook.url = server.URL + "/" + testID + "/" + testToken // before anything is sent
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
