@@ -59,9 +59,7 @@ func (f *fullServer) run(ctx context.Context) {
 			continue
 		}
 		began := time.Now()
-		if err := f.come(ctx); err == nil || ctx.Err() == nil {
-			f.replaced.note(began, err)
-		}
+		f.replaced.note(ctx, began, f.come(ctx))
 	}
 }
 
@@ -95,9 +93,7 @@ func (f *fullServer) starve(ctx context.Context) {
 	}
 	for _, addr := range []string{f.WS, f.HTTP} {
 		began := time.Now()
-		if err := answered(ctx, "http://"+addr+"/health"); err == nil || ctx.Err() == nil {
-			f.starved.note(began, err)
-		}
+		f.starved.note(ctx, began, answered(ctx, "http://"+addr+"/health"))
 	}
 	_, _ = f.limit(had)
 }

@@ -30,7 +30,12 @@ type tally struct {
 	why           string        // the first who was not
 }
 
-func (l *tally) note(began time.Time, err error) {
+// note counts one who asked, when the answer has come. Who was not served in the last moments before ctx ends does not
+// count: that end may be why, and a dial notices it before ctx does.
+func (l *tally) note(ctx context.Context, began time.Time, err error) {
+	if err != nil && !pause(ctx, comesFor) {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.tried++
@@ -106,9 +111,7 @@ func (n *newcomers) run(ctx context.Context) {
 		all.Go(func() {
 			for pause(ctx, looksEach) {
 				began := time.Now()
-				if err := answered(ctx, url); err == nil || ctx.Err() == nil {
-					l.note(began, err)
-				}
+				l.note(ctx, began, answered(ctx, url))
 			}
 		})
 	}
@@ -126,11 +129,8 @@ func (n *newcomers) come(ctx context.Context, k int) {
 		defer letGo()
 		err = p.upgrade(n.tokens[k%len(n.tokens)])
 	}
-	if err == nil || ctx.Err() == nil {
-		n.handshakes.note(began, err)
-	}
+	n.handshakes.note(ctx, began, err)
 	if err != nil {
-		pause(ctx, comesFor)
 		return
 	}
 	p.wait(comesFor)
