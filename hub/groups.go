@@ -163,15 +163,15 @@ func (s *shard) leaveGroups(link *Link) {
 }
 
 // inGroup reports whether a connection of user is in a group.
-func (s *shard) inGroup(user string, hash uint32, group string) bool {
+func (s *shard) inGroup(user, group string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	slot, found := s.users.find(hash, user)
+	e, found := s.users.Find(user)
 	if !found {
 		return false
 	}
 	conns := []Conn{nil}
-	switch e := s.users.slots[slot].(type) {
+	switch e := e.(type) {
 	case *userConns:
 		conns = e.conns
 	case Conn:

@@ -7,8 +7,7 @@ import (
 )
 
 // shardCount spreads the registry's locks. Only loops (connects) and the feed
-// (look-ups) take them, a few dozen at most on a large machine. With
-// 100,000 users a shard's table is resized in 0.3 ms, with a million in 1 to 3.
+// (look-ups) take them, a few dozen at most on a large machine.
 const shardCount = 64
 
 // Link is the hub's part of a connection, embedded in it so that a registered
@@ -28,9 +27,9 @@ func (l *Link) User() string { return l.user }
 // shard is a part of the registry: the users whose hash it has.
 type shard struct {
 	mu    sync.Mutex
-	users table           // guarded by mu
-	spare *userConns      // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
-	dirty map[string]bool // guarded by mu; nil when presence is not tracked. Who changed since TakeChanged, and whether they were connected then
+	users shrinkmap.Map[string, entry] // guarded by mu: a user's only connection, or their *userConns
+	spare *userConns                   // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
+	dirty map[string]bool              // guarded by mu; nil when presence is not tracked. Who changed since TakeChanged, and whether they were connected then
 
 	groups  *groupRegistry                     // static
 	grouped shrinkmap.Map[*Link, []membership] // guarded by mu: the connections that are in groups
@@ -49,22 +48,22 @@ type admission struct {
 func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, may func(oldest Conn) bool, groups []string) admission {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	slot, found := s.users.find(hash, user)
+	e, found := s.users.Find(user)
 	if !found && may != nil {
 		return admission{refused: true}
 	}
 	if !found {
 		*c.HubLink() = Link{user: user, hash: hash, seat: 1}
-		s.users.insert(c)
+		s.users.Put(user, c)
 		s.joinGroups(c, groups)
 		return admission{ofUser: 1, first: true, marked: s.mark(user, true)}
 	}
-	full := limits.MaxPerUser > 0 && s.countAt(slot) >= limits.MaxPerUser
+	full := limits.MaxPerUser > 0 && countOf(e) >= limits.MaxPerUser
 	replaces := full && limits.ReplaceOldest
-	if full && !replaces || may != nil && !(replaces && may(s.oldestAt(slot))) {
+	if full && !replaces || may != nil && !(replaces && may(oldestOf(e))) {
 		return admission{refused: true}
 	}
-	all := s.several(slot)
+	all := s.several(e)
 	*c.HubLink() = Link{user: all.HubLink().user, hash: hash}
 	all.add(c)
 	s.joinGroups(c, groups)
@@ -76,7 +75,7 @@ func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, may func(o
 	}
 	in.ofUser = len(all.conns)
 	if in.ofUser == 1 {
-		s.single(all, slot)
+		s.single(all)
 	}
 	return in
 }
@@ -86,48 +85,48 @@ func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, may func(o
 func (s *shard) remove(link *Link, ordered bool) (ofUser int, marked, was bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	slot, found := s.users.find(link.hash, link.user)
+	e, found := s.users.Find(link.user)
 	if link.seat == 0 {
 		if found {
-			ofUser = s.countAt(slot)
+			ofUser = countOf(e)
 		}
 		return ofUser, false, false
 	}
 	s.leaveGroups(link)
-	all, several := s.users.slots[slot].(*userConns)
+	all, several := e.(*userConns)
 	if !several {
 		link.seat = 0
-		s.users.remove(slot)
+		s.users.Delete(link.user)
 		return 0, s.mark(link.user, false), true
 	}
 	all.remove(link, ordered)
 	ofUser = len(all.conns)
 	if ofUser == 1 {
-		s.single(all, slot)
+		s.single(all)
 	}
 	return ofUser, false, true
 }
 
 // collect returns user's only connection, or a batch of several, taken from
 // spare, or neither.
-func (s *shard) collect(user string, hash uint32, spare *spareBatch) (only Conn, several *batch) {
+func (s *shard) collect(user string, spare *spareBatch) (only Conn, several *batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	slot, found := s.users.find(hash, user)
+	e, found := s.users.Find(user)
 	if !found {
 		return nil, nil
 	}
-	if all, several := s.users.slots[slot].(*userConns); several {
+	if all, several := e.(*userConns); several {
 		return nil, spare.get(all.conns)
 	}
-	return s.users.slots[slot].(Conn), nil
+	return e.(Conn), nil
 }
 
 // collectAll appends all connections of the shard to dst.
 func (s *shard) collectAll(dst []Conn) []Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, e := range s.users.slots {
+	for _, e := range s.users.All() {
 		switch e := e.(type) {
 		case *userConns:
 			dst = append(dst, e.conns...)
@@ -139,27 +138,26 @@ func (s *shard) collectAll(dst []Conn) []Conn {
 }
 
 // count returns how many connections a user has.
-func (s *shard) count(user string, hash uint32) int {
+func (s *shard) count(user string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if slot, found := s.users.find(hash, user); found {
-		return s.countAt(slot)
+	if e, found := s.users.Find(user); found {
+		return countOf(e)
 	}
 	return 0
 }
 
-// oldestAt returns the oldest connection in a slot that is taken. The caller holds s.mu.
-func (s *shard) oldestAt(slot int) Conn {
-	if all, several := s.users.slots[slot].(*userConns); several {
+// oldestOf returns the oldest of a user's connections.
+func oldestOf(e entry) Conn {
+	if all, several := e.(*userConns); several {
 		return all.conns[0]
 	}
-	return s.users.slots[slot].(Conn)
+	return e.(Conn)
 }
 
-// countAt returns how many connections there are in a slot that is taken. The
-// caller holds s.mu.
-func (s *shard) countAt(slot int) int {
-	if all, several := s.users.slots[slot].(*userConns); several {
+// countOf returns how many connections a user has.
+func countOf(e entry) int {
+	if all, several := e.(*userConns); several {
 		return len(all.conns)
 	}
 	return 1
@@ -203,29 +201,34 @@ func (u *userConns) remove(link *Link, ordered bool) {
 // user who needs one.
 const maxSpare = 4
 
-// several returns the userConns in a slot, and makes them of a single connection.
-// The caller holds s.mu.
-func (s *shard) several(slot int) *userConns {
-	if u, ok := s.users.slots[slot].(*userConns); ok {
+// several returns a user's userConns, and makes them of a single connection. The caller
+// holds s.mu.
+func (s *shard) several(e entry) *userConns {
+	if u, ok := e.(*userConns); ok {
 		return u
 	}
 	u := s.spare
 	if s.spare = nil; u == nil {
 		u = &userConns{conns: make([]Conn, 0, 2)}
 	}
-	u.add(s.users.slots[slot].(Conn))
-	s.users.slots[slot] = u
+	u.add(e.(Conn))
+	s.users.Put(u.HubLink().user, u)
 	return u
 }
 
-// single puts the one connection that is left of u into its slot. The caller
-// holds s.mu.
-func (s *shard) single(u *userConns, slot int) {
-	s.users.slots[slot] = u.conns[0]
+// single puts the one connection that is left of u in its place. The caller holds s.mu.
+func (s *shard) single(u *userConns) {
+	s.users.Put(u.HubLink().user, u.conns[0])
 	if cap(u.conns) > maxSpare {
 		return
 	}
 	u.conns[0] = nil
 	u.conns = u.conns[:0]
 	s.spare = u
+}
+
+// entry is what the registry holds for a user: the only connection, or their *userConns.
+type entry interface {
+	// HubLink returns a link that bears the user's name and its hash.
+	HubLink() *Link
 }
