@@ -6,7 +6,7 @@ export interface Notification<Type extends string = string, Payload = any> {
   payload: Payload;
   /** When Roost got it, in RFC 3339. */
   timestamp: string;
-  /** Its position, where the server can resume (WS_RESUME_WINDOW). */
+  /** Its position, from a server that can resume: Roost sends none today. */
   id?: string;
 }
 
