@@ -56,10 +56,12 @@ function judge() {
   const all = stale ? [silence()] : before ? troubles(before) : [];
   const worst = all.find((one) => one.look === "bad") ?? all[0];
   document.body.classList.toggle("stale", stale);
-  at("#status").textContent = stale ? "no answer" : before?.status ?? "connecting…";
+  const status = stale ? "no answer" : before?.status ?? "connecting…";
+  if (at("#status").textContent !== status) at("#status").textContent = status; // or it is read out again
   at("#status").className = "pill " + (stale ? "bad" : { healthy: "good", draining: "warn", degraded: "bad" }[before?.status] ?? "");
   document.title = (worst ? worst.short + " · " : "") + (before?.host ? `Roost ${shown(before.host)}` : "Roost");
-  at("link[rel=icon]").href = `console/icon${worst ? "-" + worst.look : ""}.svg`;
+  const icon = `console/icon${worst ? "-" + worst.look : ""}.svg`;
+  if (at("link[rel=icon]").getAttribute("href") !== icon) at("link[rel=icon]").href = icon; // or it is fetched again
   const notices = all.map(notice);
   if (notices.map((n) => n.textContent).join("") !== at("#troubles").textContent) at("#troubles").replaceChildren(...notices);
 }
