@@ -1,45 +1,57 @@
-// Package netpoll holds the connections: it accepts them, runs the event loops
-// that own them, and writes to them. It is the only room that knows sockets of
-// clients.
+// Package netpoll holds the connections: it accepts them, runs the event loops that own them, reads from them and writes to
+// them. It is the only package that uses the sockets of clients.
 //
 // # Goroutines
 //
-//   - One goroutine a loop, asleep in epoll_wait. The loop owns its connections:
-//     their state, its timing wheel, its write queues. Whoever touches them has
-//     taken the loop's turn, a lock: the loop's goroutine while it is awake, and
-//     in Flush, while it sleeps, the goroutine that delivers.
-//   - A few workers check the tokens that take longer than a loop may (tokencheck.go).
-//     They have a copy of the request, and give the answer back through the loop.
-//   - One prober, while anybody is connected, looks once a second whether every
-//     loop still answers.
+//   - One goroutine a loop, asleep in epoll_wait. It owns the loop's connections: their state, its timing wheel, their send
+//     queues. Whoever touches these holds the loop's lock: the loop's goroutine while it is awake, and in Flush, while it
+//     sleeps, the goroutine that delivers.
+//   - A few workers check the tokens that take longer than a loop may (authenticate.go). They have a copy of the request,
+//     and post the result to the loop.
+//   - One watchdog checks once a second, while any client is connected, that every loop still answers (watchdog.go).
 //
-// A loop that has to make room may find that what goes first is another's: then it tries
-// that one's lock, and never waits for it (evict.go).
+// The listening socket goes from loop to loop (accept.go). An idle connection has no goroutine, no timer of the runtime and
+// no buffer: it is a conn, a place in its loop's wheel, and an entry in the hub.
 //
-// The listening socket goes from loop to loop (accept.go), so that nothing else
-// accepts. An idle connection has no goroutine, no timer of the runtime's and no
-// buffer: a conn, a place in its loop's wheel, and its place in the hub.
+// # States of a connection
 //
-// # The life of a connection
+//	request         the request head, or the PROXY header before it, is not complete; the handshake deadline runs
+//	authenticating  the head is complete and a worker checks the token; the deadline runs
+//	subscribing     the token is good, and Redis has not confirmed the user's subscription (Config.Subscriptions); the
+//	                handshake goes on without after Config.SubscribeWait
+//	open            registered in the hub, the 101 is written, pings are sent
+//	closing         the close message (a close frame, an HTTP answer) waits to be written
+//	lingering       the kernel has the close message; what the client still sends is discarded until it closes its side
+//	closed          the socket is closed; the handle may still be in a mailbox, and does nothing
 //
-//	opening    the request head, or the PROXY header before it, is not complete; the
-//	           handshake deadline runs
-//	checking   the head is complete and a worker has the token; the deadline runs
-//	awaiting   the token is good, but what is published for the user is not heard yet
-//	           (Config.Subscriptions); it is waited for, for a second
-//	open       registered in the hub, the 101 is written, pings go round
-//	closing    the last words (a close frame, an HTTP answer) wait to be written
-//	lingering  the last words are with the kernel and the sending side is shut;
-//	           what still comes is thrown away until the client closes too
-//	closed     gone; its handle may still be in a queue, and does nothing
+// # Work for a loop
 //
-// # Into a loop
+// A notification for a connection is an item of its loop's mailbox. At the end of a batch Flush sees to it: few items are
+// written by the caller, which saves switching to another thread; many items wake their loops, which write at the same
+// time. Either way the items move to the send queues of their connections, and then each of these is written to once. Other
+// work is posted with loop.do. Loops never wait: not for each other, not for a lock that is held for longer than a few
+// writes, not for the log.
 //
-// The outside world puts work into a loop's mailbox. A notification for a
-// connection is an item there. When the batch is over, Flush sees to it: a few
-// items are written by the caller, in the loop's place, which costs no switch to
-// another thread; many wake their loops, which write at the same time. Items
-// move to the write queues of their connections, and then each of these is
-// written to once. Loops never wait: not for each other, not for a lock that is
-// held for longer than a few writes, not for the log.
+// # Invariants
+//
+//  1. One function writes to clients: conn.write. It checks that the connection is not closed, because its descriptor
+//     number may then be another client's.
+//  2. One function closes a client's socket: conn.closeNow, which frees everything in cleanup. conn.closeWith sends a close
+//     message first and comes to it in the end. Only a socket that never got a connection is closed elsewhere
+//     (Server.closeUnanswered).
+//  3. A connection has one timer, in its loop's wheel, from accept to close: the handshake deadline, pings, pong wait, write
+//     wait, the end of lingering. So the wheel is also the list of a loop's connections.
+//  4. A connection is registered in the hub before its 101 is written, both while the loop's lock is held. If Redis has to
+//     subscribe its user, that comes before both.
+//  5. Accepted = sent + failed + waiting, at every instant. Mailbox.Push accepts; a notification leaves its send queue only
+//     through conn.countSent or conn.countFailed.
+//
+// # Lock order
+//
+// A goroutine that holds a lock takes only locks further right:
+//
+//	the feed's → loop.mu → listener.mu → { a hub shard's → a group shard's; the subscriptions'; the mailbox's, the task
+//	list's, authWorkers.mu, spareFD.mu, the counts' of addresses, the loggers' }
+//
+// A loop takes another loop's lock only with TryLock (evict.go): the other one may be waiting for this one.
 package netpoll
