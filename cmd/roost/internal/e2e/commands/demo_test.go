@@ -22,7 +22,7 @@ func TestDemo(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		program := filepath.Join(t.TempDir(), "roost")
-		if said, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "demo", "-o", program, ".").CombinedOutput(); err != nil {
+		if said, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "demo", "-o", program, "roost/cmd/roost").CombinedOutput(); err != nil {
 			t.Fatalf("go build: %v\n%s", err, said)
 		}
 		// Without a PATH there is no redis-server.
@@ -71,7 +71,7 @@ func tryDemo(t *testing.T, program string, env roosttest.Env) {
 func TestNoEmbeddedRedis(t *testing.T) {
 	t.Parallel()
 	for tags, want := range map[string]bool{"": false, "demo": true} {
-		deps, err := exec.Command("go", "list", "-tags", tags, "-deps", ".").Output()
+		deps, err := exec.Command("go", "list", "-tags", tags, "-deps", "roost/cmd/roost").Output()
 		if err != nil {
 			t.Fatal(err)
 		}
