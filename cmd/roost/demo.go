@@ -56,7 +56,7 @@ func (c *demoCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	// The listener outlives the signal, to be told goodbye like everybody.
+	// The listener outlives the signal, so that it gets a close frame like every client.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(env.ctx))
 	defer cancel()
 	return serve(env, app.Options{Source: source, Config: cfg, Sockets: new(app.Sockets), Ready: func(s *app.Service) {

@@ -68,7 +68,7 @@ type redisProgram struct {
 func startRedisProgram(ctx context.Context, program string, port int) (*redisProgram, error) {
 	p := &redisProgram{exited: make(chan struct{})}
 	p.cmd = exec.Command(program, "--port", strconv.Itoa(port), "--bind", demoHost, "--save", "", "--appendonly", "no")
-	// Ctrl-C is for Roost alone, which stops Redis after its clients were told goodbye.
+	// Ctrl-C goes to Roost alone, which stops Redis after it has closed its connections.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	output, input := io.Pipe()
 	p.cmd.Stdout, p.cmd.Stderr = input, input

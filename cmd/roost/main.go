@@ -3,8 +3,7 @@
 // delivers to every open connection of that user; user_noti_all is for everyone,
 // group_noti:<group> for a group. PUBLISH user_ctl:<user> closes a user's connections.
 //
-// This package reads the command line and the environment, wires the rooms
-// together, and ends them in order. Each subcommand is a file.
+// This package reads the command line; each subcommand is a file. The service is internal/app.
 package main
 
 import (

@@ -13,7 +13,7 @@ import (
 	"roost/redisfeed/publish"
 )
 
-// httpConfig gives the admin server its views of the rooms.
+// httpConfig is the admin server's configuration: functions that read the other packages' state.
 func (s *Service) httpConfig() httpapi.Config {
 	return httpapi.Config{
 		Addr: s.cfg.HTTPAddr(), Version: version.Number(), Revision: version.Revision(), Started: s.started,
@@ -47,7 +47,7 @@ func (s *Service) redisState() httpapi.RedisState {
 	}
 }
 
-// limits is how close each limit is, for the console.
+// limits says how much of each limit is used, for the console.
 func (s *Service) limits(stats httpapi.Stats) []httpapi.Limit {
 	now := s.current.Load()
 	connections := "WS_MAX_CONNECTIONS"
@@ -84,13 +84,13 @@ func (s *Service) variables() []httpapi.Variable {
 	return all
 }
 
-// shownConnections bounds how many of a user's connections are looked at.
+// shownConnections is how many of a user's connections are described at most.
 const shownConnections = 20
 
-// lookTime is how long loops get to answer: they do within a millisecond, or are in trouble.
+// lookTime is how long loops have to describe connections. A healthy loop answers within a millisecond.
 const lookTime = 2 * time.Second
 
-// why looks at a user, and watches what becomes of their notifications from then on.
+// why describes a user's connections, and traces the user's notifications from now on.
 func (s *Service) why(ctx context.Context, user string) (httpapi.Why, error) {
 	if !names.ValidUser(user) {
 		return httpapi.Why{}, fmt.Errorf("%w: user %q: a user id has 1 to %d bytes of UTF-8, without control characters", httpapi.ErrNoSuchUser, user, names.MaxUser)

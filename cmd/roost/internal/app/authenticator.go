@@ -15,17 +15,17 @@ import (
 	"roost/wsproto/handshake"
 )
 
-// firstFetch bounds how long the start waits for the JWKS. Without it the server starts too, refuses the tokens that
-// it can't check with 503, says so in its log and on /health, and keeps trying.
+// firstFetch is how long the start waits for the JWKS at most. Without a JWKS the server starts too: it answers 503 to tokens
+// that it can't check, says so in its log and on /health, and keeps trying.
 const firstFetch = 5 * time.Second
 
-// authenticators are what decides about requests, and what checks their tokens. A reload replaces both.
+// authenticators decide about requests and check their tokens. A reload replaces both.
 type authenticators struct {
 	upgrader *handshake.Upgrader
 	tokens   *auth.Authenticator
 }
 
-// openAuthenticators makes the first ones, with the secrets, the keys of JWT_PUBLIC_KEY_FILE, and what JWT_JWKS_URL has now.
+// openAuthenticators makes the first ones, with the secrets, the keys of JWT_PUBLIC_KEY_FILE and those of JWT_JWKS_URL.
 func (s *Service) openAuthenticators(ctx context.Context) (*handshake.Upgrader, error) {
 	own, err := ownKeys(s.cfg)
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *Service) openAuthenticators(ctx context.Context) (*handshake.Upgrader, 
 	return made.upgrader, nil
 }
 
-// tokenConfig is the part of an authenticator's configuration that variables and keys say.
+// tokenConfig makes an authenticator's configuration from the variables and keys.
 func tokenConfig(cfg config.Config, keys auth.Keys) auth.Config {
 	return auth.Config{
 		Keys:         keys,
@@ -62,12 +62,12 @@ func tokenConfig(cfg config.Config, keys auth.Keys) auth.Config {
 	}
 }
 
-// upgraderConfig is the part of an upgrader's configuration that variables say.
+// upgraderConfig makes an upgrader's configuration from the variables.
 func upgraderConfig(cfg config.Config) handshake.Config {
 	return handshake.Config{AllowedOrigins: cfg.WSAllowedOrigins, TrustedProxies: cfg.WSTrustedProxies}
 }
 
-// checkLists says what in the lists of algorithms, origins and proxies would not be accepted, whatever the keys.
+// checkLists checks the lists of algorithms, origins and proxies.
 func checkLists(cfg config.Config) error {
 	tokens := tokenConfig(cfg, auth.Keys{})
 	tokens.UnknownKey = func(string) (time.Duration, bool) { return 0, false } // keys may come later
@@ -90,8 +90,8 @@ func (s *Service) newAuthenticators(cfg config.Config, keys auth.Keys) (made aut
 	return made, errors.Join(variableError(wrongTokens), variableError(wrongUpgrader))
 }
 
-// keyring joins the keys of the configuration, which a reload replaces together with the authenticator, and those of the
-// JWKS, which come when they come. Any goroutine.
+// keyring joins the keys of the configuration, which a reload replaces together with the authenticator, with those of the
+// JWKS, which are fetched at any time. Any goroutine.
 type keyring struct {
 	mu      sync.Mutex          // held while keys are given to an authenticator, which takes microseconds
 	tokens  *auth.Authenticator // guarded by mu: the one in force
@@ -99,7 +99,7 @@ type keyring struct {
 	fetched auth.Keys           // guarded by mu: of the JWKS, with those that are left out
 }
 
-// use puts an authenticator into force, which has these keys and those that were fetched.
+// use makes this authenticator the current one. It has these keys and the fetched ones.
 func (k *keyring) use(tokens *auth.Authenticator, own auth.Keys) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -184,8 +184,7 @@ func (s *Service) jwksRefreshes() map[string]uint64 {
 	return map[string]uint64{"ok": status.OK, "failed": status.Failed}
 }
 
-// CheckFiles checks what the variables name and a start reads: keys, certificates; and the lists that only those who
-// use them can judge.
+// CheckFiles checks the files that a start reads, keys and certificates, and the lists that config doesn't check itself.
 func CheckFiles(cfg config.Config) error {
 	_, wrongKeys := ownKeys(cfg)
 	wrongList := checkLists(cfg)

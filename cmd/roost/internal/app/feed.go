@@ -20,9 +20,9 @@ func (s subscriptions) Acquire(user string, waiter netpoll.Waiter) bool {
 // Release implements netpoll.Subscriptions.
 func (s subscriptions) Release(user string) { s.feed.Release(user) }
 
-// subscribeWait is how long a handshake waits until its user is subscribed. With a subscription for each user it is
-// netpoll's second. With one for everybody the feed itself ends the waiting, a second after a link was lost, and this
-// limit only covers the case that it does not; being longer it spares the loops a finer clock.
+// subscribeWait is how long a handshake waits until its user is subscribed. With a subscription for each user that is
+// netpoll's default, a second. With one subscription for everybody the feed ends the wait itself, a second after a link was
+// lost; this longer limit is only a safeguard, and needs no finer ticks of the loops' wheels.
 func (s *Service) subscribeWait() time.Duration {
 	if s.cfg.RedisFeed == "pattern" {
 		return 2 * time.Second
@@ -30,17 +30,17 @@ func (s *Service) subscribeWait() time.Duration {
 	return 0
 }
 
-// tellGap is called by the feed when it is back.
+// tellGap tells all clients of a gap. The feed calls it once it is connected again.
 func (s *Service) tellGap(since time.Time) { s.ws.NotifyGap(since) }
 
-// tellUserGap is the same for one user's.
+// tellUserGap is tellGap for one user's connections.
 func (s *Service) tellUserGap(user string, since time.Time) { s.ws.NotifyGapTo(user, since) }
 
 // errNoFeed fails an upgrade: the new process would serve clients who get nothing.
 var errNoFeed = errors.New("no link to Redis in time to take over")
 
-// waitForFeed waits until the feed is connected, where that matters: as long as the old process serves, nobody has to be
-// served without notifications.
+// waitForFeed waits, in a process that takes over, until the feed is connected: as long as the old process serves, no client
+// has to go without notifications.
 func (s *Service) waitForFeed(ctx context.Context) error {
 	if !s.sockets.takingOver() {
 		return nil

@@ -30,26 +30,26 @@ const (
 // upgradeLimit is how long a new process has to become ready. The old one goes on if it does not.
 const upgradeLimit = time.Minute
 
-// Sockets is where listening sockets come from: from the process that this one takes over from, from systemd, or they are
-// opened. Always the same socket is handed on, and never a second one opened with SO_REUSEPORT beside it: to close one of
-// two resets the clients that wait in its queue. The zero value opens all, and hands nothing on.
+// Sockets has the listening sockets: inherited from the process that this one takes over from, given by systemd, or opened
+// here. An upgrade passes the same sockets on. It never opens a second one with SO_REUSEPORT, since closing one of two resets
+// the clients in its accept queue. The zero value opens all sockets and passes none on.
 type Sockets struct {
 	upgrader  *tableflip.Upgrader // nil: nothing is handed on
 	activated map[string]net.Listener
-	held      bool // a supervisor keeps the WebSocket port's: who waits in its queue waits for the next process
+	held      bool // a supervisor keeps the WebSocket port open: clients in its queue wait for the next process
 
 	handing sync.Mutex // held while a new process is started
 	handed  bool       // guarded by handing: a new process has the sockets
 
 	taking   sync.Mutex // held for a moment
-	ended    bool       // guarded by taking: this process takes nothing over any more
-	tookOver bool       // guarded by taking: it has
+	ended    bool       // guarded by taking: this process is stopping and may not take over
+	tookOver bool       // guarded by taking: this process has taken over
 }
 
 // heldVariable tells the process after an upgrade that a supervisor keeps its sockets.
 const heldVariable = "ROOST_SOCKETS_HELD"
 
-// InheritSockets takes what this process was given. It is called once.
+// InheritSockets takes the sockets that another process or systemd has passed to this one. It is called once.
 func InheritSockets() (*Sockets, error) {
 	upgrader, err := tableflip.New(tableflip.Options{UpgradeTimeout: upgradeLimit})
 	if err != nil {
@@ -80,7 +80,7 @@ func InheritSockets() (*Sockets, error) {
 	return s, nil
 }
 
-// listen returns the socket of that name and address, opened by open if nobody gave it.
+// listen returns the socket of that name and address. If it was not inherited, open opens it.
 func (s *Sockets) listen(name, address string, open func() (net.Listener, error)) (net.Listener, error) {
 	if s.upgrader == nil {
 		return open()
@@ -108,8 +108,8 @@ func (s *Sockets) takingOver() bool { return s.upgrader != nil && s.upgrader.Has
 // errEnded is what takeOver returns to a process that is about to end.
 var errEnded = errors.New("this process is about to end")
 
-// takeOver has serve begin to accept, and then tells the process that this one takes over from that it may go; in a
-// process that began by itself there is none. It does nothing after takeNothing.
+// takeOver calls serve, which begins to accept, and then tells the old process, if there is one, to drain. It does nothing
+// after takeNothing.
 func (s *Sockets) takeOver(serve func()) error {
 	s.taking.Lock()
 	defer s.taking.Unlock()
@@ -124,11 +124,11 @@ func (s *Sockets) takeOver(serve func()) error {
 	return s.upgrader.Ready()
 }
 
-// errPredecessor fails an upgrade that comes too soon after the last one.
-var errPredecessor = errors.New("the process before this one still lets its connections go (WS_DRAIN_WINDOW); once it has stopped, try again")
+// errOldProcess fails an upgrade that comes too soon after the last one.
+var errOldProcess = errors.New("the process before this one still lets its connections go (WS_DRAIN_WINDOW); once it has stopped, try again")
 
-// predecessorIsThere says whether the process that this one has replaced still runs.
-func (s *Sockets) predecessorIsThere() bool {
+// oldProcessRuns reports whether the process that this one has replaced still runs.
+func (s *Sockets) oldProcessRuns() bool {
 	if !s.upgrader.HasParent() {
 		return false
 	}
@@ -137,33 +137,33 @@ func (s *Sockets) predecessorIsThere() bool {
 	return errors.Is(s.upgrader.WaitForParent(ctx), context.DeadlineExceeded)
 }
 
-// takeNothing has a process that has not taken over yet leave everything to the one before. In others it does nothing.
+// takeNothing keeps a process that has not taken over yet from doing so. In any other process it does nothing.
 func (s *Sockets) takeNothing() {
 	s.taking.Lock()
 	defer s.taking.Unlock()
 	s.ended = true
 }
 
-// handOver starts the program anew, with the sockets, and returns when the new process is ready. It may be called again
-// after an error: the new process has ended then.
+// handOver starts a new process of the program with the same sockets, and returns when that is ready. After an error the new
+// process has ended, and handOver may be called again.
 func (s *Sockets) handOver() error {
 	if s.upgrader == nil {
 		return errors.New("this process can't be upgraded")
 	}
-	if s.predecessorIsThere() {
-		return errPredecessor
+	if s.oldProcessRuns() {
+		return errOldProcess
 	}
 	s.handing.Lock()
 	defer s.handing.Unlock()
 	if err := s.upgrader.Upgrade(); err != nil {
-		return fmt.Errorf("starting %s anew: %w", os.Args[0], err)
+		return fmt.Errorf("starting a new process of %s: %w", os.Args[0], err)
 	}
 	s.handed = true
 	return nil
 }
 
-// shared reports whether somebody else has the WebSocket port's socket too: the supervisor, the next process, or the
-// one before, which goes on. It is to be called after close, and takeNothing.
+// shared reports whether another process has the WebSocket port's socket too: the supervisor, the new process, or the old one
+// if it goes on. It may be called after close and takeNothing only.
 func (s *Sockets) shared() bool {
 	s.handing.Lock()
 	defer s.handing.Unlock()
@@ -172,7 +172,8 @@ func (s *Sockets) shared() bool {
 	return s.held || s.handed || (s.takingOver() && !s.tookOver)
 }
 
-// close gives up what is kept for handing on. From then on closing a socket closes its port, if nobody else has it.
+// close drops the copies that are kept for an upgrade. From then on closing a listener closes its port, unless another
+// process has the socket.
 func (s *Sockets) close() {
 	if s.upgrader != nil {
 		s.upgrader.Stop()
@@ -180,7 +181,7 @@ func (s *Sockets) close() {
 	}
 }
 
-// openPorts opens the two ports and makes what answers on them.
+// openPorts opens the two ports and makes the servers behind them.
 func (s *Service) openPorts(ctx context.Context, budget netpoll.Budget) error {
 	upgrader, err := s.openAuthenticators(ctx)
 	if err != nil {
@@ -201,7 +202,7 @@ func (s *Service) openPorts(ctx context.Context, budget netpoll.Budget) error {
 	return err
 }
 
-// warnOfOpenAdmin warns where others than this machine reach the admin server, and need no token.
+// warnOfOpenAdmin warns if other machines can reach the admin server without a token.
 func (s *Service) warnOfOpenAdmin(cfg config.Config) {
 	address, ok := s.http.Addr().(*net.TCPAddr) // a supervisor may have opened it, elsewhere than HTTP_HOST says
 	if cfg.HTTPToken != "" || ok && address.IP.IsLoopback() {
@@ -211,7 +212,7 @@ func (s *Service) warnOfOpenAdmin(cfg config.Config) {
 		"http", s.http.Addr().String())
 }
 
-// listenWebSocket opens the WebSocket port, or takes it from whoever had it.
+// listenWebSocket opens or inherits the WebSocket port.
 func (s *Service) listenWebSocket(ctx context.Context) (*net.TCPListener, error) {
 	cfg := netpoll.ListenConfig{Address: s.cfg.WSAddr(), Unsent: s.cfg.WSWriteBufferSize, ReusePort: s.cfg.WSReusePort}
 	ln, err := s.sockets.listen(socketWebSocket, cfg.Address, func() (net.Listener, error) { return netpoll.Listen(ctx, cfg) })

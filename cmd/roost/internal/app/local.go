@@ -29,8 +29,8 @@ func (s *Service) Dial(ctx context.Context, query string) (*websocket.Conn, erro
 	return remote.Dial(ctx, "ws://"+s.localURL()+"/ws?"+query, &http.Client{Transport: &http.Transport{DialContext: s.dialProxied}})
 }
 
-// dialProxied connects to our own port. Where our address is that of a trusted proxy, the connection
-// has to begin with a PROXY header as theirs do: the one for connections of the proxy itself.
+// dialProxied connects to our own port. If our address counts as a trusted proxy, the connection has to begin with a PROXY
+// header: that of a connection of the proxy's own.
 func (s *Service) dialProxied(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
 	if err != nil || !s.cfg.WSProxyProtocol || !s.current.Load().upgrader.Trusts(conn.LocalAddr().(*net.TCPAddr).AddrPort().Addr()) {
@@ -43,7 +43,7 @@ func (s *Service) dialProxied(ctx context.Context, network, address string) (net
 	return conn, nil
 }
 
-// What the demo needs of a service that runs.
+// The rest is for the demo.
 
 // WebSocketAddr is host:port of the WebSocket port as this machine reaches it.
 func (s *Service) WebSocketAddr() string { return s.localURL() }

@@ -14,30 +14,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the processes around this one mean for an upgrade, in which the old process ends and its child goes on.
+// An upgrade ends the old process while its child goes on. This file finds out whether the processes around them allow that,
+// and watches the child.
 
-// oneChild are programs that end when the process that they have started ends, and all others of the container with
-// them: inits of containers, and what runs a container whose processes share the host's pids. Names as in
-// /proc/<pid>/comm, which has 15 characters at most.
-var oneChild = []string{"tini", "docker-init", "dumb-init", "catatonit", "conmon", "containerd-shim"}
+// containerInits are programs that end with the process that they have started, and end all others of the container too.
+// Names are as in /proc/<pid>/comm, which has 15 characters at most.
+var containerInits = []string{"tini", "docker-init", "dumb-init", "catatonit", "conmon", "containerd-shim"}
 
-// shells do so only as the first process: elsewhere somebody types into them.
+// shells do the same as the first process of a container. Elsewhere a person uses them.
 var shells = []string{"sh", "bash", "dash", "ash", "busybox"}
 
-// endsWithUs says why the end of this process would be that of its child too, or nothing where it would not.
-func endsWithUs() (reason string) {
+// upgradeBlocked says why an upgrade would end the service: the child would end with this process. Empty: it would not.
+func upgradeBlocked() (reason string) {
 	parent := os.Getppid()
-	return endsWith(os.Getpid(), parent, comm(parent))
+	return upgradeBlockedBy(os.Getpid(), parent, comm(parent))
 }
 
-// endsWith is endsWithUs for a process, its parent, and the parent's name.
-func endsWith(pid, parent int, name string) (reason string) {
+// upgradeBlockedBy is upgradeBlocked for a process, its parent, and the parent's name.
+func upgradeBlockedBy(pid, parent int, name string) (reason string) {
 	switch {
 	case pid == 1:
 		return "it is the first process of its container (pid 1)"
 	case parent == 0:
 		return "it was started from outside of its container, which ends with it"
-	case slices.Contains(oneChild, name) || (parent == 1 && slices.Contains(shells, name)):
+	case slices.Contains(containerInits, name) || (parent == 1 && slices.Contains(shells, name)):
 		return fmt.Sprintf("%s (pid %d), which has started it, ends with it", name, parent)
 	}
 	return ""
@@ -52,8 +52,8 @@ func comm(pid int) string {
 	return strings.TrimSpace(string(text))
 }
 
-// children are the processes that a process has started and that are there. Roost starts none but its successor. None are
-// known where the kernel does not list them (CONFIG_PROC_CHILDREN).
+// children are the running processes that a process has started. Roost starts only the next process of an upgrade. The list
+// is empty where the kernel has none (CONFIG_PROC_CHILDREN).
 func children(pid int) []int {
 	pids := make([]int, 0) // in the log an empty list, not null
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
@@ -69,23 +69,22 @@ func children(pid int) []int {
 }
 
 const (
-	// childEvery is how often the process that was replaced looks whether the new one is there.
+	// childEvery is how often an old process checks that the new one runs.
 	childEvery = 200 * time.Millisecond
-	// childGrace is how long somebody who stops both has for telling this one, after the new one has ended.
+	// childGrace is how long after the new process's end this one may still be told to stop: an operator may stop both.
 	childGrace = 2 * time.Second
 )
 
-// errChildEnded ends what is left of a process that was replaced.
+// errChildEnded ends an old process that drains.
 var errChildEnded = errors.New("the new process has ended, and nobody serves those who connect")
 
-// watchChild is for the process that was replaced, while it lets its connections go. When the new process dies
-// meanwhile a supervisor does not see it: it is the child of this one. So this one has to end, for the service to be
-// started anew. It goes on until ctx ends, which is when this process is asked to stop: who stops the service asks both,
-// and then this one has its time.
+// watchChild watches the new process while this one, the old one, drains. The new process is this one's child, so a
+// supervisor does not see it die. Then this process ends, and the supervisor starts the service again. watchChild returns when
+// ctx ends, that is, when this process is told to stop too.
 func (s *Service) watchChild(ctx context.Context) {
 	ticker := time.NewTicker(childEvery)
 	defer ticker.Stop()
-	var missed time.Time // since when it is not there
+	var missed time.Time // since when it does not run
 	for {
 		select {
 		case <-ctx.Done():
@@ -103,7 +102,7 @@ func (s *Service) watchChild(ctx context.Context) {
 	}
 }
 
-// hasChildren reports whether a process that this one has started is there. Roost starts none but its successor.
+// hasChildren reports whether a process that this one has started runs.
 func hasChildren() bool {
 	err := unix.Waitid(unix.P_ALL, 0, nil, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 	return !errors.Is(err, unix.ECHILD)

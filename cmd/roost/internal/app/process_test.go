@@ -4,7 +4,7 @@ import (
 	"testing"
 )
 
-func TestEndsWithUs(t *testing.T) {
+func TestUpgradeBlocked(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		pid, parent int
@@ -20,11 +20,11 @@ func TestEndsWithUs(t *testing.T) {
 		{700, 300, "bash", false},  // somebody's terminal
 		{700, 300, "roost", false}, // after an upgrade
 	} {
-		if reason := endsWith(test.pid, test.parent, test.name); (reason != "") != test.ends {
+		if reason := upgradeBlockedBy(test.pid, test.parent, test.name); (reason != "") != test.ends {
 			t.Errorf("pid %d started by %d %q: %q", test.pid, test.parent, test.name, reason)
 		}
 	}
-	if reason := endsWithUs(); reason != "" {
+	if reason := upgradeBlocked(); reason != "" {
 		t.Errorf("of this test: %s", reason)
 	}
 }

@@ -16,10 +16,10 @@ import (
 	"roost/wsproto/handshake"
 )
 
-// A reload reads the configuration anew and puts into force what can change in a running process: keys, origins,
-// limits, the log's level. It is all or nothing: everything that can fail is done before anything changes.
+// A reload reads the configuration again and applies what can change in a running process: keys, origins, limits, the log's
+// level. It is all or nothing: every step that can fail comes before the first change.
 
-// reloads is what a service needs for reloads.
+// reloads is the state of reloads.
 type reloads struct {
 	asked    <-chan os.Signal // SIGHUP; nil: nothing is reloaded. Static once started, as the next two
 	hungUp   func()           // stops the service: the terminal that it was started from is gone
@@ -27,7 +27,7 @@ type reloads struct {
 
 	terminals Terminals // static
 
-	said []string // of the goroutine of watchReloads: the warnings so far
+	warned []string // owned by the goroutine of watchReloads: the warnings so far
 
 	ok, failed atomic.Uint64 // any goroutine, as the next
 	lastFailed atomic.Bool
@@ -53,7 +53,7 @@ func (s *Service) watchReloads(ctx context.Context) {
 	}
 }
 
-// reload reads the configuration and puts it into force, or says all that is wrong with it and changes nothing.
+// reload reads the configuration and applies it, or logs all that is wrong with it and changes nothing.
 func (s *Service) reload() {
 	s.supervisor.Reloading()
 	defer s.supervisor.Reloaded()
@@ -72,11 +72,11 @@ func (s *Service) reload() {
 type wanted struct {
 	source config.Source
 	read   config.Config // what the file and the environment say
-	next   config.Config // what of it can be put into force
-	own    auth.Keys     // those of next
+	next   config.Config // the part of it that can be applied
+	own    auth.Keys     // the keys of next
 }
 
-// readAgain reads the configuration and checks it. The error is all that is wrong, a line each.
+// readAgain reads and checks the configuration. The error has a line for each thing that is wrong.
 func (s *Service) readAgain() (w wanted, err error) {
 	if w.source, err = config.Open(); err != nil {
 		return w, err
@@ -84,14 +84,14 @@ func (s *Service) readAgain() (w wanted, err error) {
 	w.read, err = w.source.Load()
 	w.next = s.current.Load().cfg.Reloaded(w.read)
 	if err == nil {
-		err = w.next.Validate() // what is right for a start may be wrong beside what stays as it is
+		err = w.next.Validate() // a value that is right for a start may be wrong beside one that stays as it is
 	}
 	var wrongKeys error
 	w.own, wrongKeys = ownKeys(w.next)
 	return w, errors.Join(err, wrongKeys, checkLists(w.next))
 }
 
-// adopt puts a configuration into force. On an error nothing has changed.
+// adopt applies a configuration. On an error nothing has changed.
 func (s *Service) adopt(w wanted) error {
 	s.keys.mu.Lock() // no keys are fetched into the old authenticator meanwhile
 	defer s.keys.mu.Unlock()
@@ -123,11 +123,11 @@ func (s *Service) adopt(w wanted) error {
 		s.jwks.FetchSoon()
 	}
 	s.tellReloaded(old.cfg, w, changed)
-	s.reloads.ok.Add(1) // now all of it is in force, the log's level too
+	s.reloads.ok.Add(1) // all of it is applied now, the log's level too
 	return nil
 }
 
-// changes says what is different.
+// changes lists the differences.
 func changes(old, next config.Config, oldKeys, keys auth.Keys) []string {
 	all := make([]string, 0) // in the log an empty list, not null
 	for _, c := range old.Changes(next) {
@@ -139,8 +139,8 @@ func changes(old, next config.Config, oldKeys, keys auth.Keys) []string {
 	return all
 }
 
-// tellReloaded logs what has changed and what has not, and sets the log's level: the line is written if the old
-// level or the new one lets it.
+// tellReloaded logs what has changed and what has not, and sets the log's level. The line is written if the old or the new
+// level allows it.
 func (s *Service) tellReloaded(old config.Config, w wanted, changed []string) {
 	s.reloads.setLevel(min(old.LogLevel(), w.next.LogLevel()))
 	defer s.reloads.setLevel(w.next.LogLevel())
@@ -160,18 +160,18 @@ func (s *Service) tellReloaded(old config.Config, w wanted, changed []string) {
 	}
 	warnings := w.source.Warnings(w.read, os.Environ())
 	for _, warning := range warnings {
-		if !slices.Contains(s.reloads.said, warning) {
+		if !slices.Contains(s.reloads.warned, warning) {
 			s.log.Warn(warning)
 		}
 	}
-	s.reloads.said = warnings
+	s.reloads.warned = warnings
 }
 
 // settings are what a reload replaces, all at once. Static after construction.
 type settings struct {
-	cfg      config.Config // service.cfg, but for what was reloaded
+	cfg      config.Config // Service.cfg with what was reloaded
 	source   config.Source // what cfg was read from last
-	read     config.Config // what that says; cfg, but for what waits for a restart
+	read     config.Config // what source says: cfg, and what needs a restart
 	budget   netpoll.Budget
 	upgrader *handshake.Upgrader
 }

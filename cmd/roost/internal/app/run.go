@@ -26,7 +26,7 @@ type Options struct {
 	Upgrade   <-chan os.Signal // SIGUSR2
 	Terminals Terminals        // SIGHUP stops the service when one of them is gone
 
-	// Sockets are where listening sockets are from.
+	// Sockets has the listening sockets.
 	Sockets *Sockets
 	// Ready is called once clients can connect. Optional.
 	Ready func(*Service)
@@ -46,8 +46,7 @@ func Run(ctx context.Context, options Options) error {
 		Console: cfg.LoggerEncoding == "console", Development: cfg.Development(),
 	})
 	defer func() { _ = log.Close(2 * time.Second) }()
-	// Its own failures go to the log directly: an alert about a failed alert
-	// would not help.
+	// Failures of alerts go to the log alone: an alert about a failed alert would not help.
 	alerts := alert.New(alert.Config{
 		ID: cfg.DiscordWebhookID, Token: cfg.DiscordWebhookToken, Name: "roost on " + hostName(), Logger: log.Logger(),
 	})
@@ -65,7 +64,7 @@ func Run(ctx context.Context, options Options) error {
 	}
 	s.droppedLines, s.droppedAlerts = log.Dropped, alerts.Dropped
 	s.reloads.asked, s.reloads.hungUp, s.reloads.setLevel = options.Reload, stop, log.SetLevel
-	s.reloads.said, s.reloads.terminals = warnings, options.Terminals
+	s.reloads.warned, s.reloads.terminals = warnings, options.Terminals
 	s.upgrades.asked = options.Upgrade
 	s.supervisor = s.supervise()
 	defer s.supervisor.Close()
@@ -107,8 +106,8 @@ func Run(ctx context.Context, options Options) error {
 	return nil
 }
 
-// reportFailure tells people that the service can't go on. When it is only that this process can't take over, the one before
-// goes on.
+// reportFailure logs and posts that the service can't go on. A process that fails to take over says so in its log only: the old
+// one goes on.
 func (s *Service) reportFailure(err error, alerts *alert.Alerter) {
 	if !s.mayReport() {
 		s.log.Error("this process can't take over and ends; the one before goes on", "error", err)

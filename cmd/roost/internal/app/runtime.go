@@ -24,14 +24,11 @@ func MemoryBounds(cfg config.Config, loops int) sizing.Bounds {
 	}
 }
 
-// limitMemory has Go collect sooner when the heap nears what the control group
-// leaves for it: by its own rule the heap may be twice what is alive, and the
-// kernel ends the process that goes beyond. GOMEMLIMIT in the environment
-// overrides it, and without a group's limit there is none.
-//
-// It returns the limit for the log: bytes, or "none".
+// limitMemory sets Go's memory limit from that of the control group, so that Go collects sooner when the heap comes near it:
+// by default the heap may grow to twice what is alive, and the kernel kills a process that exceeds its group's limit.
+// GOMEMLIMIT in the environment overrides it. It returns the limit for the log: bytes, or "none".
 func limitMemory(cfg config.Config, budget netpoll.Budget, loops int, log *slog.Logger) slog.Attr {
-	if os.Getenv("GOMEMLIMIT") == "" { // whoever sets it knows better
+	if os.Getenv("GOMEMLIMIT") == "" { // the operator has decided
 		limit, source, err := cgroup.Memory(os.DirFS("/"))
 		if err != nil {
 			log.Warn("a memory limit of the control group can't be read", "error", err)
@@ -48,32 +45,29 @@ func limitMemory(cfg config.Config, budget netpoll.Budget, loops int, log *slog.
 	return slog.String("memory_limit", "none")
 }
 
-// loopsAndTwoMore returns how many event loops there shall be, one for each
-// processor that the process may use (GOMAXPROCS, which Go reads from the
-// cgroup), and lets Go schedule on two more.
+// loopsAndTwoMore returns the number of event loops, one for each processor that the process may use (GOMAXPROCS, which Go
+// reads from the control group), and raises GOMAXPROCS by two.
 //
-// A loop sleeps in epoll_wait, and the feed in read: system calls that Go knows
-// nothing about. Each keeps its slot in the scheduler until a watchdog takes it
-// away, up to 10 ms later. With no more slots than sleepers nothing would be left
-// to run the other goroutines.
+// Loops sleep in epoll_wait and the feed in read(2), which are system calls that Go's scheduler is not told about. Each keeps
+// its P until sysmon takes it away, up to 10 ms later. Without two more no P would be left for other goroutines.
 func loopsAndTwoMore() int {
 	loops := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(loops + 2)
 	return loops
 }
 
-// Descriptors that are kept aside for when the process has no others: see spare.
+// Descriptors that are reserved for when the process has no others: see spare.
 const (
 	spareAdmin   = 4  // connections to the admin server
 	spareUpgrade = 12 // pipes to the new process, and what starting it takes
 	spareRedis   = 6  // a link to Redis, which has two for a moment, and finding out where that is
 )
 
-// otherDescriptors is what the process opens besides the WebSocket server and the pool of Redis connections: the admin
-// server with its clients, what is kept aside, and the log, the subscription, a JWKS, alerts and files that are read.
+// otherDescriptors is how many descriptors the process opens beyond the WebSocket server's and those of the pool of Redis
+// connections: the admin server with its clients, the reserved ones, the log, the subscription, a JWKS, alerts, files.
 const otherDescriptors = 1 + httpapi.MaxConnections + spareAdmin + spareUpgrade + spareRedis + 32
 
-// spares are the sets that are kept aside, one for each that must not take another's.
+// spares are the reserved sets. Each has one user, so that none takes another's.
 type spares struct{ admin, upgrade, redis *spare.Set }
 
 func openSpares() (s spares, err error) {

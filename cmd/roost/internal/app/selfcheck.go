@@ -17,13 +17,11 @@ import (
 // probePayload is what the deep health check sends through Redis to itself.
 const probePayload = `{"type":"_probe","payload":null}`
 
-// selfCheck is the deep health check: a WebSocket connection to our own port, and
-// a notification to it through Redis. It is also the feed's sink, since it wants
-// to know when its own notification has come back.
+// selfCheck is the deep health check: it opens a WebSocket connection to our own port, and publishes a notification for it
+// through Redis. It is also the feed's sink, to see its own notification come back.
 //
-// The connection's identity begins with NUL, which no token's sub may contain,
-// and a ticket that only this process knows takes the place of a token: it works
-// with any key, and is outside limits, counts and logs.
+// The connection's user begins with NUL, which no token's sub may contain. A ticket that only this process knows takes the
+// place of a token, so that the check works with any key. Limits, counters and logs leave the connection out.
 type selfCheck struct {
 	service *Service
 	tickets tickets
@@ -75,8 +73,8 @@ func (p *selfCheck) run(ctx context.Context) []httpapi.ProbeStep {
 	defer p.service.feed.Release(identity)
 	pubsub := p.throughRedis(ctx, identity, back)
 	if pubsub.Err != nil {
-		// The connection is judged by itself. Not on this goroutine: delivering
-		// waits for a loop that is behind, and this check is bounded.
+		// The connection is checked without Redis then. Not on this goroutine: Deliver waits for a loop that is behind, and
+		// this check has a deadline.
 		go func() {
 			p.service.hub.Deliver(identity, probePayload)
 			p.service.ws.Flush()
@@ -85,34 +83,34 @@ func (p *selfCheck) run(ctx context.Context) []httpapi.ProbeStep {
 	return []httpapi.ProbeStep{pubsub, receive(ctx, conn, dialErr, connected)}
 }
 
-// admit makes the identity of a check, and the ticket that lets its connection in. The identity passes through Redis as
-// part of a channel's name, which whoever may MONITOR or subscribe there reads. The ticket never leaves this machine, and
-// nothing but this process knows that the two belong together.
+// admit makes the user of a check, and the ticket for its connection. The user passes through Redis in a channel's name, where
+// anyone with MONITOR or SUBSCRIBE can read it. The ticket never leaves this machine, and only this process knows that the two
+// belong together.
 func (p *selfCheck) admit() (identity, ticket string) {
 	identity, ticket = "\x00probe:"+rand.Text(), rand.Text()
 	p.tickets.add(ticket, identity)
 	return identity, ticket
 }
 
-// listen has the feed hear what is published for the probe, also where its connection failed.
+// listen subscribes the feed to the check's user, even if the connection failed.
 func (p *selfCheck) listen(ctx context.Context, identity string) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	heard := make(heardSoon, 1)
-	if p.service.feed.Acquire(identity, heard) {
+	done := make(subscribed, 1)
+	if p.service.feed.Acquire(identity, done) {
 		return
 	}
 	select {
-	case <-heard:
-	case <-ctx.Done(): // what is published then will not come back, and that is said
+	case <-done:
+	case <-ctx.Done(): // the notification will not come back, and the answer says so
 	}
 }
 
-// heardSoon is a redisfeed.Waiter.
-type heardSoon chan struct{}
+// subscribed is a redisfeed.Waiter.
+type subscribed chan struct{}
 
 // Subscribed implements redisfeed.Waiter.
-func (h heardSoon) Subscribed() { h <- struct{}{} }
+func (h subscribed) Subscribed() { h <- struct{}{} }
 
 // connect opens a WebSocket on our own port.
 func (p *selfCheck) connect(ctx context.Context, ticket string) (*websocket.Conn, error) {
@@ -125,7 +123,7 @@ func (p *selfCheck) connect(ctx context.Context, ticket string) (*websocket.Conn
 	return conn, nil
 }
 
-// throughRedis publishes and waits until the feed brings it.
+// throughRedis publishes, and waits until the feed delivers it.
 func (p *selfCheck) throughRedis(ctx context.Context, identity string, back <-chan time.Time) httpapi.ProbeStep {
 	step := httpapi.ProbeStep{Name: "redis_pubsub"}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -174,8 +172,7 @@ func (p *selfCheck) forget(identity string) {
 	delete(p.waiting, identity)
 }
 
-// cameBack runs on the feed's goroutine. Other instances' probes are nobody's
-// here.
+// cameBack runs on the feed's goroutine. It ignores checks of other instances.
 func (p *selfCheck) cameBack(identity string) {
 	p.mu.Lock()
 	back := p.waiting[identity]
@@ -189,9 +186,8 @@ func (p *selfCheck) cameBack(identity string) {
 	}
 }
 
-// tickets are the in-process admissions of the deep health check: each is good
-// for one connection, while its check runs. The zero value is ready; any
-// goroutine may call.
+// tickets take the place of tokens for the deep health check. Each is good for one connection, while its check runs. The zero
+// value is ready. Any goroutine.
 type tickets struct {
 	mu    sync.Mutex
 	valid map[string]string // guarded by mu: ticket → identity
@@ -206,8 +202,7 @@ func (t *tickets) add(ticket, identity string) {
 	t.valid[ticket] = identity
 }
 
-// redeem is the upgrader's Ticket: it runs on event loops, and the lock is held for
-// no longer than a look-up.
+// redeem is the upgrader's Ticket. It runs on event loops, so the lock is only held for a look-up.
 func (t *tickets) redeem(ticket []byte) (identity string, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

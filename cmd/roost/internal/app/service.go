@@ -24,8 +24,7 @@ import (
 	"roost/redisfeed/presence"
 )
 
-// heapHeadroom is how much garbage, in bytes, may pile up between two
-// collections in busy times.
+// heapHeadroom is how much garbage, in bytes, may accumulate between two collections while the process is busy.
 const heapHeadroom = 16 << 20
 
 // Service is the packages, wired together.
@@ -55,21 +54,20 @@ type Service struct {
 	droppedAlerts func() uint64
 
 	draining      atomic.Bool
-	hurry         atomic.Bool            // broadcasts leave the loops no time for other work any more
-	stopping      atomic.Bool            // nothing is reloaded any more
-	active        chan struct{}          // closed once this process is the service: it serves, and the one before it was told to go
+	hurry         atomic.Bool            // broadcasts no longer pause between chunks
+	stopping      atomic.Bool            // reloads and upgrades are refused
+	active        chan struct{}          // closed once this process serves and has told the old one to drain
 	supervisor    *supervisor.Supervisor // static once started
-	failed        chan error             // one for each long-running part, and one for the end of the next process
+	failed        chan error             // room for each long-running part, and for the end of the new process
 	stopFeed      context.CancelFunc
 	stopHTTP      context.CancelFunc
 	stopPresence  context.CancelFunc
-	cutBroadcasts context.CancelFunc // there is no more time for them
+	cutBroadcasts context.CancelFunc // gives up those that wait
 	feedDone      chan struct{}      // closed when the feed has ended
 	parts         sync.WaitGroup
 }
 
-// newService builds the rooms and opens both ports, so that a wrong setting or
-// a port in use is heard of before anything runs.
+// newService makes the parts and opens both ports, so that a wrong setting or a port in use is an error before anything runs.
 func newService(ctx context.Context, cfg config.Config, source config.Source, log *slog.Logger, from *Sockets) (*Service, error) {
 	none := func() uint64 { return 0 }
 	s := &Service{
@@ -113,7 +111,7 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 	return s, nil
 }
 
-// newBudget divides the descriptors, and warns where they are too few.
+// newBudget divides the descriptors, and warns if they are too few.
 func (s *Service) newBudget(cfg config.Config) (netpoll.Budget, error) {
 	descriptors, err := netpoll.Descriptors()
 	if err != nil {
@@ -152,7 +150,7 @@ func (s *Service) socketConfig() netpoll.Config {
 	}
 }
 
-// start sets the long-running parts going: one line each.
+// start starts the long-running parts, a line each.
 func (s *Service) start() {
 	feedCtx, stopFeed := context.WithCancel(context.Background())
 	httpCtx, stopHTTP := context.WithCancel(context.Background())
@@ -172,7 +170,7 @@ func (s *Service) start() {
 	if s.jwks != nil {
 		s.parts.Go(func() { s.ended("the JWKS", s.jwks.Run(httpCtx)) })
 	}
-	if os.Getenv("GOGC") == "" { // whoever sets it knows better
+	if os.Getenv("GOGC") == "" { // the operator has decided
 		context.AfterFunc(httpCtx, gcpace.Headroom(heapHeadroom))
 	}
 	if s.reloads.asked != nil {
@@ -194,7 +192,7 @@ func (s *Service) serveClients(ctx context.Context) error {
 	err := s.sockets.takeOver(func() {
 		go func() { served <- s.ws.Serve(s.listener) }()
 		if s.sockets.takingOver() {
-			supervisor.TellMainProcess(s.log) // the old one may be gone a moment after it is told to go
+			supervisor.TellMainProcess(s.log) // the old one may end a moment after it is told to drain
 		}
 	})
 	switch {
@@ -207,7 +205,7 @@ func (s *Service) serveClients(ctx context.Context) error {
 	return <-served
 }
 
-// isActive reports whether clients are served here, and the process before this one, if there is one, was told to go.
+// isActive reports whether this process serves clients, and has told the old one, if there is one, to drain.
 func (s *Service) isActive() bool {
 	select {
 	case <-s.active:
@@ -217,11 +215,11 @@ func (s *Service) isActive() bool {
 	}
 }
 
-// speaks reports whether this process speaks for the service to supervisors and people: one that is about to take over
-// does not yet. What it says would be taken for the service's, which is well.
+// mayReport reports whether this process may tell supervisors and people how the service is. One that is about to take over may
+// not yet: its failure is not the service's.
 func (s *Service) mayReport() bool { return !s.sockets.takingOver() || s.isActive() }
 
-// awaitActive waits until this process is in charge, and returns false when ctx ends before.
+// awaitActive waits until this process is active. It returns false when ctx ends first.
 func (s *Service) awaitActive(ctx context.Context) bool {
 	select {
 	case <-s.active:
@@ -231,8 +229,8 @@ func (s *Service) awaitActive(ctx context.Context) bool {
 	}
 }
 
-// serveOperators serves the admin server until ctx ends. A process that takes over
-// does not answer that it is not well yet: the old one does, and is.
+// serveOperators serves the admin server until ctx ends. A process that takes over waits until its feed is connected: until then
+// the old one, which is healthy, answers.
 func (s *Service) serveOperators(ctx context.Context) error {
 	if err := s.waitForFeed(ctx); err != nil {
 		return err
@@ -240,15 +238,14 @@ func (s *Service) serveOperators(ctx context.Context) error {
 	return s.http.Run(ctx)
 }
 
-// ended is called with what a long-running part returned.
+// ended takes what a long-running part returned.
 func (s *Service) ended(part string, err error) {
 	if err != nil && !errors.Is(err, netpoll.ErrClosed) {
 		s.failed <- fmt.Errorf("%s: %w", part, err)
 	}
 }
 
-// wait returns when ctx ends, or with why the service can't go on, or when another
-// process has taken over.
+// wait returns when ctx ends, when a new process has taken over, or with the reason why the service can't go on.
 func (s *Service) wait(ctx context.Context) (handedOver bool, err error) {
 	select {
 	case <-ctx.Done():

@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Signals are the two that give a server orders: SIGHUP to reload, SIGUSR2 to upgrade. Uncaught, SIGHUP ends a Go program
-// and SIGUSR2 is lost. So main catches them first of all, and a server never gives them back: it is not ended by one,
-// however early or late it comes. A signal that is not received yet waits in its channel.
+// Signals are SIGHUP, which reloads, and SIGUSR2, which upgrades. Uncaught, SIGHUP ends a Go program and SIGUSR2 is lost. So
+// main catches both first of all, and a server keeps them caught to its end. A signal that is not received yet waits in its
+// channel.
 type Signals struct {
 	HangUp  chan os.Signal
 	Upgrade chan os.Signal
 }
 
-// CatchSignals is called once, at the very beginning.
+// CatchSignals is called once, at the beginning of main.
 func CatchSignals() Signals {
 	s := Signals{HangUp: make(chan os.Signal, 1), Upgrade: make(chan os.Signal, 1)}
 	signal.Notify(s.HangUp, syscall.SIGHUP)
@@ -24,7 +24,8 @@ func CatchSignals() Signals {
 	return s
 }
 
-// ReleaseHangUp has SIGHUP end the process again, also one that has come already: for what ends with its terminal.
+// ReleaseHangUp makes SIGHUP end the process again, a SIGHUP that has already arrived included. It is for commands that end
+// with their terminal.
 func (s Signals) ReleaseHangUp() {
 	signal.Stop(s.HangUp) // waits until what has come is in the channel
 	select {
@@ -34,12 +35,11 @@ func (s Signals) ReleaseHangUp() {
 	}
 }
 
-// Terminals are the standard streams that were a terminal at the start. SIGHUP means two things: an operator wants a
-// reload, or the kernel says that the terminal is gone, and then a server that was started by hand must not stay
-// behind with the port. Which one it is the terminal says: of one that is gone nothing can be asked.
+// Terminals are the standard streams that were a terminal at the start. SIGHUP means that an operator asks for a reload, or
+// that the terminal is gone; then a server that was started by hand has to stop. A terminal that is gone fails an ioctl.
 type Terminals []int
 
-// OpenTerminals finds them.
+// OpenTerminals returns those of this process.
 func OpenTerminals() (open Terminals) {
 	for fd := range 3 {
 		if isTerminal(fd) {
@@ -49,7 +49,7 @@ func OpenTerminals() (open Terminals) {
 	return open
 }
 
-// gone reports whether any of them is no terminal any more.
+// gone reports whether one of them is gone.
 func (t Terminals) gone() bool {
 	for _, fd := range t {
 		if !isTerminal(fd) {

@@ -6,7 +6,7 @@ import (
 	"roost/redisfeed/presence"
 )
 
-// stats is one reading of every room's counters.
+// stats reads the counters of all packages.
 func (s *Service) stats() httpapi.Stats {
 	users, sockets, redis := s.hub.Stats(), s.ws.Stats(), s.feed.Status()
 	presence, presenceWrites := s.presenceReadings()
@@ -79,7 +79,7 @@ func (s *Service) stats() httpapi.Stats {
 	}
 }
 
-// feedUsers is nil where one subscription hears everybody.
+// feedUsers is nil with one subscription for everybody.
 func (s *Service) feedUsers(now redisfeed.Users) map[string]uint64 {
 	if s.cfg.RedisFeed == "pattern" {
 		return nil
@@ -87,7 +87,7 @@ func (s *Service) feedUsers(now redisfeed.Users) map[string]uint64 {
 	return map[string]uint64{"heard": uint64(now.Subscribed), "unheard": uint64(now.Unsubscribed), "parting": uint64(now.Unsubscribing)}
 }
 
-// presenceReadings are the counters of presence; without it the map is nil and the rest is 0.
+// presenceReadings are the counters of presence. Without presence the map is nil and the rest is 0.
 func (s *Service) presenceReadings() (status presence.Status, writes map[string]uint64) {
 	if s.presence == nil {
 		return status, nil

@@ -11,11 +11,11 @@ import (
 // feedLimit is how long the feed may take to end.
 const feedLimit = 8 * time.Second
 
-// cause is why the service stops, which says how.
+// cause is why the service stops. It decides how.
 type cause uint8
 
 const (
-	askedTo  cause = iota // somebody wants it: balancers get time to see it coming, and clients do not all return at once
+	askedTo  cause = iota // by a signal: load balancers get time to notice, and clients are spread over time
 	replaced              // a new process has the ports
 	broken                // it can't do its work
 )
@@ -31,22 +31,21 @@ func (c cause) String() string {
 	return "asked to stop"
 }
 
-// farewell is what clients are told by a service that stops for this cause.
-func (c cause) farewell() netpoll.CloseMessage {
+// closeMessage is what clients are told when the service stops for this cause.
+func (c cause) closeMessage() netpoll.CloseMessage {
 	if c == askedTo {
 		return netpoll.GoingAway()
 	}
 	return netpoll.Restarting()
 }
 
-// broadcastLimit is how long what the feed has taken last for many connections may then take to be handed over.
+// broadcastLimit is how long the last broadcasts may take to be delivered after the feed has ended.
 const broadcastLimit = time.Second
 
 // quickLimit is how long a service that can't do its work may take to stop.
 const quickLimit = 25 * time.Second
 
-// stopInTime is stop, given up after WS_SHUTDOWN_TIMEOUT: a loop that hangs must
-// not keep the process from ending.
+// stopInTime is stop within WS_SHUTDOWN_TIMEOUT: a loop that hangs must not keep the process from ending.
 func (s *Service) stopInTime(why cause) error {
 	limit := s.current.Load().cfg.WSShutdownTimeout
 	if why == broken {
@@ -65,15 +64,14 @@ func (s *Service) stopInTime(why cause) error {
 	}
 }
 
-// stop ends the parts in the order in which notifications pass through them: the
-// feed, the broadcasts, the connections (each with a close frame behind what it still has to get),
-// and then presence and the admin server. Its error is of a part that failed while clients were still
-// served; they are told to come back then.
+// stop ends the parts in the order in which notifications pass through them: the feed, the broadcasts, the connections (each
+// with a close frame behind its queued notifications), then presence and the admin server. The error is that of a part that
+// failed while clients were still served. Clients are told to reconnect then.
 func (s *Service) stop(ctx context.Context, why cause) error {
 	progressCtx, done := context.WithCancel(ctx)
 	go tellProgress(progressCtx, s.log, s.hub.Connections)
 	if why == replaced {
-		s.http.Release() // and who still asks here is not told that all is draining: the new process is well
+		s.http.Release() // requests under way are not told that the service drains: the new process is healthy
 	} else {
 		s.draining.Store(true)
 	}
@@ -86,7 +84,7 @@ func (s *Service) stop(ctx context.Context, why cause) error {
 		s.log.Error("closing the connections", "error", err)
 	}
 	done()
-	s.stopPresence() // when nobody is connected any more, so that nobody is written as here after it
+	s.stopPresence() // after the last connection, so that no user is written as online after it
 	s.stopHTTP()
 	s.parts.Wait()
 	left := s.ws.Stats()
@@ -94,8 +92,8 @@ func (s *Service) stop(ctx context.Context, why cause) error {
 	return failure
 }
 
-// endConnections is the slow part of a stop, in which clients are still served, and says what to tell those who are left. When a
-// part of the service fails meanwhile there is nothing to wait for any more.
+// endConnections drains, while clients are still served, and returns the close message for those that are left. It ends at once
+// when a part of the service fails.
 func (s *Service) endConnections(ctx context.Context, why cause) (bye netpoll.CloseMessage, failure error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -110,13 +108,13 @@ func (s *Service) endConnections(ctx context.Context, why cause) (bye netpoll.Cl
 		}
 	}()
 
-	bye = why.farewell()
+	bye = why.closeMessage()
 	if why == askedTo {
 		s.waitForBalancers(ctx)
 	}
 	s.sockets.close()
 	if shared := s.sockets.shared(); shared {
-		s.ws.StopAccepting(ctx, shared) // or clients would hear of a stop who could have the next process
+		s.ws.StopAccepting(ctx, shared) // otherwise clients that the next process could serve would be refused
 	}
 	if why == replaced || (why == askedTo && s.current.Load().cfg.WSDrainWindow > 0) {
 		bye = netpoll.Restarting()
@@ -129,7 +127,7 @@ func (s *Service) endConnections(ctx context.Context, why cause) (bye netpoll.Cl
 	return bye, failure
 }
 
-// waitForBalancers serves as before, while /health says draining.
+// waitForBalancers goes on serving for WS_DRAIN_DELAY, while /health says draining.
 func (s *Service) waitForBalancers(ctx context.Context) {
 	delay := s.current.Load().cfg.WSDrainDelay
 	if delay == 0 {
@@ -142,21 +140,20 @@ func (s *Service) waitForBalancers(ctx context.Context) {
 	}
 }
 
-// depart closes the port, and then the connections, spread over WS_DRAIN_WINDOW or less. The
-// feed goes on: until its own turn comes a connection misses nothing.
+// drainConnections closes the port, and then the connections, spread over WS_DRAIN_WINDOW or less. The feed goes on, so that a
+// connection misses nothing until it is closed.
 func (s *Service) drainConnections(ctx context.Context, bye netpoll.CloseMessage) {
 	s.ws.StopAccepting(ctx, false)
 	cfg := s.current.Load().cfg
 	if cfg.WSDrainWindow > 0 {
 		connections := s.hub.Connections()
 		over := drainTime(connections, cfg.WSDrainRate, cfg.WSDrainWindow)
-		s.log.Info("draining: nobody new comes, connections are let go", "connections", connections, "over", over.Round(time.Millisecond).String())
+		s.log.Info("draining: no new connections, and the open ones are closed", "connections", connections, "over", over.Round(time.Millisecond).String())
 		s.ws.Drain(ctx, bye, over)
 	}
 }
 
-// drainTime is how long it takes to close so many connections, at a rate or, where that takes longer than the window, in
-// that. Without a rate it is the window.
+// drainTime is how long closing so many connections at a rate takes, the window at most. Without a rate it is the window.
 func drainTime(connections, rate int, window time.Duration) time.Duration {
 	if rate == 0 {
 		return window
@@ -173,8 +170,8 @@ func (s *Service) endFeed() {
 	}
 }
 
-// awaitBroadcasts waits until all broadcasts are delivered, now without pauses, or half of the time has passed. The feed
-// goes on meanwhile, so that those who are still connected miss nothing.
+// awaitBroadcasts waits until all broadcasts are delivered, without pauses now, for half of the time at most. The feed goes on,
+// so that connected clients miss nothing.
 func (s *Service) awaitBroadcasts(ctx context.Context) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -193,7 +190,7 @@ func (s *Service) awaitBroadcasts(ctx context.Context) {
 	}
 }
 
-// endBroadcasts has those that wait delivered. Those that there is no time for are counted and logged.
+// endBroadcasts delivers the broadcasts that wait. Those for which there is no time are counted and logged.
 func (s *Service) endBroadcasts(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, broadcastLimit)
 	defer cancel()
@@ -201,8 +198,8 @@ func (s *Service) endBroadcasts(ctx context.Context) {
 	s.cutBroadcasts()
 }
 
-// tellProgress says how many connections are left until ctx ends: after a second, and then each time that twice as long
-// has passed, so that a long drain is a handful of lines too. roost_connections says it at any time.
+// tellProgress logs how many connections are left until ctx ends: after a second, and then after twice as long each time, so that
+// a long drain makes few lines. roost_connections has the number at any time.
 func tellProgress(ctx context.Context, log *slog.Logger, connections func() int) {
 	begun, had := time.Now(), connections()
 	for next := time.Second; ; next *= 2 {

@@ -10,18 +10,17 @@ import (
 	"roost/cmd/roost/internal/supervisor"
 )
 
-// readyPatience is how long being ready waits for Redis. Without it clients can
-// connect all the same, /health says what is missing, and the feed goes on trying:
-// a Redis that is away must not hold up the boot, nor have the supervisor end a
-// service that does what it should.
+// readyPatience is how long the service waits for Redis before it reports ready. Without Redis clients can connect all the same,
+// /health says what is missing, and the feed keeps trying. A missing Redis must not delay the boot, nor make the supervisor end
+// a service that works.
 const readyPatience = 5 * time.Second
 
-// errNotOurs: nobody answers on the port yet, or the process before this one does.
+// errNotOurs: the port does not answer yet, or the old process answers.
 var errNotOurs = errors.New("this process is not in charge yet")
 
 var errNoRedisYet = errors.New("redis is not connected yet")
 
-// supervise tells the supervisor how the service is, if there is one.
+// supervise reports to the supervisor, if there is one.
 func (s *Service) supervise() *supervisor.Supervisor {
 	return supervisor.Start(supervisor.Config{
 		Ready: s.ready, Alive: s.ws.CheckLoops, Status: s.statusLine, Logger: s.log,
@@ -29,8 +28,7 @@ func (s *Service) supervise() *supervisor.Supervisor {
 	})
 }
 
-// ready is nil once the WebSocket port answers and Redis is connected, or has had
-// its time.
+// ready is nil once the WebSocket port answers, and Redis is connected or readyPatience has passed.
 func (s *Service) ready(ctx context.Context) error {
 	if !s.isActive() {
 		return errNotOurs
@@ -44,7 +42,7 @@ func (s *Service) ready(ctx context.Context) error {
 	return nil
 }
 
-// portAnswers asks the WebSocket port for /health. Whatever it says is an answer.
+// portAnswers asks the WebSocket port for /health. Any status will do.
 func (s *Service) portAnswers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

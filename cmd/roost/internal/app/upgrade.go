@@ -7,21 +7,20 @@ import (
 	"time"
 )
 
-// An upgrade replaces the program without a closed port. SIGUSR2 starts the program anew, with the same arguments and the
-// same listening sockets. When the new process serves, it says so; then this one accepts no more, and lets its connections
-// go as in a drain. If the new process fails, this one goes on.
+// An upgrade replaces the program while the port stays open. SIGUSR2 starts a new process with the same arguments and listening
+// sockets. Once that serves, this one stops accepting and drains. If the new process fails, this one goes on.
 
-// upgradeReminder is how long an upgrade takes before the log says that the new process is not ready yet. It says so
-// again each time that twice as long has passed.
+// upgradeReminder is after how long the log says that the new process is not ready yet. It says so again after twice as long
+// each time.
 const upgradeReminder = 2 * time.Second
 
-// upgrades is what a service needs for upgrades.
+// upgrades is the state of upgrades.
 type upgrades struct {
 	asked <-chan os.Signal // SIGUSR2; nil: there are none. Static once started
 	done  chan struct{}    // closed once a new process has taken over
 }
 
-// watchUpgrades hands over at each signal until ctx ends. It goes on when the service stops, to say that it does.
+// watchUpgrades starts an upgrade at each signal until ctx ends. While the service stops it only logs that there is none.
 func (s *Service) watchUpgrades(ctx context.Context) {
 	for again := false; ; {
 		if !again {
@@ -35,9 +34,9 @@ func (s *Service) watchUpgrades(ctx context.Context) {
 	}
 }
 
-// askedToUpgrade is called for a SIGUSR2, and reports whether to try once more.
+// askedToUpgrade handles a SIGUSR2, and reports whether to try once more.
 func (s *Service) askedToUpgrade(ctx context.Context) (again bool) {
-	if reason := endsWithUs(); reason != "" {
+	if reason := upgradeBlocked(); reason != "" {
 		s.log.Error("SIGUSR2: no upgrade, since the end of this process would end the new one too; replace the container instead", "reason", reason)
 		return false
 	}
@@ -59,8 +58,7 @@ func (s *Service) askedToUpgrade(ctx context.Context) (again bool) {
 	return again
 }
 
-// upgrade starts the program anew and reports whether the new process has taken over; if not, whether another upgrade was
-// asked for meanwhile.
+// upgrade starts a new process and reports whether that has taken over, and if not, whether another SIGUSR2 came meanwhile.
 func (s *Service) upgrade() (done, again bool) {
 	s.log.Info("upgrading: a new process is started", "program", os.Args[0])
 	begun := time.Now()
@@ -89,7 +87,7 @@ func (s *Service) upgrade() (done, again bool) {
 	}
 }
 
-// sinceUpgrade is how an upgrade that has not ended stands, for the log.
+// sinceUpgrade describes an upgrade under way, for the log.
 func sinceUpgrade(begun time.Time) slog.Attr {
 	took := time.Since(begun)
 	return slog.Group("", "new_process", children(os.Getpid()), "for", took.Round(time.Second).String(),

@@ -149,7 +149,7 @@ func TestPresenceThroughAnUpgrade(t *testing.T) {
 	waitOnline(t, redis, "stays", true)
 	waitOnline(t, redis, "goes", true)
 	e2e.SignalLast(server, syscall.SIGUSR2)
-	server.WaitLine("draining: nobody new comes, connections are let go") // or the old one might still accept
+	server.WaitLine("draining: no new connections, and the open ones are closed") // or the old one might still accept
 	server.Connect("stays")
 	server.WaitLine("stopped")
 	if code, got, _ := e2e.Online(t, redis, "goes"); code != 1 || !strings.Contains(got, "offline") {

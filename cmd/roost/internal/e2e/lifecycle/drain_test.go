@@ -24,7 +24,7 @@ func TestDrain(t *testing.T) {
 	server.Signal(syscall.SIGTERM)
 	e2e.WaitHealth(t, server, http.StatusServiceUnavailable, "draining")
 	clients = append(clients, server.Connect("alice")) // served as before
-	server.WaitLine("draining: nobody new comes, connections are let go")
+	server.WaitLine("draining: no new connections, and the open ones are closed")
 
 	published, ended := 0, 0
 	roosttest.WaitFor(t, "the last one to be let go", func() bool {
@@ -107,7 +107,7 @@ func TestDrainOfFew(t *testing.T) {
 	if code := server.Wait(); code != 0 { // waits for less than the window
 		t.Errorf("ended with %d", code)
 	}
-	line := server.WaitLine("draining: nobody new comes, connections are let go")
+	line := server.WaitLine("draining: no new connections, and the open ones are closed")
 	if got := line.Text("over"); got != "20ms" {
 		t.Errorf("10 connections are let go over %s", got)
 	}

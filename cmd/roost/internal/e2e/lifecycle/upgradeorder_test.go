@@ -66,7 +66,7 @@ func startDraining(t *testing.T) (redis *redistest.Server, server *roosttest.Ser
 	e2e.EndLast(t, server)
 	alice = server.Connect("alice")
 	server.Signal(syscall.SIGUSR2)
-	server.WaitLine("draining: nobody new comes, connections are let go")
+	server.WaitLine("draining: no new connections, and the open ones are closed")
 	awaitNew(t, server)
 	return redis, server, alice
 }
