@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	"roost/netpoll/internal/tlsrecord"
@@ -253,6 +254,85 @@ func TestLastFlight(t *testing.T) {
 		if _, _, err := client.Open(x.h.Output(), tlsrecord.NewCache(0)); !errors.As(err, &got) || !got.Remote || got.Alert.String() != name {
 			t.Errorf("%s: the client got %v, want %s", test.name, err, name)
 		}
+	}
+}
+
+// What comes in one piece with the ClientHello is kept for later, up to a limit.
+func TestBytesBehindTheHello(t *testing.T) {
+	s := testServer(t, Options{})
+	_, hello := helloOf(t, &tls.Config{})
+	ccs := []byte{20, 3, 3, 0, 1, 1}
+	h := s.Start()
+	defer h.Close()
+	if status, err := feed(h, append(bytes.Clone(hello), ccs...)); status != NeedInput || err != nil {
+		t.Fatal(status, err)
+	}
+	// It counts: five are too many.
+	_, err := feed(h, bytes.Repeat(ccs, maxIgnored-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got *tlsrecord.Error
+	if _, err := feed(h, ccs); !errors.As(err, &got) || got.Alert != tlsrecord.AlertUnexpectedMessage {
+		t.Errorf("%v: what came behind the hello was lost", err)
+	}
+
+	h = s.Start()
+	defer h.Close()
+	if status, err := h.Feed(hello); status != NeedRun || err != nil {
+		t.Fatal(status, err)
+	}
+	if status, err := h.Feed(zeros(maxEarly / 2)); status != NeedRun || err != nil {
+		t.Fatal(status, err)
+	}
+	_, err = h.Feed(zeros(maxEarly / 2))
+	if !errors.As(err, &got) || got.Alert != tlsrecord.AlertUnexpectedMessage || h.Held() > 300 {
+		t.Errorf("%v, and holds %d bytes", err, h.Held())
+	}
+}
+
+// A second ClientHello that makes crypto/tls ask for something else than before is refused.
+func TestAnotherHelloRetryRequest(t *testing.T) {
+	s := testServer(t, Options{})
+	s.change(func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.CurveP256} })
+	client, hello := helloOf(t, &tls.Config{CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256}})
+	h := s.Start()
+	defer h.Close()
+	if status, err := feed(h, hello); status != NeedInput || err != nil || h.retry == nil {
+		t.Fatal(status, err)
+	}
+	client.t.in = h.Output()
+	client.next()
+	h.retry.sent[20] ^= 1
+	var got *tlsrecord.Error
+	if _, err := feed(h, client.t.take()); !errors.As(err, &got) || got.Alert != tlsrecord.AlertInternalError || !strings.Contains(got.Text, "another HelloRetryRequest") {
+		t.Errorf("%v", err)
+	}
+}
+
+// Handshakes of other goroutines go on while the certificates and keys are replaced.
+func TestReplacingWhileHandshakesRun(t *testing.T) {
+	s := testServer(t, Options{})
+	before := s.config.Load()
+	var clients sync.WaitGroup
+	for range 4 {
+		clients.Go(func() {
+			for range 20 {
+				client := newMemoryClient(&tls.Config{InsecureSkipVerify: true})
+				if _, err := client.connect(s); err != nil {
+					t.Error(err)
+				}
+				client.stop()
+			}
+		})
+	}
+	for range 50 {
+		s.SetCertificates([]tls.Certificate{before.Certificates[1]})
+		s.SetTicketKeys([][32]byte{newTicketKey(), newTicketKey()})
+	}
+	clients.Wait()
+	if len(before.Certificates) != 2 || before == s.config.Load() {
+		t.Error("the configuration of handshakes under way was changed")
 	}
 }
 
