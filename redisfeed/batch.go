@@ -14,7 +14,7 @@ type batcher struct {
 	arrival func(after time.Time) // Config.Arrived; may be nil
 	sinkMu  *sync.Mutex
 	monitor *monitor
-	excused func() bool // reports that the link can't be blamed for being silent; may be nil
+	excused func() bool // reports that silence proves nothing, as no heartbeat could be sent; may be nil
 
 	// Owned by the link's reader.
 

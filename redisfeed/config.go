@@ -8,7 +8,7 @@ import (
 )
 
 // Defaults for the zero values in Config. Three heartbeats fit in the timeout after the last one that arrived,
-// so one that is late or lost condemns nobody, and a hang is noticed within 10 s.
+// so one that is late or lost ends no link, and a hang is noticed within 10 s.
 const (
 	DefaultHeartbeatInterval = 2 * time.Second
 	DefaultHeartbeatTimeout  = 8 * time.Second
@@ -117,6 +117,6 @@ const (
 	// PerUser subscribes to user_noti:<user> while the user has a connection here (see [Feed.Acquire]).
 	PerUser
 	// Sharded is PerUser with the sharded channels of Redis Cluster 7 and later: the backend sends SPUBLISH, and only
-	// the shard that the channel belongs to carries it. What is for more than one user goes through PUBLISH as ever.
+	// the shard that the channel belongs to carries it. Broadcasts, groups and commands go through PUBLISH as ever.
 	Sharded
 )

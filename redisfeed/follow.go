@@ -14,7 +14,7 @@ import (
 type target struct {
 	topology.Master
 	link  *link
-	asked atomic.Int64 // an instant: when those were asked last who named it, sentinels or the cluster
+	asked atomic.Int64 // an instant: when sentinels, or the cluster, were last asked and named it
 }
 
 func newTarget(at topology.Master, l *link, asked boottime.Instant) *target {
@@ -23,7 +23,7 @@ func newTarget(at topology.Master, l *link, asked boottime.Instant) *target {
 	return t
 }
 
-// named is when it was last certain that this is the one to be connected to. Where nobody is asked that is now.
+// named is when it was last certain that this is the Redis to be connected to. Without sentinels and cluster that is now.
 func (t *target) named() boottime.Instant {
 	if len(t.link.cfg.Sentinels) == 0 && len(t.link.cfg.Nodes) == 0 {
 		return boottime.Now()
@@ -66,8 +66,8 @@ func (f *Feed) follow(ctx context.Context) {
 	})
 }
 
-// moveTo ends t if it is a link to another master, and has the next one made without delay. An answer that is older than
-// the one the link was made with counts for nothing.
+// moveTo ends t if it is a link to another master, and has the next one made without delay. An answer older than
+// the one that the link was made with is ignored.
 func (f *Feed) moveTo(now topology.Master, t *target) {
 	if t.Addr == now.Addr || now.Epoch < t.Epoch || t != f.target.Load() {
 		return
@@ -89,8 +89,8 @@ func (f *Feed) watchCluster(ctx context.Context) {
 	f.cluster.Watch(ctx, f.cfg.HeartbeatInterval, soon, f.lookedAt)
 }
 
-// lookedAt takes a view of the cluster. The shards are told; a link to a node that is none any more is ended: it would look
-// well for ever.
+// lookedAt takes a view of the cluster. The shards are told; a link to a node that has left the cluster is ended: it
+// would look well for ever.
 func (f *Feed) lookedAt(v *topology.View) {
 	if t := f.target.Load(); t != nil {
 		if v.HasNode(t.Addr) {

@@ -19,7 +19,7 @@ type heartbeat struct {
 	interval  time.Duration
 	connected chan struct{} // capacity 1: the reader asks for a beat now
 
-	// starved says that this host lacked what the latest beat would have taken: that it does not come back proves nothing.
+	// starved says that this host lacked descriptors or memory for the latest beat, which proves nothing by not coming back.
 	// The beats' goroutine writes it.
 	starved atomic.Bool
 }

@@ -168,8 +168,8 @@ func (l *link) floor() boottime.Instant {
 }
 
 // lostSince is since when notifications may be lost with a link that was up, and whose end is noticed now: at least for
-// HeartbeatTimeout, as a Redis that was replaced behind its address goes on answering while nobody publishes on it any
-// more.
+// HeartbeatTimeout, as a Redis that was replaced behind its address goes on answering while backends publish on the
+// other.
 func (l *link) lostSince() boottime.Instant {
 	return min(l.floor(), boottime.Now().Add(-l.cfg.HeartbeatTimeout))
 }

@@ -12,8 +12,8 @@ import (
 	"roost/redisfeed/publish"
 )
 
-// manager has users subscribed who are not, each on the link that is theirs, and unsubscribed who have left. The links are
-// the feed's only one, or, for Sharded, one to each node of the cluster.
+// manager subscribes users who are not subscribed, and unsubscribes users who have left, each on their link: the feed's
+// only one, or, for Sharded, that to the node of the cluster which has their slot.
 type manager struct {
 	feed   *Feed
 	subs   *subs.Subscriptions
@@ -71,12 +71,12 @@ func (m *manager) pause() time.Duration {
 	return pause
 }
 
-// subscribeAll has all users subscribed who are not. It returns its room for users, for the next time.
+// subscribeAll subscribes all users who are not subscribed. It returns its room for users, for the next time.
 func (m *manager) subscribeAll(ctx context.Context, room []string) []string {
 	for {
 		users, ok := m.subscribeSome(ctx, room[:0])
 		if !ok {
-			clear(room[:cap(room)]) // of users who are gone nothing stays
+			clear(room[:cap(room)]) // keep no names of users who are gone
 			return room
 		}
 		room = users

@@ -56,14 +56,14 @@ func (n *node) start() {
 		switch {
 		case errors.Is(err, context.Canceled), errors.Is(err, errStopped): // the feed ends, and says so itself
 		case errors.Is(err, errDemoted):
-			n.feed.cfg.Logger.Info("redis shard is let go", "addr", n.addr, "why", err)
+			n.feed.cfg.Logger.Info("redis shard is left", "addr", n.addr, "why", err)
 		case !n.feed.manager.shards.saidDown(n.addr):
 			n.feed.cfg.Logger.Warn("redis shard is lost, or can't be reached", "addr", n.addr, "error", err)
 		}
 	})
 }
 
-// dismiss ends the link, and waits until nothing of it is handed over any more.
+// dismiss ends the link, and waits until its reader and its sender have ended.
 func (n *node) dismiss(why error) {
 	n.link.cancel(why)
 	n.work.Wait()
@@ -115,7 +115,7 @@ func (n *node) confirmed() {
 	n.feed.manager.shards.saidUp(n.addr)
 }
 
-// confirmation takes Redis's answer about a user, or that it has unsubscribed one by itself: the slot is another's now.
+// confirmation takes Redis's answer about a user. An UNSUBSCRIBE that was not sent says that another node has the slot now.
 func (n *node) confirmation(r resp.Reply) error {
 	user, ok := strings.CutPrefix(string(r.Channel), publish.ChannelPrefix)
 	command := subs.Command{User: user, Unsubscribe: r.Kind == resp.SUnsubscribe}
@@ -142,8 +142,8 @@ func (n *node) confirmation(r resp.Reply) error {
 	return nil
 }
 
-// droppedSince is since when what was published for a user may be lost whose slot the node has just given away: others may
-// have learned of that before. (Operators tell the node that gets a slot first.)
+// droppedSince is since when notifications of a user may be lost whose slot has just left the node: backends may have learned
+// of the move before. (Operators tell the node that gets a slot first.)
 func (n *node) droppedSince() boottime.Instant {
 	return n.link.lostSince().Add(-n.feed.cfg.HeartbeatTimeout)
 }
@@ -168,10 +168,15 @@ func (n *node) refused(err error) bool {
 	return true
 }
 
-// complain says now and then why nobody is subscribed to, unless that is only because the slot is another node's.
+// complain logs now and then why users are not subscribed, unless another node has the slot.
 func (n *node) complain(err error) {
-	if redis.HasErrorPrefix(err, "MOVED") || !n.feed.manager.shards.mayComplain(time.Now()) {
+	if redis.HasErrorPrefix(err, "MOVED") {
 		return
 	}
-	n.feed.cfg.Logger.Warn("redis shard does not subscribe to users, who get nothing until it does", "addr", n.addr, "error", err)
+	leftOut, ok := n.feed.manager.shards.refusals.Allow()
+	if !ok {
+		return
+	}
+	n.feed.cfg.Logger.Warn("redis shard does not subscribe to users, who get nothing until it does", "addr", n.addr, "error", err,
+		"refusals_since_last_line", leftOut+1)
 }

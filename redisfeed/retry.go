@@ -17,7 +17,7 @@ const firstPause = 50 * time.Millisecond
 // brings an attempt at once, as for any loss; from the second in a row on the pauses grow as after failures.
 //
 // It gives up after an outage that lasted max times delay. Not counted are failures that are this host's own (see
-// localShortage), and time in which nothing was tried because the process stood still.
+// redisnet.LocalShortage), and time in which nothing was tried because the process stood still.
 type retry struct {
 	// Static.
 
@@ -68,7 +68,7 @@ func (r *retry) lost(now time.Time) (wait time.Duration) {
 	return r.pause(r.flaps - 1)
 }
 
-// failed counts an attempt that brought no link; ours says that this host is to blame. It returns how long to wait before
+// failed counts an attempt that brought no link; ours says that the cause was this host's. It returns how long to wait before
 // the next, or more = false when the outage has lasted for too long.
 func (r *retry) failed(now time.Time, ours bool) (wait time.Duration, more bool) {
 	r.failures++

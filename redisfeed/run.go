@@ -79,7 +79,7 @@ func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
 // channels are those that a link is subscribed to from the start.
 func (f *Feed) channels() []string {
 	if f.cfg.Mode == PerUser {
-		// Nobody's: that its like may be subscribed to is known before there is a user.
+		// The channel of no user: whether the ACL allows such channels is known before there is a user.
 		return []string{f.beat.channel, publish.AllChannel, publish.ChannelPrefix + "\x00" + f.beat.channel}
 	}
 	return []string{f.beat.channel, publish.AllChannel}
@@ -147,7 +147,7 @@ func (f *Feed) linkUp(l *link) {
 		f.manager.linkUp(l) // before anybody is told that the feed is connected: handshakes wait from then on
 	}
 	missed, waiters := f.linkWait.Up()
-	defer subs.Tell(waiters) // last: who has waited has missed nothing, and is not told of the gap
+	defer subs.Tell(waiters) // last: handshakes that have waited have missed nothing, and are not told of the gap
 	f.monitor.up(now, f.again)
 	f.beat.soon()
 	if f.again {
@@ -164,7 +164,7 @@ func (f *Feed) linkUp(l *link) {
 	}
 }
 
-// gapEnds tells of a gap; or has it told when all users are subscribed again.
+// gapEnds tells of a gap, or has it told when all users are subscribed again.
 func (f *Feed) gapEnds(since boottime.Instant) {
 	if f.cfg.Mode == PerUser {
 		f.manager.tellLater(since)
@@ -218,7 +218,7 @@ func (f *Feed) linkEnded(wasUp bool, cause error) (wait time.Duration, err error
 	return wait, nil
 }
 
-// limit is how a log line says for how long an outage may last.
+// limit is what a log line calls the longest outage.
 func limit(patience time.Duration) any {
 	if patience == 0 {
 		return "unlimited"
@@ -235,7 +235,7 @@ func (f *Feed) sendBeat(ctx context.Context) {
 	if !f.Status().Connected {
 		return
 	}
-	// No longer than until the next beat, so that one stuck connection of the pool does not condemn the link.
+	// No longer than until the next beat, so that one stuck connection of the pool does not end the link.
 	ctx, cancel := context.WithTimeout(ctx, f.beat.interval)
 	defer cancel()
 	_, err := f.beats.PublishTo(ctx, f.beat.channel, stamp(boottime.Now()))
@@ -246,7 +246,8 @@ func (f *Feed) sendBeat(ctx context.Context) {
 	f.beat.starved.Store(redisnet.LocalShortage(err))
 }
 
-// gap is the time in which what is published is lost, of the feed's own link. It is a plain value of Run's goroutine.
+// gap is the time without a link of the feed's own, in which what is published is lost. It is a plain value of Run's
+// goroutine.
 type gap struct {
 	since boottime.Instant // none: there is no gap
 	doubt boottime.Instant // the same, where the next link is to another Redis
@@ -262,9 +263,9 @@ func (g *gap) begin(t *target) {
 	g.doubt = boottime.Earlier(g.doubt, t.named().Add(-t.link.cfg.HeartbeatTimeout))
 }
 
-// end returns since when something may be missing, and forgets it: there is a link to the Redis at addr. Another one may
-// have been published on for a while before the first was lost: from when the sentinels, or the cluster, last named that,
-// less HeartbeatTimeout, because they do not all learn of a failover at once.
+// end returns since when something may be missing, and forgets it: there is a link to the Redis at addr. If that is another
+// than before, backends may have published on it before the first was lost: ever since the sentinels, or the cluster, last
+// named the first, less HeartbeatTimeout, because they do not all learn of a failover at once.
 func (g *gap) end(addr string) (since boottime.Instant) {
 	since = g.since
 	if addr != g.from {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"roost/internal/loglimit"
 	"roost/redisfeed/internal/subs"
 	"roost/redisfeed/internal/topology"
 	"roost/redisfeed/publish"
@@ -18,8 +19,8 @@ const (
 	placePause = 100 * time.Millisecond
 )
 
-// shards is the links to the nodes of a cluster, one to each that has slots. The manager's goroutine owns it, but for
-// what says otherwise.
+// shards is the links to the nodes of a cluster, one to each that has slots. The manager's goroutine owns what says nothing
+// else.
 type shards struct {
 	feed     *Feed
 	view     *topology.View // nil before the first
@@ -30,26 +31,27 @@ type shards struct {
 	retries  map[string]*retry    // of nodes that could not be reached, or whose link was lost
 	unplaced []unplaced           // users who are unsubscribed, and in no queue: no node is known to have their slot
 
-	look chan struct{} // capacity 1: the view may be old
+	look     chan struct{}   // capacity 1: the view may be old
+	refusals *loglimit.Limit // of lines about nodes that refuse users, each of whom is tried again and again
 
 	mu      sync.Mutex
 	next    *topology.View // guarded by mu: one that has not been looked at
 	refused []unplaced     // guarded by mu: users whom a node has refused or dropped
 	ended   []*node        // guarded by mu: links that have ended
 
-	down       map[string]bool // guarded by mu: nodes of which the log has said so
-	complained time.Time       // guarded by mu: when the log last said that one refuses users
+	down map[string]bool // guarded by mu: nodes of which the log has said so
 }
 
 func newShards(f *Feed) *shards {
 	return &shards{
-		feed:    f,
-		links:   make(map[uint16]*node),
-		byAddr:  make(map[string]*node),
-		notYet:  make(map[string]time.Time),
-		retries: make(map[string]*retry),
-		look:    make(chan struct{}, 1),
-		down:    make(map[string]bool),
+		feed:     f,
+		links:    make(map[uint16]*node),
+		byAddr:   make(map[string]*node),
+		notYet:   make(map[string]time.Time),
+		retries:  make(map[string]*retry),
+		look:     make(chan struct{}, 1),
+		down:     make(map[string]bool),
+		refusals: loglimit.New(time.Minute, 1),
 	}
 }
 
@@ -145,7 +147,7 @@ func (s *shards) lost(users int, subscribed bool) {
 // useView takes a view in place of the one before. Links to nodes that are no master in it are ended before their users are
 // subscribed to elsewhere, or something could come twice: a demoted node still gets what is published in its shard.
 //
-// A slot that moves between masters is not looked for: the one that loses it says so to its subscribers.
+// A slot that moves between masters needs nothing here: the master that loses it tells its subscribers.
 func (s *shards) useView(v *topology.View) {
 	before := s.view
 	s.view = v
@@ -247,20 +249,6 @@ func (s *shards) saidUp(addr string) {
 	delete(s.down, addr)
 }
 
-// complainEvery is the least time between two lines about nodes that refuse users, each of whom is tried again and again.
-const complainEvery = time.Minute
-
-// mayComplain reports whether the last line about refused users is long ago. Any goroutine.
-func (s *shards) mayComplain(now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.complained.IsZero() && now.Sub(s.complained) < complainEvery {
-		return false
-	}
-	s.complained = now
-	return true
-}
-
 // unplaced is a user who is unsubscribed, and in no queue.
 type unplaced struct {
 	user  string
@@ -268,15 +256,15 @@ type unplaced struct {
 	until time.Time // when it may be asked again
 }
 
-// userRefused takes a user whom a node has refused. It may be the right one, and not know it yet. Any goroutine.
+// userRefused takes a user whom a node has refused. The node may be the right one and not know it yet. Any goroutine.
 func (s *shards) userRefused(user string) { s.addUnplaced(unplaced{user: user}) }
 
 // userDropped takes a user whom the node at addr has unsubscribed by itself. Any goroutine.
 //
-// For a while that is not asked again, also where somebody who is behind says that it still has the slot: as the
-// replica that it may be now it would take the subscription, and what is published there by who is behind as well would
-// come twice, from it and from the new master. Not for long: an operator who moves slots may have told the source before
-// the target, which then lets go of what it has just taken.
+// For dropPause that node is not asked again, even if a node with an old view says that it still has the slot. It may be a
+// replica by now, and would take the subscription: what backends with an old view publish there would come twice, from it
+// and from the new master. The pause is short, because an operator who moves slots may have told the source before the
+// target, which then drops what it has just taken.
 func (s *shards) userDropped(user, addr string) {
 	s.addUnplaced(unplaced{user, addr, time.Now().Add(dropPause)})
 }
@@ -291,7 +279,7 @@ func (s *shards) addUnplaced(u unplaced) {
 // placeUsers has those subscribed for whom there is a node.
 func (s *shards) placeUsers() {
 	var again []string
-	known := make(map[string]bool, len(s.unplaced)) // who comes back while a shard is away is one twice
+	known := make(map[string]bool, len(s.unplaced)) // a user who comes back while a shard is away is there twice
 	left := s.unplaced[:0]
 	for _, u := range s.unplaced {
 		if known[u.user] {

@@ -78,7 +78,7 @@ func (m *monitor) up(now time.Time, again bool) {
 	}
 }
 
-// gap notes a confirmation that nobody asked for, on a link that is up.
+// gap notes that notifications may have been missed though the link is up.
 func (m *monitor) gap() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -2,11 +2,12 @@ package presence
 
 import (
 	"context"
-	"maps"
 	"time"
+
+	"roost/internal/shrinkmap"
 )
 
-// leave takes everybody of this process out of Redis, also who is still connected. Who can't be taken out in time
+// leave takes all users of this process out of Redis, also those who are still connected. Those who can't be taken out in time
 // expires.
 func (p *Writer) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
@@ -21,13 +22,15 @@ func (p *Writer) leave() {
 		}
 	}
 	for range 2 { // a connection that broke while it was idle costs one
-		maps.Copy(p.pending, p.failed)
-		clear(p.failed)
-		for len(p.pending) > 0 && ctx.Err() == nil {
+		for user, change := range p.failed.All() {
+			p.pending.Put(user, change)
+		}
+		p.failed = shrinkmap.Map[string, change]{}
+		for p.pending.Len() > 0 && ctx.Err() == nil {
 			p.writePending(ctx)
 		}
 	}
-	left := len(p.pending) + len(p.failed)
+	left := p.pending.Len() + p.failed.Len()
 	p.meter.pending.Store(int64(left))
 	if left > 0 {
 		p.log.Warn("users of this process stay online in redis until they expire", "users", left, "ttl", p.ttl.String())

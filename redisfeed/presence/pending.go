@@ -1,9 +1,10 @@
 package presence
 
-import "time"
+import (
+	"time"
 
-// largeMap is from how many entries on an empty map is not kept, since it never shrinks.
-const largeMap = 4096
+	"roost/internal/shrinkmap"
+)
 
 // change is what is known of a user who is to be written, beside what is true when that is done.
 type change struct {
@@ -17,66 +18,62 @@ type change struct {
 func (p *Writer) take(now time.Time) {
 	p.takeAt = time.Time{}
 	p.registry.TakeChanged(func(user string, was bool) { p.mark(user, was, now) })
-	p.peak = max(p.peak, len(p.pending))
 }
 
-// mark has a user written. What was not written yet was not told either.
+// mark has a user written. A change that was not written yet was not told either.
 func (p *Writer) mark(user string, was bool, now time.Time) {
-	before, waits := p.pending[user]
+	before, waits := p.pending.Find(user)
 	if !waits {
-		before, waits = p.failed[user]
+		before, waits = p.failed.Find(user)
 	}
 	if waits {
 		was = before.told
 	}
-	delete(p.failed, user)
-	p.pending[user] = change{since: now, told: was}
+	p.failed.Delete(user)
+	p.pending.Put(user, change{since: now, told: was})
 }
 
 // again has what failed written again.
 //
-// Who has been gone for so long that Redis has forgotten them is let go of. So there are never more marks than users who
+// Users who have been gone for longer than Redis remembers them are dropped. So there are never more marks than users who
 // are here, or were within the TTL, however long Redis is away.
 func (p *Writer) again(now time.Time) {
 	p.retryAt = time.Time{}
-	for user, mark := range p.failed {
-		if _, marked := p.pending[user]; !marked {
-			p.pending[user] = mark
+	for user, mark := range p.failed.All() {
+		if _, marked := p.pending.Find(user); !marked {
+			p.pending.Put(user, mark)
 		}
 	}
-	p.failed = make(map[string]change)
-	for user, mark := range p.pending {
+	p.failed = shrinkmap.Map[string, change]{}
+	var forgotten []string
+	for user, mark := range p.pending.All() {
 		if now.Sub(mark.since) > p.ttl+answerLimit && p.registry.ConnectionsOf(user) == 0 {
-			delete(p.pending, user)
+			forgotten = append(forgotten, user)
 		}
 	}
-	if len(p.pending) == 0 {
-		p.pending[nobody] = change{since: now} // or it would not be known that Redis is back
+	for _, user := range forgotten {
+		p.pending.Delete(user)
+	}
+	if p.pending.Len() == 0 {
+		p.pending.Put(nobody, change{since: now}) // or it would not be known that Redis is back
 	}
 }
 
-// nobody is no user, and so never here. To write that proves the way to Redis, and changes nothing there.
+// nobody is no user, and so never connected. Writing it proves the way to Redis and changes nothing there.
 const nobody = ""
 
 // wrote notes that a user was written.
 func (p *Writer) wrote(user string) {
-	delete(p.failed, user)
-	if _, marked := p.pending[user]; !marked {
-		return
-	}
-	if n := len(p.pending); n > 1 || p.peak < largeMap {
-		delete(p.pending, user)
-		return
-	}
-	p.pending, p.peak = make(map[string]change), 0
+	p.failed.Delete(user)
+	p.pending.Delete(user)
 }
 
 // didNotWrite notes that a user is to be written later.
 func (p *Writer) didNotWrite(user string, now time.Time) {
-	mark, marked := p.pending[user]
+	mark, marked := p.pending.Find(user)
 	if !marked {
 		mark = change{since: now, told: true} // a renewal
 	}
-	p.failed[user] = mark
-	delete(p.pending, user)
+	p.failed.Put(user, mark)
+	p.pending.Delete(user)
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"roost/internal/loglimit"
+	"roost/internal/shrinkmap"
 	"roost/redisfeed/internal/pool"
 	"roost/redisfeed/publish"
 )
@@ -57,7 +59,7 @@ type Registry interface {
 
 // A Writer keeps in Redis which users are connected here, beside what other instances write about theirs.
 //
-// A user who comes or goes is written soon, many in one round trip. Everybody is written again three times within the
+// A user who comes or goes is written soon, many in one round trip. All are written again three times within the
 // time after which Redis forgets them: so a process that crashed is forgotten, and a Redis that lost its data learns
 // them again. What is written is always what is true at that moment, so that a write that comes twice, or late, does no
 // harm. What can't be written is kept, once for each user, and tried again.
@@ -73,20 +75,19 @@ type Writer struct {
 
 	// Owned by Run's goroutine.
 
-	pending  map[string]change // users to write
-	failed   map[string]change // the same, whom Redis did not take: to write at retryAt
-	takeAt   time.Time         // when to take the marks of the registry; zero while there are none
-	retryAt  time.Time         // zero while nothing has failed
-	blocked  time.Time         // until then nothing is written, because nothing could be
+	pending  shrinkmap.Map[string, change] // users to write
+	failed   shrinkmap.Map[string, change] // the same, whom Redis did not take: to write at retryAt
+	takeAt   time.Time                     // when to take the marks of the registry; zero while there are none
+	retryAt  time.Time                     // zero while nothing has failed
+	blocked  time.Time                     // until then nothing is written, because nothing could be
 	rounds   rounds
-	renewed  []time.Time // when each part last had its turn; zero: not since writing failed
-	slow     time.Time   // when it was last logged that renewals come too late
-	shard    []string    // the one that is renewed
-	renewing []string    // what of it is left
-	batch    []string    // reused
-	peak     int         // how many there were in pending since it was made
-	leaving  bool        // nobody counts as here any more
-	odd      time.Time   // when a key of somebody else's was last logged
+	renewed  []time.Time     // when each part last had its turn; zero: not since writing failed
+	slow     *loglimit.Limit // of lines that renewals come too late
+	shard    []string        // the one that is renewed
+	renewing []string        // what of it is left
+	batch    []string        // reused
+	leaving  bool            // no user counts as connected any more
+	odd      *loglimit.Limit // of lines about a key of somebody else's
 }
 
 // New returns a Writer for the Redis of cfg, of which it uses what concerns the server. ttl is how long a user
@@ -103,8 +104,8 @@ func New(cfg publish.Config, ttl time.Duration, registry Registry) (*Writer, err
 	}
 	return &Writer{
 		pool: p, registry: registry, id: rand.Text(), ttl: ttl, log: p.Config().Logger,
-		meter:   meter{started: time.Now()},
-		pending: make(map[string]change), failed: make(map[string]change),
+		meter: meter{started: time.Now()},
+		slow:  loglimit.New(time.Minute, 1), odd: loglimit.New(time.Minute, 1),
 	}, nil
 }
 
@@ -112,7 +113,7 @@ func New(cfg publish.Config, ttl time.Duration, registry Registry) (*Writer, err
 const minTTL = 300 * time.Millisecond
 
 // Run writes until ctx ends; then it takes the users of this process out of Redis, for which it has 5 s (and up to 3
-// more where Redis does not answer to what is under way), and returns nil. What is not done by then expires. It can be
+// more where Redis does not answer to what is under way), and returns nil. Users that are left by then expire. It can be
 // called once.
 func (p *Writer) Run(ctx context.Context) error {
 	defer func() { _ = p.pool.Close() }()
@@ -123,7 +124,7 @@ func (p *Writer) Run(ctx context.Context) error {
 	toTheEnd := context.WithoutCancel(ctx) // what is under way when ctx ends is not in doubt
 	for ctx.Err() == nil {
 		wait := p.work(toTheEnd, time.Now())
-		p.meter.pending.Store(int64(len(p.pending) + len(p.failed)))
+		p.meter.pending.Store(int64(p.pending.Len() + p.failed.Len()))
 		changed := p.registry.Changed()
 		if !p.takeAt.IsZero() {
 			changed = nil // is known
@@ -151,7 +152,7 @@ func (p *Writer) work(ctx context.Context, now time.Time) (wait time.Duration) {
 	if !p.retryAt.IsZero() && !now.Before(p.retryAt) {
 		p.again(now)
 	}
-	marked := len(p.pending) > 0
+	marked := p.pending.Len() > 0
 	if marked {
 		p.writePending(ctx)
 	}
@@ -162,7 +163,7 @@ func (p *Writer) work(ctx context.Context, now time.Time) (wait time.Duration) {
 		}
 		if early == 0 {
 			p.checkPace(part, now)
-			clear(p.shard) // so that nobody's name is kept here
+			clear(p.shard) // keep no names
 			p.shard = p.registry.AppendUsers(part, p.shard[:0])
 			p.renewing = p.shard
 		}
@@ -186,7 +187,7 @@ func (p *Writer) until(now time.Time, limit time.Duration) time.Duration {
 // writePending writes some of the users who were marked.
 func (p *Writer) writePending(ctx context.Context) {
 	p.batch = p.batch[:0]
-	for user := range p.pending {
+	for user := range p.pending.All() {
 		if p.batch = append(p.batch, user); len(p.batch) == batchSize {
 			break
 		}
@@ -199,8 +200,11 @@ func (p *Writer) writePending(ctx context.Context) {
 func (p *Writer) checkPace(part int, now time.Time) {
 	last := p.renewed[part]
 	p.renewed[part] = now
-	if took := now.Sub(last); !last.IsZero() && took > p.ttl && now.Sub(p.slow) > time.Minute {
-		p.slow = now
+	took := now.Sub(last)
+	if last.IsZero() || took <= p.ttl {
+		return
+	}
+	if _, ok := p.slow.Allow(); ok {
 		p.log.Warn("presence is renewed too slowly: redis takes users who are connected for offline in between; raise REDIS_PRESENCE_TTL, or see why redis is slow",
 			"took", took.Round(time.Millisecond).String(), "ttl", p.ttl.String())
 	}

@@ -15,7 +15,7 @@ func newRounds(start time.Time, period time.Duration, parts int) rounds {
 	return rounds{start: start, step: period / time.Duration(parts), parts: parts}
 }
 
-// next takes the turn that has come, or says how long it is until one does. Who comes late gets the turns that were
+// next takes the turn that has come, or says how long it is until one does. A caller that is late gets the turns that were
 // missed, each part's once, one after the other; turns after these come at their times again.
 func (r *rounds) next(now time.Time) (part int, early time.Duration) {
 	come := int(now.Sub(r.start) / r.step)

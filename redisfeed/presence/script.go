@@ -27,15 +27,15 @@ func (s *script) queue(ctx context.Context, pipe redis.Pipeliner, whole bool, ke
 	return pipe.EvalSha(ctx, s.hash, []string{key}, args...)
 }
 
-// Both scripts go by Redis's own clock, in milliseconds, so that nobody else's matters. ARGV is the instance and the TTL
+// Both scripts go by Redis's own clock, in milliseconds, so that no other matters. ARGV is the instance and the TTL
 // in milliseconds, and 1 if listeners have been told that the user is here. The key expires with its last member: whoever runs last need not be who lasts longest, where instances
 // have different TTLs.
 //
 // The order in arrive has reasons. PEXPIREAT says whether there was anybody, and as it comes first, a user of Redis's ACL
-// that lacks it fails before there is a key that would stay for ever. When nobody can be told, nobody is online either:
+// that lacks it fails before there is a key that would stay for ever. When listeners can't be told, the user is not online either:
 // so that it is tried again, and told then. A script's steps are seen together, whatever their order.
 //
-// In depart the key may be gone, because its time ran out, which nobody tells. Listeners who were told that the user is
+// In depart the key may be gone, because its time ran out, of which there is no message. Listeners who were told that the user is
 // here are told now.
 var (
 	arrive = newScript(`local now = redis.call('TIME')

@@ -25,7 +25,7 @@ func (p *Writer) write(ctx context.Context, users []string) {
 	defer cancel()
 	var w written
 	rest := p.send(ctx, users, false, &w)
-	if len(rest) > 0 { // a Redis that has been started anew since does not know the scripts
+	if len(rest) > 0 { // a Redis that has restarted since does not know the scripts
 		p.send(ctx, rest, true, &w)
 	}
 	p.note(&w, time.Now())
@@ -41,7 +41,7 @@ func (p *Writer) send(ctx context.Context, users []string, whole bool, w *writte
 	pipe := client.Pipeline()
 	calls := make([]*redis.Cmd, len(users))
 	for i, user := range users {
-		calls[i] = p.order(user).queue(ctx, pipe, whole, OnlinePrefix+user, p.id, p.ttl.Milliseconds(), p.pending[user].told)
+		calls[i] = p.scriptFor(user).queue(ctx, pipe, whole, OnlinePrefix+user, p.id, p.ttl.Milliseconds(), p.pending.Get(user).told)
 	}
 	_, err = pipe.Exec(ctx)
 	for i, user := range users {
@@ -64,8 +64,8 @@ func (p *Writer) send(ctx context.Context, users []string, whole bool, w *writte
 	return unknown
 }
 
-// order is what to say about a user.
-func (p *Writer) order(user string) *script {
+// scriptFor is what to say about a user.
+func (p *Writer) scriptFor(user string) *script {
 	if !p.leaving && p.registry.ConnectionsOf(user) > 0 {
 		return &arrive
 	}
@@ -92,8 +92,7 @@ func (p *Writer) note(w *written, now time.Time) {
 	p.meter.failed.Add(uint64(len(w.failed)))
 	if w.odd != nil {
 		p.meter.failed.Add(1)
-		if now.Sub(p.odd) > time.Minute {
-			p.odd = now
+		if _, ok := p.odd.Allow(); ok {
 			p.log.Warn("presence of a user can't be written: the key is somebody else's",
 				"key", OnlinePrefix+w.oddOf, "error", w.odd)
 		}
@@ -104,14 +103,14 @@ func (p *Writer) note(w *written, now time.Time) {
 	switch {
 	case len(w.failed) > 0:
 		p.trouble(w, now)
-	case len(p.failed) == 0 && len(p.pending) == 0:
+	case p.failed.Len() == 0 && p.pending.Len() == 0:
 		if gone := p.meter.works(now); gone > 0 {
 			p.log.Info("presence is written again", "after", gone.Round(time.Millisecond).String())
 		}
 	}
 }
 
-// trouble has those who were not written tried again later. When nobody was, nothing is tried until then.
+// trouble has the users who were not written tried again later. When none was written, nothing is tried until then.
 func (p *Writer) trouble(w *written, now time.Time) {
 	p.pool.Doubt()
 	if p.retryAt.IsZero() {
@@ -120,7 +119,7 @@ func (p *Writer) trouble(w *written, now time.Time) {
 	if w.ok == 0 {
 		p.blocked = p.retryAt
 	}
-	clear(p.renewed) // who is late now is so for another reason than the pace
+	clear(p.renewed) // renewals that are late now are so for another reason than the pace
 	if p.meter.fails(now) {
 		p.log.Warn("presence can't be written to redis", "addr", p.pool.Addr(), "error", explain(p.pool.Config(), w.err))
 	}

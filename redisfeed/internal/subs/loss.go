@@ -18,9 +18,14 @@ func (s *Subscriptions) LinkLost(link uint16, since boottime.Instant, useless bo
 func (s *Subscriptions) linkLostInShard(sh *shard, link uint16, since boottime.Instant, useless bool) (waiters []Waiter, lost int) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	for user, u := range sh.users {
+	users := make(map[string]subscription)
+	for user, u := range sh.users.All() {
+		if u.state != unsubscribed && u.link == link {
+			users[user] = u
+		}
+	}
+	for user, u := range users {
 		switch {
-		case u.state == unsubscribed || u.link != link:
 		case u.conns == 0:
 			s.remove(sh, user, u)
 		default:
@@ -43,7 +48,7 @@ func (s *Subscriptions) Dropped(user string, link uint16, since boottime.Instant
 	sh := s.shard(user)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	u, ok := sh.users[user]
+	u, ok := sh.users.Find(user)
 	switch {
 	case !ok || u.link != link || u.state == unsubscribed:
 	case u.conns == 0:
@@ -51,7 +56,7 @@ func (s *Subscriptions) Dropped(user string, link uint16, since boottime.Instant
 	default:
 		s.lose(&u, since)
 		s.set(&u, unsubscribed)
-		sh.users[user] = u
+		sh.users.Put(user, u)
 	}
 }
 
@@ -64,9 +69,9 @@ func (s *Subscriptions) TellWaiters() {
 		var all []Waiter
 		for user, waiters := range sh.waiters {
 			all = append(all, waiters...)
-			u := sh.users[user]
+			u := sh.users.Get(user)
 			s.lose(&u, now)
-			sh.users[user] = u
+			sh.users.Put(user, u)
 		}
 		sh.waiters = nil
 		sh.mu.Unlock()

@@ -233,7 +233,7 @@ func (m *modelRedis) settle(now time.Time) {
 func (m *modelRedis) count() {
 	var counts Counts
 	for i := range m.subs.shards {
-		for _, u := range m.subs.shards[i].users {
+		for _, u := range m.subs.shards[i].users.All() {
 			switch u.state {
 			case subscribed:
 				counts.Subscribed++
@@ -255,8 +255,8 @@ func (m *modelRedis) empty() {
 		m.t.Fatalf("left: %+v, %d lost, idle %t", got, m.subs.Lost(), m.subs.Idle())
 	}
 	for i := range m.subs.shards {
-		if sh := &m.subs.shards[i]; len(sh.users)+len(sh.waiters)+len(sh.queue)+len(sh.expires)+len(sh.expiries) > 0 {
-			m.t.Fatalf("a shard has %d users, %d waiters, %d queued, %d and %d to expire", len(sh.users), len(sh.waiters), len(sh.queue), len(sh.expires), len(sh.expiries))
+		if sh := &m.subs.shards[i]; sh.users.Len()+len(sh.waiters)+len(sh.queue)+len(sh.expires)+len(sh.expiries) > 0 {
+			m.t.Fatalf("a shard has %d users, %d waiters, %d queued, %d and %d to expire", sh.users.Len(), len(sh.waiters), len(sh.queue), len(sh.expires), len(sh.expiries))
 		}
 	}
 }

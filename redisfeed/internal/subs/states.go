@@ -25,7 +25,7 @@ func (sh *shard) next(dst []string, max int) []string {
 			break
 		}
 		taken++
-		if u, ok := sh.users[user]; ok && u.state == unsubscribed {
+		if u, ok := sh.users.Find(user); ok && u.state == unsubscribed {
 			dst = append(dst, user)
 		}
 	}
@@ -38,9 +38,9 @@ func (sh *shard) next(dst []string, max int) []string {
 // enqueue puts an unsubscribed user into the queue. While Redis is away users come and go and nobody takes them out: the
 // queue is bounded by the users. The caller holds sh.mu, and stores the entry.
 func (sh *shard) enqueue(user string) {
-	if len(sh.queue) > 64+2*len(sh.users) {
+	if len(sh.queue) > 64+2*sh.users.Len() {
 		sh.queue = sh.queue[:0]
-		for user, u := range sh.users {
+		for user, u := range sh.users.All() {
 			if u.state == unsubscribed {
 				sh.queue = append(sh.queue, user)
 			}
@@ -66,13 +66,13 @@ func (s *Subscriptions) Subscribing(user string, link uint16) bool {
 	sh := s.shard(user)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	u, ok := sh.users[user]
+	u, ok := sh.users.Find(user)
 	if !ok || u.state != unsubscribed {
 		return false
 	}
 	s.set(&u, subscribing)
 	u.link = link
-	sh.users[user] = u
+	sh.users.Put(user, u)
 	return true
 }
 
@@ -81,14 +81,14 @@ func (s *Subscriptions) Subscribing(user string, link uint16) bool {
 func (s *Subscriptions) Confirmed(user string, link uint16) (lostSince boottime.Instant) {
 	sh := s.shard(user)
 	sh.mu.Lock()
-	u, ok := sh.users[user]
+	u, ok := sh.users.Find(user)
 	if !ok || u.state != subscribing || u.link != link {
 		sh.mu.Unlock()
 		return 0
 	}
 	s.set(&u, subscribed)
 	lostSince = s.found(&u)
-	sh.users[user] = u
+	sh.users.Put(user, u)
 	waiters := sh.takeWaiters(user)
 	sh.mu.Unlock()
 	Tell(waiters)
@@ -100,7 +100,7 @@ func (s *Subscriptions) Ended(user string, link uint16) bool {
 	sh := s.shard(user)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	u, ok := sh.users[user]
+	u, ok := sh.users.Find(user)
 	switch {
 	case !ok || u.link != link || u.state != unsubscribing:
 		return false
@@ -115,7 +115,7 @@ func (s *Subscriptions) Ended(user string, link uint16) bool {
 // unsubscribe has a user subscribed again. The caller holds sh.mu.
 func (s *Subscriptions) unsubscribe(sh *shard, user string, u subscription) {
 	s.set(&u, unsubscribed)
-	sh.users[user] = u
+	sh.users.Put(user, u)
 	sh.enqueue(user)
 	s.Notify()
 }
@@ -152,11 +152,11 @@ func (s *Subscriptions) expireShard(sh *shard, dst []Expired, now time.Time) []E
 		if at, ok := sh.expires[e.user]; !ok || !at.Equal(e.at) {
 			continue // came back
 		}
-		switch u := sh.users[e.user]; u.state {
+		switch u := sh.users.Get(e.user); u.state {
 		case subscribed:
 			delete(sh.expires, e.user)
 			s.set(&u, unsubscribing)
-			sh.users[e.user] = u
+			sh.users.Put(e.user, u)
 			dst = append(dst, Expired{e.user, u.link})
 		case subscribing: // it can be unsubscribed when Redis has answered
 			s.expireAt(sh, e.user, now.Add(max(s.delay, MinDelay)))
@@ -180,9 +180,9 @@ func (s *Subscriptions) Refused(user string, link uint16) {
 	sh := s.shard(user)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	u, ok := sh.users[user]
+	u, ok := sh.users.Find(user)
 	if ok && u.state == subscribing && u.link == link {
 		s.set(&u, unsubscribed)
-		sh.users[user] = u
+		sh.users.Put(user, u)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roost/internal/shrinkmap"
 	"roost/redisfeed/internal/boottime"
 )
 
@@ -54,12 +55,11 @@ const shardCount = 64
 
 type shard struct {
 	mu       sync.Mutex
-	users    map[string]subscription // guarded by mu
-	most     int                     // guarded by mu: users at most, since the map was made
-	waiters  map[string][]Waiter     // guarded by mu: of users that are not subscribed
-	queue    []string                // guarded by mu: users that have become unsubscribed; some may be so no more
-	expires  map[string]time.Time    // guarded by mu: users without a connection, and until when they are kept
-	expiries []expiry                // guarded by mu: the same in the order of time; one counts if expires says the same
+	users    shrinkmap.Map[string, subscription] // guarded by mu
+	waiters  map[string][]Waiter                 // guarded by mu: of users that are not subscribed
+	queue    []string                            // guarded by mu: users that have become unsubscribed; some may be so no more
+	expires  map[string]time.Time                // guarded by mu: users without a connection, and until when they are kept
+	expiries []expiry                            // guarded by mu: the same in the order of time; one counts if expires says the same
 }
 
 type expiry struct {
@@ -69,11 +69,7 @@ type expiry struct {
 
 // New returns Subscriptions that keep a user for delay after the last connection.
 func New(delay time.Duration, wait *LinkWait) *Subscriptions {
-	s := &Subscriptions{delay: delay, wait: wait, seed: maphash.MakeSeed(), work: make(chan struct{}, 1)}
-	for i := range s.shards {
-		s.shards[i].users = make(map[string]subscription)
-	}
-	return s
+	return &Subscriptions{delay: delay, wait: wait, seed: maphash.MakeSeed(), work: make(chan struct{}, 1)}
 }
 
 func (s *Subscriptions) shard(user string) *shard {
@@ -99,7 +95,7 @@ func (s *Subscriptions) Acquire(user string, w Waiter) bool {
 	defer func() { Tell(tooMany) }() // without the lock
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	u, known := sh.users[user]
+	u, known := sh.users.Find(user)
 	if !known {
 		s.counts[unsubscribed].Add(1)
 		sh.enqueue(user)
@@ -117,7 +113,7 @@ func (s *Subscriptions) Acquire(user string, w Waiter) bool {
 		tooMany = sh.takeWaiters(user) // most have been released, which nobody tells us
 		s.lose(&u, boottime.Now())
 	}
-	sh.put(user, u)
+	sh.users.Put(user, u)
 	if wait {
 		if sh.waiters == nil {
 			sh.waiters = make(map[string][]Waiter)
@@ -135,12 +131,12 @@ func (s *Subscriptions) Release(user string, now time.Time) {
 	sh := s.shard(user)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	u := sh.users[user]
+	u := sh.users.Get(user)
 	if u.conns == 0 {
 		return // more than were acquired: to go on would take somebody else's
 	}
 	u.conns--
-	sh.users[user] = u
+	sh.users.Put(user, u)
 	if u.conns == 0 {
 		s.expireAt(sh, user, now.Add(s.delay))
 	}
@@ -165,27 +161,13 @@ func (s *Subscriptions) set(u *subscription, to state) {
 	u.state = to
 }
 
-// put stores an entry.
-func (sh *shard) put(user string, u subscription) {
-	sh.users[user] = u
-	sh.most = max(sh.most, len(sh.users))
-}
-
-// remove deletes an entry. Go's maps do not shrink: a map that has become much smaller is copied. The caller holds sh.mu.
+// remove deletes an entry. The caller holds sh.mu.
 func (s *Subscriptions) remove(sh *shard, user string, u subscription) {
 	s.counts[u.state].Add(-1)
 	s.found(&u)
-	delete(sh.users, user)
+	sh.users.Delete(user)
 	delete(sh.expires, user)
 	delete(sh.waiters, user) // they have been released
-	if len(sh.users) >= sh.most/4 || sh.most < 64 {
-		return
-	}
-	smaller := make(map[string]subscription, len(sh.users))
-	for user, u := range sh.users {
-		smaller[user] = u
-	}
-	sh.users, sh.most = smaller, len(smaller)
 }
 
 // takeWaiters removes the waiters of a user. The caller holds sh.mu.
@@ -242,5 +224,5 @@ func (s *Subscriptions) Subscribed(user string) bool {
 	sh := s.shard(user)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.users[user].state == subscribed
+	return sh.users.Get(user).state == subscribed
 }

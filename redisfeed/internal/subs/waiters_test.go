@@ -22,7 +22,7 @@ func TestForgetsWaitersWhoHaveLeft(t *testing.T) {
 	}
 	s := a.shard("alice")
 	if n := len(s.waiters["alice"]); n > 100 {
-		t.Errorf("%d wait, of %d connections", n, s.users["alice"].conns)
+		t.Errorf("%d wait, of %d connections", n, s.users.Get("alice").conns)
 	}
 	if !a.Subscribing("alice", 1) {
 		t.Fatal("not to be subscribed")

@@ -35,7 +35,7 @@ func NewCluster(cfg redisnet.Config, client *redis.ClusterClient) *Cluster {
 // Wait waits for the questions that are under way. Their context has to have ended.
 func (c *Cluster) Wait() { c.asking.Wait() }
 
-// Reload has the client learn anew, in the background, which node has which slots.
+// Reload has the client ask again, in the background, which node has which slots.
 func (c *Cluster) Reload() { c.client.ReloadState(context.Background()) }
 
 const (
@@ -46,7 +46,7 @@ const (
 	lookNext  = 100 * time.Millisecond
 )
 
-// Look asks a node, any one that is well, who has which slots. One that does not answer at once is not waited for.
+// Look asks any node that is well which node has which slots. After lookNext it asks another as well.
 func (c *Cluster) Look(ctx context.Context) (*View, error) {
 	type answer struct {
 		view *View

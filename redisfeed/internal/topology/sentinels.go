@@ -49,7 +49,7 @@ type sentinel struct {
 	client *redis.SentinelClient
 }
 
-// NewSentinels connects to nobody yet; dials end with life. It is nil without Sentinel.
+// NewSentinels does not connect yet; dials end with life. It is nil without Sentinel.
 func NewSentinels(life context.Context, cfg redisnet.Config) *Sentinels {
 	if len(cfg.Sentinels) == 0 {
 		return nil
@@ -62,7 +62,7 @@ func NewSentinels(life context.Context, cfg redisnet.Config) *Sentinels {
 		o.Dialer = d.Within(life)
 		o.ContextTimeoutEnabled = true
 		o.MaxRetries = redisnet.Retries(0) // the next question comes anyway
-		o.PoolSize = 2                     // besides the subscription
+		o.PoolSize = 2                     // one more than the subscription takes
 		s.clients = append(s.clients, sentinel{addr, redis.NewSentinelClient(o)})
 	}
 	return s
@@ -104,7 +104,7 @@ type answer struct {
 }
 
 // Master asks all sentinels at once and believes the one that knows of the latest failover, not the one that is the
-// fastest: one that was cut off from the others would send us to a master that nobody publishes on any more. Where they
+// fastest: one that was cut off from the others may still name the master that was replaced. Where they
 // disagree about the same failover, as when some say names and others addresses, current stays. The error says what
 // each of them answered.
 func (s *Sentinels) Master(ctx context.Context, current string) (Master, error) {

@@ -9,7 +9,7 @@ import (
 	"roost/redisfeed/internal/boottime"
 )
 
-// View is who has which slots at one moment. It does not change.
+// View says which node has which slots at one moment. It does not change.
 type View struct {
 	owner   [slots]uint16    // 1 + the place in Masters; 0: nobody
 	Masters []string         // host:port of those that have slots, in order
