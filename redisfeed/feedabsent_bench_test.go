@@ -34,9 +34,9 @@ func (s *absentSink) Deliver(user, payload string) {
 
 func (*absentSink) Flush() {}
 
-// BenchmarkAbsent is the way of notifications of 200 bytes for users who are not here, from a socket to the hub. In place of
+// BenchmarkFeedAbsent is the way of notifications of 200 bytes for users who are not here, from a socket to the hub. In place of
 // Redis it has a goroutine that writes what was made before, so that the feed is all that takes time.
-func BenchmarkAbsent(b *testing.B) {
+func BenchmarkFeedAbsent(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "redis.sock")
 	ln, err := net.Listen("unix", path)
 	if err != nil {
