@@ -18,7 +18,7 @@ import (
 
 // Sink takes what is published. Its methods are called by one goroutine at a time, and what is published for one user,
 // on one link, in the order in which Redis sent it; while one blocks, nothing is read from Redis, and Run cannot end. The
-// strings are the sink's to keep.
+// strings are the sink's to keep; a user shares the payload's memory.
 type Sink interface {
 	Deliver(user, payload string)
 

@@ -114,7 +114,7 @@ func (f *Feed) message(l *link, r resp.Reply) {
 	}
 	if group, ok := strings.CutPrefix(channel, publish.GroupPrefix); ok {
 		l.in.message()
-		f.sink.DeliverGroup(group, payload)
+		f.sink.DeliverGroup(strings.Clone(group), payload) // a broadcast that waits must not keep its payload by the name
 		return
 	}
 	// The patterns let nothing else through.

@@ -92,3 +92,21 @@ func TestRedisRefusesHugePublishes(t *testing.T) {
 	_ = server.Client().Publish(t.Context(), "user_noti:a", huge).Err()
 	redistest.WaitFor(t, "the feed to be cut, as it is without", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
 }
+
+// A payload as large as Redis's limit for a subscriber lets through comes whole, and what follows too.
+func TestLargePayload(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	var sink collector
+	feed := connected(t, quick(server.Addr()), &sink)
+	large := strings.Repeat("0123456789abcdef", 20<<20/16)
+	server.Publish("user_noti:a", large)
+	server.Publish("user_noti:b", "next")
+	redistest.WaitFor(t, "both", func() bool { return len(sink.all()) == 2 })
+	if got := sink.all(); got[0] != (notification{"a", large}) || got[1] != (notification{"b", "next"}) {
+		t.Errorf("%d bytes for %q, then %q", len(got[0].payload), got[0].user, got[1])
+	}
+	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
+		t.Errorf("status %+v", s)
+	}
+}
