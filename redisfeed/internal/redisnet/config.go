@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
-
-	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // DefaultTimeout is Config.Timeout's default.
@@ -90,31 +87,4 @@ func (c Config) check() error {
 		return fmt.Errorf("redisfeed: Timeout %s is negative", c.Timeout)
 	}
 	return nil
-}
-
-// Options are common to all clients of go-redis. RESP2, because pub/sub over RESP3 lost messages in several releases of
-// go-redis and gives us nothing; no CLIENT commands that have to succeed, so that a narrow ACL is enough; one dial at a
-// time, because the feed has its own pace.
-func (c Config) Options() *redis.Options {
-	return &redis.Options{
-		Addr:                     c.Addr,
-		Username:                 c.Username,
-		Password:                 authPassword(c.Username, c.Password),
-		OnConnect:                nameConnection(c.ClientName),
-		DB:                       c.DB,
-		Protocol:                 2,
-		DialTimeout:              c.Timeout,
-		DialerRetries:            1,
-		PipelinePoolSize:         -1,
-		DisableIdentity:          true,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}
-}
-
-// Retries maps 0 to what go-redis calls none; its own zero value means three.
-func Retries(n int) int {
-	if n == 0 {
-		return -1
-	}
-	return n
 }

@@ -1,11 +1,6 @@
 package redisnet
 
-import (
-	"context"
-	"strconv"
-
-	"github.com/redis/go-redis/v9"
-)
+import "strconv"
 
 // anyPassword is sent for a user that has a name and no password here. Redis takes any password of a user that is
 // marked nopass, and refuses this one of any other; without one go-redis would not authenticate at all, and work as the
@@ -18,18 +13,6 @@ func authPassword(username, password string) string {
 		return anyPassword
 	}
 	return password
-}
-
-// nameConnection returns a function that gives a connection a name, by which CLIENT LIST on the server shows whose it
-// is. A user who may not do that, or a server that can't, loses nothing by it. Nil without a name.
-func nameConnection(name string) func(context.Context, *redis.Conn) error {
-	if name == "" {
-		return nil
-	}
-	return func(ctx context.Context, conn *redis.Conn) error {
-		conn.ClientSetName(ctx, name)
-		return ctx.Err()
-	}
 }
 
 // Login is the commands that begin a connection, in the order in which they are answered. CLIENT may be refused, which a

@@ -210,7 +210,7 @@ func (m *modelRedis) release(user string, now time.Time) {
 
 // settle sends and answers until there is nothing more to do.
 func (m *modelRedis) settle(now time.Time) {
-	for range 1000 {
+	for range 100 {
 		now = now.Add(time.Second)
 		m.send(now)
 		for len(m.pending) > 0 {
