@@ -187,6 +187,9 @@ func (f *Feed) tellUserGap(user string, since boottime.Instant) {
 
 // linkEnded notes that there is no link. It returns how long to wait before the next attempt, or ErrGaveUp with the
 // cause.
+//
+// Nobody is disconnected: clients stay while Redis is away, and are told of the gap when it is back. Only ErrGaveUp ends
+// the process, and with it the connections (Config.MaxAttempts).
 func (f *Feed) linkEnded(wasUp bool, cause error) (wait time.Duration, err error) {
 	now := time.Now()
 	if errors.Is(cause, redisnet.ErrBadReply) {
