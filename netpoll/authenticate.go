@@ -175,7 +175,7 @@ func (h *pendingHandshake) authTimedOut() {
 // and of these the newest: whoever waits behind all others would wait in vain anyway, and is refused first when too many
 // wait. Guarded by authWorkers.mu. Make it with newAuthQueue.
 type authQueue struct {
-	lists      [auth.TurnCount][unverifiedRanks]authList
+	lists      [auth.PriorityCount][unverifiedRanks]authList
 	waiting    int
 	unverified map[iplimit.Source]unverified
 }
@@ -213,9 +213,9 @@ func (q *authQueue) push(k *authJob, now time.Duration) {
 
 // pop takes the next job out; nil if none waits.
 func (q *authQueue) pop() *authJob {
-	for turn := range q.lists {
-		for rank := range q.lists[turn] {
-			if k := q.lists[turn][rank].last; k != nil {
+	for priority := range q.lists {
+		for rank := range q.lists[priority] {
+			if k := q.lists[priority][rank].last; k != nil {
 				q.remove(k)
 				return k
 			}
@@ -226,9 +226,9 @@ func (q *authQueue) pop() *authJob {
 
 // worst returns the job that waits behind all others, nil if none waits.
 func (q *authQueue) worst() *authJob {
-	for turn := len(q.lists) - 1; turn >= 0; turn-- {
+	for priority := len(q.lists) - 1; priority >= 0; priority-- {
 		for rank := unverifiedRanks - 1; rank >= 0; rank-- {
-			if k := q.lists[turn][rank].first; k != nil {
+			if k := q.lists[priority][rank].first; k != nil {
 				return k
 			}
 		}
@@ -269,7 +269,7 @@ func (q *authQueue) setUnverified(of iplimit.Source, n float32, now time.Duratio
 	q.unverified[of] = unverified{n, instantOf(now)}
 }
 
-func (q *authQueue) list(k *authJob) *authList { return &q.lists[k.req.Turn][k.rank] }
+func (q *authQueue) list(k *authJob) *authList { return &q.lists[k.req.Priority][k.rank] }
 
 func (l *authList) append(k *authJob) {
 	k.prev = l.last

@@ -12,8 +12,8 @@ import (
 )
 
 // waits is a check of a source.
-func waits(turn auth.Turn, of iplimit.Source) *authJob {
-	return &authJob{source: of, heldRequest: heldRequest{req: handshake.Request{Turn: turn}}}
+func waits(priority auth.Priority, of iplimit.Source) *authJob {
+	return &authJob{source: of, heldRequest: heldRequest{req: handshake.Request{Priority: priority}}}
 }
 
 // Known keys go first, then sources with few checks that came to nothing, then the newest.
@@ -22,21 +22,21 @@ func TestCheckQueueOrder(t *testing.T) {
 	q := newAuthQueue()
 	const junk, honest = 1, 100
 	var pushed []*authJob
-	push := func(turn auth.Turn, of iplimit.Source) {
-		pushed = append(pushed, waits(turn, of))
+	push := func(priority auth.Priority, of iplimit.Source) {
+		pushed = append(pushed, waits(priority, of))
 		q.push(pushed[len(pushed)-1], time.Second)
 	}
-	push(auth.TurnUnknown, honest) // 0
-	push(auth.TurnTried, honest+1) // 1
-	push(auth.TurnNamed, junk)     // 2: its first
-	push(auth.TurnNamed, junk)     // 3
-	push(auth.TurnNamed, junk)     // 4
-	push(auth.TurnNamed, honest+2) // 5
-	push(auth.TurnNamed, honest+3) // 6
-	push(auth.TurnTried, honest+4) // 7
-	push(auth.TurnTried, junk)     // 8: its fourth
-	push(auth.TurnUnknown, 2*junk) // 9
-	push(auth.TurnUnknown, honest) // 10: its second
+	push(auth.PriorityUnknown, honest) // 0
+	push(auth.PriorityTried, honest+1) // 1
+	push(auth.PriorityNamed, junk)     // 2: its first
+	push(auth.PriorityNamed, junk)     // 3
+	push(auth.PriorityNamed, junk)     // 4
+	push(auth.PriorityNamed, honest+2) // 5
+	push(auth.PriorityNamed, honest+3) // 6
+	push(auth.PriorityTried, honest+4) // 7
+	push(auth.PriorityTried, junk)     // 8: its fourth
+	push(auth.PriorityUnknown, 2*junk) // 9
+	push(auth.PriorityUnknown, honest) // 10: its second
 	want := []int{6, 5, 2, 3, 4, 7, 1, 8, 9, 0, 10}
 	if worst := q.worst(); worst != pushed[10] {
 		t.Errorf("the worst is number %d", slices.Index(pushed, worst))
@@ -57,7 +57,7 @@ func TestCheckQueueForgets(t *testing.T) {
 	q := newAuthQueue()
 	now := time.Minute
 	rank := func(of iplimit.Source) uint8 {
-		k := waits(auth.TurnNamed, of)
+		k := waits(auth.PriorityNamed, of)
 		q.push(k, now)
 		q.remove(k)
 		return k.rank
@@ -95,7 +95,7 @@ func TestCheckQueueAgainstAModel(t *testing.T) {
 	best := func() *authJob {
 		var best *authJob
 		for _, k := range model {
-			if best == nil || k.req.Turn < best.req.Turn || k.req.Turn == best.req.Turn && k.rank <= best.rank {
+			if best == nil || k.req.Priority < best.req.Priority || k.req.Priority == best.req.Priority && k.rank <= best.rank {
 				best = k
 			}
 		}
@@ -104,7 +104,7 @@ func TestCheckQueueAgainstAModel(t *testing.T) {
 	worst := func() *authJob {
 		var worst *authJob
 		for _, k := range model {
-			if worst == nil || k.req.Turn > worst.req.Turn || k.req.Turn == worst.req.Turn && k.rank > worst.rank {
+			if worst == nil || k.req.Priority > worst.req.Priority || k.req.Priority == worst.req.Priority && k.rank > worst.rank {
 				worst = k
 			}
 		}
@@ -119,7 +119,7 @@ func TestCheckQueueAgainstAModel(t *testing.T) {
 		}
 		switch n := r.IntN(10); {
 		case n < 5:
-			k := waits(auth.Turn(r.IntN(auth.TurnCount)), iplimit.Source(r.IntN(1+r.IntN(200))))
+			k := waits(auth.Priority(r.IntN(auth.PriorityCount)), iplimit.Source(r.IntN(1+r.IntN(200))))
 			q.push(k, now)
 			model = append(model, k)
 		case n < 8:
@@ -140,9 +140,9 @@ func TestCheckQueueAgainstAModel(t *testing.T) {
 func BenchmarkCheckQueue(b *testing.B) {
 	q := newAuthQueue()
 	for n := range 8192 {
-		q.push(waits(auth.TurnTried, iplimit.Source(n)), time.Second)
+		q.push(waits(auth.PriorityTried, iplimit.Source(n)), time.Second)
 	}
-	k := waits(auth.TurnNamed, 1)
+	k := waits(auth.PriorityNamed, 1)
 	b.ReportAllocs()
 	for b.Loop() {
 		q.push(k, time.Second)

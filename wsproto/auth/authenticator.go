@@ -99,16 +99,16 @@ type Identity struct {
 
 // Identify checks a token against the time now. It takes a few microseconds: where checking takes longer, because the token
 // may be signed with a key pair, it reports later, and nothing is decided. Then [Authenticator.Check] has to follow on
-// another goroutine than a loop, in the order that turn says. It keeps nothing of the token.
-func (a *Authenticator) Identify(b []byte, now time.Time) (id Identity, problem *Error, turn Turn, later bool) {
+// another goroutine than a loop, in the order that the priority says. It keeps nothing of the token.
+func (a *Authenticator) Identify(b []byte, now time.Time) (id Identity, problem *Error, priority Priority, later bool) {
 	var t token
 	if problem := t.parse(b); problem != nil {
 		return Identity{}, problem, 0, false
 	}
 	ring := a.ring.Load()
 	if keyPairAlgorithm(t.alg) && (len(ring.public) > 0 || a.unknown != nil) {
-		turn, problem = ring.triage(&t)
-		return Identity{}, problem, turn, problem == nil
+		priority, problem = ring.triage(&t)
+		return Identity{}, problem, priority, problem == nil
 	}
 	id, problem = a.check(ring, &t, now)
 	return id, problem, 0, false

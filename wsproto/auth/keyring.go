@@ -197,11 +197,11 @@ func (k *PublicKey) mayBe(kid string, named bool) bool {
 	return kid == "" || k.id == kid || k.id == "" && !named
 }
 
-// triage looks at the outside of a token of a key pair, for when its turn is. With an error it is no good whatever the keys
+// triage looks at the outside of a token of a key pair, for its priority. With an error the token is bad whatever the keys
 // would say: no arithmetic is spent on a signature that is not as long as its key's.
-func (r *keyring) triage(t *token) (Turn, *Error) {
+func (r *keyring) triage(t *token) (Priority, *Error) {
 	if t.critical || t.badKid {
-		return TurnUnknown, nil // Check says what is wrong
+		return PriorityUnknown, nil // Check says what is wrong
 	}
 	known, fits := false, false
 	named := r.has(t.kid)
@@ -213,27 +213,27 @@ func (r *keyring) triage(t *token) (Turn, *Error) {
 	}
 	switch {
 	case !known:
-		return TurnUnknown, nil
+		return PriorityUnknown, nil
 	case !fits:
 		return 0, errSignature
 	case named:
-		return TurnNamed, nil
+		return PriorityNamed, nil
 	}
-	return TurnTried, nil
+	return PriorityTried, nil
 }
 
-// Turn says when it is the turn of a token that is left to [Authenticator.Check], if many wait: lower ones go first. It is
-// told by the token's header alone, which anybody can write.
-type Turn uint8
+// Priority orders tokens that wait for [Authenticator.Check]: lower ones go first. It follows from the token's header alone,
+// which anybody can write.
+type Priority uint8
 
 const (
-	// TurnNamed: the token names a key that is known. One check finds out.
-	TurnNamed Turn = iota
-	// TurnTried: it names no key, and several may have to be tried.
-	TurnTried
-	// TurnUnknown: it names a key that is not known, or its header is an odd one.
-	TurnUnknown
+	// PriorityNamed: the token names a key that is known. One check finds out.
+	PriorityNamed Priority = iota
+	// PriorityTried: it names no key, and several may have to be tried.
+	PriorityTried
+	// PriorityUnknown: it names a key that is not known, or its header is an odd one.
+	PriorityUnknown
 
-	// TurnCount is how many there are.
-	TurnCount = iota
+	// PriorityCount is how many there are.
+	PriorityCount = iota
 )

@@ -83,13 +83,13 @@ func (h *head) bearerAlone() bool { return h.bearers && !h.offersProtocol }
 // Identify finds out who asks for an upgrade, and fills in the request's User, Groups and Expires. now is the time to check
 // the token against. It has to be called while the head that was read is there. It takes a few microseconds: where
 // finding out takes longer, because the token may be signed with a key pair, it reports later, and nothing is decided.
-// Then the request has a Turn, and [Request.Detach] and, on another goroutine than a loop, [Upgrader.Check] have to follow.
+// Then the request has a Priority, and [Request.Detach] and, on another goroutine than a loop, [Upgrader.Check] have to follow.
 func (u *Upgrader) Identify(request *Request, now time.Time) (refusal *Refusal, later bool) {
 	if request.Probe {
 		return u.redeem(request), false
 	}
-	id, problem, turn, later := u.auth.Identify(request.credential, now)
-	request.Turn = turn
+	id, problem, priority, later := u.auth.Identify(request.credential, now)
+	request.Priority = priority
 	if later {
 		return nil, true
 	}

@@ -1,130 +1,182 @@
 package handshake
 
-import "bytes"
+import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"strconv"
+	"time"
+	"unsafe"
 
-// head is a parsed request head. All its slices alias the bytes it was parsed
-// from.
-type head struct {
-	method []byte
-	path   []byte // up to the "?", as sent
-	query  []byte // after the "?", as sent
-	host   []byte // authority of an absolute target, otherwise the Host header
-	minor  byte   // of the version, HTTP/1.minor
+	"roost/wsproto"
+	"roost/wsproto/auth"
+)
 
-	hosts     field        // Host
-	length    field        // Content-Length
-	origin    field        // Origin
-	key       field        // Sec-WebSocket-Key
-	version   field        // Sec-WebSocket-Version
-	forwarded forwardedFor // X-Forwarded-For
-	tokens    field        // outside of the query: Authorization, Sec-WebSocket-Protocol
+// Kind is what a request asks for.
+type Kind uint8
 
-	encoded          bool // a Transfer-Encoding came
-	upgradeWebSocket bool // Upgrade lists websocket
-	connectUpgrade   bool // Connection lists upgrade
-	offersProtocol   bool // Sec-WebSocket-Protocol lists ours
-	bearers          bool // and a token
+// The kinds of request.
+const (
+	Upgrade Kind = iota // a WebSocket on /ws
+	Health              // whether to send clients here, on /health and /health/ready
+	Live                // whether the process works, on /health/live
+)
+
+type method uint8
+
+const (
+	methodGet method = iota
+	methodHead
+	methodOptions
+)
+
+const healthMethods = "GET, HEAD, OPTIONS"
+
+// keySize is the length of a Sec-WebSocket-Key: 16 bytes in base64.
+const keySize = 24
+
+// Request is what [Upgrader.Read] let pass.
+type Request struct {
+	Kind  Kind
+	User  string // Upgrade, after Identify: the token's sub, or the identity of a ticket
+	Probe bool   // Upgrade: comes with an in-process ticket
+
+	Priority auth.Priority // Upgrade, where Identify says later: the order of Check
+
+	// Expires is, for an Upgrade after Identify, from when on the token would not be let in: its exp and
+	// the leeway. Zero with a ticket.
+	Expires time.Time
+
+	// Groups are, for an Upgrade after Identify, the groups that the token says its user is in: each of them valid (see
+	// names.ValidGroup), sorted, none twice, auth.MaxGroups at most. Nil: none.
+	Groups []string
+
+	// Origin is the page's, where the refusal is for that; otherwise nil. It aliases the head.
+	Origin []byte
+
+	method     method        // Health, Live
+	key        [keySize]byte // Upgrade: Sec-WebSocket-Key
+	protocol   bool          // Upgrade: our sub-protocol was offered
+	forwarded  forwardedFor  // Upgrade: whom proxies report; aliases the head
+	credential []byte        // Upgrade, until Identify: a token or a ticket; aliases the head
 }
 
-// parse reads a complete head, its blank line included. It returns nil or the
-// 400 (or 505) that says what is wrong.
-func (h *head) parse(b []byte) *Refusal {
-	line, b, refusal := cutLine(b)
-	if refusal != nil {
-		return refusal
-	}
-	if refusal := h.parseRequestLine(line); refusal != nil {
-		return refusal
-	}
-	for {
-		if line, b, refusal = cutLine(b); refusal != nil {
-			return refusal
-		}
-		if len(line) == 0 {
-			break
-		}
-		if refusal := h.parseField(line); refusal != nil {
-			return refusal
-		}
-	}
-	if len(b) > 0 {
-		return refuseTrailing
-	}
-	return h.checkFraming()
+// Detach copies what the request has of its head, which may then go away. Whom proxies report is not copied: ask
+// [Upgrader.Client] before.
+func (r *Request) Detach() {
+	r.credential = bytes.Clone(r.credential)
+	r.forwarded = forwardedFor{}
 }
 
-// cutLine splits b behind its first CRLF and returns the line without it.
-//
-// RFC 9112 section 2.2 lets a recipient take a lone LF as the end of a line;
-// recipients that differ about this are how requests are smuggled.
-func cutLine(b []byte) (line, rest []byte, refusal *Refusal) {
-	i := bytes.IndexByte(b, '\n')
-	switch {
-	case i < 0:
-		return nil, nil, refuseUnfinished
-	case i == 0 || b[i-1] != '\r':
-		return nil, nil, refuseBareLF
+// Size is how many bytes the request refers to, beyond its own.
+func (r *Request) Size() int {
+	n := len(r.credential) + len(r.User)
+	for _, group := range r.Groups {
+		n += int(unsafe.Sizeof(group)) + len(group)
 	}
-	return b[:i-1], b[i+1:], nil
+	return n
 }
 
-// parseRequestLine reads "METHOD SP target SP HTTP/1.x" (RFC 9112 section 3).
-func (h *head) parseRequestLine(line []byte) *Refusal {
-	method, rest, ok := bytes.Cut(line, []byte{' '})
-	if !ok || len(method) == 0 || !tokenChars.holds(method) {
-		return refuseRequestLine
+// OffersProtocol reports whether the client offered [Protocol]: whoever does so knows what Roost's close codes mean.
+func (r *Request) OffersProtocol() bool { return r.protocol }
+
+// AppendUpgrade appends the 101 (RFC 6455 section 4.2.2). Our sub-protocol is answered
+// where it was offered, and no extension, because none is spoken.
+func (r Request) AppendUpgrade(dst []byte) []byte {
+	const guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+	var challenge [keySize + len(guid)]byte
+	copy(challenge[:], r.key[:])
+	copy(challenge[keySize:], guid)
+	sum := sha1.Sum(challenge[:])
+
+	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	dst = base64.StdEncoding.AppendEncode(dst, sum[:])
+	if r.protocol {
+		dst = append(dst, "\r\nSec-WebSocket-Protocol: "+Protocol...)
 	}
-	h.method = method
-	target, version, ok := bytes.Cut(rest, []byte{' '})
-	if !ok {
-		return refuseRequestLine
-	}
-	if refusal := h.parseVersion(version); refusal != nil {
-		return refusal
-	}
-	return h.parseTarget(target)
+	return append(dst, "\r\n\r\n"...)
 }
 
-// parseVersion reads HTTP-version (RFC 9112 section 2.3), which is case-sensitive.
-func (h *head) parseVersion(b []byte) *Refusal {
-	const shape = "HTTP/d.d"
-	if len(b) != len(shape) || string(b[:5]) != shape[:5] || b[6] != '.' || !isDigit(b[5]) || !isDigit(b[7]) {
-		return refuseRequestLine
+// AppendRejection appends a 101 and a close frame that says why the connection was refused:
+// a page sees no more of a failed handshake than that it failed. The code is 4000 and the HTTP
+// status: 4401, 4403, 4429, 4503. It is false, and nothing is appended, if
+// the request was not good enough to be answered with a 101.
+func (r Request) AppendRejection(dst []byte, refusal *Refusal) ([]byte, bool) {
+	if r.Kind != Upgrade || r.key == [keySize]byte{} {
+		return dst, false
 	}
-	if b[5] != '1' {
-		return refuseHTTPVersion
-	}
-	h.minor = b[7] - '0'
-	return nil
+	return wsproto.AppendClose(r.AppendUpgrade(dst), RejectionCode(refusal.Status), refusal.text), true
 }
 
-// checkFraming refuses what makes it unclear where the request ends or for
-// whom it is (RFC 9112 sections 3.2, 6.1 and 6.3).
-func (h *head) checkFraming() *Refusal {
-	switch {
-	case h.hosts.count > 1:
-		return refuseTwoHosts
-	case h.hosts.count == 0 && h.minor > 0:
-		return refuseNoHost
-	case len(h.hosts.value) > 0 && !validAuthority(h.hosts.value):
-		return refuseBadHost
-	case h.encoded:
-		return refuseBody
-	case h.length.count > 1 || h.length.count == 1 && !isZero(h.length.value):
-		return refuseBody
-	case h.origin.count > 1:
-		// RFC 6454 section 7.3: not more than one Origin header field.
-		return refuseTwoOrigins
+// RejectionCode returns the close code that stands for an HTTP status of 4xx or 5xx.
+func RejectionCode(status int) wsproto.CloseCode { return wsproto.CloseCode(4000 + status) }
+
+// AppendHealth appends the answer to a health request: body is JSON and comes
+// with a GET only; HEAD gets the same headers, OPTIONS a 204 that lists the
+// methods. The connection ends after it.
+func (r Request) AppendHealth(dst []byte, status int, body []byte) []byte {
+	if r.method == methodOptions {
+		dst = appendStatus(dst, 204)
+		return append(dst, "Connection: close\r\nAllow: "+healthMethods+"\r\n\r\n"...)
 	}
-	if h.host == nil {
-		h.host = h.hosts.value
+	dst = appendStatus(dst, status)
+	dst = append(dst, "Connection: close\r\nCache-Control: no-store\r\nContent-Type: application/json\r\n"...)
+	dst = appendLength(dst, len(body))
+	if r.method == methodHead {
+		return dst
 	}
-	return nil
+	return append(dst, body...)
 }
 
-// isZero reports whether a Content-Length says that there is no body.
-func isZero(b []byte) bool {
-	return len(b) > 0 && len(bytes.Trim(b, "0")) == 0
+// appendStatus appends a status line. Answers are HTTP/1.1 whatever the request
+// was (RFC 9110 section 2.5: the version tells what the sender understands).
+func appendStatus(dst []byte, status int) []byte {
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(status), 10)
+	dst = append(dst, ' ')
+	dst = append(dst, statusText(status)...)
+	return append(dst, "\r\n"...)
 }
 
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+// appendLength appends Content-Length and the blank line.
+func appendLength(dst []byte, n int) []byte {
+	dst = append(dst, "Content-Length: "...)
+	dst = strconv.AppendInt(dst, int64(n), 10)
+	return append(dst, "\r\n\r\n"...)
+}
+
+// statusText names the statuses that are used here; the phrase may be empty for
+// others (RFC 9112 section 4).
+func statusText(status int) string {
+	switch status {
+	case 200:
+		return "OK"
+	case 204:
+		return "No Content"
+	case 400:
+		return "Bad Request"
+	case 401:
+		return "Unauthorized"
+	case 403:
+		return "Forbidden"
+	case 404:
+		return "Not Found"
+	case 405:
+		return "Method Not Allowed"
+	case 408:
+		return "Request Timeout"
+	case 426:
+		return "Upgrade Required"
+	case 429:
+		return "Too Many Requests"
+	case 431:
+		return "Request Header Fields Too Large"
+	case 500:
+		return "Internal Server Error"
+	case 503:
+		return "Service Unavailable"
+	case 505:
+		return "HTTP Version Not Supported"
+	}
+	return ""
+}

@@ -84,7 +84,7 @@ func TestDetachedRequests(t *testing.T) {
 	if refusal != nil {
 		t.Fatal(refusal.Text())
 	}
-	if refusal, later := upgrader.Identify(&request, testNow); !later || refusal != nil || request.Turn != auth.TurnNamed {
+	if refusal, later := upgrader.Identify(&request, testNow); !later || refusal != nil || request.Priority != auth.PriorityNamed {
 		t.Fatalf("later is %v, %+v", later, refusal)
 	}
 	request.Detach()

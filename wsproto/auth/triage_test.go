@@ -15,28 +15,28 @@ func withSignature(token string, size int) string {
 }
 
 // Whose key is known goes first, and a signature that can't be its key's costs no check at all.
-func TestTurns(t *testing.T) {
+func TestPriorities(t *testing.T) {
 	t.Parallel()
 	rsa, ec, ed := rsaPairs()[0], newECPair(t, jwt.SigningMethodES256, elliptic.P256()), newEdPair(t)
 	keys := []PublicKey{rsa.public(t, "rsa"), ec.public(t, "ec"), ed.public(t, ""), ed.public(t, "ed")}
 	a := newTest(t, Config{Keys: Keys{Public: keys}})
 	for name, tt := range map[string]struct {
-		token string
-		turn  Turn
-		why   Reason // 0: it is to be checked
+		token    string
+		priority Priority
+		why      Reason // 0: it is to be checked
 	}{
-		"RS256 by name":             {rsa.token(t, "rsa"), TurnNamed, 0},
-		"ES256 by name":             {ec.token(t, "ec"), TurnNamed, 0},
-		"EdDSA by name":             {ed.token(t, "ed"), TurnNamed, 0},
-		"junk by name":              {withSignature(rsa.token(t, "rsa"), 256), TurnNamed, 0},
-		"without a name":            {rsa.token(t, ""), TurnTried, 0},
-		"a name that is not known":  {rsa.token(t, "other"), TurnUnknown, 0},
-		"one that keys without fit": {ed.token(t, "other"), TurnTried, 0},
-		"of another family":         {ec.token(t, "rsa"), TurnUnknown, 0},
-		"an escape in the name":     {rsa.sign(t, `{"alg":"RS256","kid":"\u0072sa"}`, pairClaims), TurnNamed, 0},
-		"two names":                 {rsa.sign(t, `{"alg":"RS256","kid":"rsa","kid":"ec"}`, pairClaims), TurnUnknown, 0},
-		"a number for a name":       {rsa.sign(t, `{"alg":"RS256","kid":1}`, pairClaims), TurnUnknown, 0},
-		"extensions":                {rsa.sign(t, `{"alg":"RS256","kid":"rsa","crit":["x"]}`, pairClaims), TurnUnknown, 0},
+		"RS256 by name":             {rsa.token(t, "rsa"), PriorityNamed, 0},
+		"ES256 by name":             {ec.token(t, "ec"), PriorityNamed, 0},
+		"EdDSA by name":             {ed.token(t, "ed"), PriorityNamed, 0},
+		"junk by name":              {withSignature(rsa.token(t, "rsa"), 256), PriorityNamed, 0},
+		"without a name":            {rsa.token(t, ""), PriorityTried, 0},
+		"a name that is not known":  {rsa.token(t, "other"), PriorityUnknown, 0},
+		"one that keys without fit": {ed.token(t, "other"), PriorityTried, 0},
+		"of another family":         {ec.token(t, "rsa"), PriorityUnknown, 0},
+		"an escape in the name":     {rsa.sign(t, `{"alg":"RS256","kid":"\u0072sa"}`, pairClaims), PriorityNamed, 0},
+		"two names":                 {rsa.sign(t, `{"alg":"RS256","kid":"rsa","kid":"ec"}`, pairClaims), PriorityUnknown, 0},
+		"a number for a name":       {rsa.sign(t, `{"alg":"RS256","kid":1}`, pairClaims), PriorityUnknown, 0},
+		"extensions":                {rsa.sign(t, `{"alg":"RS256","kid":"rsa","crit":["x"]}`, pairClaims), PriorityUnknown, 0},
 		"more than JSON":            {rsa.sign(t, `{"alg":"RS256","kid":"rsa"} x`, pairClaims), 0, Malformed},
 		"no algorithm":              {rsa.sign(t, `{"kid":"rsa"}`, pairClaims), 0, BadAlgorithm},
 		"not an algorithm":          {rsa.sign(t, `{"alg":"none","kid":"rsa"}`, pairClaims), 0, BadAlgorithm},
@@ -52,10 +52,10 @@ func TestTurns(t *testing.T) {
 		"a large header": {rsa.sign(t, `{"alg":"RS256","x":"`+strings.Repeat("x", maxTokenHeader)+`"}`, pairClaims), 0,
 			Malformed},
 	} {
-		_, problem, turn, later := a.Identify([]byte(tt.token), testNow)
+		_, problem, priority, later := a.Identify([]byte(tt.token), testNow)
 		switch {
-		case later != (tt.why == 0) || later && turn != tt.turn:
-			t.Errorf("%s: later is %v, turn is %d, want %d; %+v", name, later, turn, tt.turn, problem)
+		case later != (tt.why == 0) || later && priority != tt.priority:
+			t.Errorf("%s: later is %v, priority is %d, want %d; %+v", name, later, priority, tt.priority, problem)
 		case problem != nil && problem.Reason != tt.why:
 			t.Errorf("%s: refused for %s, want %s", name, problem.Reason, tt.why)
 		}
