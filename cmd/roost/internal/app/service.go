@@ -24,9 +24,6 @@ import (
 	"roost/redisfeed/presence"
 )
 
-// heapHeadroom is how much garbage, in bytes, may accumulate between two collections while the process is busy.
-const heapHeadroom = 16 << 20
-
 // Service is the packages, wired together.
 type Service struct {
 	cfg       config.Config // as at the start; static
@@ -169,9 +166,6 @@ func (s *Service) start() {
 	}
 	if s.jwks != nil {
 		s.parts.Go(func() { s.ended("the JWKS", s.jwks.Run(httpCtx)) })
-	}
-	if os.Getenv("GOGC") == "" { // the operator has decided
-		context.AfterFunc(httpCtx, gcpace.Headroom(heapHeadroom))
 	}
 	if s.reloads.asked != nil {
 		s.parts.Go(func() { s.watchReloads(httpCtx) })

@@ -1,4 +1,3 @@
-// Package gcpace sets the pace of Go's collector for a process of many idle connections: by headroom while it is busy
-// ([Headroom]), within the memory limit of its control group ([SoftLimit]), and once more when it has become idle
-// ([Release]).
+// Package gcpace fits Go's collector to a process of many idle connections: it collects sooner near the memory limit of its
+// control group ([SoftLimit]), and once more when the process has become idle ([Release]).
 package gcpace
