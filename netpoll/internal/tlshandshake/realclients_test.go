@@ -151,7 +151,7 @@ func talk(t *testing.T, cmd *exec.Cmd, lines ...string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := new(output)
+	out := &output{more: make(chan struct{}, 1)}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -176,12 +176,19 @@ func talk(t *testing.T, cmd *exec.Cmd, lines ...string) string {
 type output struct {
 	mu   sync.Mutex
 	b    bytes.Buffer
+	more chan struct{} // something was printed since it was read
 	seen int
 }
 
 func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	defer func() {
+		select {
+		case o.more <- struct{}{}:
+		default:
+		}
+	}()
 	return o.b.Write(p)
 }
 
@@ -193,14 +200,19 @@ func (o *output) String() string {
 
 // wait waits until the text was printed once more.
 func (o *output) wait(text string) bool {
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	tooLate := time.After(30 * time.Second)
+	for {
 		s := o.String()
 		if i := strings.Index(s[o.seen:], text); i >= 0 {
 			o.seen += i + len(text)
 			return true
 		}
+		select {
+		case <-o.more:
+		case <-tooLate:
+			return false
+		}
 	}
-	return false
 }
 
 func (l *listener) openssl(t *testing.T, args ...string) *exec.Cmd {
@@ -258,7 +270,7 @@ func TestOpenSSLFollowsOurKeyUpdates(t *testing.T) {
 	defer tcp.Close()
 	_, port, _ := net.SplitHostPort(tcp.Addr().String())
 	cmd := exec.Command(path, "s_client", "-connect", "127.0.0.1:"+port, "-quiet", "-no_ign_eof", "-tls1_3")
-	out := new(output)
+	out := &output{more: make(chan struct{}, 1)}
 	cmd.Stdout = out
 	in, _ := cmd.StdinPipe()
 	if err := cmd.Start(); err != nil {
