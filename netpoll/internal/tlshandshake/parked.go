@@ -26,7 +26,7 @@ type parked struct {
 
 // parkedBytes is about what a parked handshake holds: the stack, the hello, the keys under way.
 // BenchmarkHalfOpen measures it.
-const parkedBytes = 40 << 10
+const parkedBytes = 28 << 10
 
 var errStopped = errors.New("tls: the handshake was given up")
 

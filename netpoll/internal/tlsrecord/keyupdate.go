@@ -2,7 +2,7 @@ package tlsrecord
 
 import "strconv"
 
-// A client that sends KeyUpdates makes this side derive keys, 10 µs for 27 bytes. It may send
+// A client that sends KeyUpdates makes this side derive keys, 4 µs for 27 bytes (BenchmarkKeyUpdate). It may send
 // maxCredit of them at once, and one more for each creditPer records with data, which cost it as much
 // as they cost this side.
 const (
