@@ -11,21 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listener is the listening socket. It goes from loop to loop: one at a time has it
-// in its epoll, and having accepted some clients hands it to the loop with the
-// fewest. So every connection is opened by the loop that it stays with, no two
-// loops are woken for one client, and none gets more than its share.
+// listener is the listening socket. One loop at a time has it in its epoll, and after accepting some clients gives it to the
+// loop with the fewest. So every connection is made by the loop that it stays with, no two loops are woken for one client,
+// and each loop gets its share.
 type listener struct {
 	loops     []*loop                              // static once set
 	onFailure func(err error, pause time.Duration) // static once set: tells of a failure that makes accepting pause
 
 	mu         sync.Mutex    // held while accepting too, so that fd is not closed meanwhile
 	fd         int           // guarded by mu; 0 before open and after close
-	owner      *loop         // guarded by mu: who has it; nil while accepting pauses
+	owner      *loop         // guarded by mu: has the socket in its epoll; nil while accepting pauses
 	backoff    time.Duration // guarded by mu: the last pause, 0 since a client was accepted
 	pauseTimer *time.Timer   // guarded by mu: ends the pause
 	closed     bool          // guarded by mu: close was called, perhaps before open
-	peer       sockaddr      // guarded by mu: where the kernel says who was accepted
+	peer       sockaddr      // guarded by mu: the kernel writes the address of the client here
 }
 
 // sockaddr is what accept4(2) writes.
@@ -45,14 +44,14 @@ func (p *listener) accept() (fd int, peer netip.AddrPort, err error) {
 	return int(client), p.peer.address(), nil
 }
 
-// hasWaiting reports whether anybody waits to be accepted. The caller holds mu.
+// hasWaiting reports whether a client waits to be accepted. The caller holds mu.
 func (p *listener) hasWaiting() bool {
 	fds := [1]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
 	n, _ := unix.Poll(fds[:], 0)
 	return n > 0
 }
 
-// address returns what the kernel wrote; the zero value if it is no address of IP.
+// address returns what the kernel wrote; the zero value if it is not an IP address.
 func (s *sockaddr) address() netip.AddrPort {
 	switch s.any.Addr.Family {
 	case unix.AF_INET:
@@ -85,8 +84,7 @@ func (p *listener) attach(l *loop) error {
 	return l.poll.add(p.fd, portMark)
 }
 
-// rebalance gives the socket to a loop that has fewer connections, if there is one.
-// The caller holds mu, and has the socket.
+// rebalance gives the socket to the loop with the fewest connections. The caller holds mu, and is the owner.
 func (p *listener) rebalance() {
 	next := p.leastLoaded()
 	if next == p.owner || next.stats.sockets.Load() >= p.owner.stats.sockets.Load() {
@@ -98,15 +96,14 @@ func (p *listener) rebalance() {
 	}
 }
 
-// Pauses after a failure, as net/http has them: out of descriptors or memory, all
-// that helps is that something else is closed.
+// Pauses after a failure, as in net/http: when descriptors or memory have run out, it helps only that something else is
+// closed.
 const (
 	firstPause = 5 * time.Millisecond
 	maxPause   = time.Second
 )
 
-// pause takes the socket off its loop because of err and brings it back
-// later, longer each time. The caller holds mu.
+// pause takes the socket from its loop because of err, for longer each time. The caller holds mu.
 func (p *listener) pause(err error) {
 	p.backoff = min(max(2*p.backoff, firstPause), maxPause)
 	p.onFailure(err, p.backoff)
@@ -136,12 +133,12 @@ func (p *listener) close() {
 	}
 }
 
-// closeLocked is close for whoever holds mu, and knows that the port is open.
+// closeLocked closes an open socket. The caller holds mu.
 func (p *listener) closeLocked() {
 	if p.pauseTimer != nil {
 		p.pauseTimer.Stop()
 	}
-	if p.owner != nil { // another process may have the socket too: then the kernel does not take it out when it is closed here
+	if p.owner != nil { // if another process has the socket too, closing does not remove it from our epoll
 		p.owner.poll.remove(p.fd)
 	}
 	_ = unix.Close(p.fd)
@@ -159,8 +156,7 @@ func (p *listener) leastLoaded() *loop {
 	return best
 }
 
-// acceptBatch is how many clients a loop accepts in a row: a storm must not keep
-// it from those that it has.
+// acceptBatch is how many clients a loop accepts in a row: a storm must not keep it from its connections.
 const acceptBatch = 32
 
 // accept takes clients from the listening socket, and then gives that to the loop with the fewest.
@@ -262,10 +258,9 @@ func (s *Server) closeUnanswered(fd int, why unanswered, err error) {
 	s.acceptLog.unanswered(why, err)
 }
 
-// spareFD is a descriptor that is kept aside. When the process, or the machine, has none
-// left because others took them, it is closed so that one client more can be accepted,
-// and answered: /health is, and handshakes are told that there is no room. As long as
-// it is lent nobody is admitted. Any goroutine. The zero value is lent.
+// spareFD is a descriptor that is kept aside. When the process, or the machine, has none left, it is closed so that one more
+// client can be accepted and answered: /health is, and handshakes are refused. While it is in use no client is admitted. Any
+// goroutine. The zero value is in use.
 type spareFD struct {
 	held atomic.Bool // written under mu
 
@@ -273,7 +268,7 @@ type spareFD struct {
 	fd int // guarded by mu; an eventfd, which costs least
 }
 
-// refill has it kept aside again, and reports whether it is.
+// refill opens it again, if it is in use, and reports whether it is kept aside now.
 func (r *spareFD) refill() bool {
 	if r.held.Load() {
 		return true
@@ -292,7 +287,7 @@ func (r *spareFD) refill() bool {
 	return true
 }
 
-// use closes it, and reports whether it was there to lend.
+// use closes it, and reports whether it was kept aside.
 func (r *spareFD) use() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -304,5 +299,5 @@ func (r *spareFD) use() bool {
 	return true
 }
 
-// inUse reports whether it is not there.
+// inUse reports whether it is not kept aside.
 func (r *spareFD) inUse() bool { return !r.held.Load() }

@@ -9,13 +9,11 @@ import (
 	"roost/wsproto"
 )
 
-// discardLimit is how many bytes a client whose connection has ended may still
-// send before it is cut off: whoever is in the middle of a large request shall
-// get to read the answer to it.
+// discardLimit is how many bytes a client may send after the close message: one that is in the middle of a large request
+// should be able to read the answer.
 const discardLimit = 256 << 10
 
-// closingLimit bounds how long last words may take behind what a slow client
-// still has to get, however steadily it takes it.
+// closingLimit bounds how long a close message waits behind what a slow client still has to get.
 const closingLimit = 20 * time.Second
 
 // closeWith ends a connection with a close message: a close frame or an HTTP answer. The message goes behind what waits
@@ -59,23 +57,22 @@ func (c *conn) closeWith(why Reason, closeMessage []byte) {
 	c.setTimer(min(c.extra.closeBy, c.nextAckPoll()))
 }
 
-// expectsClose reports whether the client has to send a close frame yet, and returns the decoder that
-// will find it, which stands where the client's frames do. After an error of the client's nothing more is looked at (RFC 6455
-// section 7.1.7).
-func (c *conn) expectsClose(why Reason, lastWords []byte) (bool, wsproto.Decoder) {
+// expectsClose reports whether the client has a close frame to send, and returns the decoder that will find it. After a
+// protocol error nothing more from the client is decoded (RFC 6455 section 7.1.7).
+func (c *conn) expectsClose(why Reason, closeMessage []byte) (bool, wsproto.Decoder) {
 	switch {
 	case why == ReasonClient, why == ReasonProtocol, why == ReasonInvalid, why == ReasonTooBig, why == ReasonTooFast:
 		return false, wsproto.Decoder{}
 	case c.state == stateOpen && c.extra != nil:
 		return true, c.extra.decoder
 	}
-	return c.state == stateOpen || bytes.HasPrefix(lastWords, switching), wsproto.Decoder{}
+	return c.state == stateOpen || bytes.HasPrefix(closeMessage, switching), wsproto.Decoder{}
 }
 
-// switching begins the answer of a handshake that is refused with a close frame.
+// switching begins the answer to a handshake that is refused with a close frame.
 var switching = []byte("HTTP/1.1 101 ")
 
-// linger has the client close the connection, once the last words are with the kernel.
+// linger waits for the client to close its side, once the kernel has the close message.
 func (c *conn) linger() {
 	l := c.loop
 	c.state = stateLingering
@@ -92,20 +89,20 @@ func (c *conn) linger() {
 	}
 }
 
-// shutdownWrite says to the client that nothing more comes.
+// shutdownWrite ends the stream to the client.
 func (c *conn) shutdownWrite() {
 	if err := unix.Shutdown(int(c.fd), unix.SHUT_WR); err != nil {
-		c.closeNow(c.reason) // the client is gone already
+		c.closeNow(c.reason) // the client has reset the connection
 	}
 }
 
-// closeOldestLingering closes the socket that lingers the longest: it has had its answer.
+// closeOldestLingering closes the socket that has lingered longest.
 func (l *loop) closeOldestLingering() {
 	l.stats.LingerCut.Add(1)
 	l.lingering.first.closeNow(l.lingering.first.reason)
 }
 
-// onCloseTimer is due for a connection that has got its last words.
+// onCloseTimer is onTimer for a connection that is closing or lingering.
 func (c *conn) onCloseTimer(now time.Duration) {
 	if c.stalled() && c.writeTimedOut(now) || now >= c.extra.closeBy {
 		c.closeNow(c.reason)
@@ -118,8 +115,8 @@ func (c *conn) onCloseTimer(now time.Duration) {
 	c.setTimer(when)
 }
 
-// discard throws away what comes after the last words, within a bound, up to the client's
-// close frame.
+// discard discards what the client sends after the close message, discardLimit bytes at most, and looks for its close
+// frame.
 func (c *conn) discard(b []byte) {
 	c.extra.discardLeft -= int32(min(len(b), discardLimit+1))
 	if c.extra.discardLeft < 0 {
@@ -226,8 +223,7 @@ func (c *conn) closeBehindMail(why Reason, code wsproto.CloseCode, text string) 
 	})
 }
 
-// connList is a list of connections that end, the one that began first before the
-// others. It belongs to its loop.
+// connList is a list of connections that are closing, or lingering, the oldest first. Guarded by the loop's lock.
 type connList struct {
 	first, last *conn
 	n           int

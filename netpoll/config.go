@@ -14,7 +14,7 @@ import (
 	"roost/wsproto/handshake"
 )
 
-// Config is what a Server is told. Zero values get the defaults named here.
+// Config configures a Server. Zero values get the defaults named here.
 type Config struct {
 	Rules // at the start
 
@@ -24,68 +24,60 @@ type Config struct {
 	// everybody is subscribed, and nothing waits.
 	Subscriptions Subscriptions
 
-	// Health gives the answer to /health and /health/ready on the WebSocket port.
-	// Loops call it, so it must not wait for anything. Nil answers 200 with an empty
-	// object.
+	// Health returns the answer to /health and /health/ready on the WebSocket port. Loops call it, so it must not wait for
+	// anything. Nil answers 200 with an empty object.
 	Health func() (status int, body []byte)
 
 	Live []byte // the answer to /health/live, always with 200; an empty object
 
 	Logger *slog.Logger // must not block: loops log; nil is slog.Default()
 
-	// Now is the clock on the wall, by which tokens expire and notices say when
-	// something was lost; nil is time.Now. Every deadline and interval goes by
-	// another clock, which nobody sets.
+	// Now is the wall clock, for the expiry of tokens and the times in gap notices; nil is time.Now. Deadlines and intervals
+	// use a monotonic clock.
 	Now func() time.Time
 
-	// Loops is the number of event loops; 0 is GOMAXPROCS. Each sleeps in a system
-	// call and may keep a slot of Go's scheduler for up to 10 ms when it does:
-	// GOMAXPROCS should be larger.
+	// Loops is the number of event loops; 0 is GOMAXPROCS. Each sleeps in a system call, and may keep a slot of Go's scheduler
+	// for up to 10 ms when it does: GOMAXPROCS should be larger.
 	Loops int
 
-	// AuthWorkers is the number of goroutines that check tokens of key pairs; 0 is half of
-	// Loops, and one at least: with more, those who send tokens that are not good would keep
-	// the loops from the processors.
+	// AuthWorkers is the number of goroutines that check tokens of key pairs; 0 is half of Loops, and one at least. With more,
+	// clients with bad tokens could keep the loops from the processors.
 	AuthWorkers int
-	// AuthQueue is how many tokens may wait for them; beyond it the one that would have to
-	// wait longest is refused. 8192.
+	// AuthQueue is how many tokens may wait for AuthWorkers; beyond it the one that would wait longest is refused. 8192.
 	AuthQueue int
 
 	HandshakeTimeout time.Duration // from accept to the complete request head; 10 s
-	AuthTimeout      time.Duration // for which a token waits for AuthWorkers at most, and is checked; 3 s
-	SubscribeWait    time.Duration // for which a handshake waits for Subscriptions at most, up to a quarter less; 1 s
+	AuthTimeout      time.Duration // until a token is checked by AuthWorkers; 3 s
+	SubscribeWait    time.Duration // for which a handshake waits for its subscription, or up to a quarter less; 1 s
 	PingInterval     time.Duration // 30 s
 	PongWait         time.Duration // silence after which a connection is dead; 60 s
-	WriteWait        time.Duration // 10 s
-	LingerTimeout    time.Duration // from the last words to the end at the latest; 2 s
-	RetryAfter       time.Duration // what a refused client is told to wait; 5 s
+	WriteWait        time.Duration // for which a client may take nothing of what waits; 10 s
+	LingerTimeout    time.Duration // from the close message until the socket is closed, at most; 2 s
+	RetryAfter       time.Duration // for which a refused client is told to wait; 5 s
 
-	// ProxyProtocol has every connection from an address that Upgrader trusts begin with a PROXY header, version 1
-	// or 2, which names the client. Others may send none.
+	// ProxyProtocol requires a PROXY header, version 1 or 2, from every address that Upgrader trusts, and refuses it from
+	// others. It names the client.
 	ProxyProtocol bool
 
-	// RejectAfterUpgrade says who is refused with a close frame; RejectKnowing.
+	// RejectAfterUpgrade says which clients are refused with a close frame; RejectKnowing.
 	RejectAfterUpgrade RejectMode
 
 	MaxMessage int // bytes of a client's message; 0 is no bound
 
-	// CloseSlow ends a connection that a notification finds no room for, with
-	// 4408 if its client is slow, and 4507 if more came at once than may wait; otherwise it
-	// only misses that one.
+	// CloseSlow closes a connection whose send queue is full: with 4408 if its client is slow, with 4507 if more came at once
+	// than may wait. Otherwise the connection only misses the notification.
 	CloseSlow bool
 
-	// CloseOnExpiry ends a connection with 4401 when its token would be refused.
+	// CloseOnExpiry closes a connection with 4401 when its token expires.
 	CloseOnExpiry bool
 
-	// MaxAge ends a connection with 1001 when it is so old, or up to a fifth less;
-	// 0 is no bound. To the second.
+	// MaxAge closes a connection with 1001 at this age, or up to a fifth earlier; 0 is no bound. To the second.
 	MaxAge time.Duration
 
-	// GapNotice tells clients, in an envelope of type _gap, that notifications for
-	// them were lost.
+	// GapNotice tells clients of lost notifications, in an envelope of type _gap.
 	GapNotice bool
 
-	ReadBuffer       int // bytes that one connection is read in a turn of its loop; 4096 at least
+	ReadBuffer       int // bytes that are read from one connection at a time; 4096 at least
 	MailboxItems     int // notifications that wait for one loop before the feed does; 16384
 	LingeringSockets int // sockets of one loop that may linger at a time; 1024
 }
@@ -149,49 +141,45 @@ type Rules struct {
 	Upgrader *handshake.Upgrader // decides about handshakes; required
 
 	MaxPerIP int // connections from one address, IPv6 by its /64; 0 is no bound
-	// HandshakeRate bounds the upgrades a second with a good token, and the refusals a second that are waited for (see
-	// Config.LingerTimeout), and HandshakeBurst, HandshakeRate at least, those that come at once. Of each a source has
-	// a share. 0 is no bound.
+	// HandshakeRate bounds the upgrades a second with a good token, and the refusals a second that linger (see
+	// Config.LingerTimeout). HandshakeBurst, HandshakeRate at least, bounds those that come at once. Each address gets a share
+	// of both. 0 is no bound.
 	HandshakeRate, HandshakeBurst int
 
 	MessageRate  int // messages and control frames a second from one client; 0 is no bound
 	MessageBurst int // as many at once; MessageRate at least
 
-	// QueueBytes bounds what waits for one connection, counted as the memory that it
-	// takes: a notification's frame and 96 bytes. 0 is 4 MiB.
+	// QueueBytes bounds the send queue of one connection, in memory: a notification's frame and 96 bytes. 0 is 4 MiB.
 	QueueBytes int
-	// QueueMessages bounds how many notifications may wait for a client that has taken
-	// nothing for a second. 0 is 256.
+	// QueueMessages bounds the notifications that wait for a client that has taken nothing for a second. 0 is 256.
 	QueueMessages int
-	// QueueTotal bounds the memory of what waits for all connections together; 0 is no bound.
-	// A notification that waits for many connections counts once.
+	// QueueTotal bounds the memory of all send queues; 0 is no bound. A notification that waits for many connections counts
+	// once.
 	QueueTotal int
 
-	// PendingTotal bounds the bytes of what is kept for all pending handshakes together, in equal shares for the
-	// loops: heads and PROXY headers that are not complete, requests whose token is checked or whose user is not
-	// heard yet, and what came behind these. Beyond it who has most makes room. 0 is no bound.
+	// PendingTotal bounds the bytes that are kept for all pending handshakes, in equal shares for the loops: incomplete heads
+	// and PROXY headers, requests that wait for a worker or a subscription, and what came behind these. Beyond it the address
+	// that has most loses handshakes. 0 is no bound.
 	PendingTotal int
 
-	// MaxSockets bounds sockets in every state together; what comes beyond is
-	// closed without an answer: who has most that is not a connection makes room. 0 is no bound. See Budget.
+	// MaxSockets bounds the sockets in every state. Beyond it a socket that is not a connection is evicted, of the address
+	// that has most, or the new one is closed. 0 is no bound. See Budget.
 	MaxSockets int
 
-	// ConnectionLines bounds the lines a second about connects and disconnects; how
-	// many are left out is said. 0 is no bound.
+	// ConnectionLines bounds the log lines a second about connects and disconnects. The number of those left out is logged. 0
+	// is no bound.
 	ConnectionLines int
 }
 
-// rules are Rules, ready for use. Static after construction, but for the buckets,
-// which any goroutine may ask.
+// rules are Rules, ready for use. Static after construction, except the buckets, which any goroutine may use.
 type rules struct {
 	Rules
-	handshakes   *fairbucket.Bucket // of those with a good token; nil for no limit, as the next
+	handshakes   *fairbucket.Bucket // of handshakes with a good token; nil is no bound, as for refusals
 	refusals     *fairbucket.Bucket
-	pendingShare int // a loop's part of PendingTotal; 0 is no bound
+	pendingShare int // a loop's share of PendingTotal; 0 is no bound
 }
 
-// newRules takes over from old, which may be nil, how many handshakes there were
-// lately, unless their rate is another one.
+// newRules keeps the buckets of old, which may be nil, unless their rate changes.
 func newRules(r Rules, loops int, old *rules) *rules {
 	r.HandshakeBurst = max(r.HandshakeBurst, r.HandshakeRate)
 	r.MessageBurst = max(r.MessageBurst, r.MessageRate)
@@ -208,15 +196,15 @@ func newRules(r Rules, loops int, old *rules) *rules {
 	return next
 }
 
-// How much of what is free a source may take. Of handshakes, whose tokens are good, nearly all: all clients may come
-// through one proxy that names nobody, and after a restart they come at once. Refused are strangers, of any number of
-// addresses: so that others find something, each has less.
+// The share of what is free that one address may take, see fairbucket. For handshakes with a good token it is nearly all,
+// because all clients may come through one proxy, and after a restart at once. For refusals it is less: strangers may have
+// any number of addresses.
 const (
 	handshakeShare = 8
 	refusalShare   = 1
 )
 
-// leastPendingShare is what a loop may keep for pending handshakes at least: one of the largest.
+// leastPendingShare is the least share of a loop: enough for one of the largest handshakes.
 const leastPendingShare = 128 << 10
 
 func pendingShare(total, loops int) int {
@@ -226,14 +214,12 @@ func pendingShare(total, loops int) int {
 	return max(total/loops, leastPendingShare)
 }
 
-// SetRules replaces the rules, all at once, for what happens from now on.
-// Connections that are open stay, also those that a new one would be refused in
-// place of; a token that is being checked is judged by the new upgrader. Connections that were
-// admitted while MaxPerIP was 0 are not counted when it becomes a bound. What a client has used
-// up of its MessageBurst is forgotten when that or MessageRate changes.
+// SetRules replaces the rules, all at once, for what happens from now on. Open connections stay, even if the new rules would
+// refuse them. A token that waits for a worker is checked by the new upgrader. Connections that were admitted while MaxPerIP
+// was 0 do not count when it becomes a bound. What a client has used of its MessageBurst is forgotten when that or
+// MessageRate changes.
 //
-// The error is that there is no upgrader, and then nothing changes. One goroutine at a
-// time.
+// It fails, and changes nothing, without an upgrader. One goroutine at a time.
 func (s *Server) SetRules(next Rules) error {
 	if next.Upgrader == nil {
 		return errors.New("netpoll: Rules.Upgrader is required")
@@ -243,18 +229,18 @@ func (s *Server) SetRules(next Rules) error {
 	return nil
 }
 
-// upgrader is the one that decides now. Any goroutine.
+// upgrader returns the upgrader of the current rules. Any goroutine.
 func (s *Server) upgrader() *handshake.Upgrader { return s.rules.Load().Upgrader }
 
 // Budget says how many sockets and connections the descriptor limit leaves.
 type Budget struct {
-	Descriptors int // what the process may open, RLIMIT_NOFILE's soft limit
-	Sockets     int // of these for clients, in whatever state: Rules.MaxSockets
-	Connections int // of these for admitted connections; the rest lets refusals and /health be answered
+	Descriptors int // that the process may open: the soft limit of RLIMIT_NOFILE
+	Sockets     int // of these, for clients in every state: Rules.MaxSockets
+	Connections int // of these, for admitted connections; the rest is for refusals and /health
 }
 
-// Descriptors returns the process's limit on open files. The Go runtime has
-// raised the soft limit to the hard one by the time main runs.
+// Descriptors returns the process's limit on open files. The Go runtime raises the soft limit to the hard one before main
+// runs.
 func Descriptors() (int, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -263,19 +249,17 @@ func Descriptors() (int, error) {
 	return int(min(limit.Cur, 1<<30)), nil
 }
 
-// OwnDescriptors is how many descriptors a Server with so many loops opens for
-// itself: each loop's epoll and bell, the listener, and one that is kept aside.
+// OwnDescriptors is how many descriptors a Server with so many loops opens for itself: each loop's epoll and eventfd, the
+// listener, and the spare one.
 func OwnDescriptors(loops int) int { return 2*loops + 2 }
 
-// NewBudget divides descriptors. reserved is what everything but client sockets
-// may need (the server itself, Redis, the side server). wanted bounds the
-// connections; 0 does not.
+// NewBudget divides descriptors. reserved is for everything but client sockets (the server itself, Redis, the admin server).
+// wanted bounds the connections; 0 does not.
 //
-// Sockets that are not connections (yet, or any more) have a share of their own,
-// so that refusals and /health are answered when all connections are there: a
-// sixteenth of the descriptors, 16 to 512. Where descriptors abound it is a
-// quarter of the connections, 512 at least: enough for a storm of reconnects,
-// and a bound for clients who only ever begin.
+// Sockets that are not connections have a share of their own, so that refusals and /health are answered when there are as
+// many connections as there may be: a sixteenth of the descriptors, 16 to 512. If there are many more descriptors than
+// wanted it is a quarter of the connections, 512 at least: enough for a storm of reconnects, and a bound for clients that
+// only begin handshakes.
 func NewBudget(descriptors, reserved, wanted int) Budget {
 	sockets := max(descriptors-reserved, 2)
 	connections := max(sockets-min(max(sockets/16, 16), 512), 1)

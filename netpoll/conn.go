@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"runtime/debug"
 	"time"
 
 	"roost/hub"
@@ -21,49 +22,50 @@ const (
 	stateClosed
 )
 
-// conn is one client socket. It is owned by its loop but for the fields that
-// say otherwise. Others hold it as a handle and only call Deliver.
+// conn is one client socket. Its fields are guarded by the loop's lock, except where a comment says otherwise. Other
+// packages hold it as a handle, and only call the methods of hub.Conn and Waiter.
 //
-// There is one for every idle connection: it fills its 96 bytes, and what is
-// needed only now and then it gets from a pool.
+// Every idle connection has one. So it is small, 96 bytes, and gets from a pool what it needs only for a while.
 type conn struct {
 	link hub.Link // the hub's, guarded by its locks
 
 	loop  *loop // static
 	timer wheel.Links[*conn]
-	due   uint32 // when timer fires, a tick modulo 2^32
+	due   uint32 // the tick at which timer fires, modulo 2^32
 
-	lastRead instant // the last bytes of frames; before there are any, the accept
-	lastPing instant // the last ping; before there is one, a while before the 101
-	expires  uint32  // when the token does, in Unix seconds; 0: the connection stays
-	ipSlot   uint32  // static once admitted: its place in the server's addresses; 0: none
+	lastRead instant // when the last bytes of frames came; before there are any, the accept
+	lastPing instant // when the last ping was sent; before there is one, a random moment before the 101
+	expires  uint32  // when the token expires, in Unix seconds; 0: the connection does not end with it
+	ipSlot   uint32  // static once admitted: its slot in Server.perIP; 0: none
 
-	written uint32 // bytes that the kernel has taken for it so far, modulo 2^32
+	written uint32 // bytes that the kernel has taken, modulo 2^32
 
 	out   *outQueue // nil while nothing waits to be written
-	extra *extra    // nil but while pending, in the middle of a message, and while ending
+	extra *extra    // nil unless the connection is pending, in the middle of a message, closing or lingering
 
-	fd           int32 // static; another's once the state is closed
+	fd           int32 // static; once the state is closed, the number may be another client's
 	state        state
 	reason       Reason
-	watchesWrite bool // the loop's epoll says when the kernel takes bytes again
-	selfCheck    bool // static once admitted: the server's own health check, outside counts and logs
+	watchesWrite bool // epoll reports when the kernel takes bytes again
+	selfCheck    bool // static once admitted: the server's own health check, in no count and no log
 }
 
-// extra is what a connection needs while something is under way. A loop has some in store.
+// extra is what a connection needs for a while. A loop keeps some for reuse.
 type extra struct {
-	hs *pendingHandshake // pending, see pending.go
+	// Pending.
+	hs *pendingHandshake
 
-	decoder wsproto.Decoder // open: stands in the middle of a frame or message; ending: finds the client's close frame
+	// Open, in the middle of a frame or message.
+	decoder wsproto.Decoder // closing: finds the client's close frame
+	began   instant         // when the frame or message began
+	free    bool            // it does not count against the inbound rate limit, see quietFor
 
-	next, prev  *conn         // ending: in the loop's closing or lingering
-	closeBy     time.Duration // ending: when the client has had its time
-	discardLeft int32         // ending: bytes that may still come and be thrown away
-	began       instant       // open: when what the decoder is in the middle of began
-
-	wasOpen    bool // ending: it had got its 101
-	wantsClose bool // ending: the client has to send its close frame yet
-	free       bool // open: what the decoder is in the middle of does not count, see quietFor
+	// Closing and lingering.
+	wasOpen     bool          // it had got its 101
+	wantsClose  bool          // the client has not sent its close frame
+	discardLeft int32         // bytes that may still come, to be discarded
+	closeBy     time.Duration // when the socket is closed at the latest
+	next, prev  *conn         // in loop.closing or loop.lingering
 }
 
 // WheelLinks and WheelDue implement wheel.Entry.
@@ -73,29 +75,43 @@ func (c *conn) WheelDue() *uint32               { return &c.due }
 // HubLink implements hub.Conn.
 func (c *conn) HubLink() *hub.Link { return &c.link }
 
-// Deliver implements hub.Conn: it puts n into the mailbox of the connection's
-// loop, waiting while that is full. Server.Flush sends it on its way.
+// Deliver implements hub.Conn: it puts n into the mailbox of the connection's loop, and waits while that is full. The caller
+// calls Server.Flush at the end of its batch.
 func (c *conn) Deliver(n *hub.Notification) {
 	if !c.loop.mail.Push(delivery{c, n}, len(n.Frame), !c.selfCheck) {
 		c.failNotification(n, failedClosed)
 	}
 }
 
-// stalled reports whether something waits that the kernel does not take.
+// stalled reports whether something waits because the kernel takes no more.
 func (c *conn) stalled() bool { return c.out != nil && c.out.Progress.Stalled() }
 
-// instant is a moment in the past, in milliseconds since the server started
-// modulo 2^32: half the size of a time.Duration, and good for 49 days of silence.
+// guard closes the connection after a panic, so that the process does not end. Everything that is done for one connection
+// defers it.
+func (c *conn) guard() {
+	l := c.loop
+	problem := recover()
+	if problem == nil {
+		return
+	}
+	l.stats.Panics.Add(1)
+	l.decoder = wsproto.Decoder{} // it may be in the middle of this client's frame
+	l.server.log.Error("a connection's handling failed; the connection is closed",
+		"panic", problem, "user_id", c.link.User(), "stack", string(debug.Stack()))
+	c.closeNow(ReasonPanic)
+}
+
+// instant is a moment in the past, in milliseconds since the server started, modulo 2^32: half the size of a time.Duration,
+// and good for 49 days of silence.
 type instant uint32
 
 // longestWait bounds Config.PingInterval and Config.PongWait.
 const longestWait = 40 * 24 * time.Hour
 
-// instantOf returns when a moment, in time since the server started, is. It may
-// lie before the start.
+// instantOf returns the instant of a moment, in time since the server started. It may lie before the start.
 func instantOf(moment time.Duration) instant { return instant(moment / time.Millisecond) }
 
-// ago returns how long before now an instant was.
+// ago returns the time from an instant to now.
 func (i instant) ago(now time.Duration) time.Duration {
 	return time.Duration(instantOf(now)-i) * time.Millisecond
 }

@@ -8,22 +8,19 @@ import (
 	"roost/hub"
 )
 
-// ConnInfo is what there is to know of one connection, for people who look into
-// why nothing arrives on it.
+// ConnInfo describes one connection, for people who look into why nothing arrives on it.
 type ConnInfo struct {
 	Remote   string        // the peer's address and port; "" if it has none
 	Opened   time.Time     // to the second
-	LastRead time.Duration // ago: the last bytes from the client, pongs included
-	Stalled  time.Duration // for how long the client has taken nothing of what waits; 0: nothing waits
-	Waiting  int           // notifications in the write queue
-	Bytes    int           // of them
+	LastRead time.Duration // since the last bytes from the client, pongs included
+	Stalled  time.Duration // since the client last took anything of what waits; 0: nothing waits
+	Waiting  int           // notifications in the send queue
+	Bytes    int           // of these notifications
 	Unacked  int           // bytes that the kernel has taken and the client has not acknowledged
 }
 
-// Describe looks at connections of this server. Each loop is asked to look at its
-// own; what has closed meanwhile is left out. The error says that a loop did not
-// answer before ctx ended; what others answered is returned. Any goroutine but a
-// loop's.
+// Describe describes connections of this server, without those that have closed meanwhile. It fails if a loop does not answer
+// before ctx ends, and still returns what the others answered. Any goroutine but a loop's.
 func (s *Server) Describe(ctx context.Context, conns []hub.Conn) ([]ConnInfo, error) {
 	byLoop := make(map[*loop][]*conn)
 	for _, c := range conns {
@@ -47,7 +44,7 @@ func (s *Server) Describe(ctx context.Context, conns []hub.Conn) ([]ConnInfo, er
 	return all, nil
 }
 
-// describe looks at connections of this loop.
+// describe describes connections of this loop.
 func (l *loop) describe(conns []*conn) []ConnInfo {
 	infos := make([]ConnInfo, 0, len(conns))
 	now := l.server.now()

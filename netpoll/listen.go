@@ -12,9 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leastUnsent is the least TCP_NOTSENT_LOWAT that is asked for: while so many bytes
-// have not left for the client yet, the kernel takes no more. What is on the way and
-// not acknowledged it bounds by itself, as round trip and bandwidth need it.
+// leastUnsent is the least TCP_NOTSENT_LOWAT: while so many bytes are not sent, the kernel takes no more. It bounds by itself
+// what is sent and not acknowledged, as round trip and bandwidth need it.
 //
 // Measured with 5 MB to one client at 20 MB/s and round trips of 1 to 300 ms: with
 // 32 KiB they arrive as fast as with the kernel's own bound of 4 MB, with 16 KiB a third as
@@ -53,19 +52,18 @@ func Listen(ctx context.Context, cfg ListenConfig) (*net.TCPListener, error) {
 	return ln.(*net.TCPListener), nil
 }
 
-// family is the network of an address. Go's "tcp" would make a socket for both of 0.0.0.0: who closes a firewall for IPv4
-// leaves the port open then, and each connection costs the kernel a larger socket.
+// family returns the network of an address. For 0.0.0.0 Go's "tcp" would make a socket for IPv6 too: a firewall for IPv4 would
+// leave the port open, and the kernel would use a larger socket for each connection.
 func family(address string) string {
-	host, _, _ := net.SplitHostPort(address) // what is wrong with it, to listen says
+	host, _, _ := net.SplitHostPort(address) // Listen returns the error
 	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
 		return "tcp4"
 	}
 	return "tcp"
 }
 
-// Prepare sets the options that Listen sets, on a socket that somebody else
-// opened. What was accepted from it before does not get them. An SO_SNDBUF that it was
-// given is taken back: it would bound what may be on the way.
+// Prepare sets the options of Listen on a socket that another process opened. Sockets that were accepted before don't get
+// them. It undoes an SO_SNDBUF, which would bound the bytes that are sent and not acknowledged.
 func Prepare(ln *net.TCPListener, cfg ListenConfig) error {
 	raw, err := ln.SyscallConn()
 	if err != nil {
@@ -80,8 +78,7 @@ func Prepare(ln *net.TCPListener, cfg ListenConfig) error {
 	return errors.Join(err, failed)
 }
 
-// unlockSendBuffer has the kernel size a socket's send buffer by itself again. Before
-// Linux 5.14 it can't be had back.
+// unlockSendBuffer lets the kernel size a socket's send buffer again. It does nothing before Linux 5.14.
 func unlockSendBuffer(fd int) {
 	const sendLock = 1 // SOCK_SNDBUF_LOCK
 	if locks, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BUF_LOCK); err == nil && locks&sendLock != 0 {
@@ -89,8 +86,8 @@ func unlockSendBuffer(fd int) {
 	}
 }
 
-// setOptions prepares a socket before it listens. Keepalive ends what pings
-// can't see: sockets that linger, or wait for a head.
+// setOptions prepares a socket before it listens. Keepalive ends sockets that get no pings: those that linger, or wait for a
+// request.
 func setOptions(fd int, cfg ListenConfig) error {
 	type option struct{ level, name, value int }
 	options := []option{
@@ -112,8 +109,7 @@ func setOptions(fd int, cfg ListenConfig) error {
 	return nil
 }
 
-// takeOver makes the listener ours alone, as a descriptor. Go's runtime would
-// otherwise watch it too, and be woken for every client.
+// takeOver returns the listener's descriptor and takes it from Go's runtime, which would be woken for every client.
 func takeOver(ln *net.TCPListener) (int, error) {
 	defer ln.Close() // a duplicate goes on listening
 	raw, err := ln.SyscallConn()

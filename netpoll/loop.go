@@ -1,7 +1,6 @@
 package netpoll
 
 import (
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,10 +35,8 @@ const (
 // loop is one event loop: an epoll, the connections on it, and the goroutine
 // that waits for it.
 //
-// Its methods run with its turn taken, but for those that say otherwise. The
-// loop's own goroutine takes it whenever it is awake; while it sleeps, the feed's
-// may (see Server.Flush). What one leaves behind the other finds, as if the loop
-// were one goroutine.
+// Its methods, and those of its connections, are called with its lock held, except for those that say otherwise. The loop's
+// own goroutine holds it while it is awake. While it sleeps, the goroutine that delivers may take it (see Server.Flush).
 type loop struct {
 	server *Server // static
 	index  int     // static
@@ -48,7 +45,7 @@ type loop struct {
 	mail  *mailbox.Mailbox[delivery] // any goroutine
 	stats loopStats                  // any goroutine
 	tasks taskList                   // any goroutine
-	alive atomic.Bool                // set by the loop when the prober asks
+	alive atomic.Bool                // set by the loop when the watchdog asks
 	busy  meter.Busy                 // any goroutine reads
 
 	topRank   atomic.Int32 // of ranking, for other loops; -1: there is none
@@ -63,14 +60,14 @@ type loop struct {
 	mailLeft bool // the mailbox was left before it was empty
 
 	wheel      wheel.Wheel[*conn]
-	armed      wheel.Tick    // when the wheel wants to be looked at; 0: never
-	graceUntil time.Duration // until then nobody is ended for being silent: the server was absent, see timers.go
+	armed      wheel.Tick    // when the wheel is advanced next; 0: never
+	graceUntil time.Duration // until then deadlines are extended, because the process was paused, see timers.go
 
 	batch   []delivery // taken from the mailbox; those before next are done
 	next    int
-	dirty   []*conn // have something to write, and get one write each at the end of a drain
+	dirty   []*conn // have got something, and are written to at the end of deliverMail
 	queues  []*outQueue
-	ranking sendqueue.Ranking // of the queues that are not empty because the kernel takes no more
+	ranking sendqueue.Ranking // of the queues of stalled connections
 
 	sent    *sentlog.Log            // the histogram in it any goroutine reads
 	inbound msglimit.Limiter[*conn] // what clients send
@@ -137,7 +134,7 @@ func (l *loop) pollTimeout() int {
 	return l.gapRound.timeout(l, l.untilTimer())
 }
 
-// handle is one turn: sockets, what others want done, timers, deliveries.
+// handle does what the loop woke for: sockets, tasks, timers, mail.
 func (l *loop) handle(events []unix.EpollEvent) {
 	for i := range events {
 		if i > 0 && i%mailEvery == 0 {
@@ -151,11 +148,11 @@ func (l *loop) handle(events []unix.EpollEvent) {
 	l.deliverMail()
 }
 
-// event handles one event. One of a connection that was closed since, whose
-// descriptor's number is another's by now, does no harm: reading finds nothing.
+// event handles one event. An event of a connection that was closed since does no harm, even if its descriptor's number is
+// another connection's by now: reading finds nothing.
 func (l *loop) event(e *unix.EpollEvent) {
 	switch e.Fd {
-	case bellMark: // somebody wants this turn
+	case bellMark: // handle does the rest
 	case portMark:
 		l.accept()
 	default:
@@ -174,19 +171,4 @@ func (c *conn) handleEvents(events uint32) {
 	if events&^unix.EPOLLOUT != 0 {
 		c.read()
 	}
-}
-
-// guard ends a connection whose handling failed, instead of the process. It is
-// deferred by whatever is done for one connection.
-func (c *conn) guard() {
-	l := c.loop
-	problem := recover()
-	if problem == nil {
-		return
-	}
-	l.stats.Panics.Add(1)
-	l.decoder = wsproto.Decoder{} // it may be in the middle of this client's frame
-	l.server.log.Error("a connection's handling failed; the connection is closed",
-		"panic", problem, "user_id", c.link.User(), "stack", string(debug.Stack()))
-	c.closeNow(ReasonPanic)
 }

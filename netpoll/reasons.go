@@ -8,8 +8,7 @@ import (
 	"roost/wsproto"
 )
 
-// Reason says why a connection ended. It is the log's field, the metric's label
-// and, where one is sent, the origin of the close frame.
+// Reason says why a connection ended: as a field of the log line, and as a label of the metric.
 type Reason uint8
 
 // Why connections end.
@@ -74,10 +73,10 @@ func (r Reason) String() string { return reasonNames[r] }
 type failure uint8
 
 const (
-	failedSlow   failure = iota // the connection's write queue was full: a slow consumer
-	failedFull                  // it was, but of what came within a second
-	failedMemory                // the write queues of all connections together were
-	failedClosed                // the connection ended before it was its turn
+	failedSlow   failure = iota // the connection's send queue was full: a slow consumer
+	failedFull                  // the send queue was full of what came within a second
+	failedMemory                // the send queues of all connections together were full
+	failedClosed                // the connection ended first
 	failureCount
 )
 
@@ -88,14 +87,14 @@ var failureNames = [failureCount]string{
 	failedClosed: "connection_closed",
 }
 
-// unanswered says why a socket was closed that was no connection yet.
+// unanswered says why a socket that was not a connection was closed without an answer.
 type unanswered uint8
 
 const (
 	unansweredDescriptors unanswered = iota // no descriptors left, by our own count
-	unansweredCrowdedOut                    // the same, and it was a pending handshake of the source that has most of them
-	unansweredBytes                         // more was kept for pending handshakes than may be, and its source had most of it
-	unansweredClosing                       // the same as crowded out, but it was a connection that had ended and took its last bytes too slowly
+	unansweredCrowdedOut                    // the same: it was a pending handshake of the address that has most of them
+	unansweredBytes                         // too many bytes were kept for pending handshakes, and most of them for its address
+	unansweredClosing                       // no descriptors left: it was closing, and its client took the rest too slowly
 	unansweredWatch                         // epoll would not watch it
 	unansweredCount
 )
@@ -108,9 +107,8 @@ var unansweredNames = [unansweredCount]string{
 	unansweredWatch:       "epoll_failed",
 }
 
-// closeClass is a close code as it is counted. Codes from 3000 on are for backends
-// and clients to invent, so those that are not the server's own are counted by
-// their thousand: a label must not have two thousand values.
+// closeClass is a close code as it is counted. Backends and clients may make up codes from 3000 on: they are counted by
+// their thousand, except for the server's own, so that the label does not have two thousand values.
 type closeClass uint8
 
 const (
@@ -121,8 +119,7 @@ const (
 	closeOwn // and what follows: one for each of ownCodes
 )
 
-// ownCodes are counted one by one: those of the protocol, and those that mean
-// something here.
+// ownCodes are counted one by one: those of the protocol, and those of this server.
 var ownCodes = [...]wsproto.CloseCode{
 	wsproto.CloseNormal, wsproto.CloseGoingAway, wsproto.CloseProtocolError, wsproto.CloseUnsupported,
 	wsproto.CloseInvalidPayload, wsproto.ClosePolicy, wsproto.CloseTooBig, wsproto.CloseExtension,
@@ -132,16 +129,16 @@ var ownCodes = [...]wsproto.CloseCode{
 
 const closeClasses = int(closeOwn) + len(ownCodes)
 
-// closeClassOf returns how a connection is counted that was ended with last words.
-func closeClassOf(lastWords []byte) closeClass {
+// closeClassOf returns the class of a close message.
+func closeClassOf(closeMessage []byte) closeClass {
 	const closeFrame = 0x88 // final, opcode 8; see wsproto.AppendClose
 	switch {
-	case len(lastWords) < 2 || lastWords[0] != closeFrame:
+	case len(closeMessage) < 2 || closeMessage[0] != closeFrame:
 		return closeNone
-	case len(lastWords) < 4:
+	case len(closeMessage) < 4:
 		return closeNoCode
 	}
-	code := wsproto.CloseCode(binary.BigEndian.Uint16(lastWords[2:]))
+	code := wsproto.CloseCode(binary.BigEndian.Uint16(closeMessage[2:]))
 	if i := slices.Index(ownCodes[:], code); i >= 0 {
 		return closeOwn + closeClass(i)
 	}

@@ -19,9 +19,8 @@ import (
 // ErrClosed is what Serve returns after Shutdown.
 var ErrClosed = errors.New("netpoll: server closed")
 
-// ErrLoopStuck is wrapped by what Serve returns when an event loop does not
-// answer any more. Its connections can't be saved: the process should end and
-// be started again.
+// ErrLoopStuck is wrapped by what Serve returns when an event loop does not answer any more. Its connections are lost: the
+// process should end and be started again.
 var ErrLoopStuck = errors.New("an event loop does not answer")
 
 // Server holds the connections of one listener. Make it with New, then Serve,
@@ -34,26 +33,26 @@ type Server struct {
 	lines      *lineLimit
 	refusals   *refusalLog
 	acceptLog  *acceptLog
-	started    time.Time     // what now counts from
+	started    time.Time     // now counts from here
 	tickLength time.Duration // of the loops' wheels
 
 	loops    []*loop // static
 	conns    fdtable.Table[conn]
-	perIP    iplimit.Counter // of connections, where Rules.MaxPerIP bounds them
+	perIP    iplimit.Counter // of connections, if Rules.MaxPerIP bounds them
 	listener listener
 
-	spareFD spareFD          // of one descriptor
-	queues  sendqueue.Memory // of all loops
+	spareFD spareFD
+	queues  sendqueue.Memory // of the send queues of all loops
 
 	accepts  acceptStats
-	draining atomic.Bool // handshakes are refused
+	draining atomic.Bool // Shutdown has begun: handshakes are refused
 
-	auth authWorkers // of tokens, off the loops
+	auth authWorkers
 
 	looping     sync.WaitGroup // the loops
-	watching    sync.WaitGroup // the prober
-	firstSocket chan struct{}  // a token: the first socket has come
-	lastSocket  chan struct{}  // a token: the last socket has gone
+	watching    sync.WaitGroup // the watchdog
+	firstSocket chan struct{}  // gets a value when there is a socket again
+	lastSocket  chan struct{}  // gets a value when there is none any more
 	done        chan struct{}  // closed when Shutdown begins
 	failed      chan error     // one buffered: why Serve must return
 
@@ -125,7 +124,7 @@ func (s *Server) fail(err error) {
 	}
 }
 
-// socketClosed gives a socket's place back.
+// socketClosed uncounts a socket, after its descriptor was closed.
 func (s *Server) socketClosed() {
 	if s.spareFD.inUse() {
 		s.spareFD.refill()
@@ -138,7 +137,7 @@ func (s *Server) socketClosed() {
 	}
 }
 
-// socketOpened takes a place for a socket and returns how many there are now.
+// socketOpened counts a socket, and returns how many there are now.
 func (s *Server) socketOpened() int64 {
 	n := s.accepts.sockets.Add(1)
 	if n == 1 {
@@ -150,11 +149,10 @@ func (s *Server) socketOpened() int64 {
 	return n
 }
 
-// now is the clock of everything here: monotonic, and never zero. What Config.Now
-// is for is all that goes by the clock on the wall.
+// now is the clock for everything but what Config.Now is for: monotonic, and never zero.
 func (s *Server) now() time.Duration { return time.Since(s.started) }
 
-// moment returns when a tick is.
+// moment returns the time of a tick.
 func (s *Server) moment(t wheel.Tick) time.Duration { return time.Duration(t) * s.tickLength }
 
 // tick returns the first tick that is not before a moment.
@@ -183,7 +181,7 @@ func (s *Server) startLoops() error {
 	return nil
 }
 
-// stopLoops ends everything that New started. Sockets that are left are cut.
+// stopLoops ends everything that New started, and closes the sockets that are left.
 func (s *Server) stopLoops() {
 	s.watching.Wait()
 	for _, l := range s.loops {

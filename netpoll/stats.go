@@ -107,7 +107,7 @@ type Stats struct {
 	Accepted uint64            // notification × connection: taken for delivery
 	Sent     uint64            // the kernel has taken the last byte
 	Failed   map[string]uint64 // will never be sent, by reason
-	Waiting  uint64            // in a loop's mailbox or a connection's write queue
+	Waiting  uint64            // in a loop's mailbox or a connection's send queue
 
 	// Of what was in Sent for a connection, this was not acknowledged by its client when it ended, by the
 	// reason. It may have arrived, but most of the time has not. Unacked are the notifications, as far
@@ -123,7 +123,7 @@ type Stats struct {
 
 	Busy        []time.Duration // that each loop was not asleep
 	Mailbox     []int           // items that wait for each loop
-	Queued      int             // notification × connection in write queues that the kernel takes no more of
+	Queued      int             // notification × connection in the send queues of stalled connections
 	QueuedBytes int             // the memory of these notifications, each once
 	Stalled     int             // connections that the kernel takes nothing for now
 }

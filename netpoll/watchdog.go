@@ -6,14 +6,13 @@ import (
 	"time"
 )
 
-// A loop that hangs can't say so itself. So each is asked, once a second, for as
-// long as anybody is connected.
+// The watchdog checks every second that each loop answers, while any client is connected.
 const (
 	watchEvery   = time.Second
 	missesToFail = 5
 )
 
-// watchLoops runs until Shutdown begins.
+// watchLoops is the watchdog's goroutine. It runs until Shutdown begins.
 func (s *Server) watchLoops() {
 	misses := make([]int, len(s.loops))
 	for {
@@ -32,8 +31,7 @@ func (s *Server) watchLoops() {
 	}
 }
 
-// watchWhileConnected asks until nobody is connected; false means that the server
-// ends.
+// watchWhileConnected checks the loops until no client is connected. It returns false when the server ends.
 func (s *Server) watchWhileConnected(tick <-chan time.Time, misses []int) bool {
 	for s.accepts.sockets.Load() > 0 {
 		for i, l := range s.loops {
@@ -59,9 +57,8 @@ func (s *Server) watchWhileConnected(tick <-chan time.Time, misses []int) bool {
 	return true
 }
 
-// CheckLoops asks every loop to do something, and returns nil once all have, or an
-// error that wraps ErrLoopStuck when ctx ends first. It wakes loops that sleep, so
-// it is not for asking often. After Shutdown nobody answers. Any goroutine.
+// CheckLoops returns nil once every loop has run a task, or an error that wraps ErrLoopStuck when ctx ends first. It wakes
+// sleeping loops, so it should not be called often. After Shutdown it fails. Any goroutine.
 func (s *Server) CheckLoops(ctx context.Context) error {
 	answered := make([]chan struct{}, len(s.loops))
 	for i, l := range s.loops {
