@@ -18,6 +18,7 @@ func TestNarrowACL(t *testing.T) {
 	redistest.Allow(t, server.Client(), "roost", "pw", all)
 	cfg := quick(server.Addr())
 	cfg.Username, cfg.Password = "roost", "pw"
+	cfg.ClientName = "roost-here" // it may not say so, and works all the same
 	worksOver(t, cfg)
 	command := must(publish.New(cfg.Config))
 	defer command.Close()

@@ -18,10 +18,10 @@ func TestBroadcastsComeInOrder(t *testing.T) {
 	defer publisher.Close()
 	server.Publish("user_noti:a", "1")
 	if n, err := publisher.PublishAll(t.Context(), "2"); n != 1 || err != nil {
-		t.Errorf("PublishAll: %d heard it, %v", n, err)
+		t.Errorf("PublishAll: %d received it, %v", n, err)
 	}
 	if n, err := publisher.PublishGroup(t.Context(), "staff", "3"); n != 1 || err != nil {
-		t.Errorf("PublishGroup: %d heard it, %v", n, err)
+		t.Errorf("PublishGroup: %d received it, %v", n, err)
 	}
 	server.Publish("user_noti:a", "4")
 	server.Publish("user_noti_all:a", "nothing")

@@ -42,7 +42,7 @@ func churn(t *testing.T, cfg Config, steps int, servers []*redistest.Server, cha
 		workers = 6
 		users   = 40
 	)
-	here := make([][]string, workers) // what each worker leaves joined
+	here := make([][]string, workers) // what each worker leaves acquired
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {

@@ -21,7 +21,7 @@ func TestCommandsComeInOrder(t *testing.T) {
 	defer publisher.Close()
 	server.Publish("user_noti:a", "1")
 	if n, err := publisher.PublishControl(t.Context(), "a", "2"); n != 1 || err != nil {
-		t.Errorf("PublishControl: %d heard it, %v", n, err)
+		t.Errorf("PublishControl: %d received it, %v", n, err)
 	}
 	server.Publish("user_noti:a", "3")
 	server.Publish("user_ctl:user_noti:b", "4")

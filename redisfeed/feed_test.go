@@ -30,7 +30,7 @@ func TestFeedDeliversToWhomItIsFor(t *testing.T) {
 	}
 }
 
-func TestFeedHearsOnlyItsPattern(t *testing.T) {
+func TestFeedGetsOnlyItsPattern(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	var sink collector

@@ -97,7 +97,7 @@ func TestPublisherGoesWithTheLink(t *testing.T) {
 	}
 	redistest.WaitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
 	if n, err := feed.Publish(t.Context(), "a", "x"); n != 1 || err != nil {
-		t.Errorf("%d heard it, %v", n, err)
+		t.Errorf("%d received it, %v", n, err)
 	}
 	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 }
@@ -114,7 +114,7 @@ func TestGapHoldsWhatTheNewMasterTook(t *testing.T) {
 	feed := connected(t, cfg, &sink)
 	lost := time.Now()
 	if n := two.Publish("user_noti:a", "lost"); n != 0 {
-		t.Fatalf("%d heard it", n)
+		t.Fatalf("%d received it", n)
 	}
 	sentinel.say(topology.Master{Addr: two.Addr(), Epoch: 2})
 	if since := <-gaps; since.After(lost) || lost.Sub(since) > redistest.Patience {

@@ -21,7 +21,7 @@ func publishTo(server *redistest.Server) func(ctx context.Context, user, payload
 	}
 }
 
-// listens runs a feed that hears 60 users.
+// listens runs a feed with 60 users.
 func listens(t *testing.T, cfg Config, mode Mode) (*running, *traffic) {
 	t.Helper()
 	tr := newTraffic(60)

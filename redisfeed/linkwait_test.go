@@ -11,7 +11,7 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// In Pattern mode, too, nobody is let in before what is published is heard, if that is within a second: nothing is lost,
+// In Pattern mode, too, nobody is let in before the pattern is subscribed, if that is within a second: nothing is lost,
 // and no gap is told.
 func TestPatternWaitsForTheFirstLink(t *testing.T) {
 	t.Parallel()
@@ -24,7 +24,7 @@ func TestPatternWaitsForTheFirstLink(t *testing.T) {
 	feed := run(t, cfg, &sink)
 	w := make(awaited, 1)
 	if feed.Acquire("alice", w) {
-		t.Fatal("let in before anything is heard")
+		t.Fatal("let in before anything is subscribed")
 	}
 	server.Resume()
 	select {
@@ -45,7 +45,7 @@ func TestPatternWaitsForTheFirstLink(t *testing.T) {
 	}
 }
 
-// The same when a link is lost and Redis is back at once: who comes in between hears everything.
+// The same when a link is lost and Redis is back at once: a client that comes in between gets everything.
 func TestNobodyIsLetInWhileALinkIsMended(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []Mode{Pattern, PerUser} {
@@ -69,7 +69,7 @@ func TestNobodyIsLetInWhileALinkIsMended(t *testing.T) {
 }
 
 // Redis is away for longer: people are let in, a gap is counted, also before the first link, and they are told.
-func TestLetInUnheardIsAGap(t *testing.T) {
+func TestLetInWithoutALinkIsAGap(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []Mode{Pattern, PerUser} {
 		server := redistest.Start(t)

@@ -33,12 +33,12 @@ func TestFailoverMidTraffic(t *testing.T) {
 	redistest.WaitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
 
 	ctx, stop := context.WithCancel(t.Context())
-	var heard sync.Map // the numbers that Redis handed to somebody
+	var received sync.Map // the numbers that Redis handed to somebody
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
 			if n, err := feed.Publish(ctx, "alice", strconv.Itoa(i)); err == nil && n > 0 {
-				heard.Store(i, true)
+				received.Store(i, true)
 			}
 		}
 	})
@@ -74,7 +74,7 @@ func TestFailoverMidTraffic(t *testing.T) {
 		t.Error("out of order, or twice")
 	}
 	lost := 0
-	heard.Range(func(i, _ any) bool {
+	received.Range(func(i, _ any) bool {
 		if !got[i.(int)] {
 			lost++
 		}
@@ -118,7 +118,7 @@ func TestHungMasterIsLeft(t *testing.T) {
 
 // The same where nobody is asked, because the time for that has not come: the sentinels tell it. Their user has the
 // permissions that docs/redis.md gives, and no others.
-func TestSwitchIsHeardOf(t *testing.T) {
+func TestSentinelsTellOfASwitch(t *testing.T) {
 	t.Parallel()
 	tr := redistest.StartTrio(t, nil)
 	permissions := append(redistest.Documented(t, "..", "Roost, on each sentinel"), redistest.Documented(t, "..", "… and hears of failovers at once")...)

@@ -15,7 +15,7 @@ func logging(cfg Config) (Config, *redistest.Log) {
 	return cfg, &log
 }
 
-// A Redis without sharded channels answers everything else. That nobody is heard is said, and not for each of them.
+// A Redis without sharded channels answers everything else. That users are not subscribed is logged once, and not for each.
 func TestShardedSaysThatRedisIsTooOld(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true, Args: []string{"--rename-command", "SSUBSCRIBE", ""}})

@@ -186,7 +186,7 @@ func TestShardedLivesWithoutAShard(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 	master.Restart()
-	redistest.WaitFor(t, "all to be heard again", func() bool { return feed.Status().Users.Subscribed == len(tr.users) })
+	redistest.WaitFor(t, "all to be subscribed again", func() bool { return feed.Status().Users.Subscribed == len(tr.users) })
 }
 
 // Who comes and goes while a shard is away is not kept more than once.
@@ -210,13 +210,13 @@ func TestShardedKeepsUnplacedUsersOnce(t *testing.T) {
 	feed.cancel()
 	_ = feed.wait(t)
 	if n := len(feed.manager.shards.unplaced); n > 2 {
-		t.Errorf("%d orphans", n)
+		t.Errorf("%d unplaced users", n)
 	}
 }
 
 func allHeard(t *testing.T, feed *running, tr *traffic) {
 	t.Helper()
-	redistest.WaitFor(t, "all to be heard", func() bool { return feed.Status().Users == Users{Subscribed: len(tr.users)} })
+	redistest.WaitFor(t, "all to be subscribed", func() bool { return feed.Status().Users == Users{Subscribed: len(tr.users)} })
 }
 
 // Every link and every pool speaks TLS, to nodes found through others too.
@@ -257,7 +257,7 @@ func TestShardedCountsAnOutageOnce(t *testing.T) {
 		join(t, feed.Feed, fmt.Sprintf("{%s%s}%d", publish.ChannelPrefix, user, i)) // of the same slot
 	}
 	master.Restart()
-	redistest.WaitFor(t, "all to be heard", func() bool { return feed.Status().Users == Users{Subscribed: 5} })
+	redistest.WaitFor(t, "all to be subscribed", func() bool { return feed.Status().Users == Users{Subscribed: 5} })
 	s := feed.Status()
 	if gaps := s.Gaps - s.Reconnects; gaps != 1 { // by chance the feed's own link was to the same node
 		t.Errorf("%d gaps, want 1", gaps)

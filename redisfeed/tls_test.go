@@ -185,7 +185,7 @@ func worksOver(t *testing.T, cfg Config) {
 	feed := connected(t, cfg, &sink)
 	redistest.WaitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
 	if n, err := feed.Publish(t.Context(), "a", "x"); err != nil || n == 0 {
-		t.Fatalf("Publish: %d heard it, %v", n, err)
+		t.Fatalf("Publish: %d received it, %v", n, err)
 	}
 	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 }

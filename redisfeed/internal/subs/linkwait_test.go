@@ -26,11 +26,11 @@ func TestLinkWait(t *testing.T) {
 				t.Fatalf("%s: has to wait", what)
 			}
 		}
-		connect := func(what string, wantUnheard bool) {
+		connect := func(what string, wantMissed bool) {
 			t.Helper()
-			unheard, waiters := l.Up()
-			if Tell(waiters); unheard != wantUnheard {
-				t.Fatalf("%s: let in unheard: %t", what, unheard)
+			missed, waiters := l.Up()
+			if Tell(waiters); missed != wantMissed {
+				t.Fatalf("%s: missed: %t", what, missed)
 			}
 		}
 

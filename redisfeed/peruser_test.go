@@ -16,7 +16,7 @@ type awaited chan struct{}
 
 func (w awaited) Subscribed() { w <- struct{}{} }
 
-// join joins, and waits until the user is heard.
+// join acquires a subscription, and waits until the user is subscribed.
 func join(t testing.TB, f *Feed, user string) {
 	t.Helper()
 	w := make(awaited, 1)
@@ -26,7 +26,7 @@ func join(t testing.TB, f *Feed, user string) {
 	select {
 	case <-w:
 	case <-time.After(redistest.Patience):
-		t.Fatalf("waited %s for %s to be heard", redistest.Patience, user)
+		t.Fatalf("waited %s for %s to be subscribed", redistest.Patience, user)
 	}
 }
 
@@ -47,7 +47,7 @@ func subscribers(t testing.TB, server *redistest.Server, channel string) int64 {
 	return n[channel]
 }
 
-// A user is heard from the moment that is told, and only those who are here are.
+// A user is subscribed from the moment that is told, and only users who are here are.
 func TestPerUser(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -66,7 +66,7 @@ func TestPerUser(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if s := feed.Status(); s.Users != (Users{Subscribed: 1}) {
-		t.Errorf("audience %+v", s.Users)
+		t.Errorf("users %+v", s.Users)
 	}
 }
 
@@ -121,7 +121,7 @@ func TestPerUserStorm(t *testing.T) {
 	}
 	all.Wait()
 	if s := feed.Status().Users; s != (Users{Subscribed: users}) {
-		t.Errorf("audience %+v", s)
+		t.Errorf("users %+v", s)
 	}
 	stats, err := server.Client().InfoMap(t.Context(), "commandstats").Result()
 	if err != nil {
@@ -164,7 +164,7 @@ func TestPerUserIsRestored(t *testing.T) {
 	}
 	feed.Release("user1")
 	server.Restart()
-	redistest.WaitFor(t, "all to be heard", func() bool { return feed.Status().Users == Users{Subscribed: users} })
+	redistest.WaitFor(t, "all to be subscribed", func() bool { return feed.Status().Users == Users{Subscribed: users} })
 	select {
 	case lost := <-gaps:
 		if lost != 0 {
@@ -193,7 +193,7 @@ func TestPerUserDoesNotWaitForALostLink(t *testing.T) {
 	server.Pause()
 	w := make(awaited, 1)
 	if feed.Acquire("alice", w) {
-		t.Fatal("heard, while redis stands still")
+		t.Fatal("subscribed, while redis stands still")
 	}
 	server.Kill()
 	select {
