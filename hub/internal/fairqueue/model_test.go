@@ -195,7 +195,7 @@ func (m *model) check() {
 	listed := 0
 	for i := range q.classes {
 		for f := q.classes[i].first; f != nil; f = f.next {
-			if f.in != &q.classes[i] || q.flows[f.name] != f || (i == classEveryone) != (f.name == Everyone) {
+			if f.in != &q.classes[i] || q.flows.Get(f.name) != f || (i == classEveryone) != (f.name == Everyone) {
 				m.t.Fatalf("%q is in the wrong list", f.name)
 			}
 			listed++
@@ -207,7 +207,7 @@ func (m *model) check() {
 		}
 	}
 	idle := 0
-	for name, f := range q.flows {
+	for name, f := range q.flows.All() {
 		if name != Everyone && !f.busy && f.waiting.len() == 0 {
 			idle++
 		}

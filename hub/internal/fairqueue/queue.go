@@ -5,7 +5,11 @@
 // says what time it is.
 package fairqueue
 
-import "time"
+import (
+	"time"
+
+	"roost/internal/shrinkmap"
+)
 
 // Everyone is the name of the flow that is for all receivers. Its turns do not come from those of the groups: it does half
 // of the work, or a third, however many groups there are.
@@ -55,7 +59,7 @@ type Config[T any] struct {
 // and no crowd of quiet ones keeps the others from their turns.
 type Queue[T any] struct {
 	cfg     Config[T]
-	flows   map[string]*flow[T]
+	flows   shrinkmap.Map[string, *flow[T]]
 	fattest heap[T]
 	classes [classCount]list[T]
 	resting list[T]  // flows that have given a notice and have nothing to deliver now, in the order in which they began to rest
@@ -65,7 +69,6 @@ type Queue[T any] struct {
 	bytes   int      // charged
 	items   int      // that wait or are under way, without notices
 	idle    int      // flows that have nothing to deliver: they rest, or have a notice to give. Everyone's is not counted
-	most    int      // flows at once, since the map was made
 }
 
 // The classes that turns go round between.
@@ -78,7 +81,7 @@ const (
 
 // New returns an empty queue.
 func New[T any](cfg Config[T]) *Queue[T] {
-	return &Queue[T]{cfg: cfg, flows: make(map[string]*flow[T])}
+	return &Queue[T]{cfg: cfg}
 }
 
 // Limit changes Config.FlowBytes and Config.Bytes, for the items that come from now on.
@@ -188,7 +191,7 @@ func (q *Queue[T]) Len() int { return q.items }
 func (q *Queue[T]) Bytes() int { return q.bytes }
 
 // Flows is how many flows there are.
-func (q *Queue[T]) Flows() int { return len(q.flows) }
+func (q *Queue[T]) Flows() int { return q.flows.Len() }
 
 // begin takes what a flow does next: a notice that is due, or its oldest item.
 func (q *Queue[T]) begin(f *flow[T], now time.Time) {
@@ -280,12 +283,11 @@ func (q *Queue[T]) setIdle(f *flow[T], idle bool) {
 
 // flow finds or makes a flow.
 func (q *Queue[T]) flow(name string) *flow[T] {
-	if f := q.flows[name]; f != nil {
+	if f := q.flows.Get(name); f != nil {
 		return f
 	}
 	f := &flow[T]{name: name}
-	q.flows[name] = f
-	q.most = max(q.most, len(q.flows))
+	q.flows.Put(name, f)
 	q.classes[f.class(classNew)].push(f)
 	q.fattest.push(f)
 	return f
@@ -296,13 +298,10 @@ func (q *Queue[T]) remove(f *flow[T]) {
 	q.setIdle(f, false)
 	f.in.remove(f)
 	q.fattest.remove(f)
-	delete(q.flows, f.name)
-	if len(q.flows) == 0 && q.most > keptFlows {
-		q.flows, q.most = make(map[string]*flow[T]), 0 // Go's maps keep the room of the most that was ever in them
-	}
+	q.flows.Delete(f.name)
 }
 
-// keptFlows bounds the room, in flows, that stays when nothing is to do.
+// keptFlows bounds the room, in flows, that a heap keeps when nothing is to do.
 const keptFlows = 256
 
 // maxIdle bounds the flows that exist for a notice only, which no item pays for.
