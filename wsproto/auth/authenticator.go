@@ -10,8 +10,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// DefaultLeeway is how far the clocks of Roost and of who issues the tokens may
-// be apart when [Config] doesn't say.
+// DefaultLeeway is by how much the clocks of Roost and of the tokens' issuer may differ if [Config] doesn't say.
 const DefaultLeeway = 5 * time.Second
 
 // Config says which tokens are good.

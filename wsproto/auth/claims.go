@@ -18,7 +18,7 @@ import (
 // DefaultUserClaim is the claim that holds the user id where [Config] names no other (RFC 7519 section 4.1.2).
 const DefaultUserClaim = "sub"
 
-// userClaim is where a token has the user id, and what is said of one that doesn't. Static after construction.
+// userClaim names the claim that has the user id, and has the errors about it. Static after construction.
 type userClaim struct {
 	claim    string
 	quoted   string // the same as JSON has it

@@ -36,8 +36,8 @@ type Keys struct {
 	// Public are the issuer's public keys, MaxPublic at most. Those that fit none of [Config].Algorithms are left
 	// out.
 	Public []PublicKey
-	// LeftOut are keys that the issuer publishes and that are of no use here, MaxPublic at most: who comes with a token
-	// of one is told why.
+	// LeftOut are keys that the issuer publishes and Roost can't use, MaxPublic at most. A client with a token of one is told
+	// why.
 	LeftOut []LeftOut
 }
 
@@ -87,7 +87,7 @@ func newKeyring(keys Keys, allowed []string) (*keyring, error) {
 	return ring, nil
 }
 
-// empty reports whether nobody can be let in.
+// empty reports whether there is no key.
 func (r *keyring) empty() bool { return len(r.secrets)+len(r.public) == 0 }
 
 // algorithms lists what the ring has keys for.

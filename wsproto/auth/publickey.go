@@ -22,9 +22,9 @@ const (
 	maxRSA = 8192
 )
 
-// PublicKey is a public key of who issues the tokens. What kind of key it is says which algorithms it may be good for,
-// and [PublicKey.Only] which of them it is (RFC 8725 section 3.1): the token doesn't get to choose. Static after
-// construction; any goroutine.
+// PublicKey is a public key of the tokens' issuer. The kind of key says which algorithms it may be good for, and
+// [PublicKey.Only] which of them it is good for (RFC 8725 section 3.1): the token doesn't choose. Static after construction;
+// any goroutine.
 type PublicKey struct {
 	id   string // kid; empty: it has none
 	algs []string

@@ -11,8 +11,8 @@ import (
 
 // secret is a key that tokens are signed with too (RFC 7518 section 3.2). Static after construction; any goroutine.
 //
-// It verifies HMACs itself, where golang-jwt copies the token and makes an HMAC for each: what nobody of ours has signed,
-// and comes by the thousand, must cost a loop next to nothing.
+// It verifies HMACs itself. golang-jwt copies the token and makes an HMAC for each check, and a flood of tokens with wrong
+// signatures must cost a loop next to nothing.
 type secret struct {
 	key  []byte
 	macs [3]sync.Pool // of *mac, by secretIndex; as many as goroutines call at once

@@ -40,8 +40,8 @@ func (h *head) authorized(value []byte) {
 	}
 }
 
-// readCredentials finds what says who asks: a ticket where one is given and understood,
-// otherwise a token, from the one place where there is one.
+// readCredentials finds the credential of a request: a ticket, if tickets are configured and one is given, or else a token,
+// which has to be in one place only.
 func (u *Upgrader) readCredentials(h *head, request *Request) *Refusal {
 	if u.ticket != nil {
 		if ticket, count, ok := queryValue(h.query, "ticket"); count > 0 {
@@ -80,9 +80,9 @@ func (u *Upgrader) readCredentials(h *head, request *Request) *Refusal {
 // answered: a browser would give the connection up without a word.
 func (h *head) bearerAlone() bool { return h.bearers && !h.offersProtocol }
 
-// Identify finds out who asks for an upgrade, and fills in the request's User, Groups and Expires. now is the time to check
-// the token against. It has to be called while the head that was read is there. It takes a few microseconds: where
-// finding out takes longer, because the token may be signed with a key pair, it reports later, and nothing is decided.
+// Identify authenticates the client of an upgrade, and fills in the request's User, Groups and Expires. now is the time to check
+// the token against. It has to be called before the head's buffer is used again. It takes a few microseconds. A token that may be signed
+// with a key pair takes longer to check: then Identify reports later, and nothing is decided.
 // Then the request has a Priority, and [Request.Detach] and, on another goroutine than a loop, [Upgrader.Check] have to follow.
 func (u *Upgrader) Identify(request *Request, now time.Time) (refusal *Refusal, later bool) {
 	if request.Probe {
@@ -96,8 +96,7 @@ func (u *Upgrader) Identify(request *Request, now time.Time) (refusal *Refusal, 
 	return request.identified(id, problem), false
 }
 
-// Check finds out who asks where [Upgrader.Identify] left that for later. How long it takes is said at
-// [auth.Authenticator.Check].
+// Check authenticates the client where [Upgrader.Identify] left that for later. [auth.Authenticator.Check] says how long it takes.
 func (u *Upgrader) Check(request *Request, now time.Time) *Refusal {
 	return request.identified(u.auth.Check(request.credential, now))
 }
@@ -111,7 +110,7 @@ func (r *Request) identified(id auth.Identity, problem *auth.Error) *Refusal {
 	return nil
 }
 
-// redeem lets in who has a ticket.
+// redeem checks a ticket.
 func (u *Upgrader) redeem(request *Request) *Refusal {
 	user, ok := u.ticket(request.credential)
 	request.credential = nil

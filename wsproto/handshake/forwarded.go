@@ -16,7 +16,7 @@ var ErrProxyPattern = errors.New("bad proxy address")
 // is trusted stands at the end.
 const maxForwarded = 4
 
-// proxies is a compiled list of whom to believe. Static after construction.
+// proxies is a compiled list of trusted proxies. Static after construction.
 type proxies []netip.Prefix
 
 // compileProxies compiles addresses and ranges (192.0.2.1, 10.0.0.0/8, 2001:db8::/32).
@@ -69,10 +69,9 @@ func (f *forwardedFor) add(value []byte) {
 	f.n++
 }
 
-// client returns the address of the client behind a peer that connected to us. Each proxy
-// appends whom it was asked by; so the list is read from its end, as long as who reported an entry is
-// trusted. The first that is not is the client. What is no address ends the walk: the last that is known
-// counts.
+// client returns the address of the client behind a peer that connected to us. Each proxy appends the address of its own
+// peer, so the list is read from its end, while the proxy that reported an entry is trusted. The first address that is not
+// trusted is the client's. An entry that is no address ends the walk, and the last known address counts.
 func (p proxies) client(peer netip.Addr, reported *forwardedFor) netip.Addr {
 	client := peer.Unmap()
 	for i := reported.n - 1; i >= 0; i-- {
@@ -125,10 +124,9 @@ func parseForwarded(entry []byte) (netip.Addr, bool) {
 // Trusts reports whether an address is that of a trusted proxy.
 func (u *Upgrader) Trusts(address netip.Addr) bool { return u.proxies.trusts(address) }
 
-// Client returns the address that limits count a request by, and lines show: that
-// of who connected to us, or, where that is a trusted proxy, whom it reports in X-Forwarded-For. Who connected is
-// the other end of the socket, or whom a PROXY header names in its place. It is to be called
-// while the head that was read is there. peer may be the zero value, and then so is the result.
+// Client returns the client's address for limits and log lines: that of the peer, or the one in X-Forwarded-For if the peer is a
+// trusted proxy. The peer is the other end of the socket, or the address in its PROXY header. Call it before the head's buffer
+// is used again. For the zero value of peer the result is the zero value.
 func (u *Upgrader) Client(request *Request, peer netip.Addr) netip.Addr {
 	if !peer.IsValid() {
 		return peer

@@ -29,7 +29,7 @@ func (r *Refusal) Text() string { return r.text }
 func (r *Refusal) Append(dst []byte) []byte {
 	dst = appendStatus(dst, r.Status)
 	if r.Status == 426 {
-		// RFC 9110 section 7.8: who sends Upgrade also names it in Connection.
+		// RFC 9110 section 7.8: a sender of Upgrade also names it in Connection.
 		dst = append(dst, "Connection: upgrade, close\r\nUpgrade: websocket\r\n"...)
 	} else {
 		dst = append(dst, "Connection: close\r\n"...)

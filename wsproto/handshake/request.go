@@ -77,7 +77,7 @@ func (r *Request) Size() int {
 	return n
 }
 
-// OffersProtocol reports whether the client offered [Protocol]: whoever does so knows what Roost's close codes mean.
+// OffersProtocol reports whether the client offered [Protocol]: such a client knows what Roost's close codes mean.
 func (r *Request) OffersProtocol() bool { return r.protocol }
 
 // AppendUpgrade appends the 101 (RFC 6455 section 4.2.2). Our sub-protocol is answered

@@ -7,7 +7,7 @@ import (
 	"roost/wsproto/auth"
 )
 
-// Config says who may come in.
+// Config says which requests are accepted.
 type Config struct {
 	// Authenticator checks the tokens; required.
 	Authenticator *auth.Authenticator
@@ -47,7 +47,7 @@ func New(config Config) (*Upgrader, error) {
 }
 
 // Read decides what a head (as [HeadEnd] measured it) asks for. The request may go
-// on when the refusal is nil; one for an upgrade then has to say who asks, see
+// on when the refusal is nil; one for an upgrade has to be authenticated next, see
 // [Upgrader.Identify]; it aliases b. With a refusal the request is good
 // for nothing but [Request.AppendRejection].
 func (u *Upgrader) Read(b []byte) (Request, *Refusal) {
