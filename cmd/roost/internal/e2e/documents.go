@@ -34,6 +34,7 @@ func Blocks(document string) (all []Block) {
 	return all
 }
 
+// ReadDoc reads a file of the repository, by its path from the top.
 func ReadDoc(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(Root, path))
@@ -43,6 +44,7 @@ func ReadDoc(t *testing.T, path string) string {
 	return string(text)
 }
 
+// Document reads a page of docs, by its name.
 func Document(t *testing.T, name string) string {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join(Root, "docs", name))

@@ -54,6 +54,7 @@ func NotifyAll(t *testing.T, server *redistest.Server, user string, notification
 	}
 }
 
+// CheckBalanceNow checks that accepted deliveries are sent, failed or waiting.
 func CheckBalanceNow(t *testing.T, m roosttest.Metrics) {
 	t.Helper()
 	accepted := m["roost_deliveries_accepted_total"]
@@ -62,6 +63,7 @@ func CheckBalanceNow(t *testing.T, m roosttest.Metrics) {
 	}
 }
 
+// CheckRefusesToStart checks that a server with these variables ends at once, and that its error has the words.
 func CheckRefusesToStart(t *testing.T, env roosttest.Env, words ...string) {
 	t.Helper()
 	process := roosttest.Run(t, roosttest.Command{Args: []string{"serve"}, Env: env})
@@ -91,6 +93,7 @@ func LastPid(server *roosttest.Server) int {
 	return int(pid)
 }
 
+// SignalLast signals the latest process of a server.
 func SignalLast(server *roosttest.Server, sig syscall.Signal) { _ = syscall.Kill(LastPid(server), sig) }
 
 // EndLast has the last process end with the test, which only knows of the first.

@@ -2,5 +2,5 @@
 // JWKS that the issuer publishes (RFC 7517), fetched again now and then.
 //
 // cmd/roost calls it. [ReadFile] is plain code. [Remote] has one goroutine, Run; what it has fetched it hands to the
-// gate, and nothing that checks tokens ever waits for it.
+// authenticator, and nothing that checks tokens ever waits for it.
 package tokenkeys

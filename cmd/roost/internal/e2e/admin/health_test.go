@@ -86,7 +86,7 @@ func TestWhileDraining(t *testing.T) {
 		t.Errorf("status %d while draining", health.Code)
 	}
 	if side := server.Health(false); side.Code != http.StatusServiceUnavailable || side.Status != "draining" {
-		t.Errorf("the side server says %d %s", side.Code, side.Status)
+		t.Errorf("the admin server says %d %s", side.Code, side.Status)
 	}
 	e2e.CheckAlive(t, server)
 	answer := e2e.RefusedFor(t, server, "draining")

@@ -120,7 +120,7 @@ func TestAcceptFails(t *testing.T) {
 	const failing = "accepting connections fails; trying again"
 	redis, server := e2e.Start(t, nil)
 	alice := server.Connect("alice")
-	server.Metrics() // the side server's connection is there from now on
+	server.Metrics() // the admin server's connection is there from now on
 	few := openDescriptors(t, server) + 12
 
 	e2e.LimitDescriptors(t, server, 3)
@@ -158,7 +158,7 @@ func TestDescriptorsTakenByOthers(t *testing.T) {
 	t.Parallel()
 	redis, server := e2e.Start(t, nil)
 	alice := server.Connect("alice")
-	server.Metrics() // the side server's connection is there from now on
+	server.Metrics() // the admin server's connection is there from now on
 	e2e.LimitDescriptors(t, server, openDescriptors(t, server))
 	for server.Dial().Upgrade(roosttest.Token(t, "bob")) == nil { // as long as there is a gap in the numbers
 	}

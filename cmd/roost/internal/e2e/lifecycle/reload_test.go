@@ -180,7 +180,7 @@ func TestReloadOfWrongValues(t *testing.T) {
 			`WS_MAX_CONNECTIONS="none" (` + server.path + `, line 2): want`,
 			`JWT_SECRET_KEY_PREVIOUS="********" (` + server.path + `, line 4): want`,
 			`LOGGER_LEVEL="loud" (` + server.path + `, line 3): want`}},
-		{"the gate", []string{"JWT_SECRET_KEY=" + otherSecret, "WS_ALLOWED_ORIGINS=https://", "WS_TRUSTED_PROXIES=here", "WS_MAX_CONNECTIONS_PER_USER=1"},
+		{"the authenticator", []string{"JWT_SECRET_KEY=" + otherSecret, "WS_ALLOWED_ORIGINS=https://", "WS_TRUSTED_PROXIES=here", "WS_MAX_CONNECTIONS_PER_USER=1"},
 			[]string{"WS_ALLOWED_ORIGINS: ", "WS_TRUSTED_PROXIES: "}},
 		{"all at once", []string{"JWT_PUBLIC_KEY_FILE=/none", "WS_ALLOWED_ORIGINS=https://", "WS_TRUSTED_PROXIES=here", "LOGGER_LEVEL=loud"},
 			[]string{`LOGGER_LEVEL="loud" (`, "JWT_PUBLIC_KEY_FILE: ", "WS_ALLOWED_ORIGINS: ", "WS_TRUSTED_PROXIES: "}},
@@ -237,7 +237,7 @@ func TestReloadLogLevel(t *testing.T) {
 	}
 }
 
-// Origins, issuer, audience, and the side server's token.
+// Origins, issuer, audience, and the admin server's token.
 func TestReloadWhoMayCome(t *testing.T) {
 	t.Parallel()
 	server := startConfigured(t, nil, "WS_ALLOWED_ORIGINS=https://a.example", "HTTP_TOKEN=")
@@ -318,7 +318,7 @@ func TestReloadWithJWKS(t *testing.T) {
 	issuer.Publish(next)
 	issuer.SetDown(false)
 	roosttest.WaitFor(t, "the keys to be fetched", func() bool { return fetches("ok") > 1 })
-	server.ConnectWith(next.Token(t, "carol"), roosttest.Dial{}) // what was fetched went into the new gate
+	server.ConnectWith(next.Token(t, "carol"), roosttest.Dial{}) // what was fetched went into the new authenticator
 	server.ConnectWith(signed(t, otherSecret, "dave"), roosttest.Dial{})
 	if code := e2e.Connects(server.Server, roosttest.Token(t, "erin")); code != http.StatusUnauthorized {
 		t.Errorf("a token of the old secret is answered %d after the fetch", code)

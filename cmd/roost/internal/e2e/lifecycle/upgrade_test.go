@@ -256,7 +256,7 @@ func TestSocketActivation(t *testing.T) {
 				t.Errorf("listens on %s, want %s", got, addrs[len(addrs)-1])
 			}
 			if got := line.Text("http"); len(addrs) == 2 && got != addrs[0] {
-				t.Errorf("the side server listens on %s, want %s", got, addrs[0])
+				t.Errorf("the admin server listens on %s, want %s", got, addrs[0])
 			}
 			if err := connectOnce(t, server, "alice"); err != nil {
 				t.Error(err)

@@ -180,8 +180,8 @@ func TestActivatedElsewhere(t *testing.T) {
 	}
 }
 
-// A supervisor that has the side port only does not have the WebSocket port, which is closed as ever: last.
-func TestOnlyTheSidePortIsActivated(t *testing.T) {
+// A supervisor that has the admin port only does not have the WebSocket port, which is closed as ever: last.
+func TestOnlyTheAdminPortIsActivated(t *testing.T) {
 	t.Parallel()
 	server := activated(t, "127.0.0.1:0", "http", nil)
 	asking, err := net.Dial("tcp", server.WS)
