@@ -28,7 +28,7 @@ func (m *Map[K, V]) Find(key K) (V, bool) {
 // Len returns how many entries there are.
 func (m *Map[K, V]) Len() int { return len(m.all) }
 
-// Room returns how many entries the map has had since it was made, or made anew.
+// Room returns the most entries that the map has had since it last shrank.
 func (m *Map[K, V]) Room() int { return m.most }
 
 // All yields the entries, in no order. The map may not be changed meanwhile.

@@ -131,8 +131,8 @@ func (m *Mailbox[T]) Depth() (waiting int, pushed uint64) {
 	return len(m.items), m.pushed
 }
 
-// Close turns away everything that comes from now on and lets waiting pushes
-// go. What is in stays for Take. Any goroutine.
+// Close refuses everything that comes from now on and ends waiting pushes. Items
+// that are in the mailbox stay for Take. Any goroutine.
 func (m *Mailbox[T]) Close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

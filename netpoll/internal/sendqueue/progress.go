@@ -60,7 +60,7 @@ func (p *Progress) Stalled() bool { return p.stalled != 0 }
 // Behind reports whether something has been waiting since the kernel took no more.
 func (p *Progress) Behind() bool { return p.behind != 0 }
 
-// Excuse has a client that takes nothing begin anew to be given its time.
+// Excuse restarts the time that a client may take nothing.
 func (p *Progress) Excuse(now time.Duration) { p.taken = now }
 
 // LookedAgo returns how long ago it was looked at what is not acknowledged.

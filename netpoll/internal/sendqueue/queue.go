@@ -115,8 +115,8 @@ func (q *Queue) DropNewest() *hub.Notification {
 	return n
 }
 
-// DropWaiting forgets everything but the partial piece and the last words, because the connection
-// ends, and returns how many notifications that were. why is what their traces say.
+// DropWaiting drops everything but the partial piece and the close message, because the
+// connection ends, and returns how many notifications it dropped. why is what their traces say.
 func (q *Queue) DropWaiting(why string) (dropped int) {
 	for n := q.DropNewest(); n != nil; n = q.DropNewest() {
 		n.Trace.Failed(why)
@@ -126,7 +126,7 @@ func (q *Queue) DropWaiting(why string) (dropped int) {
 	return dropped
 }
 
-// DropAll forgets everything, and returns how many notifications that were. why is what
+// DropAll drops everything, and returns how many notifications it dropped. why is what
 // their traces say.
 func (q *Queue) DropAll(why string) (dropped int) {
 	dropped = q.DropWaiting(why)

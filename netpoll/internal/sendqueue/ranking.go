@@ -33,7 +33,7 @@ type place struct {
 	rank uint8
 }
 
-// Put places a queue by its cost, anew where it has a place already. One that
+// Put places a queue by its cost, or moves one that has a place already. One that
 // would be left with nothing if it lost a notification has no place.
 func (r *Ranking) Put(q *Queue) {
 	if len(q.frames) == q.head || q.Len() < 2 {
