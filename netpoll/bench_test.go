@@ -116,15 +116,15 @@ func BenchmarkHandshake(b *testing.B) {
 	}
 }
 
-// A connection leaves nothing behind but what lives as long as it: itself and
-// its user's name.
+// Two allocations live as long as a connection: itself and its user's name. The other eight are of the token's check, and
+// are garbage as soon as the 101 is written ("One reader for tokens" in docs/decisions.md has what they cost).
 func TestHandshakeAllocations(t *testing.T) {
 	if raceDetector {
 		t.Skip("the token check's sync.Pool drops items under the race detector")
 	}
 	h := newHandshaker(t)
-	if got := testing.AllocsPerRun(200, h.run); got > 2 {
-		t.Errorf("a connection costs %v allocations, want 2: itself and its user", got)
+	if got := testing.AllocsPerRun(200, h.run); got > 10 {
+		t.Errorf("a connection costs %v allocations, want 10: itself, its user, and 8 of the token's check", got)
 	}
 }
 
