@@ -206,15 +206,20 @@ func (l *link) receive() (resp.Reply, error) {
 
 // read brings more of the batch, or flushes and waits for the next.
 func (l *link) read() error {
-	if n, _, err := l.buf.Fill(l.stream.Rest); n > 0 || err != nil {
+	// An error that comes with bytes comes again with the next read: TLS 1.2 tells of the end together with what came last.
+	switch n, _, err := l.buf.Fill(l.stream.Rest); {
+	case n > 0:
+		return nil
+	case err != nil:
 		return err
 	}
 	l.in.flush()
 	l.pace.wait()
 	n, full, err := l.buf.Fill(l.stream.Read)
-	l.pace.read(full)
+	l.pace.read(full || l.stream.Full())
 	if n > 0 {
 		l.in.arrived()
+		return nil
 	}
 	return err
 }

@@ -36,6 +36,9 @@ func (c Config) Explain(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case redis.HasErrorPrefix(err, "unknown command") && strings.Contains(strings.ToUpper(err.Error()), "AUTH"):
+		// Redis repeats what it got, and so the password: its words are not passed on.
+		return fmt.Errorf("%w: it has no command AUTH (REDIS_PASSWORD and REDIS_USERNAME have to be empty)", ErrAuth)
 	case redis.HasErrorPrefix(err, "NOAUTH"):
 		return fmt.Errorf("%w: it wants a password and none is configured (REDIS_PASSWORD): %w", ErrAuth, err)
 	case redis.IsAuthError(err) && c.Username != "" && c.Password == "":

@@ -66,6 +66,10 @@ func (s *Stream) Rest(b []byte) (int, error) {
 	return n, err
 }
 
+// Full reports whether more may wait in the socket behind what the latest Read brought, because TLS read all that it had
+// room for. Without TLS the caller of Read knows by the room that it gave.
+func (s *Stream) Full() bool { return s.gate != nil && s.gate.full }
+
 // Write writes all of b.
 func (s *Stream) Write(b []byte) (int, error) { return s.conn.Write(b) }
 
@@ -76,6 +80,7 @@ func (s *Stream) Close() error { return s.thread.Close() }
 type gate struct {
 	net.Conn
 	shut bool
+	full bool // the latest read from the socket had no room for more
 }
 
 // errShut is temporary, which TLS takes for no reason to give the connection up: it only ends the read.
@@ -91,5 +96,7 @@ func (g *gate) Read(b []byte) (int, error) {
 	if g.shut {
 		return 0, errShut
 	}
-	return g.Conn.Read(b)
+	n, err := g.Conn.Read(b)
+	g.full = n == len(b)
+	return n, err
 }

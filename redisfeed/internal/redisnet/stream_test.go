@@ -115,6 +115,27 @@ func TestStreamReadsBatches(t *testing.T) {
 	}
 }
 
+// With TLS nobody sees how much of the socket's bytes one read took, but that read.
+func TestStreamKnowsThatMoreWaits(t *testing.T) {
+	t.Parallel()
+	inner, outer := net.Pipe()
+	defer inner.Close()
+	g := &gate{Conn: outer}
+	s := &Stream{gate: g, conn: g}
+	go func() { _, _ = inner.Write([]byte("twelve bytes")) }()
+	for _, tt := range []struct {
+		room int
+		full bool
+	}{{8, true}, {8, false}} {
+		if _, err := s.Read(make([]byte, tt.room)); err != nil || s.Full() != tt.full {
+			t.Errorf("full is %v, %v, want %v", s.Full(), err, tt.full)
+		}
+	}
+	if (&Stream{conn: outer}).Full() {
+		t.Error("full without TLS")
+	}
+}
+
 func TestStreamOverAUnixSocket(t *testing.T) {
 	t.Parallel()
 	path := t.TempDir() + "/redis.sock"
