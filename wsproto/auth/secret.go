@@ -18,7 +18,7 @@ type secret struct {
 	macs [3]sync.Pool // of *mac, by secretIndex; as many as goroutines call at once
 }
 
-// mac is what one check takes. It holds nothing of a token but the sum of its text.
+// mac is what one check takes. In the pool it holds nothing of a token.
 type mac struct {
 	hash.Hash
 	sum [sha512.Size]byte
@@ -51,8 +51,10 @@ func secretIndex(alg string) int {
 func (s *secret) signed(alg string, text, signature []byte) bool {
 	pool := &s.macs[secretIndex(alg)]
 	m := pool.Get().(*mac)
-	defer pool.Put(m)
-	m.Reset()
 	m.Write(text)
-	return hmac.Equal(signature, m.Sum(m.sum[:0])) // in constant time, but for the length
+	good := hmac.Equal(signature, m.Sum(m.sum[:0])) // in constant time, but for the length
+	m.Reset()                                       // its block buffer holds the end of the text
+	clear(m.sum[:])
+	pool.Put(m)
+	return good
 }
