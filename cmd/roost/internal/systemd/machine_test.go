@@ -47,8 +47,15 @@ func boot(t *testing.T) *machine {
 		"--quiet", "--directory=" + m.root, "--bind-ro=/usr", "--boot", "--register=no", "--keep-unit", "--link-journal=no",
 		"--console=pipe", "--machine=" + name, "systemd.unit=roosttest.target",
 	}})
-	// SIGTERM has it shut down in order, which takes longer than anybody needs: there is nothing in it to lose.
+	// SIGTERM has it shut down in order, which takes longer than anybody needs: there is nothing in it to lose. Its systemd
+	// outlives a killed systemd-nspawn, and takes everything in its PID namespace with it when it is killed.
 	t.Cleanup(func() {
+		if m.init == 0 {
+			m.init = grandchild(process.Pid())
+		}
+		if m.init != 0 {
+			_ = syscall.Kill(m.init, syscall.SIGKILL)
+		}
 		process.Signal(syscall.SIGKILL)
 		process.Wait()
 		_ = os.Remove("/run/systemd/nspawn/propagate/" + name) // which systemd-nspawn leaves behind
