@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +32,10 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{"token --usr alice", `did you mean "--user"`, "roost token --help"},
 		{"token", "which user?", "roost token --help"},
 		{"token alice --user bob", "given twice", "roost token --help"},
+		{"publish alice --user bob {}", "given twice", "roost publish --help"},
+		{"disconnect alice --user bob", "given twice", "roost disconnect --help"},
+		{"listen alice --user bob", "given twice", "roost listen --help"},
+		{"why alice --user bob", "given twice", "roost why --help"},
 		{"token alice --ttl 7", "with its unit, such as 90s, 15m, 1h or 7d", "roost token --help"},
 		{"token alice --ttl 0s", "above 0", "roost token --help"},
 		{"token alice --group=", "the name of a group", "roost token --help"},
@@ -80,6 +86,22 @@ func TestUserAsWordOrFlag(t *testing.T) {
 	for _, line := range []string{"token alice", "token --user alice", "token --user=alice alice --ttl 7d"} {
 		if code, text := said(t, strings.Fields(line)...); code != 0 || strings.Count(text, ".") != 2 {
 			t.Errorf("%s ends with %d, saying %s", line, code, text)
+		}
+	}
+}
+
+// Commands have the settings of the service of this machine, and say so.
+func TestCommandsReadTheServicesFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "roost.env")
+	if err := os.WriteFile(path, []byte("JWT_SECRET_KEY="+strings.Repeat("x", 32)+"\nWS_PORT=9081\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ROOST_CONFIG_FILE", "")
+	for line, want := range map[string]string{"config": "9081", "token alice": "."} {
+		var out, said strings.Builder
+		env := &environment{ctx: t.Context(), stdin: strings.NewReader(""), stdout: &out, stderr: &said, program: "roost", service: path}
+		if code := run(env, strings.Fields(line)); code != 0 || !strings.Contains(out.String(), want) || !strings.Contains(said.String(), "settings are those of "+path) {
+			t.Errorf("%s ends with %d, printing %s\nand saying %s", line, code, out.String(), said.String())
 		}
 	}
 }

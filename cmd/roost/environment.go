@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +12,7 @@ import (
 	"roost/cmd/roost/internal/config"
 )
 
-// serviceFile is where the documented installation and the Debian package keep the variables of the service.
+// serviceFile is where the documented installation keeps the variables of the service.
 const serviceFile = "/etc/roost/roost.env"
 
 // environment is what commands get from the process around them.
@@ -23,6 +24,7 @@ type environment struct {
 	stderr  io.Writer
 	log     io.Writer // standard output as it is: see logging
 	program string    // how this program was called, for lines to paste
+	service string    // the file of the service; empty: serviceFile
 }
 
 // source returns where a command finds the settings: the environment and the file that ROOST_CONFIG_FILE names, as the
@@ -30,15 +32,16 @@ type environment struct {
 // shell means the server of this machine, and the shell does not have the server's environment. What is read is said on
 // standard error, since a command that shows somebody else's settings misleads.
 func (env *environment) source() (config.Source, error) {
-	source, err := config.OpenOr(serviceFile)
+	file := cmp.Or(env.service, serviceFile)
+	source, err := config.OpenOr(file)
 	switch {
 	case errors.Is(err, fs.ErrPermission) && source.Default():
-		_, _ = fmt.Fprintf(env.stderr, "roost: %s can't be read by this user: only the environment counts (sudo would read the file)\n", serviceFile)
+		_, _ = fmt.Fprintf(env.stderr, "roost: %s can't be read by this user: only the environment counts (sudo would read the file)\n", file)
 		return config.Source{}, nil
 	case err != nil:
 		return source, err
 	case source.Default():
-		_, _ = fmt.Fprintf(env.stderr, "roost: settings are those of %s; the environment goes first\n", serviceFile)
+		_, _ = fmt.Fprintf(env.stderr, "roost: settings are those of %s; the environment goes first\n", file)
 	}
 	return source, nil
 }

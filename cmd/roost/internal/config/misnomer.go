@@ -1,5 +1,24 @@
 package config
 
+import (
+	"slices"
+	"strings"
+)
+
+// rightName returns the variable that is meant by a misnomer: by itself, or with the _FILE of a secret.
+func rightName(name string) (right string, ok bool) {
+	name = strings.ToUpper(name)
+	if right, ok = misnomers()[name]; ok {
+		return right, true
+	}
+	base, isFile := strings.CutSuffix(name, "_FILE")
+	if !isFile {
+		return "", false
+	}
+	right, ok = misnomers()[base]
+	return right + "_FILE", ok && slices.Contains(names(), right+"_FILE")
+}
+
 // misnomers are names that people give to variables of roost, from other servers and from habit, with the right one.
 // What is only misspelt is not here: nearest finds it.
 func misnomers() map[string]string {

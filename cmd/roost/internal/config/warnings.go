@@ -112,11 +112,11 @@ func (c Config) withoutEffect(environ []string) (ws []string) {
 
 // unknown names the variables that look as if they were meant for roost but are read by nothing.
 func unknown(environ []string) []string {
-	known, wrong := names(), misnomers()
+	known := names()
 	var ws []string
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
-		right, misnomer := wrong[strings.ToUpper(name)]
+		right, misnomer := rightName(name)
 		if misnomer && !ours(name) { // another program's, most likely, where the right one is there as well
 			misnomer = !slices.ContainsFunc(environ, func(e string) bool { return strings.HasPrefix(e, right+"=") })
 		}
@@ -144,8 +144,7 @@ func names() []string {
 // unknownName is what is said of a name that nothing reads.
 func unknownName(name string) string {
 	said := name + " is not a variable of roost and has no effect"
-	right, known := misnomers()[strings.ToUpper(name)]
-	if known {
+	if right, known := rightName(name); known {
 		return said + ": the variable is " + right
 	}
 	if near := nearest(name, names()); near != "" {

@@ -92,6 +92,20 @@ func TestMisnomers(t *testing.T) {
 	}
 }
 
+func TestRightName(t *testing.T) {
+	t.Parallel()
+	for wrong, want := range map[string]string{
+		"JWT_SECRET": "JWT_SECRET_KEY", "jwt_secret": "JWT_SECRET_KEY", "JWT_SECRET_FILE": "JWT_SECRET_KEY_FILE",
+		"REDIS_PASS_FILE": "REDIS_PASSWORD_FILE", "ADMIN_TOKEN_FILE": "HTTP_TOKEN_FILE",
+		"LOG_LEVEL_FILE": "", "JWT_SECRET_KEY": "", "JWT_SECRET_KEY_FILE": "", "HOME": "",
+	} {
+		right, ok := rightName(wrong)
+		if ok != (want != "") || ok && right != want {
+			t.Errorf("%s is taken for %q, %v, want %q", wrong, right, ok, want)
+		}
+	}
+}
+
 func TestDistance(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -59,6 +59,32 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
+// Firefox calls a connection clean only when the server ends TCP after both close frames.
+func TestFirefoxSeesACleanClose(t *testing.T) {
+	t.Parallel()
+	tab := startFirefox(t).newPage(t)
+	redis := redistest.Start(t)
+	server := roosttest.Start(t, redis, nil)
+	pages := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, page, server.URL(roosttest.Token(t, "alice")))
+	}))
+	t.Cleanup(pages.Close)
+	if err := tab.visit(pages.URL); err != nil {
+		t.Fatal(err)
+	}
+	happened := func(want string) {
+		t.Helper()
+		var got string
+		roosttest.WaitFor(t, want, func() bool {
+			got, _ = tab.eval("events.join()")
+			return got == want
+		})
+	}
+	happened("open")
+	server.Signal(syscall.SIGTERM)
+	happened("open,close 1001 true")
+}
+
 // startBrowser starts a headless Chromium, or skips the test where there is none.
 func startBrowser(t *testing.T) context.Context {
 	t.Helper()

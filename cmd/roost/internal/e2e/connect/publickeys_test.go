@@ -114,6 +114,7 @@ func TestJWKSRefresh(t *testing.T) {
 	if server.Metrics()[`roost_connections_refused_total{reason="token_key"}`] == 0 {
 		t.Error("it is not counted")
 	}
+	server.WaitLine("a client was refused", "reason", "token_key", "variable", "JWT_SECRET_KEY, JWT_PUBLIC_KEY_FILE, JWT_JWKS_URL")
 	issuer.SetDown(true)
 	server.WaitLine("the JWKS could not be fetched; the keys stay as they were")
 	roosttest.WaitFor(t, "some more to fail", func() bool {

@@ -32,7 +32,6 @@ var arrows = map[string][]string{
 var importers = map[string][]string{
 	"github.com/gobwas/ws":            {"wsproto"},
 	"github.com/golang-jwt/jwt":       {"wsproto/auth", "cmd/roost"}, // cmd/roost signs one for roost token
-	"github.com/panjf2000/gnet":       {"netpoll"},
 	"github.com/redis/go-redis":       {"redisfeed", "cmd/roost/internal/e2e"},
 	"github.com/prometheus":           {"httpapi"},
 	"github.com/kelseyhightower":      {"cmd/roost/internal/config"},
@@ -138,7 +137,7 @@ func TestImporters(t *testing.T) {
 		}
 	}
 	for library := range importers {
-		if !used[library] && library != "github.com/panjf2000/gnet" { // the poller that is to come
+		if !used[library] {
 			t.Errorf("nothing imports %s", library)
 		}
 	}
