@@ -42,6 +42,7 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{"publish", "which user?", "roost publish --help"},
 		{"publish alice", "what to send?", "roost publish --help"},
 		{"publish --user alice", "what to send?", "roost publish --help"},
+		{"publish user_noti:alice {}", `"user_noti:alice" is the name of a channel`, "roost publish --help"},
 		{"publish alice @/none", "no such file", "roost publish --help"},
 		{"publish alice -", "no notification in it", "roost publish --help"},
 		{`publish alice {"payload":1}`, "type_missing", "roost publish --help"},

@@ -21,7 +21,7 @@ func TestDocumentsNameTests(t *testing.T) {
 	t.Parallel()
 	sources := testSources(t)
 	quoted := regexp.MustCompile("“([^”]+)”")
-	for path, least := range map[string]int{"rfc6455.md": 60, "reliability.md": 40, "scaling.md": 8} {
+	for path, least := range map[string]int{"rfc6455.md": 60, "reliability.md": 40, "scaling.md": 8, "mistakes.md": 40} {
 		found := namedTest.FindAllStringSubmatch(e2e.Document(t, path), -1)
 		if len(found) < least {
 			t.Fatalf("%s names %d tests: is it still read as it is written?", path, len(found))
