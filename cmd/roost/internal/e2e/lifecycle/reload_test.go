@@ -262,8 +262,6 @@ func TestReloadWhoMayCome(t *testing.T) {
 	check("https://b.example", roosttest.Claims{"iss": "me", "aud": "roost"}, 101)
 	check("https://b.example", roosttest.Claims{"iss": "you", "aud": "roost"}, 401)
 	check("https://b.example", roosttest.Claims{"iss": "me", "aud": "other"}, 401)
-	server.reload(t, "JWT_ISSUER='`me`'")
-	server.WaitLine("JWT_ISSUER is in quotes, and that counts as part of it")
 	if code, _ := server.Get("/metrics"); code != http.StatusUnauthorized {
 		t.Errorf("/metrics without the token is answered %d", code)
 	}
@@ -271,6 +269,8 @@ func TestReloadWhoMayCome(t *testing.T) {
 	if code, _ := server.Get("/metrics"); code != http.StatusOK {
 		t.Errorf("/metrics is answered %d when no token is wanted any more", code)
 	}
+	server.reload(t, "JWT_ISSUER='`me`'")
+	server.WaitLine("JWT_ISSUER is in quotes, and that counts as part of it")
 }
 
 // The key file's content is read again, also without a file of variables, and what can't change is named.
