@@ -5,13 +5,13 @@ package sizing
 
 const (
 	// Base is Roost's memory, in bytes, before anybody connects: 18 MiB of RSS
-	// (Memory, idle connections), 16 MiB of garbage that may pile up when it is
+	// (Memory, idle connections), 16 MiB of garbage when it is
 	// busy, and as much for write queues, buffers and stacks.
 	Base = 64 << 20
 
-	// PerConnection is Roost's memory of a connection, in bytes. Idle it is 165
-	// with 18,000 in one process and 290 with 100,000 in six (RssAnon a
-	// connection). A collection may come when there is as much garbage.
+	// PerConnection is Roost's memory of a connection, in bytes. Idle it is 236
+	// with 18,000 in one process (RssAnon a connection). A collection may come
+	// when there is as much garbage.
 	PerConnection = 512
 
 	// KernelPerConnection is the kernel's memory of an idle connection, in bytes:
