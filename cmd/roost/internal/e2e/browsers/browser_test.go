@@ -83,6 +83,9 @@ func TestFirefoxSeesACleanClose(t *testing.T) {
 	happened("open")
 	server.Signal(syscall.SIGTERM)
 	happened("open,close 1001 true")
+	if code := server.Wait(); code != 0 {
+		t.Errorf("ended with %d", code)
+	}
 }
 
 // startBrowser starts a headless Chromium, or skips the test where there is none.
