@@ -51,7 +51,7 @@ func boot(t *testing.T) *machine {
 	// outlives a killed systemd-nspawn, and takes everything in its PID namespace with it when it is killed.
 	t.Cleanup(func() {
 		if m.init == 0 {
-			m.init = grandchild(process.Pid())
+			m.init = initOf(process.Pid())
 		}
 		if m.init != 0 {
 			_ = syscall.Kill(m.init, syscall.SIGKILL)
@@ -61,7 +61,7 @@ func boot(t *testing.T) *machine {
 		_ = os.Remove("/run/systemd/nspawn/propagate/" + name) // which systemd-nspawn leaves behind
 	})
 	for deadline := time.Now().Add(bootLimit); ; time.Sleep(50 * time.Millisecond) {
-		if m.init = grandchild(process.Pid()); m.init != 0 {
+		if m.init = initOf(process.Pid()); m.init != 0 {
 			if said, _ := m.try("systemctl", "is-active", "roosttest.target"); said == "active" {
 				return m
 			}
@@ -162,18 +162,21 @@ func (m *machine) await(message string, n int) roosttest.Line {
 	return found[n-1]
 }
 
-// grandchild is the first process of the container that systemd-nspawn has started: 0 until there is one.
-func grandchild(pid int) int {
-	for range 2 {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-		if err != nil {
+// initOf returns the first process of the container that systemd-nspawn has started: the descendant that is number 1 in a
+// PID namespace of its own. 0 if there is none yet.
+func initOf(nspawn int) int {
+	for pid := nspawn; ; {
+		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+		first, _, _ := strings.Cut(string(children), " ")
+		if err != nil || first == "" {
 			return 0
 		}
-		fields := strings.Fields(string(text))
-		if len(fields) == 0 {
-			return 0
+		pid, _ = strconv.Atoi(first)
+		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		_, rest, _ := strings.Cut(string(status), "\nNSpid:")
+		numbers, _, _ := strings.Cut(rest, "\n")
+		if strings.HasSuffix(numbers, "\t1") {
+			return pid
 		}
-		pid, _ = strconv.Atoi(fields[0])
 	}
-	return pid
 }
