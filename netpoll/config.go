@@ -28,6 +28,9 @@ type Config struct {
 	// anything. Nil answers 200 with an empty object.
 	Health func() (status int, body []byte)
 
+	// TLS does the handshakes of the TLS port; nil: there is none. See NewTLS.
+	TLS *TLS
+
 	Live []byte // the answer to /health/live, always with 200; an empty object
 
 	Logger *slog.Logger // must not block: loops log; nil is slog.Default()

@@ -84,10 +84,13 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Serve accepts connections from ln until Shutdown, and returns ErrClosed then,
-// or earlier with what makes it impossible to go on. It owns ln.
-func (s *Server) Serve(ln *net.TCPListener) error {
-	if err := s.listenOn(ln); err != nil {
+// Serve accepts connections from plain, and TLS connections from tls, until Shutdown, and returns ErrClosed then, or earlier
+// with what makes it impossible to go on. One of the listeners may be nil; tls needs Config.TLS. It owns both.
+func (s *Server) Serve(plain, tls *net.TCPListener) error {
+	if err := s.checkListeners(plain, tls); err != nil {
+		return err
+	}
+	if err := s.listenOn(plain); err != nil {
 		return err
 	}
 	select {

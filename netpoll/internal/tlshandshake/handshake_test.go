@@ -309,6 +309,10 @@ func TestClientCertificates(t *testing.T) {
 	wants(t, s, &tls.Config{InsecureSkipVerify: true}, 116, false)
 	wants(t, s, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}, 40, false)
 	wants(t, s, &tls.Config{InsecureSkipVerify: true, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &strange, nil }}, 48, false)
+	s.SetClientCAs(nil)
+	connectTwice(t, s, &tls.Config{MaxVersion: tls.VersionTLS13}, func(Result, bool) {})
+	s.SetClientCAs(pool)
+	wants(t, s, &tls.Config{InsecureSkipVerify: true}, 116, false)
 }
 
 // feed does the server's side for bytes that were recorded, and returns what it said.

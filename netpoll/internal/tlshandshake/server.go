@@ -64,13 +64,10 @@ func newServer(o Options) *Server {
 		GetCertificate: o.GetCertificate,
 		MinVersion:     o.MinVersion,
 		NextProtos:     o.Protocols,
-		ClientCAs:      o.ClientCAs,
 		// Frames are small, and what is batched goes out in one write.
 		DynamicRecordSizingDisabled: true,
 	}
-	if o.ClientCAs != nil {
-		config.ClientAuth = tls.RequireAndVerifyClientCert
-	}
+	setClientCAs(config, o.ClientCAs)
 	s := new(Server)
 	s.config.Store(config)
 	s.SetTicketKeys([][32]byte{newTicketKey()})
@@ -91,6 +88,18 @@ func (s *Server) SetCertificates(certificates []tls.Certificate) {
 // crypto/tls takes tickets for seven days. There has to be a key.
 func (s *Server) SetTicketKeys(keys [][32]byte) {
 	s.change(func(c *tls.Config) { c.SetSessionTicketKeys(keys) })
+}
+
+// SetClientCAs replaces the authorities that sign client certificates; nil asks clients for none.
+func (s *Server) SetClientCAs(pool *x509.CertPool) {
+	s.change(func(c *tls.Config) { setClientCAs(c, pool) })
+}
+
+func setClientCAs(c *tls.Config, pool *x509.CertPool) {
+	c.ClientCAs, c.ClientAuth = pool, tls.NoClientCert
+	if pool != nil {
+		c.ClientAuth = tls.RequireAndVerifyClientCert
+	}
 }
 
 // change replaces the configuration whole: handshakes under way go on with theirs.

@@ -184,7 +184,7 @@ func (s *Service) serveClients(ctx context.Context) error {
 	}
 	served := make(chan error, 1)
 	err := s.sockets.takeOver(func() {
-		go func() { served <- s.ws.Serve(s.listener) }()
+		go func() { served <- s.ws.Serve(s.listener, nil) }()
 		if s.sockets.takingOver() {
 			supervisor.TellMainProcess(s.log) // the old one may end a moment after it is told to drain
 		}
