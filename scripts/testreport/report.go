@@ -38,7 +38,12 @@ type pack struct {
 	output  map[string][]string  // of tests that have not ended, by their name; "" is the package's own
 }
 
-type failure struct{ pack, test string }
+// failure is a test that failed.
+type failure struct {
+	pack, test string
+	took       string   // as go test has it: (1.23s); empty for one that never ended
+	said       []string // excerpt of what it has said
+}
 
 func newReport(out io.Writer, again string, now func() time.Time) *report {
 	return &report{out: out, again: again, now: now, begun: now(), packages: make(map[string]*pack), skipped: make(map[string][]string)}
@@ -94,9 +99,21 @@ func (r *report) testEnds(p *pack, e event) {
 		reason := reasonOf(output)
 		r.skipped[reason] = append(r.skipped[reason], e.Test)
 	case "fail":
-		r.failed = append(r.failed, failure{e.Package, e.Test})
-		r.print(output)
+		r.fails(e.Package, e.Test, output)
 	}
+}
+
+// fails keeps a test that failed, and prints what it has said, its line first: so whoever reads from there finds the messages
+// before the logs of processes, of which each may be long.
+func (r *report) fails(pack, test string, output []string) {
+	f := failure{pack: pack, test: test, said: excerpt(output)}
+	ends := func(line string) bool { return strings.HasPrefix(strings.TrimLeft(line, " "), "--- FAIL: "+test+" ") }
+	if i := slices.IndexFunc(output, ends); i >= 0 {
+		_, f.took, _ = strings.Cut(strings.TrimSpace(output[i]), test+" ")
+		output = slices.Concat(output[i:i+1], output[:i], output[i+1:])
+	}
+	r.failed = append(r.failed, f)
+	r.print(output)
 }
 
 // packageEnds prints the package's line, and, of one that failed, what tests that never ended have said.
@@ -109,8 +126,7 @@ func (r *report) packageEnds(p *pack, e event) (printed bool) {
 	if e.Action == "fail" {
 		for _, test := range slices.Sorted(maps.Keys(p.output)) {
 			if _, ran := p.running[test]; ran {
-				r.print(p.output[test])
-				r.failed = append(r.failed, failure{e.Package, test})
+				r.fails(e.Package, test, p.output[test])
 			}
 		}
 		r.print(slices.DeleteFunc(p.output[""], func(s string) bool { return strings.Contains(s, line) }))
@@ -208,20 +224,40 @@ func (r *report) end(packages bool) (ok bool) {
 	}
 	if packages {
 		r.printf("\n%s\n", strings.Join(r.ended, "\n"))
-		if !ok {
-			r.printf("FAIL\n")
-		}
+	}
+	r.failures()
+	if packages && !ok {
+		r.printf("FAIL\n")
 	}
 	return ok
+}
+
+// failures says last, where it survives an output that is cut, what failed and what each test has said about it.
+func (r *report) failures() {
+	title := "\nfailed tests:\n"
+	for _, f := range r.failed {
+		if len(f.said) == 0 && r.hasFailedInside(f) {
+			continue // its subtests have said it
+		}
+		r.printf("%s--- FAIL: %s\n", title, strings.Join(slices.DeleteFunc([]string{f.test, f.took, f.pack}, func(s string) bool { return s == "" }), " "))
+		title = ""
+		for _, line := range f.said {
+			r.printf("%s\n", line)
+		}
+	}
+}
+
+// hasFailedInside reports whether a subtest of a test failed.
+func (r *report) hasFailedInside(f failure) bool {
+	return slices.ContainsFunc(r.failed, func(other failure) bool {
+		return other.pack == f.pack && strings.HasPrefix(other.test, f.test+"/")
+	})
 }
 
 // commands are those that run the tests again that failed: of a test with subtests these.
 func (r *report) commands() (commands []string) {
 	for _, f := range r.failed {
-		outer := slices.ContainsFunc(r.failed, func(other failure) bool {
-			return other.pack == f.pack && strings.HasPrefix(other.test, f.test+"/")
-		})
-		if !outer {
+		if !r.hasFailedInside(f) {
 			commands = append(commands, fmt.Sprintf("%s -count=1 -run %s %s", r.again, pattern(f.test), f.pack))
 		}
 	}

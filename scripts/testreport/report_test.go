@@ -58,8 +58,8 @@ func TestReport(t *testing.T) {
 			t.Error("all is well, although a test failed")
 		}
 	})
-	want := `    hub_test.go:9: got 3
-    --- FAIL: TestBad/it's_(1+1) (0.00s)
+	want := `    --- FAIL: TestBad/it's_(1+1) (0.00s)
+    hub_test.go:9: got 3
 --- FAIL: TestBad (0.00s)
 FAIL
 FAIL	roost/hub	1.234s
@@ -74,6 +74,10 @@ failed; to run one again:
 
 FAIL	roost/hub	1.234s
 ok  	roost/wsproto	(cached)
+
+failed tests:
+--- FAIL: TestBad/it's_(1+1) (0.00s) roost/hub
+    hub_test.go:9: got 3
 FAIL
 `
 	if got != want {
@@ -120,6 +124,11 @@ func TestWhatIsBroken(t *testing.T) {
 {"Action":"output","Package":"roost/hub","Test":"TestWaits","Output":"=== RUN   TestWaits\n"}
 {"Action":"output","Package":"roost/hub","Test":"TestWaits","Output":"panic: test timed out after 5m0s\n"}
 {"Action":"output","Package":"roost/hub","Output":"FAIL\troost/hub\t300.0s\n"}
+{"Action":"fail","Package":"roost/hub","Elapsed":300}
+`, "--- FAIL: TestWaits roost/hub\npanic: test timed out after 5m0s\n"},
+		{"how to run that again", `
+{"Action":"run","Package":"roost/hub","Test":"TestWaits"}
+{"Action":"output","Package":"roost/hub","Test":"TestWaits","Output":"panic: test timed out after 5m0s\n"}
 {"Action":"fail","Package":"roost/hub","Elapsed":300}
 `, "-run '^TestWaits$' roost/hub"},
 		{"it is killed", `
