@@ -75,7 +75,7 @@ func TestDisconnectOfAClosedConnection(t *testing.T) {
 	r.hub.Control("alice", `{"disconnect":{}}`)
 	_ = c.Close()
 	release()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for r.server.Stats().Sockets != 0 && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 	}

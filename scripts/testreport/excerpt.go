@@ -16,8 +16,8 @@ const (
 // place begins a message of a test: where it was said.
 var place = regexp.MustCompile(`^ *[\w.-]+\.go:\d+: `)
 
-// printed ends the first line of a message that shows what a process has printed (roosttest's).
-const printed = " printed:"
+// printed ends the first line of a message that shows what a process has printed (roosttest's and redistest's).
+var printed = regexp.MustCompile(` (printed|said):$`)
 
 // excerpt is what a test has said about its failure, in a few lines: the first and the last ones if there are many, each
 // message's beginning, and nothing of what processes have printed.
@@ -31,7 +31,7 @@ func excerpt(output []string) []string {
 		case first == "" || strings.HasPrefix(first, "=== ") || strings.HasPrefix(first, "--- "):
 			continue
 		case place.MatchString(line):
-			ofProcess, said = strings.HasSuffix(line, printed), 0
+			ofProcess, said = printed.MatchString(line), 0
 		}
 		if said++; !ofProcess && said <= messageLines {
 			lines = append(lines, shortened(line))

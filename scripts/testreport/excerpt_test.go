@@ -21,7 +21,7 @@ func TestExcerpt(t *testing.T) {
 		want         []string
 	}{
 		{"one message", "=== RUN   TestX\n" + message + "--- FAIL: TestX (60.00s)\n", []string{"    x_test.go:7: waited 1m0s for a line"}},
-		{"before and after a log", message + logged + "    x_test.go:8: more\n", []string{"    x_test.go:7: waited 1m0s for a line", "    x_test.go:8: more"}},
+		{"before and after logs", message + logged + "    server.go:224: redis-server on port 1 said:\n        ready\n" + "    x_test.go:8: more\n", []string{"    x_test.go:7: waited 1m0s for a line", "    x_test.go:8: more"}},
 		{"a message of many lines", "    x_test.go:7: got\n" + strings.Repeat("        line\n", 30) + message,
 			append(append([]string{"    x_test.go:7: got"}, slices.Repeat([]string{"        line"}, 5)...), "    x_test.go:7: waited 1m0s for a line")},
 		{"many messages", strings.Join(numbered, "\n") + "\n",

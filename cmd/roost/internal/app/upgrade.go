@@ -71,7 +71,7 @@ func (s *Service) upgrade() (done, again bool) {
 		select {
 		case err := <-result:
 			if err == nil {
-				s.log.Info("the new process is ready", "took", time.Since(begun).Round(time.Millisecond).String())
+				s.log.Info("the new process is ready", "new_process", children(os.Getpid()), "took", time.Since(begun).Round(time.Millisecond).String())
 				return true, false
 			}
 			s.log.Error("the upgrade failed, this process goes on", "error", err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -86,21 +87,46 @@ type NoRedis struct{}
 func (NoRedis) Host() string { return "127.0.0.1" }
 func (NoRedis) Port() int    { return 1 }
 
-// LastPid is that of the latest process.
+// LastPid is that of the latest process, once the log has said that it listens, or, the process before it, that it is ready.
+// Each of the two writes its line, and either may come first: so whoever has seen one may ask.
 func LastPid(server *roosttest.Server) int {
-	lines := server.Log.Find("listening")
-	pid, _ := lines[len(lines)-1]["pid"].(float64)
-	return int(pid)
+	pids := pids(server)
+	return pids[len(pids)-1]
+}
+
+// pids are those of a server's processes that the log names, each once, the latest last.
+func pids(server *roosttest.Server) (all []int) {
+	for _, line := range server.Log.Lines() {
+		var named []any
+		switch line.Message() {
+		case "listening":
+			named = []any{line["pid"]}
+		case "the new process is ready":
+			named, _ = line["new_process"].([]any)
+		}
+		for _, value := range named {
+			if pid, ok := value.(float64); ok && !slices.Contains(all, int(pid)) {
+				all = append(all, int(pid))
+			}
+		}
+	}
+	return all
 }
 
 // SignalLast signals the latest process of a server.
 func SignalLast(server *roosttest.Server, sig syscall.Signal) { _ = syscall.Kill(LastPid(server), sig) }
 
-// EndLast has the last process end with the test, which only knows of the first.
+// EndLast has the processes of upgrades end with the test, which only knows of the first: those that the log names, and one
+// that has not said a word yet.
 func EndLast(t *testing.T, server *roosttest.Server) {
 	t.Cleanup(func() {
-		if pid := LastPid(server); pid != server.Pid() {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // one that has ended gets none
+		for _, pid := range pids(server) {
+			for _, child := range Children(pid) {
+				_ = syscall.Kill(child, syscall.SIGKILL)
+			}
+			if pid != server.Pid() {
+				_ = syscall.Kill(pid, syscall.SIGKILL) // one that has ended gets none
+			}
 		}
 	})
 }

@@ -181,8 +181,19 @@ func (r *Raw) MustUpgrade(token string) {
 	}
 }
 
-// Frame reads a WebSocket frame of less than 64 KiB.
+// Frame reads the next WebSocket frame that is not a ping: the first of those comes at a random moment, and so at once to a
+// few of many clients.
 func (r *Raw) Frame() (opcode byte, payload []byte) {
+	r.t.Helper()
+	for {
+		if opcode, payload = r.anyFrame(); opcode != 9 {
+			return opcode, payload
+		}
+	}
+}
+
+// anyFrame reads a WebSocket frame of less than 64 KiB.
+func (r *Raw) anyFrame() (opcode byte, payload []byte) {
 	r.t.Helper()
 	var head [4]byte
 	if _, err := io.ReadFull(r.in, head[:2]); err != nil {

@@ -13,7 +13,7 @@ import (
 
 func TestHandshakeSplitAtEveryByte(t *testing.T) {
 	t.Parallel()
-	redis, server := e2e.Start(t, roosttest.Env{"WS_MAX_CONNECTIONS_PER_USER": "0"})
+	redis, server := e2e.Start(t, roosttest.Env{"WS_MAX_CONNECTIONS_PER_USER": "0", "WS_HANDSHAKE_TIMEOUT": "1m"}) // however long it takes
 	head := roosttest.Head(roosttest.Token(t, "alice"))
 	// The first parts of all, then, once the server has read every one of them, the second parts.
 	before := server.Metrics()["roost_received_bytes_total"]
@@ -33,15 +33,15 @@ func TestHandshakeSplitAtEveryByte(t *testing.T) {
 	}
 	e2e.Notify(redis, "alice", e2e.Numbered(7))
 	for i, raw := range sockets {
-		if _, payload := raw.Frame(); !strings.Contains(string(payload), `"payload":7,`) {
-			t.Fatalf("split at %d: got %q", i+1, payload)
+		if opcode, payload := raw.Frame(); opcode != 1 || !strings.Contains(string(payload), `"payload":7,`) {
+			t.Fatalf("split at %d: got opcode %d %q, want the notification with 7", i+1, opcode, payload)
 		}
 	}
 }
 
 func TestHandshakeByteByByte(t *testing.T) {
 	t.Parallel()
-	_, server := e2e.Start(t, nil)
+	_, server := e2e.Start(t, roosttest.Env{"WS_HANDSHAKE_TIMEOUT": "1m"})
 	head := roosttest.Head(roosttest.Token(t, "alice"))
 	raw := server.Dial()
 	for i := range len(head) {

@@ -63,10 +63,11 @@ func TestSignalsThatComeLate(t *testing.T) {
 	_, server := e2e.Start(t, roosttest.Env{"WS_DRAIN_DELAY": "200ms"})
 	server.Signal(syscall.SIGTERM)
 	server.WaitLine("stopping")
-	for deadline := time.Now().Add(roosttest.Limit); !server.Exited() && time.Now().Before(deadline); {
+	pace := time.NewTicker(100 * time.Microsecond) // so that signals are not all that it does
+	defer pace.Stop()
+	for deadline := time.Now().Add(roosttest.Limit); !server.Exited() && time.Now().Before(deadline); <-pace.C {
 		server.Signal(syscall.SIGHUP)
 		server.Signal(syscall.SIGUSR2)
-		time.Sleep(100 * time.Microsecond) // so that signals are not all that it does
 	}
 	if code := server.Wait(); code != 0 {
 		t.Errorf("ended with %d, want 0", code)

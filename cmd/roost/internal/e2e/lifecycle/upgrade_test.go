@@ -170,7 +170,10 @@ func TestUpgradeDuringTheLastOne(t *testing.T) {
 	e2e.EndLast(t, server)
 	alice := server.Connect("alice")
 	server.Signal(syscall.SIGUSR2)
-	server.WaitLine("the new process is ready")
+	ready := server.WaitLine("the new process is ready")
+	if got, want := list(ready, "new_process"), e2e.Children(server.Pid()); !slices.Equal(got, []string{fmt.Sprint(want[0])}) {
+		t.Errorf("the new process is %v, the log says %v", want, got)
+	}
 	e2e.SignalLast(server, syscall.SIGUSR2)
 	line := server.WaitLine("the upgrade failed, this process goes on")
 	if got := line.Text("error"); !strings.Contains(got, "still lets its connections go (WS_DRAIN_WINDOW)") {

@@ -97,9 +97,13 @@ func TestBothAreToldToStop(t *testing.T) {
 	e2e.SignalLast(server, syscall.SIGTERM)
 	server.WaitLine("stopped") // the new one: it has nobody to let go
 	server.Signal(syscall.SIGTERM)
-	time.Sleep(3 * time.Second)
-	e2e.Notify(redis, "alice", e2e.Numbered(1))
-	alice.WaitMessages(1)
+	// For longer than it would wait to be told, if it were not, it serves who is left.
+	served := 0
+	roosttest.Elapse(3*time.Second, 100*time.Millisecond, func() {
+		served++
+		e2e.Notify(redis, "alice", e2e.Numbered(served))
+		alice.WaitMessages(served)
+	})
 	alice.Close() // and so there is nobody left to wait for
 	if code := server.Wait(); code != 0 {
 		t.Errorf("ended with %d", code)
@@ -195,14 +199,13 @@ func TestOnlyTheAdminPortIsActivated(t *testing.T) {
 	roosttest.WaitFor(t, "half a request", func() bool { return server.Metrics()["roost_received_bytes_total"] > 0 })
 	server.Signal(syscall.SIGTERM)
 	server.WaitLine("stopping")
-	for range 20 { // it would be closed at once
-		time.Sleep(10 * time.Millisecond)
+	roosttest.Elapse(200*time.Millisecond, 10*time.Millisecond, func() { // it would be closed at once
 		conn, err := net.Dial("tcp", server.WS)
 		if err != nil {
 			t.Fatalf("the port is closed while somebody is served: %v", err)
 		}
 		_ = conn.Close()
-	}
+	})
 	_ = asking.Close()
 	if code := server.Wait(); code != 0 {
 		t.Errorf("ended with %d", code)
