@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	"roost/internal/position"
 	"roost/wsproto/auth"
 )
 
@@ -14,6 +15,9 @@ const Protocol = "roost.v1"
 // bearerProtocol begins an offered sub-protocol that is a token: browsers can't
 // set headers, and addresses end up in logs.
 const bearerProtocol = "bearer."
+
+// sinceProtocol begins an offered sub-protocol that is the position of a client that comes back: see [Request.Since].
+const sinceProtocol = "since."
 
 // offered takes the list of a Sec-WebSocket-Protocol field (RFC 6455 section 11.3.4;
 // several fields are one list).
@@ -27,6 +31,8 @@ func (h *head) offered(list []byte) {
 		} else if token, ok := bytes.CutPrefix(name, []byte(bearerProtocol)); ok {
 			h.bearers = true
 			h.tokens.set(token)
+		} else if since, ok := bytes.CutPrefix(name, []byte(sinceProtocol)); ok {
+			h.since.set(since)
 		}
 	}
 }
@@ -75,6 +81,25 @@ func (u *Upgrader) readCredentials(h *head, request *Request) *Refusal {
 	request.credential = token
 	return nil
 }
+
+// readSince reads where the client was before: a parameter of the query, or a sub-protocol. What can't be a position counts as
+// one that is not known: a client is told that it missed something, and not refused.
+func (h *head) readSince() string {
+	since, _, ok := queryValue(h.query, "since")
+	if ok && len(since) == 0 {
+		since = h.since.value
+	}
+	switch {
+	case ok && len(since) == 0:
+		return ""
+	case !ok || !position.Valid(since):
+		return UnknownPosition
+	}
+	return string(since)
+}
+
+// UnknownPosition is [Request.Since] for a client that said something else than a position.
+const UnknownPosition = "-"
 
 // bearerAlone reports whether a token came as a sub-protocol without one that can be
 // answered: a browser would give the connection up without a word.

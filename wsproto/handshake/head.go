@@ -53,6 +53,7 @@ type head struct {
 	version   field        // Sec-WebSocket-Version
 	forwarded forwardedFor // X-Forwarded-For
 	tokens    field        // outside of the query: Authorization, Sec-WebSocket-Protocol
+	since     field        // Sec-WebSocket-Protocol: the position of a client that comes back
 
 	encoded          bool // a Transfer-Encoding came
 	upgradeWebSocket bool // Upgrade lists websocket

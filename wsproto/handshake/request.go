@@ -51,6 +51,10 @@ type Request struct {
 	// names.ValidGroup), sorted, none twice, auth.MaxGroups at most. Nil: none.
 	Groups []string
 
+	// Since is, for an Upgrade, the position up to which a client that comes back has everything: the parameter since, or
+	// the sub-protocol since.<position>. It is valid (see position.Valid), or UnknownPosition; "": the client named none.
+	Since string
+
 	// Origin is the page's, where the refusal is for that; otherwise nil. It aliases the head.
 	Origin []byte
 
@@ -70,7 +74,7 @@ func (r *Request) Detach() {
 
 // Size is how many bytes the request refers to, beyond its own.
 func (r *Request) Size() int {
-	n := len(r.credential) + len(r.User)
+	n := len(r.credential) + len(r.User) + len(r.Since)
 	for _, group := range r.Groups {
 		n += int(unsafe.Sizeof(group)) + len(group)
 	}

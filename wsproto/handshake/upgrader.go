@@ -97,7 +97,7 @@ func (u *Upgrader) readUpgrade(h *head) (Request, *Refusal) {
 	if refusal := h.checkUpgrade(); refusal != nil {
 		return Request{}, refusal
 	}
-	request := Request{Kind: Upgrade, protocol: h.offersProtocol, forwarded: h.forwarded}
+	request := Request{Kind: Upgrade, Since: h.readSince(), protocol: h.offersProtocol, forwarded: h.forwarded}
 	copy(request.key[:], h.key.value)
 	// RFC 6455 section 4.2.2, 1: an origin that is not wanted gets a 403.
 	// Clients other than browsers send none.
