@@ -100,7 +100,7 @@ func (r *rig) sendQuery(query, more string) *raw {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	head := "GET /ws?" + query + " HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 	if _, err := io.WriteString(conn, head+more); err != nil {
@@ -349,7 +349,7 @@ func TestShutdownWhileATokenIsChecked(t *testing.T) {
 	r.checkingIs(1)
 	ended := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		ended <- r.server.Shutdown(ctx, GoingAway())
 	}()

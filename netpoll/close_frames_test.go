@@ -37,7 +37,7 @@ func TestDisconnectKeepsTheOrder(t *testing.T) {
 	}
 	r.server.Flush()
 	for i, c := range alice {
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(patience))
 		if _, _, err := c.ReadMessage(); err != nil {
 			t.Fatalf("connection %d: the notification: %v", i, err)
 		}
@@ -47,7 +47,7 @@ func TestDisconnectKeepsTheOrder(t *testing.T) {
 			t.Fatalf("connection %d ended with %v", i, err)
 		}
 	}
-	_ = bob.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = bob.SetReadDeadline(time.Now().Add(patience))
 	if _, _, err := bob.ReadMessage(); err != nil {
 		t.Errorf("bob: %v", err)
 	}

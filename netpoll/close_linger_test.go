@@ -41,7 +41,7 @@ func TestBothCloseFramesAreExchanged(t *testing.T) {
 			if _, err := client.r.ReadByte(); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Fatalf("behind the server's close frame: %v, want nothing yet", err)
 			}
-			_ = client.SetReadDeadline(time.Now().Add(15 * time.Second))
+			_ = client.SetReadDeadline(time.Now().Add(patience))
 			for i := range tt.after {
 				if _, err := client.Write(tt.after[i : i+1]); err != nil {
 					t.Fatal(err)
@@ -99,7 +99,7 @@ func TestLingeringSocketsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		if _, err := io.WriteString(conn, "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}

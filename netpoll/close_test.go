@@ -139,7 +139,7 @@ func TestSilentClientsAreEndedAndLivelyOnesStay(t *testing.T) {
 	if n := r.hub.ConnectionsOf("lively"); n != 1 {
 		t.Errorf("the lively client has %d connections, want 1", n)
 	}
-	_ = silent.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = silent.SetReadDeadline(time.Now().Add(patience))
 	if _, err := io.Copy(io.Discard, silent.r); err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") {
 		t.Errorf("the silent client's socket: %v", err)
 	}
@@ -154,7 +154,7 @@ func TestRefusalsArriveWhileTheClientSends(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		go func() {
 			_, _ = io.WriteString(conn, "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"+
 				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"+strings.Repeat("more", 25_000))
@@ -186,7 +186,7 @@ func TestHandshakeDeadlineHoldsHoweverSlowlyBytesCome(t *testing.T) {
 			}
 		}
 	}()
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	answer, _ := io.ReadAll(conn)
 	if !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") {
 		t.Errorf("answer %.60q, want a 408", answer)
@@ -204,7 +204,7 @@ func TestShutdownSendsWhatWaitsAndThenGoodbye(t *testing.T) {
 		conns[i] = r.connect("alice")
 	}
 	r.deliver("alice", `{"type":"the last one"}`)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- r.server.Shutdown(ctx, Restarting()) }()
@@ -245,7 +245,7 @@ func TestShutdownDeliversTheBacklog(t *testing.T) {
 			r.deliver(fmt.Sprint("user", i), `{"type":"n"}`)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- r.server.Shutdown(ctx, GoingAway()) }()
@@ -280,12 +280,12 @@ func TestRequestsUnderWayAtShutdownAreAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, "GET /health HTTP/1.1\r\nHo"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the half request is there", func() bool { return r.server.unfinished() == 1 })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- r.server.Shutdown(ctx, GoingAway()) }()
@@ -371,7 +371,7 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	if _, err := io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	if _, err := io.ReadAll(conn); err != nil && !strings.Contains(err.Error(), "reset") {
 		t.Fatalf("the connection was not closed: %v", err)
 	}

@@ -102,7 +102,7 @@ func TestWaitForLoopsAfterShutdown(t *testing.T) {
 	r := start(t, nil)
 	r.readers(4)
 	conns := r.handles()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := r.server.Shutdown(ctx, GoingAway()); err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ func askHealth(addr string) (answer string, err error) {
 		return "", err
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		return "", err
 	}
@@ -51,7 +51,7 @@ func TestAcceptQueueIsEmptiedBeforeThePortCloses(t *testing.T) {
 		connected.Add(1)
 		asking.Go(func() {
 			defer func() { _ = conn.Close() }()
-			_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+			_ = conn.SetDeadline(time.Now().Add(patience))
 			_, _ = io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
 			if b, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 ") {
 				t.Errorf("answer %.30q, %v", b, err)
@@ -96,7 +96,7 @@ func TestNobodyIsResetWhileThePortCloses(t *testing.T) {
 			})
 		}
 		eventually(t, "clients are answered", func() bool { return answered.Load() > 50 })
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		if err := r.server.Shutdown(ctx, GoingAway()); err != nil {
 			t.Error(err)
 		}
@@ -207,7 +207,7 @@ func TestNobodyIsLetInBeforeThePortCloses(t *testing.T) {
 	} else if errors.Is(err, syscall.ECONNREFUSED) {
 		t.Error("the port is closed already")
 	}
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	_, _ = io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
 	if b, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 ") {
 		t.Errorf("answer %.30q, %v", b, err)
@@ -236,7 +236,7 @@ func TestLastToBeAcceptedMayAsk(t *testing.T) {
 	})
 	r.server.loops[0].hold()() // what the end of the port put on the loop
 	r.server.loops[0].hold()()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	_, _ = io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
 	if b, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 ") {
 		t.Errorf("answer %.30q, %v", b, err)
@@ -258,7 +258,7 @@ func TestDepart(t *testing.T) {
 	for i := range connections {
 		c := r.connect(fmt.Sprint("user", i))
 		wg.Go(func() {
-			_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
+			_ = c.SetReadDeadline(time.Now().Add(patience))
 			for {
 				_, _, err := c.ReadMessage()
 				if err == nil {

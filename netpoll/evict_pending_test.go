@@ -20,7 +20,7 @@ func (r *rig) dialFrom(address string) *raw {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	return &raw{conn.(*net.TCPConn), bufio.NewReader(conn)}
 }
 

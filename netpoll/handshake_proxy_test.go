@@ -57,7 +57,7 @@ func (r *rig) dial() *raw {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	return &raw{conn.(*net.TCPConn), bufio.NewReader(conn)}
 }
 

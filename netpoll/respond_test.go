@@ -22,7 +22,7 @@ func (r *rig) ask(user string) (response *http.Response, rest *bufio.Reader) {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
-	_ = conn.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, upgradeRequest(r.t, user)); err != nil {
 		r.t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func startOn(t testing.TB, change func(*Config), ln *net.TCPListener) *rig {
 	r := &rig{t: t, server: server, hub: h, addr: ln.Addr().String(), served: make(chan error, 1)}
 	go func() { r.served <- server.Serve(ln, nil) }()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := server.Shutdown(ctx, GoingAway()); err != nil && err != ErrClosed {
 			t.Errorf("shutting down: %v", err)
@@ -140,7 +140,7 @@ func (r *rig) upgrade(user string) *raw {
 	}
 	tcp := conn.(*net.TCPConn)
 	r.t.Cleanup(func() { _ = tcp.Close() })
-	_ = tcp.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = tcp.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(tcp, upgradeRequest(r.t, user)); err != nil {
 		r.t.Fatal(err)
 	}
@@ -193,10 +193,13 @@ func masked(first byte, payload string) []byte {
 	return append([]byte{first, 0x80 | byte(len(payload)), 0, 0, 0, 0}, payload...)
 }
 
+// patience is how long anything that should happen soon may take, on a machine that is busy with other things as well.
+const patience = time.Minute
+
 // eventually waits for a condition that other goroutines bring about.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(patience)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {

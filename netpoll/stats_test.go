@@ -24,7 +24,7 @@ func TestStatsWhileEveryLoopIsHeld(t *testing.T) {
 	var s Stats
 	select {
 	case s = <-read:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("Stats waits for a loop")
 	}
 	for i := range r.server.loops {

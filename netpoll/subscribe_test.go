@@ -23,7 +23,7 @@ func (c *raw) silent(t testing.TB) {
 	if b, err := c.r.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("got %q, %v before its time", b, err)
 	}
-	_ = c.SetReadDeadline(time.Now().Add(15 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(patience))
 }
 
 // The 101 waits until the user is heard; the connection is in the hub only then, and what is delivered from then on
@@ -249,7 +249,7 @@ func TestShutdownWhileWaiting(t *testing.T) {
 	r.awaitingIs(1)
 	ended := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		ended <- r.server.Shutdown(ctx, GoingAway())
 	}()

@@ -208,7 +208,7 @@ func (r *rig) comeAndGo(t *testing.T) {
 		return
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, upgradeRequest(t, churnUser())); err != nil || rand.IntN(4) == 0 {
 		return // before it is answered
 	}
@@ -283,7 +283,7 @@ func (r *rig) endWhileSomeWait(t *testing.T, a *subscriptions) {
 	}
 	eventually(t, "some wait", func() bool { return r.server.Stats().Subscribing > 0 })
 	look()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := r.server.Shutdown(ctx, GoingAway()); err != nil {
 		t.Error(err)

@@ -48,7 +48,7 @@ func connect(t *testing.T, upgrader *Upgrader, size int) (client net.Conn, err e
 }
 
 func serve(conn net.Conn, upgrader *Upgrader, size int) error {
-	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	conn.SetDeadline(time.Now().Add(time.Minute))
 	head, buf := []byte(nil), make([]byte, size)
 	end := 0
 	for end == 0 {
@@ -130,7 +130,7 @@ func TestGorillaClient(t *testing.T) {
 			ponged := ""
 			conn.SetPongHandler(func(payload string) error { ponged = payload; return nil })
 			for _, n := range []int{0, 5, 125, 126, 70000} {
-				if err := errors.Join(conn.WriteControl(websocket.PingMessage, fmt.Append(nil, n), time.Now().Add(10*time.Second)),
+				if err := errors.Join(conn.WriteControl(websocket.PingMessage, fmt.Append(nil, n), time.Now().Add(time.Minute)),
 					conn.WriteMessage(websocket.TextMessage, bytes.Repeat([]byte("x"), n))); err != nil {
 					t.Fatal(err)
 				}
@@ -139,7 +139,7 @@ func TestGorillaClient(t *testing.T) {
 					t.Fatalf("%d %q, pong %q, %v", kind, got, ponged, err)
 				}
 			}
-			if err := conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4000, "bye"), time.Now().Add(10*time.Second)); err != nil {
+			if err := conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4000, "bye"), time.Now().Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			var closing *websocket.CloseError
@@ -156,7 +156,7 @@ func TestCoderClient(t *testing.T) {
 	for _, size := range []int{1, 4096} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			conn, _, err := cws.Dial(ctx, "ws://h/ws?token="+goodToken(t, "alice"), dialTo(t, upgrader, size))
 			if err != nil {
@@ -180,7 +180,7 @@ func TestCoderClient(t *testing.T) {
 
 func TestCoderClientIsRefused(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, response, err := cws.Dial(ctx, "ws://h/ws", dialTo(t, newUpgrader(t, Config{}), 4096))
 	if err == nil || response == nil || response.StatusCode != http.StatusUnauthorized || response.Header.Get("WWW-Authenticate") == "" {

@@ -9,7 +9,7 @@ import (
 )
 
 // soon is long enough for anything that happens at all, on a busy machine too.
-const soon = 10 * time.Second
+const soon = time.Minute
 
 // lockedBuffer is a writer that can be read while a log writes to it.
 type lockedBuffer struct {
