@@ -123,7 +123,7 @@ func TestPingFloodWithoutReading(t *testing.T) {
 
 func TestSilentClientsAreEndedAndLivelyOnesStay(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(c *Config) { c.PingInterval, c.PongWait = 50*time.Millisecond, 400*time.Millisecond })
+	r := start(t, func(c *Config) { c.PingInterval, c.PongWait = 100*time.Millisecond, 2*time.Second })
 	lively := r.connect("lively")
 	gotPings := make(chan struct{}, 1000)
 	lively.SetPingHandler(func(data string) error {
@@ -133,7 +133,7 @@ func TestSilentClientsAreEndedAndLivelyOnesStay(t *testing.T) {
 	go func() { _, _, _ = lively.ReadMessage() }()
 	silent := r.upgrade("silent")
 	eventually(t, "the silent one is ended", func() bool { return r.server.Stats().Ended["pong_timeout"] == 1 })
-	for range 20 { // a second and more: twice the pong wait
+	for range 41 { // four seconds and more: twice the pong wait
 		<-gotPings
 	}
 	if n := r.hub.ConnectionsOf("lively"); n != 1 {
@@ -306,7 +306,7 @@ func TestRequestsUnderWayAtShutdownAreAnswered(t *testing.T) {
 func TestSlowReaderIsPingedAndStays(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) {
-		c.Loops, c.PingInterval, c.PongWait = 1, 100*time.Millisecond, 500*time.Millisecond
+		c.Loops, c.PingInterval, c.PongWait = 1, 100*time.Millisecond, 2*time.Second
 	})
 	client := r.upgrade("slow")
 	stop := make(chan struct{})
@@ -325,7 +325,7 @@ func TestSlowReaderIsPingedAndStays(t *testing.T) {
 	}()
 	pace := time.NewTicker(5 * time.Millisecond)
 	defer pace.Stop()
-	for pings := 0; pings < 20; <-pace.C { // two seconds and more: four times the pong wait
+	for pings := 0; pings < 41; <-pace.C { // four seconds and more: twice the pong wait
 		if opcode, _ := client.readAnyFrame(t); opcode == 0x89 {
 			pings++
 			if _, err := client.Write(masked(0x8a, "")); err != nil {
@@ -343,13 +343,13 @@ func TestSlowReaderIsPingedAndStays(t *testing.T) {
 func TestPauseOfTheServerEndsNobody(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) {
-		c.Loops, c.PingInterval, c.PongWait = 1, 100*time.Millisecond, 300*time.Millisecond
+		c.Loops, c.PingInterval, c.PongWait = 1, 100*time.Millisecond, 2*time.Second
 	})
 	lively := r.connect("lively")
 	go func() { _, _, _ = lively.ReadMessage() }() // answers pings
 	r.upgrade("silent")
 	resume := r.server.loops[0].hold()
-	<-time.After(700 * time.Millisecond) // this is the pause itself
+	<-time.After(4 * time.Second) // this is the pause itself
 	resume()
 	eventually(t, "the silent client is ended", func() bool { return r.server.Stats().Ended["pong_timeout"] == 1 })
 	if n := r.hub.ConnectionsOf("lively"); n != 1 {

@@ -37,11 +37,11 @@ func TestWaitingIsNotBusy(t *testing.T) {
 	fake := fakeRedis{after: func(int) string { return goodMessage + hangUp }}
 	fake.start(t)
 	cfg := quick(fake.addr)
-	cfg.RetryDelay = 300 * time.Millisecond
+	cfg.RetryDelay = time.Second
 	began := time.Now()
 	feed := run(t, cfg, sinkFunc(func(string, string) {}))
 	redistest.WaitFor(t, "nine links", func() bool { return feed.Status().Messages >= 9 })
-	// Between them it has waited for half a second at least: see retry.
+	// Between them it has waited for a second and a half at least: see retry.
 	if busy, took := feed.Status().Busy, time.Since(began); busy > took/2 {
 		t.Errorf("%s busy of %s", busy, took)
 	}

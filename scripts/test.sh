@@ -23,7 +23,7 @@ say() { printf '\n== %s (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 # What starts the program, and waits for it, ends with these.
 end_to_end='/internal/(e2e/.*|faults|front|soak|systemd)$'
 
-flags=(-timeout 5m) # a package that hangs says where, in good time
+flags=(-timeout 10m) # a package that hangs says where, in good time, and one that goes on does so on a busy machine too
 last=()
 if [ "${CI:-}" = true ]; then
   flags+=(-count=1)

@@ -78,8 +78,8 @@ func TestIdle(t *testing.T) {
 		brief := edit{k.timeout, k.brief}
 		f := start(t, k, roosttest.Env{"WS_PING_INTERVAL": "250ms", "WS_PONG_WAIT": "20s"}, brief)
 		silent := start(t, k, roosttest.Env{"WS_PING_INTERVAL": "30s"}, brief)
-		pinged, left := f.connect("alice"), silent.connect("bob")
 		begin := time.Now()
+		pinged, left := f.connect("alice"), silent.connect("bob")
 		left.WaitClose()
 		if d := time.Since(begin); d < 900*time.Millisecond || d > 25*time.Second { // 30 s is the file's
 			t.Errorf("without pings the proxy gave up after %s, not 1s: was its timeout replaced?", d)

@@ -103,7 +103,7 @@ func TestWhileDraining(t *testing.T) {
 
 func TestProbesAreNotLogged(t *testing.T) {
 	t.Parallel()
-	_, server := e2e.Start(t, roosttest.Env{"WS_HANDSHAKE_TIMEOUT": "200ms"})
+	_, server := e2e.Start(t, roosttest.Env{"WS_HANDSHAKE_TIMEOUT": "1s"})
 	before := len(server.Log.Lines())
 	for range 20 {
 		_ = server.Dial().Close()

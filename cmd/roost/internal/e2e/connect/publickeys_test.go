@@ -190,7 +190,7 @@ func TestRS256Storm(t *testing.T) {
 	const storm, crowds = 2000, 8
 	pair := roosttest.NewKeyPair(t, "RS256", "")
 	redis := redistest.Start(t)
-	server := roosttest.Start(t, redis, roosttest.Env{"JWT_PUBLIC_KEY_FILE": e2e.KeyFile(t, pair.PEM(t)), "WS_MAX_CONNECTIONS_PER_USER": "0"})
+	server := roosttest.Start(t, redis, roosttest.Env{"JWT_PUBLIC_KEY_FILE": e2e.KeyFile(t, pair.PEM(t)), "WS_MAX_CONNECTIONS_PER_USER": "0", "WS_HANDSHAKE_TIMEOUT": "5m"}) // however long it takes
 	staying := server.Connect("alice")
 	token := pair.Token(t, "storm")
 	var clients sync.WaitGroup
@@ -209,7 +209,10 @@ func TestRS256Storm(t *testing.T) {
 		})
 	}
 	served := 0
-	for server.Metrics()["roost_connections_accepted_total"] < storm+1 && !t.Failed() && served < 10000 {
+	for metrics := server.Metrics(); metrics["roost_connections_accepted_total"] < storm+1 && !t.Failed() && served < 10000; metrics = server.Metrics() {
+		if n := metrics.Sum("roost_connections_refused_total"); n > 0 {
+			t.Fatalf("%v handshakes were refused", n)
+		}
 		e2e.Notify(redis, "alice", e2e.Numbered(served))
 		served++
 		roosttest.WaitFor(t, "a notification in the storm", func() bool { return len(staying.Messages()) == served })

@@ -61,7 +61,7 @@ func TestFirstPingsAreSpread(t *testing.T) {
 
 func TestWriteWait(t *testing.T) {
 	t.Parallel()
-	redis, server := e2e.Start(t, roosttest.Env{"WS_WRITE_WAIT": "500ms"})
+	redis, server := e2e.Start(t, roosttest.Env{"WS_WRITE_WAIT": "3s"})
 	fast := server.Connect("alice")
 	stuck := server.DialBuffered(4096)
 	stuck.MustUpgrade(roosttest.Token(t, "alice"))
