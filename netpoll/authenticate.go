@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"roost/internal/list"
 	"roost/netpoll/internal/iplimit"
 	"roost/wsproto/auth"
 	"roost/wsproto/handshake"
@@ -19,9 +20,8 @@ type authJob struct {
 	source iplimit.Source // static
 
 	// Guarded by authWorkers.mu.
-	queued     bool
-	rank       uint8
-	next, prev *authJob
+	rank uint8
+	node list.Node[authJob] // in one of authQueue.lists, while the job waits
 
 	heldRequest // the worker reads its request
 }
@@ -175,13 +175,10 @@ func (h *pendingHandshake) authTimedOut() {
 // and of these the newest: whoever waits behind all others would wait in vain anyway, and is refused first when too many
 // wait. Guarded by authWorkers.mu. Make it with newAuthQueue.
 type authQueue struct {
-	lists      [auth.PriorityCount][unverifiedRanks]authList
+	lists      [auth.PriorityCount][unverifiedRanks]list.List[authJob] // the newest last
 	waiting    int
 	unverified map[iplimit.Source]unverified
 }
-
-// authList is a list of jobs, the newest last.
-type authList struct{ first, last *authJob }
 
 const (
 	// unverifiedRanks is the number of ranks for sources by their unverified tokens, each rank for twice as many as the
@@ -206,8 +203,7 @@ func (q *authQueue) push(k *authJob, now time.Duration) {
 	n := q.unverifiedOf(k.source, now)
 	q.setUnverified(k.source, n+1, now)
 	k.rank = uint8(min(bits.Len(uint(n)), unverifiedRanks-1))
-	q.list(k).append(k)
-	k.queued = true
+	q.lists[k.req.Priority][k.rank].Append(&k.node, k)
 	q.waiting++
 }
 
@@ -215,7 +211,7 @@ func (q *authQueue) push(k *authJob, now time.Duration) {
 func (q *authQueue) pop() *authJob {
 	for priority := range q.lists {
 		for rank := range q.lists[priority] {
-			if k := q.lists[priority][rank].last; k != nil {
+			if k := q.lists[priority][rank].Last(); k != nil {
 				q.remove(k)
 				return k
 			}
@@ -228,7 +224,7 @@ func (q *authQueue) pop() *authJob {
 func (q *authQueue) worst() *authJob {
 	for priority := len(q.lists) - 1; priority >= 0; priority-- {
 		for rank := unverifiedRanks - 1; rank >= 0; rank-- {
-			if k := q.lists[priority][rank].first; k != nil {
+			if k := q.lists[priority][rank].First(); k != nil {
 				return k
 			}
 		}
@@ -238,9 +234,8 @@ func (q *authQueue) worst() *authJob {
 
 // remove takes a job out; one that is not in does no harm.
 func (q *authQueue) remove(k *authJob) {
-	if k.queued {
-		q.list(k).remove(k)
-		k.queued = false
+	if k.node.InAny() {
+		k.node.Remove()
 		q.waiting--
 	}
 }
@@ -267,30 +262,4 @@ func (q *authQueue) setUnverified(of iplimit.Source, n float32, now time.Duratio
 		q.unverified = make(map[iplimit.Source]unverified)
 	}
 	q.unverified[of] = unverified{n, instantOf(now)}
-}
-
-func (q *authQueue) list(k *authJob) *authList { return &q.lists[k.req.Priority][k.rank] }
-
-func (l *authList) append(k *authJob) {
-	k.prev = l.last
-	if l.last == nil {
-		l.first = k
-	} else {
-		l.last.next = k
-	}
-	l.last = k
-}
-
-func (l *authList) remove(k *authJob) {
-	if k.prev == nil {
-		l.first = k.next
-	} else {
-		k.prev.next = k.next
-	}
-	if k.next == nil {
-		l.last = k.prev
-	} else {
-		k.next.prev = k.prev
-	}
-	k.next, k.prev = nil, nil
 }

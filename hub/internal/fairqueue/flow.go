@@ -1,6 +1,10 @@
 package fairqueue
 
-import "time"
+import (
+	"time"
+
+	"roost/internal/list"
+)
 
 // flow is what waits for one group, or for everyone.
 type flow[T any] struct {
@@ -16,9 +20,8 @@ type flow[T any] struct {
 	rests time.Time // while it is in Queue.resting: since when
 	idle  bool      // counted in Queue.idle
 
-	place      int // in the heap
-	in         *list[T]
-	prev, next *flow[T]
+	place int                // in the heap
+	turn  list.Node[flow[T]] // in one of Queue.classes, or in Queue.resting
 }
 
 // entry is an item, or a notice.
@@ -71,46 +74,4 @@ func (q *fifo[T]) pop() entry[T] {
 		q.entries, q.first = q.entries[:0], 0
 	}
 	return e
-}
-
-// list is flows in the order of their turns. Its zero value is empty. A flow is in one list at most.
-type list[T any] struct {
-	first, last *flow[T]
-}
-
-func (l *list[T]) push(f *flow[T]) {
-	f.in, f.prev, f.next = l, l.last, nil
-	if l.last == nil {
-		l.first = f
-	} else {
-		l.last.next = f
-	}
-	l.last = f
-}
-
-// pop takes the first flow out; nil if there is none.
-func (l *list[T]) pop() *flow[T] {
-	f := l.first
-	if f != nil {
-		l.remove(f)
-	}
-	return f
-}
-
-// remove takes a flow out of l, which may be nil: of a flow that is in no list.
-func (l *list[T]) remove(f *flow[T]) {
-	if l == nil {
-		return
-	}
-	if f.prev == nil {
-		l.first = f.next
-	} else {
-		f.prev.next = f.next
-	}
-	if f.next == nil {
-		l.last = f.prev
-	} else {
-		f.next.prev = f.prev
-	}
-	f.in, f.prev, f.next = nil, nil, nil
 }

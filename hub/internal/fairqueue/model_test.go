@@ -180,8 +180,8 @@ func (m *model) check() {
 	}
 	q := m.r.Queue
 	resting := 0
-	for f := q.resting.first; f != nil; f = f.next {
-		if f.in != &q.resting || f.busy || f.waiting.len() > 0 || f.next != nil && f.next.rests.Before(f.rests) {
+	for f := q.resting.First(); f != nil; f = f.turn.Next() {
+		if !f.turn.In(&q.resting) || f.busy || f.waiting.len() > 0 || f.turn.Next() != nil && f.turn.Next().rests.Before(f.rests) {
 			m.t.Fatalf("%q rests, and should not", f.name)
 		}
 		if _, owes := m.owed[f.name]; owes {
@@ -194,8 +194,8 @@ func (m *model) check() {
 	}
 	listed := 0
 	for i := range q.classes {
-		for f := q.classes[i].first; f != nil; f = f.next {
-			if f.in != &q.classes[i] || q.flows.Get(f.name) != f || (i == classEveryone) != (f.name == Everyone) {
+		for f := q.classes[i].First(); f != nil; f = f.turn.Next() {
+			if !f.turn.In(&q.classes[i]) || q.flows.Get(f.name) != f || (i == classEveryone) != (f.name == Everyone) {
 				m.t.Fatalf("%q is in the wrong list", f.name)
 			}
 			listed++

@@ -8,6 +8,7 @@ package fairqueue
 import (
 	"time"
 
+	"roost/internal/list"
 	"roost/internal/shrinkmap"
 )
 
@@ -61,14 +62,14 @@ type Queue[T any] struct {
 	cfg     Config[T]
 	flows   shrinkmap.Map[string, *flow[T]]
 	fattest heap[T]
-	classes [classCount]list[T]
-	resting list[T]  // flows that have given a notice and have nothing to deliver now, in the order in which they began to rest
-	class   int      // whose turn it is
-	credit  int      // how much work it may do until the next one's
-	current *flow[T] // whose turn it is, from Next to Done; nil: nobody's
-	bytes   int      // charged
-	items   int      // that wait or are under way, without notices
-	idle    int      // flows that have nothing to deliver: they rest, or have a notice to give. Everyone's is not counted
+	classes [classCount]list.List[flow[T]] // flows in the order of their turns
+	resting list.List[flow[T]]             // flows that have given a notice and have nothing to deliver now, in the order in which they began to rest
+	class   int                            // whose turn it is
+	credit  int                            // how much work it may do until the next one's
+	current *flow[T]                       // whose turn it is, from Next to Done; nil: nobody's
+	bytes   int                            // charged
+	items   int                            // that wait or are under way, without notices
+	idle    int                            // flows that have nothing to deliver: they rest, or have a notice to give. Everyone's is not counted
 }
 
 // The classes that turns go round between.
@@ -96,9 +97,9 @@ func (q *Queue[T]) Put(name string, item T, size int, since, now time.Time) {
 		q.drop(f, FlowFull)
 	}
 	q.setIdle(f, false)
-	if f.in == &q.resting {
-		q.resting.remove(f)
-		q.classes[f.class(classNew)].push(f)
+	if f.turn.In(&q.resting) {
+		f.turn.Remove()
+		q.classes[f.class(classNew)].Append(&f.turn, f)
 	}
 	f.waiting.push(entry[T]{item: item, charge: charge, since: since})
 	f.bytes += charge
@@ -112,7 +113,7 @@ func (q *Queue[T]) Put(name string, item T, size int, since, now time.Time) {
 // Next gives the next flow its turn, and returns its oldest item. The item is under way then, and can't be dropped any
 // more. ok is false when there is nothing to do, at least not before Due. Each Next is followed by one Done.
 func (q *Queue[T]) Next(now time.Time) (item T, ok bool) {
-	for f := q.resting.first; f != nil && now.Sub(f.rests) >= q.cfg.NoticeEvery; f = q.resting.first {
+	for f := q.resting.First(); f != nil && now.Sub(f.rests) >= q.cfg.NoticeEvery; f = q.resting.First() {
 		q.wake(f)
 	}
 	f := q.nextFlow()
@@ -129,13 +130,13 @@ func (q *Queue[T]) Next(now time.Time) (item T, ok bool) {
 // nextFlow takes the flow whose turn it is out of its list; nil where there is none.
 func (q *Queue[T]) nextFlow() *flow[T] {
 	if q.credit > 0 {
-		if f := q.classes[q.class].pop(); f != nil {
+		if f := q.classes[q.class].RemoveFirst(); f != nil {
 			return f
 		}
 	}
 	for range classCount {
 		q.class, q.credit = (q.class+1)%classCount, q.cfg.Quantum
-		if f := q.classes[q.class].pop(); f != nil {
+		if f := q.classes[q.class].RemoveFirst(); f != nil {
 			return f
 		}
 	}
@@ -155,22 +156,22 @@ func (q *Queue[T]) Done(finished bool, work int, now time.Time) {
 		}
 		f.head, f.busy = entry[T]{}, false
 	}
-	q.classes[f.class(classOld)].push(f)
+	q.classes[f.class(classOld)].Append(&f.turn, f)
 	q.maybeIdle(f, now)
 }
 
 // Due is when Next has something to do that it has not now, if nothing is put in before. ok is false for never.
 func (q *Queue[T]) Due() (at time.Time, ok bool) {
-	if q.resting.first == nil {
+	if q.resting.First() == nil {
 		return at, false
 	}
-	return q.resting.first.rests.Add(q.cfg.NoticeEvery), true
+	return q.resting.First().rests.Add(q.cfg.NoticeEvery), true
 }
 
 // Busy reports whether something can be done now.
 func (q *Queue[T]) Busy() bool {
 	for i := range q.classes {
-		if q.classes[i].first != nil {
+		if q.classes[i].Len() > 0 {
 			return true
 		}
 	}
@@ -179,8 +180,8 @@ func (q *Queue[T]) Busy() bool {
 
 // Flush has all notices given now that wait for their time.
 func (q *Queue[T]) Flush() {
-	for q.resting.first != nil {
-		q.wake(q.resting.first)
+	for q.resting.First() != nil {
+		q.wake(q.resting.First())
 	}
 }
 
@@ -252,8 +253,8 @@ func (q *Queue[T]) maybeIdle(f *flow[T], now time.Time) {
 	default:
 		q.setIdle(f, true)
 		if rests {
-			f.in.remove(f)
-			q.resting.push(f)
+			f.turn.Remove()
+			q.resting.Append(&f.turn, f)
 			f.rests = now
 		}
 	}
@@ -265,8 +266,8 @@ func (q *Queue[T]) wake(f *flow[T]) {
 		q.remove(f)
 		return
 	}
-	q.resting.remove(f)
-	q.classes[f.class(classOld)].push(f)
+	f.turn.Remove()
+	q.classes[f.class(classOld)].Append(&f.turn, f)
 }
 
 // setIdle notes whether a flow has nothing to deliver.
@@ -288,7 +289,7 @@ func (q *Queue[T]) flow(name string) *flow[T] {
 	}
 	f := &flow[T]{name: name}
 	q.flows.Put(name, f)
-	q.classes[f.class(classNew)].push(f)
+	q.classes[f.class(classNew)].Append(&f.turn, f)
 	q.fattest.push(f)
 	return f
 }
@@ -296,7 +297,7 @@ func (q *Queue[T]) flow(name string) *flow[T] {
 // remove takes out a flow that has nothing to do.
 func (q *Queue[T]) remove(f *flow[T]) {
 	q.setIdle(f, false)
-	f.in.remove(f)
+	f.turn.Remove()
 	q.fattest.remove(f)
 	q.flows.Delete(f.name)
 }

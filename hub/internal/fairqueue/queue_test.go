@@ -127,7 +127,7 @@ func TestQuietGroupBesideManyBusyOnes(t *testing.T) {
 		r.fill(fmt.Sprint("busy-", i), 10, 1)
 	}
 	r.fill(Everyone, 10, 1)
-	for r.classes[classNew].first != nil { // until each has had one
+	for r.classes[classNew].First() != nil { // until each has had one
 		r.next()
 	}
 	r.fill(Everyone, 10, 1)

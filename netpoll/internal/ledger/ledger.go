@@ -5,6 +5,7 @@ package ledger
 import (
 	"math/bits"
 
+	"roost/internal/list"
 	"roost/internal/shrinkmap"
 	"roost/netpoll/internal/iplimit"
 )
@@ -14,11 +15,10 @@ import (
 // It belongs to one goroutine at a time. The zero value is empty.
 type Ledger[T any] struct {
 	accounts shrinkmap.Map[iplimit.Source, *account[T]]
-	ranks    [MaxRank]accountList[T] // of accounts, by the number of bits of what they hold
-	taken    uint32                  // the ranks that are not empty, a bit for each
-	spare    *account[T]             // a list of empty ones, keptAccounts at most
-	spares   int
-	held     int // by all together
+	ranks    [MaxRank]list.List[account[T]] // accounts by the number of bits of what they hold
+	taken    uint32                         // the ranks that are not empty, a bit for each
+	spare    list.List[account[T]]          // empty ones for reuse, keptAccounts at most
+	held     int                            // by all together
 }
 
 const (
@@ -31,20 +31,18 @@ const (
 
 // account is what one source holds.
 type account[T any] struct {
-	source      iplimit.Source
-	held        int
-	first, last *Entry[T]   // what its connections hold, the one that came first before the others
-	next, prev  *account[T] // of the same rank
+	source  iplimit.Source
+	held    int
+	entries list.List[Entry[T]]   // what its connections hold, the one that came first before the others
+	node    list.Node[account[T]] // in a rank, or in spare
 }
-
-type accountList[T any] struct{ first, last *account[T] }
 
 // Entry is a connection's place in a ledger. The zero value is in none.
 type Entry[T any] struct {
-	owner      *T
-	account    *account[T] // nil while in no ledger
-	held       int32
-	next, prev *Entry[T] // of the same source
+	owner   *T
+	account *account[T] // nil while in no ledger
+	held    int32
+	node    list.Node[Entry[T]] // among those of its source
 }
 
 // Set says how much an entry holds, which it has to be in the ledger for. That may be
@@ -57,13 +55,8 @@ func (l *Ledger[T]) Set(e *Entry[T], held int) {
 // Add enters what owner holds, behind what others of its source do.
 func (l *Ledger[T]) Add(e *Entry[T], owner *T, of iplimit.Source, held int) {
 	a := l.accountOf(of)
-	*e = Entry[T]{owner: owner, account: a, held: int32(held), prev: a.last}
-	if a.last == nil {
-		a.first = e
-	} else {
-		a.last.next = e
-	}
-	a.last = e
+	*e = Entry[T]{owner: owner, account: a, held: int32(held)}
+	a.entries.Append(&e.node, e)
 	l.change(a, held)
 }
 
@@ -74,18 +67,9 @@ func (l *Ledger[T]) Remove(e *Entry[T]) {
 		return
 	}
 	l.change(a, -int(e.held))
-	if e.prev == nil {
-		a.first = e.next
-	} else {
-		e.prev.next = e.next
-	}
-	if e.next == nil {
-		a.last = e.prev
-	} else {
-		e.next.prev = e.prev
-	}
+	e.node.Remove()
 	*e = Entry[T]{}
-	if a.first == nil {
+	if a.entries.Len() == 0 {
 		l.close(a)
 	}
 }
@@ -98,7 +82,7 @@ func (l *Ledger[T]) Greediest() *Entry[T] {
 	if rank == 0 {
 		return nil
 	}
-	return l.ranks[rank].first.first
+	return l.ranks[rank].First().entries.First()
 }
 
 // TopRank is the rank of the account that holds most; 0: none holds anything.
@@ -133,12 +117,9 @@ func (l *Ledger[T]) accountOf(of iplimit.Source) *account[T] {
 	if a := l.accounts.Get(of); a != nil {
 		return a
 	}
-	a := l.spare
+	a := l.spare.RemoveFirst()
 	if a == nil {
 		a = new(account[T])
-	} else {
-		l.spare, a.next = a.next, nil
-		l.spares--
 	}
 	a.source = of
 	l.accounts.Put(of, a)
@@ -147,13 +128,13 @@ func (l *Ledger[T]) accountOf(of iplimit.Source) *account[T] {
 }
 
 func (l *Ledger[T]) joinRank(rank int, a *account[T]) {
-	l.ranks[rank].append(a)
+	l.ranks[rank].Append(&a.node, a)
 	l.taken |= 1 << rank
 }
 
 func (l *Ledger[T]) leaveRank(rank int, a *account[T]) {
-	l.ranks[rank].remove(a)
-	if l.ranks[rank].first == nil {
+	a.node.Remove()
+	if l.ranks[rank].Len() == 0 {
 		l.taken &^= 1 << rank
 	}
 }
@@ -162,33 +143,7 @@ func (l *Ledger[T]) leaveRank(rank int, a *account[T]) {
 func (l *Ledger[T]) close(a *account[T]) {
 	l.leaveRank(0, a)
 	l.accounts.Delete(a.source)
-	if l.spares < keptAccounts {
-		*a = account[T]{next: l.spare}
-		l.spare = a
-		l.spares++
+	if l.spare.Len() < keptAccounts {
+		l.spare.Append(&a.node, a) // it holds nothing, and is in no rank
 	}
-}
-
-func (l *accountList[T]) append(a *account[T]) {
-	a.prev, a.next = l.last, nil
-	if l.last == nil {
-		l.first = a
-	} else {
-		l.last.next = a
-	}
-	l.last = a
-}
-
-func (l *accountList[T]) remove(a *account[T]) {
-	if a.prev == nil {
-		l.first = a.next
-	} else {
-		a.prev.next = a.next
-	}
-	if a.next == nil {
-		l.last = a.prev
-	} else {
-		a.next.prev = a.prev
-	}
-	a.next, a.prev = nil, nil
 }
