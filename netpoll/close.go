@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"roost/internal/list"
 	"roost/wsproto"
 )
 
@@ -34,9 +35,9 @@ func (c *conn) closeWith(why Reason, closeMessage []byte) {
 	c.detach(closeClassOf(closeMessage), unacked{})
 	c.state = stateClosing
 	c.extra = l.extras.get()
-	c.extra.discardLeft, c.extra.wasOpen = discardLimit, wasOpen
-	c.extra.wantsClose, c.extra.decoder = wantsClose, decoder
-	l.closing.append(c)
+	c.extra.decoder = decoder
+	c.extra.closing = closing{conn: c, wasOpen: wasOpen, wantsClose: wantsClose, discardLeft: discardLimit}
+	l.closing.Append(&c.extra.inList, &c.extra.closing)
 	l.stats.closing.Add(1)
 	if c.out == nil {
 		c.send(closeMessage)
@@ -50,11 +51,11 @@ func (c *conn) closeWith(why Reason, closeMessage []byte) {
 		return
 	}
 	if c.out == nil {
-		c.linger()
+		c.extra.linger()
 		return
 	}
 	c.extra.closeBy = l.server.now() + closingLimit
-	c.setTimer(min(c.extra.closeBy, c.nextAckPoll()))
+	c.setTimer(min(c.extra.closeBy, c.out.nextAckPoll(l.server.cfg.WriteWait)))
 }
 
 // expectsClose reports whether the client has a close frame to send, and returns the decoder that will find it. After a
@@ -72,65 +73,79 @@ func (c *conn) expectsClose(why Reason, closeMessage []byte) (bool, wsproto.Deco
 // switching begins the answer to a handshake that is refused with a close frame.
 var switching = []byte("HTTP/1.1 101 ")
 
+// closing is what a connection has behind its close message, while it is closing or lingering. Part of its extra.
+type closing struct {
+	conn   *conn
+	inList list.Node[closing] // of loop.closing or loop.lingering
+
+	wasOpen     bool          // the connection had got its 101
+	wantsClose  bool          // the client has not sent its close frame
+	discardLeft int32         // bytes that may still come, to be discarded
+	closeBy     time.Duration // when the socket is closed at the latest
+}
+
 // linger waits for the client to close its side, once the kernel has the close message.
-func (c *conn) linger() {
-	l := c.loop
+func (e *closing) linger() {
+	c, l := e.conn, e.conn.loop
 	c.state = stateLingering
-	l.closing.remove(c)
-	l.lingering.append(c)
+	e.inList.Remove()
+	l.lingering.Append(&e.inList, e)
 	l.stats.Lingering.Add(1)
-	c.extra.closeBy = l.server.now() + l.server.cfg.LingerTimeout
-	c.setTimer(c.extra.closeBy)
-	if l.lingering.n > l.server.cfg.LingeringSockets {
+	e.closeBy = l.server.now() + l.server.cfg.LingerTimeout
+	c.setTimer(e.closeBy)
+	if l.lingering.Len() > l.server.cfg.LingeringSockets {
 		l.closeOldestLingering()
 	}
-	if c.state == stateLingering && !c.extra.wantsClose {
-		c.shutdownWrite()
+	if c.state == stateLingering && !e.wantsClose {
+		e.shutdownWrite()
 	}
 }
 
 // shutdownWrite ends the stream to the client.
-func (c *conn) shutdownWrite() {
-	if err := unix.Shutdown(int(c.fd), unix.SHUT_WR); err != nil {
-		c.closeNow(c.reason) // the client has reset the connection
+func (e *closing) shutdownWrite() {
+	if err := unix.Shutdown(int(e.conn.fd), unix.SHUT_WR); err != nil {
+		e.conn.closeNow(e.conn.reason) // the client has reset the connection
 	}
 }
 
 // closeOldestLingering closes the socket that has lingered longest.
 func (l *loop) closeOldestLingering() {
 	l.stats.LingerCut.Add(1)
-	l.lingering.first.closeNow(l.lingering.first.reason)
+	c := l.lingering.First().conn
+	c.closeNow(c.reason)
 }
 
-// onCloseTimer is onTimer for a connection that is closing or lingering.
-func (c *conn) onCloseTimer(now time.Duration) {
-	if c.stalled() && c.writeTimedOut(now) || now >= c.extra.closeBy {
+// onTimer is conn.onTimer for a connection that is closing or lingering.
+func (e *closing) onTimer(now time.Duration) {
+	c, writeWait := e.conn, e.conn.loop.server.cfg.WriteWait
+	if c.stalled() && c.out.timedOut(now, writeWait) || now >= e.closeBy {
 		c.closeNow(c.reason)
 		return
 	}
-	when := c.extra.closeBy
+	when := e.closeBy
 	if c.stalled() {
-		when = min(when, c.nextAckPoll())
+		when = min(when, c.out.nextAckPoll(writeWait))
 	}
 	c.setTimer(when)
 }
 
 // discard discards what the client sends after the close message, discardLimit bytes at most, and looks for its close
 // frame.
-func (c *conn) discard(b []byte) {
-	c.extra.discardLeft -= int32(min(len(b), discardLimit+1))
-	if c.extra.discardLeft < 0 {
+func (e *closing) discard(b []byte) {
+	c := e.conn
+	e.discardLeft -= int32(min(len(b), discardLimit+1))
+	if e.discardLeft < 0 {
 		c.closeNow(c.reason)
 		return
 	}
-	for c.extra.wantsClose && len(b) > 0 {
+	for e.wantsClose && len(b) > 0 {
 		event, rest, problem := c.extra.decoder.Next(b, 0)
 		if b = rest; problem == nil && event.Kind != wsproto.EventClose {
 			continue
 		}
-		c.extra.wantsClose = false
+		e.wantsClose = false
 		if c.state == stateLingering {
-			c.shutdownWrite()
+			e.shutdownWrite()
 		}
 	}
 }
@@ -154,10 +169,10 @@ func (c *conn) cleanup() {
 	left := c.countUnacked()
 	switch c.state {
 	case stateClosing:
-		l.closing.remove(c)
+		c.extra.inList.Remove()
 		l.stats.closing.Add(-1)
 	case stateLingering:
-		l.lingering.remove(c)
+		c.extra.inList.Remove()
 		l.stats.closing.Add(-1)
 		l.stats.Lingering.Add(-1)
 	}
@@ -195,7 +210,7 @@ func (c *conn) leaveHub(code closeClass, left unacked) {
 	}
 	l.stats.ended[c.reason].Add(1)
 	l.stats.closeCodes[code].Add(1)
-	c.logDisconnected(total, ofUser, left)
+	l.server.lines.disconnected(c, total, ofUser, left)
 }
 
 // Disconnect implements hub.Conn: a backend has commanded it.
@@ -221,37 +236,4 @@ func (c *conn) closeBehindMail(why Reason, code wsproto.CloseCode, text string) 
 		l.deliverAllMail()
 		c.closeWith(why, wsproto.AppendClose(l.scratch[:0], code, text))
 	})
-}
-
-// connList is a list of connections that are closing, or lingering, the oldest first. Guarded by the loop's lock.
-type connList struct {
-	first, last *conn
-	n           int
-}
-
-func (l *connList) append(c *conn) {
-	c.extra.prev = l.last
-	if l.last == nil {
-		l.first = c
-	} else {
-		l.last.extra.next = c
-	}
-	l.last = c
-	l.n++
-}
-
-func (l *connList) remove(c *conn) {
-	p := c.extra
-	if p.prev == nil {
-		l.first = p.next
-	} else {
-		p.prev.extra.next = p.next
-	}
-	if p.next == nil {
-		l.last = p.prev
-	} else {
-		p.next.extra.prev = p.prev
-	}
-	p.next, p.prev = nil, nil
-	l.n--
 }

@@ -119,16 +119,16 @@ func TestSetRulesQueueTotal(t *testing.T) {
 // Lines about connections follow the rule of now.
 func TestLineLimitChanges(t *testing.T) {
 	t.Parallel()
-	l := newLineLimit(nil, 0)
+	l := newConnLog(nil, 0)
 	l.setRate(1)
 	first := l.limit
 	l.setRate(1)
-	if l.limit != first || !l.connected() {
+	if l.limit != first || !l.allow(leftOut{connected: 1}) {
 		t.Error("the same rate begins anew")
 	}
 	l.setRate(0)
 	for range 3 {
-		if !l.connected() {
+		if !l.allow(leftOut{connected: 1}) {
 			t.Error("a line is left out without a limit")
 		}
 	}

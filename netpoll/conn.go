@@ -35,7 +35,7 @@ type conn struct {
 
 	lastRead instant // when the last bytes of frames came; before there are any, the accept
 	lastPing instant // when the last ping was sent; before there is one, a random moment before the 101
-	expires  uint32  // when the token expires, in Unix seconds; 0: the connection does not end with it
+	expires  expiry  // when the token expires; 0: the connection does not end with it
 	ipSlot   uint32  // static once admitted: its slot in Server.perIP; 0: none
 
 	written uint32 // bytes that the kernel has taken, modulo 2^32
@@ -60,12 +60,7 @@ type extra struct {
 	began   instant         // when the frame or message began
 	free    bool            // it does not count against the inbound rate limit, see quietFor
 
-	// Closing and lingering.
-	wasOpen     bool          // it had got its 101
-	wantsClose  bool          // the client has not sent its close frame
-	discardLeft int32         // bytes that may still come, to be discarded
-	closeBy     time.Duration // when the socket is closed at the latest
-	next, prev  *conn         // in loop.closing or loop.lingering
+	closing
 }
 
 // WheelLinks and WheelDue implement wheel.Entry.

@@ -100,7 +100,7 @@ func (c *conn) deliver(n *hub.Notification) {
 	c.out.Push(n)
 	switch {
 	case c.stalled():
-		c.rank()
+		c.loop.rank(c.out)
 	case c.out.Bytes() >= flushSize:
 		c.flush()
 	}

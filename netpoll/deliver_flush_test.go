@@ -21,7 +21,7 @@ import (
 func sleeper(t testing.TB) *loop {
 	t.Helper()
 	cfg := Config{Rules: Rules{Upgrader: newUpgrader(t, auth.Config{}, handshake.Config{})}, Hub: hub.New(hub.Config{})}.withDefaults(1)
-	s := &Server{cfg: cfg, log: slog.New(slog.DiscardHandler), started: time.Now().Add(-time.Second), tickLength: cfg.tickLength()}
+	s := &Server{cfg: cfg, log: slog.New(slog.DiscardHandler), lines: newConnLog(slog.New(slog.DiscardHandler), 0), started: time.Now().Add(-time.Second), tickLength: cfg.tickLength()}
 	s.rules.Store(newRules(cfg.Rules, cfg.Loops, nil))
 	s.lossLog = newLossLog(s.log)
 	l, err := newLoop(s, 0)

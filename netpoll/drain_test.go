@@ -336,11 +336,11 @@ func TestAgesDiffer(t *testing.T) {
 		c := &conn{fd: fd, loop: l}
 		l.server.conns.Set(fd, c)
 		l.server.conns.SetOpened(fd, 5*time.Second)
-		at := c.maxAgeAt() - 5*time.Second
+		at := c.loop.server.maxAgeAt(c.fd) - 5*time.Second
 		if at > age || at < age*8/10 {
 			t.Fatalf("descriptor %d: %s", fd, at)
 		}
-		if again := c.maxAgeAt() - 5*time.Second; again != at {
+		if again := c.loop.server.maxAgeAt(c.fd) - 5*time.Second; again != at {
 			t.Fatalf("%s, and then %s", at, again)
 		}
 		seen[at.Round(time.Second)] = true

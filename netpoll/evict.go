@@ -124,10 +124,10 @@ func (l *loop) evictable() int {
 func (l *loop) evictOwn() bool {
 	pending := l.pending.Greediest()
 	switch {
-	case l.lingering.first != nil:
+	case l.lingering.Len() > 0:
 		l.closeOldestLingering()
-	case l.closing.first != nil && ledger.RankOf(unknownWeight*l.closing.n) >= l.pending.TopRank():
-		c := l.closing.first
+	case l.closing.Len() > 0 && ledger.RankOf(unknownWeight*l.closing.Len()) >= l.pending.TopRank():
+		c := l.closing.First().conn
 		defer c.guard() // it is not the connection that the loop is serving
 		l.server.accepts.unanswered[unansweredClosing].Add(1)
 		c.closeNow(c.reason)
@@ -155,7 +155,7 @@ func (h *pendingHandshake) freeSpareFD() bool {
 // freeDescriptor frees a descriptor for a client that waits to be accepted, and reports whether it did. The spare one is
 // used before a handshake is evicted.
 func (l *loop) freeDescriptor() bool {
-	if l.lingering.first == nil && l.server.spareFD.use() {
+	if l.lingering.Len() == 0 && l.server.spareFD.use() {
 		return true
 	}
 	now, _ := l.evictSocket()

@@ -72,47 +72,43 @@ type gapState struct {
 	told      time.Duration // the last notice, in time since the server started; 0: none
 }
 
-// noteGap notes that a notification was dropped because there was no room. The notice leaves before what waits, as soon as
+// noteLoss notes that a notification was dropped because there was no room. The notice leaves before what waits, as soon as
 // the client takes anything.
-func (c *conn) noteGap(n *hub.Notification, slow bool) {
-	l := c.loop
-	if !l.server.cfg.GapNotice || c.selfCheck {
-		return
-	}
+func (q *outQueue) noteLoss(l *loop, n *hub.Notification, slow bool) {
 	since := l.server.cfg.Now()
 	if n.After != 0 { // it was published earlier, and may have been on its way for long
 		since = time.UnixMilli(min(n.After, since.UnixMilli()))
 	}
-	if c.out.lostSince.IsZero() || since.Before(c.out.lostSince) {
-		c.out.lostSince = since
+	if q.lostSince.IsZero() || since.Before(q.lostSince) {
+		q.lostSince = since
 	}
-	c.out.lostSlow = c.out.lostSlow || slow
-	if told := c.out.told; told == 0 || l.server.now()-told >= noticeEvery {
-		c.queueLossNotice()
+	q.lostSlow = q.lostSlow || slow
+	if q.told == 0 || l.server.now()-q.told >= noticeEvery {
+		q.queueLossNotice(l)
 	}
 }
 
 // queueLossNotice queues the notice of the losses since the last one: when the client has taken everything else, and once
 // in noticeEvery before.
-func (c *conn) queueLossNotice() {
+func (q *outQueue) queueLossNotice(l *loop) {
 	reason := gapFull
-	if c.out.lostSlow {
+	if q.lostSlow {
 		reason = gapSlow
 	}
-	c.queueGapNotice(reason, c.out.lostSince)
-	c.out.told = c.loop.server.now()
-	c.out.lostSince, c.out.lostSlow = time.Time{}, false
+	q.queueNotice(l, reason, q.lostSince)
+	q.told = l.server.now()
+	q.lostSince, q.lostSlow = time.Time{}, false
 }
 
-// queueGapNotice queues the notice of a gap, with those that wait, ahead of the notifications.
-func (c *conn) queueGapNotice(reason gapReason, since time.Time) {
-	if c.out.Notice == nil { // the last one has left
-		c.out.untold = gaps{}
+// queueNotice queues the notice of a gap, with those that wait, ahead of the notifications.
+func (q *outQueue) queueNotice(l *loop, reason gapReason, since time.Time) {
+	if q.Notice == nil { // the last one has left
+		q.untold = gaps{}
 	}
-	if c.out.untold.add(reason, since) {
-		c.loop.stats.GapNotices.Add(1)
+	if q.untold.add(reason, since) {
+		l.stats.GapNotices.Add(1)
 	}
-	c.out.Notice = c.out.untold.frames()
+	q.Notice = q.untold.frames()
 }
 
 // NotifyGap tells every connection that is open now that it may have missed notifications since a time, because the feed
@@ -210,7 +206,7 @@ func (c *conn) sendGapNotice(reason gapReason, since time.Time, frame []byte) {
 		return
 	}
 	if c.out != nil {
-		c.queueGapNotice(reason, since)
+		c.out.queueNotice(c.loop, reason, since)
 		return
 	}
 	c.loop.stats.GapNotices.Add(1)

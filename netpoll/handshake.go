@@ -214,7 +214,7 @@ func (h *pendingHandshake) admit(req handshake.Request, more []byte) bool {
 	}
 	now := s.now()
 	if s.cfg.CloseOnExpiry {
-		c.expireAt(req.Expires)
+		c.expires = expiryOf(req.Expires)
 	}
 	s.conns.SetOpened(c.fd, now)
 	l.sent.Open(c.fd, s.cfg.Hub.Clock())
@@ -226,7 +226,7 @@ func (h *pendingHandshake) admit(req handshake.Request, more []byte) bool {
 	c.lastRead, c.lastPing = instantOf(now), instantOf(now-rand.N(s.cfg.PingInterval)) // a storm of connects does not become a storm of pings
 	if !c.selfCheck {
 		l.stats.opened.Add(1)
-		c.logConnected(client, peer, total, ofUser)
+		l.server.lines.connected(c, client, peer, total, ofUser)
 	}
 	c.resetTimer(now)
 	c.send(req.AppendUpgrade(l.scratch[:0]))

@@ -63,7 +63,7 @@ func (l *loop) describe(conns []*conn) []ConnInfo {
 			info.Waiting, info.Bytes = c.out.Len(), c.out.Bytes()
 		}
 		if c.stalled() {
-			c.pollAcked(now)
+			c.out.pollAcked(now)
 			info.Stalled = c.out.Progress.Idle(now)
 		}
 		infos = append(infos, info)

@@ -13,62 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// There are two lines a connection, and one for each refusal at level debug. In a storm they are much of a loop's work: so
-// nothing is allocated, and no system call made, for lines that are not written.
-//
-// remote is the client's address. If the other end of the socket is a trusted proxy, proxy is the proxy's address; its port
-// tells connections of one proxy apart. A connection does not keep its client's address: the line of its end has the one
-// address that the socket still knows, by which the line of its beginning can be found. A socket that was reset knows none.
-
-func (c *conn) logConnected(client, peer netip.AddrPort, total, ofUser int) {
-	l := c.loop
-	log, ctx := l.server.log, context.Background()
-	if !log.Enabled(ctx, slog.LevelInfo) || !l.server.lines.connected() {
-		return
-	}
-	attrs := [5]slog.Attr{slog.String("user_id", c.link.User()),
-		slog.Int("total_connections", total), slog.Int("user_connections", ofUser)}
-	log.LogAttrs(ctx, slog.LevelInfo, "connected", l.appendCaller(attrs[:3], client, peer)...)
-}
-
-func (c *conn) logDisconnected(total, ofUser int, left unacked) {
-	l := c.loop
-	log, ctx := l.server.log, context.Background()
-	if !log.Enabled(ctx, slog.LevelInfo) || !l.server.lines.disconnected() {
-		return
-	}
-	attrs := [7]slog.Attr{slog.String("user_id", c.link.User()), slog.String("reason", c.reason.String()),
-		slog.Int("total_connections", total), slog.Int("user_connections", ofUser)}
-	log.LogAttrs(ctx, slog.LevelInfo, "disconnected", l.appendSocket(left.appendTo(attrs[:4]), peer(c.fd))...)
-}
-
-// logUnacked adds to the line of a connection's end what the client had not acknowledged by the time its socket closed.
-func (c *conn) logUnacked(left unacked) {
-	l := c.loop
-	log, ctx := l.server.log, context.Background()
-	if !log.Enabled(ctx, slog.LevelInfo) || !l.server.lines.disconnected() {
-		return
-	}
-	attrs := [5]slog.Attr{slog.String("user_id", c.link.User()), slog.String("reason", c.reason.String())}
-	log.LogAttrs(ctx, slog.LevelInfo, "disconnected without acknowledging what was sent",
-		l.appendSocket(left.appendTo(attrs[:2]), peer(c.fd))...)
-}
-
-// appendTo appends what the client had not acknowledged, if anything.
-func (u unacked) appendTo(attrs []slog.Attr) []slog.Attr {
-	if u.bytes == 0 {
-		return attrs
-	}
-	attrs = append(attrs, slog.Int("unacknowledged_bytes", u.bytes))
-	switch {
-	case u.all:
-		attrs = append(attrs, slog.Int("unacknowledged_deliveries", u.deliveries))
-	case u.deliveries > 0:
-		attrs = append(attrs, slog.Int("unacknowledged_deliveries_at_least", u.deliveries))
-	}
-	return attrs
-}
-
+// logRefused writes a line about a refusal, at level debug.
 func (h *pendingHandshake) logRefused(refusal *handshake.Refusal) {
 	log, ctx := h.conn.loop.server.log, context.Background()
 	if !log.Enabled(ctx, slog.LevelDebug) {

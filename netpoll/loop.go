@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/hub"
+	"roost/internal/list"
 	"roost/netpoll/internal/ledger"
 	"roost/netpoll/internal/mailbox"
 	"roost/netpoll/internal/meter"
@@ -74,8 +75,8 @@ type loop struct {
 
 	pending       ledger.Ledger[conn] // places of pending handshakes
 	pendingBytes  ledger.Ledger[conn] // what is kept for them beyond pendingSize
-	closing       connList
-	lingering     connList
+	closing       list.List[closing]  // the oldest first
+	lingering     list.List[closing]
 	extras        pool[extra]
 	handshakePool pool[pendingHandshake]
 

@@ -35,7 +35,7 @@ func (c *conn) received(b []byte) {
 	case stateOpen:
 		c.readFrames(b)
 	case stateClosing, stateLingering:
-		c.discard(b)
+		c.extra.discard(b)
 	}
 }
 

@@ -30,7 +30,7 @@ type Server struct {
 	rules      atomic.Pointer[rules] // replaced whole; any goroutine
 	log        *slog.Logger
 	lossLog    *lossLog
-	lines      *lineLimit
+	lines      *connLog
 	refusals   *refusalLog
 	acceptLog  *acceptLog
 	started    time.Time     // now counts from here
@@ -68,7 +68,7 @@ func New(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults(runtime.GOMAXPROCS(0))
 	s := &Server{
 		cfg: cfg, log: cfg.Logger,
-		lossLog: newLossLog(cfg.Logger), lines: newLineLimit(cfg.Logger, cfg.ConnectionLines), refusals: newRefusalLog(cfg.Logger), acceptLog: newAcceptLog(cfg.Logger),
+		lossLog: newLossLog(cfg.Logger), lines: newConnLog(cfg.Logger, cfg.ConnectionLines), refusals: newRefusalLog(cfg.Logger), acceptLog: newAcceptLog(cfg.Logger),
 		// A second ago: no moment is zero, which means never.
 		started: time.Now().Add(-time.Second), tickLength: cfg.tickLength(),
 		firstSocket: make(chan struct{}, 1), lastSocket: make(chan struct{}, 1),

@@ -22,7 +22,9 @@ func (c *conn) dropNotification(n *hub.Notification, why failure, now time.Durat
 	l.server.lossLog.warn(slow, c.link.User(), why, &c.out.Queue)
 	switch {
 	case !l.server.cfg.CloseSlow:
-		c.noteGap(n, slow)
+		if l.server.cfg.GapNotice && !c.selfCheck {
+			c.out.noteLoss(l, n, slow)
+		}
 	case slow:
 		c.endFull(ReasonSlow, wsproto.AppendClose(l.scratch[:0], closeSlow, "too slow: notifications were lost"))
 	default:
@@ -43,7 +45,7 @@ const (
 // else but the close frame is written any more.
 func (c *conn) endFull(why Reason, closeFrame []byte) {
 	c.countFailed(failedClosed, c.out.DropWaiting(failureNames[failedClosed]))
-	c.rank()
+	c.loop.rank(c.out)
 	c.closeWith(why, closeFrame)
 }
 
@@ -102,7 +104,7 @@ func (c *conn) retryWrite(now time.Duration) {
 	}
 	c.flush()
 	if c.stalled() {
-		c.pollAcked(now)
+		c.out.pollAcked(now)
 	}
 }
 
@@ -150,7 +152,7 @@ func (l *loop) shedOwn() {
 func (c *conn) shedOne(now time.Duration) {
 	defer c.guard()
 	n := c.out.DropNewest()
-	c.rank()
+	c.loop.rank(c.out)
 	c.dropNotification(n, failedMemory, now)
 }
 
@@ -164,14 +166,14 @@ func (l *loop) fullest(now time.Duration) *conn {
 	return l.server.conns.Get(q.FD)
 }
 
-// rank gives a connection's queue its place in the ranking, and other loops word of how
-// full the fullest is.
-func (c *conn) rank() {
-	if !c.out.Counted() {
+// rank gives a send queue its place in the ranking, and other loops word of how full
+// the fullest is.
+func (l *loop) rank(q *outQueue) {
+	if !q.Counted() {
 		return // it does not count: the server's own health check
 	}
-	c.loop.ranking.Put(&c.out.Queue)
-	c.loop.publishRank()
+	l.ranking.Put(&q.Queue)
+	l.publishRank()
 }
 
 func (l *loop) publishRank() {

@@ -72,14 +72,14 @@ func (c *conn) onTimer(now time.Duration) {
 		c.extra.hs.subscribed(false)
 		return
 	case c.state == stateClosing || c.state == stateLingering:
-		c.onCloseTimer(now)
+		c.extra.closing.onTimer(now)
 		return
 	}
 	if now < l.graceUntil {
 		c.extendDeadlines(now)
 	}
 	switch {
-	case c.stalled() && c.writeTimedOut(now):
+	case c.stalled() && c.out.timedOut(now, cfg.WriteWait):
 		c.closeNow(ReasonWriteWait)
 		return
 	case c.lastRead.ago(now) >= cfg.PongWait && !c.stalled():
@@ -90,11 +90,11 @@ func (c *conn) onTimer(now time.Duration) {
 		c.closeWith(ReasonUnfinished, wsproto.AppendClose(l.scratch[:0], wsproto.ClosePolicy, "message not complete in time"))
 		return
 	}
-	if c.expired() {
+	if c.expires != 0 && c.expires.left(cfg.Now()) <= 0 {
 		c.closeWith(ReasonExpired, wsproto.AppendClose(l.scratch[:0], closeExpired, "token expired"))
 		return
 	}
-	if cfg.MaxAge > 0 && now >= c.maxAgeAt() {
+	if cfg.MaxAge > 0 && now >= l.server.maxAgeAt(c.fd) {
 		// The client comes back to whichever instance has room.
 		c.closeWith(ReasonAge, wsproto.AppendClose(l.scratch[:0], wsproto.CloseGoingAway, "connected for long: connect again"))
 		return
@@ -120,31 +120,20 @@ func (c *conn) resetTimer(now time.Duration) {
 		wait = min(wait, cfg.PongWait-c.lastRead.ago(now))
 	}
 	if c.expires != 0 {
-		wait = min(wait, c.untilExpiry())
+		wait = min(wait, c.expires.left(cfg.Now()))
 	}
 	if c.extra != nil {
 		wait = min(wait, cfg.PongWait-c.unfinishedFor(now))
 	}
 	when := now + wait
 	if cfg.MaxAge > 0 {
-		when = min(when, c.maxAgeAt())
+		when = min(when, c.loop.server.maxAgeAt(c.fd))
 	}
 	if c.stalled() {
-		when = min(when, c.nextAckPoll())
+		when = min(when, c.out.nextAckPoll(cfg.WriteWait))
 	}
 	c.setTimer(when)
 }
-
-// writeTimedOut reports whether a stalled client has taken nothing for WriteWait. It asks the kernel when that is due.
-func (c *conn) writeTimedOut(now time.Duration) bool {
-	if now >= c.nextAckPoll() {
-		c.pollAcked(now)
-	}
-	return c.out.Progress.Idle(now) >= c.loop.server.cfg.WriteWait
-}
-
-// nextAckPoll returns when to ask the kernel next what a stalled client has acknowledged.
-func (c *conn) nextAckPoll() time.Duration { return c.out.Progress.LookAt(c.loop.server.cfg.WriteWait) }
 
 // sendPing sends a ping, ahead of the notifications that wait: so a client that is slow but reads is asked in time.
 func (c *conn) sendPing() {
@@ -195,31 +184,30 @@ func (c *conn) extendDeadlines(now time.Duration) {
 // not leave together.
 const ageSpread = 0.2
 
-// maxAgeAt returns when an open connection reaches its maximum age, in time since the server started. For one connection
+// maxAgeAt returns when the open connection of a descriptor reaches its maximum age, in time since the server started. For one connection
 // it always returns the same.
-func (c *conn) maxAgeAt() time.Duration {
-	opened := c.loop.server.conns.Opened(c.fd)
-	mixed := (uint32(c.fd) ^ uint32(opened/time.Second)<<16) * 2654435761 // Knuth's multiplicative hash
+func (s *Server) maxAgeAt(fd int32) time.Duration {
+	opened := s.conns.Opened(fd)
+	mixed := (uint32(fd) ^ uint32(opened/time.Second)<<16) * 2654435761 // Knuth's multiplicative hash
 	part := 1 - ageSpread*float64(mixed)/(1<<32)
-	return opened + time.Duration(part*float64(c.loop.server.cfg.MaxAge))
+	return opened + time.Duration(part*float64(s.cfg.MaxAge))
 }
 
 // closeExpired is the close code of a connection whose token has expired: that of a handshake refused with 401
 // (handshake.RejectionCode). The client renews its token before it connects again.
 const closeExpired wsproto.CloseCode = 4401
 
-// expireAt sets when the token expires; the zero time is never.
-func (c *conn) expireAt(when time.Time) {
-	c.expires = 0
-	if !when.IsZero() {
-		c.expires = uint32(min(max(when.Unix(), 1), math.MaxUint32)) // the year 2106
+// expiry is when a token expires, in Unix seconds; 0 is never.
+type expiry uint32
+
+// expiryOf returns the expiry at a time; the zero time is never.
+func expiryOf(when time.Time) expiry {
+	if when.IsZero() {
+		return 0
 	}
+	return expiry(min(max(when.Unix(), 1), math.MaxUint32)) // the year 2106
 }
 
-// expired reports whether the token has expired, by the wall clock, as tokens do: when that is set forward, the connection
-// ends at its next timer.
-func (c *conn) expired() bool { return c.expires != 0 && c.untilExpiry() <= 0 }
-
-func (c *conn) untilExpiry() time.Duration {
-	return time.Unix(int64(c.expires), 0).Sub(c.loop.server.cfg.Now())
-}
+// left returns how long a token that expires is good from now on. now is the wall clock's, as the times in tokens are: when
+// that is set forward, the connection ends at its next timer.
+func (e expiry) left(now time.Time) time.Duration { return time.Unix(int64(e), 0).Sub(now) }

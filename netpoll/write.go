@@ -75,7 +75,7 @@ func (c *conn) flush() {
 				c.flushed()
 				return
 			}
-			c.queueLossNotice()
+			c.out.queueLossNotice(c.loop)
 		}
 		buf := c.out.Gather(c.loop.scratch)
 		n, err := c.write(buf)
@@ -105,7 +105,7 @@ func (c *conn) flushed() {
 	}
 	c.putQueue()
 	if c.state == stateClosing {
-		c.linger()
+		c.extra.linger()
 	}
 }
 
@@ -117,7 +117,7 @@ func (c *conn) stall() {
 	if !q.Counted() && !c.selfCheck {
 		q.CountIn(&l.server.queues)
 	}
-	c.rank()
+	l.rank(q)
 	if !c.stalled() {
 		now := l.server.now()
 		q.Progress.Stall(now, unackedBytes(c.fd))
@@ -135,8 +135,19 @@ func (c *conn) stall() {
 }
 
 // pollAcked looks whether a client that the kernel takes nothing for has acknowledged anything.
-func (c *conn) pollAcked(now time.Duration) {
-	c.out.Progress.Look(now, unackedBytes(c.fd))
+func (q *outQueue) pollAcked(now time.Duration) { q.Progress.Look(now, unackedBytes(q.FD)) }
+
+// nextAckPoll returns when to ask the kernel next what a stalled client has acknowledged.
+func (q *outQueue) nextAckPoll(writeWait time.Duration) time.Duration {
+	return q.Progress.LookAt(writeWait)
+}
+
+// timedOut reports whether a stalled client has taken nothing for writeWait. It asks the kernel when that is due.
+func (q *outQueue) timedOut(now, writeWait time.Duration) bool {
+	if now >= q.nextAckPoll(writeWait) {
+		q.pollAcked(now)
+	}
+	return q.Progress.Idle(now) >= writeWait
 }
 
 // unackedBytes returns how many of the bytes that the kernel has taken the client has not acknowledged. The end of the
@@ -232,7 +243,7 @@ func (c *conn) countUnacked() unacked {
 		l.stats.unacked[c.reason].Add(uint64(left.deliveries))
 	}
 	if closing && left.deliveries > 0 {
-		c.logUnacked(left)
+		l.server.lines.unacknowledged(c, left)
 	}
 	return left
 }

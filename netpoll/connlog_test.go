@@ -63,9 +63,9 @@ func TestConnectionLinesAreLimited(t *testing.T) {
 // Without a limit there is one.
 func TestNoLineIsLeftOutWithoutALimit(t *testing.T) {
 	t.Parallel()
-	l := newLineLimit(slog.New(slog.DiscardHandler), 0)
+	l := newConnLog(slog.New(slog.DiscardHandler), 0)
 	for range 10_000 {
-		if !l.connected() || !l.disconnected() {
+		if !l.allow(leftOut{connected: 1}) || !l.allow(leftOut{disconnected: 1}) {
 			t.Fatal("a line was left out")
 		}
 	}
