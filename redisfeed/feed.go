@@ -148,6 +148,11 @@ func (f *Feed) Publish(ctx context.Context, user, payload string) (receivers int
 	return f.publisher.Publish(ctx, user, payload)
 }
 
+// PublishBatch publishes messages in order, as [publish.Publisher.PublishBatch] does. Any goroutine, until Run returns.
+func (f *Feed) PublishBatch(ctx context.Context, batch []publish.Message) (receivers []int64, err error) {
+	return f.publisher.PublishBatch(ctx, batch)
+}
+
 // Acquire counts one more connection, or handshake, of user. It reports whether the user is subscribed, so that what is
 // published from now on arrives, or that waiting is of no use, because Redis has been away for more than a second. Otherwise
 // w is told when either is true. Connections that are let in before that are told of a gap when it is over (Config.Gap,

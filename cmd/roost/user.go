@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"roost/redisfeed/publish"
 )
@@ -78,17 +77,16 @@ func checkRecipients(group string) error {
 
 // ofChannel says whom a channel is for, and what reaches them; "" if name is not that of a channel.
 func ofChannel(name string) string {
-	if name == publish.AllChannel {
+	kind, whose, ok := publish.ParseChannel(name)
+	switch {
+	case !ok:
+		return ""
+	case kind == publish.ForEveryone:
 		return "what is for everyone is sent by roost broadcast without --group"
+	case kind == publish.ForGroup:
+		return fmt.Sprintf("the group is %q, notified by roost broadcast --group", whose)
+	case kind == publish.Command:
+		return fmt.Sprintf("the user is %q, disconnected by roost disconnect", whose)
 	}
-	if user, ok := strings.CutPrefix(name, publish.ChannelPrefix); ok {
-		return fmt.Sprintf("the user is %q, notified by roost publish", user)
-	}
-	if group, ok := strings.CutPrefix(name, publish.GroupPrefix); ok {
-		return fmt.Sprintf("the group is %q, notified by roost broadcast --group", group)
-	}
-	if user, ok := strings.CutPrefix(name, publish.ControlPrefix); ok {
-		return fmt.Sprintf("the user is %q, disconnected by roost disconnect", user)
-	}
-	return ""
+	return fmt.Sprintf("the user is %q, notified by roost publish", whose)
 }
