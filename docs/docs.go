@@ -7,3 +7,8 @@ import "embed"
 //
 //go:embed *.md
 var Files embed.FS
+
+// OpenAPI describes POST /publish of the admin server, in YAML.
+//
+//go:embed openapi.yaml
+var OpenAPI string

@@ -10,8 +10,8 @@ import (
 )
 
 // Who may see what: health is for everybody, since load balancers carry no token. With Config.Token everything else
-// needs it, and so do the texts of errors in health. Without one, numbers are for everybody who reaches the port, and what is about users is for this machine
-// only.
+// needs it, and so do the texts of errors in health. Without one, numbers are for everybody who reaches the port, what is about
+// users is for this machine only, and /publish is for nobody: whoever reaches the port could write to every user.
 
 // admits answers those who may not see a path, and reports whether this one may.
 func (s *Server) admits(w http.ResponseWriter, r *http.Request, path endpoint) bool {
@@ -22,6 +22,9 @@ func (s *Server) admits(w http.ResponseWriter, r *http.Request, path endpoint) b
 		if s.carriesToken(r) {
 			return true
 		}
+		if path.writes {
+			s.publish.count(http.StatusUnauthorized)
+		}
 		w.Header().Set("WWW-Authenticate", `Bearer realm="roost"`)
 		if path.page {
 			// A browser asks for a name and a password, and sends them with all that the page asks for.
@@ -29,12 +32,19 @@ func (s *Server) admits(w http.ResponseWriter, r *http.Request, path endpoint) b
 		}
 		writeError(w, http.StatusUnauthorized, "Authorization: Bearer with the HTTP_TOKEN of this server is needed")
 		return false
+	case path.writes && !s.mayTry(r):
+		s.publish.count(http.StatusForbidden)
+		writeError(w, http.StatusForbidden, "publishing over HTTP needs a token: set HTTP_TOKEN on this server (openssl rand -hex 16), and send it as Authorization: Bearer")
+		return false
 	case path.private && !isLocal(r):
 		writeError(w, http.StatusForbidden, "this is for the machine that the server runs on, directly; for others set HTTP_TOKEN")
 		return false
 	}
 	return true
 }
+
+// mayTry reports whether a request comes from this machine to a demo, which asks for no token.
+func (s *Server) mayTry(r *http.Request) bool { return s.demo.Load() != nil && isLocal(r) }
 
 // SetToken replaces Config.Token, for the requests that come from now on. Any goroutine.
 func (s *Server) SetToken(token string) { s.token.Store(&token) }

@@ -37,6 +37,10 @@ type Config struct {
 	// Why looks at a user's connections and, from the first time that it is asked for them on, at what becomes of their
 	// notifications. It returns ErrNoSuchUser for what is no user id. nil: 501 is answered.
 	Why func(ctx context.Context, user string) (Why, error)
+	// Publishing publishes what comes to /publish, for those who have the token. nil: there is no such path.
+	Publishing *Publishing
+	// OpenAPI describes /publish, in YAML. Empty: there is no such page.
+	OpenAPI string
 	// Variables lists the configuration that the server runs with, secrets masked. nil: 501 is answered.
 	Variables func() []Variable
 	// Console serves a page at / that shows how the server is.

@@ -60,7 +60,7 @@ type boundedConn struct {
 }
 
 // longServing is how long a request is answered before its connection may be evicted while others wait for a request.
-// Nothing but a profile takes longer.
+// Nothing but a profile takes longer, and a request to /publish whose body and Redis are both slow.
 const longServing = deepTimeout + time.Second
 
 func newConns(limit int, reserve Reserve, log *slog.Logger) *conns {

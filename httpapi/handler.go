@@ -19,7 +19,7 @@ func (s *Server) Handler() http.Handler {
 		path, found := s.route(r.URL.Path)
 		switch {
 		case !found:
-			writeError(w, http.StatusNotFound, "not found: there are /health, /health/ready, /health/live, /metrics, /why and /config")
+			writeError(w, http.StatusNotFound, "not found: there are /health, /health/ready, /health/live, /metrics, /why, /config and /publish")
 		case !s.admits(w, r, path):
 		case path.post != nil && r.Method == http.MethodPost:
 			path.post(w, r)
@@ -41,6 +41,7 @@ type endpoint struct {
 	post    http.HandlerFunc // in place of these
 	public  bool             // for everybody, whatever Config.Token says
 	private bool             // about users: see access.go
+	writes  bool             // never without Config.Token: see access.go
 	page    bool             // for browsers, which ask people for the token
 }
 
@@ -63,6 +64,16 @@ func (s *Server) route(path string) (e endpoint, found bool) {
 		return endpoint{serve: s.serveMetrics}, true
 	case "/why":
 		return endpoint{serve: s.serveWhy, private: true}, true
+	case "/publish":
+		if s.publish == nil {
+			return endpoint{}, false
+		}
+		return endpoint{post: s.publish.serve, writes: true}, true
+	case "/openapi.yaml":
+		if s.cfg.OpenAPI == "" {
+			return endpoint{}, false
+		}
+		return endpoint{serve: s.serveOpenAPI}, true
 	case "/config":
 		return endpoint{serve: s.serveVariables, private: true}, true
 	}

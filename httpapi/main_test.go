@@ -35,6 +35,7 @@ func someStats() Stats {
 		JWKSKeys: 47, JWKSLeftOut: 60, JWKSRefreshes: map[string]uint64{"ok": 48, "failed": 49},
 		ConfigReloads:   map[string]uint64{"ok": 50, "failed": 51},
 		LogLinesDropped: 44, AlertsDropped: 45, AdminConnections: 58, AdminEvicted: 59,
+		PublishRequests: map[string]uint64{"200": 60}, PublishedOverHTTP: map[string]uint64{"user": 61},
 		ClosedByCode:  map[string]uint64{"1000": 46},
 		DeliveryTimes: Histogram{Bounds: []time.Duration{time.Millisecond, 250 * time.Millisecond}, Counts: []uint64{1, 2, 3}, Sum: 7 * time.Second},
 		LoopBusy:      []time.Duration{time.Second / 2, 2 * time.Second}, MailboxItems: []int{47, 48},

@@ -41,6 +41,7 @@ type Server struct {
 	history  *history               // Any goroutine; nil without a console.
 	demo     atomic.Pointer[Demo]   // Any goroutine.
 	deep     *deepCheck             // Any goroutine.
+	publish  *publisher             // Any goroutine; nil without Config.Publishing.
 	stop     context.CancelFunc     // Any goroutine. Ends deep checks.
 	listener net.Listener           // Set by Listen or Use, before Run and Addr are called.
 	released chan struct{}          // Closed by Release.
@@ -62,6 +63,9 @@ func New(cfg Config) *Server {
 	}
 	s.gatherer = newGatherer(cfg, s.stats, machine)
 	s.SetToken(cfg.Token)
+	if cfg.Publishing != nil {
+		s.publish = newPublisher(cfg)
+	}
 	if cfg.Console {
 		s.history = &history{stats: s.stats}
 	}
@@ -176,6 +180,9 @@ func (s *Server) shutdown() {
 func (s *Server) stats() Stats {
 	stats := s.cfg.Stats()
 	stats.AdminConnections, stats.AdminEvicted = s.conns.read()
+	if s.publish != nil {
+		stats.PublishRequests, stats.PublishedOverHTTP = s.publish.counts()
+	}
 	return stats
 }
 

@@ -81,6 +81,9 @@ type Stats struct {
 
 	AdminConnections int    // to the admin server; set by it, as the next
 	AdminEvicted     uint64 // of these: closed for others
+
+	PublishRequests   map[string]uint64 // to /publish, by status; nil without it. Set by the admin server, as the next
+	PublishedOverHTTP map[string]uint64 // of these: what was published, by kind
 }
 
 // family is one line of the table below: a name, and one way to read its value or values.
@@ -222,6 +225,11 @@ func table() []family {
 		{name: "roost_admin_connections_evicted_total", kind: counter,
 			help:  "Connections to the admin server that were closed to make room for others.",
 			value: func(s *Stats) float64 { return float64(s.AdminEvicted) }},
+		{name: "roost_publish_requests_total", kind: counter, help: "Requests to POST /publish of the admin server, by status.",
+			label: "code", values: func(s *Stats) map[string]uint64 { return s.PublishRequests }},
+		{name: "roost_publish_publications_total", kind: counter,
+			help:  "What was published over POST /publish, by kind: notifications for a user, a group or everyone, and disconnect commands.",
+			label: "kind", values: func(s *Stats) map[string]uint64 { return s.PublishedOverHTTP }},
 	}
 }
 

@@ -46,4 +46,4 @@ POM
   }
 fi
 
-SNIPPETS_ALL=true go test -count=1 -timeout 5m -v -run '^(TestSnippets|TestReadme)$' ./cmd/roost/internal/e2e/docs
+SNIPPETS_ALL=true go test -count=1 -timeout 5m -v -run '^(TestSnippets|TestSnippetsOverHTTP|TestReadme)$' ./cmd/roost/internal/e2e/docs

@@ -92,7 +92,8 @@ func demoConfig(source config.Source, cfg *config.Config, redisPort int) error {
 
 // greet prints what to do next, ready to paste.
 func (c *demoCmd) greet(env *environment, url, side string, redis demoRedis) {
-	const notification = `'{"type":"greeting","payload":{"text":"hello"}}'`
+	const plain = `{"type":"greeting","payload":{"text":"hello"}}`
+	const notification = `'` + plain + `'`
 	_, _ = fmt.Fprintf(env.stdout, `
 Roost is running, with a Redis of its own on %[1]s, and %[2]s is listening here.
 
@@ -104,6 +105,10 @@ or, as a backend would:
 
   redis-cli -p %[5]d PUBLISH user_noti:%[2]s %[4]s
 
+or one without a Redis client:
+
+  curl http://%[7]s/publish -H 'Content-Type: application/json' -d '{"user":"%[2]s","notification":%[8]s}'
+
 Connect as %[2]s too (a token for a day):
 
   %[3]s listen --url '%[6]s'
@@ -114,7 +119,7 @@ or look at the console, which connects and publishes too:
 
 Ctrl-C ends the demo. What follows is the server's log, and what %[2]s gets.
 
-`, redis.addr(), c.User, env.program, notification, redis.port, url, side)
+`, redis.addr(), c.User, env.program, notification, redis.port, url, side, plain)
 }
 
 // listen is the demo's own client.

@@ -26,10 +26,13 @@ func (s *Service) httpConfig() httpapi.Config {
 		Probe:     s.selfCheck.run,
 		Why:       s.why,
 		Variables: s.variables,
+		OpenAPI:   docs.OpenAPI,
 		Token:     s.cfg.HTTPToken,
 		Console:   s.cfg.HTTPConsole,
 		Docs:      docs.Files,
 		Limits:    s.limits,
+
+		Publishing: &httpapi.Publishing{Check: s.checkPublication, Publish: s.publish},
 
 		HealthStatusOnly: s.cfg.WSHealthDetail == "status",
 

@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,8 +11,6 @@ import (
 	"roost/client"
 	"roost/cmd/roost/internal/remote"
 	"roost/httpapi"
-	"roost/hub"
-	"roost/internal/names"
 	"roost/netpoll/proxyproto"
 )
 
@@ -60,18 +56,16 @@ func (s *Service) OfferDemo(token func(user string) (string, error)) {
 		Socket:  "ws://" + s.localURL() + "/ws",
 		Script:  client.Script(),
 		Token:   token,
-		Publish: s.publish,
+		Publish: s.publishOne,
 	})
 }
 
-func (s *Service) publish(ctx context.Context, user, notification string) error {
-	var wrongUser error
-	if !names.ValidUser(user) {
-		wrongUser = fmt.Errorf("user %q: a user id has 1 to %d bytes of UTF-8, without control characters", user, names.MaxUser)
-	}
-	if err := errors.Join(wrongUser, hub.Check(notification), hub.CheckSize(notification, s.cfg.WSMaxNotificationSize)); err != nil {
+// publishOne publishes for the demo.
+func (s *Service) publishOne(ctx context.Context, user, notification string) error {
+	p := httpapi.Publication{User: user, Notification: notification}
+	if err := s.checkPublication(p); err != nil {
 		return err
 	}
-	_, err := s.feed.Publish(ctx, user, notification)
+	_, err := s.publish(ctx, []httpapi.Publication{p})
 	return err
 }

@@ -43,6 +43,7 @@ type Service struct {
 	presence  *presence.Writer // nil without REDIS_PRESENCE
 	http      *httpapi.Server
 	selfCheck *selfCheck
+	publishes chan struct{} // room for each batch that may be on its way to Redis
 	sockets   *Sockets
 	spare     spares
 	jwks      *tokenkeys.Remote // nil without JWT_JWKS_URL
@@ -69,7 +70,8 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 	none := func() uint64 { return 0 }
 	s := &Service{
 		cfg: cfg, source: source, log: log, sockets: from, loops: loopsAndTwoMore(), started: time.Now(),
-		failed: make(chan error, 8), feedDone: make(chan struct{}), active: make(chan struct{}),
+		publishes: make(chan struct{}, max(1, min(maxPublishes, cfg.RedisPoolSize/2))),
+		failed:    make(chan error, 8), feedDone: make(chan struct{}), active: make(chan struct{}),
 		upgrades:     upgrades{done: make(chan struct{})},
 		droppedLines: none, droppedAlerts: none,
 	}

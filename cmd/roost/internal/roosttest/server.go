@@ -39,7 +39,8 @@ type Server struct {
 	WS   string // host:port of the WebSocket port
 	HTTP string // host:port of the admin server
 
-	http *http.Client
+	http  *http.Client
+	token string // sent to the admin server; empty: none
 }
 
 // Start starts a server on free ports and waits until it is ready. env overrides what is set here.
@@ -78,7 +79,14 @@ func Serving(t testing.TB, process *Process) *Server {
 func (s *Server) As(t testing.TB) *Server {
 	process := *s.Process
 	process.t = t
-	return &Server{Process: &process, WS: s.WS, HTTP: s.HTTP, http: s.http}
+	return &Server{Process: &process, WS: s.WS, HTTP: s.HTTP, http: s.http, token: s.token}
+}
+
+// WithToken is the server with the HTTP_TOKEN that the admin server is asked with.
+func (s *Server) WithToken(token string) *Server {
+	with := *s
+	with.token = token
+	return &with
 }
 
 // ServerEnv is what a server of the tests is told: loopback, free ports, the tests' Redis and secret, two processors
@@ -228,7 +236,14 @@ func (s *Server) Get(path string) (code int, body []byte) {
 // GetWithHeader is Get with the header of the answer.
 func (s *Server) GetWithHeader(path string) (code int, header http.Header, body []byte) {
 	s.t.Helper()
-	response, err := s.http.Get("http://" + s.HTTP + path)
+	request, err := http.NewRequest(http.MethodGet, "http://"+s.HTTP+path, nil)
+	if err != nil {
+		s.t.Fatalf("GET %s: %v", path, err)
+	}
+	if s.token != "" {
+		request.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	response, err := s.http.Do(request)
 	if err != nil {
 		s.t.Fatalf("GET %s: %v", path, err)
 	}

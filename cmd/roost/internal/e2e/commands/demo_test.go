@@ -40,7 +40,7 @@ func tryDemo(t *testing.T, program string, env roosttest.Env) {
 	listener := roosttest.Run(t, roosttest.Command{Args: []string{"listen", "--url", url[1]}})
 	e2e.WaitMatch(t, demo, `total_connections=2`)
 
-	for i, pattern := range []string{`(?m)^  (\S+ publish --redis .*)$`, `(?m)^  (redis-cli -p .*)$`} {
+	for i, pattern := range []string{`(?m)^  (\S+ publish --redis .*)$`, `(?m)^  (redis-cli -p .*)$`, `(?m)^  (curl .*)$`} {
 		line := e2e.WaitMatch(t, demo, pattern)[1]
 		output, err := exec.Command("sh", "-c", line).CombinedOutput()
 		if err != nil {

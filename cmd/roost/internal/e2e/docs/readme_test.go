@@ -48,9 +48,9 @@ func ranElsewhere(t *testing.T, page string, block e2e.Block) bool {
 	case "docs/operations.md", "docs/deploy.md":
 		return block.Language == "sh" || block.Language == "yaml" // TestOperationsCommands, TestKubernetesManifest
 	case "docs/publishing.md":
-		for _, heading := range snippetSections {
+		for _, heading := range append(snippetSections, httpSection) {
 			if strings.Contains(e2e.Section(t, e2e.ReadDoc(t, page), heading), block.Text) {
-				return true // TestSnippets
+				return true // TestSnippets, TestSnippetsOverHTTP
 			}
 		}
 	case "docs/configuration.md":
@@ -168,7 +168,7 @@ func shellWords(command string) (words []string) {
 func readmePublishes(t *testing.T, snippet e2e.Block) {
 	redis, server := e2e.Start(t, nil)
 	alice := server.Connect("alice")
-	runSnippet(t, redis, snippet)
+	runSnippet(t, languages(), onRedis(redis), snippet)
 	shown := `{"type":"greeting","payload":{"text":"hello"},"timestamp":`
 	if !strings.Contains(snippet.Text, "greeting") {
 		all := e2e.Blocks(e2e.ReadDoc(t, "docs/publishing.md"))

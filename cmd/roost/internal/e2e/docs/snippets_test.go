@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"roost/cmd/roost/internal/e2e"
+	"roost/cmd/roost/internal/roosttest"
 	"roost/redisfeed/redistest"
 )
 
@@ -81,16 +82,14 @@ func TestSnippets(t *testing.T) {
 		seen[block.Language] = true
 		t.Run(block.Language, func(t *testing.T) {
 			alice := server.As(t).Connect("alice")
-			runSnippet(t, redis, block)
+			runSnippet(t, languages(), onRedis(redis), block)
 			if strings.Contains(block.Text, "user_ctl:alice") {
 				if code, reason := alice.WaitClose(); code != 4403 || reason != "signed out" {
 					t.Errorf("the connection ended with %d %q", code, reason)
 				}
 				return
 			}
-			const want = `{"type":"greeting","payload":{"text":"hello"},"timestamp":"`
-			got := strings.ReplaceAll(alice.WaitMessages(1)[0], `": `, `":`) // as Python spaces it
-			if !strings.HasPrefix(got, want) {
+			if got := alice.WaitMessages(1)[0]; !greets(got) {
 				t.Errorf("alice got %s", got)
 			}
 		})
@@ -102,17 +101,67 @@ func TestSnippets(t *testing.T) {
 	}
 }
 
-// runSnippet makes a program of a block, which finds the test's Redis where the
-// documentation has one on the usual port, and runs it.
-func runSnippet(t *testing.T, redis *redistest.Server, block e2e.Block) {
+// httpSection has the programs that publish over HTTP.
+const httpSection = "## Over HTTP"
+
+// onRedis has a program find the test's Redis.
+func onRedis(redis *redistest.Server) *strings.Replacer {
+	port := strconv.Itoa(redis.Port())
+	cli := "redis-cli -h " + redis.Host() + " -p " + port + " "
+	return strings.NewReplacer("redis-cli ", cli, "localhost", redis.Host(), "6379", port)
+}
+
+// httpLanguages are those of docs/publishing.md that publish over HTTP.
+func httpLanguages() map[string]language {
+	return map[string]language{
+		"sh":     {file: "publish.sh", run: "sh -e publish.sh", needs: "curl --version"},
+		"php":    {file: "publish.php", before: "<?php\n", run: "php publish.php", needs: "php --version"},
+		"python": {file: "publish.py", run: "PATH=/usr/bin:$PATH python3 publish.py", needs: "PATH=/usr/bin:$PATH python3 --version"},
+	}
+}
+
+// TestSnippetsOverHTTP runs what docs/publishing.md has for backends without a Redis client, as it stands there.
+func TestSnippetsOverHTTP(t *testing.T) {
+	t.Parallel()
+	const token = "0123456789abcdef"
+	_, server := e2e.Start(t, roosttest.Env{"HTTP_TOKEN": token})
+	at := strings.NewReplacer("localhost:8082", server.HTTP, "$HTTP_TOKEN", token, "getenv('HTTP_TOKEN')", "'"+token+"'", `os.environ["HTTP_TOKEN"]`, `"`+token+`"`)
+	seen := map[string]bool{}
+	for _, block := range e2e.Blocks(e2e.Section(t, e2e.ReadDoc(t, "docs/publishing.md"), httpSection)) {
+		if block.Language == "json" {
+			continue
+		}
+		seen[block.Language] = true
+		t.Run(block.Language, func(t *testing.T) {
+			alice := server.As(t).Connect("alice")
+			runSnippet(t, httpLanguages(), at, block)
+			if got := alice.WaitMessages(1)[0]; !greets(got) {
+				t.Errorf("alice got %s", got)
+			}
+		})
+	}
+	for name := range httpLanguages() {
+		if !seen[name] {
+			t.Errorf("docs/publishing.md publishes over HTTP with nothing in %s", name)
+		}
+	}
+}
+
+// greets reports whether a message is the greeting of the documentation.
+func greets(message string) bool {
+	const want = `{"type":"greeting","payload":{"text":"hello"},"timestamp":"`
+	return strings.HasPrefix(strings.ReplaceAll(message, `": `, `":`), want) // as Python spaces it
+}
+
+// runSnippet makes a program of a block, which at has find the test's servers where the documentation has those on the usual
+// ports, and runs it.
+func runSnippet(t *testing.T, known map[string]language, at *strings.Replacer, block e2e.Block) {
 	t.Helper()
-	l, ok := languages()[block.Language]
+	l, ok := known[block.Language]
 	if !ok {
 		t.Fatalf("nobody knows how to run %q:\n%s", block.Language, block.Text)
 	}
-	dir, port := t.TempDir(), strconv.Itoa(redis.Port())
-	cli := "redis-cli -h " + redis.Host() + " -p " + port + " "
-	text := strings.NewReplacer("redis-cli ", cli, "localhost", redis.Host(), "6379", port).Replace(block.Text)
+	dir, text := t.TempDir(), at.Replace(block.Text)
 	if err := os.WriteFile(filepath.Join(dir, l.file), []byte(l.before+text+l.after), 0o600); err != nil {
 		t.Fatal(err)
 	}

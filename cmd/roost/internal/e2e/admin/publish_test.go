@@ -1,0 +1,203 @@
+package admin
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
+
+	"roost/cmd/roost/internal/e2e"
+	"roost/cmd/roost/internal/roosttest"
+)
+
+const adminToken = "0123456789abcdef"
+
+// publishClient posts to /publish, and holds each request and answer against the description that the server gives of it.
+type publishClient struct {
+	t      *testing.T
+	server *roosttest.Server
+	router routers.Router
+}
+
+func newPublishClient(t *testing.T, server *roosttest.Server) *publishClient {
+	t.Helper()
+	_, description := server.Get("/openapi.yaml")
+	document, err := openapi3.NewLoader().LoadFromData(description)
+	if err != nil {
+		t.Fatalf("%v in %s", err, description)
+	}
+	if err := document.Validate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	document.Servers = openapi3.Servers{{URL: "http://" + server.HTTP}}
+	router, err := legacy.NewRouter(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &publishClient{t, server, router}
+}
+
+func exchange(t *testing.T, request *http.Request) (*http.Response, []byte) {
+	t.Helper()
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, body
+}
+
+// post sends a body. It fails the test where the answer is not as described, and where the server takes what is described
+// otherwise. What is described loosely, such as the length of a name in bytes, the server may refuse.
+func (c *publishClient) post(body, kind, token string) (code int, says string) {
+	c.t.Helper()
+	request := func() *http.Request {
+		r, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, "http://"+c.server.HTTP+"/publish", strings.NewReader(body))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", kind)
+		if token != "" {
+			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		return r
+	}
+	described := request()
+	route, parameters, err := c.router.FindRoute(described)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	input := &openapi3filter.RequestValidationInput{
+		Request: described, PathParams: parameters, Route: route,
+		Options: &openapi3filter.Options{AuthenticationFunc: func(context.Context, *openapi3filter.AuthenticationInput) error { return nil }},
+	}
+	wrong := openapi3filter.ValidateRequest(c.t.Context(), input)
+	response, answer := exchange(c.t, request())
+	if response.StatusCode == http.StatusOK && wrong != nil {
+		c.t.Errorf("%.200s: the server takes what is not described: %v", body, wrong)
+	}
+	err = openapi3filter.ValidateResponse(c.t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input, Status: response.StatusCode, Header: response.Header,
+		Body: io.NopCloser(bytes.NewReader(answer)), Options: &openapi3filter.Options{IncludeResponseStatus: true},
+	})
+	if err != nil {
+		c.t.Errorf("%.200s: the answer is not described: %v", body, err)
+	}
+	return response.StatusCode, string(answer)
+}
+
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	redis, server := e2e.Start(t, roosttest.Env{"HTTP_TOKEN": adminToken, "WS_MAX_NOTIFICATION_SIZE": "1000"})
+	client := newPublishClient(t, server.WithToken(adminToken))
+	const hello = `{"type":"greeting","payload":{"n":1.50}}`
+	for _, tt := range []struct {
+		name, body, kind, token string
+		code                    int
+		says                    string
+	}{
+		{name: "a user", body: `{"user":"bob","notification":` + hello + `}`, code: 200, says: `{"published":1,"receivers":[1]}`},
+		{name: "another type", body: `{"user":"bob","notification":` + hello + `}`, kind: "text/plain", code: 415},
+		{name: "no token", body: `{"user":"bob","notification":` + hello + `}`, token: "-", code: 401, says: "HTTP_TOKEN"},
+		{name: "no JSON", body: `{`, code: 400},
+		{name: "too much", body: `[` + strings.Repeat(" ", 1<<20) + `]`, code: 413},
+		{name: "no type", body: `[{"user":"bob","notification":` + hello + `},{"user":"bob","notification":{"payload":1}}]`, code: 422, says: `"index":1`},
+		{name: "Roost's own type", body: `{"user":"bob","notification":{"type":"_gap"}}`, code: 422, says: "type_reserved"},
+		{name: "a page's own type", body: `{"user":"bob","notification":{"type":"ping"}}`, code: 422, says: "reserved"},
+		{name: "too big", body: `{"user":"bob","notification":{"type":"x","payload":"` + strings.Repeat("x", 1000) + `"}}`, code: 422, says: "WS_MAX_NOTIFICATION_SIZE"},
+		{name: "a channel", body: `{"user":"user_noti:bob","notification":{"type":"x"}}`, code: 422, says: "a channel"},
+		{name: "everyone as a user", body: `{"user":"user_noti_all","notification":{"type":"x"}}`, code: 422, says: "a channel"},
+		{name: "a control character", body: `{"group":"a\u0007","notification":{"type":"x"}}`, code: 422, says: "control characters"},
+		{name: "a long name", body: `{"user":"` + strings.Repeat("x", 256) + `","notification":{"type":"x"}}`, code: 422, says: "255"},
+		{name: "a code of Roost's", body: `{"user":"bob","disconnect":{"code":1006}}`, code: 422, says: "code"},
+		{name: "an unknown member", body: `{"user":"bob","ttl":5,"notification":{"type":"x"}}`, code: 422, says: "ttl"},
+	} {
+		kind, token := "application/json", adminToken
+		if tt.kind != "" {
+			kind = tt.kind
+		}
+		if tt.token != "" {
+			token = strings.Trim(tt.token, "-")
+		}
+		if code, says := client.post(tt.body, kind, token); code != tt.code || !strings.Contains(says, tt.says) {
+			t.Errorf("%s: %d %s, want %d and %q", tt.name, code, says, tt.code, tt.says)
+		}
+	}
+	if got := redis.Publish("user_noti:nobody", "x"); got != 1 {
+		t.Fatalf("%d servers", got)
+	}
+	metrics := server.WithToken(adminToken).Metrics()
+	if metrics[`roost_publish_requests_total{code="200"}`] != 1 || metrics[`roost_publish_requests_total{code="422"}`] != 10 ||
+		metrics[`roost_publish_publications_total{kind="user"}`] != 1 {
+		t.Errorf("counted %v", metrics)
+	}
+}
+
+// What is published over HTTP reaches clients in order, and the bytes of type and payload stay.
+func TestPublishReachesClients(t *testing.T) {
+	t.Parallel()
+	_, server := e2e.Start(t, roosttest.Env{"HTTP_TOKEN": adminToken})
+	client := newPublishClient(t, server.WithToken(adminToken))
+	alice := server.Connect("alice")
+	code, says := client.post(`[
+		{"user":"alice","notification":{"type":"a","payload":{"n":1.50,"s":"\u00e9"}}},
+		{"user":"bob","notification":{"type":"not for alice"}},
+		{"user":"alice","notification":{"type":"b"}},
+		{"user":"alice","disconnect":{"code":4001,"reason":"bye"}}]`, "application/json", adminToken)
+	if code != 200 || says != `{"published":4,"receivers":[1,1,1,1]}`+"\n" {
+		t.Errorf("%d %s", code, says)
+	}
+	got := alice.WaitMessages(2)
+	if !strings.HasPrefix(got[0], `{"type":"a","payload":{"n":1.50,"s":"\u00e9"},`) || !strings.HasPrefix(got[1], `{"type":"b","payload":null,`) {
+		t.Errorf("alice got %q", got)
+	}
+	if code, reason := alice.WaitClose(); code != 4001 || reason != "bye" {
+		t.Errorf("the connection ended with %d %q", code, reason)
+	}
+	bob := server.Connect("bob")
+	if code, says := client.post(`{"everyone":true,"notification":{"type":"all"}}`, "application/json", adminToken); code != 200 {
+		t.Errorf("everyone: %d %s", code, says)
+	}
+	if got := bob.WaitMessages(1); !strings.HasPrefix(got[0], `{"type":"all"`) {
+		t.Errorf("bob got %q", got)
+	}
+}
+
+// While Redis is away the answer says so, and that nothing is published; later it works again.
+func TestPublishWithoutRedis(t *testing.T) {
+	t.Parallel()
+	redis, server := e2e.Start(t, roosttest.Env{"HTTP_TOKEN": adminToken})
+	client := newPublishClient(t, server.WithToken(adminToken))
+	const body = `{"user":"alice","notification":{"type":"x"}}`
+	redis.Kill()
+	server.WaitLine("redis link lost")
+	if code, says := client.post(body, "application/json", adminToken); code != 503 || !strings.Contains(says, `"published":0,"uncertain":false`) {
+		t.Errorf("without Redis: %d %s", code, says)
+	}
+	redis.Restart()
+	roosttest.WaitFor(t, "Redis to be back", func() bool {
+		code, _ := client.post(body, "application/json", adminToken)
+		return code == 200
+	})
+}
+
+// Without HTTP_TOKEN nobody publishes, this machine neither.
+func TestPublishWithoutToken(t *testing.T) {
+	t.Parallel()
+	_, server := e2e.Start(t, nil)
+	client := newPublishClient(t, server.WithToken(adminToken))
+	if code, says := client.post(`{"user":"alice","notification":{"type":"x"}}`, "application/json", adminToken); code != 403 || !strings.Contains(says, "set HTTP_TOKEN") {
+		t.Errorf("%d %s", code, says)
+	}
+}

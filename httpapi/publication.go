@@ -1,0 +1,205 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"roost/internal/jsonscan"
+)
+
+// Publication is one element of a request to /publish: a notification for a user, a group or everyone, or the command to
+// disconnect a user. Exactly one of User, Group and Everyone is set, and one of Notification and Disconnect.
+type Publication struct {
+	User         string
+	Group        string
+	Everyone     bool
+	Notification string // JSON, byte for byte as it came
+	Disconnect   string // the value of "disconnect", JSON as it came; only with User
+}
+
+// Bounds on one request to /publish.
+const (
+	maxPublications = 1000
+	maxPublishBody  = 1 << 20 // bytes
+)
+
+// bodyError is what is wrong with the body of a request to /publish.
+type bodyError struct {
+	index  int  // of the publication
+	whole  bool // it is about the body, and no publication
+	syntax bool // the body is not JSON
+	many   bool // it has more than maxPublications
+	err    error
+}
+
+func (e *bodyError) Error() string {
+	if e.whole {
+		return e.err.Error()
+	}
+	return fmt.Sprintf("publication %d: %s", e.index, e.err)
+}
+
+// publicationForm is what errors show.
+const publicationForm = `{"user":"alice","notification":{"type":"greeting","payload":{"text":"hello"}}}`
+
+// Why a publication is none.
+var (
+	errNotObject   = errors.New(`it has to be an object like ` + publicationForm)
+	errNobody      = errors.New(`it has no recipient: "user", "group" or "everyone"`)
+	errSeveral     = errors.New(`it has more than one of "user", "group" and "everyone"`)
+	errNothing     = errors.New(`it has neither "notification" nor "disconnect"`)
+	errBoth        = errors.New(`it has both "notification" and "disconnect": publish one after the other`)
+	errDisconnects = errors.New(`"disconnect" goes with "user"`)
+	errEveryone    = errors.New(`"everyone" has to be true`)
+	errNoAudience  = errors.New("it has to be a string that is not empty")
+	errBodyShape   = errors.New("the body has to be an object or an array of objects like " + publicationForm)
+	errBodyEmpty   = errors.New("the array is empty: there is nothing to publish")
+	errBodyUTF8    = errors.New("the body is not UTF-8")
+	errBodyTooMany = fmt.Errorf("more than %d publications: send them in several requests", maxPublications)
+	errTwiceJSON   = errors.New(`"notification" has to be the object, not a string with JSON in it`)
+)
+
+// readPublications reads a body: one publication, or an array of them.
+func readPublications(body string) (all []Publication, wrong *bodyError) {
+	start := jsonscan.SkipSpace(body, 0)
+	switch {
+	case !utf8.ValidString(body):
+		return nil, &bodyError{whole: true, syntax: true, err: errBodyUTF8}
+	case jsonscan.SkipSpace(body, jsonscan.SkipValue(body, start, 0)) != len(body):
+		return nil, &bodyError{whole: true, syntax: true, err: syntaxError(body)}
+	}
+	switch body[start] {
+	case '{':
+		p, err := readPublication(body, start)
+		if err != nil {
+			return nil, &bodyError{err: err}
+		}
+		return []Publication{p}, nil
+	case '[':
+		return readArray(body, start)
+	}
+	return nil, &bodyError{whole: true, err: errBodyShape}
+}
+
+// syntaxError says where a body is not JSON.
+func syntaxError(body string) error {
+	var syntax *json.SyntaxError
+	if errors.As(json.Unmarshal([]byte(body), new(json.RawMessage)), &syntax) {
+		return fmt.Errorf("the body is not JSON: %w, at byte %d", syntax, syntax.Offset)
+	}
+	return errors.New("the body is not JSON")
+}
+
+// readArray reads the array that opens at s[i] and is known to be JSON.
+func readArray(s string, i int) (all []Publication, wrong *bodyError) {
+	for i = jsonscan.SkipSpace(s, i+1); s[i] != ']'; {
+		if len(all) == maxPublications {
+			return nil, &bodyError{whole: true, many: true, err: errBodyTooMany}
+		}
+		p, err := readPublication(s, i)
+		if err != nil {
+			return nil, &bodyError{index: len(all), err: err}
+		}
+		all = append(all, p)
+		if i = jsonscan.SkipSpace(s, jsonscan.SkipValue(s, i, 1)); s[i] == ',' {
+			i = jsonscan.SkipSpace(s, i+1)
+		}
+	}
+	if len(all) == 0 {
+		return nil, &bodyError{whole: true, err: errBodyEmpty}
+	}
+	return all, nil
+}
+
+// readPublication reads the value at s[i], which is known to be JSON.
+func readPublication(s string, i int) (p Publication, err error) {
+	if s[i] != '{' {
+		return p, errNotObject
+	}
+	seen := make(map[string]bool, 2)
+	i, more := jsonscan.FirstMember(s, i)
+	for more {
+		nameEnd, value, end := jsonscan.SkipMember(s, i, 1)
+		name := jsonscan.Unescaped(s[i:nameEnd])
+		if seen[name] {
+			return p, fmt.Errorf("%s comes twice", name)
+		}
+		seen[name] = true
+		if err := p.set(name, s[value:end]); err != nil {
+			return p, err
+		}
+		i, more = jsonscan.NextMember(s, end)
+	}
+	return p, p.complete()
+}
+
+// set takes over a member. name has its quotes.
+func (p *Publication) set(name, value string) error {
+	switch name {
+	case `"user"`:
+		return setAudience(&p.User, name, value)
+	case `"group"`:
+		return setAudience(&p.Group, name, value)
+	case `"everyone"`:
+		if value != "true" {
+			return errEveryone
+		}
+		p.Everyone = true
+	case `"notification"`:
+		if value[0] == '"' {
+			return errTwiceJSON
+		}
+		p.Notification = value
+	case `"disconnect"`:
+		p.Disconnect = value
+	default:
+		return fmt.Errorf(`unknown member %.64s: "user", "group", "everyone", "notification" and "disconnect" are known`, name)
+	}
+	return nil
+}
+
+// setAudience takes over the name of a user or a group.
+func setAudience(to *string, name, value string) error {
+	if value[0] != '"' || json.Unmarshal([]byte(value), to) != nil || *to == "" {
+		return fmt.Errorf("%s: %w", name, errNoAudience)
+	}
+	return nil
+}
+
+// complete says what is missing, or too much.
+func (p *Publication) complete() error {
+	audiences := 0
+	for _, set := range []bool{p.User != "", p.Group != "", p.Everyone} {
+		if set {
+			audiences++
+		}
+	}
+	switch {
+	case audiences == 0:
+		return errNobody
+	case audiences > 1:
+		return errSeveral
+	case p.Notification == "" && p.Disconnect == "":
+		return errNothing
+	case p.Notification != "" && p.Disconnect != "":
+		return errBoth
+	case p.Disconnect != "" && p.User == "":
+		return errDisconnects
+	}
+	return nil
+}
+
+// kind is the label of the metric.
+func (p *Publication) kind() string {
+	switch {
+	case p.Disconnect != "":
+		return "disconnect"
+	case p.Everyone:
+		return "everyone"
+	case p.Group != "":
+		return "group"
+	}
+	return "user"
+}

@@ -1,0 +1,287 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net/http"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"roost/internal/loglimit"
+)
+
+// Bounds on the requests to /publish together.
+const (
+	// publishAtOnce requests are read and published at a time; others are told to come back. With maxPublishBody it bounds
+	// the memory, and well below MaxConnections it leaves the admin server to those who ask about the server.
+	publishAtOnce = 16
+	// publishBodyTimeout is for the body, once the head is there.
+	publishBodyTimeout = 5 * time.Second
+	// publishTimeout is for Redis. Both fit into writeTimeout.
+	publishTimeout = 5 * time.Second
+	// publishRetryAfter is what clients are told to wait, in seconds.
+	publishRetryAfter = 2
+)
+
+// Publishing is how /publish publishes. Any goroutine.
+type Publishing struct {
+	// Check says why servers would skip a publication, or that it can reach nobody; nil where neither is so.
+	Check func(Publication) error
+	// Publish publishes in order. It returns for each publication how many servers got it from Redis, -1 where Redis does not
+	// say it. The error may be a *PublishError, which says how far it got.
+	Publish func(context.Context, []Publication) (receivers []int64, err error)
+}
+
+// PublishError is why not all publications of a request were published.
+type PublishError struct {
+	Published int  // so many, from the first on, surely are
+	Uncertain bool // some of the others may be
+	Err       error
+}
+
+// Error is that of Err.
+func (e *PublishError) Error() string { return e.Err.Error() }
+
+// far says how far a request with so many publications got.
+func (e *PublishError) far(all int) string {
+	switch {
+	case e.Published == 0 && !e.Uncertain:
+		return "nothing is published"
+	case e.Published == 0:
+		return fmt.Sprintf("some of the %d publications may be published", all)
+	case !e.Uncertain:
+		return fmt.Sprintf("of %d publications the first %d are published, and no others", all, e.Published)
+	}
+	return fmt.Sprintf("of %d publications the first %d are published, and some of the others may be", all, e.Published)
+}
+
+// Unwrap is the cause.
+func (e *PublishError) Unwrap() error { return e.Err }
+
+// publishCodes are the answers of /publish, and the label values of its metric.
+var publishCodes = []int{200, 400, 401, 403, 408, 413, 415, 422, 503}
+
+// publishKinds are the label values of the metric that counts publications.
+var publishKinds = []string{"user", "group", "everyone", "disconnect"}
+
+// publisher answers /publish.
+type publisher struct {
+	Publishing                   // static
+	redis      func() RedisState // static
+	log        *slog.Logger      // static
+	said       *loglimit.Limit   // any goroutine: of requests that published
+	refused    *loglimit.Limit   // any goroutine: of those that did not
+	slots      chan struct{}     // any goroutine
+
+	requests  map[int]*atomic.Uint64    // by code; the map is static
+	published map[string]*atomic.Uint64 // by kind; the map is static
+}
+
+func newPublisher(cfg Config) *publisher {
+	p := &publisher{
+		Publishing: *cfg.Publishing, redis: cfg.Redis, log: cfg.Logger,
+		said: loglimit.New(time.Second, 10), refused: loglimit.New(time.Second, 10),
+		slots:    make(chan struct{}, publishAtOnce),
+		requests: make(map[int]*atomic.Uint64), published: make(map[string]*atomic.Uint64),
+	}
+	for _, code := range publishCodes {
+		p.requests[code] = new(atomic.Uint64)
+	}
+	for _, kind := range publishKinds {
+		p.published[kind] = new(atomic.Uint64)
+	}
+	return p
+}
+
+// publishedJSON is the answer to a request whose publications are published.
+type publishedJSON struct {
+	Published int      `json:"published"`
+	Receivers []*int64 `json:"receivers"` // null where Redis does not say it
+}
+
+// refusedJSON is any other answer.
+type refusedJSON struct {
+	Error     string `json:"error"`
+	Index     *int   `json:"index,omitempty"`     // of the publication that is wrong
+	Published *int   `json:"published,omitempty"` // so many, from the first on
+	Uncertain *bool  `json:"uncertain,omitempty"` // some of the others may be
+}
+
+// failure is a request that did not publish all.
+type failure struct {
+	code   int
+	answer refusedJSON
+}
+
+func failed(code int, format string, args ...any) *failure {
+	return &failure{code, refusedJSON{Error: fmt.Sprintf(format, args...)}}
+}
+
+// serve answers POST /publish, for those who have the token.
+func (p *publisher) serve(w http.ResponseWriter, r *http.Request) {
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	default:
+		p.refuse(w, r, failed(http.StatusServiceUnavailable, "%d requests are being published: try again", publishAtOnce))
+		return
+	}
+	all, wrong := p.read(w, r)
+	if wrong != nil {
+		p.refuse(w, r, wrong)
+		return
+	}
+	receivers, wrong := p.publish(context.WithoutCancel(r.Context()), all) // whoever hangs up has published all the same
+	if wrong != nil {
+		p.refuse(w, r, wrong)
+		return
+	}
+	p.count(http.StatusOK)
+	p.tell(r, all)
+	answer := publishedJSON{Published: len(all), Receivers: make([]*int64, len(all))}
+	for i, n := range receivers {
+		if n >= 0 {
+			answer.Receivers[i] = &n
+		}
+	}
+	writeJSON(w, http.StatusOK, marshal(answer))
+}
+
+// read reads the publications, and checks all of them.
+func (p *publisher) read(w http.ResponseWriter, r *http.Request) ([]Publication, *failure) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	switch {
+	case err != nil || kind != "application/json":
+		return nil, failed(http.StatusUnsupportedMediaType, "Content-Type has to be application/json")
+	case r.Header.Get("Content-Encoding") != "":
+		return nil, failed(http.StatusUnsupportedMediaType, "the body may not be compressed (Content-Encoding)")
+	case r.ContentLength > maxPublishBody:
+		return nil, failed(http.StatusRequestEntityTooLarge, "the body may have %d bytes: send it in several requests", maxPublishBody)
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(publishBodyTimeout)) // what has none has no slow clients
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPublishBody))
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		return nil, failed(http.StatusRequestEntityTooLarge, "the body may have %d bytes: send it in several requests", maxPublishBody)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, failed(http.StatusRequestTimeout, "the body did not come within %s", publishBodyTimeout)
+	case err != nil:
+		return nil, failed(http.StatusBadRequest, "the body can't be read: %s", err)
+	}
+	all, wrong := readPublications(string(body))
+	for i := 0; wrong == nil && i < len(all); i++ {
+		if err := p.Check(all[i]); err != nil {
+			wrong = &bodyError{index: i, err: err}
+		}
+	}
+	if wrong != nil {
+		return nil, wrong.failure()
+	}
+	return all, nil
+}
+
+// failure is the answer.
+func (e *bodyError) failure() *failure {
+	f := failed(http.StatusUnprocessableEntity, "%s", e.Error())
+	switch {
+	case e.syntax:
+		f.code = http.StatusBadRequest
+	case e.many:
+		f.code = http.StatusRequestEntityTooLarge
+	case !e.whole:
+		f.answer.Index = &e.index
+	}
+	return f
+}
+
+// publish publishes, and counts what is published.
+func (p *publisher) publish(ctx context.Context, all []Publication) ([]int64, *failure) {
+	if redis := p.redis(); !redis.Connected {
+		none, certain := 0, false
+		f := failed(http.StatusServiceUnavailable, "Redis is not connected: nothing is published, try again")
+		f.answer.Published, f.answer.Uncertain = &none, &certain
+		return nil, f
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	receivers, err := p.Publish(ctx, all)
+	if err == nil {
+		p.countPublished(all)
+		return receivers, nil
+	}
+	far := &PublishError{Uncertain: true}
+	if !errors.As(err, &far) {
+		far.Err = err
+	}
+	p.countPublished(all[:far.Published])
+	f := failed(http.StatusServiceUnavailable, "%s; %s", err, far.far(len(all)))
+	f.answer.Published, f.answer.Uncertain = &far.Published, &far.Uncertain
+	return nil, f
+}
+
+// refuse answers and logs.
+func (p *publisher) refuse(w http.ResponseWriter, r *http.Request, f *failure) {
+	p.count(f.code)
+	if leftOut, ok := p.refused.Allow(); ok {
+		p.log.Warn("request to publish failed", "remote", r.RemoteAddr, "status", f.code, "cause", f.answer.Error, "left_out", leftOut)
+	}
+	if f.code == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", strconv.Itoa(publishRetryAfter))
+	}
+	writeJSON(w, f.code, marshal(f.answer))
+}
+
+// tell logs who published for whom, without what.
+func (p *publisher) tell(r *http.Request, all []Publication) {
+	leftOut, ok := p.said.Allow()
+	if !ok {
+		return
+	}
+	kinds := make(map[string]int)
+	for i := range all {
+		kinds[all[i].kind()]++
+	}
+	p.log.Info("published over HTTP", "remote", r.RemoteAddr, "publications", len(all), "users", kinds["user"],
+		"groups", kinds["group"], "everyone", kinds["everyone"], "disconnects", kinds["disconnect"],
+		"first", first(all[0]), "left_out", leftOut)
+}
+
+// first is the recipient in the log.
+func first(p Publication) string {
+	if p.Everyone {
+		return "everyone"
+	}
+	return p.kind() + " " + p.User + p.Group
+}
+
+func (p *publisher) count(code int) { p.requests[code].Add(1) }
+
+func (p *publisher) countPublished(all []Publication) {
+	for i := range all {
+		p.published[all[i].kind()].Add(1)
+	}
+}
+
+// counts reads the counters.
+func (p *publisher) counts() (requests, published map[string]uint64) {
+	requests, published = make(map[string]uint64), make(map[string]uint64)
+	for code, n := range p.requests {
+		requests[strconv.Itoa(code)] = n.Load()
+	}
+	for kind, n := range p.published {
+		published[kind] = n.Load()
+	}
+	return requests, published
+}
+
+// serveOpenAPI answers with the description of /publish.
+func (s *Server) serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/yaml")
+	write(w, http.StatusOK, []byte(s.cfg.OpenAPI))
+}
