@@ -70,7 +70,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 // labels are the names of a metric's labels.
 func (m *family) labels() []string {
 	switch {
-	case m.values != nil:
+	case m.values != nil, m.times != nil:
 		return []string{m.label}
 	case m.loops != nil:
 		return []string{"loop"}
@@ -86,6 +86,10 @@ func (m *family) collect(stats *Stats, desc *prometheus.Desc, ch chan<- promethe
 	case m.values != nil:
 		for label, n := range m.values(stats) {
 			ch <- prometheus.MustNewConstMetric(desc, m.kind, float64(n), label)
+		}
+	case m.times != nil:
+		for label, d := range m.times(stats) {
+			ch <- prometheus.MustNewConstMetric(desc, m.kind, d.Seconds(), label)
 		}
 	case m.loops != nil:
 		for loop, v := range m.loops(stats) {

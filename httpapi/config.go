@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"io/fs"
 	"log/slog"
 	"time"
@@ -43,6 +44,8 @@ type Config struct {
 	OpenAPI string
 	// Variables lists the configuration that the server runs with, secrets masked. nil: 501 is answered.
 	Variables func() []Variable
+	// TLS has the server speak HTTPS alone. It is HTTP/1.1, whatever NextProtos says. nil: plain HTTP.
+	TLS *tls.Config
 	// Console serves a page at / that shows how the server is.
 	Console bool
 	// Docs are the pages of the documentation, in Markdown, which the console shows. nil: none.

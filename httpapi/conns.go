@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -211,7 +212,7 @@ func (conn *boundedConn) serve(serving bool) {
 
 // waits is http.Server's ConnState: what was answered is written.
 func (c *conns) waits(raw net.Conn, state http.ConnState) {
-	if conn, ok := raw.(*boundedConn); ok && state == http.StateIdle {
+	if conn, ok := underTLS(raw).(*boundedConn); ok && state == http.StateIdle {
 		conn.serve(false)
 	}
 }
@@ -261,7 +262,15 @@ type connKey struct{}
 
 // context is http.Server's ConnContext.
 func (c *conns) context(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, conn)
+	return context.WithValue(ctx, connKey{}, underTLS(conn))
+}
+
+// underTLS is the connection that TLS runs over, or conn where it has none.
+func underTLS(conn net.Conn) net.Conn {
+	if secure, ok := conn.(*tls.Conn); ok {
+		return secure.NetConn()
+	}
+	return conn
 }
 
 // serving marks a connection while next answers its requests.

@@ -125,6 +125,8 @@ func (m *family) reads(s *Stats) bool {
 		return m.value(s) != 0
 	case m.values != nil:
 		return len(m.values(s)) > 0
+	case m.times != nil:
+		return len(m.times(s)) > 0
 	case m.loops != nil:
 		return len(m.loops(s)) > 0
 	}
@@ -139,7 +141,8 @@ func set(v reflect.Value) {
 	case reflect.Struct:
 		set(v.FieldByName("Counts"))
 	case reflect.Map:
-		v.Set(reflect.ValueOf(map[string]uint64{"x": 1}))
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("x"), reflect.Zero(v.Type().Elem()))
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.Uint64:

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log"
@@ -9,11 +10,14 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/procfs"
+
+	"roost/internal/loglimit"
 )
 
 // Bounds on what one client of the admin server may hold, in time and bytes; conns bounds how many there are.
@@ -138,7 +142,7 @@ func (s *Server) Run(ctx context.Context) error {
 		go s.history.run(ctx)
 	}
 	served := make(chan error, 1)
-	go func() { served <- s.http.Serve(boundedListener{s.listener, s.conns}) }()
+	go func() { served <- s.http.Serve(s.acceptor()) }()
 	select {
 	case err := <-served:
 		select {
@@ -154,6 +158,17 @@ func (s *Server) Run(ctx context.Context) error {
 	s.shutdown()
 	<-served
 	return nil
+}
+
+// acceptor is what net/http accepts from.
+func (s *Server) acceptor() net.Listener {
+	bounded := boundedListener{s.listener, s.conns}
+	if s.cfg.TLS == nil {
+		return bounded
+	}
+	c := s.cfg.TLS.Clone()
+	c.NextProtos = []string{"http/1.1"} // of HTTP/2, conns could not say whether a request is answered
+	return tls.NewListener(bounded, c)
 }
 
 // Release accepts no more: another process has the listener too, and answers from now on. Requests on their way here are
@@ -188,5 +203,26 @@ func (s *Server) stats() Stats {
 
 // errorLog is what net/http writes to.
 func errorLog(logger *slog.Logger) *log.Logger {
-	return slog.NewLogLogger(logger.Handler(), slog.LevelWarn)
+	return log.New(&complaints{logger: logger, handshakes: loglimit.New(10*time.Second, 3)}, "", 0)
+}
+
+// complaints logs what net/http writes. Any goroutine.
+type complaints struct {
+	logger     *slog.Logger
+	handshakes *loglimit.Limit // every probe and every scanner causes one
+}
+
+// Write logs a line.
+func (c *complaints) Write(line []byte) (int, error) {
+	text := strings.TrimSuffix(string(line), "\n")
+	failed, isHandshake := strings.CutPrefix(text, "http: TLS handshake error from ")
+	if !isHandshake {
+		c.logger.Warn(text)
+		return len(line), nil
+	}
+	if leftOut, ok := c.handshakes.Allow(); ok {
+		from, why, _ := strings.Cut(failed, ": ")
+		c.logger.Warn("a TLS handshake with the admin server failed", "remote", from, "error", why, "others_left_out", leftOut)
+	}
+	return len(line), nil
 }

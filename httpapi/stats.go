@@ -72,6 +72,9 @@ type Stats struct {
 	JWKSRefreshes map[string]uint64 // fetches of the JWKS, by result; nil without one
 	ConfigReloads map[string]uint64 // times that the configuration was read again, by result
 
+	CertificateExpires map[string]time.Duration // until it does, by port, "websocket" or "http"; nil without TLS
+	CertificateReloads map[string]uint64        // looks at changed files of certificates, by result; nil without TLS
+
 	LogLinesDropped uint64
 	AlertsDropped   uint64
 
@@ -95,7 +98,8 @@ type family struct {
 	value     func(*Stats) float64
 	label     string // of values
 	values    func(*Stats) map[string]uint64
-	loops     func(*Stats) []float64 // one a loop
+	times     func(*Stats) map[string]time.Duration // as values
+	loops     func(*Stats) []float64                // one a loop
 	histogram func(*Stats) *Histogram
 }
 
@@ -214,6 +218,13 @@ func table() []family {
 			label: "result", values: func(s *Stats) map[string]uint64 { return s.JWKSRefreshes }},
 		{name: "roost_config_reloads_total", kind: counter, help: "Reloads of the configuration, by result; one that failed changed nothing.",
 			label: "result", values: func(s *Stats) map[string]uint64 { return s.ConfigReloads }},
+
+		{name: "roost_tls_certificate_expires_seconds", kind: gauge,
+			help:  "Time until the first of the certificates of a port expires, those of their chains included; below 0 after it.",
+			label: "port", times: func(s *Stats) map[string]time.Duration { return s.CertificateExpires }},
+		{name: "roost_tls_certificate_reloads_total", kind: counter,
+			help:  "Looks at the files of certificates, by result: ok where a new certificate replaced the old one, failed where the files could not be used and the old one stayed. Files are looked at every minute, so failed goes on.",
+			label: "result", values: func(s *Stats) map[string]uint64 { return s.CertificateReloads }},
 
 		{name: "roost_log_lines_dropped_total", kind: counter, help: "Log lines left out because they were not read in time.",
 			value: func(s *Stats) float64 { return float64(s.LogLinesDropped) }},

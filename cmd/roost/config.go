@@ -15,6 +15,7 @@ import (
 )
 
 type configCmd struct {
+	trustFlag
 	Check   bool   `help:"Print nothing but what is wrong or suspicious, key files and lists included, as a start would find it. Ends with 1 where a start, or a reload, would fail." xor:"what"`
 	Running bool   `help:"Print what a running server has, and where each value is from. Only what differs from the default." xor:"what"`
 	URL     string `name:"url" placeholder:"URL" help:"With --running: the admin server to ask, such as http://localhost:8082. Without it: HTTP_HOST and HTTP_PORT of the settings."`
@@ -40,7 +41,18 @@ func (c *configCmd) Run(env *environment) error {
 	if problems != nil {
 		warn(env, source.Unknown(os.Environ()))
 	}
-	return errors.Join(source.Write(env.stdout, cfg), problems)
+	return errors.Join(source.Write(env.stdout, cfg), tellCertificates(env, cfg), problems)
+}
+
+// tellCertificates prints what certificates the settings name, and what is wrong with them.
+func tellCertificates(env *environment, cfg config.Config) error {
+	for _, c := range app.InspectCertificates(cfg, nil) {
+		if _, err := fmt.Fprintf(env.stdout, "\n%s: %s\n", c.Source, c.Found); err != nil {
+			return err
+		}
+		warn(env, c.Texts())
+	}
+	return nil
 }
 
 // check says all that a start would fail for, or warn of.
@@ -49,6 +61,9 @@ func check(env *environment, source config.Source) error {
 	warn(env, source.Warnings(cfg, os.Environ()))
 	if err = errors.Join(err, app.CheckFiles(cfg)); err != nil {
 		return err
+	}
+	for _, c := range app.InspectCertificates(cfg, nil) {
+		warn(env, c.Texts())
 	}
 	from := "the environment"
 	if source.File() != "" {
@@ -67,7 +82,7 @@ func warn(env *environment, warnings []string) {
 
 // running prints what a server answers to /config.
 func (c *configCmd) running(env *environment) error {
-	server, err := adminURL(env, c.URL)
+	server, err := c.adminServer(env, c.URL)
 	if err != nil {
 		return err
 	}
@@ -75,13 +90,13 @@ func (c *configCmd) running(env *environment) error {
 	if err != nil {
 		return err
 	}
-	body, err := askAdmin(env.ctx, server.JoinPath("config"), cfg.HTTPToken)
+	body, err := server.at("config").ask(env.ctx, cfg.HTTPToken)
 	if err != nil {
 		return err
 	}
 	var answer struct{ Variables []httpapi.Variable }
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return fmt.Errorf("the answer of %s can't be read: %w", server.Host, err)
+		return fmt.Errorf("the answer of %s can't be read: %w", server.url.Host, err)
 	}
 	return printRunning(env.stdout, answer.Variables)
 }

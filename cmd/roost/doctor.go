@@ -28,7 +28,7 @@ connections, at how many, and the lines that change it. Run it where the service
 It reckons with 6.5 KiB of memory a connection, nearly all of it the kernel's sockets, and 64 MiB besides; with a
 descriptor for each connection and a quarter more; and with a page of TCP memory for each fourth. docs/benchmarks.md has
 what was measured. Below that it says the worst case: the memory that Roost and the kernel take, and the descriptors, when
-all that the settings bound is full at once.
+all that the settings bound is full at once. A certificate that the settings name is read, and so is what is wrong with it.
 
 A container has its own net.* settings: give them to docker run --sysctl. The others are the host's.
 
@@ -65,6 +65,7 @@ func (c *doctorCmd) ask(cfg config.Config, set bool) doctor.Ask {
 		Memory:        app.MemoryBounds(cfg, runtime.GOMAXPROCS(0)),
 		HandshakeRate: cfg.WSHandshakeRate, HandshakeBurst: cfg.WSHandshakeBurst,
 		ProxyAddresses: int(c.BehindProxy),
+		Certificates:   app.InspectCertificates(cfg, nil),
 	}
 	switch {
 	case ask.Connections > 0:

@@ -12,6 +12,7 @@ import (
 )
 
 type healthCmd struct {
+	trustFlag
 	URL  string `name:"url" placeholder:"URL" help:"The admin server to ask, such as http://localhost:8082. Without it: HTTP_HOST and HTTP_PORT of the settings."`
 	Live bool   `help:"Only whether the process answers: what a supervisor may restart it for. Redis being away is no reason."`
 	Deep bool   `help:"Send a notification through Redis and back to a connection as well."`
@@ -20,33 +21,29 @@ type healthCmd struct {
 
 // Run asks once. It prints one line, and ends with 1 where the server is not healthy, or does not answer.
 func (c *healthCmd) Run(env *environment) error {
-	base, err := adminURL(env, c.URL)
+	server, err := c.adminServer(env, c.URL)
 	if err != nil {
 		return err
 	}
-	target := base.JoinPath("health")
+	page := server.at("health")
 	switch {
 	case c.Live:
-		target = base.JoinPath("health", "live")
+		page = server.at("health", "live")
 	case c.Deep:
-		target.RawQuery = "deep=1"
+		page.url.RawQuery = "deep=1"
 	}
 	ctx, cancel := context.WithTimeout(env.ctx, 10*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.String(), nil)
+	response, err := page.get(ctx, "")
 	if err != nil {
 		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return remote.Unreachable(base.Host, "HTTP_HOST and HTTP_PORT, or --url", err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
 	if err != nil {
-		return fmt.Errorf("reading the answer of %s: %w", base.Host, err)
+		return fmt.Errorf("reading the answer of %s: %w", page.url.Host, err)
 	}
-	return c.print(env, base.Host, response, body)
+	return c.print(env, page.url.Host, response, body)
 }
 
 // print says how the server is.

@@ -16,11 +16,13 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/remote"
 	"roost/httpapi"
 )
 
 type whyCmd struct {
 	oneUser
+	trustFlag
 	URL    []string `name:"url" placeholder:"URL" help:"The admin server to ask, such as http://localhost:8082; for several servers, give it again. Without it: HTTP_HOST and HTTP_PORT of the settings. HTTP_TOKEN of the settings is sent along."`
 	All    bool     `help:"Ask the server at each address that the name in --url has, as that of a headless service in Kubernetes, and say whether Redis knows of more."`
 	Follow bool     `short:"f" help:"Go on, and print what becomes of each notification, until interrupted."`
@@ -57,13 +59,13 @@ func (c *whyCmd) Run(env *environment) error {
 }
 
 // servers are the addresses to ask.
-func (c *whyCmd) servers(env *environment) (all []*url.URL, err error) {
+func (c *whyCmd) servers(env *environment) (all []adminServer, err error) {
 	given := c.URL
 	if len(given) == 0 {
 		given = []string{""}
 	}
 	for _, one := range given {
-		server, err := adminURL(env, one)
+		server, err := c.adminServer(env, one)
 		if err != nil {
 			return nil, err
 		}
@@ -71,20 +73,28 @@ func (c *whyCmd) servers(env *environment) (all []*url.URL, err error) {
 			all = append(all, server)
 			continue
 		}
-		addresses, err := everyAddress(env.ctx, server)
+		addresses, err := everyAddress(env.ctx, server.url)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, addresses...)
+		client := server.client
+		if one != "" { // their certificates are for the name
+			if client, err = (remote.Trust{CAFile: c.CAFile, Name: server.url.Hostname()}).Client(); err != nil {
+				return nil, err
+			}
+		}
+		for _, address := range addresses {
+			all = append(all, adminServer{url: address, client: client})
+		}
 	}
 	return all, nil
 }
 
 // whyAsker asks one server about one user.
-func whyAsker(server *url.URL, user, token string) ask {
-	address := server.JoinPath("why")
-	address.RawQuery = url.Values{"user": {user}}.Encode()
-	return func(ctx context.Context) ([]byte, error) { return askAdmin(ctx, address, token) }
+func whyAsker(server adminServer, user, token string) ask {
+	page := server.at("why")
+	page.url.RawQuery = url.Values{"user": {user}}.Encode()
+	return func(ctx context.Context) ([]byte, error) { return page.ask(ctx, token) }
 }
 
 // one asks a single server, and goes on asking where that is wanted.
@@ -214,7 +224,7 @@ func seconds(s float64) string {
 }
 
 // several asks each of the servers, prints what each knows, and ends with the sum: a user may be connected to any.
-func (c *whyCmd) several(env *environment, cfg config.Config, user string, servers []*url.URL) error {
+func (c *whyCmd) several(env *environment, cfg config.Config, user string, servers []adminServer) error {
 	if c.Follow {
 		return usageErrorf("--follow follows one server: name it with --url")
 	}
@@ -237,7 +247,7 @@ func (c *whyCmd) several(env *environment, cfg config.Config, user string, serve
 			return err
 		}
 		connections += why.Connections
-		_, _ = fmt.Fprintf(env.stdout, "== %s\n", server.Host)
+		_, _ = fmt.Fprintf(env.stdout, "== %s\n", server.url.Host)
 		if err := printWhy(env.stdout, why); err != nil {
 			return err
 		}

@@ -28,6 +28,7 @@ func (s *Service) httpConfig() httpapi.Config {
 		Variables: s.variables,
 		OpenAPI:   docs.OpenAPI,
 		Token:     s.cfg.HTTPToken,
+		TLS:       s.certificates.http.config(),
 		Console:   s.cfg.HTTPConsole,
 		Docs:      docs.Files,
 		Limits:    s.limits,

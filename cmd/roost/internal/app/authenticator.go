@@ -189,5 +189,6 @@ func CheckFiles(cfg config.Config) error {
 	_, wrongKeys := ownKeys(cfg)
 	wrongList := checkLists(cfg)
 	_, wrongFeed := redisconfig.New(cfg, nil)
-	return errors.Join(wrongKeys, wrongList, wrongFeed)
+	_, wrongCertificates := readCertificates(cfg)
+	return errors.Join(wrongKeys, wrongList, wrongFeed, wrongCertificates)
 }

@@ -61,6 +61,7 @@ func (s *Service) reload() {
 	if err == nil {
 		err = s.adopt(wanted)
 	}
+	s.certificates.look() // whatever else is wrong: a certificate can't wait
 	s.reloads.lastFailed.Store(err != nil)
 	if err != nil {
 		s.reloads.failed.Add(1)

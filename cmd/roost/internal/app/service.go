@@ -48,6 +48,8 @@ type Service struct {
 	spare     spares
 	jwks      *tokenkeys.Remote // nil without JWT_JWKS_URL
 
+	certificates certificates
+
 	droppedLines  func() uint64 // static once started, as the next
 	droppedAlerts func() uint64
 
@@ -101,6 +103,9 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 	}
 	feed.Gap, feed.UserGap, feed.Arrived, feed.Reserve = s.tellGap, s.tellUserGap, s.hub.Arrived, s.spare.redis
 	if s.feed, err = redisfeed.New(feed, s.selfCheck); err != nil {
+		return nil, err
+	}
+	if s.certificates, err = loadCertificates(cfg, log); err != nil {
 		return nil, err
 	}
 	s.http = httpapi.New(s.httpConfig())
@@ -168,6 +173,9 @@ func (s *Service) start() {
 	}
 	if s.jwks != nil {
 		s.parts.Go(func() { s.ended("the JWKS", s.jwks.Run(httpCtx)) })
+	}
+	if s.certificates.any() {
+		s.parts.Go(func() { s.certificates.watch(httpCtx) })
 	}
 	if s.reloads.asked != nil {
 		s.parts.Go(func() { s.watchReloads(httpCtx) })

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"time"
+
 	"roost/httpapi"
 	"roost/redisfeed"
 	"roost/redisfeed/presence"
@@ -71,6 +73,9 @@ func (s *Service) stats() httpapi.Stats {
 		JWKSLeftOut:   s.jwksStatus().LeftOut,
 		JWKSRefreshes: s.jwksRefreshes(),
 		ConfigReloads: map[string]uint64{"ok": s.reloads.ok.Load(), "failed": s.reloads.failed.Load()},
+
+		CertificateExpires: s.certificates.expire(time.Now()),
+		CertificateReloads: s.certificates.reloads(),
 
 		Counters: sockets.Metrics(),
 

@@ -113,6 +113,9 @@ type Config struct {
 	HTTPToken   string `envconfig:"HTTP_TOKEN" reload:"true" secret:"true" desc:"What clients of the admin server have to send as Authorization: Bearer, for everything but /health. Whoever has it can also publish, with POST /publish. Empty: nothing has to be sent; what is about users is answered to this machine only, and nobody can publish." want:"16 to 256 letters and digits without a space (make one with: openssl rand -hex 16)"`
 	HTTPPort    int    `envconfig:"HTTP_PORT" default:"8082" desc:"Port of the admin server. 0: any free one, printed at the start." want:"a port number from 1 to 65535, or 0 for any free one"`
 	HTTPPProf   bool   `envconfig:"HTTP_PPROF" default:"false" desc:"Serves Go's profiles under /debug/pprof/ of the admin server, to processes of this machine only, whatever HTTP_HOST says: go tool pprof http://127.0.0.1:8082/debug/pprof/profile. From elsewhere through a tunnel (ssh, kubectl port-forward), not through a proxy."`
+
+	HTTPTLSCertFile string `envconfig:"HTTP_TLS_CERT_FILE" desc:"File with the certificate, in PEM, that the admin server shows, with those between it and the authority after it: it then speaks https:// on HTTP_PORT, and nothing else. Several, separated by commas, are chosen by the name that the client asks for; the first is for other names. Looked at every minute, and at SIGHUP. Empty: http://." want:"the path of a file with a certificate in PEM; set it together with HTTP_TLS_KEY_FILE"`
+	HTTPTLSKeyFile  string `envconfig:"HTTP_TLS_KEY_FILE" desc:"File with the private key of that certificate, in PEM, without a passphrase; as many as there are certificates, in the same order." want:"the path of a file with a private key in PEM; set it together with HTTP_TLS_CERT_FILE"`
 }
 
 // WSAddr is the host:port to accept WebSocket connections on.
@@ -120,6 +123,14 @@ func (c Config) WSAddr() string { return net.JoinHostPort(c.WSHost, strconv.Itoa
 
 // HTTPAddr is the host:port of the admin server.
 func (c Config) HTTPAddr() string { return net.JoinHostPort(c.HTTPHost, strconv.Itoa(c.HTTPPort)) }
+
+// HTTPScheme is what the admin server speaks.
+func (c Config) HTTPScheme() string {
+	if c.HTTPTLSCertFile != "" {
+		return "https"
+	}
+	return "http"
+}
 
 // Sentinel says whether sentinels know where Redis is.
 func (c Config) Sentinel() bool { return len(c.RedisAddrs) > 0 && !c.RedisCluster }

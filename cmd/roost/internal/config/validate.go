@@ -106,6 +106,8 @@ func (c Config) valid() map[string]bool {
 		"DISCORD_WEBHOOK_TOKEN":       c.DiscordWebhookID == "" || pathSegment(c.DiscordWebhookToken),
 		"HTTP_HOST":                   host(c.HTTPHost),
 		"HTTP_PORT":                   within(c.HTTPPort, 0, maxPort),
+		"HTTP_TLS_CERT_FILE":          c.HTTPTLSKeyFile == "" || c.HTTPTLSCertFile != "",
+		"HTTP_TLS_KEY_FILE":           c.HTTPTLSCertFile == "" || c.HTTPTLSKeyFile != "",
 		"HTTP_TOKEN":                  c.HTTPToken == "" || headerToken(c.HTTPToken),
 	}
 }

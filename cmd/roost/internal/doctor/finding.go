@@ -12,6 +12,7 @@ type Ask struct {
 	HandshakeRate  int // WS_HANDSHAKE_RATE, a second; 0: no limit
 	HandshakeBurst int // WS_HANDSHAKE_BURST
 	ProxyAddresses int // of Roost, to which a proxy on the same machine connects; 0: there is none
+	Certificates   []Certificate
 }
 
 // State is how a limit is.
@@ -19,6 +20,7 @@ type State string
 
 const (
 	OK      State = "ok"
+	Bad     State = "bad"     // clients can't connect, or Roost can't start
 	Short   State = "short"   // it stops Roost before the connections that were asked for
 	Warn    State = "warn"    // it holds them, and is slow or loses something at bad moments
 	Info    State = "info"    // it would count if something were otherwise

@@ -37,8 +37,16 @@ func Judge(h Host, ask Ask) Report {
 	} {
 		r.add(judge(h, ask))
 	}
-	r.OK = r.Holds >= ask.Connections && !slices.Contains(r.Unread, nameOpenFiles) && !slices.Contains(r.Unread, nameMemory)
+	for _, c := range ask.Certificates {
+		r.add(c.finding())
+	}
+	r.OK = r.Holds >= ask.Connections && !r.has(Bad) && !slices.Contains(r.Unread, nameOpenFiles) && !slices.Contains(r.Unread, nameMemory)
 	return r
+}
+
+// has reports whether there is a finding of a state.
+func (r *Report) has(state State) bool {
+	return slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.State == state })
 }
 
 func (r *Report) add(f Finding) {

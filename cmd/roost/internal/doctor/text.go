@@ -32,6 +32,11 @@ func (r Report) WriteText(to io.Writer) error {
 // verdict is the sentence that matters.
 func (r Report) verdict() string {
 	verdict := fmt.Sprintf("This host holds %s connections: %s is the first wall.\n", thousands(uint64(r.Holds)), r.FirstWall)
+	for _, f := range r.Findings {
+		if f.State == Bad {
+			verdict += fmt.Sprintf("But %s (%s): %s.\n", f.Name, f.Source, f.Note)
+		}
+	}
 	if len(r.Unread) > 0 {
 		verdict += fmt.Sprintf("%d limits can't be read, and may be lower: %s.\n", len(r.Unread), strings.Join(r.Unread, ", "))
 	}

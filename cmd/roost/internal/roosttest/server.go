@@ -1,6 +1,7 @@
 package roosttest
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"maps"
@@ -39,8 +40,9 @@ type Server struct {
 	WS   string // host:port of the WebSocket port
 	HTTP string // host:port of the admin server
 
-	http  *http.Client
-	token string // sent to the admin server; empty: none
+	http   *http.Client
+	token  string // sent to the admin server; empty: none
+	scheme string // of the admin server; empty: http
 }
 
 // Start starts a server on free ports and waits until it is ready. env overrides what is set here.
@@ -79,7 +81,9 @@ func Serving(t testing.TB, process *Process) *Server {
 func (s *Server) As(t testing.TB) *Server {
 	process := *s.Process
 	process.t = t
-	return &Server{Process: &process, WS: s.WS, HTTP: s.HTTP, http: s.http, token: s.token}
+	as := *s
+	as.Process = &process
+	return &as
 }
 
 // WithToken is the server with the HTTP_TOKEN that the admin server is asked with.
@@ -88,6 +92,16 @@ func (s *Server) WithToken(token string) *Server {
 	with.token = token
 	return &with
 }
+
+// Through is the server with its admin server asked by client, over http or https.
+func (s *Server) Through(client *http.Client, scheme string) *Server {
+	through := *s
+	through.http, through.scheme = client, scheme
+	return &through
+}
+
+// admin is the address of a page of the admin server.
+func (s *Server) admin(path string) string { return cmp.Or(s.scheme, "http") + "://" + s.HTTP + path }
 
 // ServerEnv is what a server of the tests is told: loopback, free ports, the tests' Redis and secret, two processors
 // and so two loops, few connections to Redis, and then env.
@@ -138,7 +152,7 @@ func (s *Server) scrape() (all Metrics, gathered time.Time) {
 
 // TryMetrics are the latest numbers that were gathered, from a server that may have ended.
 func (s *Server) TryMetrics() (Metrics, error) {
-	response, err := s.http.Get("http://" + s.HTTP + "/metrics?format=prometheus")
+	response, err := s.http.Get(s.admin("/metrics?format=prometheus"))
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +250,7 @@ func (s *Server) Get(path string) (code int, body []byte) {
 // GetWithHeader is Get with the header of the answer.
 func (s *Server) GetWithHeader(path string) (code int, header http.Header, body []byte) {
 	s.t.Helper()
-	request, err := http.NewRequest(http.MethodGet, "http://"+s.HTTP+path, nil)
+	request, err := http.NewRequest(http.MethodGet, s.admin(path), nil)
 	if err != nil {
 		s.t.Fatalf("GET %s: %v", path, err)
 	}

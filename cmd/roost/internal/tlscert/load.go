@@ -8,6 +8,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -62,11 +64,11 @@ func Load(pairs []Pair) (*Set, error) {
 	}
 	s := &Set{Pairs: pairs}
 	for _, p := range pairs {
-		certPEM, err := textfile.Read(p.Cert, maxFile)
+		certPEM, err := read(p.Cert)
 		if err != nil {
 			return nil, fmt.Errorf("the certificate: %w", err)
 		}
-		keyPEM, err := textfile.Read(p.Key, maxFile)
+		keyPEM, err := read(p.Key)
 		if err != nil {
 			return nil, fmt.Errorf("the key of %s: %w", p.Cert, err)
 		}
@@ -80,6 +82,15 @@ func Load(pairs []Pair) (*Set, error) {
 		clear(keyPEM)
 	}
 	return s, nil
+}
+
+// read reads a file. Where this user may not, the error says which user that is: services have one of their own, and keys are root's.
+func read(file string) ([]byte, error) {
+	text, err := textfile.Read(file, maxFile)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: user %d may not read it", err, os.Geteuid())
+	}
+	return text, err
 }
 
 func parse(p Pair, certPEM, keyPEM []byte) (c tls.Certificate, err error) {
@@ -174,6 +185,52 @@ func namesOf(leaf *x509.Certificate) []string {
 		names = append(names, ip.String())
 	}
 	return names
+}
+
+// Choose is for tls.Config.GetCertificate: the first certificate that is for the name, and that the client's algorithms can check; else the
+// first one of all.
+func (s *Set) Choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	for i := range s.Certificates {
+		if hello.SupportsCertificate(&s.Certificates[i]) == nil {
+			return &s.Certificates[i], nil
+		}
+	}
+	return &s.Certificates[0], nil
+}
+
+// Files are those of the certificates, separated by commas.
+func (s *Set) Files() string {
+	var all []string
+	for _, p := range s.Pairs {
+		all = append(all, p.Cert)
+	}
+	return strings.Join(all, ", ")
+}
+
+// Leaves are the servers' own certificates of a list of files, separated by commas, whose keys are not needed: for who wants to know a server
+// by them. None is none.
+func Leaves(certs string) (leaves []*x509.Certificate, err error) {
+	for _, file := range list(certs) {
+		text, err := read(file)
+		if err != nil {
+			return nil, err
+		}
+		if err := holds(file, text, "CERTIFICATE", "certificate"); err != nil {
+			return nil, err
+		}
+		var block *pem.Block
+		for block, text = pem.Decode(text); block != nil && block.Type != "CERTIFICATE"; block, text = pem.Decode(text) {
+		}
+		if block == nil {
+			return nil, fmt.Errorf("%s has no -----BEGIN CERTIFICATE-----", file)
+		}
+		leaf, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		leaves = append(leaves, leaf)
+	}
+	return leaves, nil
 }
 
 func signer(c tls.Certificate) crypto.Signer { return c.PrivateKey.(crypto.Signer) }

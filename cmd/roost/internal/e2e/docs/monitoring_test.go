@@ -3,8 +3,10 @@ package docs
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 
 	"roost/cmd/roost/internal/e2e"
 	"roost/cmd/roost/internal/roosttest"
+	"roost/redisfeed/redistest"
 )
 
 // What operators import from scripts has to go with what a server exports.
@@ -26,10 +29,9 @@ const (
 
 func TestMonitoring(t *testing.T) {
 	t.Parallel()
-	// Some metrics are there only with a JWKS, whether that can be fetched or not, with presence, and with a feed that
-	// listens for each user.
-	_, server := e2e.Start(t, roosttest.Env{"JWT_SECRET_KEY": "", "JWT_JWKS_URL": "http://127.0.0.1:1/jwks.json",
-		"REDIS_FEED": "user", "REDIS_PRESENCE": "true"})
+	env, client := everyMetric(t)
+	_, server := e2e.Start(t, env)
+	server = server.Through(client, "https")
 	_, text := server.Get("/metrics?format=prometheus")
 	all := readExposition(t, string(text))
 	if _, err := os.Stat("/proc/sys/net/ipv4/tcp_mem"); err != nil { // as in a container with a network of its own
@@ -62,6 +64,17 @@ func TestMonitoring(t *testing.T) {
 			}
 		}
 	})
+}
+
+// everyMetric is what a server needs to have all metrics, and who asks it: some are there only with a JWKS, whether that can be fetched or not,
+// with presence, with a feed that listens for each user, and with TLS.
+func everyMetric(t *testing.T) (roosttest.Env, *http.Client) {
+	t.Helper()
+	authority := redistest.NewAuthority(t)
+	shown := authority.Issue("127.0.0.1")
+	client := &http.Client{Timeout: roosttest.Limit, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: authority.Roots()}}}
+	return roosttest.Env{"JWT_SECRET_KEY": "", "JWT_JWKS_URL": "http://127.0.0.1:1/jwks.json", "REDIS_FEED": "user", "REDIS_PRESENCE": "true",
+		"HTTP_TLS_CERT_FILE": shown.File, "HTTP_TLS_KEY_FILE": shown.Key}, client
 }
 
 // alertRule is a rule of alerts.yml.

@@ -28,8 +28,8 @@ const (
 // `make docs` has it write the table.
 func TestOperationsMetrics(t *testing.T) {
 	t.Parallel()
-	server := roosttest.Launch(t, e2e.NoRedis{}, roosttest.Env{"JWT_SECRET_KEY": "", "JWT_JWKS_URL": "http://127.0.0.1:1/jwks.json",
-		"REDIS_FEED": "user", "REDIS_PRESENCE": "true"})
+	env, client := everyMetric(t)
+	server := roosttest.Launch(t, e2e.NoRedis{}, env).Through(client, "https")
 	_, text := server.Get("/metrics?format=prometheus")
 	want := metricsTable(t, string(text))
 
