@@ -44,7 +44,7 @@ func (h *Hub) Control(user, payload string) {
 // disconnect closes the connections of a user.
 func (h *Hub) disconnect(user string, command command) {
 	hash := h.hash(user)
-	only, several := h.shard(hash).collect(user, &h.spareBatch)
+	only, several := h.shard(hash).collect(user, hash, &h.spareBatch)
 	defer h.spareBatch.put(several)
 	switch {
 	case several != nil:

@@ -19,7 +19,7 @@ func (h *Hub) Deliver(user, payload string) {
 		h.stats.received.Add(1)
 	}
 	hash := h.hash(user)
-	only, several := h.shard(hash).collect(user, &h.spareBatch)
+	only, several := h.shard(hash).collect(user, hash, &h.spareBatch)
 	defer h.spareBatch.put(several)
 	trace := h.NewTrace(user, len(payload))
 	if only == nil && several == nil {

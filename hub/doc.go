@@ -15,8 +15,8 @@
 // connection may close in between: whoever owns it counts
 // the notification as failed.
 //
-// A registered connection costs a [Link] of 24 bytes and an entry of 53 bytes in the
-// shard's map; the memory is released when connections are. A user with several
+// A registered connection costs a [Link] of 24 bytes and its part of the shard's table,
+// 24 to 29 bytes; the memory is released when connections are. A user with several
 // connections has one entry for all of them. A connection that is in a group
 // costs some 100 bytes more.
 //

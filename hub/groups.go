@@ -163,19 +163,15 @@ func (s *shard) leaveGroups(link *Link) {
 }
 
 // inGroup reports whether a connection of user is in a group.
-func (s *shard) inGroup(user, group string) bool {
+func (s *shard) inGroup(user string, hash uint32, group string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, found := s.users.Find(user)
-	if !found {
-		return false
-	}
-	conns := []Conn{nil}
-	switch e := e.(type) {
+	var conns []Conn
+	switch e := s.users.find(hash, user).(type) {
 	case *userConns:
 		conns = e.conns
 	case Conn:
-		conns[0] = e
+		conns = []Conn{e}
 	}
 	for _, c := range conns {
 		for _, place := range s.grouped.Get(c.HubLink()) {

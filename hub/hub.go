@@ -252,7 +252,7 @@ func (h *Hub) Users() int { return int(h.users.Load()) }
 // ConnectionsOf returns how many connections user has. Any goroutine.
 func (h *Hub) ConnectionsOf(user string) int {
 	hash := h.hash(user)
-	return h.shard(hash).count(user)
+	return h.shard(hash).count(user, hash)
 }
 
 // IsProbe reports whether user is an identity that no token can carry: those

@@ -68,14 +68,14 @@ func (h *Hub) AppendUsers(part int, dst []string) []string {
 	for room := 0; ; {
 		dst = slices.Grow(dst, room) // without the lock
 		s.mu.Lock()
-		if room = s.users.Len(); room <= cap(dst)-len(dst) {
+		if room = s.users.used; room <= cap(dst)-len(dst) {
 			break
 		}
 		s.mu.Unlock()
 	}
 	defer s.mu.Unlock()
-	for user := range s.users.All() {
-		if !IsProbe(user) {
+	for e := range s.users.all() {
+		if user := e.HubLink().user; !IsProbe(user) {
 			dst = append(dst, user)
 		}
 	}

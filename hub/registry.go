@@ -27,9 +27,9 @@ func (l *Link) User() string { return l.user }
 // shard is a part of the registry: the users whose hash it has.
 type shard struct {
 	mu    sync.Mutex
-	users shrinkmap.Map[string, entry] // guarded by mu: a user's only connection, or their *userConns
-	spare *userConns                   // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
-	dirty map[string]bool              // guarded by mu; nil when presence is not tracked. Who changed since TakeChanged, and whether they were connected then
+	users table           // guarded by mu
+	spare *userConns      // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
+	dirty map[string]bool // guarded by mu; nil when presence is not tracked. Who changed since TakeChanged, and whether they were connected then
 
 	groups  *groupRegistry                     // static
 	grouped shrinkmap.Map[*Link, []membership] // guarded by mu: the connections that are in groups
@@ -48,13 +48,13 @@ type admission struct {
 func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, may func(oldest Conn) bool, groups []string) admission {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, found := s.users.Find(user)
-	if !found && may != nil {
+	e := s.users.find(hash, user)
+	if e == nil && may != nil {
 		return admission{refused: true}
 	}
-	if !found {
+	if e == nil {
 		*c.HubLink() = Link{user: user, hash: hash, seat: 1}
-		s.users.Put(user, c)
+		s.users.put(c)
 		s.joinGroups(c, groups)
 		return admission{ofUser: 1, first: true, marked: s.mark(user, true)}
 	}
@@ -85,9 +85,9 @@ func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, may func(o
 func (s *shard) remove(link *Link, ordered bool) (ofUser int, marked, was bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, found := s.users.Find(link.user)
+	e := s.users.find(link.hash, link.user)
 	if link.seat == 0 {
-		if found {
+		if e != nil {
 			ofUser = countOf(e)
 		}
 		return ofUser, false, false
@@ -96,7 +96,7 @@ func (s *shard) remove(link *Link, ordered bool) (ofUser int, marked, was bool) 
 	all, several := e.(*userConns)
 	if !several {
 		link.seat = 0
-		s.users.Delete(link.user)
+		s.users.remove(link.hash, link.user)
 		return 0, s.mark(link.user, false), true
 	}
 	all.remove(link, ordered)
@@ -109,24 +109,23 @@ func (s *shard) remove(link *Link, ordered bool) (ofUser int, marked, was bool) 
 
 // collect returns user's only connection, or a batch of several, taken from
 // spare, or neither.
-func (s *shard) collect(user string, spare *spareBatch) (only Conn, several *batch) {
+func (s *shard) collect(user string, hash uint32, spare *spareBatch) (only Conn, several *batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e, found := s.users.Find(user)
-	if !found {
-		return nil, nil
+	switch e := s.users.find(hash, user).(type) {
+	case *userConns:
+		return nil, spare.get(e.conns)
+	case Conn:
+		return e, nil
 	}
-	if all, several := e.(*userConns); several {
-		return nil, spare.get(all.conns)
-	}
-	return e.(Conn), nil
+	return nil, nil
 }
 
 // collectAll appends all connections of the shard to dst.
 func (s *shard) collectAll(dst []Conn) []Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, e := range s.users.All() {
+	for e := range s.users.all() {
 		switch e := e.(type) {
 		case *userConns:
 			dst = append(dst, e.conns...)
@@ -138,10 +137,10 @@ func (s *shard) collectAll(dst []Conn) []Conn {
 }
 
 // count returns how many connections a user has.
-func (s *shard) count(user string) int {
+func (s *shard) count(user string, hash uint32) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e, found := s.users.Find(user); found {
+	if e := s.users.find(hash, user); e != nil {
 		return countOf(e)
 	}
 	return 0
@@ -212,23 +211,17 @@ func (s *shard) several(e entry) *userConns {
 		u = &userConns{conns: make([]Conn, 0, 2)}
 	}
 	u.add(e.(Conn))
-	s.users.Put(u.HubLink().user, u)
+	s.users.put(u)
 	return u
 }
 
 // single puts the one connection that is left of u in its place. The caller holds s.mu.
 func (s *shard) single(u *userConns) {
-	s.users.Put(u.HubLink().user, u.conns[0])
+	s.users.put(u.conns[0])
 	if cap(u.conns) > maxSpare {
 		return
 	}
 	u.conns[0] = nil
 	u.conns = u.conns[:0]
 	s.spare = u
-}
-
-// entry is what the registry holds for a user: the only connection, or their *userConns.
-type entry interface {
-	// HubLink returns a link that bears the user's name and its hash.
-	HubLink() *Link
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"unsafe"
-
-	"roost/internal/shrinkmap"
 )
 
 // Connections come and go at random, up to hundreds of a user; a map
@@ -78,8 +76,8 @@ func TestRegistryGivesMemoryBack(t *testing.T) {
 	}
 	for i := range h.shards {
 		s := &h.shards[i]
-		if s.users.Len() > 0 || s.users.Room() > shrinkmap.Kept {
-			t.Errorf("shard %d has %d users, and room for %d", i, s.users.Len(), s.users.Room())
+		if s.users.used > 0 || len(s.users.slots) > minSlots {
+			t.Errorf("shard %d has %d users, and room for %d", i, s.users.used, len(s.users.slots))
 		}
 		if s.spare != nil && (cap(s.spare.conns) > maxSpare || s.spare.conns[:1][0] != nil) {
 			t.Errorf("shard %d keeps room for %d, and in it %v", i, cap(s.spare.conns), s.spare.conns[:1][0])

@@ -151,9 +151,9 @@ func (h *Hub) traceDropped(b *broadcast) {
 func (h *Hub) concerns(b *broadcast, user string) bool {
 	hash := h.hash(user)
 	if b.group == "" {
-		return h.shard(hash).count(user) > 0
+		return h.shard(hash).count(user, hash) > 0
 	}
-	return h.shard(hash).inGroup(user, b.group)
+	return h.shard(hash).inGroup(user, hash, b.group)
 }
 
 func (t *Trace) read() Traced {

@@ -68,7 +68,7 @@ func (h *Hub) Watch(user string) Watched {
 // They may be closed by the time that they are looked at. Any goroutine.
 func (h *Hub) ConnsOf(user string, max int) (some []Conn, all int) {
 	hash := h.hash(user)
-	only, several := h.shard(hash).collect(user, &h.spareBatch)
+	only, several := h.shard(hash).collect(user, hash, &h.spareBatch)
 	defer h.spareBatch.put(several)
 	switch {
 	case only != nil:
