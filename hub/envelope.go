@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -76,7 +77,7 @@ func (e envelope) reserved() bool {
 }
 
 // frame builds the WebSocket frame of the envelope that clients get, in one
-// piece of memory.
+// piece of memory. Its capacity is all that the allocator gives for it, so that who keeps it can count that.
 func (e envelope) frame(at stamp) []byte {
 	const (
 		beforeType    = `{"type":`
@@ -86,7 +87,7 @@ func (e envelope) frame(at stamp) []byte {
 	)
 	size := len(beforeType) + len(e.kind) + len(beforePayload) + len(e.payload) +
 		len(beforeTime) + len(at) + len(end)
-	frame := make([]byte, 0, wsproto.TextHeaderSize(size)+size)
+	frame := slices.Grow([]byte(nil), wsproto.TextHeaderSize(size)+size)
 	frame = wsproto.AppendTextHeader(frame, size)
 	frame = append(frame, beforeType...)
 	frame = append(frame, e.kind...)

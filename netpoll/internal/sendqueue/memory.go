@@ -8,9 +8,13 @@ import (
 
 // What a notification that waits costs beside its frame, in bytes.
 const (
-	NotificationCost = 80 // the hub.Notification, and what the allocator rounds up
+	NotificationCost = 64 // the hub.Notification
 	PlaceCost        = 16 // a pointer to it, in a slice that grows by doubling
 )
+
+// frameMemory is how many bytes of memory a notification's frame takes: a whole frame as long as a part of it waits, and what
+// the allocator gives in addition, up to an eighth.
+func frameMemory(n *hub.Notification) int { return cap(n.Frame) }
 
 // Memory counts what waits for clients that the kernel takes no more for, in
 // all loops together. A notification that waits for many of them is in memory once,
@@ -29,7 +33,7 @@ func (m *Memory) Places() int { return int(m.places.Load()) }
 func (m *Memory) hold(n *hub.Notification) {
 	bytes := PlaceCost
 	if n.Hold() {
-		bytes += len(n.Frame) + NotificationCost
+		bytes += frameMemory(n) + NotificationCost
 	}
 	m.bytes.Add(int64(bytes))
 	m.places.Add(1)
@@ -39,7 +43,7 @@ func (m *Memory) hold(n *hub.Notification) {
 func (m *Memory) release(n *hub.Notification) {
 	bytes := PlaceCost
 	if n.Release() {
-		bytes += len(n.Frame) + NotificationCost
+		bytes += frameMemory(n) + NotificationCost
 	}
 	m.bytes.Add(-int64(bytes))
 	m.places.Add(-1)
@@ -49,7 +53,7 @@ func (m *Memory) release(n *hub.Notification) {
 func (m *Memory) With(n *hub.Notification) int {
 	bytes := int(m.bytes.Load()) + PlaceCost
 	if !n.Held() {
-		bytes += len(n.Frame) + NotificationCost
+		bytes += frameMemory(n) + NotificationCost
 	}
 	return bytes
 }

@@ -36,6 +36,7 @@ type Queue struct {
 	frames    []*hub.Notification
 	head      int // frames before it have left
 	bytes     int // of the notifications that wait, the partial one's rest included
+	held      int // bytes of memory that their frames take, see frameMemory
 
 	memory *Memory // where what waits is counted; nil until the kernel takes no more
 	place  place   // in a ranking
@@ -79,13 +80,7 @@ func (q *Queue) ControlBytes() int {
 func (q *Queue) Counted() bool { return q.memory != nil }
 
 // Cost is the memory of what waits, as if nobody shared it.
-func (q *Queue) Cost() int {
-	cost := q.bytes + q.Len()*(NotificationCost+PlaceCost)
-	if q.partialOf != nil {
-		cost += len(q.partialOf.Frame) - len(q.partial) // its frame stays whole
-	}
-	return cost
-}
+func (q *Queue) Cost() int { return q.held + q.Len()*(NotificationCost+PlaceCost) }
 
 // Push appends a notification.
 func (q *Queue) Push(n *hub.Notification) {
@@ -96,6 +91,7 @@ func (q *Queue) Push(n *hub.Notification) {
 	}
 	q.frames = append(q.frames, n)
 	q.bytes += len(n.Frame)
+	q.held += frameMemory(n)
 	if q.memory != nil {
 		q.memory.hold(n)
 	}
@@ -142,7 +138,7 @@ func (q *Queue) DropAll(why string) (dropped int) {
 // Full reports whether there is no room for n: more than maxBytes would wait, or
 // maxMessages wait already for a client that takes nothing.
 func (q *Queue) Full(n *hub.Notification, maxBytes, maxMessages int, now time.Duration) bool {
-	if q.Cost()+len(n.Frame)+NotificationCost+PlaceCost > maxBytes {
+	if q.Cost()+frameMemory(n)+NotificationCost+PlaceCost > maxBytes {
 		return true
 	}
 	return q.Len() >= maxMessages && q.Progress.Idle(now) >= SlowAfter
@@ -174,6 +170,7 @@ func (q *Queue) CountIn(in *Memory) {
 
 // uncount ends the counting of a notification that does not wait any more.
 func (q *Queue) uncount(n *hub.Notification) {
+	q.held -= frameMemory(n)
 	if q.memory != nil {
 		q.memory.release(n)
 	}

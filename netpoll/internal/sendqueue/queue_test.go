@@ -81,10 +81,10 @@ func checkMemory(t *testing.T, q *Queue, memory *Memory) {
 	t.Helper()
 	want := 0
 	if q.partialOf != nil {
-		want += len(q.partialOf.Frame) + NotificationCost + PlaceCost
+		want += cap(q.partialOf.Frame) + NotificationCost + PlaceCost
 	}
 	for _, n := range q.frames[q.head:] {
-		want += len(n.Frame) + NotificationCost + PlaceCost
+		want += cap(n.Frame) + NotificationCost + PlaceCost
 	}
 	if q.memory == nil {
 		want = 0

@@ -167,7 +167,7 @@ func (m *burstMeasurement) whole() (err error) {
 	if m.Inside {
 		host = "0.0.0.0" // of a namespace of our own
 	}
-	usual := []string{"WS_MAX_CONNECTIONS=19000", "WS_MAX_CONNECTIONS_PER_USER=0", "WS_HANDSHAKE_RATE=0"}
+	usual := []string{"WS_MAX_CONNECTIONS=19000", "WS_MAX_CONNECTIONS_PER_USER=0", "WS_HANDSHAKE_RATE=0", "HTTP_PPROF=true"}
 	m.stand, err = startStand(m.env.ctx, standConfig{
 		Program: m.Program, Env: append(usual, m.Env...), Host: host, Logs: m.Logs, Name: "burst", RedisArgs: burstRedis, Dialect: m.dialect,
 	})

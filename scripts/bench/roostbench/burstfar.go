@@ -28,7 +28,7 @@ func farCases() []farCase {
 		{trip: 100 * time.Millisecond, rate: 2_000_000, burst: oneKB},
 		{trip: 300 * time.Millisecond, rate: 10_000_000, burst: oneKB},
 		{trip: 300 * time.Millisecond, rate: 300_000, burst: oneKB},
-		{trip: 300 * time.Millisecond, rate: 2_000_000, burst: burst{4000, 1000}},
+		{trip: 300 * time.Millisecond, rate: 2_000_000, burst: burst{3300, 1000}}, // 4 MiB of memory
 		{trip: 100 * time.Millisecond, rate: 2_000_000, loss: 0.01, burst: oneKB},
 		{trip: 50 * time.Millisecond, rate: 2_000_000, burst: burst{8000, 1000}, steady: 1600},
 		{trip: 300 * time.Millisecond, rate: 300_000, burst: burst{1200, 1000}, steady: 240},

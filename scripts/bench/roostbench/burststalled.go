@@ -8,6 +8,7 @@ import (
 
 	"roost/bench/roostbench/internal/procfs"
 	"roost/bench/roostbench/internal/readers"
+	"roost/bench/roostbench/internal/scrape"
 	"roost/bench/roostbench/internal/sockmem"
 )
 
@@ -27,6 +28,12 @@ func (m *burstMeasurement) stalledClients() error {
 		return err
 	}
 	defer closeAll(all)
+	behind, err := m.open(m.target, 1, readers.Full)
+	if err != nil {
+		return err
+	}
+	defer behind.close()
+	held := m.collectedHeap()
 	before, err := procfs.Read(m.stand.server.PID())
 	if err != nil {
 		return err
@@ -37,15 +44,36 @@ func (m *burstMeasurement) stalledClients() error {
 			return err
 		}
 	}
+	// The server is behind the publisher. What comes to this client was published behind all that.
+	if err := m.settle(m.bursts, behind); err != nil {
+		return err
+	}
 	began := time.Now() // the latest of them stalls
 	if err := m.stalledMemory(all, before); err != nil {
 		return err
+	}
+	if now := m.collectedHeap(); held > 0 && now > 0 {
+		m.report.Add(figHeld, (now-held)/float64(len(all))/1024, "KiB")
 	}
 	if err := m.awaitEnded(all, began); err != nil {
 		return err
 	}
 	m.report.Add(figOthersStalled, m.others.P99(), "ms")
 	return nil
+}
+
+// collectedHeap has the server collect and returns its heap in use then, in bytes, without the garbage of what was published
+// and dropped; 0 if it can't be asked to.
+func (m *burstMeasurement) collectedHeap() float64 {
+	admin := "http://127.0.0.1:" + m.stand.side
+	if _, err := scrape.Get(m.env.ctx, admin+"/debug/pprof/heap?gc=1&debug=1"); err != nil {
+		return 0
+	}
+	values, err := scrape.Get(m.env.ctx, admin+"/metrics")
+	if err != nil {
+		return 0
+	}
+	return values[scrape.HeapInUse]
 }
 
 // stalledMemory looks several times while all of them are connected: what is in the kernel only grows, and the least of
