@@ -152,7 +152,7 @@ type Rules struct {
 	MessageRate  int // messages and control frames a second from one client; 0 is no bound
 	MessageBurst int // as many at once; MessageRate at least
 
-	// QueueBytes bounds the send queue of one connection, in memory: a notification's frame and 96 bytes. 0 is 4 MiB.
+	// QueueBytes bounds the send queue of one connection, in memory: the memory of a notification's frame and 80 bytes. 0 is 4 MiB.
 	QueueBytes int
 	// QueueMessages bounds the notifications that wait for a client that has taken nothing for a second. 0 is 256.
 	QueueMessages int

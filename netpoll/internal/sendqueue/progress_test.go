@@ -48,3 +48,20 @@ func TestProgress(t *testing.T) {
 		}
 	}
 }
+
+func TestProgressLooks(t *testing.T) {
+	t.Parallel()
+	const s, wait = time.Second, 32 * time.Second
+	var p Progress
+	p.Stall(100*s, 1000)
+	for _, want := range []time.Duration{101 * s, 105 * s, 109 * s, 113 * s, 117 * s, 121 * s, 125 * s, 129 * s, 133 * s} {
+		at := p.LookAt(wait)
+		if at != want {
+			t.Fatalf("looks at %s, want %s", at, want)
+		}
+		p.Look(at, 0) // the first look finds all acknowledged
+	}
+	if idle := p.Idle(133 * s); idle != wait {
+		t.Errorf("idle for %s at the last look, want %s", idle, wait)
+	}
+}

@@ -14,7 +14,7 @@ const (
 	stepFar    = "burst-far"
 
 	kernelStalled = "kernel memory a stalled client, the most"
-	userStalled   = "of that in use after a collection"
+	userStalled   = "of that alive after a collection"
 	endedStalled  = "stalled clients are ended after"
 	sharePrefix   = "share"
 )
@@ -147,7 +147,7 @@ func (s *summary) burstTargets() []verdict {
 		atMost("crawling", "and to clients that read 500 bytes a second", s.leastShare(ours, true), 0),
 		atMost("stalled-kernel", "A client that reads nothing costs at most 128 KiB of kernel memory",
 			s.measured(stepBursts, ours, kernelStalled, "KiB"), 128),
-		atMost("stalled-user", "and at most 4 MiB of Roost's (`WS_QUEUE_BYTES`), with 5 MB published for it: heap in use after a collection",
+		atMost("stalled-user", "and at most 4 MiB of Roost's (`WS_QUEUE_BYTES`), with 5 MB published for it: what is alive after a collection",
 			s.measured(stepBursts, ours, userStalled, "KiB"), 4096),
 		atMost("stalled-ended", "and is ended within 12 s (`WS_WRITE_WAIT` is 10 s)",
 			s.measured(stepBursts, ours, endedStalled, "s"), 12),

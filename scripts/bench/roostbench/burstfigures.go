@@ -15,7 +15,7 @@ const (
 	figKernel        = "kernel memory a stalled client"
 	figKernelMost    = "kernel memory a stalled client, the most"
 	figUser          = "user memory a stalled client"
-	figHeld          = "of that in use after a collection"
+	figHeld          = "of that alive after a collection"
 	figEnded         = "stalled clients are ended after"
 	figEndedShare    = "stalled clients that are ended"
 	figFar           = "share, far: "

@@ -33,7 +33,7 @@ func (m *burstMeasurement) stalledClients() error {
 		return err
 	}
 	defer behind.close()
-	held := m.collectedHeap()
+	held := m.liveHeap()
 	before, err := procfs.Read(m.stand.server.PID())
 	if err != nil {
 		return err
@@ -52,7 +52,7 @@ func (m *burstMeasurement) stalledClients() error {
 	if err := m.stalledMemory(all, before); err != nil {
 		return err
 	}
-	if now := m.collectedHeap(); held > 0 && now > 0 {
+	if now := m.liveHeap(); held > 0 && now > 0 {
 		m.report.Add(figHeld, (now-held)/float64(len(all))/1024, "KiB")
 	}
 	if err := m.awaitEnded(all, began); err != nil {
@@ -62,9 +62,9 @@ func (m *burstMeasurement) stalledClients() error {
 	return nil
 }
 
-// collectedHeap has the server collect and returns its heap in use then, in bytes, without the garbage of what was published
+// liveHeap has the server collect and returns the bytes of all live objects, without the garbage of what was published
 // and dropped; 0 if it can't be asked to.
-func (m *burstMeasurement) collectedHeap() float64 {
+func (m *burstMeasurement) liveHeap() float64 {
 	admin := "http://127.0.0.1:" + m.stand.side
 	if _, err := scrape.Get(m.env.ctx, admin+"/debug/pprof/heap?gc=1&debug=1"); err != nil {
 		return 0
@@ -73,7 +73,7 @@ func (m *burstMeasurement) collectedHeap() float64 {
 	if err != nil {
 		return 0
 	}
-	return values[scrape.HeapInUse]
+	return values[scrape.HeapObjects]
 }
 
 // stalledMemory looks several times while all of them are connected: what is in the kernel only grows, and the least of

@@ -16,8 +16,9 @@ import (
 
 // Names of figures that every Go server with Prometheus's client has.
 const (
-	HeapInUse  = "go_memstats_heap_inuse_bytes" // spans that hold objects, dead ones too
-	Goroutines = "go_goroutines"
+	HeapInUse   = "go_memstats_heap_inuse_bytes" // spans that hold objects, dead ones too
+	HeapObjects = "go_memstats_heap_alloc_bytes" // objects, dead ones too as long as they are not collected
+	Goroutines  = "go_goroutines"
 )
 
 // maxBody is how much of an answer is read, in bytes.
