@@ -18,17 +18,17 @@ type collector struct {
 	descs   []*prometheus.Desc // of metrics, by index
 	machine *machine
 
-	counters map[string]counter // of Stats.Counters, by name
+	counters map[string]describedCounter // of Stats.Counters, by name
 }
 
-// counter is what Prometheus needs of a metric.Desc.
-type counter struct {
+// describedCounter is what Prometheus needs of a metric.Desc.
+type describedCounter struct {
 	desc *prometheus.Desc
 	kind prometheus.ValueType
 }
 
 func newCollector(stats func() Stats, counters []metric.Desc, m *machine) *collector {
-	c := &collector{stats: stats, metrics: table(), machine: m, counters: make(map[string]counter, len(counters))}
+	c := &collector{stats: stats, metrics: table(), machine: m, counters: make(map[string]describedCounter, len(counters))}
 	for _, m := range c.metrics {
 		c.descs = append(c.descs, prometheus.NewDesc(m.name, m.help, m.labels(), nil))
 	}
@@ -37,7 +37,7 @@ func newCollector(stats func() Stats, counters []metric.Desc, m *machine) *colle
 		if d.Counter() {
 			kind = prometheus.CounterValue
 		}
-		c.counters[d.Name] = counter{prometheus.NewDesc(d.Name, d.Help, nil, nil), kind}
+		c.counters[d.Name] = describedCounter{prometheus.NewDesc(d.Name, d.Help, nil, nil), kind}
 	}
 	return c
 }

@@ -1,37 +1,17 @@
 package netpoll
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 )
-
-// logText is a log that tests read while it is written.
-type logText struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logText) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
 
 // Of a storm the log has some lines, and the number of the others.
 func TestConnectionLinesAreLimited(t *testing.T) {
 	t.Parallel()
 	const limit, clients = 5, 40
-	var log logText
+	var log lockedBuffer
 	r := start(t, func(c *Config) { c.ConnectionLines, c.Logger = limit, slog.New(slog.NewTextHandler(&log, nil)) })
 	for i := range clients {
 		conn := r.connect(fmt.Sprint("user", i))

@@ -57,9 +57,17 @@ func readNumbers(host fs.FS, file string) reading {
 	if len(words) == 0 {
 		return reading{file: file, err: fmt.Errorf("%s is empty", file)}
 	}
+	return parseNumbers(file, words)
+}
+
+// parseNumbers reads the numbers of a file. The word unlimited, which limits may be, is the largest one.
+func parseNumbers(file string, words []string) reading {
 	r := reading{file: file}
 	for _, word := range words {
 		n, err := strconv.ParseUint(word, 10, 64)
+		if word == "unlimited" {
+			n, err = math.MaxInt64, nil
+		}
 		if err != nil {
 			return reading{file: file, err: fmt.Errorf("%s: %q is not a number", file, word)}
 		}
@@ -77,18 +85,7 @@ func readOpenFiles(host fs.FS) reading {
 	if err != nil {
 		return reading{file: file, err: err}
 	}
-	r := reading{file: file}
-	for _, word := range fields[:min(2, len(fields))] {
-		n, err := strconv.ParseUint(word, 10, 64)
-		if word == "unlimited" {
-			n, err = math.MaxInt64, nil
-		}
-		if err != nil {
-			return reading{file: file, err: fmt.Errorf("%s: %q is not a number", file, word)}
-		}
-		r.numbers = append(r.numbers, n)
-	}
-	return r
+	return parseNumbers(file, fields[:min(2, len(fields))])
 }
 
 // readAvailable reads what memory programs may still have, in bytes.
