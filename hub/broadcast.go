@@ -44,7 +44,7 @@ type broadcast struct {
 	size  int           // for traces: bytes as it was published
 	taken time.Duration // by Hub.Clock
 	after int64         // as in Notification
-	first *Notification // that was made of it; the others share its frame
+	made  *shared       // by the notifications that were made of it; nil: there is none
 
 	progress
 }
@@ -116,9 +116,10 @@ func (b *broadcast) via() string {
 
 // notification is what some of the connections get, with a trace or nil.
 func (b *broadcast) notification(arrived time.Duration, trace *Trace) *Notification {
-	n := &Notification{Frame: b.frame, Arrived: arrived, After: b.after, Trace: trace, sharer: b.first}
-	if b.first == nil {
-		b.first = n
+	n := &Notification{Frame: b.frame, Arrived: arrived, After: b.after, Trace: trace}
+	if b.made == nil {
+		b.made = &shared{first: n}
 	}
+	n.shared.Store(b.made)
 	return n
 }

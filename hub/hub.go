@@ -51,7 +51,7 @@ type Conn interface {
 // Notification is one message on its way to the connections of a user, or to some of those of a broadcast. It is
 // built once and shared by all of them; nobody changes it afterwards.
 type Notification struct {
-	// Frame is a complete WebSocket text frame that carries the envelope.
+	// Frame is a complete WebSocket text frame that carries the envelope; of what EventStream returns, an event.
 	Frame []byte
 
 	// Arrived is when it came from Redis, by Hub.Clock; of a broadcast, when its turn came at these connections.
@@ -64,8 +64,8 @@ type Notification struct {
 	// Trace is told what becomes of it, once for each connection. It may be nil.
 	Trace *Trace
 
-	held   atomic.Int32  // in how many places it waits, see Hold
-	sharer *Notification // whose held counts, because it has the same Frame; nil: its own
+	held   atomic.Int32           // in how many places it waits, see Hold
+	shared atomic.Pointer[shared] // nil: it shares nothing
 }
 
 // Limits are what may change while there are connections (see [Hub.SetLimits]). The zero value is none.

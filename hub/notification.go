@@ -1,5 +1,7 @@
 package hub
 
+import "roost/wsproto"
+
 // Hold says that n waits in one more place, and reports whether Frame waited
 // nowhere else before: then it is memory that was not there yet. Any goroutine.
 func (n *Notification) Hold() (first bool) { return n.holder().held.Add(1) == 1 }
@@ -12,8 +14,41 @@ func (n *Notification) Release() (last bool) { return n.holder().held.Add(-1) ==
 func (n *Notification) Held() bool { return n.holder().held.Load() > 0 }
 
 func (n *Notification) holder() *Notification {
-	if n.sharer != nil {
-		return n.sharer
+	if s := n.shared.Load(); s != nil {
+		return s.first
 	}
 	return n
 }
+
+// shared is what the notifications of one broadcast have in common, and the event that was made of a notification.
+type shared struct {
+	first *Notification // whose held counts for all: they have the same Frame; static
+
+	// The latest that EventStream returned, and of what. Owned by the goroutine that delivers.
+	event, eventOf *Notification
+}
+
+// EventStream returns n for connections that get events in place of WebSocket frames. The event is built once, and only if
+// there is such a connection. For the goroutine that delivers n, before it has delivered the next one of the same broadcast.
+func (n *Notification) EventStream() *Notification {
+	s := n.shared.Load()
+	if s == nil {
+		s = &shared{first: n}
+		n.shared.Store(s) // others may read it: they have n already, and find that it is its own holder, as before
+	}
+	if s.eventOf == n {
+		return s.event
+	}
+	event := &Notification{Arrived: n.Arrived, After: n.After, Trace: n.Trace}
+	if earlier := s.event; earlier != nil {
+		event.Frame = earlier.Frame
+		event.shared.Store(&shared{first: earlier.holder()})
+	} else {
+		event.Frame = wsproto.AppendEvents(make([]byte, 0, len(n.Frame)+eventOverhead), n.Frame)
+	}
+	s.event, s.eventOf = event, n
+	return event
+}
+
+// eventOverhead is what the event of an envelope in one line has more than its frame, at most.
+const eventOverhead = len("data: \n\n")

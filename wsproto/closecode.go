@@ -41,6 +41,19 @@ func (c CloseCode) Valid() bool {
 	}
 }
 
+// Final reports whether a client that is told the code is to stay away: its own faults would only come again, and with 1000
+// and codes from 3000 on a backend, or a limit, wants it so. Those that end an outage are not final: 1001, 4401 (a fresh
+// token helps), 4408 and 4507 (notifications were lost), 4503 (no room now). client/roost.js has the same rule.
+func (c CloseCode) Final() bool {
+	switch c {
+	case CloseNormal, CloseInvalidPayload, ClosePolicy, CloseTooBig:
+		return true
+	case 4401, 4408, 4503, 4507:
+		return false
+	}
+	return c >= 3000
+}
+
 // ProtocolError is a rule that a client broke, and already holds the answer: what
 // the close frame says. Shared, not to be modified.
 //

@@ -105,7 +105,7 @@ const UnknownPosition = "-"
 // answered: a browser would give the connection up without a word.
 func (h *head) bearerAlone() bool { return h.bearers && !h.offersProtocol }
 
-// Identify authenticates the client of an upgrade, and fills in the request's User, Groups and Expires. now is the time to check
+// Identify authenticates the client of an upgrade or an event stream, and fills in the request's User, Groups and Expires. now is the time to check
 // the token against. It has to be called before the head's buffer is used again. It takes a few microseconds. A token that may be signed
 // with a key pair takes longer to check: then Identify reports later, and nothing is decided.
 // Then the request has a Priority, and [Request.Detach] and, on another goroutine than a loop, [Upgrader.Check] have to follow.

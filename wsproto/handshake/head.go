@@ -46,11 +46,14 @@ type head struct {
 	host   []byte // authority of an absolute target, otherwise the Host header
 	minor  byte   // of the version, HTTP/1.minor
 
-	hosts     field        // Host
-	length    field        // Content-Length
-	origin    field        // Origin
-	key       field        // Sec-WebSocket-Key
-	version   field        // Sec-WebSocket-Version
+	hosts   field // Host
+	length  field // Content-Length
+	origin  field // Origin
+	key     field // Sec-WebSocket-Key
+	version field // Sec-WebSocket-Version
+
+	lastEventID field // Last-Event-ID
+
 	forwarded forwardedFor // X-Forwarded-For
 	tokens    field        // outside of the query: Authorization, Sec-WebSocket-Protocol
 	since     field        // Sec-WebSocket-Protocol: the position of a client that comes back
@@ -60,6 +63,7 @@ type head struct {
 	connectUpgrade   bool // Connection lists upgrade
 	offersProtocol   bool // Sec-WebSocket-Protocol lists ours
 	bearers          bool // and a token
+	acceptsEvents    bool // Accept lists text/event-stream
 }
 
 // parse reads a complete head, its blank line included. It returns nil or the
@@ -206,9 +210,11 @@ func (h *head) keep(name, value []byte) {
 		if equalFold(name, "host") {
 			h.hosts.set(value)
 		}
-	case len("origin"):
+	case len("origin"): // and as long: accept
 		if equalFold(name, "origin") {
 			h.origin.set(value)
+		} else if equalFold(name, "accept") {
+			h.acceptsEvents = h.acceptsEvents || listHas(value, "text/event-stream")
 		}
 	case len("upgrade"):
 		if equalFold(name, "upgrade") {
@@ -218,9 +224,11 @@ func (h *head) keep(name, value []byte) {
 		if equalFold(name, "connection") {
 			h.connectUpgrade = h.connectUpgrade || listHas(value, "upgrade")
 		}
-	case len("authorization"):
+	case len("authorization"): // and as long: last-event-id
 		if equalFold(name, "authorization") {
 			h.authorized(value)
+		} else if equalFold(name, "last-event-id") {
+			h.lastEventID.set(value)
 		}
 	case len("x-forwarded-for"):
 		if equalFold(name, "x-forwarded-for") {

@@ -22,6 +22,7 @@ const (
 	ReasonWebSocketVersion                         // 426, not version 13
 	ReasonWebSocketKey                             // 400
 	ReasonOrigin                                   // 403
+	ReasonEnded                                    // 204, an EventSource that was told to stay away and comes back by itself
 	ReasonTicket                                   // 401, a ticket that isn't ours
 	ReasonTokenMissing                             // 401, like all that follow…
 	ReasonTokenDuplicate                           // … except this, 400
@@ -65,6 +66,7 @@ var reasonNames = [RefusalReasonCount]string{
 	ReasonWebSocketVersion:    "websocket_version",
 	ReasonWebSocketKey:        "websocket_key",
 	ReasonOrigin:              "origin",
+	ReasonEnded:               "stream_ended",
 	ReasonTicket:              "ticket",
 	ReasonTokenMissing:        "token_missing",
 	ReasonTokenDuplicate:      "token_duplicate",

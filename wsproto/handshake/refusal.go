@@ -26,7 +26,10 @@ func (r *Refusal) Text() string { return r.text }
 
 // Append appends the whole response: status line, headers with Connection: close
 // and Content-Length, and the body, unless the request was a HEAD.
-func (r *Refusal) Append(dst []byte) []byte {
+func (r *Refusal) Append(dst []byte) []byte { return r.append(dst, nil) }
+
+// append is Append with more header lines, each with its CRLF.
+func (r *Refusal) append(dst, more []byte) []byte {
 	dst = appendStatus(dst, r.Status)
 	if r.Status == 426 {
 		// RFC 9110 section 7.8: a sender of Upgrade also names it in Connection.
@@ -35,6 +38,10 @@ func (r *Refusal) Append(dst []byte) []byte {
 		dst = append(dst, "Connection: close\r\n"...)
 	}
 	dst = append(dst, r.fields...)
+	dst = append(dst, more...)
+	if r.Status == 204 {
+		return append(dst, "\r\n"...) // RFC 9110 section 15.3.5: it has no content
+	}
 	dst = append(dst, "Cache-Control: no-store\r\nContent-Type: text/plain; charset=utf-8\r\n"...)
 	dst = appendLength(dst, len(r.text)+1)
 	if r.bare {
@@ -155,10 +162,13 @@ var (
 	refuseTwoOrigins  = badRequest("more than one Origin")
 	refuseEarly       = badRequest("frames before the answer to the handshake")
 
-	refuseHTTPVersion   = refuse(505, ReasonHTTPVersion, "only HTTP/1 is spoken here")
-	refuseNotFound      = refuse(404, ReasonNotFound, "not found: only /ws and /health are here")
-	refuseUpgradeMethod = refuse(405, ReasonMethod, "method not allowed: use GET", "Allow: GET\r\n")
-	refuseHealthMethod  = refuse(405, ReasonMethod, "method not allowed: use GET, HEAD or OPTIONS", "Allow: "+healthMethods+"\r\n")
+	refuseHTTPVersion    = refuse(505, ReasonHTTPVersion, "only HTTP/1 is spoken here")
+	refuseNotFound       = refuse(404, ReasonNotFound, "not found: only /ws and /health are here")
+	refuseNotFoundBeside = refuse(404, ReasonNotFound, "not found: only /ws, /sse and /health are here")
+	refuseStreamMethod   = refuse(405, ReasonMethod, "method not allowed: use GET", "Allow: "+streamMethods+"\r\n")
+	refuseEnded          = refuse(204, ReasonEnded, "the stream has ended for good")
+	refuseUpgradeMethod  = refuse(405, ReasonMethod, "method not allowed: use GET", "Allow: GET\r\n")
+	refuseHealthMethod   = refuse(405, ReasonMethod, "method not allowed: use GET, HEAD or OPTIONS", "Allow: "+healthMethods+"\r\n")
 
 	refuseNoUpgrade        = refuse(426, ReasonUpgradeRequired, "this is a WebSocket endpoint: Connection: Upgrade and Upgrade: websocket required; a proxy has to pass both on")
 	refuseOldHTTP          = refuse(426, ReasonUpgradeRequired, "this is a WebSocket endpoint, and the request is HTTP/1.0: a proxy has to use HTTP/1.1 and pass Upgrade and Connection on (nginx: proxy_http_version 1.1)")

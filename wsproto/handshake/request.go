@@ -17,9 +17,11 @@ type Kind uint8
 
 // The kinds of request.
 const (
-	Upgrade Kind = iota // a WebSocket on /ws
-	Health              // whether to send clients here, on /health and /health/ready
-	Live                // whether the process works, on /health/live
+	Upgrade     Kind = iota // a WebSocket on /ws
+	Health                  // whether to send clients here, on /health and /health/ready
+	Live                    // whether the process works, on /health/live
+	EventStream             // the same as Upgrade in a text/event-stream, on /sse
+	Preflight               // whether a page may ask for that
 )
 
 type method uint8
@@ -38,21 +40,21 @@ const keySize = 24
 // Request is what [Upgrader.Read] let pass.
 type Request struct {
 	Kind  Kind
-	User  string // Upgrade, after Identify: the token's sub, or the identity of a ticket
-	Probe bool   // Upgrade: comes with an in-process ticket
+	User  string // after Identify: the token's sub, or the identity of a ticket
+	Probe bool   // comes with an in-process ticket
 
-	Priority auth.Priority // Upgrade, where Identify says later: the order of Check
+	Priority auth.Priority // where Identify says later: the order of Check
 
-	// Expires is, for an Upgrade after Identify, from when on the token would not be let in: its exp and
+	// Expires is, after Identify, from when on the token would not be let in: its exp and
 	// the leeway. Zero with a ticket.
 	Expires time.Time
 
-	// Groups are, for an Upgrade after Identify, the groups that the token says its user is in: each of them valid (see
+	// Groups are, after Identify, the groups that the token says its user is in: each of them valid (see
 	// names.ValidGroup), sorted, none twice, auth.MaxGroups at most. Nil: none.
 	Groups []string
 
-	// Since is, for an Upgrade, the position up to which a client that comes back has everything: the parameter since, or
-	// the sub-protocol since.<position>. It is valid (see position.Valid), or UnknownPosition; "": the client named none.
+	// Since is the position up to which a client that comes back has everything: the parameter since, the sub-protocol
+	// since.<position>, or of an EventStream Last-Event-ID, which goes before the parameter. It is valid (see position.Valid), or UnknownPosition; "": the client named none.
 	Since string
 
 	// Origin is the page's, where the refusal is for that; otherwise nil. It aliases the head.
@@ -61,20 +63,22 @@ type Request struct {
 	method     method        // Health, Live
 	key        [keySize]byte // Upgrade: Sec-WebSocket-Key
 	protocol   bool          // Upgrade: our sub-protocol was offered
-	forwarded  forwardedFor  // Upgrade: whom proxies report; aliases the head
-	credential []byte        // Upgrade, until Identify: a token or a ticket; aliases the head
+	page       []byte        // EventStream, Preflight: the origin of the page, which is allowed; aliases the head
+	retries    bool          // EventStream: the client reads events, and comes back after the end of a stream
+	forwarded  forwardedFor  // Upgrade, EventStream: whom proxies report; aliases the head
+	credential []byte        // Upgrade, EventStream, until Identify: a token or a ticket; aliases the head
 }
 
 // Detach copies what the request has of its head, which may then go away. Whom proxies report is not copied: ask
 // [Upgrader.Client] before.
 func (r *Request) Detach() {
-	r.credential = bytes.Clone(r.credential)
+	r.credential, r.page = bytes.Clone(r.credential), bytes.Clone(r.page)
 	r.forwarded = forwardedFor{}
 }
 
 // Size is how many bytes the request refers to, beyond its own.
 func (r *Request) Size() int {
-	n := len(r.credential) + len(r.User) + len(r.Since)
+	n := len(r.credential) + len(r.page) + len(r.User) + len(r.Since)
 	for _, group := range r.Groups {
 		n += int(unsafe.Sizeof(group)) + len(group)
 	}

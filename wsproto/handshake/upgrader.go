@@ -20,6 +20,8 @@ type Config struct {
 	// TrustedProxies lists addresses and ranges whose X-Forwarded-For and PROXY headers are believed: "192.0.2.1",
 	// "10.0.0.0/8".
 	TrustedProxies []string
+	// EventStreams has /sse answered with event streams; else it is not found.
+	EventStreams bool
 	// Ticket checks the value of ?ticket= and returns the identity that it stands
 	// for. It is how this process connects to itself for the deep health check.
 	// Optional; without it the parameter has no meaning. It is called from many
@@ -32,6 +34,7 @@ type Upgrader struct {
 	auth    *auth.Authenticator
 	origins origins
 	proxies proxies
+	streams bool
 	ticket  func(ticket []byte) (user string, ok bool)
 }
 
@@ -43,13 +46,13 @@ func New(config Config) (*Upgrader, error) {
 	if err := errors.Join(wrongOrigin, wrongProxy); err != nil {
 		return nil, err
 	}
-	return &Upgrader{auth: config.Authenticator, origins: origins, proxies: proxies, ticket: config.Ticket}, nil
+	return &Upgrader{auth: config.Authenticator, origins: origins, proxies: proxies, streams: config.EventStreams, ticket: config.Ticket}, nil
 }
 
 // Read decides what a head (as [HeadEnd] measured it) asks for. The request may go
-// on when the refusal is nil; one for an upgrade has to be authenticated next, see
+// on when the refusal is nil; one for an upgrade or an event stream has to be authenticated next, see
 // [Upgrader.Identify]; it aliases b. With a refusal the request is good
-// for nothing but [Request.AppendRejection].
+// for nothing but [Request.AppendRejection] and [Request.AppendStreamRefusal].
 func (u *Upgrader) Read(b []byte) (Request, *Refusal) {
 	if len(b) > MaxHead {
 		return Request{}, RefuseHeadTooLarge()
@@ -74,6 +77,13 @@ func (u *Upgrader) route(h *head) (Request, *Refusal) {
 		return readHealth(h, Health)
 	case "/health/live":
 		return readHealth(h, Live)
+	case "/sse":
+		if u.streams {
+			return u.readEventStream(h)
+		}
+	}
+	if u.streams {
+		return Request{}, refuseNotFoundBeside
 	}
 	return Request{}, refuseNotFound
 }
