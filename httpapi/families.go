@@ -63,13 +63,13 @@ func histogram(name, help string, read func(*Stats) *Histogram) family {
 func connectionFamilies() []family {
 	return []family{
 		gauge("roost_connections",
-			"WebSocket connections open now.",
+			"Connections open now: WebSockets and event streams.",
 			func(s *Stats) float64 { return float64(s.Connections) }),
 		gauge("roost_users",
 			"Users with at least one open connection now.",
 			func(s *Stats) float64 { return float64(s.Users) }),
 		counter("roost_connections_accepted_total",
-			"Connections that were admitted: they got their 101.",
+			"Connections that were admitted: they got their 101, or the head of their event stream.",
 			func(s *Stats) float64 { return float64(s.ConnectionsAccepted) }),
 		counterBy("reason", "roost_connections_refused_total",
 			"Connections that were not admitted, by reason.",

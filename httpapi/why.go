@@ -38,8 +38,9 @@ type Why struct {
 // WhyConnection is an open connection.
 type WhyConnection struct {
 	Remote       string    `json:"remote"`
+	Transport    string    `json:"transport,omitempty"` // "sse" for an event stream; "": a WebSocket
 	Since        time.Time `json:"since"`
-	HeardSeconds float64   `json:"heard_seconds"` // ago: the last bytes from the client
+	HeardSeconds float64   `json:"heard_seconds"` // ago: the last bytes from the client; of an event stream, its last acknowledgement
 	StalledFor   float64   `json:"stalled_seconds,omitempty"`
 	Waiting      int       `json:"waiting"` // notifications
 	WaitingBytes int       `json:"waiting_bytes"`

@@ -33,6 +33,9 @@ func (c *conn) closeWith(why Reason, closeMessage []byte) {
 	wantsClose, decoder := c.expectsClose(why, closeMessage)
 	c.reason = why
 	c.detach(closeClassOf(closeMessage), unacked{})
+	if wasOpen && c.stream {
+		closeMessage = wsproto.AppendCloseEvent(nil, closeMessage)
+	}
 	c.state = stateClosing
 	c.extra = l.extras.get()
 	c.extra.decoder = decoder
@@ -62,6 +65,8 @@ func (c *conn) closeWith(why Reason, closeMessage []byte) {
 // protocol error nothing more from the client is decoded (RFC 6455 section 7.1.7).
 func (c *conn) expectsClose(why Reason, closeMessage []byte) (bool, wsproto.Decoder) {
 	switch {
+	case c.stream:
+		return false, wsproto.Decoder{}
 	case why == ReasonClient, why == ReasonProtocol, why == ReasonInvalid, why == ReasonTooBig, why == ReasonTooFast:
 		return false, wsproto.Decoder{}
 	case c.state == stateOpen && c.extra != nil:
@@ -80,7 +85,7 @@ type closing struct {
 
 	wasOpen     bool          // the connection had got its 101
 	wantsClose  bool          // the client has not sent its close frame
-	discardLeft int32         // bytes that may still come, to be discarded
+	discardLeft int32         // bytes that may still come, to be discarded; of an open event stream, too
 	closeBy     time.Duration // when the socket is closed at the latest
 }
 
@@ -207,6 +212,9 @@ func (c *conn) leaveHub(code closeClass, left unacked) {
 	total, ofUser := l.server.cfg.Hub.Remove(c)
 	if c.selfCheck {
 		return
+	}
+	if c.stream {
+		l.stats.EventStreams.Add(-1)
 	}
 	l.stats.ended[c.reason].Add(1)
 	l.stats.closeCodes[code].Add(1)

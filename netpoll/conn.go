@@ -33,7 +33,7 @@ type conn struct {
 	timer wheel.Links[*conn]
 	due   uint32 // the tick at which timer fires, modulo 2^32
 
-	lastRead instant // when the last bytes of frames came; before there are any, the accept
+	lastRead instant // when the last bytes of frames came; before there are any, the accept; of an event stream, see hearAcks
 	lastPing instant // when the last ping was sent; before there is one, a random moment before the 101
 	expires  expiry  // when the token expires; 0: the connection does not end with it
 	ipSlot   uint32  // static once admitted: its slot in Server.perIP; 0: none
@@ -43,11 +43,11 @@ type conn struct {
 	out   *outQueue // nil while nothing waits to be written
 	extra *extra    // nil unless the connection is pending, in the middle of a message, closing or lingering
 
-	fd           int32 // static; once the state is closed, the number may be another client's
-	state        state
-	reason       Reason
-	watchesWrite bool // epoll reports when the kernel takes bytes again
-	selfCheck    bool // static once admitted: the server's own health check, in no count and no log
+	fd        int32 // static; once the state is closed, the number may be another client's
+	state     state
+	reason    Reason
+	stream    bool // static once admitted: an event stream
+	selfCheck bool // static once admitted: the server's own health check, in no count and no log
 }
 
 // extra is what a connection needs for a while. A loop keeps some for reuse.
@@ -73,6 +73,9 @@ func (c *conn) HubLink() *hub.Link { return &c.link }
 // Deliver implements hub.Conn: it puts n into the mailbox of the connection's loop, and waits while that is full. The caller
 // calls Server.Flush at the end of its batch.
 func (c *conn) Deliver(n *hub.Notification) {
+	if c.stream {
+		n = n.EventStream()
+	}
 	if !c.loop.mail.Push(delivery{c, n}, len(n.Frame), !c.selfCheck) {
 		c.failNotification(n, failedClosed)
 	}

@@ -56,9 +56,13 @@ func (l *connLog) connected(c *conn, client, peer netip.AddrPort, total, ofUser 
 	if !l.room(leftOut{connected: 1}) {
 		return
 	}
-	attrs := [5]slog.Attr{slog.String("user_id", c.link.User()),
+	room := [6]slog.Attr{slog.String("user_id", c.link.User()),
 		slog.Int("total_connections", total), slog.Int("user_connections", ofUser)}
-	l.write("connected", c.loop.appendCaller(attrs[:3], client, peer))
+	attrs := room[:3]
+	if c.stream {
+		attrs = append(attrs, slog.String("transport", "sse"))
+	}
+	l.write("connected", c.loop.appendCaller(attrs, client, peer))
 }
 
 // disconnected writes the line of a connection's end.

@@ -108,7 +108,9 @@ func (q *outQueue) queueNotice(l *loop, reason gapReason, since time.Time) {
 	if q.untold.add(reason, since) {
 		l.stats.GapNotices.Add(1)
 	}
-	q.Notice = q.untold.frames()
+	if q.Notice = q.untold.frames(); q.stream {
+		q.Notice = wsproto.AppendEvents(nil, q.Notice)
+	}
 }
 
 // NotifyGap tells every connection that is open now that it may have missed notifications since a time, because the feed
@@ -210,7 +212,7 @@ func (c *conn) sendGapNotice(reason gapReason, since time.Time, frame []byte) {
 		return
 	}
 	c.loop.stats.GapNotices.Add(1)
-	c.send(frame)
+	c.send(c.translated(frame))
 }
 
 // timeout shortens a wait, in milliseconds, to the next batch.

@@ -158,6 +158,8 @@ func (h *pendingHandshake) dispatch(head, more []byte) {
 		h.respondHealth(req, status, body)
 	case req.Kind == handshake.Live:
 		h.respondHealth(req, 200, s.cfg.Live)
+	case req.Kind == handshake.Preflight:
+		h.conn.closeWith(ReasonAnswered, req.AppendPreflight(h.conn.loop.scratch[:0]))
 	default:
 		refusal, later := upgrader.Identify(&req, s.cfg.Now())
 		if later {
@@ -207,6 +209,7 @@ func (h *pendingHandshake) admit(req handshake.Request, more []byte) bool {
 		h.respondError(req, handshake.RefuseOpenFiles(s.retryAfter()))
 		return false
 	}
+	c.stream = req.Kind == handshake.EventStream // before others can find the connection
 	total, ofUser, err := h.register(&req)
 	if err != nil {
 		h.respondError(req, refusalOf(err, s))
@@ -226,15 +229,19 @@ func (h *pendingHandshake) admit(req handshake.Request, more []byte) bool {
 	c.lastRead, c.lastPing = instantOf(now), instantOf(now-rand.N(s.cfg.PingInterval)) // a storm of connects does not become a storm of pings
 	if !c.selfCheck {
 		l.stats.opened.Add(1)
+		if c.stream {
+			l.stats.EventStreams.Add(1)
+			l.stats.StreamsOpened.Add(1)
+		}
 		l.server.lines.connected(c, client, peer, total, ofUser)
 	}
 	c.resetTimer(now)
-	c.send(req.AppendUpgrade(l.scratch[:0]))
+	c.send(s.answer(l.scratch[:0], &req))
 	if !c.selfCheck {
 		l.handshakes.Observe(accepted.ago(now), 1) // in milliseconds: the answer takes far less
 	}
 	if len(more) > 0 {
-		c.readFrames(more)
+		c.receivedOpen(more)
 	}
 	return true
 }

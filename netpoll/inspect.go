@@ -12,7 +12,8 @@ import (
 type ConnInfo struct {
 	Remote   string        // the peer's address and port; "" if it has none
 	Opened   time.Time     // to the second
-	LastRead time.Duration // since the last bytes from the client, pongs included
+	Stream   bool          // it is an event stream
+	LastRead time.Duration // since the last bytes from the client, pongs included; of an event stream, since its last acknowledgement
 	Stalled  time.Duration // since the client last took anything of what waits; 0: nothing waits
 	Waiting  int           // notifications in the send queue
 	Bytes    int           // of these notifications
@@ -52,7 +53,11 @@ func (l *loop) describe(conns []*conn) []ConnInfo {
 		if c.state != stateOpen {
 			continue
 		}
+		if c.stream {
+			c.hearAcks(now)
+		}
 		info := ConnInfo{
+			Stream:   c.stream,
 			Remote:   addressText(peer(c.fd)),
 			Opened:   l.server.started.Add(l.server.conns.Opened(c.fd)).Round(0),
 			LastRead: c.lastRead.ago(now),

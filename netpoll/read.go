@@ -33,10 +33,19 @@ func (c *conn) received(b []byte) {
 	case stateAuthenticating, stateSubscribing:
 		c.extra.hs.saveEarly(b)
 	case stateOpen:
-		c.readFrames(b)
+		c.receivedOpen(b)
 	case stateClosing, stateLingering:
 		c.extra.discard(b)
 	}
+}
+
+// receivedOpen handles what came on an open connection.
+func (c *conn) receivedOpen(b []byte) {
+	if c.stream {
+		c.ignore(b)
+		return
+	}
+	c.readFrames(b)
 }
 
 // readFrames handles bytes of WebSocket frames. The loop's decoder serves every connection whose frames come whole; a
@@ -90,7 +99,7 @@ func (c *conn) saveDecoder(decoder *wsproto.Decoder, began instant, free bool) {
 
 // unfinishedFor returns for how long the client has been in the middle of a frame or message; 0 means that it is in none.
 func (c *conn) unfinishedFor(now time.Duration) time.Duration {
-	if c.state != stateOpen || c.extra == nil {
+	if c.state != stateOpen || c.extra == nil || c.stream {
 		return 0
 	}
 	return c.extra.began.ago(now)

@@ -45,6 +45,9 @@ func (h *pendingHandshake) respondHealth(req handshake.Request, status int, body
 
 // errorResponse returns the answer to a refused request. It is in the loop's scratch buffer.
 func (l *loop) errorResponse(req handshake.Request, refusal *handshake.Refusal) []byte {
+	if req.Kind == handshake.EventStream {
+		return req.AppendStreamRefusal(l.scratch[:0], refusal)
+	}
 	if mode := l.server.cfg.RejectAfterUpgrade; mode == RejectAlways || mode == RejectKnowing && req.OffersProtocol() {
 		if response, ok := req.AppendRejection(l.scratch[:0], refusal); ok {
 			return response

@@ -21,6 +21,9 @@ type Counters[T any] struct {
 	ClientMessages T
 	GapNotices     T `metric:"roost_gap_notices_total" help:"Notices to clients that notifications for them were lost."`
 
+	EventStreams  T `metric:"roost_event_streams" help:"Connections that are event streams (/sse). They are among roost_connections."`
+	StreamsOpened T `metric:"roost_event_streams_opened_total" help:"Event streams that were opened. They are among roost_connections_accepted_total."`
+
 	Health         T // answers to /health on the WebSocket port
 	Pending        T `metric:"roost_pending_handshakes" help:"Client sockets that are not admitted yet: their request is incomplete, their token is being checked, or their user is not subscribed yet."`
 	PendingBytes   T `metric:"roost_pending_bytes" help:"Bytes kept for pending handshakes. WS_MAX_PENDING_BYTES bounds them."`

@@ -75,6 +75,9 @@ func (c *conn) onTimer(now time.Duration) {
 		c.extra.closing.onTimer(now)
 		return
 	}
+	if c.stream {
+		c.hearAcks(now)
+	}
 	if now < l.graceUntil {
 		c.extendDeadlines(now)
 	}
@@ -135,14 +138,19 @@ func (c *conn) resetTimer(now time.Duration) {
 	c.setTimer(when)
 }
 
-// sendPing sends a ping, ahead of the notifications that wait: so a client that is slow but reads is asked in time.
+// sendPing sends a ping, ahead of the notifications that wait: so a client that is slow but reads is asked in time. An event
+// stream gets a heartbeat.
 func (c *conn) sendPing() {
 	c.loop.stats.Pings.Add(1)
+	ping := wsproto.Ping()
+	if c.stream {
+		ping = wsproto.Heartbeat()
+	}
 	if c.out != nil {
-		c.out.Ping = wsproto.Ping()
+		c.out.Ping = ping
 		return
 	}
-	c.send(wsproto.Ping())
+	c.send(ping)
 }
 
 // latePause is how late a timer has to be for the process, or the machine, to count as paused. A loop that is merely busy

@@ -19,6 +19,8 @@ const flushSize = scratchSize
 type outQueue struct {
 	sendqueue.Queue
 	gapState
+	watched bool // epoll reports when the kernel takes bytes again
+	stream  bool // of an event stream
 }
 
 // pooledQueues bounds the empty send queues that a loop keeps for reuse.
@@ -32,7 +34,7 @@ func (c *conn) getQueue() {
 	} else {
 		c.out = new(outQueue)
 	}
-	c.out.FD = c.fd
+	c.out.FD, c.out.stream = c.fd, c.stream
 	if !c.selfCheck {
 		c.out.Tracker = l.sent
 	}
@@ -41,8 +43,8 @@ func (c *conn) getQueue() {
 // putQueue takes the send queue back. No notification waits in it.
 func (c *conn) putQueue() {
 	l := c.loop
-	if c.watchesWrite {
-		c.watchesWrite = false
+	if c.out.watched {
+		c.out.watched = false
 		l.stats.stalled.Add(-1)
 		_ = l.poll.watchWriting(c.fd, false) // fails only for a socket that is about to be closed
 	}
@@ -123,10 +125,10 @@ func (c *conn) stall() {
 		q.Progress.Stall(now, unackedBytes(c.fd))
 		c.resetTimer(now)
 	}
-	if c.watchesWrite {
+	if q.watched {
 		return
 	}
-	c.watchesWrite = true
+	q.watched = true
 	l.stats.stalled.Add(1)
 	if err := l.poll.watchWriting(c.fd, true); err != nil {
 		l.server.log.Error("a stalled connection can't be watched; it is closed", "error", err, "user_id", c.link.User())

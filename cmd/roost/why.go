@@ -142,7 +142,11 @@ func printWhy(out io.Writer, w *httpapi.Why) error {
 		if c.StalledFor > 0 {
 			stalled = seconds(c.StalledFor)
 		}
-		line("  %s\t%s\t%s ago\t%d, %d bytes\t%s\t%d bytes", moment(c.Since), c.Remote, seconds(c.HeardSeconds), c.Waiting, c.WaitingBytes, stalled, c.UnackedBytes)
+		from := c.Remote
+		if c.Transport != "" {
+			from += " (" + c.Transport + ")"
+		}
+		line("  %s\t%s\t%s ago\t%d, %d bytes\t%s\t%d bytes", moment(c.Since), from, seconds(c.HeardSeconds), c.Waiting, c.WaitingBytes, stalled, c.UnackedBytes)
 	}
 	line("\nnotifications since %s: %d", moment(w.WatchedSince), w.Seen)
 	for i := range w.Latest {

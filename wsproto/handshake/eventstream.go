@@ -3,6 +3,7 @@ package handshake
 import (
 	"time"
 
+	"roost/internal/position"
 	"roost/wsproto"
 )
 
@@ -14,7 +15,7 @@ const streamMethods = "GET, OPTIONS"
 
 // readEventStream reads a request for /sse. HTTP/1.0 is good enough: the answer ends with the connection.
 func (u *Upgrader) readEventStream(h *head) (Request, *Refusal) {
-	request := Request{Kind: EventStream, retries: h.acceptsEvents, forwarded: h.forwarded}
+	request := Request{Kind: EventStream, Since: h.readLastEventID(), retries: h.acceptsEvents, forwarded: h.forwarded}
 	if h.origin.count > 0 {
 		if !u.origins.allow(h.origin.value) {
 			request.Origin = h.origin.value
@@ -35,6 +36,19 @@ func (u *Upgrader) readEventStream(h *head) (Request, *Refusal) {
 	}
 	refusal := u.readCredentials(h, &request)
 	return request, refusal
+}
+
+// readLastEventID reads where the client of an event stream was before. EventSource connects again with the URL that the page
+// gave it once: Last-Event-ID is newer than what that says.
+func (h *head) readLastEventID() string {
+	switch id := h.lastEventID.value; {
+	case len(id) == 0:
+		return h.readSince()
+	case !position.Valid(id):
+		return UnknownPosition
+	default:
+		return string(id)
+	}
 }
 
 // AppendEventStream appends the answer that begins an event stream. retry is what the client is told to wait before it

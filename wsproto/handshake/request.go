@@ -54,7 +54,8 @@ type Request struct {
 	Groups []string
 
 	// Since is the position up to which a client that comes back has everything: the parameter since, the sub-protocol
-	// since.<position>, or of an EventStream Last-Event-ID, which goes before the parameter. It is valid (see position.Valid), or UnknownPosition; "": the client named none.
+	// since.<position>, or of an EventStream Last-Event-ID, which goes before the parameter. It is valid (see
+	// position.Valid), or UnknownPosition; "": the client named none.
 	Since string
 
 	// Origin is the page's, where the refusal is for that; otherwise nil. It aliases the head.

@@ -129,9 +129,17 @@ func (s *Service) why(ctx context.Context, user string) (httpapi.Why, error) {
 	return w, nil
 }
 
+// transport names what a connection is, as httpapi.WhyConnection does.
+func transport(info netpoll.ConnInfo) string {
+	if info.Stream {
+		return "sse"
+	}
+	return ""
+}
+
 func openConnection(info netpoll.ConnInfo) httpapi.WhyConnection {
 	return httpapi.WhyConnection{
-		Remote: info.Remote, Since: info.Opened,
+		Remote: info.Remote, Transport: transport(info), Since: info.Opened,
 		HeardSeconds: info.LastRead.Seconds(), StalledFor: info.Stalled.Seconds(),
 		Waiting: info.Waiting, WaitingBytes: info.Bytes, UnackedBytes: info.Unacked,
 	}

@@ -64,7 +64,7 @@ func tokenConfig(cfg config.Config, keys auth.Keys) auth.Config {
 
 // upgraderConfig makes an upgrader's configuration from the variables.
 func upgraderConfig(cfg config.Config) handshake.Config {
-	return handshake.Config{AllowedOrigins: cfg.WSAllowedOrigins, TrustedProxies: cfg.WSTrustedProxies}
+	return handshake.Config{AllowedOrigins: cfg.WSAllowedOrigins, TrustedProxies: cfg.WSTrustedProxies, EventStreams: cfg.WSSSE}
 }
 
 // checkLists checks the lists of algorithms, origins and proxies.

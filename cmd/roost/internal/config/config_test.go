@@ -34,7 +34,7 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		WSHost: "0.0.0.0", WSPort: 8081, WSMode: "release", WSAllowedOrigins: []string{"*"},
+		WSHost: "0.0.0.0", WSPort: 8081, WSMode: "release", WSAllowedOrigins: []string{"*"}, WSSSE: true,
 		WSHandshakeTimeout: 10 * time.Second, WSPingInterval: 30 * time.Second, WSPongWait: 60 * time.Second,
 		WSWriteWait: 10 * time.Second, WSMaxMessageSize: 512, WSMaxNotificationSize: 65536, WSReadBufferSize: 1024, WSWriteBufferSize: 1024,
 		WSMaxConnections: 10000, WSMaxConnectionsPerUser: 100, WSUserLimit: "refuse",
