@@ -19,7 +19,7 @@
 //	authenticating  the head is complete and a worker checks the token; the deadline runs
 //	subscribing     the token is good, and Redis has not confirmed the user's subscription (Config.Subscriptions); the
 //	                handshake goes on without after Config.SubscribeWait
-//	open            registered in the hub, the 101 is written, pings are sent
+//	open            registered in the hub, the 101 is written, pings are sent; an event stream, too, see eventstream.go
 //	closing         the close message (a close frame, an HTTP answer) waits to be written
 //	lingering       the kernel has the close message; what the client still sends is discarded until it closes its side
 //	closed          the socket is closed; the handle may still be in a mailbox, and does nothing

@@ -1,5 +1,6 @@
 // Package handshake is the way from a request head to the answer that opens or refuses a WebSocket: the server's side of
-// RFC 6455 section 4.2, on top of RFC 9112, on bytes. Package auth checks the tokens.
+// RFC 6455 section 4.2, on top of RFC 9112, on bytes. The same for an event stream (eventstream.go). Package auth checks the
+// tokens.
 //
 // The event loops of netpoll call it with what they read. Nothing here does I/O, starts a goroutine, looks at a clock or
 // keeps a buffer: the time is an argument, and "not complete yet" is an ordinary answer ([HeadEnd] returns 0).
@@ -14,7 +15,7 @@
 //
 // The parser is strict on purpose; where HTTP leaves a choice, these are made:
 //
-//   - A path is compared byte for byte with /ws, /health and the two under it. A percent-encoded
+//   - A path is compared byte for byte with /ws, /sse, /health and the two under it. A percent-encoded
 //     spelling such as /%77s is another path (404), so that a rule in a proxy
 //     and Roost can't disagree about what a request is for.
 //   - A target in absolute form (http://host/ws) is accepted, as RFC 9112

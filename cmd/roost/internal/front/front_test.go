@@ -123,7 +123,7 @@ func TestClientAddress(t *testing.T) {
 	})
 }
 
-// Nothing but /ws is for the world, and a body for nobody.
+// Nothing but /ws and /sse is for the world, and a body for nobody.
 func TestOnlyWS(t *testing.T) {
 	forEach(t, func(t *testing.T, k *kind) {
 		f := start(t, k, nil)

@@ -25,6 +25,8 @@ type kind struct {
 	listens, upstream string
 	// timeout is the line of the one that counts for an open connection; brief has 1 s instead.
 	timeout, brief string
+	// stream has 1 s instead in each line that counts for an event stream.
+	stream []edit
 
 	// noticed is in the log once the proxy has found out by itself that Roost is gone; empty if it never asks.
 	noticed string
@@ -59,8 +61,9 @@ var nginx = kind{
 	},
 	listens: "listen 443 ", upstream: ":8081 max_fails",
 	timeout: "proxy_read_timeout 90s;", brief: "proxy_read_timeout 1s;",
-	check: func(file string) []string { return []string{"-t", "-q", "-c", file} },
-	serve: func(file string) []string { return []string{"-c", file, "-g", "daemon off;"} },
+	stream: []edit{{"proxy_read_timeout 90s;", "proxy_read_timeout 1s;"}, {"proxy_send_timeout 90s;", "proxy_send_timeout 1s;"}},
+	check:  func(file string) []string { return []string{"-t", "-q", "-c", file} },
+	serve:  func(file string) []string { return []string{"-c", file, "-g", "daemon off;"} },
 }
 
 var haproxy = kind{
@@ -75,6 +78,7 @@ var haproxy = kind{
 	sizes:   []edit{{"maxconn 120000", "maxconn 400"}},
 	listens: "bind :443 ", upstream: ":8081 ",
 	timeout: "timeout tunnel 90s", brief: "timeout tunnel 1s",
+	stream:  []edit{{"set-timeout server 90s", "set-timeout server 1s"}, {"timeout client 15s", "timeout client 1s"}},
 	noticed: "Server roost/roost8 is DOWN",
 	check:   func(file string) []string { return []string{"-c", "-f", file} },
 	serve:   func(file string) []string { return []string{"-db", "-f", file} },
