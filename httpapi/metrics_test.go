@@ -47,7 +47,7 @@ roost_delivery_duration_seconds_bucket{le="0.25"} 3
 roost_delivery_duration_seconds_bucket{le="+Inf"} 6
 roost_delivery_duration_seconds_sum 7
 roost_delivery_duration_seconds_count 6
-# HELP roost_loop_busy_seconds_total Time that an event loop was not asleep. A rate of 1 is all of a loop. What the feed writes for sleeping loops is in roost_feed_busy_seconds_total.
+# HELP roost_loop_busy_seconds_total Time that an event loop was not asleep. A rate of 1 is all of a loop. The feed's writes for sleeping loops count in roost_feed_busy_seconds_total.
 # TYPE roost_loop_busy_seconds_total counter
 roost_loop_busy_seconds_total{loop="0"} 0.5
 roost_loop_busy_seconds_total{loop="1"} 2
