@@ -44,7 +44,7 @@ type mediaRange struct {
 	weight float64
 }
 
-// mediaRanges reads a header that may have come in several lines. What is no media range is left out.
+// mediaRanges reads a header that may have come in several lines. Parts that are not media ranges are left out.
 func mediaRanges(lines []string) (all accepted) {
 	for _, element := range elements(lines) {
 		kind, params, err := mime.ParseMediaType(element)
@@ -58,8 +58,8 @@ func mediaRanges(lines []string) (all accepted) {
 	return all
 }
 
-// wantJSON weighs application/json against what else is named. Equal weights are for JSON, which nobody names who
-// wants something else; */* names nothing.
+// wantJSON weighs application/json against what else is named. At equal weights JSON wins: a client that prefers
+// something else does not name it. */* names nothing.
 func (all accepted) wantJSON() bool {
 	var json, other float64
 	for _, r := range all {
@@ -102,7 +102,7 @@ func acceptsGzip(h http.Header) bool {
 }
 
 // elements are those of a list (RFC 9110 section 5.6.1), which may come in several lines: empty ones are left out, and a
-// comma in quotes is none.
+// comma in quotes separates nothing.
 func elements(lines []string) (all []string) {
 	quoted, escaped := false, false
 	separates := func(r rune) bool {

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// Who may see what: health is for everybody, since load balancers carry no token. With Config.Token everything else
-// needs it, and so do the texts of errors in health. Without one, numbers are for everybody who reaches the port, what is about
-// users is for this machine only, and /publish is for nobody: whoever reaches the port could write to every user.
+// Who may see what: health is for everybody, since load balancers carry no token. With Config.Token everything else needs
+// it, and so do the texts of errors in health. Without one, numbers are for everybody who reaches the port, facts about
+// users are for this machine only, and /publish is for nobody: anybody who reaches the port could write to every user.
 
 // admits answers those who may not see a path, and reports whether this one may.
 func (s *Server) admits(w http.ResponseWriter, r *http.Request, path endpoint) bool {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// consoleFiles is the page: HTML, CSS and JavaScript as they are, nothing built, nothing from elsewhere.
+// consoleFiles is the page: plain HTML, CSS and JavaScript, nothing built, nothing from elsewhere.
 //
 //go:embed console
 var consoleFiles embed.FS
@@ -46,7 +46,7 @@ func page(name string, content []byte) endpoint {
 		h.Set("Content-Length", strconv.Itoa(len(content)))
 		h.Set("Content-Security-Policy", consolePolicy)
 		h.Set("Referrer-Policy", "no-referrer")
-		_, _ = w.Write(content) // a client that left wants no answer
+		_, _ = w.Write(content) // a client that left needs no answer
 	}}
 }
 

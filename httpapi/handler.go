@@ -109,7 +109,7 @@ func writeJSON(w http.ResponseWriter, status int, body []byte) {
 func write(w http.ResponseWriter, status int, body []byte) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // a client that left wants no answer
+	_, _ = w.Write(body) // a client that left needs no answer
 }
 
 // marshal encodes one of this package's own answers, none of which can fail to be encoded.

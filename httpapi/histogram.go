@@ -9,7 +9,7 @@ type Histogram struct {
 	Sum    time.Duration
 }
 
-// cumulative is how Prometheus wants it: all of them, and for each bound those that are not above it.
+// cumulative, as Prometheus needs it: all of them, and for each bound those that are not above it.
 func (h *Histogram) cumulative() (count uint64, buckets map[float64]uint64) {
 	buckets = make(map[float64]uint64, len(h.Bounds))
 	for i, n := range h.Counts {

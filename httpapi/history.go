@@ -12,7 +12,7 @@ const (
 	historyKept  = 360
 )
 
-// sample is a moment of the history. What happens in a second is an average since the sample before.
+// sample is a moment of the history. Rates are averages since the sample before.
 type sample struct {
 	At          int64   `json:"t"` // Unix seconds
 	Connections int     `json:"connections"`

@@ -11,8 +11,8 @@ import (
 // be most of it.
 const fewSockets = 1000
 
-// machine reads from /proc what the kernel knows and Go's collectors leave out. What can't be read, as in some
-// containers, is left out. Static after construction.
+// machine reads from /proc what the kernel knows and Go's collectors leave out. Files that can't be read, as in some
+// containers, are left out. Static after construction.
 type machine struct {
 	proc    string // where /proc is
 	process *process

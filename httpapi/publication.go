@@ -44,7 +44,7 @@ func (e *bodyError) Error() string {
 // publicationForm is what errors show.
 const publicationForm = `{"user":"alice","notification":{"type":"greeting","payload":{"text":"hello"}}}`
 
-// Why a publication is none.
+// The faults of a publication.
 var (
 	errNotObject   = errors.New(`it has to be an object like ` + publicationForm)
 	errNobody      = errors.New(`it has no recipient: "user", "group" or "everyone"`)

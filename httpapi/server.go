@@ -37,7 +37,7 @@ const (
 // Server is the admin server.
 type Server struct {
 	cfg      Config                 // Static, but for what token is in place of.
-	token    atomic.Pointer[string] // Any goroutine. What has to be given; Config.Token at first.
+	token    atomic.Pointer[string] // Any goroutine. The token that requests have to carry; Config.Token at first.
 	http     *http.Server           // Static.
 	conns    *conns                 // Any goroutine.
 	machine  *machine               // Static.

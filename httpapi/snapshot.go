@@ -56,7 +56,8 @@ func newGatherer(cfg Config, stats func() Stats, m *machine) *gatherer {
 	return g
 }
 
-// current is a snapshot that is at most gatherEvery old. Who asks while one is made waits for it, a few milliseconds.
+// current is a snapshot that is at most gatherEvery old. A caller that asks while one is made waits for it, a few
+// milliseconds.
 func (g *gatherer) current() *snapshot {
 	asked := time.Now()
 	g.mu.Lock()
@@ -67,7 +68,7 @@ func (g *gatherer) current() *snapshot {
 	return g.last
 }
 
-// gather reads everything. The caller holds mu. What can't be read, of the kernel's numbers, is left out and logged.
+// gather reads everything. The caller holds mu. Numbers of the kernel that can't be read are left out and logged.
 func (g *gatherer) gather() *snapshot {
 	s := &snapshot{at: time.Now(), stats: g.stats(), bodies: make(map[bodyKind][]byte)}
 	g.reading = &s.stats

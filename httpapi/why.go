@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ErrNoSuchUser is returned by Config.Why for what can be nobody's id.
+// ErrNoSuchUser is returned by Config.Why for a text that can't be a user id.
 var ErrNoSuchUser = errors.New("not a user id")
 
 // Why is what there is to know about why a user gets notifications, or does not. It has no token and no payload in it.
@@ -63,7 +63,7 @@ type WhyNotification struct {
 	Problem     string         `json:"problem,omitempty"` // why it went to nobody
 }
 
-// What can become of a notification.
+// The fates of a notification.
 const (
 	outcomeSent    = "sent"
 	outcomeUnacked = "unacknowledged"

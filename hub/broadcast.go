@@ -7,7 +7,7 @@ import (
 	"roost/hub/internal/fairqueue"
 )
 
-// What may wait until the goroutine of RunBroadcasts gets to it. Each notification is charged its frame and
+// The limits of what waits for the goroutine of RunBroadcasts. Each notification is charged its frame and
 // fairqueue.Overhead.
 const (
 	maxBroadcasts         = 256      // of one group, and of everyone

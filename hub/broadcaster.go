@@ -35,8 +35,8 @@ type progress struct {
 // wait in a queue, or an eighth of Limits.MaxBroadcastBytes, or all of it in all queues and most of it in this one, its oldest
 // is dropped, counted and logged; with Config.GapNotice the connections that it was for are told, once a second at most.
 //
-// No lock is held meanwhile: connections that come and go are in nobody's way, one that comes while a broadcast is under way
-// may get it, and one that leaves gets it no more.
+// No lock is held meanwhile, so connections can come and go; one that comes while a broadcast is under way may get it, and
+// one that leaves does not.
 //
 // After each 128 deliveries, and when nothing waits any more, pause is called. It has to send them on their way, as the
 // feed's Flush does, and should return when the loops have had time for that and for their other work: what is

@@ -110,7 +110,7 @@ func (q *broadcastQueue) bytes() int {
 	return q.queue.Bytes()
 }
 
-// close refuses everything that comes from now on. What is in stays for next, notices too that are not due yet.
+// close refuses everything that comes from now on. Waiting broadcasts stay for next, and so do notices that are not due yet.
 func (q *broadcastQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

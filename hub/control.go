@@ -69,7 +69,7 @@ func CheckControl(published string) error {
 	return errors.Join(append(command.faults, err)...)
 }
 
-// What a disconnect command says when it leaves it out, or says it wrongly.
+// The defaults of a disconnect command, also for a member that is wrong.
 const (
 	DefaultDisconnectCode   wsproto.CloseCode = 4403
 	DefaultDisconnectReason                   = "disconnected"
@@ -117,10 +117,10 @@ func (c *command) fault(err error) {
 	}
 }
 
-// parseCommand reads a command, or says why there is none. Faults that depend on what a backend puts into a command (a
-// reason that is too long, or with a quote in it where the JSON was glued together) must not leave somebody connected who
-// is to be cut off; so a message that is not JSON is a command if it has the word disconnect in it. An object without
-// that member is none: another command, of a later version, or a notification on the wrong channel.
+// parseCommand reads a command, or says why the text is not a command. Faults that depend on what a backend puts into a
+// command (a reason that is too long, or with a quote in it where the JSON was glued together) must not leave somebody
+// connected who is to be cut off; so a message that is not JSON is a command if it has the word disconnect in it. An object
+// without that member is not a command: another command, of a later version, or a notification on the wrong channel.
 func parseCommand(s string) (command, error) {
 	c := command{code: DefaultDisconnectCode, reason: DefaultDisconnectReason}
 	if cut, found := strings.CutPrefix(s, "\ufeff"); found {

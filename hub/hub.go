@@ -10,7 +10,7 @@ import (
 	"roost/wsproto"
 )
 
-// What Admit returns when there is no room.
+// The errors of Admit when there is no room.
 var (
 	// ErrFull: Limits.MaxConnections are admitted already.
 	ErrFull = errors.New("hub: the limit of connections is reached")
@@ -57,8 +57,7 @@ type Notification struct {
 	// Arrived is when it came from Redis, by Hub.Clock; of a broadcast, when its turn came at these connections.
 	Arrived time.Duration
 
-	// After is a time after which it was published, in Unix milliseconds; 0: it is not known. What a client is told that it
-	// missed begins there.
+	// After is a time after which it was published, in Unix milliseconds; 0: it is not known. A client's gap begins there.
 	After int64
 
 	// Trace is told what becomes of it, once for each connection. It may be nil.

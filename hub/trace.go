@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Trace is what becomes of one notification of a user who is watched. Nil, as
-// nearly all are, is nobody's. Any goroutine.
+// Trace is what becomes of one notification of a user who is watched. It is nil for nearly all: nobody
+// watches them. Any goroutine.
 type Trace struct {
 	at    time.Time        // static
 	clock func() time.Time // static

@@ -219,8 +219,7 @@ func pendingShare(total, loops int) int {
 
 // SetRules replaces the rules, all at once, for what happens from now on. Open connections stay, even if the new rules would
 // refuse them. A token that waits for a worker is checked by the new upgrader. Connections that were admitted while MaxPerIP
-// was 0 do not count when it becomes a bound. What a client has used of its MessageBurst is forgotten when that or
-// MessageRate changes.
+// was 0 do not count when it becomes a bound. When MessageBurst or MessageRate changes, every client's count starts over.
 //
 // It fails, and changes nothing, without an upgrader. One goroutine at a time.
 func (s *Server) SetRules(next Rules) error {

@@ -8,7 +8,7 @@ import (
 	"roost/netpoll/internal/mailbox"
 )
 
-// Flush has everything written that Deliver has put into the mailboxes. Whoever delivers calls it at the end of each
+// Flush has everything written that Deliver has put into the mailboxes. The caller of Deliver calls it at the end of each
 // batch, before it waits for more.
 //
 // A sleeping loop is not woken for a few notifications: the caller takes the loop's lock and writes them itself, which

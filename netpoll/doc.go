@@ -4,8 +4,8 @@
 // # Goroutines
 //
 //   - One goroutine a loop, asleep in epoll_wait. It owns the loop's connections: their state, its timing wheel, their send
-//     queues. Whoever touches these holds the loop's lock: the loop's goroutine while it is awake, and in Flush, while it
-//     sleeps, the goroutine that delivers.
+//     queues. A goroutine that touches these holds the loop's lock: the loop's own while it is awake, and in Flush, while
+//     the loop sleeps, the one that delivers.
 //   - A few workers check the tokens that take longer than a loop may (authenticate.go). They have a copy of the request,
 //     and post the result to the loop.
 //   - One watchdog checks once a second, while any client is connected, that every loop still answers (watchdog.go).

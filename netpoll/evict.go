@@ -7,9 +7,9 @@ import (
 	"roost/wsproto/handshake"
 )
 
-// What pending handshakes may have together is bounded, in sockets (Rules.MaxSockets) and in bytes
-// (Rules.PendingTotal), because anybody can begin any number of them. Beyond either bound the source that has most loses
-// the one that has waited longest: clients that only begin handshakes hinder each other, and no one else.
+// Pending handshakes together are bounded, in sockets (Rules.MaxSockets) and in bytes (Rules.PendingTotal), because
+// anybody can begin any number of them. Beyond either bound the source that has most loses the one that has waited
+// longest: clients that only begin handshakes hinder each other, and no one else.
 //
 // When sockets run out, by our own count or the kernel's, sockets that are not connections make room for the next. So
 // requests are answered, /health above all, however many sockets strangers leave open.
@@ -17,7 +17,7 @@ import (
 // pendingSize is the number of bytes that each pending handshake takes at least.
 const pendingSize = int(unsafe.Sizeof(conn{}) + unsafe.Sizeof(extra{}) + unsafe.Sizeof(pendingHandshake{}))
 
-// What a pending handshake weighs. One with a good token is evicted later than others.
+// The weights of pending handshakes. One with a good token is evicted later than others.
 const (
 	unknownWeight       = 2
 	authenticatedWeight = 1

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What an event is about when it is not about a client's descriptor.
+// The events that are not about a client's descriptor.
 const (
 	bellMark = -1 // somebody rang
 	portMark = -2 // clients wait to be accepted
@@ -65,8 +65,8 @@ func (p *poller) watchWriting(fd int32, on bool) error {
 	return unix.EpollCtl(p.epoll, unix.EPOLL_CTL_MOD, int(fd), &event)
 }
 
-// remove ends watching a descriptor that stays open. One that is closed is
-// removed by the kernel.
+// remove ends watching a descriptor that stays open. The kernel removes one
+// that is closed.
 func (p *poller) remove(fd int) { _ = unix.EpollCtl(p.epoll, unix.EPOLL_CTL_DEL, fd, nil) }
 
 // wait returns how many events there are, after timeout milliseconds at the

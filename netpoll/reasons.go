@@ -107,8 +107,9 @@ var unansweredNames = [unansweredCount]string{
 	unansweredWatch:       "epoll_failed",
 }
 
-// closeClass is a close code as it is counted. Backends and clients may make up codes from 3000 on: they are counted by
-// their thousand, except for the server's own, so that the label does not have two thousand values.
+// closeClass is a close code, or a class of them, that is counted by itself. Backends and clients may make up codes
+// from 3000 on: they are counted by their thousand, except for the server's own, so that the label does not have two
+// thousand values.
 type closeClass uint8
 
 const (

@@ -12,7 +12,7 @@ import (
 // instead of that status: browsers hide the status of a failed handshake from the page.
 type RejectMode uint8
 
-// Which upgrades are refused with a close frame.
+// The upgrades that are refused with a close frame.
 const (
 	RejectKnowing RejectMode = iota // those of clients that offer handshake.Protocol, and so know the codes
 	RejectAlways

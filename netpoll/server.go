@@ -52,7 +52,7 @@ type Server struct {
 	looping     sync.WaitGroup // the loops
 	watching    sync.WaitGroup // the watchdog
 	firstSocket chan struct{}  // gets a value when there is a socket again
-	lastSocket  chan struct{}  // gets a value when there is none any more
+	lastSocket  chan struct{}  // gets a value when no socket is left
 	done        chan struct{}  // closed when Shutdown begins
 	failed      chan error     // one buffered: why Serve must return
 

@@ -40,19 +40,17 @@ const (
 	closeFull wsproto.CloseCode = 4507
 )
 
-// endFull ends a connection that has lost a notification. What waits for it is
-// given up, but for the rest of a frame that the client has a part of: nothing
-// else but the close frame is written any more.
+// endFull ends a connection that has lost a notification. Waiting notifications are given up, but for the rest of a frame
+// that the client has a part of: after that only the close frame is written.
 func (c *conn) endFull(why Reason, closeFrame []byte) {
 	c.countFailed(failedClosed, c.out.DropWaiting(failureNames[failedClosed]))
 	c.loop.rank(c.out)
 	c.closeWith(why, closeFrame)
 }
 
-// What waits is bounded three times, in Rules: the bytes that wait for one
-// connection, the notifications that wait for one whose client takes nothing, and
-// the memory of all queues. A notification is lost only when the kernel has been
-// offered what waits before it, and does not take enough.
+// Waiting notifications are bounded three times, in Rules: the bytes that wait for one connection, the notifications that
+// wait for one whose client takes nothing, and the memory of all queues. A notification is lost only when the kernel has
+// been offered what waits before it, and does not take enough.
 
 const (
 	// retryEvery is the least time between two attempts to write to a connection in
@@ -71,9 +69,8 @@ const (
 	reserveShare = 16
 )
 
-// makeRoom finds room for one more notification for a connection that the kernel
-// takes no more for. Where there is none it has been lost, and counted. Where
-// nothing waits there is always room.
+// makeRoom finds room for one more notification for a connection that the kernel takes no more for. If there is none, the
+// notification is lost and counted. If nothing waits there is always room.
 func (c *conn) makeRoom(n *hub.Notification) bool {
 	if c.out.Len() == 0 {
 		return true

@@ -175,8 +175,8 @@ func (s *Server) Stats() Stats {
 	return sum
 }
 
-// addTo adds one loop's numbers. What was sent and failed is read before what
-// was accepted, so that the difference, what waits, is never below zero.
+// addTo adds one loop's numbers. The counts of sent and failed are read before that of accepted, so that the difference,
+// those that wait, is never below zero.
 func (l *loop) addTo(sum *Stats) {
 	st := &l.stats
 	out := st.sent.Load()

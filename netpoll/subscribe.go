@@ -77,8 +77,8 @@ func (h *pendingHandshake) admitSubscribed(req handshake.Request, more []byte) (
 	return true
 }
 
-// Subscribed implements Waiter. A connection waits once in its life. One that is open already was admitted without, and
-// may have missed something from its 101 on.
+// Subscribed implements Waiter. A connection waits once in its life. A connection that is open already was admitted
+// without a subscription, and may have missed something from its 101 on.
 func (c *conn) Subscribed() {
 	s := c.loop.server
 	c.loop.do(func() {

@@ -111,8 +111,8 @@ func (c *conn) onTimer(now time.Duration) {
 	c.resetTimer(now)
 }
 
-// resetTimer sets an open connection's timer to its next deadline. What only moves a deadline away, like a frame from the
-// client, leaves the timer as it is.
+// resetTimer sets an open connection's timer to its next deadline. An event that only moves a deadline away, like a frame
+// from the client, does not set the timer.
 func (c *conn) resetTimer(now time.Duration) {
 	if c.state != stateOpen {
 		return
@@ -161,8 +161,8 @@ const latePause = time.Second
 func (c *Config) grace() time.Duration { return c.PongWait - c.PingInterval }
 
 // detectPause extends deadlines after the process was paused (a paused container, a suspended machine, no processor time).
-// What clients sent meanwhile is still to be read, and pings that were not sent could not be answered. Without it a pause
-// longer than PongWait would end every connection.
+// Data that clients sent meanwhile is still to be read, and pings that were not sent could not be answered. Without it a
+// pause longer than PongWait would end every connection.
 func (l *loop) detectPause(now time.Duration) {
 	late := now - l.server.moment(l.armed)
 	if l.armed != 0 && late > min(latePause, l.server.cfg.grace()) {

@@ -181,7 +181,7 @@ func (c *conn) write(b []byte) (int, error) {
 	}
 }
 
-// send writes b to a connection that has no send queue. What the kernel does not take is copied into one.
+// send writes b to a connection that has no send queue. Bytes that the kernel does not take are copied into one.
 func (c *conn) send(b []byte) {
 	n, err := c.write(b)
 	switch {
@@ -218,8 +218,8 @@ func (c *conn) sendTextPong() {
 }
 
 // A notification counts as sent when the kernel has taken it. Whether it has arrived is known only from the client's
-// kernel, which acknowledges bytes. So when a connection ends, what was not acknowledged is counted: these deliveries stay
-// counted as sent, but most of them never arrived.
+// kernel, which acknowledges bytes. So when a connection ends, the deliveries that were not acknowledged are counted:
+// these deliveries stay counted as sent, but most of them never arrived.
 
 // unacked is what the kernel had taken and the client had not acknowledged.
 type unacked struct {

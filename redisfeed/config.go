@@ -32,7 +32,7 @@ type Config struct {
 	UnsubscribeDelay time.Duration
 
 	// MaxAttempts ends Run after an outage that is as long as so many attempts with RetryDelay between them; 0 tries for
-	// ever. What this host lacks (descriptors, memory, ports) is not counted.
+	// ever. Failures for want of something on this host (descriptors, memory, ports) are not counted.
 	MaxAttempts int
 	// RetryDelay passes between two attempts at most. The first follows a loss at once, and the pauses between the next
 	// grow from 50 ms. Links that break before they are so old, one after the other, are kept apart in the same way. 0 is

@@ -94,8 +94,8 @@ func (l *link) connect(first []byte) error {
 	return nil
 }
 
-// hungUp explains an error from a connection that was closed without an answer: by a port that wants TLS, or by a Redis
-// that is full, whose words do not arrive where the connection is reset.
+// hungUp explains an error from a connection that was closed without an answer: by a port that expects TLS, or by a Redis
+// that is full, whose error does not arrive if the connection is reset.
 func (l *link) hungUp(err error) error {
 	if l.answered || !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
 		return err
@@ -174,9 +174,8 @@ func (l *link) lostSince() boottime.Instant {
 	return min(l.floor(), boottime.Now().Add(-l.cfg.HeartbeatTimeout))
 }
 
-// receive waits for what Redis sends next, which is valid until the next call. What was handed to the sink is flushed
-// before it waits for another batch. After an error the link can only be closed, but that a redisnet.ReplyError only
-// refuses one command.
+// receive waits for what Redis sends next, which is valid until the next call. The sink is flushed before the link waits
+// for another batch. After an error the link can only be closed, but that a redisnet.ReplyError only refuses one command.
 func (l *link) receive() (resp.Reply, error) {
 	for {
 		reply, ok, err := l.buf.Next()

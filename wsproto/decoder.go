@@ -115,7 +115,7 @@ func (d *Decoder) readHead(in []byte, maxMessage int) (rest []byte, err *Protoco
 	return nil, nil
 }
 
-// setLength takes the payload length from the head, as soon as it is known there.
+// setLength takes the payload length from the head, once the head has it.
 func (d *Decoder) setLength(maxMessage int) *ProtocolError {
 	length, err := d.head.length()
 	if err != nil {
@@ -179,7 +179,7 @@ func (d *Decoder) nextFrame() {
 	d.head = frameHead{}
 }
 
-// readControl collects a control frame. One that came whole isn't copied.
+// readControl collects a control frame. A frame that came whole isn't copied.
 func (d *Decoder) readControl(piece []byte) (Event, *ProtocolError) {
 	if d.left > 0 || d.pos > 0 {
 		if d.control == nil {

@@ -16,8 +16,8 @@ func TextPong() []byte { return textPongFrame }
 
 // textPingMatch recognizes a ping while the message comes, and keeps nothing of it
 // but how far it agrees. White space may be where JSON allows it; the message is
-// compared letter by letter otherwise: one with escapes, or with another member, is
-// none.
+// compared letter by letter otherwise: a text with escapes, or with another member,
+// is not a ping.
 type textPingMatch uint8 // bytes of textPing so far, or textPingNot
 
 const textPingNot textPingMatch = 0xff

@@ -67,8 +67,8 @@ func (c *demoCmd) Run(env *environment) error {
 	}})
 }
 
-// demoConfig fills in what a demo should not ask for. What the environment or the file says
-// wins, but for Redis, which is our own.
+// demoConfig fills in what a demo should not ask for. Settings from the environment or the file win, but for Redis,
+// which is the demo's own.
 func demoConfig(source config.Source, cfg *config.Config, redisPort int) error {
 	cfg.RedisHost, cfg.RedisPort = demoHost, redisPort
 	cfg.RedisUsername, cfg.RedisPassword, cfg.RedisDB = "", "", 0

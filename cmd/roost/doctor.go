@@ -25,7 +25,7 @@ func (doctorCmd) Help() string {
 connections, at how many, and the lines that change it. Run it where the service runs: in its container, or as its unit
 (systemd-run --property=LimitNOFILE=131072 --pipe roost doctor). Nothing is changed.
 
-It reckons with 6.5 KiB of memory a connection, nearly all of it the kernel's sockets, and 64 MiB besides; with a
+It reckons with 6.5 KiB of memory a connection, nearly all of it the kernel's sockets, plus 64 MiB; with a
 descriptor for each connection and a quarter more; and with a page of TCP memory for each fourth. docs/benchmarks.md has
 what was measured. Below that it says the worst case: the memory that Roost and the kernel take, and the descriptors, when
 all that the settings bound is full at once. A certificate that the settings name is read, and so is what is wrong with it.

@@ -28,9 +28,9 @@ type environment struct {
 }
 
 // source returns where a command finds the settings: the environment and the file that ROOST_CONFIG_FILE names, as the
-// server does it; where it names none, the file of the service, if this user may read it. Whoever runs a command in a
-// shell means the server of this machine, and the shell does not have the server's environment. What is read is said on
-// standard error, since a command that shows somebody else's settings misleads.
+// server does; if it names none, the file of the service, if this user may read it. A command in a shell is about the
+// server of this machine, and the shell does not have the server's environment. The command says on standard error
+// which file it read, since somebody else's settings would mislead.
 func (env *environment) source() (config.Source, error) {
 	file := cmp.Or(env.service, serviceFile)
 	source, err := config.OpenOr(file)

@@ -132,7 +132,7 @@ func usage(err error) error {
 	help := "roost --help"
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context.Selected() != nil && len(parse.Context.Args) > 0 {
-		// Nobody who mistypes a command wants the help of serve, the default.
+		// The help of serve, the default, does not help somebody who mistyped a command.
 		if name := parse.Context.Selected().Name; name == parse.Context.Args[0] {
 			help = "roost " + name + " --help"
 		}

@@ -124,8 +124,8 @@ func (p published) String() string {
 	return fmt.Sprintf("on %s; %d servers got it from Redis, clients are not counted", p.where, p.receivers)
 }
 
-// publisherFor is the publisher of a command, for the Redis at address or, where that is empty, of cfg, and cfg as it is
-// for that.
+// publisherFor returns the publisher of a command, for the Redis at address, or that of cfg if address is empty; and cfg
+// with that address.
 func publisherFor(cfg config.Config, address string) (*publish.Publisher, config.Config, error) {
 	if address != "" {
 		var err error

@@ -19,7 +19,7 @@ func (serveCmd) Run(env *environment) error {
 	terminals := app.OpenTerminals()
 	cfg, err := source.Load()
 	if err != nil {
-		// What is missing may be there under another name.
+		// A missing variable may be there under another name.
 		warn(env, source.Unknown(os.Environ()))
 		return err
 	}

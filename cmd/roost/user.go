@@ -26,7 +26,7 @@ func (u oneUser) user() (string, error) {
 	return name, err
 }
 
-// optional returns the one that was given, "" where there is none.
+// optional returns the one that was given; "" if none was.
 func (u oneUser) optional() (string, error) {
 	switch {
 	case u.Flag == "":

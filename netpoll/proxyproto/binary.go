@@ -22,11 +22,10 @@ const (
 	overIPv6 = 0x21
 )
 
-// parseBinary reads a header of version 2 (section 2.2). b begins with the signature, as far as it
-// goes. It judges each byte as soon as it is there.
+// parseBinary reads a header of version 2 (section 2.2). b begins with the signature, as far as it goes.
+// It judges each byte as soon as it has come.
 //
-// What stands behind the addresses (extensions: TLS, a unique id, a checksum) is skipped, which a receiver
-// may.
+// Data behind the addresses (extensions: TLS, a unique id, a checksum) is skipped, which a receiver may.
 func parseBinary(b []byte) (Header, Verdict) {
 	fixed := b[min(len(b), len(signature)):]
 	if len(fixed) == 0 {

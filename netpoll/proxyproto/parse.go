@@ -3,10 +3,10 @@
 // (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt; sections named here
 // are that text's).
 //
-// It is functions on bytes: no I/O, no allocation, no state. "Not complete yet" is an
-// ordinary answer, and whoever asks again hands over the same bytes and more. Whom to
-// believe is not decided here: a header says what its sender likes, so only bytes
-// from trusted addresses are worth reading. Any goroutine.
+// It is functions on bytes: no I/O, no allocation, no state. "Not complete yet" is an ordinary
+// answer, and whoever asks again hands over the same bytes and more. This package does not decide
+// whom to believe: a header says what its sender likes, so only bytes from trusted addresses are
+// worth reading. Any goroutine.
 package proxyproto
 
 import (
@@ -14,7 +14,7 @@ import (
 	"net/netip"
 )
 
-// Limits of a header, in bytes. What does not end within them is Broken.
+// Limits of a header, in bytes. A header that does not end within them is Broken.
 const (
 	// MaxText is the longest line of version 1, its CR LF included (section 2.1).
 	MaxText = 107
@@ -27,12 +27,12 @@ const (
 // Verdict says what bytes are.
 type Verdict uint8
 
-// What bytes can be. All but Incomplete are final: more bytes don't change them.
+// The results of Parse. All but Incomplete are final: more bytes don't change them.
 const (
 	Incomplete Verdict = iota // the beginning of a header; more bytes are needed
 	Complete                  // a header, and perhaps what comes behind it
 	Missing                   // no header begins like this
-	Broken                    // begins like a header and is none
+	Broken                    // begins like a header and is not one
 )
 
 // Header is what a complete header says.

@@ -59,10 +59,10 @@ type Registry interface {
 
 // A Writer keeps in Redis which users are connected here, beside what other instances write about theirs.
 //
-// A user who comes or goes is written soon, many in one round trip. All are written again three times within the
-// time after which Redis forgets them: so a process that crashed is forgotten, and a Redis that lost its data learns
-// them again. What is written is always what is true at that moment, so that a write that comes twice, or late, does no
-// harm. What can't be written is kept, once for each user, and tried again.
+// A user who comes or goes is written soon, many in one round trip. All are written again three times within the time after
+// which Redis forgets them: so a process that crashed is forgotten, and a Redis that lost its data learns them again. It
+// always writes the current state, so that a write that comes twice, or late, does no harm. A state that can't be written is
+// kept, once for each user, and tried again.
 type Writer struct {
 	// Static after construction.
 
@@ -217,8 +217,8 @@ func (p *Writer) renew(ctx context.Context) {
 	p.renewing = p.renewing[n:]
 }
 
-// leave takes all users of this process out of Redis, also those who are still connected. Those who can't be taken out in time
-// expires.
+// leave takes all users of this process out of Redis, also those who are still connected. Users that can't be taken out in
+// time expire.
 func (p *Writer) leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
 	defer cancel()

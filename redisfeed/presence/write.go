@@ -33,7 +33,7 @@ func (p *Writer) write(ctx context.Context, users []string) {
 	p.note(&w, time.Now())
 }
 
-// send does one round trip, and returns those for whom Redis wants the whole script.
+// send does one round trip, and returns the users for whom Redis needs the whole script.
 func (p *Writer) send(ctx context.Context, users []string, whole bool, w *written) (unknown []string) {
 	client, err := p.pool.Client(ctx)
 	if err != nil {

@@ -36,8 +36,8 @@ func RouteLibraryLog(logger *slog.Logger) { redisnet.RouteLibraryLog(logger) }
 
 // Publisher publishes notifications on a pool of ordinary connections. Any goroutine may use it.
 //
-// With Sentinel it asks where the master is before it publishes for the first time, and again after it has failed. A
-// master that is none any more takes what is published all the same; only a feed notices that, for its own Publisher.
+// With Sentinel it asks where the master is before it publishes for the first time, and again after it has failed. A former
+// master accepts publications all the same; only a feed notices that, for its own Publisher.
 type Publisher struct{ pool *pool.Pool }
 
 // New returns a Publisher for the Redis of cfg. It does not wait for a connection.

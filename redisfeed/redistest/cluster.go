@@ -28,8 +28,8 @@ type ClusterOptions struct {
 	Args       []string // for each redis-server, after our own
 }
 
-// Cluster is a Redis Cluster. Which node is whose replica, and who owns which slot, changes with time: the methods ask
-// the nodes that run, and wait until these agree. Nodes are killed, stopped and started again with their own methods.
+// Cluster is a Redis Cluster. Replicas and owners of slots change with time: the methods ask the nodes that run, and
+// wait until these agree. Nodes are killed, stopped and started again with their own methods.
 type Cluster struct {
 	t      testing.TB
 	nodes  []*Server
@@ -146,7 +146,7 @@ func (c *Cluster) Failover(replica *Server) {
 		if err != nil || v.of(replica).isMaster() {
 			return err
 		}
-		// To ask again begins anew, so there has to be time between; a node gives up in silence.
+		// Asking again starts it over, so there has to be time between; a node gives up in silence.
 		if time.Since(asked) > failoverGivenUp {
 			asked = time.Now()
 			err = replica.tryCluster("FAILOVER")

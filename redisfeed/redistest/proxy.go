@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Proxy stands between a feed and Redis, on an address that stays. What Redis says goes through it after a delay, and
-// another Redis can take the place of the first.
+// Proxy stands between a feed and Redis, on an address that stays. It delays Redis's answers, and another Redis can
+// take the place of the first.
 type Proxy struct {
 	Addr  string        // set by Start
 	Delay time.Duration // of each piece that Redis sends; static

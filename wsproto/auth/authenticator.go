@@ -30,7 +30,7 @@ type Config struct {
 	Issuer string
 	// Audience, where it is set, lists the audiences of which a token's aud has to name one.
 	Audience []string
-	// Leeway is what exp, nbf and iat may be off. 0 is DefaultLeeway, less is none.
+	// Leeway is what exp, nbf and iat may be off. 0 is DefaultLeeway; below 0 there is no leeway.
 	Leeway time.Duration
 	// IgnoreGroups takes no notice of the claim groups: for issuers that use it for something else. Otherwise a token in
 	// which it is no list of names is refused.

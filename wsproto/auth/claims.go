@@ -104,9 +104,9 @@ func (c *claims) read(text string) error {
 	return nil
 }
 
-// find returns the value of a claim, empty where there is none: the one that has this name, whatever is in that, or else a
-// member of an object, user.id of {"user":{"id":…}}. Names may hold dots themselves, as those of namespaces do: of
-// several readings the one with the shortest first part counts.
+// find returns the value of a claim, empty if there is none: the one that has this name, whatever is in that, or else a
+// member of an object, user.id of {"user":{"id":…}}. Names may hold dots themselves, as those of namespaces do: of several
+// readings the one with the shortest first part counts.
 func find(object, name string) string {
 	if value := member(object, name); value != "" {
 		return value
@@ -126,7 +126,7 @@ func find(object, name string) string {
 	return ""
 }
 
-// member returns the value of the last member of that name, empty where there is none.
+// member returns the value of the last member of that name, empty if there is none.
 func member(object, name string) (found string) {
 	quoted := `"` + name + `"`
 	members(object, func(name, value string) {
@@ -197,8 +197,8 @@ func (c *claims) Validate() error {
 	return nil
 }
 
-// userID reads a user id. A sub is a string (RFC 7519 section 4.1.2); other claims are often the number of a row, which is
-// the user id as it is written, where that is a whole number.
+// userID reads a user id. A sub is a string (RFC 7519 section 4.1.2); other claims are often the number of a row: a whole
+// number is the user id, in the digits of the token.
 func (c *claims) userID() (user string, problem *Error) {
 	if c.subject == "" {
 		return "", c.from.missing

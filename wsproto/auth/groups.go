@@ -11,9 +11,9 @@ import (
 // MaxGroups bounds how many groups a token may name.
 const MaxGroups = 200
 
-// groupsOf reads the claim groups, which lists the groups that a token's user is in, or names the only one. Nil where there
-// is none, and for null, as some libraries write an empty list. It is false for anything but what names.ValidGroup says,
-// MaxGroups times. What it returns shares one copy of the text.
+// groupsOf reads the claim groups, which lists the groups that a token's user is in, or names the only one. It is nil if
+// there is no such claim, and for null, as some libraries write an empty list. It is false for anything but what
+// names.ValidGroup says, MaxGroups times. The names share one copy of the text.
 func groupsOf(text string) (groups []string, ok bool) {
 	text = strings.Clone(text) // they outlive the token
 	switch {

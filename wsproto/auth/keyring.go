@@ -33,8 +33,7 @@ type Keys struct {
 	// Previous are further ones, MaxPrevious at most, with which tokens are good too: those that Secret replaced, until
 	// the last token signed with them has expired. Copied.
 	Previous [][]byte
-	// Public are the issuer's public keys, MaxPublic at most. Those that fit none of [Config].Algorithms are left
-	// out.
+	// Public are the issuer's public keys, MaxPublic at most. Keys that fit none of [Config].Algorithms are left out.
 	Public []PublicKey
 	// LeftOut are keys that the issuer publishes and Roost can't use, MaxPublic at most. A client with a token of one is told
 	// why.
@@ -105,8 +104,8 @@ func (r *keyring) algorithms() string {
 	return strings.Join(names, " or ")
 }
 
-// leftOutErrors makes the answers to tokens of keys that are left out. What an issuer publishes is put into a header, so
-// of its text nothing may end that.
+// leftOutErrors makes the answers to tokens of keys that are left out. Text that an issuer publishes is put into a header,
+// so it must not contain anything that ends the header.
 func leftOutErrors(keys []LeftOut) map[string]*Error {
 	if len(keys) > MaxPublic {
 		keys = keys[:MaxPublic]
@@ -166,7 +165,7 @@ func (r *keyring) choose(t *token) (keys choice, problem *Error) {
 	return keys, problem
 }
 
-// choosePublic is choose for the algorithms with public keys. An empty kid is none.
+// choosePublic is choose for the algorithms with public keys. An empty kid counts as no kid.
 func (r *keyring) choosePublic(alg, kid string) (keys []crypto.PublicKey, problem *Error) {
 	named := r.has(kid)
 	for i := range r.public {

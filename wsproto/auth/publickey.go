@@ -15,8 +15,8 @@ import (
 // ErrPublicKey is wrapped by the error of [NewPublicKey].
 var ErrPublicKey = errors.New("not a key for tokens")
 
-// The sizes of RSA keys. RFC 7518 section 3.3 wants 2048 bits at least; the time to verify
-// grows with the square of the size.
+// The sizes of RSA keys. RFC 7518 section 3.3 requires 2048 bits at least; the time to verify grows with the square of the
+// size.
 const (
 	minRSA = 2048
 	maxRSA = 8192
@@ -66,7 +66,7 @@ func algorithmsOf(key any) ([]string, error) {
 	return nil, fmt.Errorf("a %T: right are RSA, ECDSA and Ed25519 keys", key)
 }
 
-// Only returns the key for those of its algorithms that are listed. ok is false where there is none.
+// Only returns the key for those of its algorithms that are listed. ok is false if there is none.
 func (k PublicKey) Only(algorithms ...string) (only PublicKey, ok bool) {
 	only = PublicKey{id: k.id, key: k.key}
 	for _, alg := range k.algs {

@@ -99,7 +99,7 @@ var jwtChars = func() (set [256]bool) {
 	return set
 }()
 
-// explainMalformed says what a client most likely did with a token that is none. It is for mistakes that integrators make
+// explainMalformed says what most likely went wrong when a text is not a token. It is for mistakes that integrators make
 // over and over; what the client sent is not repeated.
 func explainMalformed(token []byte) *Error {
 	switch {

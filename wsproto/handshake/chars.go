@@ -5,8 +5,8 @@ import "encoding/binary"
 // charset is a set of byte values.
 type charset struct {
 	has [256]bool
-	// from begins a range up to "~" that is in the set as a whole, for what
-	// can look at eight bytes at once; 0 where there is none worth the look.
+	// from begins a range up to "~" that is in the set as a whole, for what can
+	// look at eight bytes at once; 0 if none is worth a look.
 	from byte
 }
 
@@ -14,9 +14,9 @@ type charset struct {
 var (
 	// tokenChars may stand in a method or a header name (RFC 9110 section 5.6.2).
 	tokenChars = alphanumericAnd("!#$%&'*+-.^_`|~")
-	// targetChars may stand in a request target: what is visible, except "#".
-	// A fragment is never sent (RFC 9112 section 3.2). Characters that RFC 3986
-	// wants encoded ("|", "{", …) are let through since browsers leave some of
+	// targetChars may stand in a request target: what is visible, except "#". A
+	// fragment is never sent (RFC 9112 section 3.2). Characters that RFC 3986
+	// requires encoded ("|", "{", …) are let through since browsers leave some of
 	// them in queries.
 	targetChars = visibleExcept('#')
 	// valueChars may stand in a header value (RFC 9110 section 5.5).

@@ -82,8 +82,8 @@ func (u *Upgrader) readCredentials(h *head, request *Request) *Refusal {
 	return nil
 }
 
-// readSince reads where the client was before: a parameter of the query, or a sub-protocol. What can't be a position counts as
-// one that is not known: a client is told that it missed something, and not refused.
+// readSince reads where the client was before: a parameter of the query, or a sub-protocol. A text that can't be a position
+// counts as one that is not known: a client is told that it missed something, and not refused.
 func (h *head) readSince() string {
 	since, _, ok := queryValue(h.query, "since")
 	if ok && len(since) == 0 {

@@ -66,7 +66,7 @@ func RefuseTimeout() *Refusal { return refuseTimeout }
 // RefuseProxyMissing is the answer to a trusted proxy that sends no PROXY header where one has to come.
 func RefuseProxyMissing() *Refusal { return refuseProxyMissing }
 
-// RefuseProxyInvalid is the answer to a PROXY header that is none.
+// RefuseProxyInvalid is the answer to a PROXY header that is broken.
 func RefuseProxyInvalid() *Refusal { return refuseProxyInvalid }
 
 // RefuseProxyUntrusted is the answer to a PROXY header from an address that is no trusted proxy.

@@ -70,8 +70,8 @@ type Request struct {
 	credential []byte        // Upgrade, EventStream, until Identify: a token or a ticket; aliases the head
 }
 
-// Detach copies what the request has of its head, which may then go away. Whom proxies report is not copied: ask
-// [Upgrader.Client] before.
+// Detach copies what the request has of its head, which may then go away. The addresses that proxies report are not
+// copied: ask [Upgrader.Client] before.
 func (r *Request) Detach() {
 	r.credential, r.page = bytes.Clone(r.credential), bytes.Clone(r.page)
 	r.forwarded = forwardedFor{}

@@ -66,7 +66,7 @@ type Queue[T any] struct {
 	resting list.List[flow[T]]             // flows that have given a notice and have nothing to deliver now, in the order in which they began to rest
 	class   int                            // whose turn it is
 	credit  int                            // how much work it may do until the next one's
-	current *flow[T]                       // whose turn it is, from Next to Done; nil: nobody's
+	current *flow[T]                       // whose turn it is, from Next to Done; nil: no flow's
 	bytes   int                            // charged
 	items   int                            // that wait or are under way, without notices
 	idle    int                            // flows that have nothing to deliver: they rest, or have a notice to give. Everyone's is not counted

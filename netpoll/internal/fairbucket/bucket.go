@@ -5,8 +5,8 @@
 // Choudhury and Hahne, "Dynamic queue length thresholds for shared-memory packet
 // switches", 1998): the more of them draw at once, the less each may hold, and
 // something stays free for who has drawn little. A source that is alone has the
-// whole rate; of n that draw without end each has an n-th of it. What was taken
-// comes back to all who hold something, in proportion to what they hold.
+// whole rate; of n that draw without end each has an n-th of it. Tokens that were
+// taken come back to all that hold some, in proportion to what they hold.
 package fairbucket
 
 import (
@@ -42,7 +42,7 @@ const (
 	leastEntries = 1024
 	// nothing is the part of a token that is next to nothing.
 	nothing = 0.5
-	// leastScale bounds how far the scale sinks before all is counted anew.
+	// leastScale bounds how far the scale sinks before all counts are scaled.
 	leastScale = 1e-9
 )
 

@@ -35,7 +35,7 @@ func (t *Table[T]) Get(fd int32) *T {
 	return (*pages)[fd/pageSize].owners[fd%pageSize].Load()
 }
 
-// Set says whose fd is; owner is nil once it is nobody's.
+// Set says whose fd is; owner is nil once no connection has it.
 func (t *Table[T]) Set(fd int32, owner *T) {
 	pages := t.pages.Load()
 	if pages == nil || int(fd)/pageSize >= len(*pages) {

@@ -50,7 +50,7 @@ func (a *Counter) newPlace(of Source) (place uint32) {
 	return place
 }
 
-// Release counts one connection less in a place. Place 0 is none.
+// Release counts one connection less in a place. Place 0 stands for no place.
 func (a *Counter) Release(place uint32) {
 	if place == 0 {
 		return

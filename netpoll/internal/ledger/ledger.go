@@ -1,5 +1,5 @@
-// Package ledger says who holds how much of something that is shared, so that when it
-// runs short those pay who hold most.
+// Package ledger keeps how much of a shared thing each source holds, so that when it
+// runs short the sources that hold most pay.
 package ledger
 
 import (
@@ -10,7 +10,7 @@ import (
 	"roost/netpoll/internal/iplimit"
 )
 
-// Ledger is what the sources hold. What their entries hold is summed up; entering,
+// Ledger is what the sources hold. The amounts of their entries are summed up; entering,
 // changing and leaving take the same few pointer writes whatever the number of either.
 // It belongs to one goroutine at a time. The zero value is empty.
 type Ledger[T any] struct {
@@ -45,14 +45,14 @@ type Entry[T any] struct {
 	node    list.Node[Entry[T]] // among those of its source
 }
 
-// Set says how much an entry holds, which it has to be in the ledger for. That may be
-// nothing: its place among those of its source stays.
+// Set sets how much an entry holds, which has to be in the ledger. If that is nothing it
+// keeps its place among those of its source.
 func (l *Ledger[T]) Set(e *Entry[T], held int) {
 	l.change(e.account, held-int(e.held))
 	e.held = int32(held)
 }
 
-// Add enters what owner holds, behind what others of its source do.
+// Add adds an entry for owner, behind the others of its source.
 func (l *Ledger[T]) Add(e *Entry[T], owner *T, of iplimit.Source, held int) {
 	a := l.accountOf(of)
 	*e = Entry[T]{owner: owner, account: a, held: int32(held)}
@@ -109,10 +109,10 @@ func (l *Ledger[T]) change(a *account[T], by int) {
 	}
 }
 
-// RankOf is the rank of who holds so much.
+// RankOf is the rank of a source that holds so much.
 func RankOf(held int) int { return bits.Len(uint(held)) }
 
-// accountOf returns the account of a source, which is made where there is none.
+// accountOf returns the account of a source, and makes it if there is none.
 func (l *Ledger[T]) accountOf(of iplimit.Source) *account[T] {
 	if a := l.accounts.Get(of); a != nil {
 		return a

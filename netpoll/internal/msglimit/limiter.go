@@ -20,8 +20,8 @@ type Limiter[K comparable] struct {
 // second, and burst at once: each thing moves the moment when the allowance is whole again
 // by a rate's interval, and that may be a burst ahead.
 //
-// What was counted by another rate is forgotten: by a higher one, with shorter
-// intervals, it would be more than a burst.
+// Counts made under another rate are dropped: under a higher one, with shorter intervals,
+// they would be more than a burst.
 func (l *Limiter[K]) Allow(client K, now time.Duration, rate, burst int) bool {
 	if rate != l.rate || burst != l.burst {
 		*l = Limiter[K]{rate: rate, burst: burst}

@@ -6,7 +6,7 @@ import (
 	"roost/hub"
 )
 
-// What a notification that waits costs beside its frame, in bytes.
+// The bytes that a waiting notification costs beside its frame.
 const (
 	NotificationCost = 64 // the hub.Notification
 	PlaceCost        = 16 // a pointer to it, in a slice that grows by doubling

@@ -33,8 +33,8 @@ type place struct {
 	rank uint8
 }
 
-// Put places a queue by its cost, or moves one that has a place already. One that
-// would be left with nothing if it lost a notification has no place.
+// Put places a queue by its cost, or moves one that has a place already. A queue
+// with a single notification has no place in it.
 func (r *Ranking) Put(q *Queue) {
 	if len(q.frames) == q.head || q.Len() < 2 {
 		r.Remove(q)
@@ -78,7 +78,7 @@ func (r *Ranking) Top() int { return r.below(ranks) }
 // below returns the highest rank below another that is taken, or -1.
 func (r *Ranking) below(rank int) int {
 	for rank--; rank >= 0; {
-		// What is left of this word of the bitmap, from rank down.
+		// The bits of this word of the bitmap from rank down.
 		if rest := r.occupied[rank/64] << (63 - rank%64); rest != 0 {
 			return rank - bits.LeadingZeros64(rest)
 		}

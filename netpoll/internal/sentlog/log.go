@@ -92,9 +92,9 @@ func (d *Log) Close(fd int32, acked uint32) (unacked int, all bool) {
 
 // delays measures what notifications take from Redis to the kernel.
 //
-// The clock is read once for each write, when the kernel has taken what it takes:
-// 25 ns beside the 2.8 µs that a delivery costs. What came together and leaves
-// together is counted together.
+// The clock is read once for each write, when the kernel has taken what it takes: 25 ns
+// beside the 2.8 µs that a delivery costs. Notifications that came together and leave
+// together are counted together.
 type delays struct {
 	took meter.Histogram // any goroutine reads
 

@@ -49,9 +49,9 @@ func (g *ring) note(fd int32, end uint32, now time.Duration) {
 	}
 }
 
-// begin notes that a descriptor is another connection's from now on, to which
-// nothing has been written. That takes an entry only where there are some of the one
-// before: connections that get nothing cost nothing.
+// begin notes that a descriptor is another connection's from now on, to which nothing
+// has been written. That takes an entry only if there are some of the one before:
+// connections that get nothing cost nothing.
 func (g *ring) begin(fd int32, now time.Duration) {
 	for e := range g.chain(fd) {
 		if e.end != 0 {

@@ -2,9 +2,9 @@
 // crypto/tls has done: bytes in and bytes out, no I/O, no goroutines, no clock. It exists
 // because an idle tls.Conn holds 7.7 KB, and a Conn holds 144 bytes.
 //
-// Whoever owns the connection, in netpoll the holder of the loop's lock, calls it: Open for what was read,
-// Seal for what is to be written, and Seal again without data while Due says so. What the kernel did not take
-// is kept as ciphertext and never sealed a second time.
+// The owner of the connection calls it, in netpoll the holder of the loop's lock: Open for what was read, Seal for what is
+// to be written, and Seal again without data while Due says so. Bytes that the kernel did not take are kept as ciphertext
+// and never sealed a second time.
 //
 // The package encrypts with crypto/aes and crypto/cipher, and with golang.org/x/crypto/chacha20poly1305, the package of
 // which crypto/tls has a copy. Its own part is the header, the nonce, the inner type, the key schedule after

@@ -16,9 +16,9 @@ var ErrCloseNotify = errors.New("tls: close_notify")
 // other bytes have not come, which the caller keeps and puts before what comes next. Both are parts of in.
 // At most maxRecord+4 bytes ever wait: a header that announces more is an error at once.
 //
-// With an error plaintext is still what came before it. ErrCloseNotify: answer with CloseNotify and
-// end. *Error: the connection is over; where it is not Remote, SealAlert its Alert first. What comes
-// after an error is ignored, as RFC 8446 section 6.1 says.
+// With an error plaintext is still what came before it. ErrCloseNotify: answer with CloseNotify and end.
+// *Error: the connection is over; where it is not Remote, SealAlert its Alert first. Everything after an
+// error is ignored, as RFC 8446 section 6.1 says.
 func (c *Conn) Open(in []byte, cache *Cache) (plaintext, rest []byte, err error) {
 	start, end, pos := 0, 0, 0
 	for c.flags&flagNoRead == 0 {

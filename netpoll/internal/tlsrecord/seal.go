@@ -35,9 +35,9 @@ func SealedLen(n int) int {
 }
 
 // Seal appends to dst the records that carry plaintext, and before them a KeyUpdate that is due;
-// without plaintext only that. plaintext is read and not kept, and must not
-// share memory with dst. What was appended has to be sent in this order and whole, or not at all
-// with an end of the connection: a record that was left out can't be sealed again.
+// without plaintext only that. plaintext is read and not kept, and must not share memory with dst.
+// The appended bytes have to be sent in this order and whole, or not at all with an end of the
+// connection: a record that was left out can't be sealed again.
 func (c *Conn) Seal(dst, plaintext []byte, cache *Cache) ([]byte, error) {
 	if c.flags&flagNoWrite != 0 {
 		return dst, ErrClosed

@@ -49,7 +49,7 @@ func (w *Wheel[E]) Now() Tick { return w.now }
 func (w *Wheel[E]) Len() int { return w.armed }
 
 // Skip moves an empty wheel forward: it stands still while it is empty, and must not
-// start in the past. One that is not empty stays where it is.
+// start in the past. A wheel that is not empty stays where it is.
 func (w *Wheel[E]) Skip(to Tick) {
 	if w.armed == 0 {
 		w.now = max(w.now, to)
@@ -121,7 +121,7 @@ func (w *Wheel[E]) Next() (Tick, bool) {
 	}
 	for ahead := Tick(1); ahead <= Slots; {
 		i := int((w.now + ahead) % Slots)
-		// What is left of this word of the bitmap, from slot i on.
+		// The bits of this word of the bitmap from slot i on.
 		if rest := w.occupied[i/64] >> (i % 64); rest != 0 {
 			return w.now + ahead + Tick(bits.TrailingZeros64(rest)), true
 		}

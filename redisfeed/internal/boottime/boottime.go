@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Instant is a moment of CLOCK_BOOTTIME, in nanoseconds. 0 is none. The beginning of a gap is kept like this: somebody may
-// set the wall clock before the gap is told.
+// Instant is a moment of CLOCK_BOOTTIME, in nanoseconds. 0 stands for no instant. The beginning of a gap is kept like
+// this: somebody may set the wall clock before the gap is told.
 type Instant int64
 
 // Now is the present instant.
@@ -21,7 +21,7 @@ func Now() Instant {
 // Add is the instant d later.
 func (i Instant) Add(d time.Duration) Instant { return i + Instant(d) }
 
-// Wall is when the instant was, by the wall clock as it is set now.
+// Wall is when the instant was, by the current setting of the wall clock.
 func (i Instant) Wall() time.Time { return time.Now().Add(time.Duration(i - Now())) }
 
 // Earlier is the earlier of two instants, of which either may be none.

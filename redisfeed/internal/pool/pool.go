@@ -71,7 +71,7 @@ func (p *Pool) Sentinels() *topology.Sentinels { return p.sentinels }
 // Cluster is the client of a Pool for a cluster.
 func (p *Pool) Cluster() *redis.ClusterClient { return p.client.(*redis.ClusterClient) }
 
-// Use has another Redis used from now on. What is under way on the one before fails.
+// Use has another Redis used from now on. Commands under way on the one before fail.
 func (p *Pool) Use(m topology.Master) {
 	if old := p.swap(m); old != nil {
 		_ = old.Close()

@@ -79,7 +79,7 @@ func NotReached(err error) bool {
 	return errors.As(err, &failed) && failed.Op == "dial"
 }
 
-// ErrWantsTLS and the others say what answers instead of a Redis that speaks as it is expected to.
+// ErrWantsTLS and the others say what answered in place of a Redis that speaks as configured.
 var (
 	ErrWantsTLS  = errors.New("this port wants TLS (REDIS_USE_TLS has to be true)")
 	errNoTLS     = errors.New("this port speaks no TLS (REDIS_USE_TLS has to be false, or the port is another: REDIS_PORT)")

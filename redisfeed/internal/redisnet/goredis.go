@@ -36,8 +36,8 @@ func Retries(n int) int {
 	return n
 }
 
-// nameConnection returns a function that gives a connection a name, by which CLIENT LIST on the server shows whose it
-// is. A user who may not do that, or a server that can't, loses nothing by it. Nil without a name.
+// nameConnection returns a function that gives a connection a name, by which CLIENT LIST on the server shows which
+// program has it. A user who may not do that, or a server that can't, loses nothing by it. Nil without a name.
 func nameConnection(name string) func(context.Context, *redis.Conn) error {
 	if name == "" {
 		return nil

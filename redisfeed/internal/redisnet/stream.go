@@ -52,7 +52,7 @@ func network(addr string) string {
 // Read waits for a batch and returns its first part.
 func (s *Stream) Read(b []byte) (int, error) { return s.conn.Read(b) }
 
-// Rest returns the next part of the batch, 0 when there is none, and waits for nothing.
+// Rest returns the next part of the batch, and 0 if there is no more. It does not wait.
 func (s *Stream) Rest(b []byte) (int, error) {
 	if s.gate == nil {
 		return 0, nil

@@ -11,8 +11,8 @@ type Buffer struct {
 // NewBuffer returns a Buffer that reads up to size bytes at a time. It grows while a reply is longer than that.
 func NewBuffer(size int) *Buffer { return &Buffer{size: size, buf: make([]byte, size)} }
 
-// Next returns the next reply that is there whole. ok is false if there is none: Fill is next. The reply is valid until
-// then. After an error nothing more can be read.
+// Next returns the next complete reply. ok is false if there is none: Fill is next. The reply is valid until then. After an
+// error nothing more can be read.
 func (b *Buffer) Next() (r Reply, ok bool, err error) {
 	kept := b.buf[b.start:b.end]
 	r, n, err := Parse(kept)

@@ -46,7 +46,7 @@ func (s *Subscriptions) linkLostInShard(sh *shard, link uint16, since boottime.I
 	return waiters, lost
 }
 
-// Dropped notes that Redis has unsubscribed a user unasked, who is in no queue then: Requeue has to follow. What was
+// Dropped notes that Redis has unsubscribed a user unasked, who is in no queue then: Requeue has to follow. Notifications
 // published since then may be lost.
 func (s *Subscriptions) Dropped(user string, link uint16, since boottime.Instant) {
 	sh := s.shard(user)

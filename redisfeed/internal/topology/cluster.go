@@ -107,7 +107,7 @@ func (c *Cluster) ask(ctx context.Context) (*View, error) {
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
-	// One that has lost the others goes on believing in what was before.
+	// A node that has lost the others still reports the old state.
 	if !strings.Contains(info.Val(), "cluster_state:ok") {
 		return nil, fmt.Errorf("%s: its cluster_state is not ok", from)
 	}

@@ -104,9 +104,9 @@ type answer struct {
 }
 
 // Master asks all sentinels at once and believes the one that knows of the latest failover, not the one that is the
-// fastest: one that was cut off from the others may still name the master that was replaced. Where they
-// disagree about the same failover, as when some say names and others addresses, current stays. The error says what
-// each of them answered.
+// fastest: one that was cut off from the others may still name the master that was replaced. If they disagree about
+// the same failover, as when some say names and others addresses, current stays. The error says what each of them
+// answered.
 func (s *Sentinels) Master(ctx context.Context, current string) (Master, error) {
 	ctx, cancel := context.WithTimeout(ctx, AskLimit)
 	defer cancel()

@@ -21,7 +21,7 @@ import (
 	"roost/netpoll"
 )
 
-// What listening sockets are called, in FileDescriptorName= of systemd's socket units too.
+// The names of the listening sockets, also in FileDescriptorName= of systemd's socket units.
 const (
 	socketWebSocket = "websocket"
 	socketHTTP      = "http"

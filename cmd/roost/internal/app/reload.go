@@ -85,7 +85,7 @@ func (s *Service) readAgain() (w wanted, err error) {
 	w.read, err = w.source.Load()
 	w.next = s.current.Load().cfg.Reloaded(w.read)
 	if err == nil {
-		err = w.next.Validate() // a value that is right for a start may be wrong beside one that stays as it is
+		err = w.next.Validate() // a value that is right at a start may contradict one that does not change
 	}
 	var wrongKeys error
 	w.own, wrongKeys = ownKeys(w.next)

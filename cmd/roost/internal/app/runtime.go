@@ -81,7 +81,7 @@ func openSpares() (s spares, err error) {
 	return s, err
 }
 
-// ReservedDescriptors is how many the process needs besides those of clients, with so many loops.
+// ReservedDescriptors is how many descriptors the process needs beyond those of clients, with so many loops.
 func ReservedDescriptors(cfg config.Config, loops int) int {
 	return netpoll.OwnDescriptors(loops) + otherDescriptors + cfg.RedisPoolSize
 }

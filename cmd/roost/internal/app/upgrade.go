@@ -20,7 +20,8 @@ type upgrades struct {
 	done  chan struct{}    // closed once a new process has taken over
 }
 
-// watchUpgrades starts an upgrade at each signal until ctx ends. While the service stops it only logs that there is none.
+// watchUpgrades starts an upgrade at each signal until ctx ends. While the service stops it only logs that there is no
+// upgrade.
 func (s *Service) watchUpgrades(ctx context.Context) {
 	for again := false; ; {
 		if !again {

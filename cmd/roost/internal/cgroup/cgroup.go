@@ -17,9 +17,9 @@ import (
 // multiple of a page.
 const unlimited = math.MaxInt64 >> 16
 
-// Memory is the least memory limit, in bytes, of the groups that the process is
-// in, and the file that says so. Without a limit it is 0 and "". The error is
-// for files that are there and can't be read or understood.
+// Memory is the least memory limit, in bytes, of the groups that the process is in,
+// and the file that says so. Without a limit it is 0 and "". It fails if a file
+// exists and can't be read or understood.
 //
 // Version 2 has two files: beyond memory.high a group is slowed down until it
 // hardly runs, so that counts as much as memory.max.
@@ -73,7 +73,7 @@ func readLimit(host fs.FS, file string) (uint64, error) {
 
 // group is a process's place in a mounted hierarchy.
 type group struct {
-	mount string   // without the leading slash, as fs.FS wants it
+	mount string   // without the leading slash, as fs.FS needs it
 	place string   // the process's group below mount: / or /a/b
 	limit []string // names of the files that hold limits
 }

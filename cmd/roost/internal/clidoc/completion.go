@@ -82,7 +82,7 @@ func fishFlag(f *kong.Flag) string {
 	return said + " -d " + quoted(firstSentence(f.Help))
 }
 
-// zshValue is what _arguments wants behind a flag that takes a value.
+// zshValue is what _arguments needs behind a flag that takes a value.
 func zshValue(f *kong.Flag) string {
 	if !takesValue(f) {
 		return ""

@@ -56,7 +56,7 @@ type lineError struct {
 func (e lineError) Error() string { return fmt.Sprintf("line %d: %v", e.line, e.err) }
 func (e lineError) Unwrap() error { return e.err }
 
-// What can be wrong with a line. None of the texts has anything of a value: it may be a secret's.
+// The faults of a line. None of the texts has anything of a value: it may be a secret's.
 var (
 	errLineText   = errors.New("bytes that are not UTF-8, or a control character")
 	errLineForm   = errors.New("want NAME=value, a comment that begins with #, or nothing")

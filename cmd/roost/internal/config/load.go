@@ -34,8 +34,8 @@ func (s Source) Read() (Config, error) {
 	return c, s.located(bad).err()
 }
 
-// read gives each field to envconfig by itself, because envconfig stops at its first error and an operator wants to
-// see all of them at once.
+// read gives each field to envconfig by itself, because envconfig stops at its first error and an operator has to see
+// all of them at once.
 func (s Source) read() (Config, Problems) {
 	var c Config
 	var bad Problems
@@ -169,7 +169,7 @@ func (v variable) parsed(value string) (reflect.Value, error) {
 	f.Tag = reflect.StructTag(fmt.Sprintf(`envconfig:"=" default:%q`, value))
 	one := reflect.New(reflect.StructOf([]reflect.StructField{f}))
 	if kind := f.Type.Kind(); value == "" && kind != reflect.String && kind != reflect.Slice {
-		// For envconfig an empty default is none; an empty variable is a wrong number.
+		// envconfig takes an empty default for no default; an empty variable is a wrong number.
 		return one, &envconfig.ParseError{KeyName: v.name, FieldName: f.Name, TypeName: f.Type.String(), Err: errEmpty}
 	}
 	return one, envconfig.Process("", one.Interface())

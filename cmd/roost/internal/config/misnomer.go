@@ -20,7 +20,7 @@ func rightName(name string) (right string, ok bool) {
 }
 
 // misnomers are names that people give to variables of roost, from other servers and from habit, with the right one.
-// What is only misspelt is not here: nearest finds it.
+// Misspelt names are not here: nearest finds them.
 func misnomers() map[string]string {
 	return map[string]string{
 		"JWT_SECRET": "JWT_SECRET_KEY", "JWT_KEY": "JWT_SECRET_KEY", "JWT_HMAC_SECRET": "JWT_SECRET_KEY",

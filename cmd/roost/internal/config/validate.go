@@ -137,13 +137,13 @@ func (c Config) conflicts(already Problems) Problems {
 	return bad
 }
 
-// claimName wants what a token can have, and the header of an answer.
+// claimName checks that s can be the name of a claim, and stand in the header of an answer.
 func claimName(s string) bool {
 	odd := func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }
 	return within(len(s), 1, 256) && !strings.ContainsFunc(s, odd)
 }
 
-// headerToken wants what can't be guessed, and can stand in a header.
+// headerToken checks that s can't be guessed, and can stand in a header.
 func headerToken(s string) bool {
 	odd := func(r rune) bool { return r <= ' ' || r > '~' }
 	return within(len(s), 16, 256) && !strings.ContainsFunc(s, odd)
@@ -188,7 +188,7 @@ func onlyDigits(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// pathSegment says whether s can stand in the path of an URL as it is.
+// pathSegment says whether s can stand in the path of a URL without escapes.
 func pathSegment(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return r <= ' ' || r > '~' || strings.ContainsRune("/?#%\\", r)

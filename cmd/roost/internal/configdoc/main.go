@@ -1,7 +1,7 @@
 // Command configdoc prints docs/configuration.md, which `make docs` writes and a test compares.
 //
 // The variables, their defaults and what each does come from package config, where they are said once; page.md.tmpl
-// holds what concerns several of them, or wants more words than a table has room for. It is run by hand and by the
+// holds what concerns several of them, or needs more words than a table has room for. It is run by hand and by the
 // test, reads no environment, and is no part of the server.
 package main
 

@@ -53,8 +53,7 @@ func nrOpen(h Host, ask Ask) Finding {
 		noting("no LimitNOFILE can be higher")
 }
 
-// fileMax judges the files that all processes may have together. Those that are
-// open now are left to the others.
+// fileMax judges the files that all processes may have together. Roost can't have those that are open now.
 func fileMax(h Host, ask Ask) Finding {
 	const name = "all processes' files"
 	if h.fileMax.err != nil {

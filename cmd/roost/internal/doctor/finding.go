@@ -2,10 +2,11 @@ package doctor
 
 import "roost/cmd/roost/internal/sizing"
 
-// Ask is what the host shall hold, and what of Roost's configuration matters.
+// Ask is what the host has to hold, and the part of Roost's configuration that
+// matters.
 type Ask struct {
 	Connections    int
-	Reserved       int  // descriptors that Roost opens besides its clients'
+	Reserved       int  // descriptors that Roost opens beyond its clients'
 	MaxConnections int  // WS_MAX_CONNECTIONS
 	MaxIsSet       bool // it is in the environment; otherwise its default is judged mildly
 	Memory         sizing.Bounds
@@ -80,7 +81,7 @@ func (f Finding) warn(note string, fixes ...Fix) Finding {
 	return f
 }
 
-// noting adds a remark where there is none.
+// noting adds a remark if there is none yet.
 func (f Finding) noting(note string) Finding {
 	if f.Note == "" {
 		f.Note = note

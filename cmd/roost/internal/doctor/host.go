@@ -29,7 +29,7 @@ type Host struct {
 }
 
 // ReadHost reads the files of host, whose root is the machine's /, as the process
-// that runs sees them. What can't be read is said by the Report.
+// that runs sees them. The Report says which files can't be read.
 func ReadHost(host fs.FS, processors int) Host {
 	sys := func(name string) reading { return readNumbers(host, "proc/sys/"+name) }
 	return Host{

@@ -19,8 +19,8 @@ func worstCase(h Host, ask Ask) sizing.Worst {
 	})
 }
 
-// everything judges whether there is memory for the worst case. Where there is not, that
-// is no wall: it takes floods of several kinds at the same time.
+// everything judges whether there is memory for the worst case. Too little is only a
+// warning: it takes floods of several kinds at the same time.
 func everything(h Host, ask Ask) Finding {
 	w := worstCase(h, ask)
 	f := Finding{Name: "everything full at once", Source: "worst case, below", Found: mebibytes(w.Bytes), State: OK}

@@ -1,6 +1,6 @@
-// Package e2e is what the end-to-end tests in the packages below it share. They run the program as it is delivered, against a
-// real redis-server and real sockets, and know nothing of its inside. Each test has servers of its own, on free ports. What
-// runs and watches the program is roosttest.
+// Package e2e is what the end-to-end tests in the packages below it share. They run the program itself, against a real
+// redis-server and real sockets, and know nothing of its inside. Each test has servers of its own, on free ports. Package
+// roosttest runs and watches the program.
 package e2e
 
 import (
@@ -147,7 +147,7 @@ func WaitHealth(t *testing.T, server *roosttest.Server, code int, status string)
 	return health
 }
 
-// CheckAlive wants /health/live to say 200 on both ports, whatever /health says, and /health/ready what /health says.
+// CheckAlive checks that /health/live says 200 on both ports, whatever /health says, and /health/ready what /health says.
 func CheckAlive(t *testing.T, server *roosttest.Server) {
 	t.Helper()
 	if code, body := server.Get("/health/live"); code != http.StatusOK || string(body) != AliveBody {
@@ -207,7 +207,7 @@ func StartWithDescriptors(t *testing.T, descriptors int, env roosttest.Env) (*re
 	return redis, roosttest.StartWrapped(t, redis, env, "prlimit", fmt.Sprintf("--nofile=%d", descriptors))
 }
 
-// CheckTimestamp wants RFC 3339 in UTC with milliseconds, and about now.
+// CheckTimestamp checks that a time is RFC 3339 in UTC with milliseconds, and about now.
 func CheckTimestamp(t *testing.T, stamp string) {
 	t.Helper()
 	at, err := time.Parse("2006-01-02T15:04:05.000Z", stamp)

@@ -115,7 +115,7 @@ func odd(r rune) bool {
 	return r == '=' || r == '"' || r == unicode.ReplacementChar || unicode.IsSpace(r) || !unicode.IsPrint(r)
 }
 
-// appendLine appends a message as it is, unless it holds what could pass for another line or steer a terminal.
+// appendLine appends a message. Characters that could begin another line, or control a terminal, are escaped.
 func appendLine(b []byte, s string) []byte {
 	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar }) {
 		return strconv.AppendQuote(b, s)

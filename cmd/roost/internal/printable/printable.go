@@ -27,7 +27,7 @@ func steers(r rune) bool {
 	return unicode.Is(unicode.Cc, r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
 }
 
-// plain is how many bytes of text begin it that are shown as they are.
+// plain returns how many bytes at the beginning of text are shown unchanged.
 func plain(text []byte) int {
 	for i := 0; i < len(text); {
 		r, size := rune(text[i]), 1

@@ -17,7 +17,7 @@ type Client struct {
 	conn *websocket.Conn
 	done chan struct{} // closed when there is nothing more to read
 
-	writing sync.Mutex // gorilla wants one writer at a time
+	writing sync.Mutex // gorilla allows one writer at a time
 
 	mu       sync.Mutex // guards the rest
 	messages []string

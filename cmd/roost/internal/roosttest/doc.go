@@ -3,5 +3,5 @@
 // and supervisors do. It holds tokens made by hand and clients of another library than the server's.
 //
 // It imports no package of the server. Its functions fail the test when something goes wrong, so all of them are for
-// the test's own goroutine, but for those that say otherwise. Whatever is started or opened ends with the test.
+// the test's own goroutine, but for those that say otherwise. Everything that they start or open ends with the test.
 package roosttest

@@ -14,7 +14,7 @@ type Line map[string]any
 // Message is the line's text, empty for a line that is not JSON.
 func (l Line) Message() string { return l.Text("msg") }
 
-// Text is a field that is a string, empty if there is none.
+// Text returns a field that is a string; "" if there is no such field.
 func (l Line) Text(field string) string {
 	s, _ := l[field].(string)
 	return s
@@ -80,7 +80,7 @@ func (l *Log) Write(b []byte) (int, error) {
 	}
 }
 
-// line takes a complete line, without its end. What is not JSON is always kept as text.
+// line takes a complete line, without its end. A line that is not JSON is always kept as text.
 func (l *Log) line(text []byte) {
 	var parsed Line
 	isJSON := json.Unmarshal(text, &parsed) == nil

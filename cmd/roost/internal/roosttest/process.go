@@ -155,7 +155,7 @@ func (p *Process) endedWell() bool {
 	return state.ExitCode() == 0 || (p.foreign && status.Signaled() && status.Signal() == syscall.SIGTERM)
 }
 
-// cleanup ends the process. One that still runs has to end well, whatever the test did with it.
+// cleanup ends the process. If it still runs it has to end with 0, whatever the test did with it.
 func (p *Process) cleanup() {
 	if !p.told {
 		p.Signal(syscall.SIGTERM)

@@ -1,8 +1,8 @@
 // Package supervisor tells systemd, or whatever else speaks sd_notify(3), how the
 // service is: ready, alive, stopping, and a line of status.
 //
-// It does nothing where NOTIFY_SOCKET is not set. What a supervisor that reads
-// slowly holds up is this package's goroutine and nothing else.
+// It does nothing where NOTIFY_SOCKET is not set. A supervisor that reads slowly delays this package's goroutine and
+// nothing else.
 package supervisor
 
 import (
@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// statusEvery is how often the status line is looked at where no watchdog
-	// wants to hear of us more often. Only changes are sent.
+	// statusEvery is how often the status line is looked at, unless a watchdog needs a message more often. Only changes
+	// are sent.
 	statusEvery = 10 * time.Second
 	// askAgain is how long a service that is not ready is left alone.
 	askAgain = 20 * time.Millisecond
@@ -138,7 +138,7 @@ func (s *Supervisor) run(ctx context.Context) {
 		return
 	}
 	if s.awaitReady() {
-		// Which process is the service's is news after an upgrade.
+		// After an upgrade another process is the service's.
 		s.tell(daemon.SdNotifyReady + "\n" + mainPID() + "\n" + s.status())
 		s.each(s.serving, s.news, s.keepAlive)
 	}
@@ -219,7 +219,7 @@ func (s *Supervisor) each(ctx context.Context, news <-chan string, fn func()) {
 	}
 }
 
-// interval is half of the watchdog's patience, as sd_watchdog_enabled(3) wants it.
+// interval is half of the watchdog's patience, as sd_watchdog_enabled(3) recommends.
 func (s *Supervisor) interval() time.Duration {
 	if s.watchdog > 0 {
 		return s.watchdog / 2

@@ -58,7 +58,7 @@ func readPEM(text []byte, algorithms []string) ([]auth.PublicKey, error) {
 	return keys, nil
 }
 
-// readBlock reads one key. Its kid is a header of the block where there is one (kid: name); PEM itself has none.
+// readBlock reads one key. Its kid is the block's header kid, if it has that header: PEM itself has no kid.
 func readBlock(block *pem.Block, algorithms []string) (auth.PublicKey, error) {
 	public, err := parseBlock(block)
 	if err != nil {
