@@ -13,14 +13,24 @@ import (
 
 // threadConn is a socket whose reader waits in read(2) itself, with a thread of its own, and not in Go's poller. The
 // feed reads all day on one socket: the poller would cost it more system calls and a pass of the scheduler for each
-// wake-up, where the kernel can hand the bytes to the thread that sleeps.
+// wake-up, where the kernel can hand the bytes to the thread that sleeps. While little comes it waits in Go's poller after
+// all, see quietWait.
 //
 // A read gives up with os.ErrDeadlineExceeded after the limit that it was made with; deadlines set later are ignored.
 // One goroutine reads; any goroutine may write and close, and Close ends a read that waits.
 type threadConn struct {
 	file          *os.File
+	raw           syscall.RawConn // of file
 	local, remote net.Addr
+	limit         time.Duration
+	wait          *quietWait
+
+	quiet bool // the reader's: the latest read waited for quietAfter
 }
+
+// quietAfter is how long a read has waited after which the next one waits in Go's poller: as long as Go's scheduler stays
+// awake for a thread that sleeps in read(2).
+const quietAfter = 10 * time.Millisecond
 
 // newThreadConn takes over conn, a TCP or Unix socket, and closes it if it fails.
 func newThreadConn(conn net.Conn, limit time.Duration) (*threadConn, error) {
@@ -38,7 +48,15 @@ func newThreadConn(conn net.Conn, limit time.Duration) (*threadConn, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("preparing the socket: %w", err)
 	}
-	return &threadConn{file: os.NewFile(uintptr(fd), "redis"), local: conn.LocalAddr(), remote: conn.RemoteAddr()}, nil
+	c := &threadConn{file: os.NewFile(uintptr(fd), "redis"), local: conn.LocalAddr(), remote: conn.RemoteAddr(), limit: limit}
+	if c.raw, err = c.file.SyscallConn(); err == nil {
+		c.wait, err = newQuietWait(c.raw)
+	}
+	if err != nil {
+		_ = c.file.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
 func duplicate(socket syscall.Conn) (fd int, err error) {
@@ -52,7 +70,14 @@ func duplicate(socket syscall.Conn) (fd int, err error) {
 }
 
 func (c *threadConn) Read(b []byte) (int, error) {
+	began := time.Now()
+	if c.quiet {
+		if err := c.wait.wait(c.limit); err != nil {
+			return 0, err
+		}
+	}
 	n, err := c.file.Read(b)
+	c.quiet = time.Since(began) >= quietAfter
 	if errors.Is(err, unix.EAGAIN) {
 		return n, os.ErrDeadlineExceeded
 	}
@@ -63,9 +88,8 @@ func (c *threadConn) Write(b []byte) (int, error) { return c.file.Write(b) }
 
 // Close shuts the connection first: closing a descriptor does not wake who reads from it.
 func (c *threadConn) Close() error {
-	if raw, err := c.file.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
-	}
+	_ = c.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	c.wait.close()
 	return c.file.Close()
 }
 

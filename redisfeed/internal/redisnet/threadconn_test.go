@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 )
@@ -69,13 +70,75 @@ func TestThreadConnGivesUp(t *testing.T) {
 	}
 }
 
+// All that a read does, it does while little comes too, in Go's poller.
+func TestThreadConnQuiet(t *testing.T) {
+	t.Parallel()
+	conn, far := socketPair(t, time.Minute)
+	got := make([]byte, 1)
+	for i := range byte(20) {
+		conn.quiet = true
+		sent := make(chan error, 1)
+		go func() {
+			if i%2 == 0 {
+				time.Sleep(2 * quietAfter) // the read waits already, or else it does not
+			}
+			_, err := far.Write([]byte{i})
+			sent <- err
+		}()
+		if _, err := conn.Read(got); err != nil || got[0] != i {
+			t.Fatalf("got %v, %v, want %d", got, err, i)
+		}
+		if err := <-sent; err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn.quiet = true
+	far.Close()
+	if n, err := conn.Read(got); n != 0 || err != io.EOF {
+		t.Errorf("after the other end has closed: %d, %v", n, err)
+	}
+}
+
+func TestThreadConnGivesUpQuietly(t *testing.T) {
+	t.Parallel()
+	conn, _ := socketPair(t, 50*time.Millisecond)
+	conn.quiet = true
+	start := time.Now()
+	_, err := conn.Read(make([]byte, 1))
+	if took := time.Since(start); !errors.Is(err, os.ErrDeadlineExceeded) || took < 50*time.Millisecond {
+		t.Errorf("after %s: %v", took, err)
+	}
+}
+
+func TestThreadConnBecomesQuiet(t *testing.T) {
+	t.Parallel()
+	conn, far := socketPair(t, time.Minute)
+	for range 2 {
+		time.AfterFunc(2*quietAfter, func() { _, _ = far.Write([]byte{1}) })
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		if !conn.quiet {
+			t.Error("not quiet after a long wait")
+		}
+	}
+}
+
 func TestClosingEndsAReadThatWaits(t *testing.T) {
 	t.Parallel()
+	for _, quiet := range []bool{false, true} {
+		testClosingEndsARead(t, quiet)
+	}
+}
+
+func testClosingEndsARead(t *testing.T, quiet bool) {
+	t.Helper()
 	conn, far := socketPair(t, time.Minute)
 	done := make(chan error, 1)
 	go func() {
 		_, err := conn.Read(make([]byte, 1))
 		if err == nil {
+			conn.quiet = quiet
 			_, err = conn.Read(make([]byte, 1))
 		}
 		done <- err
