@@ -12,7 +12,7 @@ const (
 	interval = 10 * time.Second
 	// worthwhile is the garbage, in bytes, for which a collection (about 0.3 ms a
 	// MiB of live heap) is spent.
-	worthwhile = 2 << 20
+	worthwhile = 512 << 10
 	// quiet is how many bytes may be allocated in an interval for the process to
 	// count as idle: some two thousand notifications.
 	quiet = 2 << 20
