@@ -2,9 +2,9 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	_ "embed"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,19 +72,35 @@ func (s *summary) command(step string) string {
 	return "roostbench " + strings.Join(s.of(step, "")[0].Args, " ")
 }
 
-// rounds says how often a step was measured of a server, and when if that was apart from the rest.
+// rounds says how often a step was measured of a server, and when if that was apart from the rest: for all servers, or for
+// those that were measured together.
 func (s *summary) rounds(step string) string {
-	seen, apart := map[int]bool{}, ""
+	rounds, times := map[int]bool{}, []string{}
+	servers := map[string][]string{} // by when they were measured
 	for _, m := range s.of(step, "") {
-		seen[m.Round] = true
-		if m.Apart != "" {
-			apart = " " + m.Apart
+		rounds[m.Round] = true
+		if !slices.Contains(times, m.Apart) {
+			times = append(times, m.Apart)
+		}
+		if !slices.Contains(servers[m.Apart], m.Server) {
+			servers[m.Apart] = append(servers[m.Apart], m.Server)
 		}
 	}
-	if n := len(slices.Sorted(maps.Keys(seen))); n > 1 {
-		return fmt.Sprintf("%d rounds%s", n, apart)
+	text := "1 round"
+	if n := len(rounds); n > 1 {
+		text = fmt.Sprintf("%d rounds", n)
 	}
-	return "1 round" + apart
+	var parts []string
+	for _, when := range times {
+		part := when
+		if len(times) > 1 {
+			part = "of " + strings.Join(servers[when], ", ") + " " + cmp.Or(when, "with the rest")
+		}
+		if part != "" {
+			parts = append(parts, " "+part)
+		}
+	}
+	return text + strings.Join(parts, ";")
 }
 
 // picture shows a picture if it was drawn.

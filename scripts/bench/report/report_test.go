@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -84,6 +85,37 @@ func TestKeep(t *testing.T) {
 	}
 	if strings.Contains(before, "### bursts") || strings.Count(page, "### bursts") != 1+strings.Count(page, "### bursts and") {
 		t.Error("the table of bursts is there before, or twice")
+	}
+}
+
+// One server measured again keeps its column, and the page says when which of them was measured.
+func TestKeepOfOneServer(t *testing.T) {
+	t.Parallel()
+	dir, _ := made(t)
+	s, err := readSummary(filepath.Join(dir, "bench", "summary.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := &summary{Commit: "abc", Reports: slices.Clone(s.of("idle-quick", ours))}
+	again.Reports[0].Figures = []figure{{Name: "RssAnon", At: 18000, Value: 7, Unit: "MiB"}}
+	path := filepath.Join(t.TempDir(), "summary.json")
+	if err := again.write(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(path, dir, true); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "benchmarks.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| RssAnon at 18,000, MiB | 7 | 386 | 39.2 | 0.02 |",
+		"1 round of roost on 0001-01-01 00:00 UTC, commit abc; of gorilla, nbio with the rest: `roostbench idle ",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%q is missing", want)
+		}
 	}
 }
 

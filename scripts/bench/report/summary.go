@@ -106,22 +106,39 @@ func (s *summary) write(path string) error {
 	return os.WriteFile(path, []byte(lines+"\n"), 0o644)
 }
 
-// with is s with the steps of another summary in place of its own, which then were measured apart.
+// with is s with the measurements of another summary in place of its own of the same servers in the same steps. They then
+// were measured apart.
 func (s *summary) with(other *summary) *summary {
-	merged := *s
-	merged.Reports = slices.DeleteFunc(slices.Clone(s.Reports), func(m measurement) bool { return slices.Contains(other.steps(), m.Step) })
 	apart := "on " + pageData{other}.Date()
 	if other.Commit != "" {
 		apart += ", commit " + other.Commit
 	}
+	merged := *s
+	merged.Reports = nil
+	for _, m := range s.Reports {
+		if again := other.of(m.Step, m.Server); len(again) == 0 {
+			merged.Reports = append(merged.Reports, m)
+		} else if len(merged.of(m.Step, m.Server)) == 0 {
+			merged.Reports = append(merged.Reports, setApart(again, apart)...) // in the same place
+		}
+	}
 	for _, m := range other.Reports {
-		m.Apart = apart
-		merged.Reports = append(merged.Reports, m)
+		if len(s.of(m.Step, m.Server)) == 0 {
+			merged.Reports = append(merged.Reports, setApart([]measurement{m}, apart)...)
+		}
 	}
 	if len(other.Benchmarks) > 0 {
 		merged.Benchmarks = other.Benchmarks
 	}
 	return &merged
+}
+
+func setApart(all []measurement, apart string) []measurement {
+	all = slices.Clone(all)
+	for i := range all {
+		all[i].Apart = apart
+	}
+	return all
 }
 
 // steps are the steps that were measured, in the order of their first round.

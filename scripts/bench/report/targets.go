@@ -78,6 +78,7 @@ func (s *summary) deliveryTargets() []verdict {
 		atMost("deliver-window", "with `WS_FLUSH_WINDOW=1ms` at most 0.65 times", s.against(busy, cpuNotification, window, usual), 0.65),
 		atMost("saturation", "At saturation at most 0.65 times its CPU", s.against(full, cpuNotification, ours, usual), 0.65),
 		atMost("saturation-user", "and at most 0.4 times its user CPU", s.against(full, userCPU, ours, usual), 0.4),
+		atMost("saturation-floor", "and at most 1.15 times that of [the floor](#the-floor)", s.against(full, cpuNotification, ours, floor), 1.15),
 		atMost("p50", "10,000 a second: p50 within 10% of the best peer's, or below it", s.pairs(busy, p50, "ms"), 1.1),
 		atMost("p99", "p99 within 10% of the best peer's, or below it", s.pairs(busy, p99, "ms"), 1.1),
 		atMost("p50-window", "with `WS_FLUSH_WINDOW=1ms` p50 at most 1 ms above", s.windowCost(busy), 1),
