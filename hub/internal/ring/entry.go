@@ -1,0 +1,196 @@
+package ring
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"hash/maphash"
+	"unsafe"
+)
+
+// An entry is, in the order of its bytes, little-endian:
+//
+//	size    uint32  with name and payload, a multiple of 8; 0: the rest up to the end of the memory is not used
+//	kind    uint8   0: it is nobody's, and has neither name nor payload
+//	absent  uint8   1: it was too big to be kept, and has a name only
+//	name    uint16  its length
+//	payload uint32  its length
+//	        uint32
+//	hash    uint64  of its key
+//	same    uint64  1 + the offset of the one before of the same key
+//	next    uint64  1 + the offset of the last one of the next key of the slot
+//	number  uint64
+//	heard   int64   Unix milliseconds
+const (
+	atKind, atAbsent, atName, atPayload = 4, 5, 6, 8
+	atHash, atSame, atNext              = 16, 24, 32
+	atNumber, atHeard                   = 40, 48
+)
+
+// entry is the bytes of one, from its beginning to the end of the memory.
+type entry []byte
+
+func (e entry) size() uint64     { return uint64(binary.LittleEndian.Uint32(e)) }
+func (e entry) hash() uint64     { return binary.LittleEndian.Uint64(e[atHash:]) }
+func (e entry) same() uint64     { return binary.LittleEndian.Uint64(e[atSame:]) }
+func (e entry) next() uint64     { return binary.LittleEndian.Uint64(e[atNext:]) }
+func (e entry) number() uint64   { return binary.LittleEndian.Uint64(e[atNumber:]) }
+func (e entry) heard() int64     { return int64(binary.LittleEndian.Uint64(e[atHeard:])) }
+func (e entry) absent() bool     { return e[atAbsent] != 0 }
+func (e entry) kind() Kind       { return Kind(e[atKind]) }
+func (e entry) setNext(o uint64) { binary.LittleEndian.PutUint64(e[atNext:], o) }
+
+func (e entry) name() []byte {
+	return e[entrySize : entrySize+int(binary.LittleEndian.Uint16(e[atName:]))]
+}
+
+func (e entry) payload() []byte {
+	start := entrySize + int(binary.LittleEndian.Uint16(e[atName:]))
+	return e[start : start+int(binary.LittleEndian.Uint32(e[atPayload:]))]
+}
+
+func (e entry) is(hash uint64, key Key) bool {
+	return e.hash() == hash && e.kind() == key.Kind && string(e.name()) == key.Name
+}
+
+// at returns the entry at an offset.
+func (r *Ring) at(offset uint64) entry { return entry(r.entries[offset%uint64(len(r.entries)):]) }
+
+// linked returns the entry that a link leads to; false where the link is an end.
+func (r *Ring) linked(link uint64) (entry, bool) {
+	if link == 0 || link-1 < r.tail {
+		return nil, false
+	}
+	return r.at(link - 1), true
+}
+
+// write writes an entry for the notification that was counted last.
+func (r *Ring) write(key Key, payload string, keep, fits bool, now int64) {
+	if !keep {
+		key = Key{}
+	}
+	if !keep || !fits {
+		payload = ""
+	}
+	size := uint64(max(smallest, (entrySize+len(key.Name)+len(payload)+7)&^7))
+	offset := r.makeRoom(size)
+	e := r.at(offset)
+	binary.LittleEndian.PutUint32(e, uint32(size))
+	e[atKind], e[atAbsent] = byte(key.Kind), 0
+	if keep && !fits {
+		e[atAbsent] = 1
+	}
+	binary.LittleEndian.PutUint16(e[atName:], uint16(len(key.Name)))
+	binary.LittleEndian.PutUint32(e[atPayload:], uint32(len(payload)))
+	binary.LittleEndian.PutUint64(e[atNumber:], r.count)
+	binary.LittleEndian.PutUint64(e[atHeard:], uint64(now))
+	copy(e[entrySize:], key.Name)
+	copy(e[entrySize+len(key.Name):], payload)
+	r.head = offset + size
+	if keep {
+		r.link(e, offset, key)
+	}
+}
+
+// makeRoom returns where the next entry of so many bytes begins, and forgets what is there.
+func (r *Ring) makeRoom(size uint64) (offset uint64) {
+	all := uint64(len(r.entries))
+	offset = r.head
+	if left := all - offset%all; left < size {
+		r.forgetUpTo(offset + left)
+		binary.LittleEndian.PutUint32(r.at(offset), 0)
+		offset += left
+	}
+	r.forgetUpTo(offset + size)
+	if r.tail == r.head { // it is empty
+		r.tail = offset
+	}
+	return offset
+}
+
+// forgetUpTo forgets the oldest until what is written up to an offset overwrites none.
+func (r *Ring) forgetUpTo(offset uint64) {
+	for r.tail < r.head && offset-r.tail > uint64(len(r.entries)) {
+		r.forget()
+	}
+}
+
+// forget forgets the oldest entry.
+func (r *Ring) forget() {
+	e := r.at(r.tail)
+	r.floor, r.forgotten = e.number(), e.heard()
+	r.tail += e.size()
+	r.skipUnused()
+}
+
+// skipUnused moves the tail to an entry, or to the head.
+func (r *Ring) skipUnused() {
+	if r.tail < r.head && r.at(r.tail).size() == 0 {
+		all := uint64(len(r.entries))
+		r.tail += all - r.tail%all
+	}
+}
+
+// expire forgets what is older than the window.
+func (r *Ring) expire(now int64) {
+	oldest := now - r.window.Milliseconds()
+	for r.tail < r.head && r.at(r.tail).heard() < oldest {
+		r.forget()
+	}
+}
+
+// link makes an entry the last one of its key, and its key the first of its slot.
+func (r *Ring) link(e entry, offset uint64, key Key) {
+	hash := r.hash(key)
+	slot := r.slot(hash)
+	first := binary.LittleEndian.Uint64(slot)
+	binary.LittleEndian.PutUint64(e[atHash:], hash)
+	var before entry
+	same := uint64(0)
+	for link := first; ; {
+		other, ok := r.linked(link)
+		if !ok {
+			break
+		}
+		if other.is(hash, key) {
+			same = link
+			if before == nil {
+				first = other.next()
+			} else {
+				before.setNext(other.next())
+			}
+			break
+		}
+		before, link = other, other.next()
+	}
+	binary.LittleEndian.PutUint64(e[atSame:], same)
+	e.setNext(first)
+	binary.LittleEndian.PutUint64(slot, offset+1)
+}
+
+// last returns the last entry of a key; false if there is none.
+func (r *Ring) last(key Key) (entry, bool) {
+	hash := r.hash(key)
+	for link := binary.LittleEndian.Uint64(r.slot(hash)); ; {
+		e, ok := r.linked(link)
+		if !ok || e.is(hash, key) {
+			return e, ok
+		}
+		link = e.next()
+	}
+}
+
+func (r *Ring) slot(hash uint64) []byte {
+	return r.slots[hash%uint64(len(r.slots)/8)*8:]
+}
+
+func (r *Ring) hash(key Key) uint64 {
+	return maphash.String(r.seed, key.Name) ^ uint64(key.Kind)*0x9e3779b97f4a7c15
+}
+
+// updateSum chains text to a checksum.
+func updateSum(sum uint32, text string) uint32 {
+	if text == "" {
+		return sum
+	}
+	return crc32.Update(sum, castagnoli, unsafe.Slice(unsafe.StringData(text), len(text))) // which only reads them
+}

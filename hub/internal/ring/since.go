@@ -1,0 +1,110 @@
+package ring
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"sort"
+
+	"roost/internal/position"
+)
+
+// Refusal is why a position can't be resumed from.
+type Refusal uint8
+
+// The reasons for which nothing is replayed.
+const (
+	NotRefused Refusal = iota
+	Unknown            // no position, or one behind a marker that was not heard here, or was forgotten
+	TooOld             // something behind it is not kept any more
+	Mismatch           // other notifications were heard up to there
+	TooMany            // more was missed than is replayed
+	refusals
+)
+
+// Refusals is how many values of Refusal there are.
+const Refusals = refusals
+
+// String returns the reason as metrics name it.
+func (r Refusal) String() string {
+	return [refusals]string{"", "unknown", "too_old", "mismatch", "too_many"}[r]
+}
+
+// Missed is a notification to replay.
+type Missed struct {
+	Key      Key
+	Payload  string
+	Heard    int64             // Unix milliseconds
+	Position position.Position // behind it
+
+	number uint64
+}
+
+// Bounds are how much is replayed at most.
+type Bounds struct{ Items, Bytes int }
+
+// Since returns what was heard for keys behind a position, in the order in which it was heard, or why it can't. All or
+// nothing: never a part. after is a time that is not later than that of the position; 0: none is known.
+func (r *Ring) Since(p position.Position, keys []Key, most Bounds) (missed []Missed, after int64, why Refusal) {
+	number, after, why := r.number(p)
+	if why != NotRefused {
+		return nil, after, why
+	}
+	bytes := 0
+	for _, key := range keys {
+		e, ok := r.last(key)
+		for ok && e.number() > number {
+			bytes += len(e.payload())
+			if e.absent() || len(missed) == most.Items || bytes > most.Bytes {
+				return nil, after, TooMany
+			}
+			missed = append(missed, Missed{Key: key, Payload: string(e.payload()), Heard: e.heard(), number: e.number()})
+			e, ok = r.linked(e.same())
+		}
+	}
+	slices.SortFunc(missed, func(a, b Missed) int { return cmp.Compare(a.number, b.number) })
+	for i := range missed {
+		missed[i].Position = r.position(missed[i].number)
+	}
+	return missed, after, NotRefused
+}
+
+// number finds a position: it is the number of the last notification before it.
+func (r *Ring) number(p position.Position) (number uint64, after int64, why Refusal) {
+	i := len(r.segments) - 1
+	for i >= 0 && r.segments[i].marker != p.Marker {
+		i--
+	}
+	if i < 0 || p.IsZero() {
+		return 0, 0, Unknown
+	}
+	s, end := r.segments[i], r.count
+	if i+1 < len(r.segments) {
+		end = r.segments[i+1].first
+	}
+	number = s.first + p.Count
+	switch {
+	case p.Count > end-s.first:
+		return 0, s.began, Mismatch
+	case number < r.floor:
+		return 0, s.began, TooOld
+	case p.Check != position.CheckOf(r.check(s, number)):
+		return 0, s.began, Mismatch
+	}
+	return number, s.began, NotRefused
+}
+
+// check returns the checksum behind a notification of a segment, or at its marker. Its number is not below the floor.
+func (r *Ring) check(s segment, number uint64) uint32 {
+	if number == s.first {
+		return 0
+	}
+	return binary.LittleEndian.Uint32(r.checks[number%uint64(len(r.checks)/4)*4:])
+}
+
+// position is that behind a notification that is kept.
+func (r *Ring) position(number uint64) position.Position {
+	i := sort.Search(len(r.segments), func(i int) bool { return r.segments[i].first >= number }) - 1
+	s := r.segments[i]
+	return position.Position{Marker: s.marker, Count: number - s.first, Check: position.CheckOf(r.check(s, number))}
+}
