@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"roost/hub/internal/fairqueue"
+	"roost/internal/position"
 )
 
 // The limits of what waits for the goroutine of RunBroadcasts. Each notification is charged its frame and
@@ -38,6 +39,7 @@ func (r dropReason) String() string {
 type broadcast struct {
 	group string    // "": it is for everyone
 	lost  time.Time // of a notice: since when notifications are missing
+	since time.Time // it was not published before
 
 	frame []byte        // nil: it is a notice
 	kind  string        // the type, for traces: cut off where it is long
@@ -45,6 +47,13 @@ type broadcast struct {
 	taken time.Duration // by Hub.Clock
 	after int64         // as in Notification
 	made  *shared       // by the notifications that were made of it; nil: there is none
+
+	// With Config.Resume, where progress and traces are guarded by order.mu.
+
+	ordinal  uint32            // its place among the broadcasts; of a loss the place of the last one that was dropped
+	from     uint32            // the same, but of a loss that of the first
+	position position.Position // the place in the stream behind it
+	loss     Loss              // of a notice
 
 	progress
 }
@@ -58,44 +67,76 @@ type broadcast struct {
 // RunBroadcasts.
 func (h *Hub) Broadcast(payload string) {
 	h.stats.broadcasts.Add(1)
-	h.enqueue(&broadcast{}, payload, slog.String("for", "everyone"))
+	b := &broadcast{}
+	now := h.cfg.Now()
+	if h.stream != nil {
+		h.heardBroadcast(b, payload, now)
+	}
+	h.enqueue(b, payload, now, slog.String("for", "everyone"))
 }
 
 // DeliverGroup is Broadcast for the connections that were admitted with a group. A group that nobody here is in costs
 // a look-up and nothing else: no JSON is touched for it.
 func (h *Hub) DeliverGroup(group, payload string) {
 	h.stats.toGroups.Add(1)
-	if !h.groups.has(group) {
+	b := &broadcast{group: group}
+	var now time.Time
+	var wanted bool
+	if h.stream != nil {
+		now = h.cfg.Now()
+		wanted = h.heardBroadcast(b, payload, now)
+	} else if wanted = h.groups.has(group); wanted {
+		now = h.cfg.Now()
+	}
+	if !wanted {
 		h.stats.groupsOffline.Add(1)
 		return
 	}
-	h.enqueue(&broadcast{group: group}, payload, slog.String("group", group))
+	h.enqueue(b, payload, now, slog.String("group", group))
 }
 
 // BroadcastsWaiting returns how many broadcasts and notifications for groups are not delivered to all their connections
 // yet, those under way included. Any goroutine.
 func (h *Hub) BroadcastsWaiting() int { return h.broadcasts.waiting() }
 
-// enqueue checks a payload, builds its frame and puts it on the queue.
-func (h *Hub) enqueue(b *broadcast, payload string, whom slog.Attr) {
+// enqueue checks a payload that came just now, builds its frame and puts it on the queue.
+func (h *Hub) enqueue(b *broadcast, payload string, now time.Time, whom slog.Attr) {
 	envelope, problem := h.read(payload, false)
 	if problem != invalidNone {
 		h.stats.invalid[problem].Add(1)
 		h.invalidLog.warnFor(whom, problem, len(payload))
+		if h.stream != nil {
+			h.stream.waits(-1)
+		}
 		return
 	}
-	now := h.cfg.Now()
-	b.frame = envelope.frame(h.stamper.stamp(now))
+	b.frame = envelope.frame(h.stamper.stamp(now), b.position)
 	b.kind, b.size, b.taken, b.after = tracedKind(envelope.kind), len(payload), h.arrival(), h.after.Load()
 	if b.after != 0 && b.after < now.UnixMilli() {
 		now = time.UnixMilli(b.after)
 	}
-	dropped, taken := h.broadcasts.put(b, now)
+	if h.stream != nil {
+		h.stream.order.mu.Lock()
+		defer h.stream.order.mu.Unlock()
+	}
+	h.put(b, now)
+}
+
+// put puts a broadcast on the queue that was published at a time or later. With Config.Resume the caller holds order.mu.
+func (h *Hub) put(b *broadcast, since time.Time) {
+	b.since = since
+	if h.stream != nil {
+		h.stream.order.add(b)
+	}
+	dropped, taken := h.broadcasts.put(b, since)
 	if !taken {
 		h.stats.broadcastsDropped[droppedShutdown].Add(1)
 	}
 	for _, d := range dropped {
 		h.dropped(d)
+		if h.stream != nil {
+			h.stream.waits(-h.stream.order.lose(d.b))
+		}
 	}
 }
 

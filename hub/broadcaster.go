@@ -14,6 +14,7 @@ type broadcaster struct {
 	hub     *Hub
 	pause   func()
 	handed  int      // connections since pause was called
+	swept   uint32   // the ordinal at which refreshMarks was called last
 	conns   []Conn   // of this turn
 	watched []string // users, in this turn; nearly always none
 
@@ -28,6 +29,7 @@ type progress struct {
 	members *group            // of a group: nil where nobody is in it any more
 	shards  int               // of everyone: so many are done, or in broadcaster.shard
 	traces  map[string]*Trace // by user
+	shared  *Notification     // what the connections of this turn get who are not watched
 }
 
 // RunBroadcasts delivers what Broadcast and DeliverGroup have taken, until EndBroadcasts. Each group has a queue, and so has
@@ -70,9 +72,16 @@ func (h *Hub) EndBroadcasts(ctx context.Context) {
 // turn delivers a broadcast to the next of its connections. It reports whether that was all, and to how many it was.
 func (r *broadcaster) turn(b *broadcast) (finished bool, connections int) {
 	defer r.forget()
+	if r.hub.stream != nil && b.frame == nil && b.loss == NotLost && !r.hub.number(b) {
+		return true, 0 // all were told already
+	}
 	more := r.collect(b, broadcastChunk-r.handed)
+	delivered := r.deliver(b)
+	if delivered && !more {
+		r.hub.done(b)
+	}
 	switch {
-	case !r.deliver(b):
+	case !delivered:
 		if b.frame != nil {
 			r.hub.stats.broadcastsDropped[droppedShutdown].Add(1)
 		}
@@ -131,6 +140,9 @@ func (r *broadcaster) forget() {
 // deliver delivers to the connections that were collected. It is false when there is no more time.
 func (r *broadcaster) deliver(b *broadcast) bool {
 	r.watched = r.hub.watches.users(r.watched[:0], r.hub.cfg.Now())
+	if r.hub.stream != nil {
+		return r.deliverInOrder(b)
+	}
 	n := b.notification(r.hub.Clock(), nil)
 	for _, c := range r.conns {
 		if r.hub.broadcastsCut.Load() {
@@ -145,7 +157,28 @@ func (r *broadcaster) deliver(b *broadcast) bool {
 			c.Missed(b.lost)
 			continue
 		}
-		c.Deliver(r.traced(n, b, user))
+		c.Deliver(r.hub.traced(n, b, user, r.watched))
+	}
+	return true
+}
+
+// deliverInOrder is deliver with Config.Resume: the connections get all that waits for them up to this broadcast, unless they
+// have had it already.
+func (r *broadcaster) deliverInOrder(b *broadcast) bool {
+	o := &r.hub.stream.order
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b.shared = nil
+	for _, c := range r.conns {
+		if r.hub.broadcastsCut.Load() {
+			return false
+		}
+		r.hub.catchUp(c, b.ordinal, r.watched)
+		r.handed++
+	}
+	if b.ordinal-r.swept > staleMark {
+		r.swept = b.ordinal
+		r.hub.refreshMarks(b.ordinal)
 	}
 	return true
 }
@@ -157,13 +190,13 @@ func (r *broadcaster) pauseNow() {
 }
 
 // traced is n, or for a user who is watched n with a trace.
-func (r *broadcaster) traced(n *Notification, b *broadcast, user string) *Notification {
-	if len(r.watched) == 0 || !slices.Contains(r.watched, user) {
+func (h *Hub) traced(n *Notification, b *broadcast, user string, watched []string) *Notification {
+	if len(watched) == 0 || !slices.Contains(watched, user) {
 		return n
 	}
 	t := b.traces[user]
 	if t == nil {
-		if t = r.hub.newBroadcastTrace(b, user); t == nil {
+		if t = h.newBroadcastTrace(b, user); t == nil {
 			return n // watched no more
 		}
 		if b.traces == nil {

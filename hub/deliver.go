@@ -3,6 +3,8 @@ package hub
 import (
 	"sync/atomic"
 	"time"
+
+	"roost/internal/position"
 )
 
 // Deliver hands one notification, as the backend published it, to every open
@@ -18,8 +20,18 @@ func (h *Hub) Deliver(user, payload string) {
 	if !probe {
 		h.stats.received.Add(1)
 	}
-	hash := h.hash(user)
-	only, several := h.shard(hash).collect(user, hash, &h.spareBatch)
+	var only Conn
+	var several *batch
+	var at position.Position
+	inOrder := h.stream != nil && !probe
+	var now time.Time
+	if inOrder {
+		now = h.cfg.Now()
+		at, only, several = h.heard(user, payload, now)
+	} else {
+		hash := h.hash(user)
+		only, several = h.shard(hash).collect(user, hash, &h.spareBatch)
+	}
 	defer h.spareBatch.put(several)
 	trace := h.NewTrace(user, len(payload))
 	if only == nil && several == nil {
@@ -29,6 +41,9 @@ func (h *Hub) Deliver(user, payload string) {
 		trace.nobody("offline")
 		return
 	}
+	if inOrder {
+		defer h.stream.delivered() // behind the unlocking of order.mu
+	}
 	envelope, problem := h.read(payload, probe)
 	if problem != invalidNone {
 		h.stats.invalid[problem].Add(1)
@@ -36,8 +51,19 @@ func (h *Hub) Deliver(user, payload string) {
 		trace.nobody(problem.String())
 		return
 	}
-	n := &Notification{Frame: envelope.frame(h.stamper.stamp(h.cfg.Now())), Arrived: h.arrival(), After: h.after.Load(), Trace: trace}
-	if several == nil {
+	if inOrder {
+		h.stream.order.mu.Lock()
+		defer h.stream.order.mu.Unlock()
+		only, several = h.catchUpAll(only, several)
+	} else {
+		now = h.cfg.Now()
+	}
+	n := &Notification{Frame: envelope.frame(h.stamper.stamp(now), at), Arrived: h.arrival(), After: h.after.Load(), Trace: trace}
+	switch {
+	case several == nil && only == nil:
+		trace.nobody("offline")
+		return
+	case several == nil:
 		trace.goes(envelope.kind, 1)
 		only.Deliver(n)
 		return

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"roost/internal/jsonscan"
+	"roost/internal/position"
 	"roost/wsproto"
 )
 
@@ -77,16 +78,21 @@ func (e envelope) reserved() bool {
 }
 
 // frame builds the WebSocket frame of the envelope that clients get, in one
-// piece of memory. Its capacity is all that the allocator gives for it, so that who keeps it can count that.
-func (e envelope) frame(at stamp) []byte {
+// piece of memory. Unless id is zero it is the last member. The capacity is all that the allocator gives for it, so that who
+// keeps it can count that.
+func (e envelope) frame(at stamp, id position.Position) []byte {
 	const (
 		beforeType    = `{"type":`
 		beforePayload = `,"payload":`
 		beforeTime    = `,"timestamp":"`
+		beforeID      = `","id":"`
 		end           = `"}`
 	)
 	size := len(beforeType) + len(e.kind) + len(beforePayload) + len(e.payload) +
 		len(beforeTime) + len(at) + len(end)
+	if !id.IsZero() {
+		size += len(beforeID) + position.Size
+	}
 	frame := slices.Grow([]byte(nil), wsproto.TextHeaderSize(size)+size)
 	frame = wsproto.AppendTextHeader(frame, size)
 	frame = append(frame, beforeType...)
@@ -95,6 +101,10 @@ func (e envelope) frame(at stamp) []byte {
 	frame = append(frame, e.payload...)
 	frame = append(frame, beforeTime...)
 	frame = append(frame, at[:]...)
+	if !id.IsZero() {
+		frame = append(frame, beforeID...)
+		frame = id.Append(frame)
+	}
 	return append(frame, end...)
 }
 

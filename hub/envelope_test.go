@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"roost/internal/jsonscan"
+	"roost/internal/position"
 )
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 5_600_000, time.FixedZone("CET", 3600))
@@ -59,7 +60,7 @@ func TestFrame(t *testing.T) {
 	for _, size := range []int{1, 50, 100, 65_000, 70_000} {
 		payload := `"` + strings.Repeat("x", size) + `"`
 		want := `{"type":"a","payload":` + payload + `,"timestamp":"` + noonText + `"}`
-		frame := envelope{kind: `"a"`, payload: payload}.frame(new(stamper).stamp(noon))
+		frame := envelope{kind: `"a"`, payload: payload}.frame(new(stamper).stamp(noon), position.Position{})
 		if cap(frame) < len(frame) || !strings.HasSuffix(string(frame), want) {
 			t.Fatalf("payload of %d bytes: frame ends otherwise than the envelope", size)
 		}
@@ -95,7 +96,7 @@ func FuzzEnvelope(f *testing.F) {
 		if problem != invalidNone {
 			return
 		}
-		frame := got.frame(new(stamper).stamp(noon))
+		frame := got.frame(new(stamper).stamp(noon), position.Position{})
 		if !json.Valid(frame[headerSizeOf(frame):]) {
 			t.Fatalf("%q: the envelope is not JSON: %q", published, frame)
 		}

@@ -27,7 +27,7 @@ type Conn interface {
 	// Deliver puts a notification on the queue of the connection's loop. It is
 	// called without locks, from the goroutine that called Hub.Deliver or
 	// Hub.RunBroadcasts, and may wait for room in that queue. The connection may be closed by then: it
-	// counts what it can't send.
+	// counts what it can't send. With Config.Resume n may be a loss (Notification.Lost).
 	Deliver(n *Notification)
 
 	// Missed tells the connection that notifications for it were dropped before they came to Deliver, none of which was
@@ -63,9 +63,23 @@ type Notification struct {
 	// Trace is told what becomes of it, once for each connection. It may be nil.
 	Trace *Trace
 
+	// Lost says, where Frame is nil, that this is no notification: others that were published after After were lost, and the
+	// client is to be told here. Only with Config.Resume.
+	Lost Loss
+
 	held   atomic.Int32           // in how many places it waits, see Hold
 	shared atomic.Pointer[shared] // nil: it shares nothing
 }
+
+// Loss is why notifications were lost.
+type Loss uint8
+
+// The reasons for a loss.
+const (
+	NotLost       Loss = iota
+	LostBroadcast      // too many broadcasts waited
+	LostFeed           // the link to Redis was lost
+)
 
 // Limits are what may change while there are connections (see [Hub.SetLimits]). The zero value is none.
 type Limits struct {
@@ -96,6 +110,9 @@ type Config struct {
 	// whose last one went, for TakeChanged. Leave it off where nobody takes
 	// the marks: they'd pile up, one for each user ever seen.
 	TrackPresence bool
+
+	// Resume lets clients that were away for a short time get what they missed. It implies GapNotice.
+	Resume Resume
 
 	// GapNotice has the connections told (Conn.Missed) when a broadcast that was for them is dropped.
 	GapNotice bool
@@ -130,6 +147,7 @@ type Hub struct {
 	spareBatch  spareBatch
 	watches     watches
 
+	stream          *stream // nil without Config.Resume
 	broadcasts      broadcastQueue
 	broadcastsEnded chan struct{} // closed when RunBroadcasts returns
 	broadcastsCut   atomic.Bool   // what is not delivered yet is to be dropped; any goroutine
@@ -152,7 +170,8 @@ func New(cfg Config) *Hub {
 	h.faultLog = newInvalidLog(cfg.Logger)
 	h.dropLog = newInvalidLog(cfg.Logger)
 	h.groups.seed = h.seed
-	h.broadcasts.init(cfg.GapNotice)
+	h.stream = newStream(cfg)
+	h.broadcasts.init(cfg.GapNotice || h.stream != nil)
 	h.SetLimits(cfg.Limits)
 	for i := range h.shards {
 		h.shards[i].groups = &h.groups
@@ -173,44 +192,66 @@ func New(cfg Config) *Hub {
 // A connection that takes the place of another (Limits.ReplaceOldest) needs no room: it
 // is never refused with ErrFull.
 func (h *Hub) Admit(c Conn, user string, groups ...string) (total, ofUser int, err error) {
-	return h.admit(c, user, nil, groups)
+	entry := h.enter(c, Arrival{User: user, Groups: groups}, 0)
+	h.entered(entry)
+	return entry.total, entry.ofUser, entry.err
 }
 
 // Replace is Admit for a connection that may only take the place of another one, and of
 // that only if may says so: else it is refused with ErrUserFull, or ErrFull. may is called with the
 // oldest connection of the user, and a lock of the hub's held: it must not call the hub.
 func (h *Hub) Replace(c Conn, user string, may func(oldest Conn) bool, groups ...string) (total, ofUser int, err error) {
-	return h.admit(c, user, may, groups)
+	entry := h.enter(c, Arrival{User: user, Groups: groups, Replaces: may}, 0)
+	h.entered(entry)
+	return entry.total, entry.ofUser, entry.err
 }
 
-// admit is Replace, or, where may is nil, Admit.
-func (h *Hub) admit(c Conn, user string, may func(oldest Conn) bool, groups []string) (total, ofUser int, err error) {
-	hash, limits := h.hash(user), h.limits.Load()
-	if IsProbe(user) {
-		_ = h.shard(hash).add(c, user, hash, limits, nil, nil)
-		return h.Connections(), 1, nil
+// entered is what enter did.
+type entered struct {
+	total, ofUser int
+	err           error
+	replaced      Conn // to be told; or nil
+	marked        bool // presence has to be announced
+}
+
+// enter registers a connection, or says why not. What others have to be told of it is for entered. mark is the ordinal up to
+// which it has had all broadcasts.
+func (h *Hub) enter(c Conn, a Arrival, mark uint32) (e entered) {
+	hash, limits, may := h.hash(a.User), h.limits.Load(), a.Replaces
+	shard := h.shard(hash)
+	link := Link{user: a.User, mark: mark}
+	if IsProbe(a.User) {
+		_ = shard.add(c, link, hash, limits, nil, nil)
+		return entered{total: h.Connections(), ofUser: 1}
 	}
-	total = int(h.connections.Add(1))
-	full := limits.MaxConnections > 0 && total > limits.MaxConnections
+	e.total = int(h.connections.Add(1))
+	full := limits.MaxConnections > 0 && e.total > limits.MaxConnections
 	if full && may == nil {
 		may = func(Conn) bool { return true }
 	}
-	in := h.shard(hash).add(c, user, hash, limits, may, groups)
+	in := shard.add(c, link, hash, limits, may, a.Groups)
+	e.ofUser, e.replaced, e.marked = in.ofUser, in.replaced, in.marked
 	switch {
 	case in.refused && full:
 		h.connections.Add(-1)
-		return 0, 0, ErrFull
+		return entered{err: ErrFull}
 	case in.refused:
 		h.connections.Add(-1)
-		return 0, 0, ErrUserFull
+		return entered{err: ErrUserFull}
 	case in.replaced != nil:
-		total = int(h.connections.Add(-1))
-		in.replaced.Replaced()
+		e.total = int(h.connections.Add(-1))
 	case in.first:
 		h.users.Add(1)
 	}
-	h.announce(in.marked)
-	return total, in.ofUser, nil
+	return e
+}
+
+// entered tells others of a connection that was registered. It is called without locks.
+func (h *Hub) entered(e entered) {
+	if e.replaced != nil {
+		e.replaced.Replaced()
+	}
+	h.announce(e.marked)
 }
 
 // Remove takes an admitted connection out again, and returns how many are left,
@@ -218,7 +259,8 @@ func (h *Hub) admit(c Conn, user string, may func(oldest Conn) bool, groups []st
 // connection's own loop calls it, and Control.
 func (h *Hub) Remove(c Conn) (total, ofUser int) {
 	link := c.HubLink()
-	ofUser, marked, was := h.shard(link.hash).remove(link, h.limits.Load().ReplaceOldest)
+	hash := h.hash(link.user)
+	ofUser, marked, was := h.shard(hash).remove(link, hash, h.limits.Load().ReplaceOldest)
 	if !was || IsProbe(link.user) {
 		return h.Connections(), ofUser
 	}

@@ -12,12 +12,12 @@ const shardCount = 64
 
 // Link is the hub's part of a connection, embedded in it so that a registered
 // connection costs no allocation of the hub's. Its fields are guarded by the
-// lock of the user's shard, but for user and hash, which Admit writes before the
-// link can be found and which stay as they are.
+// lock of the user's shard, but for user, which Admit writes before the
+// link can be found and which stays as it is, and mark.
 type Link struct {
 	user string // all connections of a user share the first one's bytes
-	hash uint32 // of user
 	seat int32  // 1 + the place in the user's userConns, 1 for an only connection; 0 while not admitted
+	mark uint32 // with Config.Resume the ordinal up to which it has had all broadcasts; guarded by order.mu
 }
 
 // User returns the user that the connection was admitted for, or "" before.
@@ -44,27 +44,30 @@ type admission struct {
 	replaced Conn // the user's oldest connection, which was removed for the new one; or nil
 }
 
-// add registers a connection. Unless may is nil it does so only in place of another one of the user, if may says so of that.
-func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, may func(oldest Conn) bool, groups []string) admission {
+// add registers a connection, which gets link and whose user has a hash. Unless may is nil it does so only in place of another
+// one of the user, if may says so of that.
+func (s *shard) add(c Conn, link Link, hash uint32, limits *Limits, may func(oldest Conn) bool, groups []string) admission {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.users.find(hash, user)
+	e := s.users.find(hash, link.user)
 	if e == nil && may != nil {
 		return admission{refused: true}
 	}
 	if e == nil {
-		*c.HubLink() = Link{user: user, hash: hash, seat: 1}
-		s.users.put(c)
+		link.seat = 1
+		*c.HubLink() = link
+		s.users.put(hash, c)
 		s.joinGroups(c, groups)
-		return admission{ofUser: 1, first: true, marked: s.mark(user, true)}
+		return admission{ofUser: 1, first: true, marked: s.mark(link.user, true)}
 	}
 	full := limits.MaxPerUser > 0 && countOf(e) >= limits.MaxPerUser
 	replaces := full && limits.ReplaceOldest
 	if full && !replaces || may != nil && !(replaces && may(oldestOf(e))) {
 		return admission{refused: true}
 	}
-	all := s.several(e)
-	*c.HubLink() = Link{user: all.HubLink().user, hash: hash}
+	all := s.several(hash, e)
+	link.user = all.HubLink().user
+	*c.HubLink() = link
 	all.add(c)
 	s.joinGroups(c, groups)
 	in := admission{}
@@ -75,17 +78,17 @@ func (s *shard) add(c Conn, user string, hash uint32, limits *Limits, may func(o
 	}
 	in.ofUser = len(all.conns)
 	if in.ofUser == 1 {
-		s.single(all)
+		s.single(hash, all)
 	}
 	return in
 }
 
 // remove removes a connection; ordered says whether those of its user keep their order. It returns how many its user has
 // left, whether the user was marked as changed, and whether the connection was registered at all.
-func (s *shard) remove(link *Link, ordered bool) (ofUser int, marked, was bool) {
+func (s *shard) remove(link *Link, hash uint32, ordered bool) (ofUser int, marked, was bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.users.find(link.hash, link.user)
+	e := s.users.find(hash, link.user)
 	if link.seat == 0 {
 		if e != nil {
 			ofUser = countOf(e)
@@ -96,13 +99,13 @@ func (s *shard) remove(link *Link, ordered bool) (ofUser int, marked, was bool) 
 	all, several := e.(*userConns)
 	if !several {
 		link.seat = 0
-		s.users.remove(link.hash, link.user)
+		s.users.remove(hash, link.user)
 		return 0, s.mark(link.user, false), true
 	}
 	all.remove(link, ordered)
 	ofUser = len(all.conns)
 	if ofUser == 1 {
-		s.single(all)
+		s.single(hash, all)
 	}
 	return ofUser, false, true
 }
@@ -202,7 +205,7 @@ const maxSpare = 4
 
 // several returns a user's userConns, and makes them of a single connection. The caller
 // holds s.mu.
-func (s *shard) several(e entry) *userConns {
+func (s *shard) several(hash uint32, e entry) *userConns {
 	if u, ok := e.(*userConns); ok {
 		return u
 	}
@@ -211,13 +214,13 @@ func (s *shard) several(e entry) *userConns {
 		u = &userConns{conns: make([]Conn, 0, 2)}
 	}
 	u.add(e.(Conn))
-	s.users.put(u)
+	s.users.put(hash, u)
 	return u
 }
 
 // single puts the one connection that is left of u in its place. The caller holds s.mu.
-func (s *shard) single(u *userConns) {
-	s.users.put(u.conns[0])
+func (s *shard) single(hash uint32, u *userConns) {
+	s.users.put(hash, u.conns[0])
 	if cap(u.conns) > maxSpare {
 		return
 	}

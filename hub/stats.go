@@ -73,6 +73,8 @@ type Stats struct {
 	// BroadcastTime is how long those of both that are done took, from being taken until the last connection had been
 	// handed it.
 	BroadcastTime time.Duration
+
+	Resume ResumeStats
 }
 
 // Stats returns the hub's numbers. Any goroutine.
@@ -94,6 +96,7 @@ func (h *Hub) Stats() Stats {
 		BroadcastTime:      time.Duration(h.stats.broadcastTime.Load()),
 
 		Invalid: make(map[string]uint64, invalidCount-1),
+		Resume:  h.resumeStats(),
 	}
 	for why := range dropReasons {
 		s.BroadcastsDropped[why.String()] = h.stats.broadcastsDropped[why].Load()

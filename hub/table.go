@@ -4,7 +4,7 @@ import "iter"
 
 // entry is what the registry holds for a user: the only connection, or their *userConns.
 type entry interface {
-	// HubLink returns a link that bears the user's name and its hash.
+	// HubLink returns a link that bears the user's name.
 	HubLink() *Link
 }
 
@@ -58,17 +58,16 @@ func (t *table) find(hash uint32, user string) entry {
 	return nil
 }
 
-// put sets the entry of the user whom its link names.
-func (t *table) put(e entry) {
+// put sets the entry of the user whom its link names, and whose name has a hash.
+func (t *table) put(hash uint32, e entry) {
 	if (t.used+1)*6 > len(t.hashes)*5 {
 		t.resize(roomFor(t.used + 1))
 	}
-	link := e.HubLink()
-	slot, found := t.search(link.hash, link.user)
+	slot, found := t.search(hash, e.HubLink().user)
 	if !found {
 		t.used++
 	}
-	t.hashes[slot], t.slots[slot] = mark(link.hash), e
+	t.hashes[slot], t.slots[slot] = mark(hash), e
 }
 
 // remove takes the entry of a user out, who has one. The entries behind it move up, so that no search meets a gap before
@@ -98,8 +97,10 @@ func (t *table) behind(from, to int) int {
 func (t *table) resize(slots int) {
 	old := *t
 	*t = table{hashes: make([]uint32, slots), slots: make([]entry, slots)}
-	for e := range old.all() {
-		t.put(e)
+	for i, e := range old.slots {
+		if e != nil {
+			t.put(old.hashes[i], e)
+		}
 	}
 }
 

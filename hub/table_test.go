@@ -6,7 +6,10 @@ import (
 )
 
 // named is an entry for a table's tests.
-type named struct{ link Link }
+type named struct {
+	link Link
+	hash uint32
+}
 
 func (n *named) HubLink() *Link { return &n.link }
 
@@ -23,16 +26,16 @@ func (m *tableAndModel) toggle(user string, hash uint32) {
 		delete(m.model, user)
 		return
 	}
-	e := &named{Link{user: user, hash: hash}}
+	e := &named{link: Link{user: user}, hash: hash}
 	m.model[user] = e
-	m.table.put(e)
+	m.table.put(hash, e)
 }
 
 // check compares the two.
 func (m *tableAndModel) check(t *testing.T) {
 	t.Helper()
 	for user, want := range m.model {
-		if m.table.find(want.HubLink().hash, user) != want {
+		if m.table.find(want.(*named).hash, user) != want {
 			t.Fatalf("%s is not found", user)
 		}
 	}
@@ -94,8 +97,8 @@ func TestTablePutReplaces(t *testing.T) {
 	t.Parallel()
 	m := tableAndModel{model: make(map[string]entry)}
 	m.toggle("alice", 7)
-	second := &named{Link{user: "alice", hash: 7}}
+	second := &named{link: Link{user: "alice"}, hash: 7}
 	m.model["alice"] = second
-	m.table.put(second)
+	m.table.put(7, second)
 	m.check(t)
 }

@@ -25,6 +25,8 @@ type Traced struct {
 	Bytes int       // as it was published
 	Via   string    // "" for one that is the user's own, else what it was for: "everyone", or "group " and its name
 
+	Replayed bool // the client had missed it, and got it when it came back
+
 	Problem     string         // why it went to nobody: "offline", or what is wrong with it; "": it did
 	Connections int            // that it went to
 	Sent        int            // of these: the kernel took the last byte

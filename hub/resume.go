@@ -1,0 +1,171 @@
+package hub
+
+import (
+	"slices"
+	"time"
+
+	"roost/hub/internal/ring"
+	"roost/internal/position"
+)
+
+// Arrival is a connection that is to be admitted.
+type Arrival struct {
+	User   string
+	Groups []string // none twice
+
+	// Since is the position up to which the client has everything; "": it does not say. Only with Config.Resume.
+	Since string
+
+	// Replaces says that the connection may only take the place of another one, and of that only if this says so: see
+	// Hub.Replace. Nil: it may be one more.
+	Replaces func(oldest Conn) bool
+}
+
+// Welcome is what a connection is told when it is admitted, with Config.Resume.
+type Welcome struct {
+	// ID is the position up to which the client has everything before it gets Missed; "": without Config.Resume.
+	ID string
+
+	// Result says whether the client came back, and how that went.
+	Result ResumeResult
+
+	// Missed is what it missed: to be sent before all that Deliver hands over.
+	Missed []*Notification
+
+	// LostSince is, with ResumeRefused, a time before which nothing is missing; the zero time: none is known.
+	LostSince time.Time
+}
+
+// ResumeResult is what became of Arrival.Since.
+type ResumeResult uint8
+
+// The results.
+const (
+	ResumeNotAsked ResumeResult = iota // the client named no position
+	ResumeDone                         // Missed is all that the client missed
+	ResumeRefused                      // the client may have missed more than can be told
+)
+
+// publishedBefore is, in milliseconds, how long a notification may have been on its way when it was heard: a link that is
+// silent for longer is given up.
+const publishedBefore = 10_000
+
+// Arrive admits a connection as Admit does, and looks for what it missed. Both are one step: each notification is either in
+// Welcome.Missed or handed to Conn.Deliver. The caller sends the welcome before anything that it is handed.
+func (h *Hub) Arrive(c Conn, a Arrival) (total, ofUser int, w Welcome, err error) {
+	s := h.stream
+	if s == nil || IsProbe(a.User) {
+		entry := h.enter(c, a, 0)
+		h.entered(entry)
+		return entry.total, entry.ofUser, w, entry.err
+	}
+	since, known := position.Parse(a.Since)
+	var missed []ring.Missed
+	why := ring.Unknown
+	after := int64(0)
+	s.mu.Lock()
+	entry := h.enter(c, a, s.ordinal)
+	if entry.err == nil {
+		if known {
+			missed, after, why = s.ring.Since(since, keysOf(a), ring.Bounds{Items: maxReplayed, Bytes: maxReplayedBytes})
+		}
+		w.ID = s.ring.Head().String()
+	}
+	s.mu.Unlock()
+	h.entered(entry)
+	switch {
+	case entry.err != nil || a.Since == "":
+	case why != ring.NotRefused:
+		w.Result = ResumeRefused
+		s.counts.refused[why].Add(1)
+		if after != 0 {
+			w.LostSince = time.UnixMilli(after - publishedBefore)
+		}
+	default:
+		w.Result = ResumeDone
+		s.counts.resumed.Add(1)
+		w.Missed = h.replays(missed, a.User)
+		s.counts.replayed.Add(uint64(len(w.Missed)))
+		if len(w.Missed) > 0 {
+			w.ID = a.Since
+		}
+	}
+	return entry.total, entry.ofUser, w, entry.err
+}
+
+func keysOf(a Arrival) []ring.Key {
+	keys := make([]ring.Key, 0, len(a.Groups)+2)
+	keys = append(keys, ring.Key{Kind: ring.User, Name: a.User}, ring.Key{Kind: ring.Everyone})
+	for _, group := range a.Groups {
+		keys = append(keys, ring.Key{Kind: ring.Group, Name: group})
+	}
+	return keys
+}
+
+// replays makes notifications of what was missed, without what is none.
+func (h *Hub) replays(missed []ring.Missed, user string) []*Notification {
+	var all []*Notification
+	for _, m := range missed {
+		e, problem := h.read(m.Payload, false)
+		if problem != invalidNone {
+			continue // counted when it was heard, or nobody was here to count it
+		}
+		trace := h.NewTrace(user, len(m.Payload))
+		trace.goes(e.kind, 1)
+		trace.replayed(m.Key)
+		heard := time.UnixMilli(m.Heard)
+		all = append(all, &Notification{
+			Frame:   e.frame(h.stamper.stamp(heard), m.Position),
+			Arrived: h.Clock(), After: m.Heard - publishedBefore, Trace: trace,
+		})
+	}
+	return slices.Clip(all)
+}
+
+// replayed notes that it was missed, and is replayed.
+func (t *Trace) replayed(key ring.Key) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen.Replayed = true
+	switch key.Kind {
+	case ring.Group:
+		t.seen.Via = "group " + key.Name
+	case ring.Everyone:
+		t.seen.Via = "everyone"
+	}
+}
+
+// ResumeStats are part of Stats.
+type ResumeStats struct {
+	Window   time.Duration     // how far back a client can resume now; 0 without Config.Resume
+	Bytes    int               // that what can be replayed takes
+	Room     int               // that it may take
+	Kept     int               // notifications that can be replayed
+	Results  map[string]uint64 // clients that came back, by result: "resumed", or why not
+	Replayed uint64            // notifications × connections
+}
+
+func (h *Hub) resumeStats() ResumeStats {
+	s := h.stream
+	if s == nil {
+		return ResumeStats{}
+	}
+	stats := ResumeStats{
+		Results:  map[string]uint64{"resumed": s.counts.resumed.Load()},
+		Replayed: s.counts.replayed.Load(),
+	}
+	for why := ring.Unknown; why < ring.Refusals; why++ {
+		stats.Results[why.String()] = s.counts.refused[why].Load()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats.Window = s.ring.Reach(h.cfg.Now().UnixMilli())
+	stats.Bytes, stats.Room, stats.Kept = s.ring.Used(), s.ring.Room(), s.ring.Kept()
+	return stats
+}
+
+// Resumes reports whether clients can resume. Any goroutine.
+func (h *Hub) Resumes() bool { return h.stream != nil }
