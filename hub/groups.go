@@ -174,8 +174,9 @@ func (s *shard) inGroup(user string, hash uint32, group string) bool {
 		conns = []Conn{e}
 	}
 	for _, c := range conns {
-		for _, place := range s.grouped.Get(c.HubLink()) {
-			if place.of.name == group {
+		places := s.grouped.Get(c.HubLink())
+		for i := range places { // a place's seat has another lock
+			if places[i].of.name == group {
 				return true
 			}
 		}

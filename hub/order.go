@@ -171,8 +171,9 @@ func (h *Hub) catchUpAll(only Conn, several *batch) (Conn, *batch) {
 func (s *shard) groupsOf(link *Link, dst []string) (groups []string, admitted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, place := range s.grouped.Get(link) {
-		dst = append(dst, place.of.name)
+	places := s.grouped.Get(link)
+	for i := range places { // a place's seat has another lock
+		dst = append(dst, places[i].of.name)
 	}
 	return dst, link.seat != 0
 }
