@@ -73,10 +73,10 @@ func (c *conn) HubLink() *hub.Link { return &c.link }
 // Deliver implements hub.Conn: it puts n into the mailbox of the connection's loop, and waits while that is full. The caller
 // calls Server.Flush at the end of its batch.
 func (c *conn) Deliver(n *hub.Notification) {
-	if c.stream {
+	if c.stream && n.Frame != nil {
 		n = n.EventStream()
 	}
-	if !c.loop.mail.Push(delivery{c, n}, len(n.Frame), !c.selfCheck) {
+	if !c.loop.mail.Push(delivery{c, n}, len(n.Frame), !c.selfCheck && n.Frame != nil) {
 		c.failNotification(n, failedClosed)
 	}
 }

@@ -86,6 +86,10 @@ func (l *loop) deliverAllMail() {
 // be no room; then the notification has been counted as failed.
 func (c *conn) deliver(n *hub.Notification) {
 	defer c.guard()
+	if n.Frame == nil {
+		c.deliverLoss(n)
+		return
+	}
 	if c.state == stateOpen && c.stalled() && !c.makeRoom(n) {
 		return
 	}
@@ -96,6 +100,9 @@ func (c *conn) deliver(n *hub.Notification) {
 	if c.out == nil {
 		c.getQueue()
 		c.loop.dirty = append(c.loop.dirty, c)
+	}
+	if c.loop.server.resumes && !c.out.lostSince.IsZero() { // the position of n is behind the loss
+		c.out.queueLossNotice(c.loop)
 	}
 	c.out.Push(n)
 	switch {
@@ -142,6 +149,9 @@ func (c *conn) countFailed(why failure, n int) {
 
 // failNotification is countFailed for a notification that is in no send queue.
 func (c *conn) failNotification(n *hub.Notification, why failure) {
+	if n.Frame == nil { // nobody is there to be told of a loss
+		return
+	}
 	c.countFailed(why, 1)
 	n.Trace.Failed(failureNames[why])
 }

@@ -22,12 +22,13 @@ const (
 	gapFull                       // the send queue was full: more came at once than may wait
 	gapRedis                      // the feed was disconnected
 	gapBroadcast                  // too many broadcasts waited
+	gapResume                     // the client came back, and can't get what it missed
 	gapReasons
 )
 
 // String is a notice's "reason".
 func (r gapReason) String() string {
-	return [gapReasons]string{"slow_consumer", "queue_full", "redis", "broadcast"}[r]
+	return [gapReasons]string{"slow_consumer", "queue_full", "redis", "broadcast", "resume"}[r]
 }
 
 // noticeEvery is the least time between two notices to a client that stays slow.

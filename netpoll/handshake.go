@@ -210,7 +210,7 @@ func (h *pendingHandshake) admit(req handshake.Request, more []byte) bool {
 		return false
 	}
 	c.stream = req.Kind == handshake.EventStream // before others can find the connection
-	total, ofUser, err := h.register(&req)
+	total, ofUser, welcome, err := h.register(&req)
 	if err != nil {
 		h.respondError(req, refusalOf(err, s))
 		return false
@@ -236,7 +236,11 @@ func (h *pendingHandshake) admit(req handshake.Request, more []byte) bool {
 		l.server.lines.connected(c, client, peer, total, ofUser)
 	}
 	c.resetTimer(now)
-	c.send(s.answer(l.scratch[:0], &req))
+	c.send(append(s.answer(l.scratch[:0], &req), c.translated(appendHello(nil, &welcome))...))
+	c.replay(welcome.Missed)
+	if welcome.Result == hub.ResumeRefused {
+		l.stats.GapNotices.Add(1)
+	}
 	if !c.selfCheck {
 		l.handshakes.Observe(accepted.ago(now), 1) // in milliseconds: the answer takes far less
 	}
@@ -251,20 +255,21 @@ var errIPFull = errors.New("the address has too many connections")
 
 // register registers the connection with the hub. If its address is full it may only replace a connection from the same
 // address; until that has closed there is one more.
-func (h *pendingHandshake) register(req *handshake.Request) (total, ofUser int, err error) {
+func (h *pendingHandshake) register(req *handshake.Request) (total, ofUser int, welcome hub.Welcome, err error) {
 	c, s := h.conn, h.conn.loop.server
+	arrival := hub.Arrival{User: req.User, Groups: req.Groups, Since: req.Since}
 	if !h.ipFull || h.acquireIP() {
-		return s.cfg.Hub.Admit(c, req.User, req.Groups...)
+		return s.cfg.Hub.Arrive(c, arrival)
 	}
 	c.ipSlot, _ = s.perIP.Acquire(h.source, math.MaxInt)
-	sameIP := func(oldest hub.Conn) bool {
+	arrival.Replaces = func(oldest hub.Conn) bool {
 		other, ok := oldest.(*conn)
 		return ok && other.ipSlot == c.ipSlot // a connection frees its slot after it has left the hub
 	}
-	if total, ofUser, err = s.cfg.Hub.Replace(c, req.User, sameIP, req.Groups...); err != nil {
+	if total, ofUser, welcome, err = s.cfg.Hub.Arrive(c, arrival); err != nil {
 		err = errIPFull
 	}
-	return total, ofUser, err
+	return total, ofUser, welcome, err
 }
 
 // acquireIP counts the connection against Rules.MaxPerIP, and reports whether its address may have one more.

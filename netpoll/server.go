@@ -27,6 +27,7 @@ var ErrLoopStuck = errors.New("an event loop does not answer")
 // then Shutdown.
 type Server struct {
 	cfg        Config                // static; its Rules are those of the start
+	resumes    bool                  // static: clients can resume, see hub.Config.Resume
 	rules      atomic.Pointer[rules] // replaced whole; any goroutine
 	log        *slog.Logger
 	lossLog    *lossLog
@@ -66,8 +67,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("netpoll: Config.Upgrader and Config.Hub are required")
 	}
 	cfg = cfg.withDefaults(runtime.GOMAXPROCS(0))
+	cfg.GapNotice = cfg.GapNotice || cfg.Hub.Resumes() // a position must not step over what nobody is told of
 	s := &Server{
-		cfg: cfg, log: cfg.Logger,
+		cfg: cfg, log: cfg.Logger, resumes: cfg.Hub.Resumes(),
 		lossLog: newLossLog(cfg.Logger), lines: newConnLog(cfg.Logger, cfg.ConnectionLines), refusals: newRefusalLog(cfg.Logger), acceptLog: newAcceptLog(cfg.Logger),
 		// A second ago: no moment is zero, which means never.
 		started: time.Now().Add(-time.Second), tickLength: cfg.tickLength(),

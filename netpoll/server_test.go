@@ -74,7 +74,7 @@ func startOn(t testing.TB, change func(*Config), ln *net.TCPListener) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, server: server, hub: h, addr: ln.Addr().String(), served: make(chan error, 1)}
+	r := &rig{t: t, server: server, hub: cfg.Hub, addr: ln.Addr().String(), served: make(chan error, 1)}
 	go func() { r.served <- server.Serve(ln, nil) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -19,6 +19,7 @@ type Counters[T any] struct {
 	Pings          T `metric:"roost_pings_sent_total" help:"Pings sent to clients."`
 	TextPongs      T `metric:"roost_client_pings_total" help:"Text messages {\"type\":\"ping\"} from clients that were answered."`
 	ClientMessages T
+	Replayed       T `metric:"roost_notifications_replayed_total" help:"Notifications that clients had missed and were sent when they came back, once for each connection. Each counts as accepted, too."`
 	GapNotices     T `metric:"roost_gap_notices_total" help:"Notices to clients that notifications for them were lost."`
 
 	EventStreams  T `metric:"roost_event_streams" help:"Connections that are event streams (/sse). They are among roost_connections."`
@@ -187,6 +188,7 @@ func (l *loop) addTo(sum *Stats) {
 		out += n
 	}
 	depth, pushed := l.mail.Depth()
+	pushed += uint64(st.Replayed.Load())
 	sum.Accepted += pushed
 	sum.Waiting += pushed - out
 	sum.Mailbox = append(sum.Mailbox, depth)

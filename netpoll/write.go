@@ -206,6 +206,16 @@ func (c *conn) sendPong(payload []byte) {
 
 // sendTextPong answers a ping in text. If something waits, one answer waits for all such pings that come meanwhile.
 func (c *conn) sendTextPong() {
+	if c.out == nil {
+		if p, ok := c.position(); ok {
+			c.loop.stats.TextPongs.Add(1)
+			c.send(appendPositionPong(c.loop.scratch[:0], p))
+			return
+		}
+		if c.state != stateOpen { // what was delivered meanwhile has ended it
+			return
+		}
+	}
 	switch {
 	case c.out == nil:
 		c.send(wsproto.TextPong())
