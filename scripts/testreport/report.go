@@ -38,9 +38,9 @@ type pack struct {
 	output  map[string][]string  // of tests that have not ended, by their name; "" is the package's own
 }
 
-// failure is a test that failed.
+// failure is a test that failed, or a package, outside of its tests.
 type failure struct {
-	pack, test string
+	pack, test string   // test is empty for the package
 	took       string   // as go test has it: (1.23s); empty for one that never ended
 	said       []string // excerpt of what it has said
 }
@@ -92,6 +92,9 @@ func (r *report) testEnds(p *pack, e event) {
 	delete(p.running, e.Test)
 	output := p.output[e.Test]
 	delete(p.output, e.Test)
+	if e.Action != "fail" {
+		p.output[""] = append(p.output[""], behind(output)...)
+	}
 	switch e.Action {
 	case "pass":
 		r.passed++
@@ -116,6 +119,17 @@ func (r *report) fails(pack, test string, output []string) {
 	r.print(output)
 }
 
+// behind is what follows the line with which a test ended well: go test takes a panic, or that the package's time is over, for
+// the words of whichever test has printed last.
+func behind(output []string) []string {
+	for i, line := range slices.Backward(output) {
+		if line = strings.TrimLeft(line, " "); strings.HasPrefix(line, "--- PASS: ") || strings.HasPrefix(line, "--- SKIP: ") {
+			return output[i+1:]
+		}
+	}
+	return nil
+}
+
 // packageEnds prints the package's line, and, of one that failed, what tests that never ended have said.
 func (r *report) packageEnds(p *pack, e event) (printed bool) {
 	delete(r.packages, e.Package)
@@ -129,7 +143,11 @@ func (r *report) packageEnds(p *pack, e event) (printed bool) {
 				r.fails(e.Package, test, p.output[test])
 			}
 		}
-		r.print(slices.DeleteFunc(p.output[""], func(s string) bool { return strings.Contains(s, line) }))
+		own := slices.DeleteFunc(p.output[""], func(s string) bool { return strings.Contains(s, line) })
+		r.print(own)
+		if said := excerpt(slices.DeleteFunc(slices.Clone(own), ordinary)); len(said) > 0 {
+			r.failed = append(r.failed, failure{pack: e.Package, said: said})
+		}
 		r.broken = true
 	}
 	if line == "" {
@@ -139,6 +157,9 @@ func (r *report) packageEnds(p *pack, e event) (printed bool) {
 	r.printf("%s\n", line)
 	return true
 }
+
+// ordinary reports whether a line of a package that failed says no more than that.
+func ordinary(line string) bool { return line == "FAIL\n" || strings.HasPrefix(line, "exit status ") }
 
 // lastWith is the last line of output that ends a package: ok or FAIL, its name, and how long it took.
 func lastWith(output []string, name string) string {
@@ -236,7 +257,7 @@ func (r *report) end(packages bool) (ok bool) {
 func (r *report) failures() {
 	title := "\nfailed tests:\n"
 	for _, f := range r.failed {
-		if len(f.said) == 0 && r.hasFailedInside(f) {
+		if len(f.said) == 0 && f.test != "" && r.hasFailedInside(f) {
 			continue // its subtests have said it
 		}
 		r.printf("%s--- FAIL: %s\n", title, strings.Join(slices.DeleteFunc([]string{f.test, f.took, f.pack}, func(s string) bool { return s == "" }), " "))
@@ -257,7 +278,7 @@ func (r *report) hasFailedInside(f failure) bool {
 // commands are those that run the tests again that failed: of a test with subtests these.
 func (r *report) commands() (commands []string) {
 	for _, f := range r.failed {
-		if !r.hasFailedInside(f) {
+		if f.test != "" && !r.hasFailedInside(f) {
 			commands = append(commands, fmt.Sprintf("%s -count=1 -run %s %s", r.again, pattern(f.test), f.pack))
 		}
 	}

@@ -126,6 +126,16 @@ func TestWhatIsBroken(t *testing.T) {
 {"Action":"output","Package":"roost/hub","Output":"FAIL\troost/hub\t300.0s\n"}
 {"Action":"fail","Package":"roost/hub","Elapsed":300}
 `, "--- FAIL: TestWaits roost/hub\npanic: test timed out after 5m0s\n"},
+		{"that is said behind a test that is well", `
+{"Action":"run","Package":"roost/hub","Test":"TestWaits"}
+{"Action":"output","Package":"roost/hub","Test":"TestWaits","Output":"=== RUN   TestWaits\n"}
+{"Action":"run","Package":"roost/hub","Test":"TestGood"}
+{"Action":"output","Package":"roost/hub","Test":"TestGood","Output":"--- PASS: TestGood (0.00s)\n"}
+{"Action":"output","Package":"roost/hub","Test":"TestGood","Output":"panic: test timed out after 5m0s\n"}
+{"Action":"pass","Package":"roost/hub","Test":"TestGood"}
+{"Action":"output","Package":"roost/hub","Output":"FAIL\troost/hub\t300.0s\n"}
+{"Action":"fail","Package":"roost/hub","Elapsed":300}
+`, "\nfailed tests:\n--- FAIL: TestWaits roost/hub\n--- FAIL: roost/hub\npanic: test timed out after 5m0s\n"},
 		{"how to run that again", `
 {"Action":"run","Package":"roost/hub","Test":"TestWaits"}
 {"Action":"output","Package":"roost/hub","Test":"TestWaits","Output":"panic: test timed out after 5m0s\n"}
