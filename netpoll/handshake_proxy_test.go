@@ -262,7 +262,7 @@ func TestProxyHeaderIsNoPartOfTheHead(t *testing.T) {
 // The deadline of the handshake holds for header and request together. Who has asked for nothing gets no answer.
 func TestProxyHeaderTooSlow(t *testing.T) {
 	t.Parallel()
-	r := proxied(t, "127.0.0.1", func(c *Config) { c.HandshakeTimeout = time.Second })
+	r := proxied(t, "127.0.0.1", func(c *Config) { c.HandshakeTimeout = 3 * time.Second })
 	status := map[string]int{
 		"":                                  0,
 		"PROXY TC":                          0,
@@ -399,7 +399,7 @@ func TestRefusalLinesBehindAProxy(t *testing.T) {
 	t.Parallel()
 	var log lines
 	r := proxied(t, "127.0.0.1", func(c *Config) {
-		c.HandshakeTimeout = time.Second
+		c.HandshakeTimeout = 3 * time.Second
 		c.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	for _, test := range []struct{ bytes, reason, remote string }{

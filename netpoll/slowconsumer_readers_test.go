@@ -189,7 +189,7 @@ func kernelMemory(t *testing.T, fd int) int {
 func TestAClientThatReadsALittle(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, time.Millisecond, 0)
-	const wait = 2 * time.Second
+	const wait = 3 * time.Second
 	r := startOn(t, func(c *Config) { c.WriteWait, c.PongWait, c.PingInterval = wait, 3*wait/2, wait }, w.listen(t))
 	conn := r.via(w, "slow", 4096).NetConn()
 	r.burst("slow", 3000, 1000)

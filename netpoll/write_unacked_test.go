@@ -39,7 +39,7 @@ func TestWhatIsLostOnTheWayIsCounted(t *testing.T) {
 	w := newWire(t, time.Millisecond, 0)
 	var log lockedBuffer
 	r := startOn(t, func(c *Config) {
-		c.PingInterval, c.PongWait = 500*time.Millisecond, 2*time.Second
+		c.PingInterval, c.PongWait = time.Second, 6*time.Second // all before the cut has to be over by then
 		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	}, w.listen(t))
 	const clients, before, after = 5, 7, 47

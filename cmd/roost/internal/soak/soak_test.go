@@ -96,13 +96,15 @@ func begin(t *testing.T) *soak {
 	return s
 }
 
-// trouble has everything go on at once, for as long as the plan says.
+// trouble has everything go on at once, for as long as the plan says, and on a machine that is busy with other things until
+// everything has happened.
 func (s *soak) trouble(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), s.plan.length)
-	defer cancel()
+	ctx, cancel := context.WithCancel(t.Context())
+	end := time.Now().Add(s.plan.length)
 	var running sync.WaitGroup
 	defer running.Wait()
+	defer cancel()
 	running.Go(func() { s.publisher.run(ctx) })
 	running.Go(func() { s.newcomers.run(ctx) })
 	running.Go(func() { s.full.run(ctx) })
@@ -110,7 +112,12 @@ func (s *soak) trouble(t *testing.T) {
 		kind.start(ctx, t, &running, s.plan.crowd, s.server, &s.acts[i])
 	}
 	all := redisTroubles()
-	for i := 0; pause(ctx, s.plan.every); i++ {
+	for i := 0; ; i++ {
+		if left := time.Until(end); left < s.plan.every && (left < -roosttest.Limit || len(s.missing(s.server.Metrics())) == 0) {
+			pause(ctx, left)
+			return
+		}
+		pause(ctx, s.plan.every)
 		one := all[i%len(all)]
 		lost := one.happen(t, s.redis, func() { s.publisher.epoch.Add(1) })
 		if one.cuts {

@@ -41,8 +41,8 @@ func (m troublemaker) run(ctx context.Context, n int, server *roosttest.Server, 
 	for {
 		if p, letGo, err := dial(ctx, addr, from, m.receive); err == nil {
 			if m.user == "" || p.upgrade(token) == nil {
-				m.act(p)
 				acts.Add(1)
+				m.act(p)
 			}
 			letGo()
 		}

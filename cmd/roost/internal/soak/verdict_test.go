@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -78,23 +79,31 @@ func (s *soak) checkMetrics(t *testing.T) {
 	if n := m["roost_panics_total"]; n != 0 {
 		t.Errorf("%v panics", n)
 	}
-	for i, kind := range s.kinds {
-		long := s.plan.length > kind.takes
-		if long && s.acts[i].Load() == 0 {
-			t.Errorf("%q never happened", kind.name)
-		}
-		if long && m[kind.shows] == 0 {
-			t.Errorf("%q does not show in %s", kind.name, kind.shows)
-		}
-	}
-	for _, trouble := range redisTroubles() {
-		if s.troubles[trouble.name] == 0 {
-			t.Errorf("Redis was never %q", trouble.name)
-		}
+	for _, what := range s.missing(m) {
+		t.Error(what)
 	}
 	if got := int(m["roost_redis_reconnects_total"]); got < len(s.cuts) {
 		t.Errorf("Redis was cut %d times, and %d reconnects are counted", len(s.cuts), got)
 	}
+}
+
+// missing says which kinds of trouble have not happened, or do not show in the metrics.
+func (s *soak) missing(m roosttest.Metrics) (all []string) {
+	for i, kind := range s.kinds {
+		long := s.plan.length > kind.takes
+		if long && s.acts[i].Load() == 0 {
+			all = append(all, fmt.Sprintf("%q never happened", kind.name))
+		}
+		if long && m[kind.shows] == 0 {
+			all = append(all, fmt.Sprintf("%q does not show in %s", kind.name, kind.shows))
+		}
+	}
+	for _, trouble := range redisTroubles() {
+		if s.troubles[trouble.name] == 0 {
+			all = append(all, fmt.Sprintf("Redis was never %q", trouble.name))
+		}
+	}
+	return all
 }
 
 // checkMemory waits for memory to be given back. It looks from outside: to answer costs the server memory too.

@@ -106,8 +106,8 @@ func TestShutdownIsBounded(t *testing.T) {
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
-	_, server := e2e.Start(t, nil)
-	server.Dial().MustUpgrade(roosttest.Token(t, "alice")) // keeps the drain going for 2 s
+	_, server := e2e.Start(t, roosttest.Env{"WS_DRAIN_WINDOW": "10m", "WS_DRAIN_RATE": "0", "WS_SHUTDOWN_TIMEOUT": "11m"})
+	server.Dial().MustUpgrade(roosttest.Token(t, "alice")) // keeps the drain going
 	server.Signal(syscall.SIGTERM)
 	server.WaitLine("stopping")
 	begun := time.Now()
