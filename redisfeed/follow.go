@@ -67,9 +67,11 @@ func (f *Feed) follow(ctx context.Context) {
 }
 
 // moveTo ends t if it is a link to another master, and has the next one made without delay. An answer older than
-// the one that the link was made with is ignored.
+// the one that the link was made with is ignored, and so is one about the same failover that most sentinels have not given:
+// those that name the link's master may only be slower.
 func (f *Feed) moveTo(now topology.Master, t *target) {
-	if t.Addr == now.Addr || now.Epoch < t.Epoch || t != f.target.Load() {
+	newer := now.Epoch > t.Epoch || (now.Epoch == t.Epoch && now.Sure)
+	if t.Addr == now.Addr || !newer || t != f.target.Load() {
 		return
 	}
 	f.pool.Use(now)

@@ -135,15 +135,20 @@ func TestSentinelThatIsBehind(t *testing.T) {
 	cfg := believing(list...)
 	cfg.Sentinels = append(cfg.Sentinels, redistest.Listen(t), "127.0.0.1:1") // one that hangs, and one that is not there
 	feed := connected(t, cfg, &collector{})
-	redistest.WaitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
+	// Where the right one takes its time to answer, the first link is to the other.
+	redistest.WaitFor(t, "a ping of the right one", func() bool {
+		s := feed.Status()
+		return s.Connected && s.Ping > 0 && feed.publisher.Addr() == right.Addr()
+	})
+	gaps := feed.Status().Gaps
 	list[1].shut()
 	before := list[0].questions()
 	redistest.WaitFor(t, "the one that is behind to be asked", func() bool { return list[0].questions() > before+3 })
-	if s := feed.Status(); !s.Connected || s.Gaps != 0 || feed.publisher.Addr() != right.Addr() {
+	if s := feed.Status(); !s.Connected || s.Gaps != gaps || feed.publisher.Addr() != right.Addr() {
 		t.Errorf("on %s: %+v", feed.publisher.Addr(), s)
 	}
 	list[0].say(topology.Master{Addr: wrong.Addr(), Epoch: 6}) // is not behind any more
-	redistest.WaitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 })
+	redistest.WaitFor(t, "the new link", func() bool { s := feed.Status(); return s.Connected && s.Gaps == gaps+1 })
 	if feed.publisher.Addr() != wrong.Addr() {
 		t.Errorf("on %s", feed.publisher.Addr())
 	}
@@ -158,6 +163,17 @@ func TestSentinelsThatDisagree(t *testing.T) {
 	redistest.WaitFor(t, "both to be asked often", func() bool { return list[0].questions() > 20 && list[1].questions() > 20 })
 	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
 		t.Errorf("status %+v", s)
+	}
+	// Nor does the one that names the other Redis win when it is the only one that answers in time.
+	agrees, other := list[0], list[1]
+	if feed.publisher.Addr() == two.Addr() {
+		agrees, other = other, agrees
+	}
+	agrees.shut()
+	before := other.questions()
+	redistest.WaitFor(t, "the other to be asked often", func() bool { return other.questions() > before+3 })
+	if s := feed.Status(); !s.Connected || s.Gaps != 0 {
+		t.Errorf("with one that does not answer: status %+v", s)
 	}
 }
 
