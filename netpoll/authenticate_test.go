@@ -227,7 +227,7 @@ func TestClientGoesBeforeTheAnswer(t *testing.T) {
 
 func TestDeadlineWhileATokenIsChecked(t *testing.T) {
 	t.Parallel()
-	r, issuer := startIssuer(t, func(c *Config) { c.HandshakeTimeout = 100 * time.Millisecond })
+	r, issuer := startIssuer(t, func(c *Config) { c.HandshakeTimeout = time.Second })
 	client := r.send(issuer.token(t, "later", "alice"), "")
 	if response := client.answered(t, http.StatusServiceUnavailable); response.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
@@ -326,7 +326,7 @@ func TestWrongLengthsWaitForNobody(t *testing.T) {
 // What waits too long is told to come again, and its place is free.
 func TestChecksWaitForATime(t *testing.T) {
 	t.Parallel()
-	r, issuer := startIssuer(t, func(c *Config) { c.AuthWorkers, c.AuthTimeout, c.HandshakeTimeout = 1, 100*time.Millisecond, time.Hour })
+	r, issuer := startIssuer(t, func(c *Config) { c.AuthWorkers, c.AuthTimeout, c.HandshakeTimeout = 1, time.Second, time.Hour })
 	issuer.hold(r)
 	client := r.send(issuer.token(t, "known", "alice"), "")
 	if response := client.answered(t, http.StatusServiceUnavailable); response.Header.Get("Retry-After") == "" {

@@ -170,7 +170,7 @@ func TestRefusalsArriveWhileTheClientSends(t *testing.T) {
 
 func TestHandshakeDeadlineHoldsHoweverSlowlyBytesCome(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(c *Config) { c.HandshakeTimeout = 300 * time.Millisecond })
+	r := start(t, func(c *Config) { c.HandshakeTimeout = time.Second })
 	conn, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		t.Fatal(err)

@@ -77,8 +77,8 @@ func TestSubscribedAlready(t *testing.T) {
 func TestSubscribeWaitIsBounded(t *testing.T) {
 	t.Parallel()
 	for name, bound := range map[string]func(*Config){
-		"by its own time":           func(c *Config) { c.SubscribeWait = 200 * time.Millisecond },
-		"by the handshake deadline": func(c *Config) { c.SubscribeWait, c.HandshakeTimeout = time.Hour, 200*time.Millisecond },
+		"by its own time":           func(c *Config) { c.SubscribeWait = 1500 * time.Millisecond },
+		"by the handshake deadline": func(c *Config) { c.SubscribeWait, c.HandshakeTimeout = time.Hour, time.Second },
 		"by a second":               func(*Config) {},
 	} {
 		t.Run(name, func(t *testing.T) {
