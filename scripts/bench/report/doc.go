@@ -4,8 +4,8 @@
 //	report -summary bin/bench/out/summary.json -docs docs
 //
 // All figures and verdicts are computed from the summary; page.md.tmpl has the
-// words around them. What was not measured is left out or said to be missing.
-// It writes the summary beside the pictures, too, so that the page can be made
-// again, and the figures that README.md quotes, where there is one above the
-// directory.
+// words around them. Figures that were not measured are left out or named as
+// missing. It writes the summary beside the pictures, too, so that the page can
+// be made again, and the figures that README.md quotes, if there is a README.md
+// above the directory.
 package main

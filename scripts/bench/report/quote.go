@@ -12,8 +12,8 @@ import (
 // unit, which end at the next comment.
 var quoted = regexp.MustCompile(`<!-- ([a-z0-9-]+) ([^:>]+): ([^>]+) -->([^<]*)<!-- / -->`)
 
-// quoteIn writes the medians of this run into the figures that a page quotes. What was not measured stays. It is no
-// error that there is no such page: a run of some steps writes into a directory of its own.
+// quoteIn writes the medians of this run into the figures that a page quotes. Figures that were not measured stay.
+// It is no error that there is no such page: a run of some steps writes into a directory of its own.
 func (s *summary) quoteIn(path string) error {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -11,8 +11,8 @@ import (
 	"roost/bench/roostbench/internal/rules"
 )
 
-// What a server has while it is flooded: little, so that a flood is enough which leaves honest clients, who are on the
-// same machine, their share of the processors.
+// The limits of a server while it is flooded: they are low, so that a flood suffices that leaves honest clients on the
+// same machine their share of the processors.
 const (
 	fairFiles       = 3000
 	fairConnections = "WS_MAX_CONNECTIONS=1000"

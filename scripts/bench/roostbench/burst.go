@@ -153,7 +153,7 @@ type burstMeasurement struct {
 	report  report.Report
 }
 
-// burstRedis are arguments for Redis: its own limit on what waits for a subscriber shall not decide.
+// burstRedis are arguments for Redis: its own limit on what waits for a subscriber must not decide.
 var burstRedis = []string{"--client-output-buffer-limit", "pubsub 0 0 0"}
 
 // burstPatience is how long connecting and the like may take.

@@ -18,7 +18,7 @@ func (m *burstMeasurement) burstsToFast() error {
 				}
 				err = m.publish(a, b)
 				if err == nil {
-					err = m.settle(m.bursts, a)
+					err = m.awaitArrival(m.bursts, a)
 				}
 				a.close()
 				if err != nil {
@@ -41,7 +41,7 @@ var speeds = []struct {
 // readersOfEverySpeed sends the same burst to clients of every speed.
 func (m *burstMeasurement) readersOfEverySpeed() error {
 	m.say("1,000 × 1 KB each to %d clients that read at full speed, at 2 MB/s, and at 500 B/s", m.Readers)
-	classes := make([][]*audience, len(speeds))
+	classes := make([][]*userConns, len(speeds))
 	defer func() {
 		for _, class := range classes {
 			closeAll(class)
@@ -77,8 +77,8 @@ func (m *burstMeasurement) readersOfEverySpeed() error {
 }
 
 // openMany opens so many users with a connection each, which reads at speed.
-func (m *burstMeasurement) openMany(count int, speed readers.Speed) ([]*audience, error) {
-	var all []*audience
+func (m *burstMeasurement) openMany(count int, speed readers.Speed) ([]*userConns, error) {
+	var all []*userConns
 	for range count {
 		a, err := m.open(m.target, 1, speed)
 		if err != nil {
@@ -91,17 +91,17 @@ func (m *burstMeasurement) openMany(count int, speed readers.Speed) ([]*audience
 	return all, nil
 }
 
-func closeAll(all []*audience) {
+func closeAll(all []*userConns) {
 	for _, a := range all {
 		a.close()
 	}
 }
 
 // addClass waits until clients of a speed have read all, and says what they got.
-func (m *burstMeasurement) addClass(class []*audience, name string) error {
+func (m *burstMeasurement) addClass(class []*userConns, name string) error {
 	received, due, lost := 0, 0, 0
 	for _, a := range class {
-		if err := m.settle(m.bursts, a); err != nil {
+		if err := m.awaitArrival(m.bursts, a); err != nil {
 			return err
 		}
 		r, d := a.received()

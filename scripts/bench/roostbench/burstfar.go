@@ -88,14 +88,14 @@ func (m *burstMeasurement) far(path *netem.Path, f farCase) error {
 	if f.steady > 0 {
 		err = m.steady(a, f)
 	} else if err = m.publish(a, f.burst); err == nil {
-		err = m.settle(m.bursts, a)
+		err = m.awaitArrival(m.bursts, a)
 	}
 	m.report.Add(figFar+f.String(), a.share(), "%")
 	return err
 }
 
 // steady publishes the notifications of a burst one after the other.
-func (m *burstMeasurement) steady(a *audience, f farCase) error {
+func (m *burstMeasurement) steady(a *userConns, f farCase) error {
 	p, err := redispub.New(redispub.Config{
 		Redis: m.stand.redis.Addrs()[0], Rate: f.steady, Pad: f.pad(), Pattern: redispub.Pattern{First: a.user, Users: 1}, Dialect: m.dialect,
 	}, m.clock)
@@ -108,5 +108,5 @@ func (m *burstMeasurement) steady(a *audience, f farCase) error {
 		return err
 	}
 	a.last = p.Published(a.user)
-	return m.settle(p, a)
+	return m.awaitArrival(p, a)
 }

@@ -45,7 +45,7 @@ func (m *burstMeasurement) stalledClients() error {
 		}
 	}
 	// The server is behind the publisher. What comes to this client was published behind all that.
-	if err := m.settle(m.bursts, behind); err != nil {
+	if err := m.awaitArrival(m.bursts, behind); err != nil {
 		return err
 	}
 	began := time.Now() // the latest of them stalls
@@ -78,7 +78,7 @@ func (m *burstMeasurement) liveHeap() float64 {
 
 // stalledMemory looks several times while all of them are connected: what is in the kernel only grows, and the least of
 // the server's own memory is what clients take, more of it is garbage.
-func (m *burstMeasurement) stalledMemory(all []*audience, before procfs.Sample) error {
+func (m *burstMeasurement) stalledMemory(all []*userConns, before procfs.Sample) error {
 	least := int64(math.MaxInt64)
 	var kernel []int
 	for range memoryLooks {
@@ -108,7 +108,7 @@ func (m *burstMeasurement) stalledMemory(all []*audience, before procfs.Sample) 
 }
 
 // serverSockets is the kernel memory of each of the server's sockets that are connected to one of these clients.
-func (m *burstMeasurement) serverSockets(all []*audience) ([]int, error) {
+func (m *burstMeasurement) serverSockets(all []*userConns) ([]int, error) {
 	sockets, err := sockmem.Of(m.stand.at.Port())
 	if err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func (m *burstMeasurement) serverSockets(all []*audience) ([]int, error) {
 }
 
 // awaitEnded waits until the server has ended clients that read nothing, or --end has passed.
-func (m *burstMeasurement) awaitEnded(all []*audience, began time.Time) error {
+func (m *burstMeasurement) awaitEnded(all []*userConns, began time.Time) error {
 	left := len(all)
 	for left > 0 && time.Since(began) < m.End {
 		if err := m.pause(100 * time.Millisecond); err != nil {

@@ -158,8 +158,8 @@ func (c *deliverCmd) storm(m *measurement) error {
 }
 
 // beginCounting begins to count what goes on inside the server, if that is asked
-// for. What it returns adds what has been counted, for so many notifications in
-// so long.
+// for. The function that it returns adds the counts, for so many notifications
+// in so long.
 func (c *deliverCmd) beginCounting(m *measurement) func(published int, elapsed time.Duration) error {
 	if !c.CountCalls {
 		return func(int, time.Duration) error { return nil }

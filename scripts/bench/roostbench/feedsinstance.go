@@ -30,7 +30,7 @@ func (is instances) stop() {
 	all.Wait()
 }
 
-// start starts n instances, and waits until each is healthy. What has been started is returned with an error too.
+// start starts n instances, and waits until each is healthy. With an error it also returns what has been started.
 func (m *feedMeasurement) start(n int) (instances, error) {
 	var all instances
 	for i := range n {
@@ -72,11 +72,11 @@ func (m *feedMeasurement) whereRedisIs() []string {
 
 // Names of the server's own figures.
 const (
-	metricReceived = "roost_notifications_received_total"
-	metricFeedBusy = "roost_feed_busy_seconds_total"
-	metricRedisUp  = "roost_redis_up"
-	metricHeard    = `roost_feed_users{state="heard"}`
-	metricUnheard  = `roost_feed_users{state="unheard"}`
+	metricReceived     = "roost_notifications_received_total"
+	metricFeedBusy     = "roost_feed_busy_seconds_total"
+	metricRedisUp      = "roost_redis_up"
+	metricSubscribed   = `roost_feed_users{state="heard"}`
+	metricUnsubscribed = `roost_feed_users{state="unheard"}`
 )
 
 func (m *feedMeasurement) scrape(i instance) (scrape.Values, error) {

@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	maxFew      = 100                    // users who get notifications while Redis is cut off
-	fewRate     = 1000                   // a second, to them
-	restRate    = 20_000                 // a second, to the others afterwards
-	leadTime    = 200 * time.Millisecond // of that, before and after
-	hearAgain   = 20 * time.Millisecond  // between two looks at who is heard
-	hearLimit   = time.Minute
-	emptyHold   = 2 * time.Second // a server that has just started has things to do
-	onlookers   = 40              // of harm.Watch, each a user
-	pongLimit   = 10 * time.Second
-	quietPeriod = 500 * time.Millisecond // after which nothing more comes that is on its way
+	maxFew         = 100                    // users who get notifications while Redis is cut off
+	fewRate        = 1000                   // a second, to them
+	restRate       = 20_000                 // a second, to the others afterwards
+	leadTime       = 200 * time.Millisecond // of that, before and after
+	lookAgain      = 20 * time.Millisecond  // between two looks at who is subscribed
+	subscribeLimit = time.Minute
+	emptyHold      = 2 * time.Second // a server that has just started has things to do
+	onlookers      = 40              // of harm.Watch, each a user
+	pongLimit      = 10 * time.Second
+	quietPeriod    = 500 * time.Millisecond // after which nothing more comes that is on its way
 )
 
 // subscribe has many users connect to one instance at once, and cuts it off from Redis. whole also looks at memory, and
@@ -125,7 +125,7 @@ func (s *subscribing) look() (l subscribeLook, err error) {
 	return l, err
 }
 
-// connect has all connect, each of whom gets a 101 when what is published for the user is heard.
+// connect has all connect, each of whom gets a 101 when the user is subscribed.
 func (s *subscribing) connect(before subscribeLook) error {
 	start := time.Now()
 	if err := s.swarm.Open(s.env.ctx, 0, s.Subscribers, swarm.Pace{}); err != nil {
@@ -191,7 +191,7 @@ func (s *subscribing) cut() error {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() {
-		run, err := s.toFew.Run(ctx, 2*hearLimit)
+		run, err := s.toFew.Run(ctx, 2*subscribeLimit)
 		s.published += run.Published
 		done <- err
 	}()
@@ -207,7 +207,7 @@ func (s *subscribing) cut() error {
 	if err := s.redis.CutSubscribers(s.env.ctx); err != nil {
 		return err
 	}
-	took, err := s.allHeard(start)
+	took, err := s.allSubscribed(start)
 	if err != nil {
 		return err
 	}
@@ -264,7 +264,7 @@ func (s *subscribing) restart() error {
 		return err
 	}
 	back := time.Now()
-	took, err := s.allHeard(back)
+	took, err := s.allSubscribed(back)
 	if err != nil {
 		return err
 	}
@@ -296,12 +296,12 @@ func (s *subscribing) notifyRest() error {
 	return nil
 }
 
-// errDeaf is wrapped by what allHeard says when it takes too long.
-var errDeaf = errors.New("not everybody is heard again")
+// errDeaf is wrapped by what allSubscribed says when it takes too long.
+var errDeaf = errors.New("not everybody is subscribed again")
 
-// allHeard waits until Redis has all subscriptions again and the server knows it, and returns how long after start.
+// allSubscribed waits until Redis has all subscriptions again and the server knows it, and returns how long after start.
 // Redis is asked too, because the server may not have noticed yet that they were gone.
-func (s *subscribing) allHeard(start time.Time) (time.Duration, error) {
+func (s *subscribing) allSubscribed(start time.Time) (time.Duration, error) {
 	for {
 		info, failed := s.redis.Info(s.env.ctx)
 		own, err := s.scrape(s.server)
@@ -310,21 +310,21 @@ func (s *subscribing) allHeard(start time.Time) (time.Duration, error) {
 		}
 		took := time.Since(start)
 		switch {
-		case failed == nil && s.heard(info, own):
+		case failed == nil && s.subscribed(info, own):
 			return took, nil
-		case took > hearLimit:
-			return 0, fmt.Errorf("%w after %s: %v, %v; Redis has %d channels", errDeaf, hearLimit, own[metricHeard], failed,
+		case took > subscribeLimit:
+			return 0, fmt.Errorf("%w after %s: %v, %v; Redis has %d channels", errDeaf, subscribeLimit, own[metricSubscribed], failed,
 				info[redisd.Channels]+info[redisd.ShardChannels])
 		}
-		if err := s.sleep(hearAgain); err != nil {
+		if err := s.sleep(lookAgain); err != nil {
 			return 0, err
 		}
 	}
 }
 
-func (s *subscribing) heard(info redisd.Info, own scrape.Values) bool {
+func (s *subscribing) subscribed(info redisd.Info, own scrape.Values) bool {
 	users := s.Subscribers + onlookers
-	all := own[metricHeard] == float64(users) && own[metricUnheard] == 0
+	all := own[metricSubscribed] == float64(users) && own[metricUnsubscribed] == 0
 	switch s.feed {
 	case "user":
 		return all && info[redisd.Channels] >= int64(users)

@@ -24,7 +24,7 @@ func (g group) stop() {
 }
 
 // startServers starts the server processes, which share a port, and waits until
-// each is healthy. What has been started is returned with an error too.
+// each is healthy. With an error it also returns what has been started.
 func (c *crowdCmd) startServers(env *environment, redis netip.AddrPort) (group, string, error) {
 	port, err := child.FreePort()
 	if err != nil {

@@ -26,8 +26,8 @@ type idleCmd struct {
 const maxBurst = 1000
 
 // Run opens connections step by step, holds each number and looks at the server.
-// What the added ones cost is the slope; what holding cost in CPU is what
-// idling costs.
+// The slope is the cost of the added ones, and the CPU while holding is the cost
+// of idling.
 func (c *idleCmd) Run(env *environment) error {
 	redis, err := c.validate()
 	if err != nil {

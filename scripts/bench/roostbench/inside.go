@@ -20,8 +20,8 @@ func (m *measurement) scrape() scrape.Values {
 	return values
 }
 
-// followCollections begins to watch the server's log, where it is known. What it
-// returns says what has been collected since.
+// followCollections begins to watch the server's log, where it is known. The
+// function that it returns says what has been collected since.
 func (m *measurement) followCollections() func() (gctrace.Sum, error) {
 	if m.flags.ServerLog == "" {
 		return func() (gctrace.Sum, error) { return gctrace.Sum{}, nil }

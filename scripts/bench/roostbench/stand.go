@@ -17,7 +17,7 @@ import (
 // standConfig says what a stand starts.
 type standConfig struct {
 	Program   string
-	Env       []string // of the program, besides what it needs to know of the stand
+	Env       []string // of the program, beyond what it needs to know of the stand
 	Host      string   // where the program listens; empty: 127.0.0.1
 	Logs      string   // what the names of log files begin with; empty: they go away at the end
 	Name      string   // in the names of log files that go away
@@ -36,7 +36,7 @@ type stand struct {
 	dir    string         // of logs that go away; empty: none
 }
 
-// startStand starts both and waits until the server is healthy. What has been started is returned with an error too.
+// startStand starts both and waits until the server is healthy. With an error it also returns what has been started.
 func startStand(ctx context.Context, cfg standConfig) (*stand, error) {
 	s := &stand{secret: rand.Text() + rand.Text()}
 	if _, err := exec.LookPath(cfg.Program); err != nil {

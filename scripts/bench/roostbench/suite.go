@@ -46,7 +46,7 @@ type summary struct {
 	Benchmarks  []gobench.Result    `json:"benchmarks,omitempty"`
 }
 
-// The Go benchmarks whose cost shall not grow with connections, and those of
+// The Go benchmarks whose cost must not grow with connections, and those of
 // what a notification passes.
 const (
 	benchPattern = "^Benchmark(Registry|Wheel|Hub|Feed|DeliverAbsent)"

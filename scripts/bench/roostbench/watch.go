@@ -18,7 +18,8 @@ type watch struct {
 	quiet   bool
 }
 
-// sample adds up the server processes. What is the machine's is counted once.
+// sample adds up the server processes. Figures of the whole machine are counted
+// once.
 func (w *watch) sample() (procfs.Sample, error) {
 	var sum procfs.Sample
 	for _, p := range w.servers {

@@ -59,7 +59,7 @@ func (s *Service) reload() {
 	defer s.supervisor.Reloaded()
 	wanted, err := s.readAgain()
 	if err == nil {
-		err = s.adopt(wanted)
+		err = s.apply(wanted)
 	}
 	s.certificates.look() // whatever else is wrong: a certificate can't wait
 	s.reloads.lastFailed.Store(err != nil)
@@ -92,8 +92,8 @@ func (s *Service) readAgain() (w wanted, err error) {
 	return w, errors.Join(err, wrongKeys, checkLists(w.next))
 }
 
-// adopt applies a configuration. On an error nothing has changed.
-func (s *Service) adopt(w wanted) error {
+// apply applies a configuration. On an error nothing has changed.
+func (s *Service) apply(w wanted) error {
 	s.keys.mu.Lock() // no keys are fetched into the old authenticator meanwhile
 	defer s.keys.mu.Unlock()
 	old := s.current.Load()

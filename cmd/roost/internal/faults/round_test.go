@@ -53,7 +53,7 @@ func (s *stand) round(t *testing.T, f scenario) (r result) {
 		return r.tally.untold == 0
 	})
 	if s.relay != nil {
-		s.relay.Bury() // what died must not be read from for ever
+		s.relay.CloseDead() // what died must not be read from for ever
 	}
 	after := s.roost.Metrics()
 	r.gaps = after["roost_redis_gaps_total"] - before["roost_redis_gaps_total"]

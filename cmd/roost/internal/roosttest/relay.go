@@ -113,8 +113,8 @@ func (r *Relay) Die() {
 	r.dying = r.conns
 }
 
-// Bury closes the connections that died.
-func (r *Relay) Bury() {
+// CloseDead closes the connections that died.
+func (r *Relay) CloseDead() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, conn := range r.dying {

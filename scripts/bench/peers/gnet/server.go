@@ -153,7 +153,7 @@ func (s *server) frames(c *client) gnet.Action {
 		ws.Cipher(payload, h.Mask, 0)
 		switch h.OpCode {
 		case ws.OpPong:
-			s.pings.Heard(c)
+			s.pings.Ponged(c)
 		case ws.OpPing:
 			_, _ = c.conn.Write(ws.MustCompileFrame(ws.NewPongFrame(payload)))
 		case ws.OpClose:

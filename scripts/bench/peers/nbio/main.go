@@ -57,7 +57,7 @@ func (s *server) configure(engine *nbhttp.Engine, maxMessage int64) {
 	u.CheckOrigin = func(*http.Request) bool { return true }
 	u.SetPongHandler(func(conn *websocket.Conn, _ string) {
 		if c, ok := conn.Session().(*client); ok {
-			s.pings.Heard(c)
+			s.pings.Ponged(c)
 		}
 	})
 	u.OnClose(func(conn *websocket.Conn, _ error) {

@@ -45,12 +45,12 @@ func NewPings[C Pinged](interval, wait time.Duration) *Pings[C] {
 
 func (p *Pings[C]) now() int64 { return int64(time.Since(p.start).Seconds()) }
 
-// Heard is called when a pong came.
-func (p *Pings[C]) Heard(c C) { atomic.StoreInt64(&c.State().last, p.now()) }
+// Ponged notes that a pong came.
+func (p *Pings[C]) Ponged(c C) { atomic.StoreInt64(&c.State().last, p.now()) }
 
 // Add puts a connection into the slot after that of the one before.
 func (p *Pings[C]) Add(c C) {
-	p.Heard(c)
+	p.Ponged(c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.State().slot = p.next

@@ -201,7 +201,7 @@ func (a *app) loseNetwork(tab *clientTab) {
 		a.t.Fatal(err)
 	}
 	a.see(tab, n, "open", "6 network is back")
-	a.relay.Bury()
+	a.relay.CloseDead()
 	a.see(tab, a.greet(), "open", "7 dead connection ends")
 }
 

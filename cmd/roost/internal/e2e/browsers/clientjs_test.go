@@ -156,7 +156,7 @@ func clientNoticesDeath(t *testing.T, browser webBrowser) {
 	again := []string{"open", "sync first", "waiting 1006 no answer to a ping", "connecting", "open", "gap reconnect", "sync reconnect"}
 	s.main.fireAfter(again[:2])
 	s.main.wait(again...)
-	s.relay.Bury() // the dead one's close event comes now, and is nobody's concern
+	s.relay.CloseDead() // the dead one's close event comes now, and is nobody's concern
 	s.stays(again)
 	e2e.Notify(s.redis, "alice", `{"type":"n","payload":1}`)
 	s.main.wait(append(again, "message 1")...)

@@ -80,7 +80,7 @@ func Start(ctx context.Context, cfg Config, clock note.Clock) (*Bystanders, erro
 	return b, nil
 }
 
-// Measure begins to measure latencies anew.
+// Measure starts measuring latencies over.
 func (b *Bystanders) Measure() { b.swarm.RecordFrom(b.clock.Now()) }
 
 // P99 is the latency of what was published since Measure and has come, in ms.

@@ -1,5 +1,5 @@
 // Package dialect is what servers differ in on the wire: how a client gives its token, where the server hears of
-// notifications and in what form, and what it tells clients besides them. It does no I/O.
+// notifications and in what form, and what else it tells clients. It does no I/O.
 package dialect
 
 import (

@@ -75,8 +75,8 @@ func (a *attack) from(n int) raw.Target {
 	return t
 }
 
-// paced does something so many times a second until ctx ends, by workers at the same time. What the workers don't manage
-// is not made up for: honest clients share the machine.
+// paced does something so many times a second until ctx ends, by workers at the same time. Work that the workers don't
+// manage in time is not made up for: honest clients share the machine.
 func (a *attack) paced(ctx context.Context, perSecond, workers int, do func(n int)) {
 	work := make(chan int)
 	var all sync.WaitGroup

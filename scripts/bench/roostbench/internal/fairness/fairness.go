@@ -103,7 +103,7 @@ func Names() []string {
 	return all
 }
 
-// Who is connected before, and how many notifications a second they get together.
+// The clients that are connected before, and how many notifications a second they get together.
 const (
 	bystanderUsers  = 20
 	bystanderRate   = 200

@@ -23,7 +23,7 @@ const (
 // honest is those who are watched while harm is done.
 type honest struct {
 	cfg    Config
-	ctx    context.Context // ends when no more shall ask
+	ctx    context.Context // ends when no more may ask
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
@@ -138,7 +138,7 @@ func (h *honest) connect(ctx context.Context, n int) error {
 	return nil
 }
 
-// get wants an answer of 200.
+// get checks that the answer is 200.
 func get(ctx context.Context, client *http.Client, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -16,11 +16,11 @@ import (
 
 // The user whose notifications many get.
 const (
-	streamUser   = 100_000
-	streamDeaf   = 200 // connections of it that read nothing
-	streamBytes  = 8000
-	streamRate   = 200 // notifications a second
-	streamSettle = 10 * time.Second
+	streamUser  = 100_000
+	streamDeaf  = 200 // connections of it that read nothing
+	streamBytes = 8000
+	streamRate  = 200 // notifications a second
+	streamWait  = 10 * time.Second
 )
 
 // sharedStream has one user with many connections that read nothing, and one that does: that one has to get all.
@@ -54,7 +54,7 @@ func sharedStream(ctx context.Context, a *attack) {
 	}
 	_, _ = p.RunCount(ctx, streamRate*int(time.Minute.Seconds()))
 	published := p.Published(streamUser)
-	for end := time.Now().Add(streamSettle); fast.Result().Highest < published && time.Now().Before(end); {
+	for end := time.Now().Add(streamWait); fast.Result().Highest < published && time.Now().Before(end); {
 		sleep(context.WithoutCancel(ctx), pauseBetween/10)
 	}
 	if lost := fast.Lost(published); lost > 0 {
@@ -76,9 +76,9 @@ func (a *attack) deaf(ctx context.Context, i int) {
 	<-ctx.Done()
 }
 
-// What is published for many.
+// Notifications for many.
 const (
-	manyCrowd = 300 // connections besides, all in the group
+	manyCrowd = 300 // other connections, all in the group
 	manyRate  = 100
 	manyBytes = 1000
 	manyGroup = "crowd"

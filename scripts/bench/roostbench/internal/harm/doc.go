@@ -2,6 +2,6 @@
 // time, while healthy connections look on: they ping, and what matters is how long
 // they wait for their pongs, and that they stay.
 //
-// Of who does harm it wants little: that it is closed, refused or held back, and
-// not left hanging.
+// A client that does harm has to be closed, refused or held back, and not left
+// hanging.
 package harm

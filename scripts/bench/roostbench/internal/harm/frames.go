@@ -15,7 +15,7 @@ import (
 	"roost/bench/roostbench/internal/wire"
 )
 
-// What floods are made of.
+// The parts of floods.
 const (
 	pings    = wire.Ping
 	messages = wire.Text
@@ -34,8 +34,8 @@ const (
 	smallReceive = 4 << 10
 	// leastPouring is how long a flood lasts at least.
 	leastPouring = 50 * time.Millisecond
-	// sendBuffer keeps what waits to be sent small: a flood's end shall not be long
-	// after it was stopped.
+	// sendBuffer keeps what waits to be sent small: a flood has to end soon after
+	// it was stopped.
 	sendBuffer = 64 << 10
 )
 
@@ -74,10 +74,10 @@ func flood(op wire.Opcode, deaf bool) func(context.Context, *attack) {
 					return
 				}
 				_ = conn.SetWriteBuffer(sendBuffer)
-				heard := listen(conn, a.end.Add(a.Target.Patience))
-				_, _ = pour(ctx, conn, block, a.end) // what is heard says why not
+				ended := listen(conn, a.end.Add(a.Target.Patience))
+				_, _ = pour(ctx, conn, block, a.end) // the end that is seen says why not
 				_ = conn.CloseWrite()                // so that it ends also where nobody minded
-				a.ended(<-heard)
+				a.ended(<-ended)
 			})
 		})
 	}
@@ -121,7 +121,7 @@ type end struct {
 // listen reads until the end, in a goroutine of its own. The deadline holds for
 // reading only.
 func listen(conn *raw.Conn, deadline time.Time) <-chan end {
-	heard := make(chan end, 1)
+	ended := make(chan end, 1)
 	_ = conn.SetReadDeadline(deadline)
 	go func() {
 		var e end
@@ -136,9 +136,9 @@ func listen(conn *raw.Conn, deadline time.Time) <-chan end {
 				return nil
 			})
 		}
-		heard <- e
+		ended <- e
 	}()
-	return heard
+	return ended
 }
 
 // ended counts an end. To be left hanging is wrong.
@@ -163,9 +163,9 @@ func (a *attack) ended(e end) {
 func halfClosed(ctx context.Context, a *attack) {
 	a.several(attackers, func(client int) {
 		a.again(ctx, client, 0, func(conn *raw.Conn) {
-			heard := listen(conn, time.Now().Add(a.Target.Patience))
+			ended := listen(conn, time.Now().Add(a.Target.Patience))
 			_ = conn.CloseWrite()
-			a.ended(<-heard)
+			a.ended(<-ended)
 		})
 	})
 }
@@ -193,14 +193,14 @@ func large(message func() (first, block []byte)) func(context.Context, *attack) 
 		a.several(attackers, func(client int) {
 			a.again(ctx, client, 0, func(conn *raw.Conn) {
 				until := time.Now().Add(a.Target.Patience)
-				heard := listen(conn, until)
+				ended := listen(conn, until)
 				_, _ = conn.Write(first) // if it is not taken, nor is the rest
 				if _, err := pour(ctx, conn, block, until); err == nil && ctx.Err() == nil {
 					a.blame("taken whole")
 					return
 				}
 				_ = conn.CloseWrite()
-				a.ended(<-heard)
+				a.ended(<-ended)
 			})
 		})
 	}
@@ -215,7 +215,7 @@ func slowFrames(ctx context.Context, a *attack) {
 			return
 		}
 		defer conn.Close()
-		heard := listen(conn, a.end.Add(a.Target.Patience))
+		ended := listen(conn, a.end.Add(a.Target.Patience))
 		turn := time.NewTicker(trickleEvery)
 		defer turn.Stop()
 		for n := 0; a.going(ctx); n++ {
@@ -225,7 +225,7 @@ func slowFrames(ctx context.Context, a *attack) {
 			<-turn.C
 		}
 		select {
-		case e := <-heard:
+		case e := <-ended:
 			a.ended(e)
 		default:
 			a.count("waited for")

@@ -88,7 +88,7 @@ func (cfg Config) inflict(ctx context.Context, k kind, h *healthy) Result {
 	since := time.Now()
 	k.do(ctx, a)
 	a.rest(ctx)
-	h.settle(ctx, cfg.Target.Patience)
+	h.awaitPongs(ctx, cfg.Target.Patience)
 	r := Result{Name: k.name, Want: k.want, Came: a.String(), Verdict: rules.Kept, Healthy: h.since(since)}
 	switch {
 	case r.Healthy.Lost > 0:

@@ -118,9 +118,9 @@ func exchange(conn *raw.Conn, payload string, patience time.Duration) error {
 	return conn.AwaitPong([]byte(payload))
 }
 
-// settle waits until every connection that is left has had one more pong: those
-// that wait when harm ends shall count. It takes little more than patience.
-func (h *healthy) settle(ctx context.Context, patience time.Duration) {
+// awaitPongs waits until every connection that is left has had one more pong: those
+// that wait when harm ends have to count. It takes little more than patience.
+func (h *healthy) awaitPongs(ctx context.Context, patience time.Duration) {
 	now := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, patience+2*pingEvery)
 	defer cancel()

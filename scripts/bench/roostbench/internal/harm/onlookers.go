@@ -7,8 +7,8 @@ import (
 	"roost/bench/roostbench/internal/raw"
 )
 
-// Onlookers are forty healthy connections, each its own user, which ping five times a second each. What their pongs take
-// says how long a server's loops are held up by something else.
+// Onlookers are forty healthy connections, each its own user, which ping five times a second each. The delay of their
+// pongs says how long a server's loops are held up by something else.
 type Onlookers struct{ healthy *healthy }
 
 // Watch opens them.
@@ -19,7 +19,7 @@ func Watch(ctx context.Context, target raw.Target) (Onlookers, error) {
 
 // Since says how they have fared since then, once each has had one more pong.
 func (o Onlookers) Since(ctx context.Context, then time.Time, patience time.Duration) Latency {
-	o.healthy.settle(ctx, patience)
+	o.healthy.awaitPongs(ctx, patience)
 	return o.healthy.since(then)
 }
 

@@ -13,7 +13,7 @@ import (
 type tally struct {
 	mu     sync.Mutex
 	counts map[string]int // guarded by mu
-	worse  int            // of them, what must not come; guarded by mu
+	worse  int            // of them, those that must not come; guarded by mu
 }
 
 // count counts what may come.

@@ -37,7 +37,7 @@ func AppendUser(dst []byte, n int) []byte {
 }
 
 // Append appends the notification as a backend publishes it, with pad bytes of
-// content besides the note.
+// content beyond the note.
 func (n Note) Append(dst []byte, pad int) []byte {
 	dst = append(dst, before...)
 	dst = strconv.AppendInt(dst, int64(n.User), 10)

@@ -67,8 +67,8 @@ func (s *Sample) readThreads(dir string) error {
 	return nil
 }
 
-// Plus adds a look at another process. What is the machine's, and the moment,
-// are the later look's.
+// Plus adds a look at another process. The machine's figures and the moment are
+// those of the later look.
 func (s Sample) Plus(o Sample) Sample {
 	o.User, o.System, o.Running = o.User+s.User, o.System+s.System, o.Running+s.Running
 	o.Switches, o.Threads = o.Switches+s.Switches, o.Threads+s.Threads

@@ -24,7 +24,7 @@ const (
 )
 
 // receiveBuffer is how much the kernel may keep for a reader of that speed, in bytes as setsockopt takes them: a slow
-// client shall not look fast because its kernel has taken everything. 0 leaves it to the kernel.
+// client must not look fast because its kernel has taken everything. 0 leaves it to the kernel.
 func (s Speed) receiveBuffer() int {
 	switch {
 	case s == Full:

@@ -18,8 +18,8 @@ const (
 	nodeTimeout = "2000"
 )
 
-// StartCluster starts three masters, with a third of the slots each and without replicas. It takes two
-// seconds and more: for so long a master serves nobody that has just come. What has been started is returned with an error too.
+// StartCluster starts three masters, with a third of the slots each and without replicas. It takes two seconds and more: for
+// so long a master serves nobody that has just come. With an error it also returns what has been started.
 func StartCluster(ctx context.Context, logs string) (*Redis, error) {
 	dir, err := tempDir(logs)
 	r := &Redis{dir: dir}

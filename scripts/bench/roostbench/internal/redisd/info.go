@@ -8,7 +8,7 @@ import (
 )
 
 // Info is what INFO says in numbers, added up over all servers: fields by their names, and of commandstats the calls as
-// "calls:subscribe". What is not a number is left out.
+// "calls:subscribe". Values that are not numbers are left out.
 type Info map[string]int64
 
 // The fields that are asked for here.

@@ -32,7 +32,7 @@ type node struct {
 	client    *redis.Client
 }
 
-// Start starts one server. The names of log files begin with logs. What has been started is returned with an error too.
+// Start starts one server. The names of log files begin with logs. With an error it also returns what has been started.
 func Start(ctx context.Context, logs string) (*Redis, error) { return StartWith(ctx, logs) }
 
 // StartWith is Start with more arguments for the server.

@@ -21,7 +21,7 @@ func (p *Publisher) Burst(user, n, pad int) error {
 	if err := p.flush(); err != nil {
 		return err
 	}
-	return p.settle()
+	return p.awaitAnswers()
 }
 
 // pending is how many bytes wait to be sent.

@@ -30,7 +30,7 @@ func ForMany(ctx context.Context, redis netip.AddrPort, channel string, perSecon
 	for {
 		select {
 		case <-ctx.Done():
-			return l.settle(0)
+			return l.awaitAnswers(0)
 		case <-turn.C:
 		}
 		if err := l.send(command, 1); err != nil {

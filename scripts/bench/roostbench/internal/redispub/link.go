@@ -30,7 +30,7 @@ func dial(address netip.AddrPort) (*link, error) {
 	if err == nil {
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	}
-	if err == nil { // Redis that hangs shall not hang us
+	if err == nil { // Redis that hangs must not hang us
 		err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 10})
 	}
 	if err == nil {
@@ -58,11 +58,11 @@ func (l *link) send(commands []byte, count int) error {
 	if err := l.receive(unix.MSG_DONTWAIT); err != nil {
 		return err
 	}
-	return l.settle(maxUnanswered)
+	return l.awaitAnswers(maxUnanswered)
 }
 
-// settle waits until fewer than unanswered answers are missing.
-func (l *link) settle(unanswered int) error {
+// awaitAnswers waits until fewer than unanswered answers are missing.
+func (l *link) awaitAnswers(unanswered int) error {
 	for l.sent-l.replies.count >= max(unanswered, 1) {
 		if err := l.receive(0); err != nil {
 			return err
@@ -71,7 +71,7 @@ func (l *link) settle(unanswered int) error {
 	return nil
 }
 
-// receive takes answers that are there, or with flags 0 waits for some.
+// receive takes the answers that have come, or with flags 0 waits for some.
 func (l *link) receive(flags int) error {
 	n, _, err := unix.Recvfrom(l.fd, l.buffer, flags)
 	switch {

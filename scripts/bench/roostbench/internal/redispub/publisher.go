@@ -23,7 +23,7 @@ type Config struct {
 	Shards  []Shard       // of a Redis Cluster, which gets SPUBLISH then; none: Redis gets PUBLISH
 	Rate    int           // notifications a second
 	Batch   time.Duration // what falls due in this time is sent in one piece; 0: each (or each burst) by itself
-	Pad     int           // bytes of content besides the note
+	Pad     int           // bytes of content beyond the note
 	Pattern Pattern
 	Dialect dialect.Dialect
 
@@ -104,7 +104,7 @@ func (p *Publisher) dial() error {
 	return nil
 }
 
-// Redial connects anew, after Redis has been away. The books go on.
+// Redial connects again after Redis has been away. The books go on.
 func (p *Publisher) Redial() error {
 	_ = p.Close() // it is of no use any more
 	return p.dial()
@@ -131,14 +131,14 @@ func (p *Publisher) AwaitSubscriber(ctx context.Context) error {
 	nobody := p.cfg.Dialect.AppendChannel(nil, p.cfg.Pattern.First+p.cfg.Pattern.Users)
 	l := p.links[0]
 	for {
-		before := l.replies.heard
+		before := l.replies.subscribed
 		if err := l.send(appendPublish(nil, plain, nobody, []byte(`{"type":"bench"}`)), 1); err != nil {
 			return err
 		}
-		if err := l.settle(0); err != nil {
+		if err := l.awaitAnswers(0); err != nil {
 			return err
 		}
-		if l.replies.heard > before {
+		if l.replies.subscribed > before {
 			return nil
 		}
 		select {
@@ -184,13 +184,13 @@ func (p *Publisher) RunCount(ctx context.Context, total int) (Result, error) {
 		r.Published += min(n, total-r.Published)
 	}
 	r.Elapsed, r.Expected = time.Since(began), p.expected-expected
-	return r, p.settle()
+	return r, p.awaitAnswers()
 }
 
-// settle waits until all is answered.
-func (p *Publisher) settle() error {
+// awaitAnswers waits until all is answered.
+func (p *Publisher) awaitAnswers() error {
 	for _, l := range p.links {
-		if err := l.settle(0); err != nil {
+		if err := l.awaitAnswers(0); err != nil {
 			return err
 		}
 	}

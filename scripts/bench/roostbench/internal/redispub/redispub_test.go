@@ -25,8 +25,8 @@ func TestReplies(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if r.count != 3 || r.heard != 2 {
-			t.Errorf("in pieces of %d: %d answers, %d heard", piece, r.count, r.heard)
+		if r.count != 3 || r.subscribed != 2 {
+			t.Errorf("in pieces of %d: %d answers, %d subscribed", piece, r.count, r.subscribed)
 		}
 	}
 	var r replies

@@ -33,9 +33,9 @@ var errReply = errors.New("redis does not answer with a number")
 
 // replies counts the answers to PUBLISH, ":1\r\n" each, split anywhere.
 type replies struct {
-	count int    // answers
-	heard int    // answers of 1 and more: somebody was subscribed
-	line  []byte // the incomplete one
+	count      int    // answers
+	subscribed int    // answers of 1 and more: somebody was subscribed
+	line       []byte // the incomplete one
 }
 
 func (r *replies) take(in []byte) error {
@@ -49,7 +49,7 @@ func (r *replies) take(in []byte) error {
 		}
 		r.count++
 		if r.line[1] != '0' {
-			r.heard++
+			r.subscribed++
 		}
 		r.line = r.line[:0]
 	}

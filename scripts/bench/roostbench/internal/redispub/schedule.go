@@ -23,7 +23,8 @@ func (s *schedule) due(n int, now time.Time) int {
 	if s.batch == 0 {
 		return s.burst
 	}
-	// What falls due until the end of this batch's time has been waited for.
+	// Everything that falls due until the end of this batch's time has been
+	// waited for.
 	passed := int(now.Sub(s.start).Seconds()*float64(s.rate)) + 1
 	whole := (passed - n + s.burst - 1) / s.burst * s.burst
 	return min(whole, maxPiece/s.burst*s.burst+s.burst)

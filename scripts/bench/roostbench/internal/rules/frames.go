@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// What the first two bytes of frames are made of.
+// The parts of a frame's first two bytes.
 const (
 	fin    = 0x80
 	cont   = 0x0

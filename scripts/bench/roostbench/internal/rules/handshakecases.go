@@ -59,7 +59,7 @@ func upgradeCases() []Case {
 		{Section: "11.3.5", Name: "two versions", Send: []string{request("+Sec-WebSocket-Version: 13")}, Advice: true, Want: refused},
 		{Section: "4.4", Name: "version 8", Send: []string{request("Sec-WebSocket-Version: 8")}, Want: version},
 		{Section: "4.4", Name: "version 99", Send: []string{request("Sec-WebSocket-Version: 99")}, Want: version},
-		// Which resources there are is the server's business.
+		// The server decides which resources there are.
 		{Section: "4.2.2", Name: "another path", Send: []string{request(">GET {path}-not?token={token} HTTP/1.1")}, Advice: true, Want: Want{Status: []int{404}}},
 		{Section: "4.2.2", Name: "no token", Send: []string{request(">GET {path} HTTP/1.1")}, Advice: true, Want: Want{Status: []int{401, 403}}},
 	}

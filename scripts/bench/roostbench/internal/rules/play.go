@@ -30,9 +30,8 @@ type Player struct {
 	users  atomic.Int64
 }
 
-// Play plays all cases, several at a time, and returns results in their order.
-// What hangs takes the target's patience and is told; the error is about ctx, or
-// about a server that lets nobody in.
+// Play plays all cases, several at a time, and returns results in their order. A case that hangs takes the
+// target's patience and is reported; the error is about ctx, or about a server that lets nobody in.
 func (p *Player) Play(ctx context.Context, cases []Case) ([]Result, error) {
 	results, errs := make([]Result, len(cases)), make([]error, len(cases))
 	var all sync.WaitGroup

@@ -1,5 +1,5 @@
-// Package scrape reads single figures of a server's own metrics, as Prometheus
-// would. What a server does not tell is simply not known.
+// Package scrape reads single figures of a server's own metrics, as Prometheus would. Values that a
+// server does not tell are simply not known.
 package scrape
 
 import (

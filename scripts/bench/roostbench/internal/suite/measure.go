@@ -30,7 +30,7 @@ func (r run) environment(secret string, at ports, redisPort string) []string {
 
 // measure has one step measured of one server.
 func (r run) measure(ctx context.Context, cfg Config, redisPort string) (report.Report, error) {
-	// What hangs shall not hold up the others for ever.
+	// A step that hangs must not hold up the others for ever.
 	ctx, cancel := context.WithTimeout(ctx, 2*r.step.Lasts+time.Minute)
 	defer cancel()
 	secret := "JWT_SECRET_KEY=" + rand.Text() + rand.Text()

@@ -14,7 +14,7 @@ import (
 type Server struct {
 	Label   string
 	Path    string
-	Env     []string // besides the usual variables, as VAR=VALUE
+	Env     []string // beyond the usual variables, as VAR=VALUE
 	Dialect dialect.Dialect
 	Only    []string // patterns, as path.Match has them, of the steps that it takes part in; none: all
 }

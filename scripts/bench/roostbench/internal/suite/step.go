@@ -12,14 +12,14 @@ type Step struct {
 	ID     string // short; file names and the page's program have it
 	Title  string
 	Args   []string      // of roostbench
-	Env    []string      // of the server, besides the usual
+	Env    []string      // of the server, beyond the usual
 	Rounds int           // how often
 	Lasts  time.Duration // about, for one server once, with starting it
 	Redis  bool          // it publishes
 	Own    bool          // it starts its servers itself
 }
 
-// What estimates are made of, rather too long than too short.
+// The basis of estimates: rather too long than too short.
 const (
 	startAndStop = 1200 * time.Millisecond // of a server and of roostbench
 	openRate     = 6_000                   // handshakes a second of the slowest server

@@ -21,7 +21,7 @@ const (
 	maxProblems = 50 // different ones in the book
 )
 
-// loop is one event loop. What has no comment is its goroutine's.
+// loop is one event loop. Fields without a comment are its goroutine's.
 type loop struct {
 	swarm  *Swarm  // static
 	dialer *dialer // static

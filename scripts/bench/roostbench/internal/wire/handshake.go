@@ -35,7 +35,7 @@ func (k Key) accept() string {
 const placeholder = "{token}"
 
 // AppendRequest appends the head with which a browser asks for a WebSocket. The token goes where path has {token}, or
-// behind it as ?token=. What browsers send besides is there too, because reading it is a part of the cost.
+// behind it as ?token=. Other headers of browsers are there too, because reading it is a part of the cost.
 func AppendRequest(dst []byte, host, path string, token []byte, key Key) []byte {
 	dst = append(dst, "GET "...)
 	before, after, found := strings.Cut(path, placeholder)
@@ -61,7 +61,7 @@ const maxAnswer = 16 << 10
 // switch protocols. The text has its status line.
 var ErrRefused = errors.New("refused")
 
-// ErrBadAnswer is wrapped when the server switched, but not as RFC 6455 wants it.
+// ErrBadAnswer is wrapped when the server switched, but not as RFC 6455 requires.
 var ErrBadAnswer = errors.New("not a proper handshake")
 
 // ReadAnswer looks for the server's answer to a request that had key and offered
@@ -85,8 +85,8 @@ func ReadAnswer(buf []byte, key Key, offered ...string) (int, error) {
 	return end + 4, nil
 }
 
-// checkHeaders is RFC 6455 section 4.1, what a client must check of an answer. We
-// never offer extensions, so none may be chosen.
+// checkHeaders does the checks of an answer that RFC 6455 section 4.1 requires of a client. We never offer
+// extensions, so none may be chosen.
 func checkHeaders(headers []byte, key Key, offered []string) error {
 	var upgrade, connection, accept bool
 	for line := range bytes.SplitSeq(headers, []byte("\r\n")) {

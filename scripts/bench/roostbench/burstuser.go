@@ -20,7 +20,7 @@ func (b burst) String() string {
 	return fmt.Sprintf("%s × %s", thousands(float64(b.count)), sizeText(b.size))
 }
 
-// pad is how much content a notification of that size needs besides its note.
+// pad is how much content a notification of that size needs beyond its note.
 func (b burst) pad() int {
 	least := len(note.Note{User: 10_000, Seq: 1000, At: math.MaxInt64}.Append(nil, 0))
 	return max(b.size-least, 0)
@@ -31,8 +31,8 @@ var oneKB = burst{1000, 1000}
 
 // open connects one user with count connections, each able to read at speed, and waits until each hears what is
 // published.
-func (m *burstMeasurement) open(target raw.Target, count int, speed readers.Speed) (*audience, error) {
-	a := &audience{user: m.user, readers: make([]*readers.Reader, count)}
+func (m *burstMeasurement) open(target raw.Target, count int, speed readers.Speed) (*userConns, error) {
+	a := &userConns{user: m.user, readers: make([]*readers.Reader, count)}
 	m.user++
 	failed := make([]error, count)
 	var all sync.WaitGroup
@@ -44,18 +44,18 @@ func (m *burstMeasurement) open(target raw.Target, count int, speed readers.Spee
 		a.close()
 		return nil, err
 	}
-	if err := m.awaitHeard(a); err != nil {
+	if err := m.awaitSubscribed(a); err != nil {
 		a.close()
 		return nil, err
 	}
 	return a, nil
 }
 
-// awaitHeard publishes one notification after the other until each reader has got one: servers differ in whether they
+// awaitSubscribed publishes one notification after the other until each reader has got one: servers differ in whether they
 // know a client before they answer it. Then it waits for one more, behind which nothing of these is on its way.
-func (m *burstMeasurement) awaitHeard(a *audience) error {
+func (m *burstMeasurement) awaitSubscribed(a *userConns) error {
 	a.last = 0
-	if err := m.settle(m.bursts, a); err != nil {
+	if err := m.awaitArrival(m.bursts, a); err != nil {
 		return err
 	}
 	if err := m.bursts.Burst(a.user, 1, 0); err != nil {
@@ -70,22 +70,22 @@ func (m *burstMeasurement) awaitHeard(a *audience) error {
 	return nil
 }
 
-// audience is all connections of one user.
-type audience struct {
+// userConns is the connections of one user.
+type userConns struct {
 	user        int
 	readers     []*readers.Reader
 	first, last uint32 // numbers before the first, and of the last, notification that counts
 }
 
 // expect begins to count behind number n.
-func (a *audience) expect(n uint32) {
+func (a *userConns) expect(n uint32) {
 	a.first, a.last = n, n
 	for _, r := range a.readers {
 		r.Expect(n)
 	}
 }
 
-func (a *audience) close() {
+func (a *userConns) close() {
 	for _, r := range a.readers {
 		if r != nil {
 			r.Close()
@@ -93,14 +93,14 @@ func (a *audience) close() {
 	}
 }
 
-func (a *audience) setSpeed(s readers.Speed) {
+func (a *userConns) setSpeed(s readers.Speed) {
 	for _, r := range a.readers {
 		r.SetSpeed(s)
 	}
 }
 
 // least is the highest number that every connection has got.
-func (a *audience) least() uint32 {
+func (a *userConns) least() uint32 {
 	least := uint32(math.MaxUint32)
 	for _, r := range a.readers {
 		least = min(least, r.Result().Highest)
@@ -108,8 +108,8 @@ func (a *audience) least() uint32 {
 	return least
 }
 
-// settled says whether each connection has got a number behind the last that counts, or has ended.
-func (a *audience) settled() bool {
+// complete says whether each connection has got a number behind the last that counts, or has ended.
+func (a *userConns) complete() bool {
 	for _, r := range a.readers {
 		if got := r.Result(); got.Highest <= a.last && got.Ended.IsZero() {
 			return false
@@ -119,7 +119,7 @@ func (a *audience) settled() bool {
 }
 
 // received is how many notifications that count all connections together have got, and due how many they should have.
-func (a *audience) received() (received, due int) {
+func (a *userConns) received() (received, due int) {
 	due = int(a.last-a.first) * len(a.readers)
 	received = due
 	for _, r := range a.readers {
@@ -129,7 +129,7 @@ func (a *audience) received() (received, due int) {
 }
 
 // lost is how many connections have ended.
-func (a *audience) lost() int {
+func (a *userConns) lost() int {
 	n := 0
 	for _, r := range a.readers {
 		if !r.Result().Ended.IsZero() {
@@ -140,7 +140,7 @@ func (a *audience) lost() int {
 }
 
 // err is why the first connection that has ended did.
-func (a *audience) err() error {
+func (a *userConns) err() error {
 	for _, r := range a.readers {
 		if got := r.Result(); got.Err != nil {
 			return got.Err
@@ -150,7 +150,7 @@ func (a *audience) err() error {
 }
 
 // wrong says whether a connection got what it should not, or not in order.
-func (a *audience) wrong() error {
+func (a *userConns) wrong() error {
 	for _, r := range a.readers {
 		if n := r.Result().Wrong; n > 0 {
 			return fmt.Errorf("user %d: %d notifications for others, twice, or out of order", a.user, n)
@@ -160,7 +160,7 @@ func (a *audience) wrong() error {
 }
 
 // publish publishes a burst that counts.
-func (m *burstMeasurement) publish(a *audience, b burst) error {
+func (m *burstMeasurement) publish(a *userConns, b burst) error {
 	if err := m.bursts.Burst(a.user, b.count, b.pad()); err != nil {
 		return err
 	}
@@ -168,19 +168,19 @@ func (m *burstMeasurement) publish(a *audience, b burst) error {
 	return nil
 }
 
-// markEvery is how often settle publishes.
+// markEvery is how often awaitArrival publishes.
 const markEvery = 100 * time.Millisecond
 
-// settle waits until what counts has come, or is lost for certain: until a notification that was published behind it has
-// come to each connection that is still open. Such a one may be lost too, and then the next will come. It gives up when
-// nothing at all moves for burstPatience.
-func (m *burstMeasurement) settle(p *redispub.Publisher, a *audience) error {
+// awaitArrival waits until the notifications that count have come, or are lost for certain: until one that was published
+// behind them has come to each connection that is still open. That one may be lost too; then the next will come. It gives up
+// when nothing at all moves for burstPatience.
+func (m *burstMeasurement) awaitArrival(p *redispub.Publisher, a *userConns) error {
 	last, since := a.progress(), time.Now()
-	for !a.settled() && time.Since(since) < burstPatience {
+	for !a.complete() && time.Since(since) < burstPatience {
 		if err := p.Burst(a.user, 1, 0); err != nil {
 			return err
 		}
-		for end := time.Now().Add(markEvery); !a.settled() && time.Now().Before(end); {
+		for end := time.Now().Add(markEvery); !a.complete() && time.Now().Before(end); {
 			if err := m.pause(time.Millisecond); err != nil {
 				return err
 			}
@@ -193,7 +193,7 @@ func (m *burstMeasurement) settle(p *redispub.Publisher, a *audience) error {
 }
 
 // progress moves with everything that comes.
-func (a *audience) progress() int {
+func (a *userConns) progress() int {
 	n := 0
 	for _, r := range a.readers {
 		n += r.Result().Received
@@ -202,4 +202,4 @@ func (a *audience) progress() int {
 }
 
 // share is which share of what counts has come, in percent.
-func (a *audience) share() float64 { return percent(a.received()) }
+func (a *userConns) share() float64 { return percent(a.received()) }
