@@ -11,10 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listener is the listening socket. One loop at a time has it in its epoll, and after accepting some clients gives it to the
+// listener is a listening socket: that of the plain port, or that of the TLS port. One loop at a time has it in its epoll, and after accepting some clients gives it to the
 // loop with the fewest. So every connection is made by the loop that it stays with, no two loops are woken for one client,
 // and each loop gets its share.
 type listener struct {
+	mark   int32 // static once set: of its events
+	secure bool  // static once set: its clients speak TLS
+
 	loops     []*loop                              // static once set
 	onFailure func(err error, pause time.Duration) // static once set: tells of a failure that makes accepting pause
 
@@ -81,7 +84,7 @@ func (p *listener) open(fd int) error {
 // attach puts the socket on a loop's epoll. The caller holds mu.
 func (p *listener) attach(l *loop) error {
 	p.owner = l
-	return l.poll.add(p.fd, portMark)
+	return l.poll.add(p.fd, p.mark)
 }
 
 // rebalance gives the socket to the loop with the fewest connections. The caller holds mu, and is the owner.
@@ -159,16 +162,15 @@ func (p *listener) leastLoaded() *loop {
 // acceptBatch is how many clients a loop accepts in a row: a storm must not keep it from its connections.
 const acceptBatch = 32
 
-// accept takes clients from the listening socket, and then gives that to the loop with the fewest.
-func (l *loop) accept() {
-	ln := &l.server.listener
+// accept takes clients from a listening socket, and then gives that to the loop with the fewest.
+func (l *loop) accept(ln *listener) {
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	if ln.owner != l {
 		return // the event is from before another loop got the socket
 	}
 	for range acceptBatch {
-		switch err := l.acceptOne(); err {
+		switch err := l.acceptOne(ln); err {
 		case nil:
 			ln.backoff = 0
 		case unix.EINTR, unix.ECONNABORTED:
@@ -185,11 +187,11 @@ func (l *loop) accept() {
 
 // acceptOne accepts one client and makes its connection, or closes the socket if there is no room. The caller holds the
 // listener's lock.
-func (l *loop) acceptOne() error {
+func (l *loop) acceptOne(ln *listener) error {
 	s := l.server
-	fd, peer, err := s.listener.accept()
+	fd, peer, err := ln.accept()
 	if outOfDescriptors(err) {
-		fd, peer, err = l.acceptFreeing(err)
+		fd, peer, err = l.acceptFreeing(ln, err)
 	}
 	if err != nil {
 		return err
@@ -205,7 +207,7 @@ func (l *loop) acceptOne() error {
 		s.closeUnanswered(fd, unansweredWatch, err)
 		return nil
 	}
-	c := l.newConn(fd, peer)
+	c := l.newConn(fd, peer, ln.secure)
 	if s.spareFD.inUse() {
 		// The next client may need this descriptor: one that has sent its request by now is answered at once.
 		c.handleEvents(unix.EPOLLIN)
@@ -213,10 +215,13 @@ func (l *loop) acceptOne() error {
 	return nil
 }
 
-// newConn makes the connection of a socket. peer is the other end of the socket.
-func (l *loop) newConn(fd int, peer netip.AddrPort) *conn {
+// newConn makes the connection of a socket. peer is the other end of the socket; secure says that it begins with TLS.
+func (l *loop) newConn(fd int, peer netip.AddrPort, secure bool) *conn {
 	now := l.server.now()
 	c := &conn{loop: l, fd: int32(fd), lastRead: instantOf(now)}
+	if secure {
+		c.state = stateTLS
+	}
 	l.server.conns.Set(c.fd, c)
 	l.stats.sockets.Add(1)
 	c.extra = l.extras.get()
@@ -226,10 +231,10 @@ func (l *loop) newConn(fd int, peer netip.AddrPort) *conn {
 }
 
 // acceptFreeing accepts a client when descriptors have run out, by freeing one. err is what accept returned.
-func (l *loop) acceptFreeing(err error) (fd int, peer netip.AddrPort, _ error) {
+func (l *loop) acceptFreeing(ln *listener, err error) (fd int, peer netip.AddrPort, _ error) {
 	s := l.server
 	for tries := 0; outOfDescriptors(err) && tries < 3; tries++ {
-		if !s.listener.hasWaiting() {
+		if !ln.hasWaiting() {
 			return -1, peer, unix.EAGAIN // the kernel asks for a descriptor before it looks for a client
 		}
 		if !l.freeDescriptor() {
@@ -237,7 +242,7 @@ func (l *loop) acceptFreeing(err error) (fd int, peer netip.AddrPort, _ error) {
 		}
 		s.accepts.errors.Add(1)
 		s.acceptLog.acceptFailed(err, 0)
-		fd, peer, err = s.listener.accept()
+		fd, peer, err = ln.accept()
 	}
 	return fd, peer, err
 }

@@ -151,7 +151,7 @@ func newHandshaker(t testing.TB) *handshaker {
 
 func (h *handshaker) run() {
 	l := h.loop
-	l.newConn(h.pair[0], netip.AddrPort{})
+	l.newConn(h.pair[0], netip.AddrPort{}, false)
 	c := l.server.conns.Get(int32(h.pair[0]))
 	c.received(h.request)
 	if n, _ := unix.Read(h.pair[1], h.answer); n < 12 || string(h.answer[9:12]) != "101" {

@@ -252,7 +252,7 @@ func Descriptors() (int, error) {
 }
 
 // OwnDescriptors is how many descriptors a Server with so many loops opens for itself: each loop's epoll and eventfd, the
-// listener, and the spare one.
+// plain listener, and the spare one. One more is the TLS listener.
 func OwnDescriptors(loops int) int { return 2*loops + 2 }
 
 // NewBudget divides descriptors. reserved is for everything but client sockets (the server itself, Redis, the admin server).

@@ -14,6 +14,7 @@ type state uint8
 
 const (
 	stateRequest state = iota
+	stateTLS
 	stateAuthenticating
 	stateSubscribing
 	stateOpen

@@ -110,7 +110,7 @@ func TestHandshakeTime(t *testing.T) {
 	t.Parallel()
 	h := newHandshaker(t)
 	l := h.loop
-	c := l.newConn(h.pair[0], netip.AddrPort{})
+	c := l.newConn(h.pair[0], netip.AddrPort{}, false)
 	const asks = 60 * time.Millisecond
 	c.lastRead = instantOf(l.server.now() - asks)
 	c.received(h.request)

@@ -53,7 +53,7 @@ func (l *loop) connect(t testing.TB) (c *conn, client int) {
 		t.Fatal(err)
 	}
 	l.asleep = false
-	l.newConn(pair[0], netip.AddrPort{})
+	l.newConn(pair[0], netip.AddrPort{}, false)
 	c = l.server.conns.Get(int32(pair[0]))
 	c.extra.hs.end()
 	c.putExtra()

@@ -223,23 +223,32 @@ func (d *drainer) step(l *loop, share float64, why Reason, frame []byte) {
 // last time.
 const backlogWait = 200 * time.Millisecond
 
-// StopAccepting closes the listener and keeps the connections. Clients that have connected by then are accepted and get
+// StopAccepting closes the listeners and keeps the connections. Clients that have connected by then are accepted and get
 // their answer, although closing a listener resets what waits in its accept queue: first the kernel drops new connects,
 // then the queue is emptied, then the listener closed. This takes 200 ms; ctx cuts it short.
 //
-// shared says that another process has the same listening socket, or will. Then it is only closed here: what waits in the
-// queue is for the other process.
+// shared says that another process has the same listening sockets, or will. Then they are only closed here: what waits in
+// their queues is for the other process.
 //
 // Further calls do nothing. Any goroutine but a loop's.
 func (s *Server) StopAccepting(ctx context.Context, shared bool) {
-	defer s.listener.close()
-	if shared || !s.listener.dropSYNs() {
+	defer s.plain.close()
+	defer s.secure.close()
+	if shared {
+		return
+	}
+	plain, secure := s.plain.dropSYNs(), s.secure.dropSYNs()
+	if !plain && !secure {
 		return
 	}
 	wait(ctx, backlogWait)
 	emptied := make(chan struct{})
-	l := s.listener.leastLoaded()
-	l.do(func() { l.acceptBacklog(); close(emptied) })
+	l := s.plain.leastLoaded()
+	l.do(func() {
+		l.acceptBacklog(&s.plain)
+		l.acceptBacklog(&s.secure)
+		close(emptied)
+	})
 	select {
 	case <-emptied:
 	case <-ctx.Done():
@@ -279,13 +288,12 @@ func (p *listener) dropSYNs() bool {
 	return true
 }
 
-// acceptBacklog accepts all clients that wait, and closes the listener.
-func (l *loop) acceptBacklog() {
-	p := &l.server.listener
+// acceptBacklog accepts all clients that wait, and closes the listener, if it is open.
+func (l *loop) acceptBacklog(p *listener) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.fd != 0 {
-		switch err := l.acceptOne(); err {
+		switch err := l.acceptOne(p); err {
 		case nil, unix.EINTR, unix.ECONNABORTED:
 		case unix.EAGAIN:
 			p.closeLocked()

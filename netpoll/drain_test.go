@@ -118,9 +118,9 @@ func sharedPort(t *testing.T) (r *rig, addr string, file *os.File) {
 	t.Cleanup(func() { _ = file.Close() })
 	r = startOn(t, nil, ln)
 	eventually(t, "the port is open", func() bool {
-		r.server.listener.mu.Lock()
-		defer r.server.listener.mu.Unlock()
-		return r.server.listener.fd != 0
+		r.server.plain.mu.Lock()
+		defer r.server.plain.mu.Unlock()
+		return r.server.plain.fd != 0
 	})
 	return r, ln.Addr().String(), file
 }
@@ -173,7 +173,7 @@ func TestPortIsGivenUpBeforeItIsOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	late.StopAccepting(t.Context(), true)
-	if err := late.listenOn(ln); err != nil { // the first that Serve does
+	if err := late.listenOn(ln, &late.plain); err != nil { // the first that Serve does
 		t.Error(err)
 	}
 	if err := late.Shutdown(t.Context(), GoingAway()); err != nil {
@@ -200,7 +200,7 @@ func TestNobodyIsLetInBeforeThePortCloses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	eventually(t, "the port is open", r.server.listener.dropSYNs)
+	eventually(t, "the port is open", r.server.plain.dropSYNs)
 	if late, err := net.DialTimeout("tcp", r.addr, 300*time.Millisecond); err == nil {
 		_ = late.Close()
 		t.Error("a connect was let in")
@@ -230,9 +230,9 @@ func TestLastToBeAcceptedMayAsk(t *testing.T) {
 	eventually(t, "the server drains", r.server.draining.Load)
 	release()
 	eventually(t, "the port is closed", func() bool {
-		r.server.listener.mu.Lock()
-		defer r.server.listener.mu.Unlock()
-		return r.server.listener.fd == 0
+		r.server.plain.mu.Lock()
+		defer r.server.plain.mu.Unlock()
+		return r.server.plain.fd == 0
 	})
 	r.server.loops[0].hold()() // what the end of the port put on the loop
 	r.server.loops[0].hold()()

@@ -155,7 +155,9 @@ func (l *loop) event(e *unix.EpollEvent) {
 	switch e.Fd {
 	case bellMark: // handle does the rest
 	case portMark:
-		l.accept()
+		l.accept(&l.server.plain)
+	case tlsMark:
+		l.accept(&l.server.secure)
 	default:
 		if c := l.server.conns.Get(e.Fd); c != nil && c.loop == l {
 			c.handleEvents(e.Events)

@@ -11,6 +11,7 @@ import (
 const (
 	bellMark = -1 // somebody rang
 	portMark = -2 // clients wait to be accepted
+	tlsMark  = -3 // the same, on the TLS port
 )
 
 // poller is one loop's epoll, with a bell to wake the loop by. All of it may be

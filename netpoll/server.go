@@ -23,7 +23,7 @@ var ErrClosed = errors.New("netpoll: server closed")
 // process should end and be started again.
 var ErrLoopStuck = errors.New("an event loop does not answer")
 
-// Server holds the connections of one listener. Make it with New, then Serve,
+// Server holds the connections of a plain and a TLS listener, or of one of them. Make it with New, then Serve,
 // then Shutdown.
 type Server struct {
 	cfg        Config                // static; its Rules are those of the start
@@ -40,7 +40,8 @@ type Server struct {
 	loops    []*loop // static
 	conns    fdtable.Table[conn]
 	perIP    iplimit.Counter // of connections, if Rules.MaxPerIP bounds them
-	listener listener
+	plain    listener
+	secure   listener // of the TLS port
 
 	spareFD spareFD
 	queues  sendqueue.Memory // of the send queues of all loops
@@ -92,7 +93,10 @@ func (s *Server) Serve(plain, tls *net.TCPListener) error {
 	if err := s.checkListeners(plain, tls); err != nil {
 		return err
 	}
-	if err := s.listenOn(plain); err != nil {
+	if err := s.listenOn(plain, &s.plain); err != nil {
+		return err
+	}
+	if err := s.listenOn(tls, &s.secure); err != nil {
 		return err
 	}
 	select {
@@ -103,8 +107,11 @@ func (s *Server) Serve(plain, tls *net.TCPListener) error {
 	}
 }
 
-// listenOn begins to accept.
-func (s *Server) listenOn(ln *net.TCPListener) error {
+// listenOn begins to accept from ln, which may be nil.
+func (s *Server) listenOn(ln *net.TCPListener, as *listener) error {
+	if ln == nil {
+		return nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -115,7 +122,7 @@ func (s *Server) listenOn(ln *net.TCPListener) error {
 	if err != nil {
 		return fmt.Errorf("taking over the listener: %w", err)
 	}
-	if err := s.listener.open(fd); err != nil {
+	if err := as.open(fd); err != nil {
 		return fmt.Errorf("watching the listener: %w", err)
 	}
 	return nil
@@ -175,7 +182,8 @@ func (s *Server) startLoops() error {
 		}
 		s.loops = append(s.loops, l)
 	}
-	s.listener.loops, s.listener.onFailure = s.loops, s.acceptFailed
+	s.plain.loops, s.plain.onFailure, s.plain.mark = s.loops, s.acceptFailed, portMark
+	s.secure.loops, s.secure.onFailure, s.secure.mark, s.secure.secure = s.loops, s.acceptFailed, tlsMark, true
 	for _, l := range s.loops {
 		s.looping.Go(func() {
 			if err := l.run(); err != nil {
