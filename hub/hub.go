@@ -283,8 +283,13 @@ func (h *Hub) Full(user string) bool {
 
 // Replaces reports whether Admit would have a connection of user take the place of another one now. Any goroutine.
 func (h *Hub) Replaces(user string) bool {
+	return h.ReplacesOldest() && h.ConnectionsOf(user) >= h.limits.Load().MaxPerUser
+}
+
+// ReplacesOldest reports whether Admit has connections take the place of others at all. Any goroutine.
+func (h *Hub) ReplacesOldest() bool {
 	limits := h.limits.Load()
-	return limits.ReplaceOldest && limits.MaxPerUser > 0 && h.ConnectionsOf(user) >= limits.MaxPerUser
+	return limits.ReplaceOldest && limits.MaxPerUser > 0
 }
 
 // Users returns how many users have at least one connection. Any goroutine.

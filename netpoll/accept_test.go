@@ -2,7 +2,6 @@ package netpoll
 
 import (
 	"fmt"
-	"net"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -18,7 +17,7 @@ func TestConnectionsAreSharedOut(t *testing.T) {
 			r.connect(fmt.Sprint("user", i)) // one that talks
 			continue
 		}
-		conn, err := net.Dial("tcp", r.addr)
+		conn, err := r.dialTCP()
 		if err != nil {
 			t.Fatal(err)
 		}

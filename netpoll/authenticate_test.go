@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -95,7 +94,7 @@ func (r *rig) send(token, more string) *raw {
 // sendQuery is send with any query.
 func (r *rig) sendQuery(query, more string) *raw {
 	r.t.Helper()
-	conn, err := net.Dial("tcp", r.addr)
+	conn, err := r.dialTCP()
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -106,7 +105,7 @@ func (r *rig) sendQuery(query, more string) *raw {
 	if _, err := io.WriteString(conn, head+more); err != nil {
 		r.t.Fatal(err)
 	}
-	return &raw{conn.(*net.TCPConn), bufio.NewReader(conn)}
+	return &raw{conn, bufio.NewReader(conn)}
 }
 
 // answered reads the answer to send.
@@ -333,11 +332,11 @@ func TestChecksWaitForATime(t *testing.T) {
 		t.Error("no Retry-After")
 	}
 	eventually(t, "none is checked", func() bool { return r.server.Stats().Authenticating == 0 })
-	r.server.auth.mu.Lock()
-	if n := r.server.auth.queue.waiting; n != 0 {
+	r.server.workers.mu.Lock()
+	if n := r.server.workers.tokens.waiting; n != 0 {
 		t.Errorf("%d wait", n)
 	}
-	r.server.auth.mu.Unlock()
+	r.server.workers.mu.Unlock()
 	issuer.let()
 }
 

@@ -85,6 +85,7 @@ type closing struct {
 
 	wasOpen     bool          // the connection had got its 101
 	wantsClose  bool          // the client has not sent its close frame
+	endBytes    uint8         // what the end of the stream counts as among the bytes that are not acknowledged; 0: it has not been sent
 	discardLeft int32         // bytes that may still come, to be discarded; of an open event stream, too
 	closeBy     time.Duration // when the socket is closed at the latest
 }
@@ -108,6 +109,7 @@ func (e *closing) linger() {
 
 // shutdownWrite ends the stream to the client.
 func (e *closing) shutdownWrite() {
+	e.endBytes = 1 + uint8(e.conn.endStream())
 	if err := unix.Shutdown(int(e.conn.fd), unix.SHUT_WR); err != nil {
 		e.conn.closeNow(e.conn.reason) // the client has reset the connection
 	}
@@ -182,9 +184,11 @@ func (c *conn) cleanup() {
 		l.stats.Lingering.Add(-1)
 	}
 	c.detach(closeNone, left)
+	c.endStream()
 	c.state = stateClosed
 	c.cleanupQueue()
 	l.inbound.Forget(c)
+	c.wipe()
 	l.wheel.Disarm(c)
 	l.server.conns.Set(c.fd, nil)
 	l.stats.sockets.Add(-1)

@@ -3,7 +3,6 @@ package netpoll
 import (
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -72,7 +71,7 @@ func TestRejectsTheKnowingAfterTheUpgrade(t *testing.T) {
 	for mode, want := range map[RejectMode][2]int{RejectKnowing: {401, 101}, RejectAlways: {101, 101}, RejectNever: {401, 401}} {
 		r := start(t, func(c *Config) { c.RejectAfterUpgrade = mode })
 		for i, header := range []http.Header{nil, {"Sec-Websocket-Protocol": {"roost.v1"}}} {
-			conn, response, err := websocket.DefaultDialer.Dial("ws://"+r.addr+"/ws?token=undefined", header)
+			conn, response, err := r.dialer().Dial("ws://"+r.addr+"/ws?token=undefined", header)
 			if response == nil || response.StatusCode != want[i] {
 				t.Fatalf("mode %d, client %d: %v, %v; want %d", mode, i, response, err, want[i])
 			}
@@ -94,7 +93,7 @@ func TestLingeringSocketsAreBounded(t *testing.T) {
 	const bound, clients = 3, 10
 	r := start(t, func(c *Config) { c.Loops, c.LingeringSockets, c.LingerTimeout = 1, bound, time.Minute })
 	for i := range clients {
-		conn, err := net.Dial("tcp", r.addr)
+		conn, err := r.dialTCP()
 		if err != nil {
 			t.Fatal(err)
 		}

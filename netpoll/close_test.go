@@ -150,7 +150,7 @@ func TestRefusalsArriveWhileTheClientSends(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.LingerTimeout = 2 * time.Second })
 	for range 50 {
-		conn, err := net.Dial("tcp", r.addr)
+		conn, err := r.dialTCP()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func TestRefusalsArriveWhileTheClientSends(t *testing.T) {
 func TestHandshakeDeadlineHoldsHoweverSlowlyBytesCome(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.HandshakeTimeout = time.Second })
-	conn, err := net.Dial("tcp", r.addr)
+	conn, err := r.dialTCP()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func TestShutdownDeliversTheBacklog(t *testing.T) {
 func TestRequestsUnderWayAtShutdownAreAnswered(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.LingerTimeout = 2 * time.Second })
-	conn, err := net.Dial("tcp", r.addr)
+	conn, err := r.dialTCP()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,7 +363,7 @@ func TestPanicEndsOneConnection(t *testing.T) {
 	broken := func() (int, []byte) { panic("health is broken") }
 	r := start(t, func(c *Config) { c.Health = broken })
 	bystander := r.connect("alice")
-	conn, err := net.Dial("tcp", r.addr)
+	conn, err := r.dialTCP()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -389,7 +389,7 @@ func TestSocketLimit(t *testing.T) {
 	r := start(t, func(c *Config) { c.MaxSockets = 10 })
 	var silent []net.Conn
 	for range 30 {
-		conn, err := net.Dial("tcp", r.addr)
+		conn, err := r.dialTCP()
 		if err != nil {
 			t.Fatal(err)
 		}

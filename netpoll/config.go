@@ -43,13 +43,14 @@ type Config struct {
 	// for up to 10 ms when it does: GOMAXPROCS should be larger.
 	Loops int
 
-	// AuthWorkers is the number of goroutines that check tokens of key pairs; 0 is half of Loops, and one at least. With more,
-	// clients with bad tokens could keep the loops from the processors.
+	// AuthWorkers is the number of goroutines that check tokens of key pairs and compute TLS handshakes; 0 is half of Loops,
+	// and one at least. With more, clients with bad tokens could keep the loops from the processors.
 	AuthWorkers int
-	// AuthQueue is how many tokens may wait for AuthWorkers; beyond it the one that would wait longest is refused. 8192.
+	// AuthQueue is how many tokens, and how many TLS handshakes, may wait for AuthWorkers; beyond it the one that would wait
+	// longest is refused. 8192.
 	AuthQueue int
 
-	HandshakeTimeout time.Duration // from accept to the complete request head; 10 s
+	HandshakeTimeout time.Duration // from accept to the complete request head, TLS handshake included; 10 s
 	AuthTimeout      time.Duration // until a token is checked by AuthWorkers; 3 s
 	SubscribeWait    time.Duration // for which a handshake waits for its subscription, or up to a quarter less; 1 s
 	PingInterval     time.Duration // 30 s
@@ -144,7 +145,7 @@ type Rules struct {
 	Upgrader *handshake.Upgrader // decides about handshakes; required
 
 	MaxPerIP int // connections from one address, IPv6 by its /64; 0 is no bound
-	// HandshakeRate bounds the upgrades a second with a good token, and the refusals a second that linger (see
+	// HandshakeRate bounds the upgrades a second with a good token, before that the TLS handshakes a second, and the refusals a second that linger (see
 	// Config.LingerTimeout). HandshakeBurst, HandshakeRate at least, bounds those that come at once. Each address gets a share
 	// of both. 0 is no bound.
 	HandshakeRate, HandshakeBurst int
@@ -177,7 +178,8 @@ type Rules struct {
 // rules are Rules, ready for use. Static after construction, except the buckets, which any goroutine may use.
 type rules struct {
 	Rules
-	handshakes   *fairbucket.Bucket // of handshakes with a good token; nil is no bound, as for refusals
+	handshakes   *fairbucket.Bucket // of handshakes with a good token; nil is no bound, as for the next
+	secure       *fairbucket.Bucket // of TLS handshakes, before anything is computed for them
 	refusals     *fairbucket.Bucket
 	pendingShare int // a loop's share of PendingTotal; 0 is no bound
 }
@@ -191,9 +193,10 @@ func newRules(r Rules, loops int, old *rules) *rules {
 	switch {
 	case r.HandshakeRate <= 0:
 	case old != nil && old.HandshakeRate == r.HandshakeRate && old.HandshakeBurst == r.HandshakeBurst:
-		next.handshakes, next.refusals = old.handshakes, old.refusals
+		next.handshakes, next.secure, next.refusals = old.handshakes, old.secure, old.refusals
 	default:
 		next.handshakes = fairbucket.New(r.HandshakeRate, r.HandshakeBurst, handshakeShare)
+		next.secure = fairbucket.New(r.HandshakeRate, r.HandshakeBurst, handshakeShare)
 		next.refusals = fairbucket.New(r.HandshakeRate, r.HandshakeBurst, refusalShare)
 	}
 	return next

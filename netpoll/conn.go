@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"roost/hub"
+	"roost/internal/list"
 	"roost/netpoll/internal/wheel"
 	"roost/wsproto"
 )
@@ -55,6 +56,10 @@ type conn struct {
 type extra struct {
 	// Pending.
 	hs *pendingHandshake
+
+	// In the middle of a TLS record, in any state after the TLS handshake, see tls_record.go.
+	record  []byte          // what came of it
+	partial list.Node[conn] // open: it is counted, and in loop.partialRecords
 
 	// Open, in the middle of a frame or message.
 	decoder wsproto.Decoder // closing: finds the client's close frame
@@ -143,6 +148,9 @@ func (p *pool[T]) put(t *T) {
 // putExtra gives c.extra back, if there is one.
 func (c *conn) putExtra() {
 	if c.extra != nil {
+		if c.extra.record != nil {
+			c.dropRecord()
+		}
 		c.loop.extras.put(c.extra)
 		c.extra = nil
 	}

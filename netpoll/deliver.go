@@ -129,14 +129,32 @@ func (l *loop) failMail() {
 
 // countSent notes that the kernel took n bytes of what Gather returned.
 func (c *conn) countSent(n int) {
-	l := c.loop
+	c.beginSent()
+	c.endSent(c.out.Took(n))
+}
+
+// countRecordSent notes that the kernel took the whole record that carries n bytes of what Gather returned.
+func (c *conn) countRecordSent(n int) {
+	c.beginSent()
+	c.endSent(c.out.TookWhole(n))
+}
+
+// countSealedSent notes that the kernel took n bytes of those that were sealed before.
+func (c *conn) countSealedSent(n int) {
+	c.beginSent()
+	c.endSent(c.out.TookSealed(n))
+}
+
+func (c *conn) beginSent() {
 	if c.out.Bytes() > 0 {
-		l.sent.BeginWrite(c.fd, c.written, l.server.cfg.Hub.Clock())
+		c.loop.sent.BeginWrite(c.fd, c.written, c.loop.server.cfg.Hub.Clock())
 	}
-	sent := c.out.Took(n)
-	l.sent.EndWrite()
+}
+
+func (c *conn) endSent(sent int) {
+	c.loop.sent.EndWrite()
 	if !c.selfCheck {
-		l.stats.sent.Add(uint64(sent))
+		c.loop.stats.sent.Add(uint64(sent))
 	}
 }
 

@@ -6,8 +6,9 @@
 //   - One goroutine a loop, asleep in epoll_wait. It owns the loop's connections: their state, its timing wheel, their send
 //     queues. A goroutine that touches these holds the loop's lock: the loop's own while it is awake, and in Flush, while
 //     the loop sleeps, the one that delivers.
-//   - A few workers check the tokens that take longer than a loop may (authenticate.go). They have a copy of the request,
-//     and post the result to the loop.
+//   - A few workers do what takes longer than a loop may (workers.go): they check tokens, of whose request they have a
+//     copy (authenticate.go), and do the public-key part of TLS handshakes, which are theirs meanwhile (tls_handshake.go).
+//     They post the result to the loop.
 //   - One watchdog checks once a second, while any client is connected, that every loop still answers (watchdog.go).
 //
 // The listening socket goes from loop to loop (accept.go). An idle connection has no goroutine, no timer of the runtime and
@@ -15,6 +16,7 @@
 //
 // # States of a connection
 //
+//	TLS             on the TLS port: the PROXY header or the TLS handshake is not complete; the handshake deadline runs
 //	request         the request head, or the PROXY header before it, is not complete; the handshake deadline runs
 //	authenticating  the head is complete and a worker checks the token; the deadline runs
 //	subscribing     the token is good, and Redis has not confirmed the user's subscription (Config.Subscriptions); the
@@ -35,7 +37,7 @@
 // # Invariants
 //
 //  1. One function writes to clients: conn.write. It checks that the connection is not closed, because its descriptor
-//     number may then be another client's.
+//     number may then be another client's. What it is given is what leaves: conn.seal has encrypted it before.
 //  2. One function closes a client's socket: conn.closeNow, which frees everything in cleanup. conn.closeWith sends a close
 //     message first and comes to it in the end. Only a socket that never got a connection is closed elsewhere
 //     (Server.closeUnanswered).
@@ -51,7 +53,7 @@
 // A goroutine that holds a lock takes only locks further right:
 //
 //	the feed's → loop.mu → listener.mu → { a hub shard's → a group shard's; the subscriptions'; the mailbox's, the task
-//	list's, authWorkers.mu, spareFD.mu, the counts' of addresses, the loggers' }
+//	list's, workers.mu, spareFD.mu, the counts' of addresses and of TLS, the loggers' }
 //
 // A loop takes another loop's lock only with TryLock (evict.go): the other one may be waiting for this one.
 package netpoll

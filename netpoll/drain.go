@@ -90,7 +90,7 @@ func (l *loop) closeAll(all bool, message CloseMessage) {
 		switch {
 		case c.state == stateOpen:
 			c.closeWith(message.Reason, frame)
-		case c.state == stateRequest && all:
+		case (c.state == stateRequest || c.state == stateTLS) && all:
 			c.shortenHandshake(message.Reason)
 		case c.state == stateAuthenticating && all:
 			c.closeNow(message.Reason)

@@ -44,7 +44,7 @@ func TestAcceptQueueIsEmptiedBeforeThePortCloses(t *testing.T) {
 	var connected atomic.Int32
 	const clients = 100
 	for range clients {
-		conn, err := net.Dial("tcp", r.addr)
+		conn, err := r.dialTCP()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestAcceptQueueIsEmptiedBeforeThePortCloses(t *testing.T) {
 	release()
 	asking.Wait()
 	<-stopped
-	if _, err := net.Dial("tcp", r.addr); !errors.Is(err, syscall.ECONNREFUSED) {
+	if _, err := r.dialTCP(); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("a connect after it: %v, want one that is refused", err)
 	}
 }
@@ -195,7 +195,7 @@ func TestPortIsGivenUpBeforeItIsOpen(t *testing.T) {
 func TestNobodyIsLetInBeforeThePortCloses(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.LingerTimeout = 2 * time.Second })
-	conn, err := net.Dial("tcp", r.addr)
+	conn, err := r.dialTCP()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +220,7 @@ func TestLastToBeAcceptedMayAsk(t *testing.T) {
 	r := start(t, func(c *Config) { c.Loops = 1; c.LingerTimeout = 2 * time.Second })
 	release := r.server.loops[0].hold()
 	defer release()
-	conn, err := net.Dial("tcp", r.addr)
+	conn, err := r.dialTCP()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -332,7 +332,7 @@ func TestEventStreamHalfOpen(t *testing.T) {
 // deafen has the kernel drop every packet that comes for a socket, before TCP sees it: nothing is acknowledged any more.
 func (c *raw) deafen(t testing.TB) {
 	t.Helper()
-	control, err := c.SyscallConn()
+	control, err := tcpOf(c.Conn).SyscallConn()
 	if err != nil {
 		t.Fatal(err)
 	}

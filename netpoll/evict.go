@@ -38,7 +38,19 @@ func (h *pendingHandshake) setWeight(weight int) {
 // publishPending publishes the rank of the source with the most pending handshakes, for other loops.
 func (l *loop) publishPending() { l.stats.pendingRank.Store(int32(l.pending.TopRank())) }
 
-// setBytes sets how many bytes are kept for a pending handshake beyond pendingSize.
+// keptBytes is how many bytes are kept for a pending handshake beyond pendingSize.
+func (h *pendingHandshake) keptBytes() int {
+	n := cap(h.head) + cap(h.conn.extra.record)
+	if h.tls != nil {
+		n += h.tls.size()
+	}
+	if h.held != nil {
+		n += h.held.size()
+	}
+	return n
+}
+
+// setBytes counts what is kept for a pending handshake beyond pendingSize.
 func (h *pendingHandshake) setBytes(n int) {
 	l := h.conn.loop
 	l.stats.PendingBytes.Add(int64(n - h.bytes.Held()))
@@ -53,11 +65,11 @@ func (h *pendingHandshake) setBytes(n int) {
 	}
 }
 
-// growBytes is setBytes for a handshake that stays pending. Above the loop's share those that hold most are evicted; this
+// growBytes counts what is kept for a handshake that stays pending. Above the loop's share those that hold most are evicted; this
 // may be one of them.
-func (h *pendingHandshake) growBytes(n int) {
+func (h *pendingHandshake) growBytes() {
 	l := h.conn.loop
-	h.setBytes(n)
+	h.setBytes(h.keptBytes())
 	share := l.server.rules.Load().pendingShare
 	for share > 0 && l.stats.PendingBytes.Load() > int64(share) {
 		e := l.pendingBytes.Greediest()
@@ -81,7 +93,7 @@ func (h *pendingHandshake) evict(why unanswered) {
 		c.closeNow(ReasonHandshake)
 		return
 	}
-	_, _ = c.write(l.errorResponse(h.held.req, handshake.RefuseFull(l.server.retryAfter())))
+	c.sendOnce(l.errorResponse(h.held.req, handshake.RefuseFull(l.server.retryAfter())))
 	c.closeNow(ReasonAnswered)
 }
 

@@ -21,7 +21,8 @@ func (r *rig) dialFrom(address string) *raw {
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	return &raw{conn.(*net.TCPConn), bufio.NewReader(conn)}
+	conn = secured(r.t, conn)
+	return &raw{conn, bufio.NewReader(conn)}
 }
 
 // Silent sockets as many as there may be, and more: who comes to talk gets in.
@@ -31,7 +32,7 @@ func TestSilentSocketsKeepNobodyOut(t *testing.T) {
 	staying := r.connect("alice")
 	const silent = 60
 	for range silent {
-		conn, err := net.Dial("tcp", r.addr)
+		conn, err := r.dialTCP()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,9 +27,11 @@ type pendingHandshake struct {
 	weight ledger.Entry[conn] // in loop.pending
 	bytes  ledger.Entry[conn] // in loop.pendingBytes, while more than pendingSize is kept
 
-	head      []byte // stateRequest: the beginning of a request head that comes in pieces, its PROXY header included
+	tls *tlsJob // stateTLS, from behind the PROXY header on
+
+	head      []byte // stateRequest: the beginning of a request head that comes in pieces, its PROXY header included; stateTLS: that
 	scanned   int    // stateRequest: bytes of head in which the end has been looked for
-	requested bool   // stateRequest: head holds more than a PROXY header
+	requested bool   // head holds more than a PROXY header; stateTLS: something of the handshake came
 
 	held *heldRequest // stateAuthenticating, stateSubscribing
 	job  *authJob     // stateAuthenticating: the job that held belongs to
@@ -55,14 +57,18 @@ func (h *pendingHandshake) read(b []byte) {
 	if h.head != nil {
 		b = append(h.head, b...)
 	}
-	size := 0
-	if h.conn.loop.server.cfg.ProxyProtocol {
+	secure, size := h.conn.secure(), 0
+	if h.conn.loop.server.cfg.ProxyProtocol && !secure { // else it came before the TLS handshake
 		var ok bool
 		if size, ok = h.readProxyHeader(b); !ok {
 			return
 		}
 	}
 	head := b[size:]
+	if !secure && looksLikeTLS(head) {
+		h.closeUnanswered(unansweredTLSToPlain)
+		return
+	}
 	end := handshake.HeadEnd(head, h.scanned-size)
 	switch {
 	case end > handshake.MaxHead || (end == 0 && len(head) >= handshake.MaxHead):
@@ -129,7 +135,7 @@ func (h *pendingHandshake) saveHead(b []byte, requested bool) {
 		h.conn.loop.stats.partialRequests.Add(1)
 	}
 	h.setWeight(unknownWeight)
-	h.growBytes(cap(h.head))
+	h.growBytes()
 }
 
 // freeHead frees what saveHead kept.
@@ -138,7 +144,7 @@ func (h *pendingHandshake) freeHead() {
 		h.conn.loop.stats.partialRequests.Add(-1)
 	}
 	h.head, h.scanned, h.requested = nil, 0, false
-	h.setBytes(0)
+	h.setBytes(h.keptBytes())
 }
 
 // dispatch does what a complete head asks for. more is what came behind it. A token that takes too long for a loop goes
@@ -321,7 +327,7 @@ func (h *pendingHandshake) saveEarly(b []byte) {
 		return
 	}
 	r.early = append(r.early, b...)
-	h.growBytes(r.size())
+	h.growBytes()
 }
 
 // setState moves a handshake to its next state. From now on it weighs among the handshakes of the client that it was
@@ -336,13 +342,15 @@ func (h *pendingHandshake) setState(next state, weight int) {
 func (h *pendingHandshake) leaveState() {
 	stats := &h.conn.loop.stats
 	switch h.conn.state {
+	case stateTLS:
+		h.leaveTLS()
 	case stateRequest:
 		if h.head != nil {
 			h.freeHead()
 		}
 	case stateAuthenticating:
 		stats.Authenticating.Add(-1)
-		h.conn.loop.server.auth.remove(h.job)
+		h.conn.loop.server.workers.remove(&h.conn.loop.server.workers.tokens, &h.job.job)
 		h.job = nil
 	case stateSubscribing:
 		if h.held.counted {

@@ -52,13 +52,13 @@ func proxied(t *testing.T, trusted string, change func(*Config)) *rig {
 // dial opens a connection that says nothing yet.
 func (r *rig) dial() *raw {
 	r.t.Helper()
-	conn, err := net.Dial("tcp", r.addr)
+	conn, err := r.dialTCP()
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	return &raw{conn.(*net.TCPConn), bufio.NewReader(conn)}
+	return &raw{conn, bufio.NewReader(conn)}
 }
 
 func (c *raw) send(t testing.TB, text string) {
@@ -381,7 +381,7 @@ func TestLinesBehindAProxy(t *testing.T) {
 			if line := log.find("connected"); line["remote"] != want[0] || line["proxy"] != want[1] {
 				t.Errorf("want %v in %v", want, line)
 			}
-			_ = client.CloseWrite()
+			_ = client.Conn.(*net.TCPConn).CloseWrite()
 			eventually(t, "the end is logged", func() bool { return log.find("disconnected") != nil })
 			want = [2]any{socket, nil}
 			if test.proxy {

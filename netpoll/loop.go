@@ -15,6 +15,7 @@ import (
 	"roost/netpoll/internal/msglimit"
 	"roost/netpoll/internal/sendqueue"
 	"roost/netpoll/internal/sentlog"
+	"roost/netpoll/internal/tlsrecord"
 	"roost/netpoll/internal/wheel"
 	"roost/wsproto"
 )
@@ -52,7 +53,8 @@ type loop struct {
 	topRank   atomic.Int32 // of ranking, for other loops; -1: there is none
 	shedAsked atomic.Bool  // by another loop to shed; not done yet
 
-	handshakes meter.Histogram // from accept to the 101; any goroutine reads
+	handshakes    meter.Histogram // from accept to the 101; any goroutine reads
+	tlsHandshakes meter.Histogram // from accept to the end of the TLS handshake; any goroutine reads
 
 	mu sync.Mutex // guards everything below
 
@@ -80,11 +82,20 @@ type loop struct {
 	extras        pool[extra]
 	handshakePool pool[pendingHandshake]
 
+	partialRecords list.List[conn] // open TLS connections in the middle of a record, those that have been longest first
+
 	gapRound gapRound
 	drain    drainer
 	input    []byte // what was read from one connection, for as long as it takes to handle it
 	scratch  []byte
-	decoder  wsproto.Decoder // for frames that come whole, which is nearly all of them
+
+	// For TLS, and nil without Config.TLS.
+	ciphers     *tlsrecord.Cache
+	sealedInput []byte // as input, but sealed
+	sealed      []byte // what leaves for one write, for as long as that takes
+	opened      []byte // what crypto/tls has decrypted
+
+	decoder wsproto.Decoder // for frames that come whole, which is nearly all of them
 }
 
 // delivery is one item of a loop's mailbox: a notification for a connection.
@@ -97,6 +108,12 @@ func newLoop(s *Server, index int) (*loop, error) {
 	l := &loop{server: s, index: index, scratch: make([]byte, scratchSize), input: make([]byte, s.cfg.ReadBuffer)}
 	l.topRank.Store(-1)
 	l.handshakes = meter.NewHistogram(handshakeBounds[:])
+	l.tlsHandshakes = meter.NewHistogram(handshakeBounds[:])
+	if s.cfg.TLS != nil {
+		l.ciphers = tlsrecord.NewCache(cachedCiphers)
+		l.sealedInput = make([]byte, recordMost+s.cfg.ReadBuffer)
+		l.sealed = make([]byte, 0, recordMost+64) // a KeyUpdate may come before the record
+	}
 	l.sent = sentlog.New(s.cfg.PongWait+s.cfg.WriteWait, deliveryBounds[:])
 	l.mail = mailbox.New[delivery](s.cfg.MailboxItems, l.poll.ring)
 	l.wheel.Skip(s.tick(s.now()))

@@ -14,9 +14,14 @@ func (c *conn) read() {
 	if c.state == stateClosed {
 		return
 	}
+	if c.secure() {
+		c.readSealed()
+		return
+	}
 	n, err := unix.Read(int(c.fd), c.loop.input)
 	switch {
 	case n > 0:
+		c.loop.stats.BytesIn.Add(int64(n))
 		c.received(c.loop.input[:n])
 	case err == unix.EAGAIN || err == unix.EINTR:
 	default:
@@ -24,10 +29,11 @@ func (c *conn) read() {
 	}
 }
 
-// received handles what came from the client. b is the loop's input buffer: nothing of it may be kept.
+// received handles what came from the client, without TLS around it. b is a buffer of the loop: nothing of it may be kept.
 func (c *conn) received(b []byte) {
-	c.loop.stats.BytesIn.Add(int64(len(b)))
 	switch c.state {
+	case stateTLS:
+		c.extra.hs.readTLS(b)
 	case stateRequest:
 		c.extra.hs.read(b)
 	case stateAuthenticating, stateSubscribing:
@@ -54,7 +60,7 @@ func (c *conn) readFrames(b []byte) {
 	l := c.loop
 	now := l.server.now()
 	decoder, began, free := &l.decoder, instantOf(now), c.lastRead.ago(now) >= quietFor
-	if c.extra != nil {
+	if c.extra != nil && !c.extra.decoder.Idle() {
 		decoder, began, free = &c.extra.decoder, c.extra.began, c.extra.free
 	}
 	c.lastRead = instantOf(now)
@@ -88,6 +94,8 @@ func (c *conn) saveDecoder(decoder *wsproto.Decoder, began instant, free bool) {
 	case c.state == stateOpen && !decoder.Idle():
 		if c.extra == nil {
 			c.extra = c.loop.extras.get()
+		}
+		if decoder == &c.loop.decoder {
 			c.extra.decoder = *decoder
 		}
 		c.extra.began, c.extra.free = began, free

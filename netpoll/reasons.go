@@ -19,6 +19,7 @@ const (
 	ReasonPongWait            // nothing came from the client for WS_PONG_WAIT
 	ReasonWriteWait           // the client took nothing for WS_WRITE_WAIT while data waited
 	ReasonProtocol            // the client broke RFC 6455
+	ReasonTLS                 // the client broke TLS, or sent a fatal alert
 	ReasonInvalid             // the client sent text that is not UTF-8
 	ReasonTooBig              // the client sent more than WS_MAX_MESSAGE_SIZE
 	ReasonSlow                // it was slow and lost a notification, and WS_SLOW_CONSUMER is close
@@ -48,6 +49,7 @@ var reasonNames = [reasonCount]string{
 	ReasonPongWait:     "pong_timeout",
 	ReasonWriteWait:    "write_timeout",
 	ReasonProtocol:     "protocol_error",
+	ReasonTLS:          "tls_error",
 	ReasonInvalid:      "invalid_text",
 	ReasonTooBig:       "message_too_big",
 	ReasonSlow:         "slow_consumer",
@@ -96,6 +98,11 @@ const (
 	unansweredBytes                         // too many bytes were kept for pending handshakes, and most of them for its address
 	unansweredClosing                       // no descriptors left: it was closing, and its client took the rest too slowly
 	unansweredWatch                         // epoll would not watch it
+	unansweredTLSToPlain                    // it began a TLS handshake on the plain port
+	unansweredNotTLS                        // what came on the TLS port was neither TLS nor HTTP
+	unansweredTLSRate                       // TLS handshakes came faster than Rules.HandshakeRate
+	unansweredTLSAddress                    // its address had as many connections as it may, before the TLS handshake
+	unansweredTLSQueue                      // more TLS handshakes waited for a worker than may
 	unansweredCount
 )
 
@@ -105,6 +112,11 @@ var unansweredNames = [unansweredCount]string{
 	unansweredBytes:       "pending_bytes",
 	unansweredClosing:     "closing",
 	unansweredWatch:       "epoll_failed",
+	unansweredTLSToPlain:  "tls_to_plain_port",
+	unansweredNotTLS:      "not_tls",
+	unansweredTLSRate:     "tls_handshake_rate",
+	unansweredTLSAddress:  "tls_address_full",
+	unansweredTLSQueue:    "tls_handshakes_full",
 }
 
 // closeClass is a close code, or a class of them, that is counted by itself. Backends and clients may make up codes

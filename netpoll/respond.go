@@ -29,8 +29,8 @@ func (h *pendingHandshake) respondError(req handshake.Request, refusal *handshak
 // respondHeadError refuses a request whose head is not complete, or not readable.
 func (h *pendingHandshake) respondHeadError(refusal *handshake.Refusal, why Reason) {
 	h.countRefusal(refusal, nil)
-	if why == ReasonHandshake && !h.requested {
-		h.conn.closeNow(why) // nothing came, or only a PROXY header: there is no request to answer
+	if why == ReasonHandshake && (!h.requested || h.conn.state == stateTLS) {
+		h.conn.closeNow(why) // nothing came, or only a PROXY header, or a part of a TLS handshake: there is no request to answer
 		return
 	}
 	h.closeWithError(why, refusal.Append(h.conn.loop.scratch[:0]))
@@ -72,7 +72,7 @@ func (h *pendingHandshake) closeWithError(why Reason, answer []byte) {
 		c.closeWith(why, answer)
 		return
 	}
-	_, _ = c.write(answer)
+	c.sendOnce(answer)
 	c.loop.stats.LingerCut.Add(1)
 	c.closeNow(why)
 }

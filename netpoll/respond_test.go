@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strconv"
 	"testing"
@@ -17,7 +16,7 @@ import (
 // the head.
 func (r *rig) ask(user string) (response *http.Response, rest *bufio.Reader) {
 	r.t.Helper()
-	conn, err := net.Dial("tcp", r.addr)
+	conn, err := r.dialTCP()
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -61,7 +60,7 @@ func TestHandshakeRate(t *testing.T) {
 	if n := r.server.Stats().Refused["handshake_rate"]; n != uint64(40-admitted) {
 		t.Errorf("%d are counted, want %d", n, 40-admitted)
 	}
-	conn, err := net.Dial("tcp", r.addr)
+	conn, err := r.dialTCP()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"roost/netpoll/internal/fdtable"
 	"roost/netpoll/internal/iplimit"
 	"roost/netpoll/internal/sendqueue"
+	"roost/netpoll/internal/tlsrecord"
 	"roost/netpoll/internal/wheel"
 )
 
@@ -37,19 +38,22 @@ type Server struct {
 	started    time.Time     // now counts from here
 	tickLength time.Duration // of the loops' wheels
 
-	loops    []*loop // static
-	conns    fdtable.Table[conn]
-	perIP    iplimit.Counter // of connections, if Rules.MaxPerIP bounds them
-	plain    listener
-	secure   listener // of the TLS port
+	loops   []*loop // static
+	conns   fdtable.Table[conn]
+	records fdtable.Table[tlsrecord.Conn] // of connections of TLS 1.3; guarded by the loops' locks, but for the table
+	heavies fdtable.Table[heavy]          // of others with TLS
+	perIP   iplimit.Counter               // of connections, if Rules.MaxPerIP bounds them
+	plain   listener
+	secure  listener // of the TLS port
 
 	spareFD spareFD
 	queues  sendqueue.Memory // of the send queues of all loops
 
 	accepts  acceptStats
+	tls      tlsStats
 	draining atomic.Bool // Shutdown has begun: handshakes are refused
 
-	auth authWorkers
+	workers workers
 
 	looping     sync.WaitGroup // the loops
 	watching    sync.WaitGroup // the watchdog
@@ -82,7 +86,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("starting the event loops: %w", err)
 	}
 	s.spareFD.refill()
-	s.startAuthWorkers()
+	s.startWorkers()
 	s.watching.Go(s.watchLoops)
 	return s, nil
 }
@@ -201,7 +205,7 @@ func (s *Server) stopLoops() {
 		l.do(l.closeAllNow)
 	}
 	s.looping.Wait()
-	s.auth.stop()
+	s.workers.stop()
 	for _, l := range s.loops {
 		l.mail.Close()
 		l.failMail()

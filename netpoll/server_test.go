@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -65,8 +66,24 @@ func newUpgrader(t testing.TB, tokens auth.Config, config handshake.Config) *han
 // startOn is start on a listener.
 func startOn(t testing.TB, change func(*Config), ln *net.TCPListener) *rig {
 	t.Helper()
+	if overTLS(t) {
+		return startSecure(t, testTLS(t, TLSOptions{}), change, ln)
+	}
+	return startOnBoth(t, nil, change, ln, nil)
+}
+
+// startSecure is startOn with TLS.
+func startSecure(t testing.TB, with *TLS, change func(*Config), ln *net.TCPListener) *rig {
+	t.Helper()
+	return startOnBoth(t, with, change, nil, ln)
+}
+
+// startOnBoth runs a server on a plain and a TLS listener, of which one may be nil.
+func startOnBoth(t testing.TB, with *TLS, change func(*Config), plain, secure *net.TCPListener) *rig {
+	t.Helper()
 	h := hub.New(hub.Config{Logger: slog.New(slog.DiscardHandler)})
 	cfg := Config{Rules: Rules{Upgrader: newUpgrader(t, auth.Config{}, handshake.Config{})}, Hub: h, Logger: slog.New(slog.DiscardHandler), Loops: 2, LingerTimeout: 200 * time.Millisecond}
+	cfg.TLS = with
 	if change != nil {
 		change(&cfg)
 	}
@@ -74,8 +91,8 @@ func startOn(t testing.TB, change func(*Config), ln *net.TCPListener) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, server: server, hub: cfg.Hub, addr: ln.Addr().String(), served: make(chan error, 1)}
-	go func() { r.served <- server.Serve(ln, nil) }()
+	r := &rig{t: t, server: server, hub: cfg.Hub, addr: cmp.Or(plain, secure).Addr().String(), served: make(chan error, 1)}
+	go func() { r.served <- server.Serve(plain, secure) }()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -110,10 +127,25 @@ func token(t testing.TB, user string) string {
 	return signed
 }
 
+// dialTCP connects, with TLS where the test is run over it.
+func (r *rig) dialTCP() (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(r.t.Context(), "tcp", r.addr)
+	if err != nil {
+		return nil, err
+	}
+	return secured(r.t, conn), nil
+}
+
+// dialer is gorilla's, with TLS where the test is run over it.
+func (r *rig) dialer() *websocket.Dialer {
+	return &websocket.Dialer{HandshakeTimeout: 45 * time.Second, NetDialContext: func(context.Context, string, string) (net.Conn, error) { return r.dialTCP() }}
+}
+
 // connect opens a WebSocket with gorilla's client.
 func (r *rig) connect(user string) *websocket.Conn {
 	r.t.Helper()
-	conn, _, err := websocket.DefaultDialer.DialContext(r.t.Context(), "ws://"+r.addr+"/ws?token="+token(r.t, user), nil)
+	conn, _, err := r.dialer().DialContext(r.t.Context(), "ws://"+r.addr+"/ws?token="+token(r.t, user), nil)
 	if err != nil {
 		r.t.Fatalf("connecting as %s: %v", user, err)
 	}
@@ -123,7 +155,7 @@ func (r *rig) connect(user string) *websocket.Conn {
 
 // raw is a client that sends and reads bytes.
 type raw struct {
-	*net.TCPConn
+	net.Conn
 	r *bufio.Reader
 }
 
@@ -138,7 +170,7 @@ func (r *rig) upgrade(user string) *raw {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	tcp := conn.(*net.TCPConn)
+	tcp := secured(r.t, conn)
 	r.t.Cleanup(func() { _ = tcp.Close() })
 	_ = tcp.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(tcp, upgradeRequest(r.t, user)); err != nil {

@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -19,14 +20,20 @@ import (
 // via connects through a wire.
 func (r *rig) via(w *wire, user string, receiveBuffer int) *websocket.Conn {
 	r.t.Helper()
-	dialer := websocket.Dialer{NetDialContext: w.dial}
+	dialer := websocket.Dialer{NetDialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := w.dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return secured(r.t, conn), nil
+	}}
 	conn, _, err := dialer.DialContext(r.t.Context(), "ws://"+r.addr+"/ws?token="+token(r.t, user), nil)
 	if err != nil {
 		r.t.Fatalf("connecting as %s: %v", user, err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
 	if receiveBuffer > 0 {
-		_ = conn.NetConn().(*net.TCPConn).SetReadBuffer(receiveBuffer)
+		_ = tcpOf(conn.NetConn()).SetReadBuffer(receiveBuffer)
 	}
 	return conn
 }

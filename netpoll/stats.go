@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"crypto/tls"
 	"sync/atomic"
 	"time"
 
@@ -31,6 +32,10 @@ type Counters[T any] struct {
 	Authenticating T `metric:"roost_token_checks" help:"Handshakes whose token is being checked by a worker, or waits for one."`
 	Subscribing    T `metric:"roost_handshakes_awaiting_feed" help:"Handshakes that wait until Redis has confirmed the subscription to their user. 0 where one subscription covers all users."`
 	Unsubscribed   T `metric:"roost_handshakes_heard_late_total" help:"Handshakes that waited a second for Redis to confirm the subscription to their user, and went on without it: what was published for the user then may have been missed."`
+
+	TLS13       T // connections of TLS 1.3 whose TLS handshake is done
+	TLS12       T // and of TLS 1.2
+	RecordBytes T `metric:"roost_tls_partial_record_bytes" help:"Bytes kept of TLS records of open connections whose rest has not come. Above WS_MAX_PENDING_BYTES the connections that have waited longest are closed."`
 
 	Lingering T `metric:"roost_sockets_lingering" help:"Sockets that have ended and wait for the client to close."`
 	LingerCut T `metric:"roost_sockets_linger_cut_total" help:"Sockets closed without waiting for the client, because too many lingered, or too many were refused at a time."`
@@ -119,6 +124,11 @@ type Stats struct {
 	// all. UnackedBytes are everything that was written, control frames too.
 	Unacked, UnackedBytes map[string]uint64
 
+	TLSHandshakes  map[TLSHandshake]uint64 // TLS handshakes that ended well
+	TLSFailures    map[TLSFailure]uint64   // connections that ended with a fatal TLS alert
+	TLSConnections map[string]int          // sockets whose TLS handshake is done, now, by version
+	TLSTimes       Histogram               // of TLSHandshakes, from accept, to the millisecond
+
 	// Delays are of the notifications in Sent, from when the feed has read them until
 	// the kernel has taken their last byte. Handshakes are of the connections in
 	// Opened, from accept until the 101, to the millisecond: what the client took to
@@ -167,12 +177,14 @@ func (s *Server) Stats() Stats {
 		Closed:        make(map[string]uint64, closeClasses),
 		Failed:        make(map[string]uint64, failureCount),
 	}
+	sum.TLSHandshakes, sum.TLSFailures = s.tls.handshakes.copy(), s.tls.failures.copy()
 	for i := range s.accepts.unanswered {
 		sum.Unanswered[unansweredNames[i]] = s.accepts.unanswered[i].Load()
 	}
 	for _, l := range s.loops {
 		l.addTo(&sum)
 	}
+	sum.TLSConnections = map[string]int{versionName(tls.VersionTLS13): sum.TLS13, versionName(tls.VersionTLS12): sum.TLS12}
 	return sum
 }
 
@@ -206,6 +218,7 @@ func (l *loop) addTo(sum *Stats) {
 	}
 	l.sent.AddDelays(&sum.Delays)
 	l.handshakes.AddTo(&sum.Handshakes)
+	l.tlsHandshakes.AddTo(&sum.TLSTimes)
 	sum.Busy = append(sum.Busy, l.busy.Total(l.server.now))
 	sum.Opened += st.opened.Load()
 	sum.Stalled += int(st.stalled.Load())

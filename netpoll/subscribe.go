@@ -56,7 +56,7 @@ func (h *pendingHandshake) subscribe(req handshake.Request, more []byte) {
 	// One tick less, because setTimer rounds up. The timer still stands at the handshake deadline.
 	latest := s.now() + s.cfg.SubscribeWait - s.tickLength
 	c.setTimer(min(latest, s.moment(l.wheel.At(c))))
-	h.growBytes(h.held.size())
+	h.growBytes()
 }
 
 // admitSubscribed acquires a subscription and admits a connection that need not wait, as nearly all. It returns false for

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -202,7 +201,7 @@ func answerAnyhow(user string, w Waiter) bool {
 
 // comeAndGo is one client's visit.
 func (r *rig) comeAndGo(t *testing.T) {
-	conn, err := net.Dial("tcp", r.addr)
+	conn, err := r.dialTCP()
 	if err != nil {
 		t.Error(err)
 		return
@@ -294,7 +293,7 @@ func (r *rig) endWhileSomeWait(t *testing.T, a *subscriptions) {
 
 // stay is one client's visit that lasts until the server ends it, or a second.
 func (r *rig) stay(t *testing.T) {
-	conn, err := net.Dial("tcp", r.addr)
+	conn, err := r.dialTCP()
 	if err != nil {
 		return // the server has ended
 	}

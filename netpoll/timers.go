@@ -62,7 +62,7 @@ func (c *conn) onTimer(now time.Duration) {
 	defer c.guard()
 	cfg := &l.server.cfg
 	switch {
-	case c.state == stateRequest:
+	case c.state == stateRequest || c.state == stateTLS:
 		c.extra.hs.respondHeadError(handshake.RefuseTimeout(), ReasonHandshake)
 		return
 	case c.state == stateAuthenticating:

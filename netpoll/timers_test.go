@@ -66,7 +66,7 @@ func (r *rig) watch(user string, expires time.Time) *watched {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	conn, _, err := websocket.DefaultDialer.DialContext(r.t.Context(), "ws://"+r.addr+"/ws?token="+signed, nil)
+	conn, _, err := r.dialer().DialContext(r.t.Context(), "ws://"+r.addr+"/ws?token="+signed, nil)
 	if err != nil {
 		r.t.Fatalf("connecting as %s: %v", user, err)
 	}

@@ -79,6 +79,12 @@ func (c *conn) flush() {
 			}
 			c.out.queueLossNotice(c.loop)
 		}
+		if c.out.Sealed() != nil || c.secure() {
+			if c.flushSealed() {
+				return
+			}
+			continue
+		}
 		buf := c.out.Gather(c.loop.scratch)
 		n, err := c.write(buf)
 		if n > 0 {
@@ -183,6 +189,15 @@ func (c *conn) write(b []byte) (int, error) {
 
 // send writes b to a connection that has no send queue. Bytes that the kernel does not take are copied into one.
 func (c *conn) send(b []byte) {
+	if c.secure() {
+		sealed, err := c.seal(b)
+		if err != nil {
+			c.closeNow(ReasonWriteError)
+			return
+		}
+		c.sendSealed(sealed)
+		return
+	}
 	n, err := c.write(b)
 	switch {
 	case err != nil && !errors.Is(err, unix.EAGAIN):
@@ -191,6 +206,16 @@ func (c *conn) send(b []byte) {
 		c.getQueue()
 		c.out.Begin(b[n:])
 		c.stall()
+	}
+}
+
+// sendOnce writes b to a connection that is about to be closed: what the kernel does not take at once is lost.
+func (c *conn) sendOnce(b []byte) {
+	if c.out != nil && c.out.Sealed() != nil {
+		return // it would land in the middle of a record
+	}
+	if sealed, err := c.seal(b); err == nil {
+		_, _ = c.write(sealed)
 	}
 }
 
@@ -246,10 +271,13 @@ func (c *conn) countUnacked() unacked {
 		return unacked{}
 	}
 	left := unacked{bytes: unackedBytes(c.fd)}
-	if c.state == stateLingering && !c.extra.wantsClose && left.bytes > 0 {
-		left.bytes-- // the end of the stream
+	end := 0 // of the stream, of which c.written has the close_notify
+	if c.state == stateLingering {
+		end = int(c.extra.endBytes)
 	}
-	left.deliveries, left.all = l.sent.Close(c.fd, c.written-uint32(left.bytes))
+	fin := min(left.bytes, min(end, 1))
+	left.deliveries, left.all = l.sent.Close(c.fd, c.written-uint32(left.bytes-fin))
+	left.bytes = max(0, left.bytes-end)
 	if left.bytes > 0 {
 		l.stats.unackedBytes[c.reason].Add(uint64(left.bytes))
 		l.stats.unacked[c.reason].Add(uint64(left.deliveries))

@@ -122,7 +122,7 @@ func TestWhatAResetLeaves(t *testing.T) {
 	}
 	// What its kernel has it has acknowledged: only what has not left is told.
 	left := r.describe("resets").Unacked
-	_ = resets.TCPConn.SetLinger(0)
+	_ = tcpOf(resets.Conn).SetLinger(0)
 	_ = resets.Close()
 	eventually(t, "it has gone", func() bool { return r.server.Stats().Ended["client_gone"] == 2 })
 	s := r.server.Stats()

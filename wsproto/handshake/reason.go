@@ -12,6 +12,7 @@ const (
 	ReasonProxyMissing        RefusalReason = iota // 400, a trusted proxy sent no PROXY header
 	ReasonProxyInvalid                             // 400, or a broken one
 	ReasonProxyUntrusted                           // 400, a PROXY header from an address that is no trusted proxy
+	ReasonPlainHTTP                                // 400, HTTP without TLS on the TLS port
 	ReasonHeadTooLarge                             // 431, no end within MaxHead
 	ReasonHandshakeTimeout                         // 408, no end in time
 	ReasonBadRequest                               // 400, not HTTP as Roost reads it
@@ -56,6 +57,7 @@ var reasonNames = [RefusalReasonCount]string{
 	ReasonProxyMissing:        "proxy_header_missing",
 	ReasonProxyInvalid:        "proxy_header_invalid",
 	ReasonProxyUntrusted:      "proxy_header_untrusted",
+	ReasonPlainHTTP:           "plain_http",
 	ReasonHeadTooLarge:        "head_too_large",
 	ReasonHandshakeTimeout:    "handshake_timeout",
 	ReasonBadRequest:          "bad_request",

@@ -72,6 +72,9 @@ func RefuseProxyInvalid() *Refusal { return refuseProxyInvalid }
 // RefuseProxyUntrusted is the answer to a PROXY header from an address that is no trusted proxy.
 func RefuseProxyUntrusted() *Refusal { return refuseProxyUntrusted }
 
+// RefusePlainHTTP is the answer to HTTP without TLS on the TLS port.
+func RefusePlainHTTP() *Refusal { return refusePlainHTTP }
+
 // RefuseFull is the answer when a limit is reached. retryAfter is told in whole
 // seconds, rounded up, at least 1.
 func RefuseFull(retryAfter time.Duration) *Refusal {
@@ -145,6 +148,8 @@ var (
 	refuseProxyMissing   = refuse(400, ReasonProxyMissing, "bad request: a connection from a trusted proxy has to begin with a PROXY header")
 	refuseProxyInvalid   = refuse(400, ReasonProxyInvalid, "bad request: bad PROXY header")
 	refuseProxyUntrusted = refuse(400, ReasonProxyUntrusted, "bad request: a PROXY header from an address that is no trusted proxy")
+
+	refusePlainHTTP = refuse(400, ReasonPlainHTTP, "bad request: this port speaks TLS: use https:// or wss://")
 
 	refuseUnfinished  = badRequest("request head without an end")
 	refuseTrailing    = badRequest("bytes behind the request head")

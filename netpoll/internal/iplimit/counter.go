@@ -34,6 +34,14 @@ func (a *Counter) Acquire(of Source, limit int) (place uint32, ok bool) {
 	return place, true
 }
 
+// Full reports whether Acquire would fail.
+func (a *Counter) Full(of Source, limit int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	place := a.places[of]
+	return place != 0 && a.counts[place-1].n >= limit
+}
+
 // newPlace makes a place for an address. The caller holds mu.
 func (a *Counter) newPlace(of Source) (place uint32) {
 	if a.places == nil {

@@ -28,7 +28,11 @@ func TestCounterAgainstModel(t *testing.T) {
 			continue
 		}
 		address := Source(random.IntN(30))
+		full := a.Full(address, limit)
 		place, ok := a.Acquire(address, limit)
+		if full == ok {
+			t.Fatalf("%d has %d of %d: full is %v", address, model[address], limit, full)
+		}
 		if ok != (model[address] < limit) {
 			t.Fatalf("%d has %d of %d: admitted is %v", address, model[address], limit, ok)
 		}

@@ -14,7 +14,7 @@ import (
 // Queue is what waits to be written to one connection. It belongs to the connection's
 // loop. An idle connection has none. The zero value is empty.
 //
-// Bytes leave in this order: the rest of what the kernel took a part of (after
+// Bytes leave in this order: what is sealed, the rest of what the kernel took a part of (after
 // a partial frame nothing may come but its rest), the latest unanswered pong, the
 // answer to a ping in text, a ping, the notice of a loss, the notifications, and the
 // close message.
@@ -38,6 +38,8 @@ type Queue struct {
 	bytes     int // of the notifications that wait, the partial one's rest included
 	held      int // bytes of memory that their frames take, see frameMemory
 
+	sealed sealed
+
 	memory *Memory // where what waits is counted; nil until the kernel takes no more
 	place  place   // in a ranking
 }
@@ -48,7 +50,7 @@ func (q *Queue) Begin(rest []byte) { q.partial = bytes.Clone(rest) }
 
 // Empty reports whether nothing waits.
 func (q *Queue) Empty() bool {
-	return q.partial == nil && !q.hasControl() && q.head == len(q.frames) && q.CloseMessage == nil
+	return q.sealed.rest == nil && q.partial == nil && !q.hasControl() && q.head == len(q.frames) && q.CloseMessage == nil
 }
 
 func (q *Queue) hasControl() bool {
@@ -57,15 +59,15 @@ func (q *Queue) hasControl() bool {
 
 // Len returns how many notifications wait, one that has partly left included.
 func (q *Queue) Len() int {
-	n := len(q.frames) - q.head
+	n := len(q.frames) - q.head + len(q.sealed.of)
 	if q.partialOf != nil {
 		n++
 	}
 	return n
 }
 
-// Bytes returns how many bytes of notifications wait.
-func (q *Queue) Bytes() int { return q.bytes }
+// Bytes returns how many bytes of notifications wait, sealed ones included.
+func (q *Queue) Bytes() int { return q.bytes + q.sealed.bytes }
 
 // ControlBytes returns how many other bytes a client can make wait.
 func (q *Queue) ControlBytes() int {
@@ -80,7 +82,9 @@ func (q *Queue) ControlBytes() int {
 func (q *Queue) Counted() bool { return q.memory != nil }
 
 // Cost is the memory of what waits, as if nobody shared it.
-func (q *Queue) Cost() int { return q.held + q.Len()*(NotificationCost+PlaceCost) }
+func (q *Queue) Cost() int {
+	return q.held + len(q.sealed.rest) + q.Len()*(NotificationCost+PlaceCost)
+}
 
 // Push appends a notification.
 func (q *Queue) Push(n *hub.Notification) {
@@ -111,7 +115,7 @@ func (q *Queue) DropNewest() *hub.Notification {
 	return n
 }
 
-// DropWaiting drops everything but the partial piece and the close message, because the
+// DropWaiting drops everything but what is sealed, the partial piece and the close message, because the
 // connection ends, and returns how many notifications it dropped. why is what their traces say.
 func (q *Queue) DropWaiting(why string) (dropped int) {
 	for n := q.DropNewest(); n != nil; n = q.DropNewest() {
@@ -125,7 +129,7 @@ func (q *Queue) DropWaiting(why string) (dropped int) {
 // DropAll drops everything, and returns how many notifications it dropped. why is what
 // their traces say.
 func (q *Queue) DropAll(why string) (dropped int) {
-	dropped = q.DropWaiting(why)
+	dropped = q.DropWaiting(why) + q.dropSealed(why)
 	if n := q.partialOf; n != nil {
 		n.Trace.Failed(why)
 		q.uncount(n)
@@ -163,6 +167,10 @@ func (q *Queue) CountIn(in *Memory) {
 	if q.partialOf != nil {
 		in.hold(q.partialOf)
 	}
+	for _, n := range q.sealed.of {
+		in.hold(n)
+	}
+	in.bytes.Add(int64(len(q.sealed.rest)))
 	for _, n := range q.frames[q.head:] {
 		in.hold(n)
 	}
@@ -208,7 +216,7 @@ func (q *Queue) Gather(scratch []byte) []byte {
 }
 
 func (q *Queue) onlyOneFrame() bool {
-	return q.partial == nil && !q.hasControl() && len(q.frames)-q.head == 1 && q.CloseMessage == nil
+	return q.sealed.rest == nil && q.partial == nil && !q.hasControl() && len(q.frames)-q.head == 1 && q.CloseMessage == nil
 }
 
 // Took notes that the kernel took the first n bytes of what Gather returned,
@@ -257,6 +265,13 @@ func (q *Queue) Took(n int) (sent int) {
 // left notes that the kernel took the last byte of a notification, and then behind
 // more bytes.
 func (q *Queue) left(n *hub.Notification, behind int) {
+	if q.sealed.sealing {
+		q.sealed.of = append(q.sealed.of, n)
+		return
+	}
+	if q.sealed.whole {
+		behind = 0
+	}
 	n.Trace.Sent()
 	q.uncount(n)
 	q.Tracker.Note(n, behind)

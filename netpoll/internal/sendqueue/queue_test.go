@@ -15,8 +15,12 @@ import (
 // the memory that of those that wait. What was dropped is not in the stream.
 func TestQueueAgainstStream(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(200) {
+	for seed := range uint64(400) {
 		rng := rand.New(rand.NewPCG(seed, 1))
+		takes := took
+		if seed%2 == 1 {
+			takes = tookSealed
+		}
 		var q Queue
 		var memory Memory
 		var stream []byte
@@ -48,13 +52,7 @@ func TestQueueAgainstStream(t *testing.T) {
 				if q.Empty() {
 					continue
 				}
-				buf := q.Gather(scratch)
-				if len(buf) == 0 {
-					t.Fatal("nothing gathered from a queue that is not empty")
-				}
-				n := 1 + rng.IntN(len(buf))
-				stream = append(stream, buf[:n]...)
-				sent += q.Took(n)
+				stream, sent = takes(t, &q, rng, scratch, stream, sent)
 			}
 			if q.Len() != pushed-sent {
 				t.Fatalf("seed %d: %d wait, pushed %d, sent %d", seed, q.Len(), pushed, sent)
@@ -63,10 +61,7 @@ func TestQueueAgainstStream(t *testing.T) {
 		}
 		q.CloseMessage = []byte("[end]")
 		for !q.Empty() {
-			buf := q.Gather(scratch)
-			n := 1 + rng.IntN(len(buf))
-			stream = append(stream, buf[:n]...)
-			sent += q.Took(n)
+			stream, sent = takes(t, &q, rng, scratch, stream, sent)
 		}
 		checkStream(t, stream, pushed)
 		if sent != pushed || q.bytes != 0 {
@@ -76,10 +71,46 @@ func TestQueueAgainstStream(t *testing.T) {
 	}
 }
 
+// took has the kernel take a part of what is gathered.
+func took(t *testing.T, q *Queue, rng *rand.Rand, scratch, stream []byte, sent int) ([]byte, int) {
+	t.Helper()
+	buf := q.Gather(scratch)
+	if len(buf) == 0 {
+		t.Fatal("nothing gathered from a queue that is not empty")
+	}
+	n := 1 + rng.IntN(len(buf))
+	return append(stream, buf[:n]...), sent + q.Took(n)
+}
+
+// tookSealed does so for bytes that are sealed first, here as they are: all or the first of them, and the rest later.
+func tookSealed(t *testing.T, q *Queue, rng *rand.Rand, scratch, stream []byte, sent int) ([]byte, int) {
+	t.Helper()
+	if sealed := q.Sealed(); sealed != nil {
+		n := 1 + rng.IntN(len(sealed))
+		return append(stream, sealed[:n]...), sent + q.TookSealed(n)
+	}
+	buf := q.Gather(scratch)
+	buf = buf[:1+rng.IntN(len(buf))] // a record carries so much
+	n := rng.IntN(len(buf) + 1)
+	stream = append(stream, buf[:n]...)
+	if n == len(buf) {
+		return stream, sent + q.TookWhole(n)
+	}
+	before := q.Len()
+	q.AppendSealed(buf[n:], len(buf))
+	if q.Len() != before {
+		t.Fatalf("%d wait when a record is sealed, %d before", q.Len(), before)
+	}
+	return stream, sent
+}
+
 // checkMemory compares what is counted with what waits, once it is counted.
 func checkMemory(t *testing.T, q *Queue, memory *Memory) {
 	t.Helper()
-	want := 0
+	want := len(q.sealed.rest)
+	for _, n := range q.sealed.of {
+		want += cap(n.Frame) + NotificationCost + PlaceCost
+	}
 	if q.partialOf != nil {
 		want += cap(q.partialOf.Frame) + NotificationCost + PlaceCost
 	}
@@ -100,7 +131,7 @@ func checkMemory(t *testing.T, q *Queue, memory *Memory) {
 // All of it is let go when the connection ends, wherever it stands.
 func TestQueueDropAll(t *testing.T) {
 	t.Parallel()
-	for took := range 31 {
+	for took := range 62 {
 		var q Queue
 		var memory Memory
 		for range 3 {
@@ -108,7 +139,12 @@ func TestQueueDropAll(t *testing.T) {
 		}
 		q.CountIn(&memory)
 		q.CloseMessage = []byte("[end]")
-		sent := q.Took(took)
+		sent := 0
+		if took <= 30 {
+			sent = q.Took(took)
+		} else {
+			q.AppendSealed([]byte("sealed"), took-31)
+		}
 		if dropped := q.DropAll("closed"); sent+dropped != 3 || !q.Empty() || q.bytes != 0 {
 			t.Errorf("took %d: %d sent, %d dropped, %d bytes left", took, sent, dropped, q.bytes)
 		}

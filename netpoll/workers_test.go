@@ -8,20 +8,19 @@ import (
 
 	"roost/netpoll/internal/iplimit"
 	"roost/wsproto/auth"
-	"roost/wsproto/handshake"
 )
 
 // waits is a check of a source.
-func waits(priority auth.Priority, of iplimit.Source) *authJob {
-	return &authJob{source: of, heldRequest: heldRequest{req: handshake.Request{Priority: priority}}}
+func waits(priority auth.Priority, of iplimit.Source) *job {
+	return &job{source: of, priority: uint8(priority)}
 }
 
 // Known keys go first, then sources with few checks that came to nothing, then the newest.
 func TestCheckQueueOrder(t *testing.T) {
 	t.Parallel()
-	q := newAuthQueue()
+	q := newJobQueue()
 	const junk, honest = 1, 100
-	var pushed []*authJob
+	var pushed []*job
 	push := func(priority auth.Priority, of iplimit.Source) {
 		pushed = append(pushed, waits(priority, of))
 		q.push(pushed[len(pushed)-1], time.Second)
@@ -54,7 +53,7 @@ func TestCheckQueueOrder(t *testing.T) {
 // time.
 func TestCheckQueueForgets(t *testing.T) {
 	t.Parallel()
-	q := newAuthQueue()
+	q := newJobQueue()
 	now := time.Minute
 	rank := func(of iplimit.Source) uint8 {
 		k := waits(auth.PriorityNamed, of)
@@ -90,27 +89,27 @@ func TestCheckQueueForgets(t *testing.T) {
 func TestCheckQueueAgainstAModel(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(3, 4))
-	q := newAuthQueue()
-	var model []*authJob // in the order in which they came
-	best := func() *authJob {
-		var best *authJob
+	q := newJobQueue()
+	var model []*job // in the order in which they came
+	best := func() *job {
+		var best *job
 		for _, k := range model {
-			if best == nil || k.req.Priority < best.req.Priority || k.req.Priority == best.req.Priority && k.rank <= best.rank {
+			if best == nil || k.priority < best.priority || k.priority == best.priority && k.rank <= best.rank {
 				best = k
 			}
 		}
 		return best
 	}
-	worst := func() *authJob {
-		var worst *authJob
+	worst := func() *job {
+		var worst *job
 		for _, k := range model {
-			if worst == nil || k.req.Priority > worst.req.Priority || k.req.Priority == worst.req.Priority && k.rank > worst.rank {
+			if worst == nil || k.priority > worst.priority || k.priority == worst.priority && k.rank > worst.rank {
 				worst = k
 			}
 		}
 		return worst
 	}
-	drop := func(k *authJob) { model = slices.DeleteFunc(model, func(other *authJob) bool { return other == k }) }
+	drop := func(k *job) { model = slices.DeleteFunc(model, func(other *job) bool { return other == k }) }
 	now := time.Second
 	for step := range 20_000 {
 		now += time.Duration(r.IntN(int(time.Second / 50)))
@@ -138,7 +137,7 @@ func TestCheckQueueAgainstAModel(t *testing.T) {
 }
 
 func BenchmarkCheckQueue(b *testing.B) {
-	q := newAuthQueue()
+	q := newJobQueue()
 	for n := range 8192 {
 		q.push(waits(auth.PriorityTried, iplimit.Source(n)), time.Second)
 	}

@@ -1,0 +1,324 @@
+package netpoll
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"roost/netpoll/internal/tlshandshake"
+	"roost/netpoll/internal/tlsrecord"
+)
+
+// After its TLS handshake a connection has a record layer: a tlsrecord.Conn for TLS 1.3, all of crypto/tls for 1.2. Neither
+// is in conn, which plain connections would pay for: they are found by the descriptor.
+//
+// Nothing is sealed twice, so no nonce is used twice: only the holder of the loop's lock seals, tlsrecord adds one to the
+// record's number before anything else, and what the kernel did not take is kept as ciphertext (sendqueue.AppendSealed). At
+// most one record is sealed ahead of what the kernel takes, and it is counted in the send queue's memory.
+
+const (
+	// cachedCiphers is for how many connections a loop keeps cipher objects, at 1.3 KB a direction.
+	cachedCiphers = 256
+
+	// recordData is how much goes into one record, and so how much is sealed for one write: RFC 8446 section 5.1.
+	recordData = 1 << 14
+
+	// recordMost is how long a record can be: section 5.2, with its header.
+	recordMost = 5 + recordData + 256
+)
+
+// secure reports whether what is sent has to be sealed. A TLS connection is secure once its handshake is done.
+func (c *conn) secure() bool {
+	s := c.loop.server
+	return s.records.Get(c.fd) != nil || s.heavies.Get(c.fd) != nil
+}
+
+// setSecure gives a connection its record layer.
+func (c *conn) setSecure(r tlshandshake.Result) {
+	s := c.loop.server
+	if r.Light != nil {
+		s.records.Set(c.fd, r.Light)
+		c.loop.stats.TLS13.Add(1)
+		return
+	}
+	h := &heavy{r.Heavy, r.Version}
+	s.heavies.Set(c.fd, h)
+	c.loop.stats.ofVersion(h.version).Add(1)
+}
+
+// wipe takes the record layer away and overwrites its keys, before the socket is closed.
+func (c *conn) wipe() {
+	l, s := c.loop, c.loop.server
+	if record := s.records.Get(c.fd); record != nil {
+		s.records.Set(c.fd, nil)
+		record.Wipe(l.ciphers)
+		l.stats.TLS13.Add(-1)
+	}
+	if h := s.heavies.Get(c.fd); h != nil {
+		s.heavies.Set(c.fd, nil)
+		h.Wipe()
+		l.stats.ofVersion(h.version).Add(-1)
+	}
+}
+
+// readSealed is read for a secure connection: it reads as much as completes the record that has begun.
+func (c *conn) readSealed() {
+	l := c.loop
+	kept := 0
+	if c.extra != nil {
+		kept = copy(l.sealedInput, c.extra.record)
+	}
+	n, err := unix.Read(int(c.fd), l.sealedInput[kept:])
+	switch {
+	case n > 0:
+		l.stats.BytesIn.Add(int64(n))
+		c.open(l.sealedInput[:kept+n])
+	case err == unix.EAGAIN || err == unix.EINTR:
+	default:
+		c.closeNow(ReasonGone)
+	}
+}
+
+// receivedRaw handles bytes that were read from the socket, in any state.
+func (c *conn) receivedRaw(b []byte) {
+	if !c.secure() {
+		c.received(b)
+		return
+	}
+	for len(b) > 0 && c.state != stateClosed {
+		kept := 0
+		if c.extra != nil {
+			kept = copy(c.loop.sealedInput, c.extra.record)
+		}
+		n := copy(c.loop.sealedInput[kept:], b)
+		b = b[n:]
+		c.open(c.loop.sealedInput[:kept+n])
+	}
+}
+
+// open handles what came from the client of a secure connection, from the beginning of a record on. b is decrypted in place.
+func (c *conn) open(b []byte) {
+	l, s := c.loop, c.loop.server
+	var plain, rest []byte
+	var err error
+	if record := s.records.Get(c.fd); record != nil {
+		plain, rest, err = record.Open(b, l.ciphers)
+	} else {
+		plain, err = s.heavies.Get(c.fd).Open(l.opened[:0], b)
+		l.opened = plain[:0]
+	}
+	if len(plain) > 0 {
+		c.received(plain)
+	}
+	if c.state == stateClosed {
+		return
+	}
+	if err != nil {
+		c.openFailed(err)
+		return
+	}
+	c.keepRecord(rest)
+	c.answerKeyUpdate()
+}
+
+// openFailed ends a connection whose client has ended its direction, or broken TLS, or says that the server has.
+func (c *conn) openFailed(err error) {
+	if errors.Is(err, tlsrecord.ErrCloseNotify) {
+		c.closeNow(ReasonGone)
+		return
+	}
+	c.countTLSFailure(err)
+	var violation *tlsrecord.Error
+	if errors.As(err, &violation) && !violation.Remote && c.out == nil {
+		_, _ = c.write(c.sealAlert(violation.Alert)) // behind half a record it could not be read
+	}
+	c.closeNow(ReasonTLS)
+}
+
+// keepRecord keeps what came of a record whose rest has not. It may close another connection, see partialRecords.
+func (c *conn) keepRecord(rest []byte) {
+	l := c.loop
+	if len(rest) == 0 {
+		if c.extra != nil && c.extra.record != nil {
+			c.dropRecord()
+			if c.state == stateOpen && c.extra.decoder.Idle() && !c.stream {
+				c.putExtra()
+			}
+		}
+		return
+	}
+	if c.extra == nil {
+		c.extra = l.extras.get()
+		c.extra.began = instantOf(l.server.now())
+		c.extra.discardLeft = ignoredLimit // for an event stream
+	}
+	before := cap(c.extra.record)
+	c.extra.record = append(c.extra.record[:0], rest...)
+	switch {
+	case c.extra.hs != nil:
+		c.extra.hs.growBytes()
+		return
+	case c.state != stateOpen: // closing: for a few seconds
+		return
+	case !c.extra.partial.InAny():
+		before = 0
+		l.partialRecords.Append(&c.extra.partial, c)
+	}
+	l.stats.RecordBytes.Add(int64(cap(c.extra.record) - before))
+	l.boundRecords()
+}
+
+// dropRecord frees what is kept of a record.
+func (c *conn) dropRecord() {
+	l := c.loop
+	if c.extra.partial.InAny() {
+		c.extra.partial.Remove()
+		l.stats.RecordBytes.Add(-int64(cap(c.extra.record)))
+	}
+	c.extra.record = nil
+	if c.extra.hs != nil {
+		c.extra.hs.setBytes(c.extra.hs.keptBytes())
+	}
+}
+
+// boundRecords closes the open connections whose records have been incomplete for longest, while more than the loop's share
+// of Rules.PendingTotal is kept of such records. A client sends a record at once: what stays incomplete is an attack, or a
+// network that has stopped.
+func (l *loop) boundRecords() {
+	share := l.server.rules.Load().pendingShare
+	for share > 0 && l.stats.RecordBytes.Load() > int64(share) && l.partialRecords.Len() > 0 {
+		c := l.partialRecords.First()
+		func() {
+			defer c.guard() // it is not the connection that the loop is serving
+			c.closeNow(ReasonUnfinished)
+		}()
+	}
+}
+
+// answerKeyUpdate sends the KeyUpdate that the client has asked for. If something waits, the next record goes behind it.
+func (c *conn) answerKeyUpdate() {
+	s := c.loop.server
+	if c.out != nil || c.state == stateClosed {
+		return
+	}
+	if record := s.records.Get(c.fd); record != nil && !record.Due() {
+		return
+	}
+	if sealed, err := c.seal(nil); err == nil && len(sealed) > 0 {
+		c.sendSealed(sealed)
+	}
+}
+
+// seal returns what leaves for b: b itself without TLS, and else its records, in the loop's buffer. The caller has to write
+// all of it, or keep what is left with AppendSealed, or end the connection.
+func (c *conn) seal(b []byte) ([]byte, error) {
+	l, s := c.loop, c.loop.server
+	var err error
+	if record := s.records.Get(c.fd); record != nil {
+		l.sealed, err = record.Seal(l.sealed[:0], b, l.ciphers)
+		return l.sealed, err
+	}
+	if h := s.heavies.Get(c.fd); h != nil {
+		if len(b) == 0 {
+			return h.Output(), nil
+		}
+		l.sealed, err = h.Seal(l.sealed[:0], b)
+		return l.sealed, err
+	}
+	return b, nil
+}
+
+// sealAlert returns a fatal alert. crypto/tls has written its own.
+func (c *conn) sealAlert(alert tlsrecord.Alert) []byte {
+	l, s := c.loop, c.loop.server
+	if record := s.records.Get(c.fd); record != nil {
+		return record.SealAlert(l.sealed[:0], alert, l.ciphers)
+	}
+	return s.heavies.Get(c.fd).Output()
+}
+
+// endStream sends close_notify, for which the kernel has room nearly always: without it the client can't tell the end from
+// a cut, and has all that was for it. It returns how many bytes that took.
+func (c *conn) endStream() (n int) {
+	l, s := c.loop, c.loop.server
+	if c.out != nil && c.out.Sealed() != nil {
+		return 0 // it would land in the middle of a record
+	}
+	end := l.sealed[:0]
+	switch record, h := s.records.Get(c.fd), s.heavies.Get(c.fd); {
+	case record != nil:
+		end = record.CloseNotify(end, l.ciphers)
+	case h != nil:
+		end = h.CloseNotify(end)
+	}
+	if len(end) > 0 { // the first time
+		n, _ = c.write(end)
+	}
+	return n
+}
+
+// sendSealed writes bytes that leave as they are: of the TLS handshake, or sealed. What the kernel does not take waits
+// ahead of everything else.
+func (c *conn) sendSealed(b []byte) {
+	n := 0
+	if c.out == nil || c.out.Sealed() == nil {
+		var err error
+		if n, err = c.write(b); err != nil && !errors.Is(err, unix.EAGAIN) {
+			c.closeNow(ReasonWriteError)
+			return
+		}
+	}
+	if n == len(b) {
+		return
+	}
+	if c.out == nil {
+		c.getQueue()
+	}
+	c.out.AppendSealed(b[n:], 0)
+	c.stall()
+}
+
+// flushSealed is one step of flush for a secure connection: a record, or what is left of one. done says that there is
+// nothing to do until epoll reports.
+func (c *conn) flushSealed() (done bool) {
+	l := c.loop
+	sealed, data := c.out.Sealed(), 0
+	fresh := sealed == nil
+	if fresh {
+		plain := c.out.Gather(l.scratch[:0:recordData])
+		plain = plain[:min(len(plain), recordData)]
+		var err error
+		if sealed, err = c.seal(plain); err != nil {
+			c.closeNow(ReasonWriteError)
+			return true
+		}
+		data = len(plain)
+	}
+	n, err := c.write(sealed)
+	if n > 0 {
+		c.out.Progress.Resume()
+	}
+	switch {
+	case fresh && n == len(sealed):
+		c.countRecordSent(data)
+	case fresh:
+		c.out.AppendSealed(sealed[n:], data)
+	case n > 0:
+		c.countSealedSent(n)
+	}
+	switch {
+	case err == nil && n == len(sealed):
+		return false
+	case err == nil || errors.Is(err, unix.EAGAIN):
+		c.stall()
+	default:
+		c.closeNow(ReasonWriteError)
+	}
+	return true
+}
+
+// heavy is a connection that crypto/tls serves.
+type heavy struct {
+	*tlshandshake.Heavy
+	version uint16
+}
