@@ -68,11 +68,8 @@ func (p *Progress) LookedAgo(now time.Duration) time.Duration { return now - p.l
 
 // LookAt returns when to look next at a client that may take nothing for wait: eight times
 // in that, so that one which takes nothing any more is found so little late, and when it is over.
-// The first look comes sooner: what was on its way when the kernel took no more is acknowledged at once.
+// The first look is no sooner: what it finds counts from then on, and clients that read 500 bytes
+// a second acknowledge something just a second or two after wait.
 func (p *Progress) LookAt(wait time.Duration) time.Duration {
-	every := wait / 8
-	if p.looked == p.stalled {
-		every = wait / 32
-	}
-	return min(p.looked+every, p.taken+wait)
+	return min(p.looked+wait/8, p.taken+wait)
 }
