@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"time"
+
+	"roost/internal/position"
 )
 
 // A client that can't use WebSockets gets the same messages as events of a text/event-stream: "Server-sent events", section
@@ -20,14 +22,38 @@ func Heartbeat() []byte { return heartbeat }
 // AppendEvents appends text messages as events, one for each frame of frames. Each of these has to be whole, and to begin
 // as [AppendTextHeader] writes it. The data are the message's bytes. A message of several lines gets a data field for each
 // line, which the client joins again with line feeds: a carriage return in JSON, where it is white space, arrives as one.
+//
+// A message that names a position has it as the event's id too, which the client sends back when it connects again.
 func AppendEvents(dst, frames []byte) []byte {
 	for len(frames) > 0 {
 		var text []byte
 		text, frames = cutText(frames)
+		if id := positionOf(text); position.Valid(id) {
+			dst = append(append(append(dst, "id: "...), id...), '\n')
+		}
 		dst = appendData(dst, text)
 		dst = append(dst, '\n')
 	}
 	return dst
+}
+
+// positionOf returns the position that a message of Roost's names: as the last member of an envelope, behind the timestamp,
+// which is always there, or in a hello. What is returned is none where it is not valid.
+func positionOf(text []byte) []byte {
+	if rest, ok := bytes.CutPrefix(text, []byte(`{"type":"_hello","payload":{"id":"`)); ok {
+		id, _, _ := bytes.Cut(rest, []byte{'"'})
+		return id
+	}
+	rest, ok := bytes.CutSuffix(text, []byte(`"}`))
+	if !ok {
+		return nil
+	}
+	const before = `","id":"`
+	at := bytes.LastIndex(rest, []byte(before))
+	if at < 0 {
+		return nil
+	}
+	return rest[at+len(before):]
 }
 
 // cutText cuts the payload of the first frame off.
@@ -70,6 +96,14 @@ func AppendRetry(dst []byte, wait time.Duration) []byte {
 // EndedID is the last event id of a stream whose client is to stay away. An EventSource connects again whatever it was told,
 // and sends the last id that it saw: one that sends this is to be stopped, by a 204.
 const EndedID = "!ended"
+
+// AppendPositionEvent appends the event of a connection on which nothing comes: its type is "position", its data and its id are
+// the position. Data there have to be, or Firefox takes no notice of the id.
+func AppendPositionEvent(dst []byte, p position.Position) []byte {
+	dst = p.Append(append(dst, "event: position\nid: "...))
+	dst = p.Append(append(dst, "\ndata: "...))
+	return append(dst, "\n\n"...)
+}
 
 // AppendCloseEvent appends the event that tells what a close frame tells, as [AppendClose] writes one: its type is "close",
 // its data are {"code":1001,"reason":"…"}. Where the code says that the client is to stay away, it has [EndedID].

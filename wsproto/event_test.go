@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"roost/internal/position"
 )
 
 // event is what a client makes of one block.
@@ -80,12 +82,41 @@ func TestAppendEvents(t *testing.T) {
 	})
 }
 
+// The position that a message names is the event's id, and nothing else is.
+func TestEventsHavePositionsAsIDs(t *testing.T) {
+	const stamp = `"timestamp":"2026-11-29T00:00:00.000Z"`
+	for name, c := range map[string]struct{ message, id string }{
+		"an envelope":              {`{"type":"a","payload":1,` + stamp + `,"id":"aZ-_9.x"}`, "aZ-_9.x"},
+		"without a position":       {`{"type":"a","payload":1,` + stamp + `}`, ""},
+		"an id in the payload":     {`{"type":"a","payload":{"id":"x"},` + stamp + `}`, ""},
+		"a payload that looks so":  {`{"type":"a","payload":{"b":"","id":"x"},` + stamp + `}`, ""},
+		"the last of two":          {`{"type":"a","payload":{"b":"","id":"x"},` + stamp + `,"id":"y"}`, "y"},
+		"a hello":                  {`{"type":"_hello","payload":{"id":"h.1"}}`, "h.1"},
+		"a hello that has resumed": {`{"type":"_hello","payload":{"id":"h.1","resumed":{"missed":3}}}`, "h.1"},
+		"a gap":                    {`{"type":"_gap","payload":{"reason":"resume","since":null}}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := parseEvents(t, string(AppendEvents(nil, textFrame(c.message))))
+			if len(got) != 1 || got[0] != (event{data: c.message, id: c.id}) {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+	p := position.Position{Marker: 7, Count: 8, Check: 9}
+	if got := parseEvents(t, string(AppendPositionEvent(nil, p))); len(got) != 1 || got[0] != (event{kind: "position", data: p.String(), id: p.String()}) {
+		t.Errorf("%q", got)
+	}
+}
+
 func FuzzAppendEvents(f *testing.F) {
 	f.Add([]byte("{\"a\":\r\n1}"))
 	f.Add([]byte("\r\r\n\n data: x"))
 	f.Fuzz(func(t *testing.T, message []byte) {
 		stream := AppendEvents(nil, textFrame(string(message)))
 		got := parseEvents(t, string(stream))
+		for i := range got {
+			got[i].id = "" // which may be any text, but only one
+		}
 		want := strings.ReplaceAll(strings.ReplaceAll(string(message), "\r\n", "\n"), "\r", "\n")
 		if len(got) == 0 && want == "" { // a client tells nobody of an event without data
 			return
