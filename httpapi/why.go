@@ -52,9 +52,10 @@ type WhyNotification struct {
 	At          time.Time      `json:"at"`
 	Type        string         `json:"type,omitempty"`
 	Bytes       int            `json:"bytes"`
-	Via         string         `json:"via,omitempty"` // "everyone", or "group " and its name; "": it was for this user
-	Outcome     string         `json:"outcome"`       // the worst of all connections; set by the admin server
-	Connections int            `json:"connections"`   // that it went to
+	Via         string         `json:"via,omitempty"`      // "everyone", or "group " and its name; "": it was for this user
+	Replayed    bool           `json:"replayed,omitempty"` // to a connection that had missed it
+	Outcome     string         `json:"outcome"`            // the worst of all connections; set by the admin server
+	Connections int            `json:"connections"`        // that it went to
 	Sent        int            `json:"sent"`
 	Unacked     int            `json:"unacknowledged,omitempty"` // of Sent: the connection ended before the client had acknowledged it
 	Queued      int            `json:"queued"`

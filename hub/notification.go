@@ -1,6 +1,9 @@
 package hub
 
-import "roost/wsproto"
+import (
+	"roost/internal/position"
+	"roost/wsproto"
+)
 
 // Hold says that n waits in one more place, and reports whether Frame waited
 // nowhere else before: then it is memory that was not there yet. Any goroutine.
@@ -51,4 +54,4 @@ func (n *Notification) EventStream() *Notification {
 }
 
 // eventOverhead is what the event of an envelope in one line has more than its frame, at most.
-const eventOverhead = len("data: \n\n")
+const eventOverhead = len("id: \ndata: \n\n") + position.MaxSize

@@ -41,6 +41,27 @@ func (c *conn) translated(frames []byte) []byte {
 	return wsproto.AppendEvents(nil, frames)
 }
 
+// sendHeartbeat sends what keeps the connection open, in place of a ping. Where clients can resume it has the position, if that is
+// known: without a ping of its own the client of an idle stream would know none that is newer than its last event.
+func (c *conn) sendHeartbeat() {
+	l := c.loop
+	if l.server.resumes && c.out == nil {
+		p, ok := c.position()
+		switch {
+		case c.state != stateOpen: // what was delivered meanwhile has ended it
+			return
+		case ok:
+			c.send(wsproto.AppendPositionEvent(l.scratch[:0], p))
+			return
+		}
+	}
+	if c.out != nil {
+		c.out.Ping = wsproto.Heartbeat()
+		return
+	}
+	c.send(wsproto.Heartbeat())
+}
+
 // hearAcks sets lastRead of an event stream to the last acknowledgement of its client. It costs a system call.
 func (c *conn) hearAcks(now time.Duration) {
 	if at := instantOf(now - sinceAck(c.fd)); at.ago(now) < c.lastRead.ago(now) {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/hub"
+	"roost/internal/position"
 	"roost/wsproto"
 	"roost/wsproto/auth"
 	"roost/wsproto/handshake"
@@ -367,6 +368,97 @@ func TestEventStreamClientThatTalks(t *testing.T) {
 		t.Errorf("then comes %q", got)
 	}
 	eventually(t, "it is counted", func() bool { return r.server.Stats().Ended["message_too_big"] == 1 })
+}
+
+// resumingStreams is a server whose streams can resume.
+func resumingStreams(t testing.TB, change func(*Config)) *rig {
+	return startStreams(t, func(c *Config) {
+		resuming(c)
+		if change != nil {
+			change(c)
+		}
+	})
+}
+
+// cutID splits a block into its id and the rest.
+func cutID(t testing.TB, block string) (id, rest string) {
+	t.Helper()
+	line, rest, _ := strings.Cut(block, "\n")
+	id, ok := strings.CutPrefix(line, "id: ")
+	if !ok || len(id) != position.Size {
+		t.Fatalf("no position is the id of %q", block)
+	}
+	return id, rest
+}
+
+// Last-Event-ID is all that a client needs to go on where it was.
+func TestEventStreamResumes(t *testing.T) {
+	t.Parallel()
+	r := resumingStreams(t, nil)
+	s := r.stream("alice")
+	id, hello := cutID(t, s.block(t))
+	if hello != `data: {"type":"_hello","payload":{"id":"`+id+`"}}` {
+		t.Errorf("the hello is %q", hello)
+	}
+	r.deliver("alice", `{"type":"n","payload":1}`)
+	id, first := cutID(t, s.block(t))
+	if !strings.HasPrefix(first, `data: {"type":"n","payload":1,`) || !strings.HasSuffix(first, `,"id":"`+id+`"}`) {
+		t.Errorf("the first is %q with %s", first, id)
+	}
+	_ = s.Close()
+	eventually(t, "it has left", func() bool { return r.hub.ConnectionsOf("alice") == 0 })
+	r.deliver("alice", `{"type":"n","payload":2}`)
+	r.deliver("bob", `{"type":"n","payload":0}`)
+	r.deliver("alice", `{"type":"n","payload":3}`)
+
+	// An EventSource keeps the address that it was given once: what Last-Event-ID says is newer.
+	head := strings.Replace(streamHead(t, "alice", "Last-Event-ID: "+id), " HTTP/1.1", "&since=old HTTP/1.1", 1)
+	s = r.dial().ask(t, head)
+	s.block(t)
+	if at, hello := cutID(t, s.block(t)); at != id || !strings.HasSuffix(hello, `"resumed":{"missed":2}}}`) {
+		t.Errorf("the hello is %q with %s", hello, at)
+	}
+	for n := 2; n <= 3; n++ {
+		if _, missed := cutID(t, s.block(t)); !strings.HasPrefix(missed, fmt.Sprintf(`data: {"type":"n","payload":%d,`, n)) {
+			t.Errorf("instead of %d came %q", n, missed)
+		}
+	}
+	eventually(t, "all is sent", func() bool { return r.server.Stats().Sent == 3 })
+	r.balanced()
+
+	s = r.dial().ask(t, streamHead(t, "alice", "Last-Event-ID: 7"))
+	s.block(t)
+	if _, hello := cutID(t, s.block(t)); !strings.HasSuffix(hello, `"resumed":false}}`) {
+		t.Errorf("the hello is %q", hello)
+	}
+	if got := s.block(t); !strings.HasPrefix(got, `data: {"type":"_gap","payload":{"reason":"resume"`) {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A stream on which nothing comes keeps the client's position young: what others get moves it.
+func TestEventStreamHeartbeatHasThePosition(t *testing.T) {
+	t.Parallel()
+	r := resumingStreams(t, func(c *Config) { c.PingInterval, c.PongWait = 50*time.Millisecond, 20*time.Second })
+	s := r.stream("alice")
+	began, _ := cutID(t, s.block(t))
+	r.deliver("bob", `{"type":"n"}`)
+	var at string
+	eventually(t, "a position that is newer", func() bool {
+		kind, rest, _ := strings.Cut(s.block(t), "\n")
+		at, rest = cutID(t, rest)
+		if kind != "event: position" || rest != "data: "+at {
+			t.Fatalf("%s, %q with %s", kind, rest, at)
+		}
+		return at != began
+	})
+	_ = s.Close()
+	r.deliver("alice", `{"type":"n","payload":1}`)
+	s = r.dial().ask(t, streamHead(t, "alice", "Last-Event-ID: "+at))
+	s.block(t)
+	if _, hello := cutID(t, s.block(t)); !strings.HasSuffix(hello, `"resumed":{"missed":1}}}`) {
+		t.Errorf("the hello is %q", hello)
+	}
 }
 
 // BenchmarkDeliverStream is what an event costs beside a frame.

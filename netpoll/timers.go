@@ -142,15 +142,15 @@ func (c *conn) resetTimer(now time.Duration) {
 // stream gets a heartbeat.
 func (c *conn) sendPing() {
 	c.loop.stats.Pings.Add(1)
-	ping := wsproto.Ping()
 	if c.stream {
-		ping = wsproto.Heartbeat()
-	}
-	if c.out != nil {
-		c.out.Ping = ping
+		c.sendHeartbeat()
 		return
 	}
-	c.send(ping)
+	if c.out != nil {
+		c.out.Ping = wsproto.Ping()
+		return
+	}
+	c.send(wsproto.Ping())
 }
 
 // latePause is how late a timer has to be for the process, or the machine, to count as paused. A loop that is merely busy

@@ -215,6 +215,9 @@ func notificationLine(n *httpapi.WhyNotification) string {
 	if n.TookMS > 0 {
 		parts = append(parts, fmt.Sprintf("%.2f ms", n.TookMS))
 	}
+	if n.Replayed {
+		parts = append(parts, "replayed to a connection that had missed it")
+	}
 	if n.Via != "" {
 		parts = append(parts, "for "+n.Via)
 	}

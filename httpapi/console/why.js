@@ -56,6 +56,7 @@ function details(n) {
   if (n.queued) parts.push(`${n.queued} queued`);
   for (const [reason, many] of Object.entries(n.failed ?? {})) parts.push(`${many} ${words(reason)}`);
   if (n.took_ms) parts.push(milliseconds(n.took_ms));
+  if (n.replayed) parts.push("replayed to a connection that had missed it");
   if (n.via) parts.push(`for ${n.via}`);
   return parts.join(", ");
 }
