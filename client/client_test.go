@@ -110,6 +110,18 @@ func run(t *testing.T, dir, name string, arguments ...string) string {
 	return string(out)
 }
 
+// Go serves the file as it is.
+func TestScript(t *testing.T) {
+	t.Parallel()
+	want, err := os.ReadFile("roost.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if Script() != string(want) || !strings.Contains(Script(), "export function connect(") {
+		t.Errorf("%d bytes, want the %d of roost.js", len(Script()), len(want))
+	}
+}
+
 // TestRuntimes runs the tests that are in JavaScript, whose time is virtual.
 func TestRuntimes(t *testing.T) {
 	files, err := filepath.Glob("test/*.test.js")

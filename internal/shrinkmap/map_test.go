@@ -22,11 +22,17 @@ func TestMapAgainstModel(t *testing.T) {
 			m.Delete(key)
 			delete(model, key)
 		}
-		if !maps.Equal(m.all, model) {
-			t.Fatalf("%d entries, want %d", len(m.all), len(model))
+		if all := maps.Collect(m.All()); !maps.Equal(all, model) || m.Len() != len(model) {
+			t.Fatalf("%d entries, a length of %d, want %d", len(all), m.Len(), len(model))
 		}
-		if m.most > Kept && len(model) <= m.most/4 {
-			t.Fatalf("room for %d, with %d in it", m.most, len(model))
+		for key := range 2_000 {
+			want, there := model[key]
+			if got, ok := m.Find(key); got != want || ok != there || m.Get(key) != want {
+				t.Fatalf("key %d: %d, %v and %d, want %d, %v", key, got, ok, m.Get(key), want, there)
+			}
+		}
+		if m.Room() > Kept && len(model) <= m.Room()/4 {
+			t.Fatalf("room for %d, with %d in it", m.Room(), len(model))
 		}
 	}
 }

@@ -50,6 +50,8 @@ func TestReadJWKS(t *testing.T) {
 		"other operations": {jwk(t, rsaKey, `,"key_ops":["encrypt","wrapKey"]`), defaults, "", nothing},
 		"for RSA-OAEP":     {jwk(t, rsaKey, `,"alg":"RSA-OAEP"`), defaults, "", nothing},
 		"for ECDH":         {jwk(t, ec, `,"alg":"ECDH-ES+A128KW"`), defaults, "", nothing},
+		"for A128KW":       {jwk(t, rsaKey, `,"alg":"A128KW"`), defaults, "", nothing},
+		"for dir":          {jwk(t, rsaKey, `,"alg":"dir"`), defaults, "", nothing},
 		"X25519":           {`{"kty":"OKP","crv":"X25519","x":"AAAA"}`, defaults, "", nothing},
 
 		"unknown use":         {jwk(t, rsaKey, `,"use":"both"`), defaults, "", `its use is "both", not sig`},

@@ -133,6 +133,22 @@ func TestRefresh(t *testing.T) {
 	eventually(t, "keys that nobody takes count as failed", func() bool { return r.Status().Failed > before.Failed })
 }
 
+// A reload has the keys fetched at once, long before it is time.
+func TestFetchSoon(t *testing.T) {
+	t.Parallel()
+	a, b := jwk(t, newEd(t).Public(), `,"kid":"a"`), jwk(t, newEd(t).Public(), `,"kid":"b"`)
+	i, u := newIssuer(t, publishes(a)), new(used)
+	r := NewRemote(Config{URL: i.URL, Use: u.use, Refresh: time.Hour, RetryAfter: time.Hour})
+	r.Fetch(t.Context())
+	run(t, r)
+	i.set(publishes(b))
+	r.FetchSoon()
+	eventually(t, "the new keys are there", func() bool { return u.now() == "b" })
+	i.set(publishes(a))
+	r.FetchSoon()
+	eventually(t, "the next ones too", func() bool { return u.now() == "a" })
+}
+
 func TestFetchesThatFail(t *testing.T) {
 	t.Parallel()
 	key := jwk(t, newEd(t).Public(), `,"kid":"a"`)
