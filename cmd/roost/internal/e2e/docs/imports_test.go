@@ -37,7 +37,7 @@ var importers = map[string][]string{
 	"github.com/kelseyhightower":      {"cmd/roost/internal/config"},
 	"github.com/coder/websocket":      {"cmd/roost"},
 	"github.com/alecthomas/kong":      {"cmd/roost"},
-	"golang.org/x/crypto":             {"netpoll/internal/tlsrecord"},
+	"golang.org/x/crypto":             {"netpoll/internal/tlsrecord", "cmd/roost/internal/acme"},
 	"golang.org/x/sys/unix":           {"netpoll", "redisfeed", "cmd/roost"},
 	"github.com/cloudflare/tableflip": {"cmd/roost/internal/app"},
 }
