@@ -6,9 +6,9 @@
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
-run: ## Run the demo: the server, a Redis inside it, and a user who listens (needs Go only)
+run: ## Run the demo: the server, a Redis inside it, and a user who listens (needs Go only); TLS=1: with wss:// too
 	@go build -tags demo -o bin/roost ./cmd/roost
-	@bin/roost demo
+	@bin/roost demo $(if $(TLS),--tls)
 
 build: ## Build bin/roost
 	@go build -o bin/roost ./cmd/roost

@@ -70,6 +70,8 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 // labels are the names of a metric's labels.
 func (m *family) labels() []string {
 	switch {
+	case m.counts != nil:
+		return m.several
 	case m.values != nil, m.times != nil:
 		return []string{m.label}
 	case m.loops != nil:
@@ -91,10 +93,15 @@ func (m *family) collect(stats *Stats, desc *prometheus.Desc, ch chan<- promethe
 		for label, d := range m.times(stats) {
 			ch <- prometheus.MustNewConstMetric(desc, m.kind, d.Seconds(), label)
 		}
+	case m.counts != nil:
+		for _, c := range m.counts(stats) {
+			ch <- prometheus.MustNewConstMetric(desc, m.kind, float64(c.value), c.labels...)
+		}
 	case m.loops != nil:
 		for loop, v := range m.loops(stats) {
 			ch <- prometheus.MustNewConstMetric(desc, m.kind, v, strconv.Itoa(loop))
 		}
+	case m.histogram(stats).Counts == nil: // of what is not served
 	default:
 		count, buckets := m.histogram(stats).cumulative()
 		ch <- prometheus.MustNewConstHistogram(desc, count, m.histogram(stats).Sum.Seconds(), buckets)

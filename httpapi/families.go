@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,8 @@ type family struct {
 	label     string // of values
 	values    func(*Stats) map[string]uint64
 	times     func(*Stats) map[string]time.Duration // as values
+	several   []string                              // of counts
+	counts    func(*Stats) []labelled               // as values, by several labels
 	loops     func(*Stats) []float64                // one a loop
 	histogram func(*Stats) *Histogram
 }
@@ -24,7 +27,7 @@ type family struct {
 // table names every field of Stats but Counters for Prometheus.
 func table() []family {
 	return slices.Concat(connectionFamilies(), notificationFamilies(), broadcastFamilies(), deliveryFamilies(),
-		loopFamilies(), redisFamilies(), securityFamilies(), adminFamilies())
+		loopFamilies(), redisFamilies(), securityFamilies(), tlsFamilies(), adminFamilies())
 }
 
 func gauge(name, help string, value func(*Stats) float64) family {
@@ -45,6 +48,16 @@ func counterBy(label, name, help string, values func(*Stats) map[string]uint64) 
 
 func timesBy(label, name, help string, times func(*Stats) map[string]time.Duration) family {
 	return family{name: name, help: help, kind: prometheus.GaugeValue, label: label, times: times}
+}
+
+// labelled is a value with what the labels say of it, in their order.
+type labelled struct {
+	labels []string
+	value  uint64
+}
+
+func counterByAll(labels []string, name, help string, counts func(*Stats) []labelled) family {
+	return family{name: name, help: help, kind: prometheus.CounterValue, several: labels, counts: counts}
 }
 
 func gaugeOfLoops(name, help string, loops func(*Stats) []float64) family {
@@ -242,6 +255,34 @@ func securityFamilies() []family {
 		counterBy("result", "roost_tls_certificate_reloads_total",
 			"Looks at the files of certificates, by result: ok where a new certificate replaced the old one, failed where the files could not be used and the old one stayed. Files are looked at every minute, so failed goes on.",
 			func(s *Stats) map[string]uint64 { return s.CertificateReloads }),
+	}
+}
+
+// tlsFamilies are the metrics of the port for wss://.
+func tlsFamilies() []family {
+	return []family{
+		gaugeBy("version", "roost_tls_connections",
+			"Sockets whose TLS handshake is done, now, by version of TLS. Those of 1.2 take some 8 KB each. Absent without wss://.",
+			func(s *Stats) map[string]uint64 { return s.TLSConnections }),
+		counterByAll([]string{"version", "suite", "resumed"}, "roost_tls_handshakes_total",
+			"TLS handshakes that ended well, by version, cipher suite, and whether a session was resumed.",
+			func(s *Stats) (all []labelled) {
+				for k, n := range s.TLSHandshakes {
+					all = append(all, labelled{[]string{k.Version, k.Suite, strconv.FormatBool(k.Resumed)}, n})
+				}
+				return all
+			}),
+		counterByAll([]string{"alert", "from"}, "roost_tls_failures_total",
+			"Connections that ended with a fatal TLS alert, while shaking hands or later, by the alert and by who sent it, server or client.",
+			func(s *Stats) (all []labelled) {
+				for k, n := range s.TLSFailures {
+					all = append(all, labelled{[]string{k.Alert, k.From}, n})
+				}
+				return all
+			}),
+		histogram("roost_tls_handshake_duration_seconds",
+			"Time from accept until a TLS handshake was done, for those that ended well. To the millisecond.",
+			func(s *Stats) *Histogram { return &s.TLSTimes }),
 	}
 }
 

@@ -127,6 +127,8 @@ func (m *family) reads(s *Stats) bool {
 		return len(m.values(s)) > 0
 	case m.times != nil:
 		return len(m.times(s)) > 0
+	case m.counts != nil:
+		return len(m.counts(s)) > 0
 	case m.loops != nil:
 		return len(m.loops(s)) > 0
 	}
@@ -142,7 +144,7 @@ func set(v reflect.Value) {
 		set(v.FieldByName("Counts"))
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
-		v.SetMapIndex(reflect.ValueOf("x"), reflect.Zero(v.Type().Elem()))
+		v.SetMapIndex(reflect.Zero(v.Type().Key()), reflect.Zero(v.Type().Elem()))
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.Uint64:

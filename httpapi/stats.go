@@ -70,6 +70,12 @@ type Stats struct {
 	JWKSRefreshes map[string]uint64 // fetches of the JWKS, by result; nil without one
 	ConfigReloads map[string]uint64 // times that the configuration was read again, by result
 
+	// Of the port for wss://; nil without it.
+	TLSConnections map[string]uint64 // by version of TLS, now
+	TLSHandshakes  map[TLSHandshake]uint64
+	TLSFailures    map[TLSFailure]uint64
+	TLSTimes       Histogram // of TLSHandshakes, from accept
+
 	CertificateExpires map[string]time.Duration // until it does, by port, "websocket" or "http"; nil without TLS
 	CertificateReloads map[string]uint64        // looks at changed files of certificates, by result; nil without TLS
 
@@ -95,4 +101,16 @@ func (s *Stats) Counter(name string) int64 {
 		}
 	}
 	return 0
+}
+
+// TLSHandshake is a kind of TLS handshakes.
+type TLSHandshake struct {
+	Version, Suite string
+	Resumed        bool // by a session ticket
+}
+
+// TLSFailure is a kind of TLS connections that ended with a fatal alert.
+type TLSFailure struct {
+	Alert string
+	From  string // server or client
 }

@@ -6,15 +6,18 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"time"
 
 	"roost/cmd/roost/internal/app"
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/printable"
+	"roost/cmd/roost/internal/tlscert"
 )
 
 type demoCmd struct {
+	TLS  bool   `name:"tls" help:"Serve wss:// and https:// as well, with a certificate that is made for the occasion."`
 	User string `default:"alice" help:"The user who listens."`
 }
 
@@ -52,6 +55,14 @@ func (c *demoCmd) Run(env *environment) error {
 	if err := demoConfig(source, &cfg, redis.port); err != nil {
 		return err
 	}
+	certificate := ""
+	if c.TLS {
+		var remove func()
+		if certificate, remove, err = demoTLS(&cfg); err != nil {
+			return err
+		}
+		defer remove()
+	}
 	token, err := signer{cfg}.token(c.User, "", 24*time.Hour)
 	if err != nil {
 		return err
@@ -60,8 +71,7 @@ func (c *demoCmd) Run(env *environment) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(env.ctx))
 	defer cancel()
 	return serve(env, app.Options{Source: source, Config: cfg, Sockets: new(app.Sockets), Ready: func(s *app.Service) {
-		url := "ws://" + s.WebSocketAddr() + "/ws?token=" + token
-		c.greet(env, url, s.AdminAddr(), redis)
+		c.greet(env, s, token, certificate, redis)
 		s.OfferDemo(func(user string) (string, error) { return signer{cfg}.token(user, "", time.Hour) })
 		go c.listen(ctx, env.stdout, s, token)
 	}})
@@ -91,9 +101,14 @@ func demoConfig(source config.Source, cfg *config.Config, redisPort int) error {
 }
 
 // greet prints what to do next, ready to paste.
-func (c *demoCmd) greet(env *environment, url, side string, redis demoRedis) {
+func (c *demoCmd) greet(env *environment, s *app.Service, token, certificate string, redis demoRedis) {
+	url := s.LocalURL() + "/ws?token=" + token
 	const plain = `{"type":"greeting","payload":{"text":"hello"}}`
 	const notification = `'` + plain + `'`
+	trusting, overTLS := "", ""
+	if certificate != "" {
+		trusting, overTLS = " --cacert "+certificate, c.overTLS(env, s, token, certificate)
+	}
 	_, _ = fmt.Fprintf(env.stdout, `
 Roost is running, with a Redis of its own on %[1]s, and %[2]s is listening here.
 
@@ -107,7 +122,7 @@ or, as a backend would:
 
 or one without a Redis client:
 
-  curl http://%[7]s/publish -H 'Content-Type: application/json' -d '{"user":"%[2]s","notification":%[8]s}'
+  curl%[9]s %[7]s/publish -H 'Content-Type: application/json' -d '{"user":"%[2]s","notification":%[8]s}'
 
 Connect as %[2]s too (a token for a day):
 
@@ -115,11 +130,47 @@ Connect as %[2]s too (a token for a day):
 
 or look at the console, which connects and publishes too:
 
-  http://%[7]s/
-
+  %[7]s/
+%[10]s
 Ctrl-C ends the demo. What follows is the server's log, and what %[2]s gets.
 
-`, redis.addr(), c.User, env.program, notification, redis.port, url, side, plain)
+`, redis.addr(), c.User, env.program, notification, redis.port, url, s.AdminScheme()+"://"+s.AdminAddr(), plain, trusting, overTLS)
+}
+
+// demoTLS has a demo serve TLS, unless the settings have a certificate already. The returned file has its certificate, for --ca-file.
+func demoTLS(cfg *config.Config) (file string, remove func(), err error) {
+	remove = func() {}
+	if cfg.WSTLS() {
+		return cfg.WSTLSCertFile, remove, nil
+	}
+	dir, err := os.MkdirTemp("", "roost-demo-")
+	if err != nil {
+		return "", remove, err
+	}
+	remove = func() { _ = os.RemoveAll(dir) }
+	pair, err := tlscert.SelfSigned(dir, "localhost", demoHost, "::1")
+	if err != nil {
+		remove()
+		return "", func() {}, err
+	}
+	cfg.WSTLSCertFile, cfg.WSTLSKeyFile = pair.Cert, pair.Key
+	cfg.HTTPTLSCertFile, cfg.HTTPTLSKeyFile = pair.Cert, pair.Key
+	if err := cfg.Validate(); err != nil {
+		remove()
+		return "", func() {}, err
+	}
+	return pair.Cert, remove, nil
+}
+
+// overTLS is what can be done over TLS.
+func (c *demoCmd) overTLS(env *environment, s *app.Service, token, certificate string) string {
+	return fmt.Sprintf(`
+Over TLS, with a certificate that was made for the occasion:
+
+  %[1]s listen --ca-file %[2]s --url 'wss://%[3]s/ws?token=%[4]s'
+
+A browser asks once, at the console, whether to go on; wss:// works in it after the same question at https://%[3]s/health.
+`, env.program, certificate, s.TLSAddr(), token)
 }
 
 // listen is the demo's own client.

@@ -16,6 +16,7 @@ const usualAsk = 100_000
 type doctorCmd struct {
 	Connections wholeNumber `help:"Connections that this host shall hold, such as 100000 or 100k. Without it: WS_MAX_CONNECTIONS where that is set, else 100000." placeholder:"N"`
 	BehindProxy wholeNumber `help:"A proxy on this machine connects to Roost, at so many addresses of Roost: each is good for as many connections as there are source ports." placeholder:"N"`
+	Domain      []string    `help:"A name that clients use in wss://, such as ws.example.com: is there a certificate for it?" placeholder:"NAME"`
 	JSON        bool        `name:"json" help:"Print JSON."`
 }
 
@@ -65,7 +66,7 @@ func (c *doctorCmd) ask(cfg config.Config, set bool) doctor.Ask {
 		Memory:        app.MemoryBounds(cfg, runtime.GOMAXPROCS(0)),
 		HandshakeRate: cfg.WSHandshakeRate, HandshakeBurst: cfg.WSHandshakeBurst,
 		ProxyAddresses: int(c.BehindProxy),
-		Certificates:   app.InspectCertificates(cfg, nil),
+		Certificates:   app.InspectCertificates(cfg, c.Domain),
 	}
 	switch {
 	case ask.Connections > 0:

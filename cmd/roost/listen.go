@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -12,12 +14,14 @@ import (
 
 	"roost/cmd/roost/internal/printable"
 	"roost/cmd/roost/internal/remote"
+	"roost/cmd/roost/internal/tlscert"
 )
 
 type listenCmd struct {
 	oneUser
+	trustFlag
 	Token string `help:"Connect with this token, in place of one that is signed with JWT_SECRET_KEY for the user."`
-	URL   string `name:"url" placeholder:"URL" help:"The server, such as ws://localhost:8081/ws or localhost:8081; with ?token= in it, no user is needed. Without it: WS_HOST and WS_PORT of the settings."`
+	URL   string `name:"url" placeholder:"URL" help:"The server, such as wss://ws.example.com/ws, ws://localhost:8081/ws or localhost:8081; with ?token= in it, no user is needed. Without it: WS_HOST and WS_PORT of the settings, or WS_TLS_PORT with WS_PLAIN=false."`
 }
 
 // Run prints each notification on a line, until it is interrupted or the server
@@ -27,9 +31,13 @@ func (c *listenCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
+	client, err := c.client(env)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(env.ctx, 10*time.Second)
 	defer cancel()
-	conn, err := remote.Dial(ctx, address, nil)
+	conn, err := remote.Dial(ctx, address, client)
 	if err != nil {
 		return err
 	}
@@ -68,6 +76,9 @@ func (c *listenCmd) server(env *environment) (*url.URL, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !cfg.WSPlain {
+			return &url.URL{Scheme: "wss", Host: remote.LocalAddress(cmp.Or(cfg.WSTLSHost, cfg.WSHost), cfg.WSTLSPort), Path: "/ws"}, nil
+		}
 		return &url.URL{Scheme: "ws", Host: remote.LocalAddress(cfg.WSHost, cfg.WSPort), Path: "/ws"}, nil
 	}
 	target, err := remote.ServerURL(c.URL, "ws", "wss")
@@ -78,6 +89,21 @@ func (c *listenCmd) server(env *environment) (*url.URL, error) {
 		target.Path = "/ws"
 	}
 	return target, nil
+}
+
+// client believes the system's authorities and those of --ca-file; without --url, where the settings name a certificate, that one too.
+func (c *listenCmd) client(env *environment) (*http.Client, error) {
+	trust := remote.Trust{CAFile: c.CAFile}
+	if c.URL == "" {
+		cfg, err := env.config()
+		if err != nil {
+			return nil, err
+		}
+		if trust.Own, err = tlscert.Leaves(cfg.WSTLSCertFile); err != nil && !cfg.WSPlain {
+			return nil, fmt.Errorf("WS_TLS_CERT_FILE, by which the server is known: %w (or give --url with a name that its certificate is for)", err)
+		}
+	}
+	return trust.Client()
 }
 
 // sign makes a token for the user.

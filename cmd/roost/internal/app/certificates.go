@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/doctor"
 	"roost/cmd/roost/internal/tlscert"
+	"roost/netpoll"
 )
 
 // lookEvery is how often the files of certificates are looked at. They are renewed by programs that signal nobody.
@@ -21,6 +24,7 @@ const lookEvery = time.Minute
 // certificates are those of the ports that speak TLS. Any goroutine, once loaded.
 type certificates struct {
 	http *certificate // nil: the admin server speaks plain HTTP
+	ws   *tlsPort     // nil: there is no wss://
 }
 
 // certificate is what one port shows: one or several certificates, for different names.
@@ -28,6 +32,7 @@ type certificate struct {
 	port      string // as the log and metrics name it
 	variables string
 	set       *tlscert.Reloader
+	use       func(*tlscert.Set) // takes a new set to who serves it; nil: nobody has to be told
 	log       *slog.Logger
 
 	said       atomic.Pointer[string] // the last error in the log; empty after a success
@@ -37,9 +42,13 @@ type certificate struct {
 // readCertificates reads the files without serving them. The error names the variables.
 func readCertificates(cfg config.Config) (certificates, error) {
 	var all certificates
-	var err error
-	all.http, err = readCertificate(socketHTTP, "HTTP_TLS_CERT_FILE", cfg.HTTPTLSCertFile, "HTTP_TLS_KEY_FILE", cfg.HTTPTLSKeyFile)
-	return all, err
+	var wrongHTTP, wrongWS error
+	all.http, wrongHTTP = readCertificate(socketHTTP, "HTTP_TLS_CERT_FILE", cfg.HTTPTLSCertFile, "HTTP_TLS_KEY_FILE", cfg.HTTPTLSKeyFile)
+	files, wrongWS := checkTLSPort(cfg)
+	if files != nil {
+		all.ws = &tlsPort{files: files}
+	}
+	return all, errors.Join(wrongHTTP, wrongWS)
 }
 
 // readCertificate is nil where no files are named.
@@ -58,11 +67,17 @@ func readCertificate(port, certName, certs, keyName, keys string) (*certificate,
 // loadCertificates reads the files, and logs what clients will get.
 func loadCertificates(cfg config.Config, log *slog.Logger) (certificates, error) {
 	all, err := readCertificates(cfg)
+	if err != nil {
+		return all, err
+	}
+	if all.ws, err = openTLSPort(cfg, log); err != nil {
+		return all, err
+	}
 	for _, c := range all.each() {
 		c.log = log
 		c.tell("certificate")
 	}
-	return all, err
+	return all, nil
 }
 
 // each lists those that there are.
@@ -70,10 +85,21 @@ func (all certificates) each() (list []*certificate) {
 	if all.http != nil {
 		list = append(list, all.http)
 	}
+	if all.ws != nil && all.ws.files != nil {
+		list = append(list, all.ws.files)
+	}
 	return list
 }
 
-func (all certificates) any() bool { return len(all.each()) > 0 }
+// server is netpoll's part; nil without wss://.
+func (all certificates) server() *netpoll.TLS {
+	if all.ws == nil {
+		return nil
+	}
+	return all.ws.server
+}
+
+func (all certificates) any() bool { return all.http != nil || all.ws != nil }
 
 // watch looks at the files every minute until ctx ends.
 func (all certificates) watch(ctx context.Context) {
@@ -94,13 +120,22 @@ func (all certificates) look() {
 	for _, c := range all.each() {
 		c.look(time.Now())
 	}
+	if all.ws != nil {
+		all.ws.look(time.Now())
+	}
 }
 
 // expire is the time that is left, by port; nil without TLS.
 func (all certificates) expire(now time.Time) map[string]time.Duration {
 	left := make(map[string]time.Duration)
-	for _, c := range all.each() {
-		left[c.port] = c.set.Set().Expires().Sub(now)
+	if all.http != nil {
+		left[socketHTTP] = all.http.set.Set().Expires().Sub(now)
+	}
+	if all.ws != nil {
+		left[socketWebSocket] = 0 // while the ACME server has made none
+		if first := all.ws.expires(); !first.IsZero() {
+			left[socketWebSocket] = first.Sub(now)
+		}
 	}
 	return left
 }
@@ -111,9 +146,12 @@ func (all certificates) reloads() map[string]uint64 {
 		return nil
 	}
 	var ok, failed uint64
-	for _, c := range all.each() {
-		ok += c.ok.Load()
-		failed += c.failed.Load()
+	if all.http != nil {
+		ok, failed = all.http.ok.Load(), all.http.failed.Load()
+	}
+	if all.ws != nil {
+		more, moreFailed := all.ws.counts()
+		ok, failed = ok+more, failed+moreFailed
 	}
 	return map[string]uint64{"ok": ok, "failed": failed}
 }
@@ -144,6 +182,9 @@ func (c *certificate) look(now time.Time) {
 	switch {
 	case changed:
 		c.ok.Add(1)
+		if c.use != nil {
+			c.use(c.set.Set())
+		}
 		c.tell("the certificate is renewed")
 	case mended:
 		c.log.Info("the certificate's files are good again", "port", c.port)
@@ -163,21 +204,42 @@ func (c *certificate) tell(message string) {
 	}
 }
 
-// InspectCertificates reads the certificates of a configuration, and says what is wrong with them. names are those that clients use.
+// InspectCertificates reads the certificates of a configuration, and says what is wrong with them. names are those that clients use in wss://.
 func InspectCertificates(cfg config.Config, names []string) (found []doctor.Certificate) {
 	all, err := readCertificates(cfg)
 	for _, c := range all.each() {
 		set := c.set.Set()
 		one := doctor.Certificate{Source: c.variables, Found: "for " + strings.Join(set.Names(), ", ") + ", until " + moment(set.Expires())}
-		for _, p := range set.Problems(time.Now(), names, systemRoots()) {
+		var wanted []string
+		if c.port == socketWebSocket {
+			wanted = names
+		}
+		for _, p := range set.Problems(time.Now(), wanted, systemRoots()) {
 			one.Problems = append(one.Problems, doctor.CertificateProblem{Text: p.String(), Fatal: p.Fatal})
 		}
 		found = append(found, one)
+	}
+	if len(cfg.WSTLSAcmeDomain) > 0 {
+		found = append(found, inspectACME(cfg, names))
 	}
 	if err != nil {
 		found = append(found, doctor.Certificate{Source: "TLS", Found: "can't be used", Problems: []doctor.CertificateProblem{{Text: err.Error(), Fatal: true}}})
 	}
 	return found
+}
+
+// inspectACME says what can be known before the ACME server is asked.
+func inspectACME(cfg config.Config, names []string) doctor.Certificate {
+	one := doctor.Certificate{Source: "WS_TLS_ACME_DOMAIN", Found: "for " + strings.Join(cfg.WSTLSAcmeDomain, ", ") + ", from the ACME server"}
+	if cfg.WSTLSPort != 443 {
+		one.Problems = append(one.Problems, doctor.CertificateProblem{Text: fmt.Sprintf("the ACME server connects to port 443 of the names: something has to lead from there to WS_TLS_PORT, %d", cfg.WSTLSPort)})
+	}
+	for _, name := range names {
+		if !slices.Contains(cfg.WSTLSAcmeDomain, name) {
+			one.Problems = append(one.Problems, doctor.CertificateProblem{Fatal: true, Text: "WS_TLS_ACME_DOMAIN does not have " + name})
+		}
+	}
+	return one
 }
 
 func moment(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -24,6 +24,7 @@ import (
 // The names of the listening sockets, also in FileDescriptorName= of systemd's socket units.
 const (
 	socketWebSocket = "websocket"
+	socketTLS       = "websocket-tls"
 	socketHTTP      = "http"
 )
 
@@ -64,16 +65,17 @@ func InheritSockets() (*Sockets, error) {
 		return nil, fmt.Errorf("taking the sockets of systemd: %w", err)
 	}
 	for name, listeners := range given {
-		if len(given) == 1 && len(listeners) == 1 && name != socketHTTP {
+		known := []string{socketWebSocket, socketTLS, socketHTTP}
+		if len(given) == 1 && len(listeners) == 1 && !slices.Contains(known, name) {
 			name = socketWebSocket // the only one needs no name
 		}
-		if len(listeners) != 1 || (name != socketWebSocket && name != socketHTTP) {
-			return nil, fmt.Errorf("systemd gives sockets named %s: there may be one with FileDescriptorName=%s and one with FileDescriptorName=%s",
-				strings.Join(slices.Sorted(maps.Keys(given)), ", "), socketWebSocket, socketHTTP)
+		if len(listeners) != 1 || !slices.Contains(known, name) {
+			return nil, fmt.Errorf("systemd gives sockets named %s: there may be one each with FileDescriptorName=%s",
+				strings.Join(slices.Sorted(maps.Keys(given)), ", "), strings.Join(known, ", "))
 		}
 		s.activated[name] = listeners[0]
 	}
-	s.held = s.activated[socketWebSocket] != nil || os.Getenv(heldVariable) != ""
+	s.held = s.activated[socketWebSocket] != nil || s.activated[socketTLS] != nil || os.Getenv(heldVariable) != ""
 	if s.held {
 		_ = os.Setenv(heldVariable, "true")
 	}
@@ -100,6 +102,17 @@ func (s *Sockets) listen(name, address string, open func() (net.Listener, error)
 		return nil, fmt.Errorf("a socket of %s can't be handed on", ln.Addr().Network())
 	}
 	return ln, s.upgrader.AddListener("tcp", key, kept)
+}
+
+// unused reports a socket that systemd gives and that no setting has a use for: clients would wait in its queue for ever.
+func (s *Sockets) unused(cfg config.Config) error {
+	switch {
+	case s.activated[socketTLS] != nil && !cfg.WSTLS():
+		return fmt.Errorf("systemd gives a socket named %s: set WS_TLS_CERT_FILE and WS_TLS_KEY_FILE, or WS_TLS_ACME_DOMAIN, or take it out of the socket unit", socketTLS)
+	case s.activated[socketWebSocket] != nil && !cfg.WSPlain:
+		return fmt.Errorf("systemd gives a socket named %s, and WS_PLAIN=false: take it out of the socket unit", socketWebSocket)
+	}
+	return nil
 }
 
 // takingOver reports whether another process waits for this one to be ready.
@@ -181,19 +194,22 @@ func (s *Sockets) close() {
 	}
 }
 
-// openPorts opens the two ports and makes the servers behind them.
+// openPorts opens the ports and makes the servers behind them.
 func (s *Service) openPorts(ctx context.Context, budget netpoll.Budget) error {
 	upgrader, err := s.openAuthenticators(ctx)
 	if err != nil {
 		return err
 	}
 	s.current.Store(&settings{cfg: s.cfg, source: s.source, read: s.cfg, budget: budget, upgrader: upgrader})
-	if s.listener, err = s.listenWebSocket(ctx); err != nil {
-		return portError("WS_HOST, WS_PORT", s.cfg.WSAddr(), err)
+	if err := s.sockets.unused(s.cfg); err != nil {
+		return err
+	}
+	if err := s.openWebSocketPorts(ctx); err != nil {
+		return err
 	}
 	side, err := s.sockets.listen(socketHTTP, s.cfg.HTTPAddr(), func() (net.Listener, error) { return httpapi.Listen(ctx, s.cfg.HTTPAddr()) })
 	if err != nil {
-		_ = s.listener.Close()
+		s.closeWebSocketPorts()
 		return portError("HTTP_HOST, HTTP_PORT", s.cfg.HTTPAddr(), err)
 	}
 	s.http.Use(side)
@@ -212,10 +228,35 @@ func (s *Service) warnOfOpenAdmin(cfg config.Config) {
 		"http", s.http.Addr().String())
 }
 
-// listenWebSocket opens or inherits the WebSocket port.
-func (s *Service) listenWebSocket(ctx context.Context) (*net.TCPListener, error) {
-	cfg := netpoll.ListenConfig{Address: s.cfg.WSAddr(), Unsent: s.cfg.WSWriteBufferSize, ReusePort: s.cfg.WSReusePort}
-	ln, err := s.sockets.listen(socketWebSocket, cfg.Address, func() (net.Listener, error) { return netpoll.Listen(ctx, cfg) })
+// openWebSocketPorts opens the ports for ws:// and wss://, as far as they are wanted.
+func (s *Service) openWebSocketPorts(ctx context.Context) (err error) {
+	if s.cfg.WSPlain {
+		if s.listener, err = s.listenWebSocket(ctx, socketWebSocket, s.cfg.WSAddr()); err != nil {
+			return portError("WS_HOST, WS_PORT", s.cfg.WSAddr(), err)
+		}
+	}
+	if !s.cfg.WSTLS() {
+		return nil
+	}
+	if s.tlsListener, err = s.listenWebSocket(ctx, socketTLS, s.cfg.WSTLSAddr()); err != nil {
+		s.closeWebSocketPorts()
+		return portError("WS_TLS_HOST, WS_TLS_PORT", s.cfg.WSTLSAddr(), err)
+	}
+	return nil
+}
+
+func (s *Service) closeWebSocketPorts() {
+	for _, l := range []*net.TCPListener{s.listener, s.tlsListener} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+}
+
+// listenWebSocket opens or inherits a port for WebSocket connections.
+func (s *Service) listenWebSocket(ctx context.Context, name, address string) (*net.TCPListener, error) {
+	cfg := netpoll.ListenConfig{Address: address, Unsent: s.cfg.WSWriteBufferSize, ReusePort: s.cfg.WSReusePort}
+	ln, err := s.sockets.listen(name, cfg.Address, func() (net.Listener, error) { return netpoll.Listen(ctx, cfg) })
 	if err != nil {
 		return nil, err
 	}
@@ -230,6 +271,9 @@ func (s *Service) listenWebSocket(ctx context.Context) (*net.TCPListener, error)
 func portError(variables, address string, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%s: %s is in use: stop the process that has it, or choose another port", variables, address)
+	}
+	if errors.Is(err, syscall.EACCES) {
+		return fmt.Errorf("%s: can't listen on %s: %w: ports below 1024 need CAP_NET_BIND_SERVICE (scripts/roost.service has it), a socket of systemd, or net.ipv4.ip_unprivileged_port_start", variables, address, err)
 	}
 	return fmt.Errorf("%s: can't listen on %s: %w", variables, address, err)
 }

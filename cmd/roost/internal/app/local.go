@@ -14,15 +14,52 @@ import (
 	"roost/netpoll/proxyproto"
 )
 
-// localURL is host:port of the WebSocket port as this machine reaches it.
-func (s *Service) localURL() string {
-	address := s.listener.Addr().(*net.TCPAddr) // a supervisor may have opened it, elsewhere than WS_HOST says
+// firstPort is the port that this process checks itself: the plain one, where there is one.
+func (s *Service) firstPort() *net.TCPListener {
+	if s.listener != nil {
+		return s.listener
+	}
+	return s.tlsListener
+}
+
+// ports are the WebSocket ports, for the log.
+func (s *Service) ports() slog.Attr {
+	var all []any
+	if s.listener != nil {
+		all = append(all, "websocket", s.listener.Addr().String())
+	}
+	if s.tlsListener != nil {
+		all = append(all, "websocket_tls", s.tlsListener.Addr().String())
+	}
+	return slog.Group("", all...)
+}
+
+// localAddress is host:port of a WebSocket port as this machine reaches it.
+func localAddress(l *net.TCPListener) string {
+	address := l.Addr().(*net.TCPAddr) // a supervisor may have opened it, elsewhere than WS_HOST says
 	return remote.LocalAddress(address.IP.String(), address.Port)
+}
+
+// localURL is where this process reaches itself, with the scheme for plain connections or the one for secure ones, without a path.
+func (s *Service) localURL(plain, secure string) string {
+	if s.listener == nil {
+		plain = secure
+	}
+	return plain + "://" + localAddress(s.firstPort())
 }
 
 // Dial opens a WebSocket on our own port.
 func (s *Service) Dial(ctx context.Context, query string) (*websocket.Conn, error) {
-	return remote.Dial(ctx, "ws://"+s.localURL()+"/ws?"+query, &http.Client{Transport: &http.Transport{DialContext: s.dialProxied}})
+	return remote.Dial(ctx, s.localURL("ws", "wss")+"/ws?"+query, &http.Client{Transport: s.localTransport()})
+}
+
+// localTransport connects to our own port, whose certificate has to be ours.
+func (s *Service) localTransport() *http.Transport {
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: s.dialProxied}
+	if port := s.certificates.ws; port != nil {
+		transport.TLSClientConfig = port.selfConfig()
+	}
+	return transport
 }
 
 // dialProxied connects to our own port. If our address counts as a trusted proxy, the connection has to begin with a PROXY
@@ -42,7 +79,16 @@ func (s *Service) dialProxied(ctx context.Context, network, address string) (net
 // The rest is for the demo.
 
 // WebSocketAddr is host:port of the WebSocket port as this machine reaches it.
-func (s *Service) WebSocketAddr() string { return s.localURL() }
+func (s *Service) WebSocketAddr() string { return localAddress(s.firstPort()) }
+
+// LocalURL is the scheme, host and port of the WebSocket port as this machine reaches it.
+func (s *Service) LocalURL() string { return s.localURL("ws", "wss") }
+
+// TLSAddr is host:port of the port for wss:// as this machine reaches it.
+func (s *Service) TLSAddr() string { return localAddress(s.tlsListener) }
+
+// AdminScheme is http or https.
+func (s *Service) AdminScheme() string { return s.cfg.HTTPScheme() }
 
 // AdminAddr is host:port of the admin server.
 func (s *Service) AdminAddr() string { return s.http.Addr().String() }
@@ -53,7 +99,7 @@ func (s *Service) Logger() *slog.Logger { return s.log }
 // OfferDemo has the console offer to connect and to publish. token signs one for a user.
 func (s *Service) OfferDemo(token func(user string) (string, error)) {
 	s.http.OfferDemo(httpapi.Demo{
-		Socket:  "ws://" + s.localURL() + "/ws",
+		Socket:  s.pageURL() + "/ws",
 		Script:  client.Script(),
 		Token:   token,
 		Publish: s.publishOne,
@@ -68,4 +114,12 @@ func (s *Service) publishOne(ctx context.Context, user, notification string) err
 	}
 	_, err := s.publish(ctx, []httpapi.Publication{p})
 	return err
+}
+
+// pageURL is the WebSocket port for a page of the admin server: one that came over https may open wss:// only.
+func (s *Service) pageURL() string {
+	if s.AdminScheme() == "https" && s.tlsListener != nil {
+		return "wss://" + localAddress(s.tlsListener)
+	}
+	return s.LocalURL()
 }

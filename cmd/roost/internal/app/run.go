@@ -71,7 +71,7 @@ func Run(ctx context.Context, options Options) error {
 	s.start()
 	go func() {
 		if s.awaitActive(ctx) {
-			alerts.Up(fmt.Sprintf("version %s, WebSocket on %s", version.Number(), s.listener.Addr()))
+			alerts.Up(fmt.Sprintf("version %s, WebSocket on %s", version.Number(), s.firstPort().Addr()))
 		}
 	}()
 	if options.Ready != nil {

@@ -83,5 +83,9 @@ func openSpares() (s spares, err error) {
 
 // ReservedDescriptors is how many descriptors the process needs beyond those of clients, with so many loops.
 func ReservedDescriptors(cfg config.Config, loops int) int {
-	return netpoll.OwnDescriptors(loops) + otherDescriptors + cfg.RedisPoolSize
+	own := netpoll.OwnDescriptors(loops)
+	if cfg.WSTLS() {
+		own++ // its listener
+	}
+	return own + otherDescriptors + cfg.RedisPoolSize
 }

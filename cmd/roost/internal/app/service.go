@@ -38,7 +38,7 @@ type Service struct {
 	memLimit  slog.Attr // Go's, for the log; static
 	hub       *hub.Hub
 	ws        *netpoll.Server
-	listener  *net.TCPListener
+	listener  *net.TCPListener // nil with WS_PLAIN=false
 	feed      *redisfeed.Feed
 	presence  *presence.Writer // nil without REDIS_PRESENCE
 	http      *httpapi.Server
@@ -49,6 +49,7 @@ type Service struct {
 	jwks      *tokenkeys.Remote // nil without JWT_JWKS_URL
 
 	certificates certificates
+	tlsListener  *net.TCPListener // nil without wss://
 
 	droppedLines  func() uint64 // static once started, as the next
 	droppedAlerts func() uint64
@@ -148,6 +149,7 @@ func (s *Service) socketConfig() netpoll.Config {
 
 		MaxAge:             s.cfg.WSMaxConnectionAge,
 		CloseOnExpiry:      s.cfg.WSCloseOnExpiry,
+		TLS:                s.certificates.server(),
 		ProxyProtocol:      s.cfg.WSProxyProtocol,
 		GapNotice:          s.cfg.WSGapNotice,
 		RejectAfterUpgrade: rejectMode(s.cfg.WSRejectAfterUpgrade),
@@ -174,6 +176,10 @@ func (s *Service) start() {
 	if s.jwks != nil {
 		s.parts.Go(func() { s.ended("the JWKS", s.jwks.Run(httpCtx)) })
 	}
+	if s.certificates.ws != nil {
+		s.parts.Go(func() { s.certificates.ws.run(httpCtx) })
+		s.certificates.ws.awaitACME(httpCtx)
+	}
 	if s.certificates.any() {
 		s.parts.Go(func() { s.certificates.watch(httpCtx) })
 	}
@@ -183,7 +189,7 @@ func (s *Service) start() {
 	if s.upgrades.asked != nil {
 		s.parts.Go(func() { s.watchUpgrades(httpCtx) })
 	}
-	s.log.Info("listening", "websocket", s.listener.Addr().String(), "http", s.http.Addr().String(),
+	s.log.Info("listening", s.ports(), "http", s.http.Addr().String(),
 		"redis", s.cfg.RedisAddr(), "version", version.Number(), "pid", os.Getpid(), s.memLimit)
 }
 
@@ -194,7 +200,7 @@ func (s *Service) serveClients(ctx context.Context) error {
 	}
 	served := make(chan error, 1)
 	err := s.sockets.takeOver(func() {
-		go func() { served <- s.ws.Serve(s.listener, nil) }()
+		go func() { served <- s.ws.Serve(s.listener, s.tlsListener) }()
 		if s.sockets.takingOver() {
 			supervisor.TellMainProcess(s.log) // the old one may end a moment after it is told to drain
 		}

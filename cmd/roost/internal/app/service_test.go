@@ -66,7 +66,7 @@ func TestScrapeWhileEveryLoopIsHeld(t *testing.T) {
 	defer close(release)
 	// Each goes to the loop with the fewest, while one still accepts.
 	for range s.loops {
-		conn, err := net.Dial("tcp", s.localURL())
+		conn, err := net.Dial("tcp", s.WebSocketAddr())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +101,7 @@ func TestDeliveryTimeBeginsWithTheRead(t *testing.T) {
 	const wait = 100 * time.Millisecond
 	server := redistest.Start(t)
 	s, _ := inProcess(t, server, holdingLog{slog.DiscardHandler, "notification skipped", func() { time.Sleep(wait) }})
-	conn, err := remote.Dial(t.Context(), "ws://"+s.localURL()+"/ws?token="+roosttest.Token(t, "alice"), nil)
+	conn, err := remote.Dial(t.Context(), s.localURL("ws", "wss")+"/ws?token="+roosttest.Token(t, "alice"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

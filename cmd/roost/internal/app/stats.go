@@ -1,9 +1,11 @@
 package app
 
 import (
+	"crypto/tls"
 	"time"
 
 	"roost/httpapi"
+	"roost/netpoll"
 	"roost/redisfeed"
 	"roost/redisfeed/presence"
 )
@@ -15,7 +17,7 @@ func (s *Service) stats() httpapi.Stats {
 	for reason, n := range sockets.Unanswered {
 		sockets.Refused[reason] = n
 	}
-	return httpapi.Stats{
+	stats := httpapi.Stats{
 		Connections: users.Connections,
 		Users:       users.Users,
 
@@ -81,6 +83,34 @@ func (s *Service) stats() httpapi.Stats {
 
 		LogLinesDropped: s.droppedLines(),
 		AlertsDropped:   s.droppedAlerts(),
+	}
+	if s.certificates.ws != nil {
+		addTLS(&stats, sockets)
+	}
+	return stats
+}
+
+// addTLS fills in what is about the port for wss://. What is usual is there from the start, so that a rate over it exists.
+func addTLS(to *httpapi.Stats, sockets netpoll.Stats) {
+	to.TLSTimes = httpapi.Histogram(sockets.TLSTimes)
+	to.TLSConnections = make(map[string]uint64)
+	for version, n := range sockets.TLSConnections {
+		to.TLSConnections[version] = uint64(n)
+	}
+	to.TLSHandshakes = make(map[httpapi.TLSHandshake]uint64)
+	for _, suite := range []uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256} {
+		for _, resumed := range []bool{false, true} {
+			to.TLSHandshakes[httpapi.TLSHandshake{Version: "1.3", Suite: tls.CipherSuiteName(suite), Resumed: resumed}] = 0
+		}
+	}
+	for kind, n := range sockets.TLSHandshakes {
+		to.TLSHandshakes[httpapi.TLSHandshake(kind)] = n
+	}
+	to.TLSFailures = map[httpapi.TLSFailure]uint64{
+		{Alert: "handshake_failure", From: "server"}: 0, {Alert: "unknown_ca", From: "client"}: 0, {Alert: "certificate_expired", From: "client"}: 0,
+	}
+	for kind, n := range sockets.TLSFailures {
+		to.TLSFailures[httpapi.TLSFailure(kind)] = n
 	}
 }
 

@@ -46,16 +46,27 @@ func (s *Service) ready(ctx context.Context) error {
 func (s *Service) portAnswers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.localURL()+"/health", nil)
+	if port := s.certificates.ws; s.listener == nil && len(port.shown()) == 0 {
+		return s.portListens(ctx) // the ACME server asks this port before there is a certificate
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.localURL("http", "https")+"/health", nil)
 	if err != nil {
 		return err
 	}
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: s.dialProxied}
-	response, err := transport.RoundTrip(request)
+	response, err := s.localTransport().RoundTrip(request)
 	if err != nil {
 		return fmt.Errorf("our own WebSocket port: %w", err)
 	}
 	return response.Body.Close()
+}
+
+// portListens only connects.
+func (s *Service) portListens(ctx context.Context) error {
+	conn, err := s.dialProxied(ctx, "tcp", localAddress(s.firstPort()))
+	if err != nil {
+		return fmt.Errorf("our own WebSocket port: %w", err)
+	}
+	return conn.Close()
 }
 
 // statusLine is what systemctl status shows.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net"
@@ -58,6 +59,19 @@ type Config struct {
 	WSRejectAfterUpgrade    string        `envconfig:"WS_REJECT_AFTER_UPGRADE" default:"auto" desc:"Which WebSocket handshakes are refused with a 101 and a close frame, whose code is 4000 and the HTTP status (4401: the token, 4403: the origin, 4429: too many connections, 4503: no room), because browsers do not let a page see the status of a failed handshake. auto: those of clients that offer the sub-protocol roost.v1, and so know the codes. true: all. false: none." want:"auto, true or false"`
 	WSFlushWindow           time.Duration `envconfig:"WS_FLUSH_WINDOW" default:"0s" desc:"Notifications that come from Redis within this time are written together. Under load that saves much CPU, and each is at most this much later; one that comes alone is not delayed. 1ms is a good value, 0s is none, 100ms at most." want:"a duration from 0s (none) to 100ms, such as 1ms"`
 	WSReusePort             bool          `envconfig:"WS_REUSE_PORT" default:"false" desc:"Lets several processes share WS_PORT (SO_REUSEPORT). When true, nobody notices a second process that starts by mistake."`
+
+	WSTLSCertFile      string   `envconfig:"WS_TLS_CERT_FILE" desc:"File with a certificate, in PEM, with those between it and the authority after it: opens WS_TLS_PORT for wss://. Several, separated by commas, are chosen by the name that the client asks for; the first is for other names. Looked at every minute, and at SIGHUP. Empty: no TLS, unless WS_TLS_ACME_DOMAIN is set." want:"the path of a file with a certificate in PEM; set it together with WS_TLS_KEY_FILE"`
+	WSTLSKeyFile       string   `envconfig:"WS_TLS_KEY_FILE" desc:"File with the private key of that certificate, in PEM, without a passphrase; as many as there are certificates, in the same order. ECDSA P-256 makes several times as many handshakes a second as RSA." want:"the path of a file with a private key in PEM; set it together with WS_TLS_CERT_FILE"`
+	WSTLSPort          int      `envconfig:"WS_TLS_PORT" default:"8443" desc:"Port for wss://, with all that WS_PORT has. 443 where WS_TLS_ACME_DOMAIN is set and this is not. 0: any free one, printed at the start." want:"a port number from 1 to 65535, or 0 for any free one"`
+	WSTLSHost          string   `envconfig:"WS_TLS_HOST" desc:"Address on which WS_TLS_PORT is opened. Empty: WS_HOST." want:"an IP address or a host name without a port"`
+	WSPlain            bool     `envconfig:"WS_PLAIN" default:"true" desc:"Opens WS_PORT, for ws://. false: wss:// alone."`
+	WSTLSMinVersion    string   `envconfig:"WS_TLS_MIN_VERSION" default:"1.2" desc:"Oldest TLS that is served: 1.2, or 1.3. A connection of TLS 1.2 takes some 8 KB of memory, one of 1.3 a few hundred bytes." want:"1.2 or 1.3"`
+	WSTLSTicketKeyFile string   `envconfig:"WS_TLS_TICKET_KEY_FILE" desc:"File with the keys of session tickets, a line for each, 32 bytes in base64 or hexadecimal (openssl rand -base64 32), the same for all instances: clients then resume their session at any of them, and after a restart, at less CPU than a full handshake. The first key is for new tickets, tickets of all are taken: to rotate, put a new line first and drop the last. Looked at every minute, and at SIGHUP. Empty: keys of this process's own, a new one each day." want:"the path of a file with a key on each line"`
+	WSTLSClientCAFile  string   `envconfig:"WS_TLS_CLIENT_CA_FILE" desc:"File with the certificates, in PEM, of authorities: clients have to show a certificate that one of them has signed, besides their token. Looked at every minute, and at SIGHUP. Empty: none is asked for." want:"the path of a file with certificates in PEM"`
+	WSTLSAcmeDomain    []string `envconfig:"WS_TLS_ACME_DOMAIN" desc:"Names, separated by commas, for which Roost gets certificates by itself, from Let's Encrypt or WS_TLS_ACME_DIRECTORY, and renews them, in place of WS_TLS_CERT_FILE: ws.example.com. They have to lead to this server, and the authority has to reach WS_TLS_PORT at port 443 of them (TLS-ALPN-01). Setting it agrees to the authority's terms. Empty: none." want:"a list of host names such as ws.example.com, without wildcards and addresses"`
+	WSTLSAcmeEmail     string   `envconfig:"WS_TLS_ACME_EMAIL" desc:"Address that the authority may write to. Empty: none." want:"an e-mail address"`
+	WSTLSAcmeDirectory string   `envconfig:"WS_TLS_ACME_DIRECTORY" desc:"Directory of another ACME server (RFC 8555), to try with Let's Encrypt's staging one, say. SSL_CERT_FILE names the roots for one of your own. Empty: Let's Encrypt." want:"an URL that begins with https://"`
+	WSTLSAcmeCache     string   `envconfig:"WS_TLS_ACME_CACHE" desc:"Directory, for this user alone, in which account, keys and certificates are kept. Empty: acme in what systemd gives (StateDirectory=), else roost-acme in the user's cache." want:"the path of a directory that this user may write to"`
 
 	RedisURL              string        `envconfig:"REDIS_URL" secret:"true" desc:"Where Redis is, in one piece and in place of REDIS_HOST, REDIS_PORT, REDIS_DB, REDIS_USE_TLS, REDIS_ADDRS, REDIS_MASTER_NAME and REDIS_CLUSTER: redis://user:password@host:6379/0, rediss:// for TLS, redis+sentinel://host:26379,host:26379/master-name, redis+cluster://host:6379,host:6379. Empty: those are used." want:"an URL of Redis"`
 	RedisHost             string        `envconfig:"REDIS_HOST" default:"localhost" desc:"Host of the Redis that backends publish to. Not used with REDIS_ADDRS." want:"a host name or an IP address without a port"`
@@ -121,6 +135,14 @@ type Config struct {
 
 // WSAddr is the host:port to accept WebSocket connections on.
 func (c Config) WSAddr() string { return net.JoinHostPort(c.WSHost, strconv.Itoa(c.WSPort)) }
+
+// WSTLS says whether there is a port for wss://.
+func (c Config) WSTLS() bool { return c.WSTLSCertFile != "" || len(c.WSTLSAcmeDomain) > 0 }
+
+// WSTLSAddr is the host:port to accept wss:// on.
+func (c Config) WSTLSAddr() string {
+	return net.JoinHostPort(cmp.Or(c.WSTLSHost, c.WSHost), strconv.Itoa(c.WSTLSPort))
+}
 
 // HTTPAddr is the host:port of the admin server.
 func (c Config) HTTPAddr() string { return net.JoinHostPort(c.HTTPHost, strconv.Itoa(c.HTTPPort)) }

@@ -50,6 +50,10 @@ func (s Source) read() (Config, Problems) {
 	}
 	c.WSAllowedOrigins = trimmed(c.WSAllowedOrigins)
 	c.WSTrustedProxies, c.RedisAddrs = trimmed(c.WSTrustedProxies), trimmed(c.RedisAddrs)
+	c.WSTLSAcmeDomain = trimmed(c.WSTLSAcmeDomain)
+	if len(c.WSTLSAcmeDomain) > 0 && !s.Set("WS_TLS_PORT") {
+		c.WSTLSPort = acmePort
+	}
 	c.JWTAudience, c.JWTAlgorithms = trimmed(c.JWTAudience), trimmed(c.JWTAlgorithms)
 	bad = append(bad, s.previous(&c)...)
 	if c.RedisURL != "" { // what a container engine injects for a service called redis is no contradiction then

@@ -77,6 +77,14 @@ func (c Config) valid() map[string]bool {
 		"WS_HEALTH_DETAIL":            oneOf(c.WSHealthDetail, "full", "status"),
 		"WS_DRAIN_RATE":               c.WSDrainRate >= 0,
 		"WS_FLUSH_WINDOW":             c.WSFlushWindow >= 0 && c.WSFlushWindow <= maxFlushWindow,
+		"WS_TLS_CERT_FILE":            c.WSTLSKeyFile == "" || c.WSTLSCertFile != "",
+		"WS_TLS_KEY_FILE":             c.WSTLSCertFile == "" || c.WSTLSKeyFile != "",
+		"WS_TLS_PORT":                 within(c.WSTLSPort, 0, maxPort),
+		"WS_TLS_HOST":                 host(c.WSTLSHost),
+		"WS_TLS_MIN_VERSION":          oneOf(c.WSTLSMinVersion, "1.2", "1.3"),
+		"WS_TLS_ACME_DOMAIN":          !slices.ContainsFunc(c.WSTLSAcmeDomain, notDomain),
+		"WS_TLS_ACME_EMAIL":           c.WSTLSAcmeEmail == "" || email(c.WSTLSAcmeEmail),
+		"WS_TLS_ACME_DIRECTORY":       c.WSTLSAcmeDirectory == "" || strings.HasPrefix(c.WSTLSAcmeDirectory, "https://"),
 		"REDIS_HOST":                  c.RedisHost != "" && host(c.RedisHost),
 		"REDIS_PORT":                  within(c.RedisPort, 1, maxPort),
 		"REDIS_ADDRS":                 !slices.ContainsFunc(c.RedisAddrs, notHostPort),
@@ -132,6 +140,7 @@ func (c Config) conflicts(already Problems) Problems {
 		fmt.Sprint(c.HTTPPort), "a port that WS_PORT does not have already")
 	add(c.WSProxyProtocol && len(c.WSTrustedProxies) == 0, "WS_PROXY_PROTOCOL", "WS_TRUSTED_PROXIES", "true",
 		"WS_TRUSTED_PROXIES beside it, the addresses that PROXY headers come from, such as 127.0.0.1,10.0.0.0/8: nobody else's are believed")
+	c.tlsConflicts(add)
 	c.tokenConflicts(add)
 	c.redisConflicts(add)
 	return bad

@@ -38,6 +38,7 @@ func (r redisAt) Port() int    { return r.port }
 type Server struct {
 	*Process
 	WS   string // host:port of the WebSocket port
+	WSS  string // host:port of the one for wss://; empty: none
 	HTTP string // host:port of the admin server
 
 	http   *http.Client
@@ -71,6 +72,9 @@ func Serving(t testing.TB, process *Process) *Server {
 	s := &Server{Process: process}
 	line := s.WaitLine("listening")
 	s.WS, s.HTTP = line.Text("websocket"), line.Text("http")
+	if s.WSS, _ = line["websocket_tls"].(string); s.WSS == "" && s.WS == "" {
+		t.Fatalf("it listens nowhere: %v", line)
+	}
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	s.http = &http.Client{Transport: transport, Timeout: Limit}

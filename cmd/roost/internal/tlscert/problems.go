@@ -101,6 +101,8 @@ func chain(c tls.Certificate, now time.Time, roots *x509.CertPool, add func(bool
 	case err == nil:
 	case c.Leaf.CheckSignature(c.Leaf.SignatureAlgorithm, c.Leaf.RawTBSCertificate, c.Leaf.Signature) == nil:
 		add(false, "it is signed by itself: only clients that were told trust it")
+	case errors.As(err, &unknown) && len(c.Certificate) == 1 && len(c.Leaf.IssuingCertificateURL) == 0: // as authorities of one's own sign
+		add(false, "this host does not trust %q, which signed it, and the file has no other certificate: clients have to be told to trust that authority", c.Leaf.Issuer.CommonName)
 	case errors.As(err, &unknown) && len(c.Certificate) == 1:
 		add(true, "the chain is incomplete: the file has the certificate alone, and not that of %q, which signed it (certbot calls the right file fullchain.pem)", c.Leaf.Issuer.CommonName)
 	case errors.As(err, &unknown):

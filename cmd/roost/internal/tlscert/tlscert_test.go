@@ -214,7 +214,10 @@ func TestProblems(t *testing.T) {
 		{"for six days, of which one is left", leaf(func(c *x509.Certificate) {
 			c.NotBefore, c.NotAfter = now.Add(-5*24*time.Hour), now.Add(24*time.Hour)
 		}), key, nil, "it expires on 2026-11-30T12:00:00Z", false},
-		{"no chain", pemOf(t, sign(t, middle, key, "x", forNames("ws.test"))), key, nil, `the chain is incomplete: the file has the certificate alone, and not that of "Middle"`, true},
+		{"of an authority of one's own", pemOf(t, sign(t, middle, key, "x", forNames("ws.test"))), key, nil, `this host does not trust "Middle", which signed it`, false},
+		{"no chain", pemOf(t, sign(t, middle, key, "x", func(c *x509.Certificate) {
+			c.DNSNames, c.IssuingCertificateURL = []string{"ws.test"}, []string{"http://ca.test/middle.crt"}
+		})), key, nil, `the chain is incomplete: the file has the certificate alone, and not that of "Middle"`, true},
 		{"signed by itself", pemOf(t, self), key, nil, "signed by itself", false},
 		{"no name", leaf(func(c *x509.Certificate) { c.DNSNames = nil }), key, nil, `it is for no name: clients go by the alternative names (subjectAltName) and ignore "x"`, true},
 		{"for clients", leaf(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), key, nil, "it is not for servers", true},

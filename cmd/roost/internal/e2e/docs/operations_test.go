@@ -121,7 +121,7 @@ func TestOperationsLimits(t *testing.T) {
 // noLimits are the variables with a number or a time that bound nothing an operator meets, and why.
 func noLimits() map[string]string {
 	return map[string]string{
-		"WS_PORT": "a port", "HTTP_PORT": "a port", "REDIS_PORT": "a port", "REDIS_DB": "a name",
+		"WS_PORT": "a port", "WS_TLS_PORT": "a port", "HTTP_PORT": "a port", "REDIS_PORT": "a port", "REDIS_DB": "a name",
 		"REDIS_MAX_RETRIES": "of commands, which publish and ask for health", "REDIS_MIN_IDLE_CONNS": "of the pool",
 		"REDIS_POOL_TIMEOUT":       "of the pool: in the row of REDIS_POOL_SIZE",
 		"REDIS_CONN_MAX_IDLE_TIME": "of the pool", "REDIS_CONN_MAX_LIFETIME": "of the pool",
