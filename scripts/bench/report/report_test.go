@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -116,6 +117,18 @@ func TestKeepOfOneServer(t *testing.T) {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%q is missing", want)
 		}
+	}
+}
+
+func TestKeepOfGoBenchmarks(t *testing.T) {
+	t.Parallel()
+	one := func(name string, ns float64) benchmark {
+		return benchmark{"roost/hub", name, map[string]float64{"ns/op": ns}}
+	}
+	before := &summary{Benchmarks: []benchmark{one("A", 1), one("B", 2)}}
+	got := before.with(&summary{Benchmarks: []benchmark{one("B", 3), one("C", 4)}}).Benchmarks
+	if want := []benchmark{one("A", 1), one("B", 3), one("C", 4)}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

@@ -106,8 +106,8 @@ func (s *summary) write(path string) error {
 	return os.WriteFile(path, []byte(lines+"\n"), 0o644)
 }
 
-// with is s with the measurements of another summary in place of its own of the same servers in the same steps. They then
-// were measured apart.
+// with is s with the measurements of another summary in place of its own of the same servers in the same steps, which then
+// were measured apart, and with its Go benchmarks in place of those of the same name.
 func (s *summary) with(other *summary) *summary {
 	apart := "on " + pageData{other}.Date()
 	if other.Commit != "" {
@@ -127,8 +127,14 @@ func (s *summary) with(other *summary) *summary {
 			merged.Reports = append(merged.Reports, setApart([]measurement{m}, apart)...)
 		}
 	}
-	if len(other.Benchmarks) > 0 {
-		merged.Benchmarks = other.Benchmarks
+	merged.Benchmarks = slices.Clone(s.Benchmarks)
+	for _, b := range other.Benchmarks {
+		same := func(old benchmark) bool { return old.Package == b.Package && old.Name == b.Name }
+		if i := slices.IndexFunc(merged.Benchmarks, same); i >= 0 {
+			merged.Benchmarks[i] = b
+		} else {
+			merged.Benchmarks = append(merged.Benchmarks, b)
+		}
 	}
 	return &merged
 }

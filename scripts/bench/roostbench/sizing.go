@@ -35,17 +35,17 @@ type sizing struct {
 	Load        float64   `default:"0.5" help:"How much of a core a Redis may be busy."`
 	Pool        float64   `default:"10" help:"c: connections for commands that an instance keeps to each node of a cluster."`
 	Ports       float64   `default:"28232" help:"Source ports of one address of a load balancer to one backend (net.ipv4.ip_local_port_range)."`
-	Memory      float64   `default:"236" help:"a: bytes of an idle connection with REDIS_FEED=pattern."`
+	Memory      float64   `default:"197" help:"a: bytes of an idle connection with REDIS_FEED=pattern."`
 	Kernel      float64   `default:"5123" help:"k: bytes of the kernel for a socket."`
 	Least       float64   `default:"0.24" help:"U: µs of CPU to read a notification, where each read from Redis brings many."`
-	Idle        float64   `default:"0.72" help:"i: µs of CPU a second to hold a connection, with its pings."`
+	Idle        float64   `default:"0.59" help:"i: µs of CPU a second to hold a connection, with its pings."`
 }
 
 // defaultSizing is what the flags are without being given.
 func defaultSizing() *sizing {
 	return &sizing{
 		Connections: []float64{1e6, 1e7, 1e8}, PerMachine: []float64{100e3, 250e3, 500e3}, Notify: 1, Bytes: 200, Ping: 30, Storm: 5,
-		Load: 0.5, Pool: 10, Ports: 28232, Memory: 236, Kernel: 5123, Least: 0.24, Idle: 0.72,
+		Load: 0.5, Pool: 10, Ports: 28232, Memory: 197, Kernel: 5123, Least: 0.24, Idle: 0.59,
 	}
 }
 

@@ -9,7 +9,7 @@ const (
 	// busy, and as much for write queues, buffers and stacks.
 	Base = 64 << 20
 
-	// PerConnection is Roost's memory of a connection, in bytes. Idle it is 236
+	// PerConnection is Roost's memory of a connection, in bytes. Idle it is 197
 	// with 18,000 in one process (RssAnon a connection). A collection may come
 	// when there is as much garbage.
 	PerConnection = 512
