@@ -23,8 +23,9 @@ const (
 	// recordData is how much goes into one record, and so how much is sealed for one write: RFC 8446 section 5.1.
 	recordData = 1 << 14
 
-	// recordMost is how long a record can be: section 5.2, with its header.
-	recordMost = 5 + recordData + 256
+	// recordMost is how long a record can be, with its header: RFC 5246 section 6.2.3. Those of TLS 1.3 are shorter.
+	recordHeader = 5
+	recordMost   = recordHeader + recordData + 2048
 )
 
 // secure reports whether what is sent has to be sealed. A TLS connection is secure once its handshake is done.
@@ -104,6 +105,7 @@ func (c *conn) open(b []byte) {
 	if record := s.records.Get(c.fd); record != nil {
 		plain, rest, err = record.Open(b, l.ciphers)
 	} else {
+		b, rest = wholeRecords(b) // crypto/tls would keep the rest where nobody counts it
 		plain, err = s.heavies.Get(c.fd).Open(l.opened[:0], b)
 		l.opened = plain[:0]
 	}
@@ -119,6 +121,22 @@ func (c *conn) open(b []byte) {
 	}
 	c.keepRecord(rest)
 	c.answerKeyUpdate()
+}
+
+// wholeRecords divides b behind its last complete record. One that announces too much is for crypto/tls to refuse.
+func wholeRecords(b []byte) (whole, rest []byte) {
+	at := 0
+	for len(b)-at >= recordHeader {
+		n := recordHeader + int(b[at+3])<<8 + int(b[at+4])
+		switch {
+		case n > recordMost:
+			return b, nil
+		case len(b)-at < n:
+			return b[:at], b[at:]
+		}
+		at += n
+	}
+	return b[:at], b[at:]
 }
 
 // openFailed ends a connection whose client has ended its direction, or broken TLS, or says that the server has.

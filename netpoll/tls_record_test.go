@@ -222,8 +222,13 @@ func TestIncompleteRecordsAreBounded(t *testing.T) {
 	record := make([]byte, 16<<10)
 	copy(record, []byte{23, 3, 3, 0x40, 0x10})
 	most := 0
-	for range 40 {
-		r.recordClient("greedy").write(record)
+	for i := range 40 {
+		if i%2 == 0 {
+			r.recordClient("greedy").write(record)
+		} else {
+			_, old := r.upgradeTLS("greedy", &tls.Config{MaxVersion: tls.VersionTLS12})
+			_, _ = old.NetConn().Write(record)
+		}
 		most = max(most, r.server.Stats().RecordBytes)
 		b := honest.seal(string(masked(0x89, "ping")))
 		honest.write(b[:10])
