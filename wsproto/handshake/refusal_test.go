@@ -35,6 +35,15 @@ func TestReadyRefusals(t *testing.T) {
 		{RefuseFull(-time.Minute), 503, ReasonFull, "1"},
 		{RefuseFull(1001 * time.Millisecond), 503, ReasonFull, "2"},
 		{RefuseDraining(30 * time.Second), 503, ReasonDraining, "30"},
+		{RefuseProxyMissing(), 400, ReasonProxyMissing, ""},
+		{RefuseProxyInvalid(), 400, ReasonProxyInvalid, ""},
+		{RefuseProxyUntrusted(), 400, ReasonProxyUntrusted, ""},
+		{RefuseOpenFiles(3 * time.Second), 503, ReasonOpenFiles, "3"},
+		{RefuseUserFull(3 * time.Second), 429, ReasonUserFull, "3"},
+		{RefuseAddressFull(3 * time.Second), 429, ReasonAddressFull, "3"},
+		{RefuseBusy(3 * time.Second), 503, ReasonHandshakeRate, "3"},
+		{RefuseChecksFull(3 * time.Second), 503, ReasonChecksFull, "3"},
+		{RefuseKeyPending(3 * time.Second), 503, ReasonKeyPending, "3"},
 	}
 	for _, test := range tests {
 		response, body := parseResponse(t, "GET", test.refusal.Append(nil))

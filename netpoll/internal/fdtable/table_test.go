@@ -3,6 +3,7 @@ package fdtable
 import (
 	"sync"
 	"testing"
+	"time"
 )
 
 type conn struct{ _ int }
@@ -22,6 +23,10 @@ func TestTable(t *testing.T) {
 		if table.Get(fd) != c {
 			t.Errorf("descriptor %d is somebody else's", fd)
 		}
+	}
+	table.SetOpened(pageSize, 90*time.Minute+time.Second+time.Millisecond)
+	if at := table.Opened(pageSize); at != 90*time.Minute+time.Second || table.Opened(7) != 0 {
+		t.Errorf("opened at %v and %v, want 1h30m1s and 0", at, table.Opened(7))
 	}
 	table.Set(7, nil)
 	if table.Get(7) != nil || table.Get(8) != nil || table.Get(101*pageSize) != nil {

@@ -17,16 +17,17 @@ func TestLedgerAgainstAModel(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var l Ledger[conn]
 	type holding struct {
-		e    *Entry[conn]
-		of   iplimit.Source
-		held int
+		e     *Entry[conn]
+		owner *conn
+		of    iplimit.Source
+		held  int
 	}
 	var all []holding // in the order in which they came
 	for step := range 20_000 {
 		switch n := r.IntN(10); {
 		case n < 4 || len(all) == 0:
-			h := holding{new(Entry[conn]), iplimit.Source(r.IntN(20) * r.IntN(20)), r.IntN(100)}
-			l.Add(h.e, new(conn), h.of, h.held)
+			h := holding{new(Entry[conn]), new(conn), iplimit.Source(r.IntN(20) * r.IntN(20)), r.IntN(100)}
+			l.Add(h.e, h.owner, h.of, h.held)
 			all = append(all, h)
 		case n < 6:
 			i := r.IntN(len(all))
@@ -36,6 +37,9 @@ func TestLedgerAgainstAModel(t *testing.T) {
 			i := r.IntN(len(all))
 			l.Remove(all[i].e)
 			l.Remove(all[i].e) // once more does no harm
+			if all[i].e.In() {
+				t.Fatalf("step %d: a removed entry is in the ledger", step)
+			}
 			all = append(all[:i], all[i+1:]...)
 		}
 		sums, total := map[iplimit.Source]int{}, 0
@@ -47,8 +51,14 @@ func TestLedgerAgainstAModel(t *testing.T) {
 		for _, sum := range sums {
 			most = max(most, bits.Len(uint(sum)))
 		}
-		if l.held != total || l.accounts.Len() != len(sums) {
-			t.Fatalf("step %d: %d held by %d sources, want %d by %d", step, l.held, l.accounts.Len(), total, len(sums))
+		if l.Held() != total || l.accounts.Len() != len(sums) {
+			t.Fatalf("step %d: %d held by %d sources, want %d by %d", step, l.Held(), l.accounts.Len(), total, len(sums))
+		}
+		if len(all) > 0 {
+			h := all[r.IntN(len(all))]
+			if h.e.Owner() != h.owner || h.e.Held() != h.held || !h.e.In() || h.e.Source() != h.of {
+				t.Fatalf("step %d: an entry of %d with %d says %d and %d", step, h.of, h.held, h.e.Source(), h.e.Held())
+			}
 		}
 		e := l.Greediest()
 		if most == 0 {

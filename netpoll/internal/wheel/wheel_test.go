@@ -60,8 +60,15 @@ func TestWheelAgainstModel(t *testing.T) {
 
 func checkWheel(t *testing.T, w *Wheel[*timer], want map[*timer]Tick) {
 	t.Helper()
-	if w.armed != len(want) {
-		t.Fatalf("armed = %d, want %d", w.armed, len(want))
+	each := map[*timer]bool{}
+	w.Each(func(c *timer) { each[c] = true })
+	for c := range want {
+		if !each[c] {
+			t.Fatalf("a timer for tick %d is not in the wheel", want[c])
+		}
+	}
+	if w.Len() != len(want) || len(each) != len(want) {
+		t.Fatalf("%d timers are armed and %d in the wheel, want %d", w.Len(), len(each), len(want))
 	}
 	next, ok := w.Next()
 	if ok != (len(want) > 0) {
@@ -71,6 +78,23 @@ func checkWheel(t *testing.T, w *Wheel[*timer], want map[*timer]Tick) {
 		if ok && (next > at || next <= w.now) {
 			t.Fatalf("next = %d at %d, but a timer is due at %d", next, w.now, at)
 		}
+	}
+}
+
+// An empty wheel is moved forward, and never back; one that is not empty stays.
+func TestWheelSkip(t *testing.T) {
+	t.Parallel()
+	var w Wheel[*timer]
+	w.Skip(100)
+	w.Skip(50)
+	if w.Now() != 100 {
+		t.Fatalf("at %d, want 100", w.Now())
+	}
+	c := new(timer)
+	w.Arm(c, 110)
+	w.Skip(200)
+	if w.Now() != 100 || w.At(c) != 110 {
+		t.Errorf("at %d with a timer for %d, want 100 and 110", w.Now(), w.At(c))
 	}
 }
 
