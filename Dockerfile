@@ -3,7 +3,9 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o /websocket-server ./cmd/roost
+# TAGS=demo puts a Redis inside, for roost demo.
+ARG TAGS=
+RUN CGO_ENABLED=0 go build -tags "$TAGS" -trimpath -ldflags "-s -w" -o /websocket-server ./cmd/roost
 
 FROM gcr.io/distroless/static:nonroot
 COPY --from=build /websocket-server /websocket-server

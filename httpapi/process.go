@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/procfs"
@@ -78,15 +77,6 @@ func (p *process) collect(sockets int, ch chan<- prometheus.Metric) (resident in
 		send(p.limit, prometheus.GaugeValue, float64(limit))
 	}
 	return resident
-}
-
-// maxDescriptors is how many the process may have, 0 if the kernel does not say.
-func maxDescriptors() int64 {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return 0
-	}
-	return int64(min(limit.Cur, 1<<62))
 }
 
 // processStat is what the kernel counts of a process.

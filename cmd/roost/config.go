@@ -9,7 +9,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"roost/cmd/roost/internal/app"
 	"roost/cmd/roost/internal/config"
 	"roost/httpapi"
 )
@@ -44,13 +43,19 @@ func (c *configCmd) Run(env *environment) error {
 	return errors.Join(source.Write(env.stdout, cfg), tellCertificates(env, cfg), problems)
 }
 
+// inspected is a certificate that variables name.
+type inspected struct {
+	source, found string
+	problems      []string
+}
+
 // tellCertificates prints what certificates the settings name, and what is wrong with them.
 func tellCertificates(env *environment, cfg config.Config) error {
-	for _, c := range app.InspectCertificates(cfg, nil) {
-		if _, err := fmt.Fprintf(env.stdout, "\n%s: %s\n", c.Source, c.Found); err != nil {
+	for _, c := range inspectCertificates(cfg) {
+		if _, err := fmt.Fprintf(env.stdout, "\n%s: %s\n", c.source, c.found); err != nil {
 			return err
 		}
-		warn(env, c.Texts())
+		warn(env, c.problems)
 	}
 	return nil
 }
@@ -59,11 +64,11 @@ func tellCertificates(env *environment, cfg config.Config) error {
 func check(env *environment, source config.Source) error {
 	cfg, err := source.Load()
 	warn(env, source.Warnings(cfg, os.Environ()))
-	if err = errors.Join(err, app.CheckFiles(cfg)); err != nil {
+	if err = errors.Join(err, checkFiles(cfg)); err != nil {
 		return err
 	}
-	for _, c := range app.InspectCertificates(cfg, nil) {
-		warn(env, c.Texts())
+	for _, c := range inspectCertificates(cfg) {
+		warn(env, c.problems)
 	}
 	from := "the environment"
 	if source.File() != "" {

@@ -1,3 +1,5 @@
+//go:build linux && !client
+
 package main
 
 import (
@@ -71,7 +73,7 @@ func (c *demoCmd) Run(env *environment) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(env.ctx))
 	defer cancel()
 	return serve(env, app.Options{Source: source, Config: cfg, Sockets: new(app.Sockets), Ready: func(s *app.Service) {
-		c.greet(env, s, token, certificate, redis)
+		c.greet(env, s, token, cfg.HTTPToken, certificate, redis)
 		s.OfferDemo(func(user string) (string, error) { return signer{cfg}.token(user, "", time.Hour) })
 		go c.listen(ctx, env.stdout, s, token)
 	}})
@@ -101,13 +103,16 @@ func demoConfig(source config.Source, cfg *config.Config, redisPort int) error {
 }
 
 // greet prints what to do next, ready to paste.
-func (c *demoCmd) greet(env *environment, s *app.Service, token, certificate string, redis demoRedis) {
+func (c *demoCmd) greet(env *environment, s *app.Service, token, adminToken, certificate string, redis demoRedis) {
 	url := s.LocalURL() + "/ws?token=" + token
 	const plain = `{"type":"greeting","payload":{"text":"hello"}}`
 	const notification = `'` + plain + `'`
-	trusting, overTLS := "", ""
+	options, overTLS := "", ""
+	if adminToken != "" {
+		options = " -H 'Authorization: Bearer " + adminToken + "'"
+	}
 	if certificate != "" {
-		trusting, overTLS = " --cacert "+certificate, c.overTLS(env, s, token, certificate)
+		options, overTLS = " --cacert "+certificate+options, c.overTLS(env, s, token, certificate)
 	}
 	_, _ = fmt.Fprintf(env.stdout, `
 Roost is running, with a Redis of its own on %[1]s, and %[2]s is listening here.
@@ -134,7 +139,7 @@ or look at the console, which connects and publishes too:
 %[10]s
 Ctrl-C ends the demo. What follows is the server's log, and what %[2]s gets.
 
-`, redis.addr(), c.User, env.program, notification, redis.port, url, s.AdminScheme()+"://"+s.AdminAddr(), plain, trusting, overTLS)
+`, redis.addr(), c.User, env.program, notification, redis.port, url, s.AdminScheme()+"://"+s.AdminAddr(), plain, options, overTLS)
 }
 
 // demoTLS has a demo serve TLS, unless the settings have a certificate already. The returned file has its certificate, for --ca-file.

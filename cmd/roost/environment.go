@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 
-	"roost/cmd/roost/internal/app"
 	"roost/cmd/roost/internal/config"
 )
 
@@ -18,7 +17,7 @@ const serviceFile = "/etc/roost/roost.env"
 // environment is what commands get from the process around them.
 type environment struct {
 	ctx     context.Context // ends at the first SIGINT or SIGTERM
-	signals app.Signals     // SIGHUP and SIGUSR2, for commands that serve
+	signals signals         // SIGHUP and SIGUSR2, for commands that serve
 	stdin   io.Reader
 	stdout  io.Writer // of what steers a terminal nothing passes, nor to stderr
 	stderr  io.Writer

@@ -18,7 +18,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"roost/cmd/roost/internal/app"
 	"roost/cmd/roost/internal/printable"
 	"roost/cmd/roost/internal/version"
 )
@@ -47,7 +46,7 @@ type commandLine struct {
 }
 
 func main() {
-	caught := app.CatchSignals()
+	caught := catchSignals()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	// From the first signal on, the next one has its usual effect: the end, at once.

@@ -159,10 +159,10 @@ func withRedis(cfg config.Config, address string) (config.Config, error) {
 // oneShot publishes on the Redis of cfg for a single command: no connections
 // ahead of need.
 func oneShot(cfg config.Config) (*publish.Publisher, error) {
-	feed, err := redisconfig.New(cfg, nil)
+	redis, err := redisconfig.ForCommands(cfg, nil)
 	if err != nil {
 		return nil, err
 	}
-	feed.MinIdleConns = 0
-	return publish.New(feed.Config)
+	redis.MinIdleConns = 0
+	return publish.New(redis)
 }

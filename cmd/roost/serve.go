@@ -1,3 +1,5 @@
+//go:build linux && !client
+
 package main
 
 import (
@@ -7,6 +9,22 @@ import (
 	"roost/cmd/roost/internal/app"
 	"roost/cmd/roost/internal/config"
 )
+
+// signals are those that only servers use.
+type signals = app.Signals
+
+func catchSignals() signals { return app.CatchSignals() }
+
+// checkFiles says what a start would fail for, of the files that variables name.
+func checkFiles(cfg config.Config) error { return app.CheckFiles(cfg) }
+
+// inspectCertificates reads those that variables name.
+func inspectCertificates(cfg config.Config) (all []inspected) {
+	for _, c := range app.InspectCertificates(cfg, nil) {
+		all = append(all, inspected{c.Source, c.Found, c.Texts()})
+	}
+	return all
+}
 
 type serveCmd struct{}
 

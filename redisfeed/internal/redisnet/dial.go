@@ -3,15 +3,10 @@ package redisnet
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
-	"os"
-	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Reserve is descriptors that are kept aside for when the process has no others. Any goroutine.
@@ -70,17 +65,4 @@ func (d *Dialer) Within(life context.Context) func(ctx context.Context, network,
 		defer context.AfterFunc(life, cancel)()
 		return d.Dial(ctx, network, addr)
 	}
-}
-
-// control sets TCP_USER_TIMEOUT before the socket connects: what a vanished host never acknowledges ends the
-// connection after the timeout, and not after the quarter of an hour that the kernel would go on sending.
-func (d *Dialer) control(_ context.Context, network, _ string, raw syscall.RawConn) error {
-	if !strings.HasPrefix(network, "tcp") {
-		return nil
-	}
-	var failed error
-	err := raw.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Timeout.Milliseconds()))
-	})
-	return errors.Join(err, os.NewSyscallError("setsockopt TCP_USER_TIMEOUT", failed))
 }

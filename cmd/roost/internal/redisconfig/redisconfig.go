@@ -7,46 +7,32 @@ import (
 	"strings"
 
 	"roost/cmd/roost/internal/config"
-	"roost/redisfeed"
 	"roost/redisfeed/publish"
 )
 
-// New is redisfeed's part of the configuration. The error names the variable whose file can't be used.
-func New(cfg config.Config, log *slog.Logger) (redisfeed.Config, error) {
-	feed := redisfeed.Config{
-		Config: publish.Config{
-			Username: cfg.RedisUsername, Password: cfg.RedisPassword, DB: cfg.RedisDB,
-			MaxRetries: cfg.RedisMaxRetries, MinIdleConns: cfg.RedisMinIdleConns,
-			PoolSize: cfg.RedisPoolSize, PoolTimeout: cfg.RedisPoolTimeout,
-			ConnMaxIdleTime: cfg.RedisConnMaxIdleTime, ConnMaxLifetime: cfg.RedisConnMaxLifetime,
-			Sharded: cfg.RedisFeed == "sharded", ClientName: clientName(), Logger: log,
-		},
-		MaxAttempts: cfg.RedisFeedMaxAttempts, RetryDelay: cfg.RedisFeedRetryDelay,
-		FlushWindow: cfg.WSFlushWindow,
-	}
-	switch cfg.RedisFeed {
-	case "user":
-		feed.Mode = redisfeed.PerUser
-	case "sharded":
-		feed.Mode = redisfeed.Sharded
-	}
-	if feed.UnsubscribeDelay = cfg.RedisUnsubscribeDelay; feed.UnsubscribeDelay == 0 {
-		feed.UnsubscribeDelay = -1 // which is how redisfeed says none
+// ForCommands is what publishing and presence need of it. The error names the variable whose file can't be used.
+func ForCommands(cfg config.Config, log *slog.Logger) (publish.Config, error) {
+	redis := publish.Config{
+		Username: cfg.RedisUsername, Password: cfg.RedisPassword, DB: cfg.RedisDB,
+		MaxRetries: cfg.RedisMaxRetries, MinIdleConns: cfg.RedisMinIdleConns,
+		PoolSize: cfg.RedisPoolSize, PoolTimeout: cfg.RedisPoolTimeout,
+		ConnMaxIdleTime: cfg.RedisConnMaxIdleTime, ConnMaxLifetime: cfg.RedisConnMaxLifetime,
+		Sharded: cfg.RedisFeed == "sharded", ClientName: clientName(), Logger: log,
 	}
 	switch {
 	case cfg.RedisCluster:
-		feed.Nodes = cfg.RedisNodes()
+		redis.Nodes = cfg.RedisNodes()
 	case cfg.Sentinel():
-		feed.Sentinels, feed.MasterName = cfg.RedisAddrs, cfg.RedisMasterName
-		feed.SentinelUsername, feed.SentinelPassword = cfg.RedisSentinelUsername, cfg.RedisSentinelPassword
+		redis.Sentinels, redis.MasterName = cfg.RedisAddrs, cfg.RedisMasterName
+		redis.SentinelUsername, redis.SentinelPassword = cfg.RedisSentinelUsername, cfg.RedisSentinelPassword
 	default:
-		feed.Addr = cfg.RedisAddr()
+		redis.Addr = cfg.RedisAddr()
 	}
 	var err error
 	if cfg.RedisUseTLS {
-		feed.TLS, err = redisTLS(cfg)
+		redis.TLS, err = redisTLS(cfg)
 	}
-	return feed, err
+	return redis, err
 }
 
 // clientName is what Redis calls our connections: roost and the host, in characters that CLIENT SETNAME takes.
