@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"roost/bench/roostbench/internal/fairness"
@@ -93,6 +94,9 @@ func (c *abuseCmd) Run(env *environment) error {
 			return err
 		}
 		c.Secret, c.URL, c.PID = started.secret, "ws://"+started.at.String()+"/ws", started.server.PID()
+	}
+	if strings.HasPrefix(c.URL, "wss:") {
+		return fmt.Errorf("%w: %q: rules are tried in the clear: ws://127.0.0.1:8081/ws", errTarget, c.URL)
 	}
 	server, path, err := endpoint(c.URL, c.Secret)
 	if err != nil {

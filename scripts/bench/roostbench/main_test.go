@@ -64,7 +64,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"another machine":           {[]string{"idle", "--url=ws://192.0.2.1:8081/ws"}, "not a loopback address"},
 		"a name":                    {[]string{"idle", "--url=ws://example.com:8081/ws"}, "127.0.0.1:8081"},
-		"TLS":                       {[]string{"idle", "--url=wss://127.0.0.1:8081/ws"}, "ws://127.0.0.1:8081/ws"},
+		"TLS":                       {[]string{"abuse", "--url=wss://127.0.0.1:8081/ws"}, "ws://127.0.0.1:8081/ws"},
 		"another machine's Redis":   {[]string{"deliver", "--redis=192.0.2.1:6379"}, "not a loopback address"},
 		"sizes turned round":        {[]string{"idle", "--sizes=10,5"}, "above the one before"},
 		"one size":                  {[]string{"idle", "--sizes=0,5"}, "two that are not 0"},

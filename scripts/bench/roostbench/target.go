@@ -25,7 +25,7 @@ const (
 
 // targetFlags are the flags of every measurement.
 type targetFlags struct {
-	URL         string  `name:"url" default:"ws://127.0.0.1:8081/ws" help:"The server's WebSocket endpoint, on a loopback address."`
+	URL         string  `name:"url" default:"ws://127.0.0.1:8081/ws" help:"The server's WebSocket endpoint, on a loopback address; with wss:// TLS, whose certificate is not checked."`
 	Secret      string  `env:"JWT_SECRET_KEY" required:"" help:"What tokens are signed with; better given as JWT_SECRET_KEY."`
 	PID         int     `name:"pid" required:"" help:"The server's process, to see what it costs."`
 	Label       string  `default:"server" help:"What to call the server in the report."`
@@ -62,7 +62,7 @@ func address(hostport string) (netip.AddrPort, error) {
 // endpoint reads where clients connect, and checks that there is a secret.
 func endpoint(where, secret string) (server netip.AddrPort, path string, err error) {
 	u, err := url.Parse(where)
-	if err != nil || u.Scheme != "ws" {
+	if err != nil || u.Scheme != "ws" && u.Scheme != "wss" {
 		return server, "", fmt.Errorf("%w: %q: it has to be like ws://127.0.0.1:8081/ws", errTarget, where)
 	}
 	if secret == "" {
@@ -81,6 +81,7 @@ func (f targetFlags) config() (swarm.Config, error) {
 	}
 	return swarm.Config{
 		Server: server, Path: path + d.Query, Secret: []byte(f.Secret), Dialect: d,
+		TLS:   strings.HasPrefix(f.URL, "wss:"),
 		Loops: min(f.Loops, 8), FirstSource: f.FirstSource, Sources: f.Sources, PerUser: f.PerUser, FirstUser: f.FirstUser,
 	}, nil
 }

@@ -28,6 +28,7 @@ type Config struct {
 	Sources     int            // source addresses, from 127.0.0.2 on; 0 is 32
 	Apart       int            // connections from this number on have the last of two or more loops to themselves; 0: all share all
 	Dialect     dialect.Dialect
+	TLS         bool // wss://
 	Asides      bool // messages that are no notification of ours are nothing wrong
 	Stalled     int  // the first so many connections stop reading once they are open
 }

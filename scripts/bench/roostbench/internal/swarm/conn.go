@@ -31,7 +31,8 @@ type conn struct {
 	stalled bool // reads nothing once it is open
 	asked   bool // it was to be opened at least once
 	key     wire.Key
-	answer  []byte // the beginning of an answer that came in pieces
+	answer  []byte  // the beginning of an answer that came in pieces
+	secure  *secure // nil without TLS
 	reader  wire.Reader
 	checker note.Checker
 	opened  int64 // when connect was called
@@ -44,7 +45,7 @@ var (
 
 // begin opens the socket and starts to connect.
 func (c *conn) begin() error {
-	c.key, c.answer, c.reader, c.checker = wire.NewKey(), nil, wire.Reader{}, note.Checker{}
+	c.key, c.answer, c.reader, c.checker, c.secure = wire.NewKey(), nil, wire.Reader{}, note.Checker{}, nil
 	c.opened = c.loop.swarm.clock.Now()
 	fd, err := c.loop.dialer.dial(c.number)
 	if err != nil {
@@ -82,11 +83,43 @@ func (c *conn) ask() error {
 		return fmt.Errorf("connect: %w", errors.Join(err, unix.Errno(number)))
 	}
 	c.state = asking
+	if c.loop.tls != nil {
+		c.secure = beginTLS(c.loop.tls)
+		return c.writeRaw(c.secure.take())
+	}
 	return c.write(c.loop.request(c))
 }
 
-// write sends a little. That the kernel has no room for it is an error.
+// takeSealed handles what came of a connection with TLS: the request follows its handshake.
+func (c *conn) takeSealed(in []byte) error {
+	shaking := !c.secure.done
+	plain, err := c.secure.receive(in, c.loop.decrypted)
+	if err == nil && shaking && c.secure.done {
+		err = c.write(c.loop.request(c))
+	}
+	if out := c.secure.take(); err == nil && len(out) > 0 {
+		err = c.writeRaw(out)
+	}
+	if len(plain) > 0 {
+		err = errors.Join(c.take(plain), err)
+	}
+	return err
+}
+
+// write sends a little.
 func (c *conn) write(buf []byte) error {
+	if c.secure == nil {
+		return c.writeRaw(buf)
+	}
+	sealed, err := c.secure.seal(buf)
+	if err != nil {
+		return fmt.Errorf("TLS: %w", err)
+	}
+	return c.writeRaw(sealed)
+}
+
+// writeRaw sends bytes as they are. That the kernel has no room for them is an error.
+func (c *conn) writeRaw(buf []byte) error {
 	if n, err := unix.Write(c.fd, buf); err != nil || n < len(buf) {
 		return fmt.Errorf("write took %d of %d bytes: %w", n, len(buf), errors.Join(err))
 	}
@@ -108,7 +141,11 @@ func (c *conn) read(ending bool) error {
 		case n == 0:
 			return errEOF
 		}
-		if err := c.take(buf[:n]); err != nil {
+		take := c.take
+		if c.secure != nil {
+			take = c.takeSealed
+		}
+		if err := take(buf[:n]); err != nil {
 			return err
 		}
 		// A short read means that nothing is left but perhaps the end; what comes

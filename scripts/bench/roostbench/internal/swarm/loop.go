@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -34,16 +35,18 @@ type loop struct {
 
 	stats *counters // the loop writes, any goroutine reads
 
-	conns    map[int]*conn
-	opening  opening
-	buffer   []byte
-	scratch  []byte
-	reading  *conn // whose message handle gets
-	arrived  int64 // when the bytes came that are being handled
-	handle   func(wire.Message) error
-	random   *rand.Rand
-	problems map[string]int
-	quit     bool
+	conns     map[int]*conn
+	opening   opening
+	buffer    []byte
+	tls       *tls.Config // static; nil without TLS
+	decrypted []byte      // for TLS, as buffer
+	scratch   []byte
+	reading   *conn // whose message handle gets
+	arrived   int64 // when the bytes came that are being handled
+	handle    func(wire.Message) error
+	random    *rand.Rand
+	problems  map[string]int
+	quit      bool
 
 	recordFrom            int64 // notifications published before are not measured
 	latencies, handshakes *hdrhistogram.Histogram
@@ -66,6 +69,9 @@ func newLoop(s *Swarm, index int) (*loop, error) {
 		conns: map[int]*conn{}, buffer: make([]byte, readBuffer), problems: map[string]int{},
 		random:    rand.New(rand.NewPCG(uint64(index), uint64(time.Now().UnixNano()))),
 		latencies: newHistogram(), handshakes: newHistogram(),
+	}
+	if s.cfg.TLS {
+		l.tls, l.decrypted = &tls.Config{InsecureSkipVerify: true}, make([]byte, readBuffer)
 	}
 	l.handle = func(m wire.Message) error { return l.reading.message(m) }
 	return l, nil
@@ -151,6 +157,10 @@ func (l *loop) ended(c *conn, err error) {
 		l.problem(err)
 	case leaving:
 		l.stats.Open.Add(-1)
+	}
+	if c.secure != nil {
+		c.secure.stop()
+		c.secure = nil
 	}
 	if c.fd >= 0 {
 		_ = unix.Close(c.fd)

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -19,8 +20,14 @@ import (
 // reads what comes until the connection ends.
 func serve(t *testing.T, talk func(*websocket.Conn)) netip.AddrPort {
 	t.Helper()
+	return serveWith(t, httptest.NewServer, talk)
+}
+
+// serveWith is serve with TLS, or without.
+func serveWith(t *testing.T, start func(http.Handler) *httptest.Server, talk func(*websocket.Conn)) netip.AddrPort {
+	t.Helper()
 	upgrader := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, err := upgrader.Upgrade(w, r, nil)
 		if err != nil {
 			return
@@ -55,6 +62,30 @@ func opened(t *testing.T, cfg Config, n int) (*Swarm, context.Context) {
 		t.Fatalf("%v, %+v, %v", err, s.Stats(), s.Problems())
 	}
 	return s, ctx
+}
+
+// Over TLS connections are opened, pinged, notified and left as without it.
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	for _, least := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		server := serveWith(t, func(h http.Handler) *httptest.Server {
+			s := httptest.NewUnstartedServer(h)
+			s.TLS = &tls.Config{MinVersion: least, MaxVersion: least}
+			s.StartTLS()
+			return s
+		}, func(conn *websocket.Conn) {
+			_ = conn.WriteControl(websocket.PingMessage, []byte("x"), time.Now().Add(time.Minute))
+			_ = conn.WriteMessage(websocket.TextMessage, note.Note{User: 0, Seq: 1, At: time.Now().UnixNano()}.Append(nil, 30_000))
+		})
+		s, ctx := opened(t, Config{Server: server, TLS: true, PerUser: 100}, 20)
+		waitFor(t, ctx, s, func(now Stats) bool { return now.Received == 20 && now.Pings == 20 })
+		if err := s.Leave(ctx, 0); err != nil {
+			t.Fatal(err)
+		}
+		if now := s.Stats(); now.Open != 0 || now.Lost != 0 || now.Failed != 0 {
+			t.Errorf("%+v, %v", now, s.Problems())
+		}
+	}
 }
 
 func waitFor(t *testing.T, ctx context.Context, s *Swarm, ok func(Stats) bool) {
