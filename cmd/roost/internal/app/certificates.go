@@ -21,6 +21,9 @@ import (
 // lookEvery is how often the files of certificates are looked at. They are renewed by programs that signal nobody.
 const lookEvery = time.Minute
 
+// tellEvery is how often the log says what is wrong with a certificate.
+const tellEvery = 24 * time.Hour
+
 // certificates are those of the ports that speak TLS. Any goroutine, once loaded.
 type certificates struct {
 	http *certificate // nil: the admin server speaks plain HTTP
@@ -35,7 +38,8 @@ type certificate struct {
 	use       func(*tlscert.Set) // takes a new set to who serves it; nil: nobody has to be told
 	log       *slog.Logger
 
-	said       atomic.Pointer[string] // the last error in the log; empty after a success
+	said       atomic.Pointer[string] // the last error in the log; nil after a success
+	told       atomic.Int64           // when the log last said what is wrong with the certificate, in Unix seconds
 	ok, failed atomic.Uint64
 }
 
@@ -189,13 +193,22 @@ func (c *certificate) look(now time.Time) {
 	case mended:
 		c.log.Info("the certificate's files are good again", "port", c.port)
 	}
+	if now.Unix()-c.told.Load() >= int64(tellEvery.Seconds()) {
+		c.tellProblems(now)
+	}
 }
 
 // tell logs what is served, and what is wrong with it.
 func (c *certificate) tell(message string) {
 	set := c.set.Set()
 	c.log.Info(message, "port", c.port, "names", set.Names(), "expires", moment(set.Expires()))
-	for _, problem := range set.Problems(time.Now(), nil, systemRoots()) {
+	c.tellProblems(time.Now())
+}
+
+// tellProblems logs what is wrong with what is served: at the start, and once a day, since certificates get old.
+func (c *certificate) tellProblems(now time.Time) {
+	c.told.Store(now.Unix())
+	for _, problem := range c.set.Set().Problems(now, nil, systemRoots()) {
 		level := slog.LevelWarn
 		if problem.Fatal {
 			level = slog.LevelError

@@ -96,6 +96,7 @@ func TestRightName(t *testing.T) {
 	t.Parallel()
 	for wrong, want := range map[string]string{
 		"JWT_SECRET": "JWT_SECRET_KEY", "jwt_secret": "JWT_SECRET_KEY", "JWT_SECRET_FILE": "JWT_SECRET_KEY_FILE",
+		"TLS_CERT_FILE": "WS_TLS_CERT_FILE", "WSS_PORT": "WS_TLS_PORT", "ACME_EMAIL": "WS_TLS_ACME_EMAIL", "SSL_KEY_FILE": "WS_TLS_KEY_FILE",
 		"REDIS_PASS_FILE": "REDIS_PASSWORD_FILE", "ADMIN_TOKEN_FILE": "HTTP_TOKEN_FILE",
 		"LOG_LEVEL_FILE": "", "JWT_SECRET_KEY": "", "JWT_SECRET_KEY_FILE": "", "HOME": "",
 	} {
