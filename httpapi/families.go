@@ -26,7 +26,7 @@ type family struct {
 
 // table names every field of Stats but Counters for Prometheus.
 func table() []family {
-	return slices.Concat(connectionFamilies(), notificationFamilies(), broadcastFamilies(), deliveryFamilies(),
+	return slices.Concat(connectionFamilies(), notificationFamilies(), broadcastFamilies(), resumeFamilies(), deliveryFamilies(),
 		loopFamilies(), redisFamilies(), securityFamilies(), tlsFamilies(), adminFamilies())
 }
 
@@ -147,6 +147,27 @@ func broadcastFamilies() []family {
 		counter("roost_broadcast_seconds_total",
 			"Time from Redis to the last connection of notifications for everyone or a group.",
 			func(s *Stats) float64 { return s.BroadcastTime.Seconds() }),
+	}
+}
+
+// resumeFamilies are the metrics of clients that come back.
+func resumeFamilies() []family {
+	return []family{
+		gauge("roost_resume_window_seconds",
+			"How far back a client can resume now: WS_RESUME_WINDOW, or less where WS_RESUME_BYTES are too few, or since the start or the last loss of Redis. 0 where clients can't resume.",
+			func(s *Stats) float64 { return s.ResumeWindow.Seconds() }),
+		gauge("roost_resume_window_wanted_seconds",
+			"WS_RESUME_WINDOW.",
+			func(s *Stats) float64 { return s.ResumeWindowWanted.Seconds() }),
+		gauge("roost_resume_bytes",
+			"Memory of the notifications that can be replayed.",
+			func(s *Stats) float64 { return float64(s.ResumeBytes) }),
+		gauge("roost_resume_max_bytes",
+			"What these may take: WS_RESUME_BYTES, less their index.",
+			func(s *Stats) float64 { return float64(s.ResumeRoom) }),
+		counterBy("result", "roost_resumes_total",
+			"Clients that came back with the id of an envelope, by result: resumed, they have what they missed; or they were told of a gap, because the id is unknown (of another Redis, or from before the start or a loss of Redis), too_old, a mismatch (another instance heard something else), or because too_many notifications were missed.",
+			func(s *Stats) map[string]uint64 { return s.Resumes }),
 	}
 }
 

@@ -37,6 +37,12 @@ type Stats struct {
 	BroadcastsDropped map[string]uint64 // of both, by why they did not reach all connections
 	BroadcastTime     time.Duration     // that those of both took which are done, together
 
+	ResumeWindow       time.Duration     // how far back a client can resume now
+	ResumeWindowWanted time.Duration     // how far it should; 0: clients can't resume
+	ResumeBytes        int               // that what can be replayed takes
+	ResumeRoom         int               // that it may take
+	Resumes            map[string]uint64 // clients that came back, by result
+
 	DeliveriesAccepted uint64            // a notification for one connection
 	DeliveriesSent     uint64            // the kernel took the last byte
 	DeliveriesFailed   map[string]uint64 // by reason

@@ -149,14 +149,15 @@ type ResumeStats struct {
 }
 
 func (h *Hub) resumeStats() ResumeStats {
+	stats := ResumeStats{Results: map[string]uint64{"resumed": 0}}
+	for why := ring.Unknown; why < ring.Refusals; why++ {
+		stats.Results[why.String()] = 0
+	}
 	s := h.stream
 	if s == nil {
-		return ResumeStats{}
+		return stats
 	}
-	stats := ResumeStats{
-		Results:  map[string]uint64{"resumed": s.counts.resumed.Load()},
-		Replayed: s.counts.replayed.Load(),
-	}
+	stats.Results["resumed"], stats.Replayed = s.counts.resumed.Load(), s.counts.replayed.Load()
 	for why := ring.Unknown; why < ring.Refusals; why++ {
 		stats.Results[why.String()] = s.counts.refused[why].Load()
 	}

@@ -52,8 +52,11 @@
 //
 // A goroutine that holds a lock takes only locks further right:
 //
-//	the feed's → loop.mu → listener.mu → { a hub shard's → a group shard's; the subscriptions'; the mailbox's, the task
-//	list's, workers.mu, spareFD.mu, the counts' of addresses and of TLS, the loggers' }
+//	the feed's → loop.mu → listener.mu → { the hub's stream.mu → a hub shard's → a group shard's; the subscriptions'; the
+//	mailbox's, the task list's, workers.mu, spareFD.mu, the counts' of addresses and of TLS, the loggers' }
+//
+// The hub's order.mu comes behind the feed's, and before stream.mu, a shard's and a mailbox's. Mailboxes are waited for while it is
+// held, so it is never held together with a loop's lock.
 //
 // A loop takes another loop's lock only with TryLock (evict.go): the other one may be waiting for this one.
 package netpoll

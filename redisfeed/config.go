@@ -56,6 +56,15 @@ type Config struct {
 	// a Cluster was away, or the user's slot was moved. A goroutine of the feed calls it. Nil: nobody is told.
 	UserGap func(user string, since time.Time)
 
+	// Marker is told, by the goroutine that reads, of messages that every instance on this Redis hears at the same place
+	// among what is published. Between two of them all instances can count the same. One is published when a link is up
+	// or none has come for a while. Only in Pattern mode. Nil: none is published, and none is subscribed to.
+	Marker func(message string)
+
+	// Lost is told, by the goroutine that reads, that the link was lost: what comes next does not continue what came
+	// before. Nil: nobody is told.
+	Lost func()
+
 	// Arrived is told, by the goroutine that reads, that a read has brought something: what the sink is handed next, until
 	// Arrived is called again, came just now, and was published after a time. Nil: nobody is told.
 	Arrived func(after time.Time)

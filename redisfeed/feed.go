@@ -51,6 +51,7 @@ type Feed struct {
 	publisher *publish.Publisher
 	beats     *publish.Publisher // publishes heartbeats: the same but for Cluster, where they go to the node that is read from
 	beat      *heartbeat
+	markers   markers
 	monitor   *monitor
 	cluster   *topology.Cluster   // nil without Cluster
 	subs      *subs.Subscriptions // nil in Pattern mode

@@ -2,6 +2,7 @@ package redisfeed
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -82,7 +83,11 @@ func (f *Feed) channels() []string {
 		// The channel of no user: whether the ACL allows such channels is known before there is a user.
 		return []string{f.beat.channel, publish.AllChannel, publish.ChannelPrefix + "\x00" + f.beat.channel}
 	}
-	return []string{f.beat.channel, publish.AllChannel}
+	channels := []string{f.beat.channel, publish.AllChannel}
+	if f.marks() {
+		channels = append(channels, markerChannel)
+	}
+	return channels
 }
 
 // patterns are the same for patterns.
@@ -110,6 +115,10 @@ func (f *Feed) message(l *link, r resp.Reply) {
 	case publish.AllChannel:
 		l.in.message()
 		f.sink.Broadcast(payload)
+		return
+	case markerChannel:
+		f.markers.heard(time.Now())
+		f.cfg.Marker(strings.Clone(payload))
 		return
 	}
 	if group, ok := strings.CutPrefix(channel, publish.GroupPrefix); ok {
@@ -142,6 +151,7 @@ func (f *Feed) confirmation(l *link, r resp.Reply) error {
 // linkUp notes that the feed is subscribed.
 func (f *Feed) linkUp(l *link) {
 	now := time.Now()
+	f.markers.forget()
 	gone := f.retry.connected(now)
 	if f.manager != nil {
 		f.manager.linkUp(l) // before anybody is told that the feed is connected: handshakes wait from then on
@@ -196,6 +206,9 @@ func (f *Feed) linkEnded(wasUp bool, cause error) (wait time.Duration, err error
 		f.monitor.badReply()
 	}
 	if wasUp {
+		if f.cfg.Lost != nil {
+			f.cfg.Lost()
+		}
 		f.gap.begin(f.target.Load())
 		f.linkWait.Down()
 		wait = f.retry.lost(now)
@@ -247,6 +260,9 @@ func (f *Feed) sendBeat(ctx context.Context) {
 	}
 	f.beatFailing = err != nil
 	f.beat.starved.Store(redisnet.LocalShortage(err))
+	if err == nil && f.marks() && f.markers.due(time.Now()) {
+		_, _ = f.beats.PublishTo(ctx, markerChannel, rand.Text()) // the next beat tries again
+	}
 }
 
 // gap is the time without a link of the feed's own, in which what is published is lost. It is a plain value of Run's

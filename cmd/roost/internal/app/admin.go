@@ -66,6 +66,8 @@ func (s *Service) limits(stats httpapi.Stats) []httpapi.Limit {
 			Used: int64(stats.QueuedBytes), Max: int64(now.cfg.WSMaxQueuedBytes)},
 		{Name: "Waiting for everyone and groups", Variable: "WS_MAX_BROADCAST_BYTES", Unit: "bytes",
 			Used: int64(stats.BroadcastBytes), Max: int64(now.cfg.WSMaxBroadcastBytes)},
+		{Name: "Published of late, for clients that come back", Variable: "WS_RESUME_BYTES", Unit: "bytes",
+			Used: int64(stats.ResumeBytes), Max: int64(stats.ResumeRoom)},
 		{Name: "Kept for clients that are not let in yet", Variable: "WS_MAX_PENDING_BYTES", Unit: "bytes",
 			Used: stats.Counter("roost_pending_bytes"), Max: int64(now.cfg.WSMaxPendingBytes)},
 	}

@@ -30,8 +30,15 @@ func (s *Service) subscribeWait() time.Duration {
 	return 0
 }
 
-// tellGap tells all clients of a gap. The feed calls it once it is connected again.
-func (s *Service) tellGap(since time.Time) { s.ws.NotifyGap(since) }
+// tellGap tells all clients of a gap. The feed calls it once it is connected again. Where clients can resume each is told
+// before it gets anything that was published later, or its position would step over the gap.
+func (s *Service) tellGap(since time.Time) {
+	if s.hub.Resumes() {
+		s.hub.TellLost(since)
+		return
+	}
+	s.ws.NotifyGap(since)
+}
 
 // tellUserGap is tellGap for one user's connections.
 func (s *Service) tellUserGap(user string, since time.Time) { s.ws.NotifyGapTo(user, since) }

@@ -18,9 +18,13 @@ import (
 
 // MemoryBounds are the settings that bound the memory of a process with so many loops.
 func MemoryBounds(cfg config.Config, loops int) sizing.Bounds {
+	resume := cfg.WSResumeBytes
+	if cfg.WSResumeWindow == 0 {
+		resume = 0
+	}
 	return sizing.Bounds{
 		Loops: loops, QueueBytes: cfg.WSQueueBytes, QueuedBytes: cfg.WSMaxQueuedBytes, PendingBytes: cfg.WSMaxPendingBytes,
-		BroadcastBytes: cfg.WSMaxBroadcastBytes, WriteBuffer: cfg.WSWriteBufferSize,
+		BroadcastBytes: cfg.WSMaxBroadcastBytes, ResumeBytes: resume, WriteBuffer: cfg.WSWriteBufferSize,
 	}
 }
 

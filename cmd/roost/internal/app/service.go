@@ -86,10 +86,15 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 		return nil, err
 	}
 	s.memLimit = limitMemory(cfg, budget, s.loops, log)
+	resume, err := resumeConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
 	s.hub = hub.New(hub.Config{
 		Limits:        settings{cfg: cfg, budget: budget}.limits(),
 		TrackPresence: cfg.RedisPresence,
 		GapNotice:     cfg.WSGapNotice,
+		Resume:        resume,
 		Logger:        log,
 	})
 	s.selfCheck = newSelfCheck(s)
@@ -103,6 +108,7 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 		}
 	}
 	feed.Gap, feed.UserGap, feed.Arrived, feed.Reserve = s.tellGap, s.tellUserGap, s.hub.Arrived, s.spare.redis
+	s.hearStream(&feed)
 	if s.feed, err = redisfeed.New(feed, s.selfCheck); err != nil {
 		return nil, err
 	}

@@ -43,6 +43,12 @@ func (s *Service) stats() httpapi.Stats {
 		BroadcastsDropped:  users.BroadcastsDropped,
 		BroadcastTime:      users.BroadcastTime,
 
+		ResumeWindow:       users.Resume.Window,
+		ResumeWindowWanted: s.cfg.WSResumeWindow,
+		ResumeBytes:        users.Resume.Bytes,
+		ResumeRoom:         users.Resume.Room,
+		Resumes:            users.Resume.Results,
+
 		DeliveriesAccepted: sockets.Accepted,
 		DeliveriesSent:     sockets.Sent,
 		DeliveriesFailed:   sockets.Failed,

@@ -39,7 +39,7 @@ func TestDefaults(t *testing.T) {
 		WSWriteWait: 10 * time.Second, WSMaxMessageSize: 512, WSMaxNotificationSize: 65536, WSReadBufferSize: 1024, WSWriteBufferSize: 1024,
 		WSMaxConnections: 10000, WSMaxConnectionsPerUser: 100, WSUserLimit: "refuse",
 		WSHandshakeRate: 5000, WSHandshakeBurst: 20000, WSMessageRate: 10, WSMessageBurst: 100,
-		WSSlowConsumer: "drop", WSRejectAfterUpgrade: "auto", WSQueueBytes: 4 << 20, WSQueueMessages: 256, WSMaxQueuedBytes: 256 << 20, WSMaxPendingBytes: 32 << 20, WSMaxBroadcastBytes: 32 << 20, WSGroups: true,
+		WSSlowConsumer: "drop", WSRejectAfterUpgrade: "auto", WSQueueBytes: 4 << 20, WSQueueMessages: 256, WSMaxQueuedBytes: 256 << 20, WSMaxPendingBytes: 32 << 20, WSMaxBroadcastBytes: 32 << 20, WSResumeBytes: 64 << 20, WSGroups: true,
 		WSPlain: true, WSTLSPort: 8443, WSTLSMinVersion: "1.2",
 		WSDrainRate: 500, WSShutdownTimeout: 25 * time.Second, WSHealthDetail: "full",
 		RedisHost: "localhost", RedisPort: 6379, RedisMaxRetries: 3, RedisMinIdleConns: 10, RedisPoolSize: 100,

@@ -19,6 +19,9 @@ const (
 	maxReadBuffer     = 1 << 20
 	minPendingBytes   = 1 << 20
 	minBroadcastBytes = 1 << 20
+	minResumeBytes    = 1 << 20
+	minResumeWindow   = 10 * time.Second
+	maxResumeWindow   = time.Hour
 	maxWriteBuffer    = 16 << 20
 	maxRetries        = 100
 	maxFlushWindow    = 100 * time.Millisecond
@@ -72,6 +75,8 @@ func (c Config) valid() map[string]bool {
 		"WS_MAX_PENDING_BYTES":        c.WSMaxPendingBytes == 0 || c.WSMaxPendingBytes >= minPendingBytes,
 		"WS_MAX_BROADCAST_BYTES":      c.WSMaxBroadcastBytes >= minBroadcastBytes,
 		"WS_MAX_CONNECTION_AGE":       c.WSMaxConnectionAge >= 0,
+		"WS_RESUME_WINDOW":            c.WSResumeWindow == 0 || c.WSResumeWindow >= minResumeWindow && c.WSResumeWindow <= maxResumeWindow,
+		"WS_RESUME_BYTES":             c.WSResumeBytes >= minResumeBytes,
 		"WS_DRAIN_DELAY":              c.WSDrainDelay >= 0,
 		"WS_DRAIN_WINDOW":             c.WSDrainWindow >= 0,
 		"WS_HEALTH_DETAIL":            oneOf(c.WSHealthDetail, "full", "status"),

@@ -14,13 +14,14 @@ func SoftLimit(limit uint64, connections int, worst sizing.Worst, buffers bool) 
 	if limit == 0 {
 		return 0
 	}
-	kernel := worst.Of(sizing.Sockets)
+	mapped := worst.Of(sizing.Mapped) // which the group is charged for, and Go does not count
+	kernel := worst.Of(sizing.Sockets) + mapped
 	if buffers {
 		kernel += worst.Of(sizing.Buffers)
 	}
 	idle := uint64(max(connections, 0)) * sizing.KernelPerConnection
 	soft, live := limit-limit/10, worst.Live()
-	return int64(max(less(soft, kernel), min(live+live/8, less(soft, idle)), limit/2))
+	return int64(max(less(soft, kernel), min(live+live/8, less(soft, idle+mapped)), limit/2))
 }
 
 // less is a-b, and 0 where that is negative.

@@ -35,6 +35,7 @@ type Bounds struct {
 	QueuedBytes    int // WS_MAX_QUEUED_BYTES; 0: no limit
 	PendingBytes   int // WS_MAX_PENDING_BYTES; 0: no limit
 	BroadcastBytes int // WS_MAX_BROADCAST_BYTES
+	ResumeBytes    int // WS_RESUME_BYTES; 0: clients can't resume
 	WriteBuffer    int // WS_WRITE_BUFFER_SIZE
 }
 
@@ -67,6 +68,7 @@ type Owner string
 
 const (
 	User    Owner = "user"    // the process's own
+	Mapped  Owner = "mapped"  // the process's own, outside of Go's heap
 	Sockets Owner = "sockets" // the kernel's structures, which every control group is charged for
 	Buffers Owner = "buffers" // the kernel's for bytes on their way, which version 1 of control groups counts apart
 )
@@ -101,7 +103,10 @@ func WorstCase(b Bounds, r Room) Worst {
 		Part{"Roost itself", "-", ownMemory, User},
 		Part{"sockets", "WS_MAX_CONNECTIONS", uint64(r.Sockets) * KernelPerConnection, Sockets},
 		Part{"socket buffers", "net.ipv4.tcp_mem", buffers, Buffers})
-	w.Bytes = w.Of(User) + w.Of(Sockets) + w.Of(Buffers)
+	if b.ResumeBytes > 0 {
+		w.Parts = append(w.Parts, Part{"what clients can resume", "WS_RESUME_BYTES", uint64(b.ResumeBytes), Mapped})
+	}
+	w.Bytes = w.Of(User) + w.Of(Mapped) + w.Of(Sockets) + w.Of(Buffers)
 	return w
 }
 
