@@ -19,7 +19,7 @@ var arrows = map[string][]string{
 	"internal":          nil,
 	"client":            nil,
 	"docs":              nil,
-	"wsproto":           nil, // the frames; those below it are listed by themselves
+	"wsproto":           {"internal"}, // the frames; those below it are listed by themselves
 	"wsproto/auth":      {"internal"},
 	"wsproto/handshake": {"internal", "wsproto", "wsproto/auth"},
 	"hub":               {"internal", "wsproto"},
