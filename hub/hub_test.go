@@ -213,17 +213,20 @@ func TestDeliverAllocations(t *testing.T) {
 	if _, _, err := h.Admit(sink, "bob"); err != nil {
 		t.Fatal(err)
 	}
-	// One for the notification, one for its frame.
-	if n := testing.AllocsPerRun(200, func() { h.Deliver("bob", `{"type":"x","payload":{"n":1}}`) }); n > 2 {
-		t.Errorf("a delivery costs %v allocations, want 2 at most", n)
+	most := 2.0 // one for the notification, one for its frame
+	if raceDetector {
+		most = 3 // slices.Grow costs one more then
+	}
+	if n := testing.AllocsPerRun(200, func() { h.Deliver("bob", `{"type":"x","payload":{"n":1}}`) }); n > most {
+		t.Errorf("a delivery costs %v allocations, want %v at most", n, most)
 	}
 	for range 1_000 {
 		if _, _, err := h.Admit(new(countingConn), "carol"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := testing.AllocsPerRun(200, func() { h.Deliver("carol", `{"type":"x","payload":{"n":1}}`) }); n > 2 {
-		t.Errorf("a delivery to a thousand connections costs %v allocations, want 2 at most", n)
+	if n := testing.AllocsPerRun(200, func() { h.Deliver("carol", `{"type":"x","payload":{"n":1}}`) }); n > most {
+		t.Errorf("a delivery to a thousand connections costs %v allocations, want %v at most", n, most)
 	}
 	if n := testing.AllocsPerRun(200, func() { h.ConnectionsOf("carol") }); n != 0 {
 		t.Errorf("a look-up costs %v allocations, want 0", n)
