@@ -50,7 +50,7 @@ func TestHealth(t *testing.T) {
 					t.Errorf("%s is served with %d", path, resp.StatusCode)
 				}
 			}
-			// Whatever ails it, to start it anew would help nobody.
+			// Whatever is wrong, restarting it would help nobody.
 			if resp := ask(s, "GET", "/health/live"); resp.StatusCode != 200 || text(t, resp.Body) != string(Live()) {
 				t.Errorf("/health/live is served with %d", resp.StatusCode)
 			}

@@ -96,7 +96,7 @@ func gather(t *testing.T, c prometheus.Collector) map[string]float64 {
 	return got
 }
 
-// What a container hides leaves the rest alone.
+// Files that a container hides do not affect the rest.
 func TestMachineWithoutProc(t *testing.T) {
 	t.Parallel()
 	for name, proc := range map[string]string{"none": filepath.Join(t.TempDir(), "none"), "empty": t.TempDir()} {

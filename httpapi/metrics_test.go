@@ -81,7 +81,7 @@ roost_pending_handshakes 7
 	}
 }
 
-// Names, units and help are as the Prometheus project wants them.
+// Names, units and help are as the Prometheus project asks for.
 func TestLint(t *testing.T) {
 	t.Parallel()
 	problems, err := testutil.CollectAndLint(newCollector(someStats, someCounters, newMachine(procfs.DefaultMountPoint)))

@@ -39,9 +39,9 @@ var (
 	openMetricsMeta   = regexp.MustCompile(`^# (HELP|TYPE|UNIT) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.+)$`)
 )
 
-// checkOpenMetrics reads an exposition as strictly as the specification wants: each family once, in one piece, with
-// what is said of it before its samples; samples by the names that its type allows; no series twice; buckets that
-// rise; and an end.
+// checkOpenMetrics reads an exposition as strictly as the specification requires: each family once, in one piece,
+// with what is said of it before its samples; samples by the names that its type allows; no series twice; buckets
+// that rise; and an end.
 func checkOpenMetrics(body string) error {
 	lines, ended := strings.CutSuffix(body, "# EOF\n")
 	if !ended || !utf8.ValidString(body) {

@@ -10,7 +10,8 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// What Prometheus's own collector says, but for the traffic, which is not the process's, and a limit that nobody sets.
+// The metrics of Prometheus's own collector, but for the traffic, which is not the process's, and a limit that nobody
+// sets.
 func TestProcessIsAsPrometheusHasIt(t *testing.T) {
 	t.Parallel()
 	theirs := gather(t, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -51,7 +52,7 @@ func TestDescriptorsOfAnOlderKernel(t *testing.T) {
 	}
 }
 
-// What is described is what comes: a registry is strict about it.
+// Exactly the described metrics come: a registry is strict about it.
 func TestProcessDescribesItself(t *testing.T) {
 	t.Parallel()
 	r := prometheus.NewPedanticRegistry()

@@ -51,7 +51,7 @@ func TestGatheredNumbersAreNew(t *testing.T) {
 	})
 }
 
-// Who asks again after a while, several times, has new numbers each time.
+// A reader that asks again after a while, several times, has new numbers each time.
 func TestAFewAskersGetNewNumbers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gathered := 0

@@ -134,7 +134,7 @@ func commandTests() []commandTest {
 		{`{"disconnect":{"code":4999,"reason":""}}`, 4999, "", nil, nil},
 		{`{"disconnect":{"reason":"` + long + `"}}`, code, long, nil, nil},
 
-		// A reason that can't be sent as it is. What is cut stays UTF-8.
+		// A reason that can't be sent as it is. The part that is cut off leaves UTF-8.
 		{`{"disconnect":{"reason":"` + long + `y"}}`, code, long, one(errFaultLong), nil},
 		{`{"disconnect":{"code":4001,"reason":"` + strings.Repeat("ä", 70) + `"}}`, 4001, strings.Repeat("ä", 61), one(errFaultLong), nil},
 		{`{"disconnect":{"reason":"` + strings.Repeat("😀", 40) + `"}}`, code, strings.Repeat("😀", 30), one(errFaultLong), nil},
@@ -229,7 +229,7 @@ func TestParseCommand(t *testing.T) {
 	}
 }
 
-// FuzzParseCommand wants that what is taken can be sent, whatever comes, and that a command as it should be has no faults.
+// FuzzParseCommand checks that every command that is accepted can be sent, and that a proper command has no faults.
 func FuzzParseCommand(f *testing.F) {
 	for _, test := range commandTests() {
 		f.Add(test.published)

@@ -24,7 +24,7 @@ func (h *Hub) membersOf(group string) map[Conn]int {
 	return members
 }
 
-// checkNoGroups wants nothing to be left of any group, nor much memory.
+// checkNoGroups checks that nothing is left of any group, nor much memory.
 func checkNoGroups(t *testing.T, h *Hub) {
 	t.Helper()
 	for i := range h.groups.shards {
@@ -98,7 +98,7 @@ func TestGroupsLikeAMap(t *testing.T) {
 	checkNoGroups(t, h)
 }
 
-// checkGroups wants the hub to know the same members as the model, each once.
+// checkGroups checks that the hub knows the same members as the model, each once.
 func checkGroups(t *testing.T, h *Hub, model map[*fakeConn][]string) {
 	t.Helper()
 	want := make(map[string]map[Conn]int)
@@ -119,8 +119,8 @@ func checkGroups(t *testing.T, h *Hub, model map[*fakeConn][]string) {
 	}
 }
 
-// TestGroupsUnderChurn: loops, the feed and the broadcasts at once. What is wrong with the locks the race detector says;
-// in the end nothing may be left.
+// TestGroupsUnderChurn: loops, the feed and the broadcasts at once. The race detector finds faults of the locks; in the
+// end nothing may be left.
 func TestGroupsUnderChurn(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Limits: Limits{MaxPerUser: 3, ReplaceOldest: true}, Logger: quiet()})

@@ -7,8 +7,8 @@ import (
 	"unsafe"
 )
 
-// What the registry costs, from a thousand connections to a million: the cost a
-// connection has to stay flat.
+// The costs of the registry, from a thousand connections to a million: the cost
+// a connection has to stay flat.
 
 var registrySizes = []int{1_000, 10_000, 100_000, 1_000_000}
 

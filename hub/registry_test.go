@@ -59,7 +59,8 @@ func TestConnectionsOfAUserShareTheName(t *testing.T) {
 	}
 }
 
-// What is left when everybody has gone does not depend on how many there were.
+// The memory left when everybody has gone does not depend on how many there
+// were.
 func TestRegistryGivesMemoryBack(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Logger: quiet()})

@@ -31,7 +31,7 @@ func TestConnectionsAreSharedOut(t *testing.T) {
 	}
 }
 
-// What is set on the listener holds for the sockets that come from it.
+// Options of the listener hold for the sockets that come from it.
 func TestAcceptedSocketsInheritOptions(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.Loops = 1 })

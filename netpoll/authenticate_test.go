@@ -188,7 +188,7 @@ func TestFramesBeforeTheAnswer(t *testing.T) {
 	r.checkingIs(0)
 }
 
-// What is kept of these frames is bounded.
+// The bytes kept of these frames are bounded.
 func TestTooManyFramesBeforeTheAnswer(t *testing.T) {
 	t.Parallel()
 	r, issuer := startIssuer(t, nil)
@@ -202,7 +202,7 @@ func TestTooManyFramesBeforeTheAnswer(t *testing.T) {
 	issuer.let()
 }
 
-// Who has gone before the answer is there leaves nothing behind, and one whose turn has not come costs no check.
+// A client that has gone before the answer leaves nothing behind, and costs no check if its turn has not come.
 func TestClientGoesBeforeTheAnswer(t *testing.T) {
 	t.Parallel()
 	r, issuer := startIssuer(t, func(c *Config) { c.AuthWorkers = 1 })
@@ -254,7 +254,7 @@ func (i *issuer) hold(r *rig) {
 	eventually(r.t, "the worker is held", func() bool { return i.held.Load() == 1 })
 }
 
-// forged is a token whose signature is nobody's, of a kid unless that is empty.
+// forged is a token whose signature no key made, of a kid unless that is empty.
 func (i *issuer) forged(t *testing.T, kid string) string {
 	t.Helper()
 	token := i.token(t, kid, "mallory")
@@ -322,7 +322,7 @@ func TestWrongLengthsWaitForNobody(t *testing.T) {
 	issuer.let()
 }
 
-// What waits too long is told to come again, and its place is free.
+// A handshake that waits too long is told to come again, and its place is free.
 func TestChecksWaitForATime(t *testing.T) {
 	t.Parallel()
 	r, issuer := startIssuer(t, func(c *Config) { c.AuthWorkers, c.AuthTimeout, c.HandshakeTimeout = 1, time.Second, time.Hour })

@@ -87,8 +87,7 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 }
 
-// What a notification costs from the mailbox to the kernel shall not be paid by
-// the collector.
+// A notification's way from the mailbox to the kernel must not be paid by the collector.
 func TestFlushAllocations(t *testing.T) {
 	l := sleeper(t)
 	c, client := l.connect(t)

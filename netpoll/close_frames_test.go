@@ -12,8 +12,8 @@ import (
 	"roost/hub"
 )
 
-// What was delivered before the command arrives before the close frame, what is delivered after it doesn't, also when
-// the loop gets to all of it at once.
+// Notifications delivered before the command arrive before the close frame, later ones don't, also when the loop gets to
+// all of it at once.
 func TestDisconnectKeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	const each = 100 // connections, on both loops
@@ -84,8 +84,8 @@ func TestDisconnectOfAClosedConnection(t *testing.T) {
 	}
 }
 
-// What was delivered to a connection before it was replaced leaves before its last
-// words, also while it is still in the loop's mailbox.
+// Notifications delivered to a connection before it was replaced leave before its close frame, also while they are still
+// in the loop's mailbox.
 func TestReplacedConnectionGetsWhatWasDelivered(t *testing.T) {
 	t.Parallel()
 	l := sleeper(t)
@@ -106,7 +106,7 @@ func TestReplacedConnectionGetsWhatWasDelivered(t *testing.T) {
 	}
 }
 
-// Where there is no room, on the server or for an address, a connection that takes the place of another of its user needs
+// If there is no room, on the server or for an address, a connection that takes the place of another of its user needs
 // none; also where it has to wait for the feed first.
 func TestReplacingNeedsNoRoom(t *testing.T) {
 	t.Parallel()

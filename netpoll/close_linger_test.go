@@ -14,7 +14,7 @@ import (
 	"roost/hub"
 )
 
-// Whoever is closed by the server has the time to answer: the end of TCP comes behind the client's close frame, in
+// A client that the server closes has the time to answer: the end of TCP comes behind the client's close frame, in
 // whatever pieces that comes and whatever stands before it, and not behind the server's.
 func TestBothCloseFramesAreExchanged(t *testing.T) {
 	t.Parallel()
@@ -65,7 +65,7 @@ func TestCloseFrameThatIsNotAnswered(t *testing.T) {
 	}
 }
 
-// Whoever offers the sub-protocol knows the codes, and is told; others get the HTTP answer.
+// A client that offers the sub-protocol knows the codes, and is told; others get the HTTP answer.
 func TestRejectsTheKnowingAfterTheUpgrade(t *testing.T) {
 	t.Parallel()
 	for mode, want := range map[RejectMode][2]int{RejectKnowing: {401, 101}, RejectAlways: {101, 101}, RejectNever: {401, 401}} {

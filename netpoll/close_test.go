@@ -145,7 +145,7 @@ func TestSilentClientsAreEndedAndLivelyOnesStay(t *testing.T) {
 	}
 }
 
-// Whoever is in the middle of sending still gets to read the answer.
+// A client in the middle of sending still gets to read the answer.
 func TestRefusalsArriveWhileTheClientSends(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.LingerTimeout = 2 * time.Second })
@@ -271,7 +271,8 @@ func TestShutdownDeliversTheBacklog(t *testing.T) {
 	r.balanced()
 }
 
-// Who has begun to ask when the server is told to stop gets an answer.
+// A client that has begun its request when the server is told to stop gets an
+// answer.
 func TestRequestsUnderWayAtShutdownAreAnswered(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.LingerTimeout = 2 * time.Second })

@@ -77,7 +77,7 @@ func TestSetRulesAddresses(t *testing.T) {
 	})
 }
 
-// The limiter of handshakes begins anew only where its rate is another: reloads don't let a storm in.
+// The limiter of handshakes starts over only if its rate changes: reloads don't let a storm in.
 func TestSetRulesHandshakes(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.HandshakeRate, c.HandshakeBurst = 1, 2 })
@@ -97,7 +97,7 @@ func TestSetRulesHandshakes(t *testing.T) {
 	r.answered("alice", http.StatusServiceUnavailable)
 }
 
-// What waits for slow clients is bounded by the rule of now.
+// Notifications for slow clients are bounded by the current rule.
 func TestSetRulesQueueTotal(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

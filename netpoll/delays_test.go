@@ -17,7 +17,7 @@ func count(h Histogram) (n uint64) {
 	return n
 }
 
-// What is measured ends when the kernel has taken the last byte, and not before.
+// The measured time ends when the kernel has taken the last byte, and not before.
 func TestDelayOfASlowClient(t *testing.T) {
 	t.Parallel()
 	l := sleeper(t)
@@ -51,7 +51,7 @@ func TestDelayOfASlowClient(t *testing.T) {
 	}
 }
 
-// What leaves in one write may have come at several times.
+// Notifications that leave in one write may have come at several times.
 func TestDelaysOfOneWrite(t *testing.T) {
 	t.Parallel()
 	l := sleeper(t)

@@ -41,7 +41,7 @@ func (l *loop) deliverInline() {
 	}
 	l.deliverMail()
 	if l.mailLeft && l.asleep {
-		l.poll.ring()
+		l.poll.wake()
 	}
 	l.mu.Unlock()
 }

@@ -71,7 +71,7 @@ func (l *loop) rung(t *testing.T) bool {
 		t.Fatal(err)
 	}
 	for _, e := range events[:n] {
-		if e.Fd == bellMark {
+		if e.Fd == wakeMark {
 			return true
 		}
 	}
@@ -162,7 +162,7 @@ func TestStallDuringFlushWakesTheLoop(t *testing.T) {
 	}
 }
 
-// Whoever delivers may go on through Shutdown: what comes late is counted.
+// Deliveries may go on through Shutdown: what comes late is counted.
 func TestDeliveringThroughShutdown(t *testing.T) {
 	t.Parallel()
 	for range 5 {

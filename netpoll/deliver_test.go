@@ -63,7 +63,7 @@ func TestWhoHasTheAnswerIsRegistered(t *testing.T) {
 	}
 }
 
-// What is published together leaves together.
+// Notifications published together leave together.
 func TestABurstLeavesInFewWrites(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.Loops = 1 })
@@ -111,7 +111,7 @@ func TestSlowConsumer(t *testing.T) {
 	if s.Stalled != 1 || s.Queued > 20 {
 		t.Errorf("stalled %d, queued %d; want 1 and 20 at most", s.Stalled, s.Queued)
 	}
-	// What is said to wait is what can be counted in the queues.
+	// The number of waiting notifications is what can be counted in the queues.
 	eventually(t, "all that waits is in write queues", func() bool {
 		s := r.server.Stats()
 		return s.Waiting == uint64(s.Queued) && s.Mailbox[0]+s.Mailbox[1] == 0

@@ -34,7 +34,7 @@ func askHealth(addr string) (answer string, err error) {
 	return string(b), err
 }
 
-// Who is in the accept queue when the port closes gets its answer.
+// A client in the accept queue when the port closes gets its answer.
 func TestAcceptQueueIsEmptiedBeforeThePortCloses(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.Loops = 1; c.LingerTimeout = 2 * time.Second })
@@ -214,7 +214,7 @@ func TestNobodyIsLetInBeforeThePortCloses(t *testing.T) {
 	}
 }
 
-// Whoever was in the queue has a moment to say what it wants.
+// A client that was in the queue has a moment to send its request.
 func TestLastToBeAcceptedMayAsk(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.Loops = 1; c.LingerTimeout = 2 * time.Second })

@@ -49,7 +49,7 @@ func TestSilentSocketsKeepNobodyOut(t *testing.T) {
 	}
 }
 
-// Who opens sockets by the hundred gets in his own way: others have the time that they need for their request.
+// A client that opens sockets by the hundred gets in its own way: others have the time that they need for their request.
 func TestSilentSocketsOfOneAddressCostNobodyElse(t *testing.T) {
 	t.Parallel()
 	const honest, silent = 5, 100
@@ -93,7 +93,7 @@ func TestSilentSocketsOfOneAddressCostNobodyElse(t *testing.T) {
 			eventually(t, "the halves are read", func() bool { s := r.server.Stats(); return s.Pending == honest && s.BytesIn >= max(read, honest*50) })
 			for n := range silent {
 				tt.open(r, false, n)
-				if n%10 == 0 { // the kernel's queue shall not hide them
+				if n%10 == 0 { // the kernel's queue must not hide them
 					eventually(t, "they are accepted", func() bool { return r.server.Stats().SocketsOpened > uint64(n) })
 				}
 			}
@@ -157,8 +157,8 @@ func TestSlowEndingsMakeRoom(t *testing.T) {
 	r.balanced()
 }
 
-// What is kept for strangers is bounded, and those pay who have most: 200 heads of which 16,300 bytes came are 3 MB, for
-// which there are 512 KiB here.
+// The bytes kept for strangers are bounded, and those that have most pay: 200 heads of which 16,300 bytes came are 3 MB,
+// for which there are 512 KiB here.
 func TestPendingBytesAreBounded(t *testing.T) {
 	t.Parallel()
 	const total, strangers, honest = 512 << 10, 200, 10
@@ -192,7 +192,7 @@ func TestPendingBytesAreBounded(t *testing.T) {
 	}
 }
 
-// What is kept is counted exactly, whatever becomes of a handshake, and in the end nothing is.
+// The kept bytes are counted exactly, whatever happens to a handshake, and in the end there are none.
 func TestPendingBytesAreCounted(t *testing.T) {
 	t.Parallel()
 	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait, c.Loops = time.Minute, 1 })
@@ -223,7 +223,7 @@ func TestPendingBytesAreCounted(t *testing.T) {
 	}
 }
 
-// Who waits for Redis and holds most makes room, and is told so.
+// The client that waits for Redis and holds most makes room, and is told so.
 func TestHandshakesThatWaitMakeRoom(t *testing.T) {
 	t.Parallel()
 	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait, c.Loops, c.PendingTotal = time.Minute, 1, 256<<10 })

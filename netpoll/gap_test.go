@@ -224,8 +224,8 @@ func noticesOf(t *testing.T, frames []byte) map[string]time.Time {
 	return told
 }
 
-// What is told as the beginning of a gap is never later than it was, not even for want of digits, and of two gaps it is
-// the earlier one.
+// The told beginning of a gap is never later than the real one, not even for want of digits, and of two gaps it is the
+// earlier one.
 func TestGapsAreToldFromTheEarliest(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678_999_999, time.UTC)
@@ -315,8 +315,8 @@ func TestGapNoticesMerge(t *testing.T) {
 	})
 }
 
-// The feed goes away again while everybody is being told of the first time. Those who have not been told yet are told of
-// that too.
+// The feed goes away again while everybody is being told of the first time. Clients that have not been told yet are told
+// of that too.
 func TestGapRoundIsNotReplaced(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -359,7 +359,8 @@ func TestGapRoundIsNotReplaced(t *testing.T) {
 	})
 }
 
-// Who was let in unheard is told, once heard, from when on something may have been missed; who waited in time is not.
+// A client admitted before its subscription is told, once subscribed, from when on something may have been missed; who
+// waited in time is not.
 func TestLateIsTold(t *testing.T) {
 	t.Parallel()
 	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait, c.GapNotice = 100*time.Millisecond, true })

@@ -118,7 +118,7 @@ func TestProxyHeaderNamesTheClient(t *testing.T) {
 	r.wants(in, localHeader()+ask) // the proxy's own connection counts as the proxy's
 	r.wants(full, "PROXY UNKNOWN\r\n"+ask)
 
-	// Who is named counts as if connected: X-Forwarded-For is believed of a proxy only.
+	// The address that is named counts as if it had connected: X-Forwarded-For is believed of a proxy only.
 	r.wants(in, textHeader("127.0.0.9")+lineAdded(ask, "X-Forwarded-For: 203.0.113.1, 192.0.2.77"))
 	r.wants(full, textHeader("192.0.2.77")+ask)
 	r.wants(full, textHeader("192.0.2.77")+lineAdded(ask, "X-Forwarded-For: 192.0.2.78"))
@@ -161,7 +161,7 @@ func (r *rig) sendApart(client *raw, text string) {
 	eventually(r.t, "the bytes are there", func() bool { return r.server.Stats().BytesIn == before+len(text) })
 }
 
-// checkPonged wants a 101 and the answer to a ping that came behind the request, and ends the connection.
+// checkPonged checks for a 101 and the answer to a ping that came behind the request, and ends the connection.
 func (r *rig) checkPonged(client *raw, header string) {
 	r.t.Helper()
 	if status, body := client.status(r.t); status != http.StatusSwitchingProtocols {
@@ -204,7 +204,7 @@ func TestProxyHeaderIsRequired(t *testing.T) {
 	}
 }
 
-// Who is not trusted can't name anybody, and needs no header.
+// An address that is not trusted can't name anybody, and needs no header.
 func TestProxyHeaderOfOthers(t *testing.T) {
 	t.Parallel()
 	r := proxied(t, "192.0.2.0/24", func(c *Config) { c.MaxPerIP = 1 })
@@ -259,7 +259,8 @@ func TestProxyHeaderIsNoPartOfTheHead(t *testing.T) {
 	r.wants(http.StatusRequestHeaderFieldsTooLarge, header+strings.Repeat("x", handshake.MaxHead))
 }
 
-// The deadline of the handshake holds for header and request together. Who has asked for nothing gets no answer.
+// The deadline of the handshake holds for header and request together. A client that has asked for nothing gets
+// no answer.
 func TestProxyHeaderTooSlow(t *testing.T) {
 	t.Parallel()
 	r := proxied(t, "127.0.0.1", func(c *Config) { c.HandshakeTimeout = 3 * time.Second })

@@ -10,8 +10,8 @@ import (
 	"roost/hub"
 )
 
-// What becomes of a watched user's notifications is told once for each
-// connection, whichever way it goes.
+// The fate of a watched user's notifications is told once for each connection,
+// whichever way it goes.
 func TestTracesTellWhatBecame(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.QueueBytes = 5 * 20_200 })

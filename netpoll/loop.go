@@ -115,7 +115,7 @@ func newLoop(s *Server, index int) (*loop, error) {
 		l.sealed = make([]byte, 0, recordMost+64) // a KeyUpdate may come before the record
 	}
 	l.sent = sentlog.New(s.cfg.PongWait+s.cfg.WriteWait, deliveryBounds[:])
-	l.mail = mailbox.New[delivery](s.cfg.MailboxItems, l.poll.ring)
+	l.mail = mailbox.New[delivery](s.cfg.MailboxItems, l.poll.wake)
 	l.wheel.Skip(s.tick(s.now()))
 	return l, l.poll.open()
 }
@@ -170,7 +170,7 @@ func (l *loop) handle(events []unix.EpollEvent) {
 // another connection's by now: reading finds nothing.
 func (l *loop) event(e *unix.EpollEvent) {
 	switch e.Fd {
-	case bellMark: // handle does the rest
+	case wakeMark: // handle does the rest
 	case portMark:
 		l.accept(&l.server.plain)
 	case tlsMark:

@@ -9,18 +9,18 @@ import (
 
 // The events that are not about a client's descriptor.
 const (
-	bellMark = -1 // somebody rang
+	wakeMark = -1 // the loop is to wake
 	portMark = -2 // clients wait to be accepted
 	tlsMark  = -3 // the same, on the TLS port
 )
 
-// poller is one loop's epoll, with a bell to wake the loop by. All of it may be
+// poller is one loop's epoll, with an eventfd that wakes the loop. All of it may be
 // called from any goroutine but wait, which is its loop's.
 type poller struct {
 	epoll int // static
 
-	mu   sync.RWMutex // held by close against ring: a descriptor's number is given away again
-	bell int          // guarded by mu: an eventfd; -1 once closed
+	mu    sync.RWMutex // held by close against wake: a descriptor's number is given away again
+	waker int          // guarded by mu: an eventfd; -1 once closed
 }
 
 // open makes the descriptors.
@@ -29,25 +29,25 @@ func (p *poller) open() error {
 	if p.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return fmt.Errorf("epoll_create1: %w", err)
 	}
-	if p.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+	if p.waker, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		_ = unix.Close(p.epoll)
 		return fmt.Errorf("eventfd: %w", err)
 	}
-	// Edge-triggered: each ring is an event, and none has to be read away.
-	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: bellMark}
-	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, p.bell, &event); err != nil {
+	// Edge-triggered: each wake is an event, and nothing has to be read.
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: wakeMark}
+	if err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, p.waker, &event); err != nil {
 		p.close()
 		return fmt.Errorf("epoll_ctl: %w", err)
 	}
 	return nil
 }
 
-// ring makes wait return. After close it does nothing.
-func (p *poller) ring() {
+// wake makes wait return. After close it does nothing.
+func (p *poller) wake() {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	if p.bell >= 0 {
-		_, _ = unix.Write(p.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	if p.waker >= 0 {
+		_, _ = unix.Write(p.waker, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	}
 }
 
@@ -87,7 +87,7 @@ func (p *poller) wait(events []unix.EpollEvent, timeout int) (int, error) {
 func (p *poller) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_ = unix.Close(p.bell)
+	_ = unix.Close(p.waker)
 	_ = unix.Close(p.epoll)
-	p.bell = -1
+	p.waker = -1
 }

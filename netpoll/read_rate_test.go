@@ -65,7 +65,7 @@ func TestMessageRateCountsFragments(t *testing.T) {
 	}
 }
 
-// What counts is frames, in whatever pieces the network brings them: one of 125 bytes that comes an octet at a time is one.
+// Frames count, in whatever pieces the network brings them: one of 125 bytes that comes an octet at a time is one.
 func TestMessageRateCountsNoReads(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.Loops, c.MessageRate, c.MessageBurst = 1, 1, 5 })
@@ -115,8 +115,8 @@ func TestAnswerInPiecesIsFree(t *testing.T) {
 	}
 }
 
-// What a client has begun it has to end within the pong wait, however steadily its bytes come; one that ends what it
-// begins may go on for ever.
+// A client has to end what it has begun within the pong wait, however steadily its bytes come; one that ends what it begins
+// may go on for ever.
 func TestUnfinishedIsEnded(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -93,7 +93,7 @@ func TestJunkLeavesHandshakesTheirRate(t *testing.T) {
 	}
 }
 
-// Who has a good token and connects again and again takes his share, and not that of others.
+// A client with a good token that connects again and again takes its own share, and not that of others.
 func TestHandshakesAreShared(t *testing.T) {
 	t.Parallel()
 	const burst, honest = 90, 8

@@ -128,7 +128,7 @@ func TestPongHasThePosition(t *testing.T) {
 	if pong.Type != "pong" || text != `{"type":"pong","id":"`+pong.ID+`"}` || len(pong.ID) != 21 || pong.ID == id {
 		t.Fatalf("the pong is %s, the hello was at %s", text, id)
 	}
-	// What waits in the mailbox comes first.
+	// Notifications in the mailbox come first.
 	l := r.server.loops[0]
 	for _, other := range r.server.loops {
 		if other.stats.opened.Load() > 0 {

@@ -188,8 +188,8 @@ func TestManyMayWaitForASecond(t *testing.T) {
 	})
 }
 
-// What overflows the bytes of a queue is lost, and the client called slow only if it
-// has been behind for a second.
+// A notification that overflows the bytes of a queue is lost, and the client called slow only if it has
+// been behind for a second.
 func TestBytesThatWaitAreBounded(t *testing.T) {
 	bubble(t, func(t *testing.T, l *loop) {
 		const frame = 10_000
@@ -300,8 +300,8 @@ func TestTheIdlePayFirst(t *testing.T) {
 	})
 }
 
-// The fullest queue may be another loop's, which sheds when it gets to it. Until then
-// there is the reserve, and then those pay that are there.
+// The fullest queue may be another loop's, which sheds when it gets to it. Until then there is the
+// reserve, and then the connections of this loop pay.
 func TestTheFullestOfAnotherLoopPays(t *testing.T) {
 	bubble(t, func(t *testing.T, l *loop) {
 		m := sleeper(t)

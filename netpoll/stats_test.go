@@ -8,7 +8,8 @@ import (
 	"roost/hub"
 )
 
-// Whatever the loops do, and for however long, their numbers can be read; and to read them takes no loop's turn.
+// The numbers of the loops can be read, whatever they do and for however long; and to read them takes no loop's
+// turn.
 func TestStatsWhileEveryLoopIsHeld(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

@@ -54,7 +54,7 @@ func TestHandshakeWaitsForSubscription(t *testing.T) {
 	a.balanced(t)
 }
 
-// Who is heard already is let in at once.
+// A user who is subscribed already is admitted at once.
 func TestSubscribedAlready(t *testing.T) {
 	t.Parallel()
 	r, a := startSubscriptions(t, func(string, Waiter) bool { return true }, func(c *Config) { c.SubscribeWait = time.Minute })
@@ -108,7 +108,8 @@ func TestSubscribeWaitIsBounded(t *testing.T) {
 	}
 }
 
-// What the client sends too early is neither lost nor read twice, and not the next one's who uses the loop's buffer.
+// Bytes that the client sends too early are neither lost nor read twice, and not taken for those of the next client
+// that uses the loop's buffer.
 func TestFramesBeforeUserIsHeard(t *testing.T) {
 	t.Parallel()
 	r, a := startSubscriptions(t, func(user string, _ Waiter) bool { return user != "alice" }, func(c *Config) {
@@ -133,7 +134,7 @@ func TestFramesBeforeUserIsHeard(t *testing.T) {
 	}
 }
 
-// What is kept of these frames is bounded, whether they come with the head or later.
+// The bytes kept of these frames are bounded, whether they come with the head or later.
 func TestTooManyFramesBeforeUserIsHeard(t *testing.T) {
 	t.Parallel()
 	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait, c.ReadBuffer = time.Minute, 64<<10 })
@@ -149,7 +150,7 @@ func TestTooManyFramesBeforeUserIsHeard(t *testing.T) {
 	a.balanced(t)
 }
 
-// Who has gone leaves nothing behind, and what is heard of it then does no harm.
+// A client that has gone leaves nothing behind, and a late confirmation does no harm.
 func TestClientGoesBeforeUserIsHeard(t *testing.T) {
 	t.Parallel()
 	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait = time.Minute })
@@ -265,7 +266,7 @@ func TestShutdownWhileWaiting(t *testing.T) {
 	a.heard("alice") // the loop has ended
 }
 
-// Who is heard when the server ends already is refused like all others.
+// A user who is subscribed only when the server ends already is refused like all others.
 func TestHeardWhileDraining(t *testing.T) {
 	t.Parallel()
 	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait = time.Minute })
@@ -353,7 +354,7 @@ func TestPanicWhileAcquiring(t *testing.T) {
 	}
 }
 
-// What the request says stays, although others' bytes come into the loop's buffer meanwhile.
+// The request stays intact, although others' bytes come into the loop's buffer meanwhile.
 func TestRequestOutlivesItsTurn(t *testing.T) {
 	t.Parallel()
 	var log lines
@@ -420,7 +421,7 @@ func (brokenLog) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// What fails when a handshake has waited ends that one, and not the process.
+// A failure when a handshake has waited ends that one, and not the process.
 func TestPanicAfterWaiting(t *testing.T) {
 	t.Parallel()
 	r, a := startSubscriptions(t, nil, func(c *Config) {

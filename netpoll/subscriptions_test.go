@@ -14,7 +14,7 @@ import (
 	"roost/hub"
 )
 
-// subscriptions is a Subscriptions that counts. What it answers is up to the test.
+// subscriptions is a Subscriptions that counts. The test chooses its answers.
 type subscriptions struct {
 	answer func(user string, waiter Waiter) bool // static; called without mu; nil: nobody is heard until heard says so
 
@@ -113,7 +113,7 @@ func (r *rig) awaitingIs(n int) {
 	eventually(r.t, "handshakes wait for the subscriptions", func() bool { return r.server.Stats().Subscribing == n })
 }
 
-// Whatever becomes of a connection or a handshake, its user is released once for each time that it was acquired: clients
+// Whatever happens to a connection or a handshake, its user is released once for each time that it was acquired: clients
 // come, stay, go at every moment, are refused, replaced, disconnected, slow, and the server ends while some wait.
 func TestEveryAcquireIsReleased(t *testing.T) {
 	t.Parallel()

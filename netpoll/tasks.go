@@ -43,5 +43,5 @@ func (t *taskList) run(between func()) {
 // goroutine.
 func (l *loop) do(fn func()) {
 	l.tasks.add(fn)
-	l.poll.ring()
+	l.poll.wake()
 }

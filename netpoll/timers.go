@@ -51,7 +51,7 @@ func (c *conn) setTimer(when time.Duration) {
 func (l *loop) arm(at wheel.Tick) {
 	l.armed = at
 	if l.asleep {
-		l.poll.ring() // it would sleep for too long
+		l.poll.wake() // it would sleep for too long
 	}
 }
 

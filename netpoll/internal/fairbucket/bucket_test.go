@@ -35,7 +35,7 @@ func upTo(n int) (sources []uint64) {
 	return sources
 }
 
-// Who is alone has all of the rate, and nearly all of the burst.
+// A source that is alone has all of the rate, and nearly all of the burst.
 func TestAlone(t *testing.T) {
 	t.Parallel()
 	s := &sim{Bucket: New(100, 900, 8)}
@@ -72,8 +72,8 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// While some draw without end, who draws now and then gets every token, and they
-// share the rest equally.
+// While some draw without end, a source that draws now and then gets every
+// token, and the others share the rest equally.
 func TestFloodTakesNothingFromOthers(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -124,7 +124,7 @@ func TestManyBehindOneAddress(t *testing.T) {
 	}
 }
 
-// What is remembered is bounded, and goes when all has come back.
+// The sources remembered are bounded, and forgotten when all has come back.
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	s := &sim{Bucket: New(1000, 2000, 1)}

@@ -133,7 +133,7 @@ func TestMailboxIsBoundedInBytes(t *testing.T) {
 	pushing.Wait()
 }
 
-// What does not count waits and comes like all else.
+// Items that do not count wait and come like all others.
 func TestMailboxCounts(t *testing.T) {
 	t.Parallel()
 	m := New[item](4, func() {})

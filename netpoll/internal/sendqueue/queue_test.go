@@ -9,10 +9,9 @@ import (
 	"roost/hub"
 )
 
-// The kernel takes any number of bytes of what gather returns. Whatever it
-// takes, the stream must be the pieces in their order, pongs between whole
-// frames only, and the counts must be those of the frames that left whole, and
-// the memory that of those that wait. What was dropped is not in the stream.
+// The kernel takes any number of bytes of what gather returns. Whatever it takes, the stream must be the pieces in
+// their order, pongs between whole frames only, and the counts must be those of the frames that left whole, and the
+// memory that of those that wait. Dropped notifications are not in the stream.
 func TestQueueAgainstStream(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(400) {

@@ -28,7 +28,7 @@ func dialAdmin(t *testing.T, server *roosttest.Server, text string) {
 }
 
 // TestIdleAdminConnectionsKeepNobodyOut has a stranger open more connections to the admin server than the process has
-// descriptors. Clients get in, both ports answer, and the link to Redis is made anew when it breaks.
+// descriptors. Clients get in, both ports answer, and the link to Redis is made again when it breaks.
 func TestIdleAdminConnectionsKeepNobodyOut(t *testing.T) {
 	t.Parallel()
 	redis, server := e2e.StartWithDescriptors(t, 400, nil)
@@ -53,8 +53,8 @@ func TestIdleAdminConnectionsKeepNobodyOut(t *testing.T) {
 	server.WaitMetric("roost_deliveries_sent_total", 1)
 }
 
-// TestAdminWithoutDescriptors takes all descriptors from a running server. What watches it goes on seeing it, and it can
-// be upgraded, since for that descriptors are kept aside.
+// TestAdminWithoutDescriptors takes all descriptors from a running server. Its monitoring goes on seeing it, and it can
+// be upgraded, since descriptors are kept aside for that.
 func TestAdminWithoutDescriptors(t *testing.T) {
 	t.Parallel()
 	_, server := e2e.Start(t, nil)
@@ -127,7 +127,7 @@ func lastSpare(t *testing.T, server *roosttest.Server) (last int) {
 	return last
 }
 
-// TestOpenAdminServerIsSaid wants a warning where others reach the admin server without a token, and at no other time.
+// TestOpenAdminServerIsSaid checks for a warning if others reach the admin server without a token, and at no other time.
 func TestOpenAdminServerIsSaid(t *testing.T) {
 	t.Parallel()
 	const warning = "others can reach the admin server, and it asks for no token: set HTTP_TOKEN, or HTTP_HOST=127.0.0.1"

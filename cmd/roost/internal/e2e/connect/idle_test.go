@@ -9,7 +9,8 @@ import (
 	"roost/cmd/roost/internal/roosttest"
 )
 
-// TestIdleConnectionsHaveNoGoroutine wants as many goroutines with 5,000 idle connections as with 10.
+// TestIdleConnectionsHaveNoGoroutine checks that there are as many goroutines with 5,000 idle
+// connections as with 10.
 func TestIdleConnectionsHaveNoGoroutine(t *testing.T) {
 	t.Parallel()
 	redis, server := e2e.Start(t, roosttest.Env{"WS_PING_INTERVAL": "5m", "WS_PONG_WAIT": "10m"})

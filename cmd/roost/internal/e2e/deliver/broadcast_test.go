@@ -37,7 +37,7 @@ func broadcastAll(t *testing.T, server *redistest.Server, first, count int) {
 	}
 }
 
-// wantNumbered wants a client to get so many, in order.
+// wantNumbered checks that a client gets so many, in order.
 func wantNumbered(t *testing.T, name string, c *roosttest.Client, count int) {
 	t.Helper()
 	got := c.WaitMessages(count)
@@ -200,7 +200,7 @@ func lastOf(all []string, one string) int {
 }
 
 // TestTooManyBroadcasts: while more is published for everyone than can be delivered, a user's own notifications come and
-// commands are done. What is dropped is counted, everybody gets all else in order, and is told of each gap in it.
+// commands are done. Dropped ones are counted, everybody gets all others in order, and is told of each gap.
 func TestTooManyBroadcasts(t *testing.T) {
 	t.Parallel()
 	const connections, batch = 400, 500

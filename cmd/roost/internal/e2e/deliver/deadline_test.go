@@ -85,7 +85,8 @@ func TestWriteWait(t *testing.T) {
 	checkBalance(t, metrics, 2*total)
 }
 
-// checkBalance wants accepted = sent + failed, nothing waiting, and, where it is known, how many were accepted.
+// checkBalance checks that accepted = sent + failed, nothing waiting, and, where it is known, how many were
+// accepted.
 func checkBalance(t *testing.T, m roosttest.Metrics, accepted float64) {
 	t.Helper()
 	sent, failed, waiting := m["roost_deliveries_sent_total"], m.Sum("roost_deliveries_failed_total"), m["roost_deliveries_waiting"]

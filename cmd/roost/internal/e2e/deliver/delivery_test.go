@@ -38,7 +38,7 @@ func TestDeliversToEveryConnectionOfTheUserAlone(t *testing.T) {
 	})
 }
 
-// checkCounts wants what the test before has caused.
+// checkCounts checks the counts that the test before has caused.
 func checkCounts(t *testing.T, b *feedSide, server *roosttest.Server) {
 	t.Helper()
 	health := server.Health(false)

@@ -139,7 +139,8 @@ func TestPresenceOfTwoServers(t *testing.T) {
 	}
 }
 
-// Who is let go by the old process of an upgrade and has come to the new one stays online, under the new one's name alone.
+// A user whom the old process of an upgrade has closed and who has come to the new one stays online, under the new one's
+// name alone.
 func TestPresenceThroughAnUpgrade(t *testing.T) {
 	t.Parallel()
 	redis, server := e2e.Start(t, roosttest.Env{"REDIS_PRESENCE": "true", "WS_DRAIN_WINDOW": "500ms", "WS_DRAIN_RATE": "0"})

@@ -45,7 +45,8 @@ func TestSlowConsumer(t *testing.T) {
 	if bytes := metrics["roost_queued_bytes"]; bytes > queueBytes || bytes < queueBytes*3/4 || waiting < queueBytes*3/4/1300 || metrics["roost_deliveries_accepted_total"] != accepted || sent+full+waiting != accepted {
 		t.Errorf("accepted %v, sent %v, failed %v, waiting %v", metrics["roost_deliveries_accepted_total"], sent, full, waiting)
 	}
-	// What the kernel took before it noticed is bounded by TCP_NOTSENT_LOWAT and the client's own buffer: 150 KB, to be generous.
+	// The bytes that the kernel took before it noticed are bounded by TCP_NOTSENT_LOWAT and the client's own buffer: 150 KB,
+	// to be generous.
 	if took := sent - total - batches; took > 150 || full < total-waiting-150 {
 		t.Errorf("of %d the kernel took %v and %v were dropped", total, took, full)
 	}
@@ -68,7 +69,7 @@ func TestSlowConsumer(t *testing.T) {
 	}
 }
 
-// checkBalanceNow wants what holds at every instant.
+// checkBalanceNow checks the balance that holds at every instant.
 
 // TestSlowConsumerCatchesUp has the queue written out in order once the client reads again.
 func TestSlowConsumerCatchesUp(t *testing.T) {

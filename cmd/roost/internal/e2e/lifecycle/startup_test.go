@@ -31,7 +31,7 @@ func TestPortInUse(t *testing.T) {
 	}
 }
 
-// checkRefusesToStart wants exit code 1 and one line with all of these.
+// checkRefusesToStart checks for exit code 1 and one line with all of these.
 
 func TestWrongValues(t *testing.T) {
 	t.Parallel()

@@ -72,7 +72,7 @@ func startDraining(t *testing.T) (redis *redistest.Server, server *roosttest.Ser
 }
 
 // When the new process dies while the old one lets its connections go, nobody serves those who connect, and no supervisor
-// sees it: the old one ends, so that the service is started anew.
+// sees it: the old one ends, so that the service is started again.
 func TestNewProcessDiesSoon(t *testing.T) {
 	t.Parallel()
 	_, server, alice := startDraining(t)

@@ -159,8 +159,8 @@ func TestRedisNeverThere(t *testing.T) {
 	server.WaitLine("the service can't go on", "level", "CRITICAL")
 }
 
-// TestEarlyClientsHearOrAreTold has clients come while the way to Redis is not there yet. What is published for each from
-// its 101 on comes, or it is told that something may be missing.
+// TestEarlyClientsHearOrAreTold has clients come while the way to Redis is not there yet. Each gets everything published
+// for it from its 101 on, or is told that something may be missing.
 func TestEarlyClientsHearOrAreTold(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)

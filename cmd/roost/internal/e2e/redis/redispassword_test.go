@@ -10,7 +10,8 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// TestWrongRedisPassword wants the log and /health to say which variable is wrong, and never its value.
+// TestWrongRedisPassword checks that the log and /health say which variable is wrong, and never its
+// value.
 func TestWrongRedisPassword(t *testing.T) {
 	t.Parallel()
 	const wrong = "a-password-that-was-changed"

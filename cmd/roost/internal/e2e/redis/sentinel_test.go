@@ -148,7 +148,7 @@ func TestFailover(t *testing.T) {
 	}
 }
 
-// TestNoSentinel wants the log and /health to say what each sentinel answered.
+// TestNoSentinel checks that the log and /health say what each sentinel answered.
 func TestNoSentinel(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
