@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -69,7 +70,7 @@ func checkTLSPort(cfg config.Config) (files *certificate, err error) {
 		_, _, wrongCAs = readClientCAs(cfg.WSTLSClientCAFile)
 	}
 	if len(cfg.WSTLSAcmeDomain) > 0 {
-		_, wrongCache = acmeCache(cfg)
+		wrongCache = checkACMECache(cfg)
 	}
 	return files, errors.Join(wrongFiles, wrongTickets, wrongCAs, wrongCache)
 }
@@ -82,6 +83,16 @@ func acmeCache(cfg config.Config) (dir string, err error) {
 		}
 	}
 	return "", fmt.Errorf("WS_TLS_ACME_CACHE: %w: name a directory that this user may write to", err)
+}
+
+// checkACMECache checks the directory of the ACME client where it is there already: who only looks at settings makes none.
+func checkACMECache(cfg config.Config) error {
+	dir, err := acme.CacheDir(cfg.WSTLSAcmeCache)
+	if _, missing := os.Stat(dir); err == nil && os.IsNotExist(missing) {
+		return nil
+	}
+	_, err = acmeCache(cfg)
+	return err
 }
 
 func readTicketKeys(file string) (keys [][32]byte, text []byte, err error) {

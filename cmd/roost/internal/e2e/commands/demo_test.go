@@ -2,6 +2,7 @@ package commands
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -64,6 +65,32 @@ func tryDemo(t *testing.T, program string, env roosttest.Env) {
 		if err := json.Unmarshal([]byte(line), &envelope); err != nil {
 			t.Errorf("the listener printed %q: %v", line, err)
 		}
+	}
+}
+
+// With --tls the lines to paste speak TLS, with the certificate that was made for the occasion.
+func TestDemoOverTLS(t *testing.T) {
+	t.Parallel()
+	demo := roosttest.Run(t, roosttest.Command{Args: []string{"demo", "--tls"}, Env: roosttest.Env{"WS_PORT": "0", "HTTP_PORT": "0", "WS_TLS_PORT": "0"}})
+	found := e2e.WaitMatch(t, demo, `listen --ca-file (\S+) --url '(wss://[^']+)'`)
+	e2e.WaitMatch(t, demo, `connected +.*user_id=alice`) // the demo's own listener
+	listener := roosttest.Run(t, roosttest.Command{Args: []string{"listen", "--ca-file", found[1], "--url", found[2]}})
+	e2e.WaitMatch(t, demo, `total_connections=2`)
+	line := e2e.WaitMatch(t, demo, `(?m)^  (curl --cacert .* https://.*)$`)[1]
+	if said, err := exec.Command("sh", "-c", line).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", line, err, said)
+	}
+	roosttest.WaitFor(t, "the listener to print the notification", func() bool {
+		return strings.Contains(listener.Log.String(), `{"type":"greeting","payload":{"text":"hello"},"timestamp":"`)
+	})
+	if code := demo.Stop(); code != 0 {
+		t.Errorf("the demo ended with %d", code)
+	}
+	if code := listener.Wait(); code != 1 || !strings.Contains(listener.Stderr.String(), "1001") {
+		t.Errorf("the listener ended with %d, saying %q", code, listener.Stderr.String())
+	}
+	if _, err := os.Stat(found[1]); !os.IsNotExist(err) {
+		t.Errorf("the certificate is still there: %v", err)
 	}
 }
 
