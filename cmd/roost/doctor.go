@@ -69,6 +69,7 @@ func (c *doctorCmd) ask(cfg config.Config, set bool) doctor.Ask {
 		HandshakeRate: cfg.WSHandshakeRate, HandshakeBurst: cfg.WSHandshakeBurst,
 		ProxyAddresses: int(c.BehindProxy),
 		Certificates:   app.InspectCertificates(cfg, c.Domain),
+		OldTLS:         cfg.WSTLS() && cfg.WSTLSMinVersion == "1.2",
 	}
 	switch {
 	case ask.Connections > 0:

@@ -1,6 +1,11 @@
 package doctor
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+
+	"roost/cmd/roost/internal/sizing"
+)
 
 // Certificate is one that the settings name, read and checked by the caller.
 type Certificate struct {
@@ -35,4 +40,11 @@ func (c Certificate) finding() Finding {
 		}
 	}
 	return f
+}
+
+// oldTLS says what clients of TLS 1.2 cost. Those of 1.3 are in the figures.
+func oldTLS(ask Ask) Finding {
+	return Finding{Name: "TLS 1.2 clients", Source: "WS_TLS_MIN_VERSION", Found: "1.2", State: Info,
+		Note: fmt.Sprintf("each takes %d KiB more than one of TLS 1.3, %s if all were: roost_tls_connections counts them",
+			sizing.PerOldTLS>>10, mebibytes(uint64(ask.Connections)*sizing.PerOldTLS))}
 }

@@ -43,3 +43,18 @@ func TestCertificatesAreInTheReport(t *testing.T) {
 		t.Errorf("%v", states)
 	}
 }
+
+// Where TLS 1.2 is served the report says what that costs, and nowhere else.
+func TestOldTLSIsInTheReport(t *testing.T) {
+	t.Parallel()
+	for _, old := range []bool{false, true} {
+		report := Judge(ReadHost(fstest.MapFS{}, 1), Ask{Connections: 100_000, MaxConnections: 1, OldTLS: old})
+		i := slices.IndexFunc(report.Findings, func(f Finding) bool { return f.Source == "WS_TLS_MIN_VERSION" })
+		if (i >= 0) != old {
+			t.Errorf("with TLS 1.2 served %v the finding is at %d", old, i)
+		}
+		if i >= 0 && (report.Findings[i].State != Info || report.Findings[i].Note != "each takes 8 KiB more than one of TLS 1.3, 781 MiB if all were: roost_tls_connections counts them") {
+			t.Errorf("%+v", report.Findings[i])
+		}
+	}
+}

@@ -14,6 +14,7 @@ type Ask struct {
 	HandshakeBurst int // WS_HANDSHAKE_BURST
 	ProxyAddresses int // of Roost, to which a proxy on the same machine connects; 0: there is none
 	Certificates   []Certificate
+	OldTLS         bool // TLS 1.2 is served
 }
 
 // State is how a limit is.

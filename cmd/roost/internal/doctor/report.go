@@ -40,6 +40,9 @@ func Judge(h Host, ask Ask) Report {
 	for _, c := range ask.Certificates {
 		r.add(c.finding())
 	}
+	if ask.OldTLS {
+		r.add(oldTLS(ask))
+	}
 	r.OK = r.Holds >= ask.Connections && !r.has(Bad) && !slices.Contains(r.Unread, nameOpenFiles) && !slices.Contains(r.Unread, nameMemory)
 	return r
 }

@@ -40,6 +40,9 @@ func TestChromiumOverTLS(t *testing.T) {
 	tab.wait("open", "message "+text)
 	server.Signal(syscall.SIGTERM)
 	tab.wait("open", "message "+text, "close 1001 true")
+	if code := server.Wait(); code != 0 {
+		t.Errorf("ended with %d", code)
+	}
 }
 
 func TestFirefoxOverTLS(t *testing.T) {
@@ -61,4 +64,7 @@ func TestFirefoxOverTLS(t *testing.T) {
 	happened("open,message grüße")
 	server.Signal(syscall.SIGTERM)
 	happened("open,message grüße,close 1001 true")
+	if code := server.Wait(); code != 0 {
+		t.Errorf("ended with %d", code)
+	}
 }
