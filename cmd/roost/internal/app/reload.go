@@ -154,7 +154,7 @@ func (s *Service) tellReloaded(old config.Config, w wanted, changed []string) {
 		s.log.Warn("variables that have changed need a restart, and stay as they were", "variables", waiting)
 	}
 	if w.source.File() == "" {
-		s.log.Info("without a ROOST_CONFIG_FILE only keys are read again: the environment of a running process can't change")
+		s.log.Info("without a ROOST_CONFIG_FILE only keys and certificates are read again: the environment of a running process can't change")
 	}
 	if old.HTTPToken != "" {
 		s.warnOfOpenAdmin(w.next)

@@ -291,7 +291,7 @@ func TestReloadKeyFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkChanged(t, hangUp(t, server), "JWT_PUBLIC_KEY_FILE has other keys in it")
-	server.WaitLine("without a ROOST_CONFIG_FILE only keys are read again: the environment of a running process can't change")
+	server.WaitLine("without a ROOST_CONFIG_FILE only keys and certificates are read again: the environment of a running process can't change")
 	server.ConnectWith(next.Token(t, "bob"), roosttest.Dial{})
 	if code := e2e.Connects(server, old.Token(t, "carol")); code != http.StatusUnauthorized {
 		t.Errorf("a token of the old key is answered %d", code)
