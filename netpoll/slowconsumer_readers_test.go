@@ -134,8 +134,8 @@ func TestBurstToFarClients(t *testing.T) {
 				}
 			}
 			r.nothingLost(notifications)
-			// With an SO_SNDBUF of 16 KiB it would be 90 KB, and take ten times as long.
-			if onTheWay < 150_000 {
+			// With an SO_SNDBUF of 16 KiB it would be 90 KB, and take ten times as long. A busy machine that looks seldom sees 140.
+			if onTheWay < 110_000 {
 				t.Errorf("%d bytes were on the way at most", onTheWay)
 			}
 		})
@@ -196,7 +196,7 @@ func kernelMemory(t *testing.T, fd int) int {
 func TestAClientThatReadsALittle(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, time.Millisecond, 0)
-	const wait = 3 * time.Second
+	const wait = 2 * time.Second
 	r := startOn(t, func(c *Config) { c.WriteWait, c.PongWait, c.PingInterval = wait, 3*wait/2, wait }, w.listen(t))
 	conn := r.via(w, "slow", 4096).NetConn()
 	r.burst("slow", 3000, 1000)
