@@ -16,6 +16,8 @@ var (
 	ErrFull = errors.New("hub: the limit of connections is reached")
 	// ErrUserFull: the user has Limits.MaxPerUser already.
 	ErrUserFull = errors.New("hub: the limit of connections of one user is reached")
+	// ErrBehind: the client was on an instance that heard more than this one has by now. It may come again in a moment.
+	ErrBehind = errors.New("hub: the position is ahead of what was heard here")
 )
 
 // Conn is one open connection, as far as the hub is concerned.

@@ -50,8 +50,13 @@ const (
 // silent for longer is given up.
 const publishedBefore = 10_000
 
+// catchingUp is for how long nothing may have been heard where an instance is only slower than another one. After that a
+// position which is ahead names something that was never heard here.
+const catchingUp = 2 * time.Second
+
 // Arrive admits a connection as Admit does, and looks for what it missed. Both are one step: each notification is either in
-// Welcome.Missed or handed to Conn.Deliver. The caller sends the welcome before anything that it is handed.
+// Welcome.Missed or handed to Conn.Deliver. A client that is ahead of this instance is refused with ErrBehind: what it has
+// already would come again. The caller sends the welcome before anything that it is handed.
 func (h *Hub) Arrive(c Conn, a Arrival) (total, ofUser int, w Welcome, err error) {
 	s := h.stream
 	if s == nil || IsProbe(a.User) {
@@ -64,6 +69,10 @@ func (h *Hub) Arrive(c Conn, a Arrival) (total, ofUser int, w Welcome, err error
 	why := ring.Unknown
 	after := int64(0)
 	s.mu.Lock()
+	if known && s.ring.Ahead(since, h.cfg.Now().UnixMilli(), catchingUp) {
+		s.mu.Unlock()
+		return 0, 0, w, ErrBehind
+	}
 	entry := h.enter(c, a, s.ordinal)
 	if entry.err == nil {
 		if known {

@@ -153,6 +153,34 @@ func TestResumeOnAnotherInstance(t *testing.T) {
 	}
 }
 
+// A client that was on a faster instance comes again when this one has caught up: it would get twice what it has.
+func TestResumeAheadOfTheInstance(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	a := resuming(t, Limits{})
+	b := New(Config{Logger: quiet(), Now: func() time.Time { return now }, Resume: Resume{Memory: make([]byte, 1<<20), Window: time.Minute}})
+	for _, h := range []*Hub{a, b} {
+		h.Marker("one")
+		h.Deliver("alice", numbered(1))
+	}
+	a.Deliver("alice", numbered(2))
+	_, _, w, _ := a.Arrive(&client{}, Arrival{User: "alice"})
+	c := &client{}
+	if _, _, _, err := b.Arrive(c, Arrival{User: "alice", Since: w.ID}); err != ErrBehind || b.Connections() != 0 {
+		t.Fatalf("err %v, %d connections", err, b.Connections())
+	}
+	b.Deliver("alice", numbered(2))
+	if _, _, w, err := b.Arrive(c, Arrival{User: "alice", Since: w.ID}); err != nil || w.Result != ResumeDone || len(w.Missed) != 0 {
+		t.Errorf("once it has caught up: %+v, %v", w, err)
+	}
+	a.Deliver("alice", numbered(3)) // which b never hears
+	_, _, w, _ = a.Arrive(&client{}, Arrival{User: "alice"})
+	now = now.Add(catchingUp)
+	if _, _, w, err := b.Arrive(&client{}, Arrival{User: "alice", Since: w.ID}); err != nil || w.Result != ResumeRefused {
+		t.Errorf("when nothing comes: %+v, %v", w, err)
+	}
+}
+
 // What was published while the link was away is told before anything that came later.
 func TestLossIsToldInOrder(t *testing.T) {
 	t.Parallel()

@@ -272,7 +272,7 @@ func (h *pendingHandshake) register(req *handshake.Request) (total, ofUser int, 
 		other, ok := oldest.(*conn)
 		return ok && other.ipSlot == c.ipSlot // a connection frees its slot after it has left the hub
 	}
-	if total, ofUser, welcome, err = s.cfg.Hub.Arrive(c, arrival); err != nil {
+	if total, ofUser, welcome, err = s.cfg.Hub.Arrive(c, arrival); err != nil && !errors.Is(err, hub.ErrBehind) {
 		err = errIPFull
 	}
 	return total, ofUser, welcome, err
@@ -295,6 +295,8 @@ func refusalOf(err error, s *Server) *handshake.Refusal {
 	switch {
 	case errors.Is(err, errIPFull):
 		return handshake.RefuseAddressFull(s.retryAfter())
+	case errors.Is(err, hub.ErrBehind):
+		return handshake.RefuseBusy(s.retryAfter())
 	case errors.Is(err, hub.ErrUserFull):
 		return handshake.RefuseUserFull(s.retryAfter())
 	}

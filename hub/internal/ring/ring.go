@@ -64,6 +64,7 @@ type Ring struct {
 	sum        uint32    // chained since the last marker
 	lengths    [13]byte  // sumOf's, so that it allocates nothing
 	segments   []segment // oldest first, one at least
+	heard      int64     // when the last one was heard, or the last marker; Unix milliseconds
 	forgotten  int64     // when the newest one was heard that is gone, or when the stream began; Unix milliseconds
 }
 
@@ -104,7 +105,7 @@ func (r *Ring) Mark(marker uint64, now int64) {
 		r.segments = append(r.segments[:0], r.segments[1:]...)
 	}
 	r.segments = append(r.segments, segment{marker: marker, first: r.count, began: now})
-	r.sum = 0
+	r.sum, r.heard = 0, now
 }
 
 // Head returns the position behind the last notification.
@@ -123,6 +124,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func (r *Ring) Append(key Key, payload string, keep bool, now int64) position.Position {
 	r.expire(now)
 	r.count++
+	r.heard = now
 	r.sum = r.sumOf(key, payload)
 	keep = keep && len(key.Name) <= maxName
 	fits := len(payload) <= len(r.entries)/biggestShare-entrySize-maxName

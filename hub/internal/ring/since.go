@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sort"
+	"time"
 
 	"roost/internal/position"
 )
@@ -67,6 +68,13 @@ func (r *Ring) Since(p position.Position, keys []Key, most Bounds) (missed []Mis
 		missed[i].Position = r.position(missed[i].number)
 	}
 	return missed, after, NotRefused
+}
+
+// Ahead reports whether a position lies behind all that was heard since the last marker, and something was heard within a
+// while: then others hear faster, and what is up to the position will come. now is in Unix milliseconds.
+func (r *Ring) Ahead(p position.Position, now int64, while time.Duration) bool {
+	last := r.segments[len(r.segments)-1]
+	return p.Marker == last.marker && p.Count > r.count-last.first && now-r.heard < while.Milliseconds()
 }
 
 // number finds a position: it is the number of the last notification before it.

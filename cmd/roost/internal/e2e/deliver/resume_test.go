@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -212,7 +213,11 @@ func (c *comer) connectTo(server *roosttest.Server) *websocket.Conn {
 	if c.id != "" {
 		url += "&since=" + c.id
 	}
-	conn, _, err := websocket.DefaultDialer.DialContext(c.rig.t.Context(), url, nil)
+	conn, answer, err := websocket.DefaultDialer.DialContext(c.rig.t.Context(), url, nil)
+	for answer != nil && answer.StatusCode == http.StatusServiceUnavailable { // this instance hears more slowly than the one before
+		time.Sleep(10 * time.Millisecond)
+		conn, answer, err = websocket.DefaultDialer.DialContext(c.rig.t.Context(), url, nil)
+	}
 	if err != nil {
 		c.rig.t.Errorf("%s: %v", c.user, err)
 		return nil
