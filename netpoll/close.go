@@ -37,7 +37,10 @@ func (c *conn) closeWith(why Reason, closeMessage []byte) {
 		closeMessage = wsproto.AppendCloseEvent(nil, closeMessage)
 	}
 	c.state = stateClosing
-	c.extra = l.extras.get()
+	c.resetExtra()
+	if c.extra == nil {
+		c.extra = l.extras.get()
+	}
 	c.extra.decoder = decoder
 	c.extra.closing = closing{conn: c, wasOpen: wasOpen, wantsClose: wantsClose, discardLeft: discardLimit}
 	l.closing.Append(&c.extra.inList, &c.extra.closing)
@@ -184,6 +187,7 @@ func (c *conn) cleanup() {
 		l.stats.Lingering.Add(-1)
 	}
 	c.detach(closeNone, left)
+	c.putExtra()
 	c.endStream()
 	c.state = stateClosed
 	c.cleanupQueue()
@@ -195,7 +199,7 @@ func (c *conn) cleanup() {
 }
 
 // detach frees what a connection has until it closes: its places in the hub, among the connections of its address and in
-// the subscriptions, its handshake, and its extra. A connection that is closing has only extra left.
+// the subscriptions, and its handshake. A connection that is closing has only extra left.
 func (c *conn) detach(code closeClass, left unacked) {
 	c.leaveHub(code, left)
 	c.loop.server.perIP.Release(c.ipSlot)
@@ -204,7 +208,6 @@ func (c *conn) detach(code closeClass, left unacked) {
 	if c.extra != nil && c.extra.hs != nil {
 		c.extra.hs.end()
 	}
-	c.putExtra()
 }
 
 // leaveHub takes an open connection out of the hub, so that nothing more is delivered to it, and counts and logs its end.

@@ -59,7 +59,7 @@ type extra struct {
 
 	// In the middle of a TLS record, in any state after the TLS handshake, see tls_record.go.
 	record  []byte          // what came of it
-	partial list.Node[conn] // open: it is counted, and in loop.partialRecords
+	partial list.Node[conn] // it is counted in RecordBytes, and in loop.partialRecords; not while pending
 
 	// Open, in the middle of a frame or message.
 	decoder wsproto.Decoder // closing: finds the client's close frame
@@ -142,6 +142,19 @@ func (p *pool[T]) put(t *T) {
 	if len(p.free) < pooledMost {
 		*t = *new(T)
 		p.free = append(p.free, t)
+	}
+}
+
+// resetExtra gives c.extra back, if there is one, or clears it but for the beginning of a record, whose rest is still to come.
+func (c *conn) resetExtra() {
+	if c.extra == nil || len(c.extra.record) == 0 {
+		c.putExtra()
+		return
+	}
+	c.extra.decoder, c.extra.free, c.extra.closing = wsproto.Decoder{}, false, closing{discardLeft: ignoredLimit}
+	if !c.extra.partial.InAny() {
+		c.extra.began = instantOf(c.loop.server.now())
+		c.countRecord(0)
 	}
 }
 

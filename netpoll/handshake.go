@@ -229,7 +229,7 @@ func (h *pendingHandshake) admit(req handshake.Request, more []byte) bool {
 	l.sent.Open(c.fd, s.cfg.Hub.Clock())
 	client, peer := h.client, h.peer
 	h.end()
-	c.putExtra()
+	c.resetExtra()
 	c.state = stateOpen
 	accepted := c.lastRead
 	c.lastRead, c.lastPing = instantOf(now), instantOf(now-rand.N(s.cfg.PingInterval)) // a storm of connects does not become a storm of pings

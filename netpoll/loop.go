@@ -82,7 +82,7 @@ type loop struct {
 	extras        pool[extra]
 	handshakePool pool[pendingHandshake]
 
-	partialRecords list.List[conn] // open TLS connections in the middle of a record, those that have been longest first
+	partialRecords list.List[conn] // TLS connections in the middle of a record, those that have been longest first, but pending handshakes
 
 	gapRound gapRound
 	drain    drainer

@@ -100,7 +100,7 @@ func (c *conn) saveDecoder(decoder *wsproto.Decoder, began instant, free bool) {
 		}
 		c.extra.began, c.extra.free = began, free
 	case c.state == stateOpen:
-		c.putExtra()
+		c.resetExtra()
 	}
 	c.loop.decoder = wsproto.Decoder{}
 }

@@ -35,7 +35,7 @@ type Counters[T any] struct {
 
 	TLS13       T // connections of TLS 1.3 whose TLS handshake is done
 	TLS12       T // and of TLS 1.2
-	RecordBytes T `metric:"roost_tls_partial_record_bytes" help:"Bytes kept of TLS records of open connections whose rest has not come. Above WS_MAX_PENDING_BYTES the connections that have waited longest are closed."`
+	RecordBytes T `metric:"roost_tls_partial_record_bytes" help:"Bytes kept of TLS records of open and closing connections whose rest has not come. Above WS_MAX_PENDING_BYTES the connections that have waited longest are closed."`
 
 	Lingering T `metric:"roost_sockets_lingering" help:"Sockets that have ended and wait for the client to close."`
 	LingerCut T `metric:"roost_sockets_linger_cut_total" help:"Sockets closed without waiting for the client, because too many lingered, or too many were refused at a time."`

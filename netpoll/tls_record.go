@@ -31,7 +31,7 @@ const (
 // secure reports whether what is sent has to be sealed. A TLS connection is secure once its handshake is done.
 func (c *conn) secure() bool {
 	s := c.loop.server
-	return s.records.Get(c.fd) != nil || s.heavies.Get(c.fd) != nil
+	return c.state != stateClosed && (s.records.Get(c.fd) != nil || s.heavies.Get(c.fd) != nil)
 }
 
 // setSecure gives a connection its record layer.
@@ -65,15 +65,12 @@ func (c *conn) wipe() {
 // readSealed is read for a secure connection: it reads as much as completes the record that has begun.
 func (c *conn) readSealed() {
 	l := c.loop
-	kept := 0
-	if c.extra != nil {
-		kept = copy(l.sealedInput, c.extra.record)
-	}
+	kept := c.startRecord()
 	n, err := unix.Read(int(c.fd), l.sealedInput[kept:])
 	switch {
 	case n > 0:
 		l.stats.BytesIn.Add(int64(n))
-		c.open(l.sealedInput[:kept+n])
+		c.open(kept, n)
 	case err == unix.EAGAIN || err == unix.EINTR:
 	default:
 		c.closeNow(ReasonGone)
@@ -87,19 +84,29 @@ func (c *conn) receivedRaw(b []byte) {
 		return
 	}
 	for len(b) > 0 && c.state != stateClosed {
-		kept := 0
-		if c.extra != nil {
-			kept = copy(c.loop.sealedInput, c.extra.record)
-		}
+		kept := c.startRecord()
 		n := copy(c.loop.sealedInput[kept:], b)
 		b = b[n:]
-		c.open(c.loop.sealedInput[:kept+n])
+		c.open(kept, n)
 	}
 }
 
-// open handles what came from the client of a secure connection, from the beginning of a record on. b is decrypted in place.
-func (c *conn) open(b []byte) {
+// startRecord copies what came of a record to the start of sealedInput, and returns how much that is.
+func (c *conn) startRecord() (kept int) {
+	if c.extra == nil {
+		return 0
+	}
+	return copy(c.loop.sealedInput, c.extra.record)
+}
+
+// open handles what came from the client of a secure connection, from the beginning of a record on: in sealedInput are kept
+// bytes of startRecord, and n more. They are decrypted in place.
+func (c *conn) open(kept, n int) {
 	l, s := c.loop, c.loop.server
+	b := l.sealedInput[:kept+n]
+	if kept > 0 {
+		c.extra.record = c.extra.record[:0] // what is left of b is kept again
+	}
 	var plain, rest []byte
 	var err error
 	if record := s.records.Get(c.fd); record != nil {
@@ -172,18 +179,22 @@ func (c *conn) keepRecord(rest []byte) {
 	}
 	before := cap(c.extra.record)
 	c.extra.record = append(c.extra.record[:0], rest...)
-	switch {
-	case c.extra.hs != nil:
+	if c.extra.hs != nil {
 		c.extra.hs.growBytes()
 		return
-	case c.state != stateOpen: // closing: for a few seconds
-		return
-	case !c.extra.partial.InAny():
-		before = 0
+	}
+	c.countRecord(cap(c.extra.record) - before)
+	l.boundRecords()
+}
+
+// countRecord counts what is kept of a record, which has grown by so much. While pending it was counted with the handshake.
+func (c *conn) countRecord(grown int) {
+	l := c.loop
+	if !c.extra.partial.InAny() {
+		grown = cap(c.extra.record)
 		l.partialRecords.Append(&c.extra.partial, c)
 	}
-	l.stats.RecordBytes.Add(int64(cap(c.extra.record) - before))
-	l.boundRecords()
+	l.stats.RecordBytes.Add(int64(grown))
 }
 
 // dropRecord frees what is kept of a record.
@@ -199,7 +210,7 @@ func (c *conn) dropRecord() {
 	}
 }
 
-// boundRecords closes the open connections whose records have been incomplete for longest, while more than the loop's share
+// boundRecords closes the connections whose records have been incomplete for longest, while more than the loop's share
 // of Rules.PendingTotal is kept of such records. A client sends a record at once: what stays incomplete is an attack, or a
 // network that has stopped.
 func (l *loop) boundRecords() {
@@ -231,6 +242,9 @@ func (c *conn) answerKeyUpdate() {
 // all of it, or keep what is left with AppendSealed, or end the connection.
 func (c *conn) seal(b []byte) ([]byte, error) {
 	l, s := c.loop, c.loop.server
+	if c.state == stateClosed { // the record layer of its descriptor may be another client's by now
+		return nil, tlsrecord.ErrClosed
+	}
 	var err error
 	if record := s.records.Get(c.fd); record != nil {
 		l.sealed, err = record.Seal(l.sealed[:0], b, l.ciphers)

@@ -39,8 +39,17 @@ func (k keyLog) Write(line []byte) (int, error) {
 // recordClient opens a WebSocket, and takes the record layer from crypto/tls before anything else is sent.
 func (r *rig) recordClient(user string) *recordClient {
 	r.t.Helper()
+	c := r.recordClientHandshake()
+	c.send(upgradeRequest(r.t, user))
+	(&raw{c.tcp, bufio.NewReader(c)}).answered(r.t, http.StatusSwitchingProtocols)
+	return c
+}
+
+// recordClientHandshake is recordClient without the request.
+func (r *rig) recordClientHandshake() *recordClient {
+	r.t.Helper()
 	secrets := keyLog{}
-	client, conn := r.dialTLS("", &tls.Config{MinVersion: tls.VersionTLS13, KeyLogWriter: secrets})
+	_, conn := r.dialTLS("", &tls.Config{MinVersion: tls.VersionTLS13, KeyLogWriter: secrets})
 	if err := conn.Handshake(); err != nil { // without a session cache there are no tickets
 		r.t.Fatal(err)
 	}
@@ -48,10 +57,7 @@ func (r *rig) recordClient(user string) *recordClient {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	c := &recordClient{t: r.t, tcp: conn.NetConn(), record: record, cache: tlsrecord.NewCache(1)}
-	c.send(upgradeRequest(r.t, user))
-	(&raw{client.Conn, bufio.NewReader(c)}).answered(r.t, http.StatusSwitchingProtocols)
-	return c
+	return &recordClient{t: r.t, tcp: conn.NetConn(), record: record, cache: tlsrecord.NewCache(1)}
 }
 
 func (c *recordClient) seal(text string) []byte {
@@ -284,4 +290,64 @@ func TestStalledReaderGoesOn(t *testing.T) {
 			r.balanced()
 		})
 	}
+}
+
+// A record whose beginning came before the server closed the connection is put together with its rest: the client ends
+// the connection in order, and nobody counts an alert.
+func TestRecordAcrossClose(t *testing.T) {
+	t.Parallel()
+	for at := range 3 {
+		r := startTLS(t, TLSOptions{}, func(c *Config) { c.LingerTimeout = time.Minute })
+		client := r.recordClient("alice")
+		ping := client.seal(string(masked(0x89, "half")))
+		client.write(ping[:[]int{1, 5, len(ping) - 1}[at]])
+		eventually(t, "its beginning is there", func() bool { return r.server.Stats().RecordBytes > 0 })
+		r.server.Drain(t.Context(), GoingAway(), time.Millisecond)
+		frames := client.frames()
+		if opcode, _ := frames.readFrame(t); opcode != 0x88 {
+			t.Fatalf("got %x, want a close frame", opcode)
+		}
+		client.write(ping[[]int{1, 5, len(ping) - 1}[at]:])
+		client.send(string(masked(0x88, "\x03\xe9")))
+		if _, err := frames.r.ReadByte(); !errors.Is(err, tlsrecord.ErrCloseNotify) {
+			t.Errorf("the stream ends with %v", err)
+		}
+		_ = client.tcp.Close()
+		eventually(t, "nothing is kept", func() bool { s := r.server.Stats(); return s.RecordBytes == 0 && s.Lingering == 0 })
+		if n := r.server.Stats().TLSFailures; len(n) > 0 {
+			t.Errorf("counted are %v", n)
+		}
+	}
+}
+
+// A record whose beginning came while the request waited for its subscription is put together with its rest after the 101.
+func TestRecordAcrossAdmission(t *testing.T) {
+	t.Parallel()
+	a := newSubscriptions(nil)
+	r := startTLS(t, TLSOptions{}, func(c *Config) { c.Subscriptions, c.SubscribeWait = a, time.Minute })
+	client := r.recordClientHandshake()
+	client.send(upgradeRequest(t, "alice"))
+	r.awaitingIs(1)
+	early, late := client.seal(string(masked(0x89, "early"))), client.seal(string(masked(0x89, "late")))
+	for _, part := range [][]byte{early, late[:10]} {
+		before := r.server.Stats().PendingBytes
+		client.write(part)
+		eventually(t, "it is kept", func() bool { return r.server.Stats().PendingBytes > before })
+	}
+	a.heard("alice")
+	frames := client.frames()
+	frames.answered(t, http.StatusSwitchingProtocols)
+	if opcode, payload := frames.readFrame(t); opcode != 0x8a || string(payload) != "early" {
+		t.Fatalf("%x %q", opcode, payload)
+	}
+	if n := r.server.Stats().RecordBytes; n == 0 {
+		t.Error("the record is not counted")
+	}
+	client.write(late[10:])
+	if opcode, payload := frames.readFrame(t); opcode != 0x8a || string(payload) != "late" {
+		t.Fatalf("%x %q", opcode, payload)
+	}
+	eventually(t, "nothing is kept", func() bool { return r.server.Stats().RecordBytes == 0 })
+	_ = client.tcp.Close()
+	a.balanced(t)
 }
