@@ -174,6 +174,9 @@ func (s *Service) start() {
 	s.parts.Go(func() { s.ended("the WebSocket server", s.serveClients(feedCtx)) })
 	s.parts.Go(func() { s.ended("the admin server", s.serveOperators(httpCtx)) })
 	s.parts.Go(func() { gcpace.Release(httpCtx) })
+	if s.cfg.WSTLS() {
+		s.parts.Go(func() { gcpace.Tighten(httpCtx) })
+	}
 	presenceCtx, stopPresence := context.WithCancel(context.Background())
 	s.stopPresence = stopPresence
 	if s.presence != nil {

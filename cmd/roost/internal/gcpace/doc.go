@@ -1,3 +1,4 @@
 // Package gcpace fits Go's collector to a process of many idle connections: it collects sooner near the memory limit of its
-// control group ([SoftLimit]), and once more when the process has become idle ([Release]).
+// control group ([SoftLimit]), once more when the process has become idle ([Release]), and more often while a process with
+// TLS connections does little ([Tighten]).
 package gcpace
