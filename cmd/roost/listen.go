@@ -12,7 +12,6 @@ import (
 
 	"github.com/coder/websocket"
 
-	"roost/cmd/roost/internal/printable"
 	"roost/cmd/roost/internal/remote"
 	"roost/cmd/roost/internal/tlscert"
 )
@@ -20,51 +19,44 @@ import (
 type listenCmd struct {
 	oneUser
 	trustFlag
+	Since string `placeholder:"ID" help:"Go on from this position: the \"id\" of the last notification that you have. The server sends what was published since then, if it keeps as much (WS_RESUME_WINDOW)."`
 	Token string `help:"Connect with this token, in place of one that is signed with JWT_SECRET_KEY for the user."`
 	URL   string `name:"url" placeholder:"URL" help:"The server, such as wss://ws.example.com/ws, ws://localhost:8081/ws or localhost:8081; with ?token= in it, no user is needed. Without it: WS_HOST and WS_PORT of the settings, or WS_TLS_PORT with WS_PLAIN=false."`
 }
 
-// Run prints each notification on a line, until it is interrupted or the server
-// closes the connection.
+// Run prints each notification on a line, until it is interrupted or the server closes the connection. Where the server keeps
+// what is missed meanwhile, it comes back.
 func (c *listenCmd) Run(env *environment) error {
-	address, err := c.address(env)
-	if err != nil {
-		return err
-	}
 	client, err := c.client(env)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(env.ctx, 10*time.Second)
-	defer cancel()
-	conn, err := remote.Dial(ctx, address, client)
-	if err != nil {
-		return err
+	l := listener{
+		env: env, client: client, position: strings.TrimSpace(c.Since), pause: pause,
+		address: func(since string) (string, error) { return c.address(env, since) },
 	}
-	defer func() { _ = conn.CloseNow() }()
-	_, _ = fmt.Fprintln(env.stderr, "connected; each line below is a notification (Ctrl-C ends)")
-	return printMessages(env.ctx, conn, func(message []byte) {
-		_, _ = fmt.Fprintf(env.stdout, "%s\n", printable.Line(message))
-	})
+	return l.run()
 }
 
-// address is where to connect, token included.
-func (c *listenCmd) address(env *environment) (string, error) {
+// address is where to connect, with a token and the position to go on from.
+func (c *listenCmd) address(env *environment, since string) (string, error) {
 	target, err := c.server(env)
 	if err != nil {
 		return "", err
 	}
 	query := target.Query()
-	if query.Has("token") {
-		return target.String(), nil
+	if since != "" {
+		query.Set("since", since)
 	}
-	token := strings.TrimSpace(c.Token)
-	if token == "" {
-		if token, err = c.sign(env); err != nil {
-			return "", err
+	if !query.Has("token") {
+		token := strings.TrimSpace(c.Token)
+		if token == "" {
+			if token, err = c.sign(env); err != nil {
+				return "", err
+			}
 		}
+		query.Set("token", token)
 	}
-	query.Set("token", token)
 	target.RawQuery = query.Encode()
 	return target.String(), nil
 }
@@ -122,6 +114,17 @@ func (c *listenCmd) sign(env *environment) (string, error) {
 	return sign.token(user, "", time.Hour)
 }
 
+// closedError is the close frame with which a server has ended a connection.
+type closedError struct {
+	code   websocket.StatusCode
+	reason string
+}
+
+// Error implements error.
+func (e *closedError) Error() string {
+	return fmt.Sprintf("the server closed the connection with %d %s", e.code, e.reason)
+}
+
 // printMessages gives each message to show until ctx ends (then it returns nil)
 // or the connection does.
 func printMessages(ctx context.Context, conn *websocket.Conn, show func(message []byte)) error {
@@ -132,7 +135,7 @@ func printMessages(ctx context.Context, conn *websocket.Conn, show func(message 
 		}
 		var closed websocket.CloseError
 		if errors.As(err, &closed) {
-			return fmt.Errorf("the server closed the connection with %d %s", closed.Code, closed.Reason)
+			return &closedError{closed.Code, closed.Reason}
 		}
 		if err != nil {
 			return fmt.Errorf("the connection was lost: %w", err)

@@ -77,3 +77,12 @@ func Answered(address string, response *http.Response, body []byte) error {
 	}
 	return fmt.Errorf("%s answered %s: %s", address, response.Status, said)
 }
+
+// Refusal is the answer of a server that lets a client not in.
+type Refusal struct {
+	Status int // of HTTP
+	err    error
+}
+
+// Error implements error.
+func (r *Refusal) Error() string { return r.err.Error() }

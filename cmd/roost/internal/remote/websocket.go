@@ -24,7 +24,7 @@ func Dial(ctx context.Context, address string, client *http.Client) (*websocket.
 	}
 	if response != nil && response.StatusCode != http.StatusSwitchingProtocols {
 		body, _ := io.ReadAll(io.LimitReader(response.Body, 512))
-		return nil, Answered(host, response, body)
+		return nil, &Refusal{Status: response.StatusCode, err: Answered(host, response, body)}
 	}
 	return nil, Unreachable(host, "WS_HOST and WS_PORT, or --url", err)
 }
