@@ -1,0 +1,277 @@
+package deliver
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"roost/cmd/roost/internal/roosttest"
+	"roost/redisfeed/redistest"
+)
+
+// Users whose clients speak EventSource's protocol, on two instances, while connections are cut in every way and instances are
+// drained and killed: each client has every notification once and in order, or was told of the gap that has it.
+func TestEventStreamsMissNothing(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	t.Parallel()
+	const users, lasts = 60, 8 * time.Second
+	env := roosttest.Env{"WS_RESUME_WINDOW": "1m", "WS_PING_INTERVAL": "500ms", "WS_PONG_WAIT": "3s", "WS_QUEUE_BYTES": "65536", "WS_DRAIN_WINDOW": "500ms"}
+	redis := redistest.Start(t)
+	site := &instances{servers: []*roosttest.Server{roosttest.Start(t, redis, env), roosttest.Start(t, redis, env)}}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var clients []*streamClient
+	var running sync.WaitGroup
+	for i := range users {
+		c := &streamClient{t: t, user: fmt.Sprint("u", i), token: roosttest.Token(t, fmt.Sprint("u", i)), site: site, slow: i%10 == 0}
+		clients = append(clients, c)
+		running.Go(func() { c.run(ctx) })
+	}
+	t.Cleanup(func() { cancel(); running.Wait() })
+	roosttest.WaitFor(t, "all clients to be greeted", func() bool { return all(clients, func(c *streamClient) bool { return c.greeted.Load() }) })
+
+	until := time.Now().Add(lasts)
+	faults := []func(){site.drainOne(t, redis, env), site.killOne(t, redis, env)}
+	published := make([]int, users)
+	for round := 0; time.Now().Before(until); round++ {
+		for i := range users {
+			if rand.IntN(2) == 0 {
+				published[i]++
+				redis.Publish("user_noti:u"+fmt.Sprint(i), fmt.Sprintf(`{"type":"n","payload":[%d,"%s"]}`, published[i], strings.Repeat("x", rand.IntN(2000))))
+			}
+		}
+		if left := time.Until(until); len(faults) > 0 && left < lasts*time.Duration(len(faults))/3 {
+			faults[0]()
+			faults = faults[1:]
+		}
+		clients[rand.IntN(users)].cut(rand.IntN(3))
+	}
+	// A client that was told of a gap at the very end hears of what comes after it.
+	roosttest.WaitFor(t, "all clients to have all of it", func() bool {
+		for i, c := range clients {
+			if c.last.Load() < int64(published[i]) {
+				published[i]++
+				redis.Publish("user_noti:u"+fmt.Sprint(i), fmt.Sprintf(`{"type":"n","payload":[%d,""]}`, published[i]))
+			}
+		}
+		return all(clients, func(c *streamClient) bool { return c.last.Load() >= int64(published[indexOf(clients, c)])-1 })
+	})
+	var got, resumed, gaps int64
+	for _, c := range clients {
+		got, resumed, gaps = got+c.got.Load(), resumed+c.resumed.Load(), gaps+c.gaps.Load()
+	}
+	t.Logf("%d notifications, clients came back %d times without a gap, %d gaps were told", got, resumed, gaps)
+	if resumed < users {
+		t.Errorf("clients came back %d times only: nothing was tried", resumed)
+	}
+}
+
+func all(clients []*streamClient, is func(*streamClient) bool) bool {
+	for _, c := range clients {
+		if !is(c) {
+			return false
+		}
+	}
+	return true
+}
+
+func indexOf(clients []*streamClient, c *streamClient) int {
+	for i := range clients {
+		if clients[i] == c {
+			return i
+		}
+	}
+	return -1
+}
+
+// instances are servers, of which clients take any.
+type instances struct {
+	mu      sync.Mutex
+	servers []*roosttest.Server
+}
+
+func (s *instances) any() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.servers[rand.IntN(len(s.servers))].WS
+}
+
+// replace starts a server in place of one, and returns that.
+func (s *instances) replace(t *testing.T, redis *redistest.Server, env roosttest.Env) *roosttest.Server {
+	next := roosttest.Start(t, redis, env)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.servers[0]
+	s.servers = append(s.servers[1:], next)
+	return old
+}
+
+func (s *instances) drainOne(t *testing.T, redis *redistest.Server, env roosttest.Env) func() {
+	return func() { s.replace(t, redis, env).Signal(syscall.SIGTERM) }
+}
+
+func (s *instances) killOne(t *testing.T, redis *redistest.Server, env roosttest.Env) func() {
+	return func() {
+		old := s.replace(t, redis, env)
+		old.Signal(syscall.SIGKILL)
+		old.Wait()
+	}
+}
+
+// streamClient is a user's one client. It does what an EventSource does, without its wait.
+type streamClient struct {
+	t           *testing.T
+	user, token string
+	site        *instances
+	slow        bool // it stops reading now and then
+
+	id  string // the last event's
+	gap bool   // one was told since the last notification
+
+	greeted            atomic.Bool
+	last               atomic.Int64 // the number of the latest notification
+	got, resumed, gaps atomic.Int64
+
+	mu   sync.Mutex
+	conn *net.TCPConn // guarded by mu: the current one
+}
+
+// cut ends the client's connection: with a reset, without a word, or in order.
+func (c *streamClient) cut(how int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn == nil {
+		return
+	}
+	switch how {
+	case 0:
+		_ = c.conn.SetLinger(0)
+	case 1: // its packets are lost from now on, and the socket stays
+		if raw, err := c.conn.SyscallConn(); err == nil {
+			drop := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
+			_ = raw.Control(func(fd uintptr) {
+				_ = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop})
+			})
+		}
+		gone := c.conn
+		c.t.Cleanup(func() { _ = gone.Close() })
+		_ = c.conn.SetReadDeadline(time.Now())
+		c.conn = nil
+		return
+	}
+	_ = c.conn.Close()
+	c.conn = nil
+}
+
+func (c *streamClient) run(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() { c.cut(2) })
+	defer stop()
+	for ctx.Err() == nil {
+		if err := c.listen(); err != nil && ctx.Err() == nil {
+			time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond) // as EventSource's retry
+		}
+	}
+}
+
+// listen connects to any instance and reads until the connection ends.
+func (c *streamClient) listen() error {
+	dialer := net.Dialer{Timeout: time.Second, Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 8<<10) })
+	}}
+	conn, err := dialer.Dial("tcp", c.site.any())
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	c.conn = conn.(*net.TCPConn)
+	c.mu.Unlock()
+	request := "GET /sse?token=" + c.token + " HTTP/1.1\r\nHost: roost.example\r\nAccept: text/event-stream\r\n"
+	if c.id != "" {
+		request += "Last-Event-ID: " + c.id + "\r\n"
+	}
+	if _, err := fmt.Fprint(conn, request+"\r\n"); err != nil {
+		return err
+	}
+	in := bufio.NewReaderSize(conn, 4096)
+	response, err := http.ReadResponse(in, nil)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return errors.New(response.Status)
+	}
+	lines := bufio.NewReader(response.Body)
+	id, kind, data := c.id, "", ""
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		switch name {
+		case "id":
+			id = value
+		case "event":
+			kind = value
+		case "data":
+			data = value
+		case "":
+			c.id = id
+			c.event(kind, data)
+			kind, data = "", ""
+			if c.slow && rand.IntN(200) == 0 {
+				time.Sleep(1500 * time.Millisecond)
+			}
+		}
+	}
+}
+
+// event takes one event.
+func (c *streamClient) event(kind, data string) {
+	var n int64
+	switch {
+	case kind != "":
+		return
+	case strings.HasPrefix(data, `{"type":"_hello"`):
+		c.greeted.Store(true)
+		if strings.Contains(data, `"resumed":false`) {
+			c.gaps.Add(1)
+			c.gap = true
+		}
+		if strings.Contains(data, `"resumed":{`) {
+			c.resumed.Add(1)
+		}
+		return
+	case strings.HasPrefix(data, `{"type":"_gap"`):
+		c.gaps.Add(1)
+		c.gap = true
+		return
+	}
+	if _, err := fmt.Sscanf(data, `{"type":"n","payload":[%d,`, &n); err != nil {
+		return
+	}
+	switch last := c.last.Load(); {
+	case n <= last:
+		c.t.Errorf("%s got %d after %d", c.user, n, last)
+	case n > last+1 && !c.gap:
+		c.t.Errorf("%s got %d after %d, and no word of a gap (at %s)", c.user, n, last, c.id)
+	}
+	c.last.Store(n)
+	c.got.Add(1)
+	c.gap = false
+}
