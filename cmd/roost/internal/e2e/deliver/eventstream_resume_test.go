@@ -3,11 +3,13 @@ package deliver
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,37 +47,59 @@ func TestEventStreamsMissNothing(t *testing.T) {
 	t.Cleanup(func() { cancel(); running.Wait() })
 	roosttest.WaitFor(t, "all clients to be greeted", func() bool { return all(clients, func(c *streamClient) bool { return c.greeted.Load() }) })
 
-	until := time.Now().Add(lasts)
+	begin := time.Now()
 	faults := []func(){site.drainOne(t, redis, env), site.killOne(t, redis, env)}
-	published := make([]int, users)
-	for round := 0; time.Now().Before(until); round++ {
+	published := make([][]time.Time, users) // when, by user and number
+	publish := func(i int) {
+		published[i] = append(published[i], time.Now())
+		redis.Publish("user_noti:"+clients[i].user, fmt.Sprintf(`{"type":"n","payload":[%d,"%s"]}`, len(published[i]), strings.Repeat("x", rand.IntN(8000))))
+	}
+	pace := time.NewTicker(20 * time.Millisecond)
+	defer pace.Stop()
+	for time.Since(begin) < lasts {
+		<-pace.C
 		for i := range users {
 			if rand.IntN(2) == 0 {
-				published[i]++
-				redis.Publish("user_noti:u"+fmt.Sprint(i), fmt.Sprintf(`{"type":"n","payload":[%d,"%s"]}`, published[i], strings.Repeat("x", rand.IntN(2000))))
+				publish(i)
 			}
 		}
-		if left := time.Until(until); len(faults) > 0 && left < lasts*time.Duration(len(faults))/3 {
+		if done := 3 - len(faults); len(faults) > 0 && time.Since(begin) > lasts*time.Duration(done)/3 {
 			faults[0]()
 			faults = faults[1:]
 		}
 		clients[rand.IntN(users)].cut(rand.IntN(3))
 	}
-	// A client that was told of a gap at the very end hears of what comes after it.
-	roosttest.WaitFor(t, "all clients to have all of it", func() bool {
+	// Who was told of a gap at the very end hears what comes after it.
+	ends := make([]int64, users)
+	for i := range users {
+		ends[i] = int64(len(published[i]))
+	}
+	roosttest.WaitFor(t, "all clients to be at the end", func() bool {
+		there := true
 		for i, c := range clients {
-			if c.last.Load() < int64(published[i]) {
-				published[i]++
-				redis.Publish("user_noti:u"+fmt.Sprint(i), fmt.Sprintf(`{"type":"n","payload":[%d,""]}`, published[i]))
+			if c.last.Load() <= ends[i] {
+				publish(i)
+				there = false
 			}
 		}
-		return all(clients, func(c *streamClient) bool { return c.last.Load() >= int64(published[indexOf(clients, c)])-1 })
+		time.Sleep(200 * time.Millisecond)
+		return there
 	})
-	var got, resumed, gaps int64
-	for _, c := range clients {
-		got, resumed, gaps = got+c.got.Load(), resumed+c.resumed.Load(), gaps+c.gaps.Load()
+	cancel()
+	running.Wait()
+	got, resumed, holes, gaps := 0, 0, 0, 0
+	for i, c := range clients {
+		got, resumed, holes, gaps = got+c.got, resumed+c.resumed, holes+len(c.holes), gaps+len(c.gaps)
+		for _, hole := range c.holes {
+			for n := hole.from; n < hole.to; n++ {
+				if at := published[i][n-1]; !c.wasTold(at) {
+					t.Errorf("%s missed %d, published at %s, and no gap tells of it: %v", c.user, n, at.Format(time.StampMilli), c.gaps)
+					break
+				}
+			}
+		}
 	}
-	t.Logf("%d notifications, clients came back %d times without a gap, %d gaps were told", got, resumed, gaps)
+	t.Logf("%d notifications, clients came back %d times without a gap; %d gaps were told, and there were %d holes", got, resumed, gaps, holes)
 	if resumed < users {
 		t.Errorf("clients came back %d times only: nothing was tried", resumed)
 	}
@@ -88,15 +112,6 @@ func all(clients []*streamClient, is func(*streamClient) bool) bool {
 		}
 	}
 	return true
-}
-
-func indexOf(clients []*streamClient, c *streamClient) int {
-	for i := range clients {
-		if clients[i] == c {
-			return i
-		}
-	}
-	return -1
 }
 
 // instances are servers, of which clients take any.
@@ -140,15 +155,29 @@ type streamClient struct {
 	site        *instances
 	slow        bool // it stops reading now and then
 
-	id  string // the last event's
-	gap bool   // one was told since the last notification
+	greeted atomic.Bool
+	last    atomic.Int64 // the number of the latest notification
 
-	greeted            atomic.Bool
-	last               atomic.Int64 // the number of the latest notification
-	got, resumed, gaps atomic.Int64
+	// Of run, and of the test when that has ended.
+	id           string // the last event's
+	got, resumed int
+	holes        []hole
+	gaps         []gap
 
 	mu   sync.Mutex
 	conn *net.TCPConn // guarded by mu: the current one
+}
+
+// hole is numbers that did not come, from the first of them to the one that came behind them.
+type hole struct{ from, to int64 }
+
+// gap is what a client was told: that it may have missed what was published since a time, or the zero time: at any.
+type gap struct{ since, told time.Time }
+
+// wasTold reports whether a gap has what was published at a time.
+func (c *streamClient) wasTold(at time.Time) bool {
+	at = at.Truncate(time.Millisecond)
+	return slices.ContainsFunc(c.gaps, func(g gap) bool { return !g.since.After(at) && !g.told.Before(at) })
 }
 
 // cut ends the client's connection: with a reset, without a word, or in order.
@@ -244,34 +273,34 @@ func (c *streamClient) listen() error {
 // event takes one event.
 func (c *streamClient) event(kind, data string) {
 	var n int64
+	var told struct{ Payload struct{ Since time.Time } }
 	switch {
-	case kind != "":
+	case kind != "" || data == "": // a position, a close event, a heartbeat
 		return
 	case strings.HasPrefix(data, `{"type":"_hello"`):
 		c.greeted.Store(true)
-		if strings.Contains(data, `"resumed":false`) {
-			c.gaps.Add(1)
-			c.gap = true
-		}
 		if strings.Contains(data, `"resumed":{`) {
-			c.resumed.Add(1)
+			c.resumed++
 		}
 		return
 	case strings.HasPrefix(data, `{"type":"_gap"`):
-		c.gaps.Add(1)
-		c.gap = true
+		if err := json.Unmarshal([]byte(data), &told); err != nil {
+			c.t.Errorf("%s: %v", data, err)
+		}
+		c.gaps = append(c.gaps, gap{told.Payload.Since, time.Now()})
 		return
 	}
 	if _, err := fmt.Sscanf(data, `{"type":"n","payload":[%d,`, &n); err != nil {
+		c.t.Errorf("%s got %.100s", c.user, data)
 		return
 	}
-	switch last := c.last.Load(); {
-	case n <= last:
+	last := c.last.Load()
+	if n <= last {
 		c.t.Errorf("%s got %d after %d", c.user, n, last)
-	case n > last+1 && !c.gap:
-		c.t.Errorf("%s got %d after %d, and no word of a gap (at %s)", c.user, n, last, c.id)
+	}
+	if n > last+1 {
+		c.holes = append(c.holes, hole{last + 1, n})
 	}
 	c.last.Store(n)
-	c.got.Add(1)
-	c.gap = false
+	c.got++
 }
