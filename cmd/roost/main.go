@@ -96,7 +96,7 @@ func newParser(env *environment, exit func(code int)) (*kong.Kong, error) {
 		kong.Description("WebSocket notifications from Redis to the browser."),
 		kong.Writers(env.stdout, env.stderr),
 		kong.Exit(exit),
-		kong.Vars{"version": "roost " + version.Number()},
+		kong.Vars{"version": "roost " + version.Text()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
 }
 

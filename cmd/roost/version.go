@@ -10,6 +10,6 @@ type versionCmd struct{}
 
 // Run prints the version.
 func (versionCmd) Run(env *environment) error {
-	_, err := fmt.Fprintln(env.stdout, "roost", version.Number())
+	_, err := fmt.Fprintln(env.stdout, "roost", version.Text())
 	return err
 }
