@@ -1,7 +1,7 @@
 # What people do with Roost, one line each. `make help` lists it.
 # Variables given to make reach the server: make run WS_PORT=9081
 
-.PHONY: help run build test quick deps check fuzz soak faults docs client bench bench-full clean
+.PHONY: help run build test quick deps check fuzz soak faults docs client release release-check bench bench-full clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,6 +40,12 @@ docs: ## Write docs/configuration.md and the table of docs/metrics.md, from the 
 
 client: ## Pack the client for pages: bin/roost-client-….tgz, for npm install (needs npm)
 	@mkdir -p bin && cd client && npm pack --silent --pack-destination ../bin >/dev/null && ls ../bin/roost-client-*.tgz | sed 's|^../||'
+
+release: ## Build bin/release/VERSION from a clean checkout: archives, Debian packages, a container image, checksums; make release VERSION=v0.9.0
+	@scripts/release.sh "$(VERSION)"
+
+release-check: ## Build a release of HEAD twice, compare the bytes, and try what came out
+	@scripts/release-check.sh
 
 bench: ## Measure Roost beside other servers and write docs/benchmarks.md: 50 minutes at most, nothing else running
 	@scripts/deps.sh

@@ -13,7 +13,7 @@ if [ "${1:-}" = quick ]; then
   exec go vet ./...
 fi
 staticcheck=$(go tool -n staticcheck) # the server's go.mod says which, for all modules
-for module in . scripts/bench scripts/compat; do
+for module in . scripts/bench scripts/compat scripts/release; do
   (cd "$module" && go vet ./... && "$staticcheck" ./...)
 done
 go vet -tags demo ./cmd/roost && "$staticcheck" -tags demo ./cmd/roost # what make run builds
