@@ -34,15 +34,15 @@ out=$work/clone/bin/release/$version
 
 say 'the archive'
 mkdir "$work/archive"
-tar -xzf "$out/roost_${version}_linux_$(go env GOARCH).tar.gz" -C "$work/archive"
+tar -xzf "$out/roost-$version-linux-$(go env GOARCH).tar.gz" -C "$work/archive"
 expect "roost $version (commit $commit)" "$work/archive/roost" version
 if readelf --program-headers "$work/archive/roost" | grep -q INTERP; then fail 'the program is not static'; fi
 
-grep -q '"name": "github.com/redis/go-redis/v9"' "$out/roost_${version}_linux_$(go env GOARCH).cdx.json" || fail 'the list of parts has no go-redis'
+grep -q '"name": "github.com/redis/go-redis/v9"' "$out/roost-$version-linux-$(go env GOARCH).cdx.json" || fail 'the list of parts has no go-redis'
 
 say 'the image'
 mkdir "$work/layout" "$work/root"
-tar -xzf "$out/roost_${version}_image.tar.gz" -C "$work/layout"
+tar -xzf "$out/roost-$version-image.tar.gz" -C "$work/layout"
 grep -lE '"architecture":"'"$(go env GOARCH)"'"' "$work"/layout/blobs/sha256/* >"$work/configs"
 while read -r config; do
   grep -q rootfs "$config" && break
@@ -58,7 +58,7 @@ expect "roost $version (commit $commit)" "$work/root/roost" version
 
 if command -v dpkg-deb >/dev/null; then
   say 'the package'
-  package=$out/roost_${version}_$(go env GOARCH).deb
+  package=$out/roost_0.0.0~check_$(go env GOARCH).deb
   expect "Version: 0.0.0~check" dpkg-deb --info "$package"
   for path in ./usr/bin/roost ./usr/lib/systemd/system/roost.service ./usr/lib/systemd/system/roost.socket ./usr/lib/sysctl.d/60-roost.conf \
     ./usr/share/man/man1/roost.1.gz ./usr/share/bash-completion/completions/roost; do

@@ -3,10 +3,10 @@
 #
 # In a clean checkout of a commit, or in a tarball that git archive made of one. The same commit and Go give the same bytes.
 #
-#   roost_<version>_<system>_<architecture>.tar.gz   the program, the units, completions, the manual page
+#   roost-<version>-<system>-<architecture>.tar.gz   the program, the units, completions, the manual page
 #   roost_<version>_<architecture>.deb               the server as a package for Debian and Ubuntu
-#   roost_<version>_image.tar.gz                     the container image for amd64 and arm64, as an OCI layout
-#   roost_<version>_<system>_<architecture>.cdx.json what the program is made of (SBOM, CycloneDX)
+#   roost-<version>-image.tar.gz                     the container image for amd64 and arm64, as an OCI layout
+#   roost-<version>-<system>-<architecture>.cdx.json what the program is made of (SBOM, CycloneDX)
 #   SHA256SUMS
 #
 # For macOS and Windows it is the program without the server.
@@ -79,8 +79,8 @@ for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64; d
   if [ "$system" = linux ]; then
     install -m 644 scripts/roost.service scripts/roost.socket scripts/roost-tls.socket scripts/roost.sysctl.conf "$dir"
   fi
-  pack "$dir" "$out/roost_${version}_${system}_$architecture.tar.gz"
-  "$work/cyclonedx" bin -json -noserial -notimestamp -std -version "$version" -output "$out/roost_${version}_${system}_$architecture.cdx.json" "$dir/$program"
+  pack "$dir" "$out/roost-$version-$system-$architecture.tar.gz"
+  "$work/cyclonedx" bin -json -noserial -notimestamp -std -version "$version" -output "$out/roost-$version-$system-$architecture.cdx.json" "$dir/$program"
 done
 
 if command -v dpkg-deb >/dev/null; then
@@ -96,7 +96,7 @@ say 'container image'
 mkdir "$work/layout"
 "$work/image" --version "$version" --commit "$commit" --created "$SOURCE_DATE_EPOCH" --layout "$work/layout" \
   amd64="$work/linux-amd64/roost" arm64="$work/linux-arm64/roost"
-pack "$work/layout" "$out/roost_${version}_image.tar.gz"
+pack "$work/layout" "$out/roost-$version-image.tar.gz"
 
 (cd "$out" && sha256sum -- * >"$work/sums" && mv "$work/sums" SHA256SUMS)
 say "bin/release/$version:"

@@ -42,4 +42,4 @@ Description: WebSocket notifications from Redis to the browser
  connections on one machine.
 END
 find "$tree" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
-dpkg-deb --root-owner-group -Zgzip --build "$tree" "$out/roost_${version}_$architecture.deb" >/dev/null
+dpkg-deb --root-owner-group -Zgzip --build "$tree" "$out/roost_${number/-/\~}_$architecture.deb" >/dev/null
