@@ -47,6 +47,9 @@ func (h *pendingHandshake) keptBytes() int {
 	if h.held != nil {
 		n += h.held.size()
 	}
+	if heavy := h.conn.loop.server.heavies.Get(h.conn.fd); heavy != nil {
+		n += heavy.Held()
+	}
 	return n
 }
 

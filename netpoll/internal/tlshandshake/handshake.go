@@ -142,7 +142,7 @@ func (h *Handshake) Held() int {
 		n += finishBytes
 	}
 	if h.parked != nil {
-		n += parkedBytes
+		n += parkedBytes + 2*h.parked.took // a buffer that grows is up to twice as long as what is in it
 	}
 	return n
 }

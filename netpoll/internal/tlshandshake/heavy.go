@@ -15,7 +15,35 @@ import (
 type Heavy struct {
 	conn   *tls.Conn
 	t      *transport
+	most   int // bytes that it was given at once; crypto/tls keeps a buffer for as much
+	again  int // bytes of handshake records
 	closed bool
+}
+
+const (
+	// heavyBytes is what a Heavy holds at least.
+	heavyBytes = 8 << 10
+
+	// maxAgain is how much may come of a handshake after the handshake. crypto/tls ends a client of TLS 1.2 that renegotiates,
+	// but would keep up to 64 KB of a message that does not become whole.
+	maxAgain = 2 << 10
+)
+
+// Held is about how many bytes of memory the connection holds.
+func (h *Heavy) Held() int { return heavyBytes + h.most }
+
+// countAgain counts handshake records in what came. In TLS 1.3 these look like data.
+func (h *Heavy) countAgain(in []byte) error {
+	for n := completeRecord(in); n > 0; n = completeRecord(in) {
+		if in[0] == typeHandshake {
+			h.again += n
+		}
+		in = in[n:]
+	}
+	if h.again > maxAgain {
+		return tlsrecord.Violation(tlsrecord.AlertUnexpectedMessage, "a long handshake message after the handshake")
+	}
+	return nil
 }
 
 // Open decrypts what came and appends the data to dst. It takes all of in; what is incomplete stays inside. Errors are those of
@@ -23,6 +51,11 @@ type Heavy struct {
 func (h *Heavy) Open(dst, in []byte) ([]byte, error) {
 	if h.conn == nil {
 		return dst, nil
+	}
+	h.most = max(h.most, len(in))
+	if err := h.countAgain(in); err != nil {
+		h.closed = true
+		return dst, err
 	}
 	h.t.in = in
 	defer func() { h.t.in = nil }()

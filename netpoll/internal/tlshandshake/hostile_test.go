@@ -445,3 +445,44 @@ func FuzzHandshake(f *testing.F) {
 		}
 	})
 }
+
+// What crypto/tls keeps of a message that does not become whole counts, and after the handshake it is not let grow.
+func TestMessagesThatDoNotEnd(t *testing.T) {
+	s := testServer(t, Options{})
+	_, hello := helloOf(t, &tls.Config{MaxVersion: tls.VersionTLS12})
+	h := s.Start()
+	defer h.Close()
+	if status, err := feed(h, hello); status != NeedInput || err != nil {
+		t.Fatal(status, err)
+	}
+	before := h.Held()
+	const message = 60_000
+	part := append([]byte{typeHandshake, 3, 3, 10_000 >> 8, 10_000 & 0xff}, zeros(10_000)...)
+	copy(part[headerLen:], []byte{16, 0, message >> 8, message & 0xff}) // ClientKeyExchange
+	for range message / 10_000 {
+		if status, err := feed(h, part); status != NeedInput || err != nil {
+			t.Fatal(status, err)
+		}
+		clear(part[headerLen:])
+	}
+	if held := h.Held() - before; held < message {
+		t.Errorf("%d bytes count of %d", held, message)
+	}
+
+	for n, want := range map[int]tlsrecord.Alert{200: tlsrecord.AlertBadRecordMAC, maxAgain: tlsrecord.AlertUnexpectedMessage} {
+		client := newMemoryClient(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
+		defer client.stop()
+		r, err := client.connect(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.Heavy.Open(nil, append([]byte{typeHandshake, 3, 3, byte(n >> 8), byte(n)}, zeros(n)...))
+		var alert *tlsrecord.Error
+		if !errors.As(err, &alert) || alert.Alert != want {
+			t.Errorf("a handshake record of %d bytes after the handshake: %v, want %v", n, err, want)
+		}
+		if held := r.Heavy.Held(); held < heavyBytes+n {
+			t.Errorf("%d bytes count of a connection", held)
+		}
+	}
+}

@@ -22,6 +22,7 @@ type parked struct {
 	next func() (struct{}, bool)
 	stop func()
 	sent []byte // every record since the secrets are known
+	took int    // bytes that crypto/tls was given: it keeps a message of up to 256 KB until that is whole
 }
 
 // parkedBytes is about what a parked handshake holds: the stack, the hello, the keys under way.
@@ -53,7 +54,9 @@ func (h *Handshake) park() (Status, error) {
 func (h *Handshake) resume() (Status, error) {
 	p := h.parked
 	p.t.in, h.buf = h.buf, nil
+	given := len(p.t.in)
 	_, goesOn := p.next()
+	p.took += given - len(p.t.in)
 	h.buf = bytes.Clone(p.t.in)
 	p.t.in = nil
 	out := p.t.take()
