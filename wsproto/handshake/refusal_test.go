@@ -38,6 +38,8 @@ func TestReadyRefusals(t *testing.T) {
 		{RefuseProxyMissing(), 400, ReasonProxyMissing, ""},
 		{RefuseProxyInvalid(), 400, ReasonProxyInvalid, ""},
 		{RefuseProxyUntrusted(), 400, ReasonProxyUntrusted, ""},
+		{RefusePlainHTTP(), 400, ReasonPlainHTTP, ""},
+		{RefuseEarly(), 400, ReasonBadRequest, ""},
 		{RefuseOpenFiles(3 * time.Second), 503, ReasonOpenFiles, "3"},
 		{RefuseUserFull(3 * time.Second), 429, ReasonUserFull, "3"},
 		{RefuseAddressFull(3 * time.Second), 429, ReasonAddressFull, "3"},
