@@ -128,8 +128,5 @@ func (u *Upgrader) Trusts(address netip.Addr) bool { return u.proxies.trusts(add
 // trusted proxy. The peer is the other end of the socket, or the address in its PROXY header. Call it before the head's buffer
 // is used again. For the zero value of peer the result is the zero value.
 func (u *Upgrader) Client(request *Request, peer netip.Addr) netip.Addr {
-	if !peer.IsValid() {
-		return peer
-	}
 	return u.proxies.client(peer, &request.forwarded)
 }
