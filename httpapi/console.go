@@ -79,6 +79,7 @@ type consoleJSON struct {
 	MemoryEach  float64         `json:"memory_per_connection_bytes"` // 0 while there are few
 	Counters    consoleCounters `json:"counters"`
 	Limits      []Limit         `json:"limits"`
+	Resume      *resumeJSON     `json:"resume,omitempty"`
 
 	Refused map[string]uint64 `json:"refused"`
 	Closed  map[string]uint64 `json:"closed"`
@@ -89,6 +90,28 @@ type consoleJSON struct {
 	HistoryKept int      `json:"history_kept"`
 
 	Demo string `json:"demo,omitempty"` // the WebSocket's URL, where the page may try it
+}
+
+// resumeJSON is there where clients can resume.
+type resumeJSON struct {
+	Window  float64 `json:"window_seconds"` // how far back a client can resume now
+	Wanted  float64 `json:"wanted_seconds"` // how far it should
+	Bytes   int     `json:"bytes"`          // that what can be replayed takes
+	Room    int     `json:"room"`           // that it may take
+	Resumed uint64  `json:"resumed"`        // clients that came back and got what they missed
+	Gaps    uint64  `json:"gaps"`           // that came back and were told of a gap instead
+}
+
+func resumeOf(stats *Stats) *resumeJSON {
+	if stats.ResumeWindowWanted == 0 {
+		return nil
+	}
+	resumed := stats.Resumes["resumed"]
+	return &resumeJSON{
+		Window: stats.ResumeWindow.Seconds(), Wanted: stats.ResumeWindowWanted.Seconds(),
+		Bytes: stats.ResumeBytes, Room: stats.ResumeRoom,
+		Resumed: resumed, Gaps: sum(stats.Resumes) - resumed,
+	}
 }
 
 // consoleCounters rise; the page turns them into rates.
@@ -123,6 +146,7 @@ func (s *Server) console(now time.Time, since int64) consoleJSON {
 			Received: stats.NotificationsReceived, Sent: stats.DeliveriesSent, Failed: sum(stats.DeliveriesFailed),
 		},
 		Limits:  []Limit{},
+		Resume:  resumeOf(&stats),
 		Refused: stats.ConnectionsRefused, Closed: stats.ConnectionsClosed,
 		Failed: stats.DeliveriesFailed, Invalid: stats.NotificationsInvalid,
 		History: s.history.after(since), HistoryKept: historyKept,

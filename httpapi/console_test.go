@@ -101,4 +101,7 @@ func TestConsoleJSON(t *testing.T) {
 	if resp := ask(s, "GET", "/console.json?since=yesterday"); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("a wrong since: %d", resp.StatusCode)
 	}
+	if want := (resumeJSON{Window: 40, Wanted: 120, Bytes: 61, Room: 62, Resumed: 63}); got.Resume == nil || *got.Resume != want {
+		t.Errorf("resume is %+v, want %+v", got.Resume, want)
+	}
 }

@@ -111,7 +111,14 @@ function tiles(now) {
     tile("Busiest loop", latest.busy === undefined ? "–" : Math.round(latest.busy * 100) + " %", "of its time"),
     tile("Memory", bytes(now.memory_bytes), now.memory_per_connection_bytes > 0 ? `${bytes(now.memory_per_connection_bytes)} a connection` : "of the process"),
     tile("Redis", redis ? milliseconds(now.redis.ping_ms) : "away", redis ? "for a round trip" : now.redis.since ? since(now.redis.since) : "", "", redis ? "" : "bad"),
+    ...(now.resume ? [resumeTile(now.resume)] : []),
   ];
+}
+
+// resumeTile shows how far back clients can resume, and how that went since the start.
+function resumeTile(resume) {
+  return tile("Resume", duration(Math.round(resume.window_seconds)), `of ${duration(resume.wanted_seconds)}; ${bytes(resume.bytes)} of ${bytes(resume.room)}`,
+    `${count(resume.resumed)} resumed, ${count(resume.gaps)} ${resume.gaps === 1 ? "gap" : "gaps"}`);
 }
 
 function tile(name, value, note = "", more = "", look = "") {

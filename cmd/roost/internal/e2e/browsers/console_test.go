@@ -24,7 +24,7 @@ import (
 func TestConsole(t *testing.T) {
 	t.Parallel()
 	browser := startBrowser(t)
-	redis, server := e2e.Start(t, nil)
+	redis, server := e2e.Start(t, roosttest.Env{"WS_RESUME_WINDOW": "2m"})
 
 	tab := openTab(t, browser, "about:blank")
 	complaints := tab.complaints()
@@ -34,7 +34,7 @@ func TestConsole(t *testing.T) {
 	tab.waitHead("Roost ", "icon.svg")
 	alice := server.Connect("alice")
 	server.Connect("bob")
-	tab.waitText("#tiles", "Connections", "2", "of 10,000 at most; 2 users", "Notifications/s", "Latency p99", "Busiest loop")
+	tab.waitText("#tiles", "Connections", "2", "of 10,000 at most; 2 users", "Notifications/s", "Latency p99", "Busiest loop", "Resume", "of 2 min", "0 resumed, 0 gaps")
 	tab.waitHidden("#start")
 	tab.waitText("#limits", "2 of 10,000", "Open files")
 
