@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"hash/maphash"
+	"slices"
 	"time"
 
 	"roost/internal/position"
@@ -99,8 +100,11 @@ func (r *Ring) Reset(marker uint64, now int64) {
 	r.segments = append(r.segments[:0], segment{marker: marker, first: r.count, began: now})
 }
 
-// Mark notes that a marker was heard.
+// Mark notes that a marker was heard. One that is known already is none: a position at it would be in two places.
 func (r *Ring) Mark(marker uint64, now int64) {
+	if slices.ContainsFunc(r.segments, func(s segment) bool { return s.marker == marker }) {
+		return
+	}
 	if len(r.segments) == maxSegments {
 		r.segments = append(r.segments[:0], r.segments[1:]...)
 	}

@@ -46,6 +46,18 @@ func TestMarkersDoNotEndAStream(t *testing.T) {
 	}
 }
 
+// A marker that comes twice must not make two places of one position.
+func TestMarkerTwice(t *testing.T) {
+	r := newRing(time.Hour)
+	r.Mark(7, 1)
+	at := r.Head()
+	r.Append(Key{User, "a"}, "x", true, 2)
+	r.Mark(7, 3)
+	if missed, _, why := r.Since(at, []Key{{User, "a"}}, most); len(missed) != 1 || why != NotRefused {
+		t.Errorf("%d missed, %q", len(missed), why)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	r := newRing(time.Second)
 	old := r.Append(Key{User, "a"}, "x", true, 1000)
