@@ -189,12 +189,12 @@ func TestLossIsToldInOrder(t *testing.T) {
 	if _, _, _, err := h.Arrive(c, Arrival{User: "alice"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := h.Position(); !ok {
+	if _, ok := h.Position(c); !ok {
 		t.Error("no position")
 	}
 	since := time.Now()
 	h.TellLost(since)
-	if _, ok := h.Position(); ok {
+	if _, ok := h.Position(c); ok {
 		t.Error("the position steps over a loss that nobody was told of")
 	}
 	late := &client{}
@@ -212,8 +212,27 @@ func TestLossIsToldInOrder(t *testing.T) {
 	if got := c.take(); len(got) != 0 {
 		t.Errorf("told twice")
 	}
-	if _, ok := h.Position(); !ok {
+	if _, ok := h.Position(c); !ok {
 		t.Error("no position once all were told")
+	}
+}
+
+// A connection whose place another one took gets nothing more, so that it has no position either, before it is told.
+func TestNoPositionOnceReplaced(t *testing.T) {
+	t.Parallel()
+	h := resuming(t, Limits{MaxPerUser: 1, ReplaceOldest: true})
+	old, young := &client{}, &client{}
+	for _, c := range []*client{old, young} {
+		if _, _, _, err := h.Arrive(c, Arrival{User: "alice"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.Deliver("alice", numbered(1))
+	if _, ok := h.Position(young); !ok {
+		t.Error("no position")
+	}
+	if p, ok := h.Position(old); ok {
+		t.Errorf("%s steps over what went to the newer connection", p)
 	}
 }
 
@@ -353,9 +372,9 @@ func (v *visitor) run() {
 		v.takes(w.Missed)
 		for range rand.IntN(5) {
 			time.Sleep(time.Duration(rand.IntN(1000)) * time.Microsecond)
-			p, ok := v.hub.Position()
+			p, ok := v.hub.Position(c)
 			v.takes(c.take())
-			if after, same := v.hub.Position(); ok && same && p == after { // so nothing came between
+			if after, same := v.hub.Position(c); ok && same && p == after { // so nothing came between
 				v.id = p.String()
 			}
 		}

@@ -164,16 +164,17 @@ func (s *stream) delivered() {
 	s.delivering = false
 }
 
-// Position returns the place in the stream up to which each connection has been handed everything. ok is false while one is
-// not, and without Config.Resume. Any goroutine; loops too.
-func (h *Hub) Position() (p position.Position, ok bool) {
-	s := h.stream
+// Position returns the place in the stream up to which a connection has been handed everything. ok is false while any
+// connection has not, for one that is not admitted, which is handed nothing more, and without Config.Resume. Any goroutine;
+// loops too.
+func (h *Hub) Position(c Conn) (p position.Position, ok bool) {
+	s, link := h.stream, c.HubLink()
 	if s == nil {
 		return position.Position{}, false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.delivering || s.waiting > 0 {
+	if s.delivering || s.waiting > 0 || !h.shard(h.hash(link.user)).admitted(link) {
 		return position.Position{}, false
 	}
 	return s.ring.Head(), true

@@ -79,14 +79,14 @@ const positionTries = 3
 func (c *conn) position() (p position.Position, ok bool) {
 	l := c.loop
 	for range positionTries {
-		if p, ok = l.server.cfg.Hub.Position(); !ok {
+		if p, ok = l.server.cfg.Hub.Position(c); !ok {
 			return p, false
 		}
 		l.deliverMail()
 		if l.mailLeft || c.out != nil || c.state != stateOpen {
 			return p, false
 		}
-		if now, still := l.server.cfg.Hub.Position(); still && now == p {
+		if now, still := l.server.cfg.Hub.Position(c); still && now == p {
 			return p, true
 		}
 	}
