@@ -1,10 +1,16 @@
 package redisfeed
 
 import (
+	"bufio"
+	"fmt"
+	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
+	"roost/redisfeed/internal/resp"
+	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
 
@@ -56,6 +62,85 @@ func TestMarkersAreHeardByAll(t *testing.T) {
 		lost := slices.Index(first.all(), "lost")
 		return lost > 0 && len(first.all()) > lost+1
 	})
+}
+
+// A marker may come while not all is subscribed to: others count notifications behind it that this instance does not hear.
+func TestMarkerBeforeAllIsSubscribed(t *testing.T) {
+	t.Parallel()
+	marker, _, err := resp.Parse(fmt.Appendf(nil, "*3\r\n$7\r\nmessage\r\n$%d\r\n%s\r\n$1\r\nm\r\n", len(markerChannel), markerChannel))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		left  int // subscriptions that are not confirmed
+		heard bool
+	}{{1, false}, {0, true}} {
+		heard := false
+		f := &Feed{beat: &heartbeat{}, cfg: Config{Marker: func(string) { heard = true }}}
+		l := &link{wants: map[subscription]bool{}, left: test.left}
+		f.message(l, marker)
+		if heard != test.heard {
+			t.Errorf("with %d subscriptions left it was heard: %v", test.left, heard)
+		}
+	}
+}
+
+// A marker that came twice would be in two places: it is published once, even if the answer is lost.
+func TestMarkerIsPublishedOnce(t *testing.T) {
+	t.Parallel()
+	published := make(chan string, 8)
+	silent := publishEater(t, published)
+	cfg := quick(silent)
+	cfg.MaxRetries = 3
+	p, err := publish.New(cfg.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.Close() }()
+	if err := p.PublishOnce(t.Context(), markerChannel, "m"); err == nil {
+		t.Error("no error")
+	}
+	if len(published) != 1 {
+		t.Errorf("it was published %d times", len(published))
+	}
+}
+
+// publishEater is a Redis that closes the connection in place of an answer to PUBLISH.
+func publishEater(t *testing.T, published chan<- string) (addr string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	serve := func(conn net.Conn) {
+		defer func() { _ = conn.Close() }()
+		in := bufio.NewReader(conn)
+		for {
+			args, err := readCommand(in)
+			switch {
+			case err != nil:
+				return
+			case strings.EqualFold(args[0], "publish"):
+				published <- args[2]
+				return
+			case strings.EqualFold(args[0], "hello"):
+				_, _ = fmt.Fprint(conn, "*2\r\n$5\r\nproto\r\n:2\r\n")
+			default:
+				_, _ = fmt.Fprint(conn, "+OK\r\n")
+			}
+		}
+	}
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go serve(conn)
+		}
+	}()
+	return ln.Addr().String()
 }
 
 // Whoever does not ask for markers neither publishes nor hears any.

@@ -117,6 +117,9 @@ func (f *Feed) message(l *link, r resp.Reply) {
 		f.sink.Broadcast(payload)
 		return
 	case markerChannel:
+		if !l.confirmed() {
+			return // what others count behind it may have come before we were subscribed to all
+		}
 		f.markers.heard(time.Now())
 		f.cfg.Marker(strings.Clone(payload))
 		return
@@ -261,7 +264,7 @@ func (f *Feed) sendBeat(ctx context.Context) {
 	f.beatFailing = err != nil
 	f.beat.starved.Store(redisnet.LocalShortage(err))
 	if err == nil && f.marks() && f.markers.due(time.Now()) {
-		_, _ = f.beats.PublishTo(ctx, markerChannel, rand.Text()) // the next beat tries again
+		_ = f.beats.PublishOnce(ctx, markerChannel, rand.Text()) // the next beat tries again, with another text
 	}
 }
 

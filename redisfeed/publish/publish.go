@@ -103,6 +103,25 @@ func (p *Publisher) PublishTo(ctx context.Context, channel, payload string) (rec
 	return n, err
 }
 
+// PublishOnce is PublishTo for what must not arrive twice: go-redis does not try again when the connection is lost before
+// the answer.
+func (p *Publisher) PublishOnce(ctx context.Context, channel, payload string) error {
+	client, err := p.pool.Client(ctx)
+	if err != nil {
+		return fmt.Errorf("redis publish: %w", err)
+	}
+	if err = client.Process(ctx, once{redis.NewIntCmd(ctx, "publish", channel, payload)}); err != nil {
+		return fmt.Errorf("redis publish: %w", p.pool.Config().Explain(err))
+	}
+	return nil
+}
+
+// once is a command that is not tried again.
+type once struct{ *redis.IntCmd }
+
+// NoRetry implements redis.Cmder.
+func (once) NoRetry() bool { return true }
+
 // publishElsewhere publishes on another node of a cluster than go-redis would, which can't be reached: each takes PUBLISH
 // for all. err is the error otherwise.
 func (p *Publisher) publishElsewhere(ctx context.Context, channel, payload string, err error) (int64, error) {
