@@ -141,8 +141,12 @@ func TestBadFile(t *testing.T) {
 	if err := os.WriteFile(large, make([]byte, maxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	empty := filepath.Join(dir, "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for path, want := range map[string]string{
-		dir: "is a directory", filepath.Join(dir, "none"): "no such file", large: "more than 1048576 bytes",
+		empty: "no public key in it", dir: "is a directory", filepath.Join(dir, "none"): "no such file", large: "more than 1048576 bytes",
 	} {
 		if _, err := ReadFile(path, auth.DefaultAlgorithms()); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v, want %s", path, err, want)

@@ -74,6 +74,14 @@ func TestReadJWKS(t *testing.T) {
 		"short Ed25519":       {`{"kty":"OKP","crv":"Ed25519","x":"AAAA"}`, defaults, "", "an Ed25519 key of 3 bytes"},
 		"no base64":           {`{"kty":"OKP","crv":"Ed25519","x":"*"}`, defaults, "", "its x is no base64url"},
 		"kid that is no text": {jwk(t, public, `,"kid":5`), defaults, "", "its kid is no string"},
+		"use that is no text": {jwk(t, public, `,"use":["sig"]`), defaults, "", "its use is no string"},
+		"alg that is no text": {jwk(t, public, `,"alg":{}`), defaults, "", "its alg is no string"},
+		"kty that is no text": {`{"kty":7}`, defaults, "", "its kty is no string"},
+		"no exponent":         {`{"kty":"RSA","n":"AAAA"}`, defaults, "", "it has no e"},
+		"x that is no text":   {`{"kty":"OKP","crv":"Ed25519","x":1}`, defaults, "", "its x is no string"},
+		"no y":                {`{"kty":"EC","crv":"P-256","x":"AAAA"}`, defaults, "", "it has no y"},
+		"EC, crv is no text":  {`{"kty":"EC","crv":256}`, defaults, "", "its crv is no string"},
+		"OKP, crv is no text": {`{"kty":"OKP","crv":[]}`, defaults, "", "its crv is no string"},
 		"no object":           {`"key"`, defaults, "", "not a JWK"},
 		"null":                {`null`, defaults, "", "not a JWK"},
 	} {
@@ -188,6 +196,34 @@ func TestDocuments(t *testing.T) {
 			}
 			if err != nil || strings.Join(got, " ") != test.want {
 				t.Errorf("%q, %v, want %s", got, err, test.want)
+			}
+		})
+	}
+}
+
+// Certificates that can't be used are left out, and the others are read.
+func TestCertificatesLeftOut(t *testing.T) {
+	t.Parallel()
+	good := certificatePEM(t, newEd(t))
+	for name, test := range map[string]struct{ text, want string }{
+		"cut off":        {"-----BEGIN CERTIFICATE-----", "it is no PEM"},
+		"something else": {block("CERTIFICATE REQUEST", nil, nil), `a "CERTIFICATE REQUEST"`},
+		"a private key":  {block("PRIVATE KEY", nil, nil), "a private key"},
+		"a P-224 key":    {certificatePEM(t, newEC(t, elliptic.P224())), "P-224"},
+		"not allowed":    {certificatePEM(t, newEC(t, elliptic.P384())), "it is for ES384, and JWT_ALGORITHMS has only"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			document, err := json.Marshal(map[string]string{"good": good, "other": test.text})
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys, leftOut, err := readJWKS(document, auth.DefaultAlgorithms())
+			if err != nil || len(keys) != 1 || keys[0].ID() != "good" {
+				t.Fatalf("%v, %v", keys, err)
+			}
+			if len(leftOut) != 1 || leftOut[0].ID != "other" || !strings.Contains(leftOut[0].Why, test.want) {
+				t.Errorf("left out %+v, want other: %s", leftOut, test.want)
 			}
 		})
 	}
