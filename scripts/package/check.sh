@@ -33,7 +33,7 @@ run() { nsenter --target "$init" --mount --uts --ipc --net --pid --cgroup --root
 holds() {
   local said
   for _ in $(seq 120); do
-    if [ -z "$init" ]; then init=$(pgrep -P "$container" | head -1); fi
+    if [ -z "$init" ]; then init=$(pgrep -P "$container" | head -1 || true); fi
     if [ -n "$init" ] && said=$(run "$1"); then return; fi
     sleep 0.5
   done
