@@ -53,6 +53,8 @@ func ranElsewhere(t *testing.T, page string, block e2e.Block) bool {
 				return true // TestSnippets, TestSnippetsOverHTTP
 			}
 		}
+	case "docs/clients.md", "docs/connecting.md":
+		return block.Language == "js" // TestDocumentedWebSocketResumes, TestDocumentedEventSource
 	case "docs/configuration.md":
 		return strings.Contains(block.Text, "kill -HUP") // TestReload, with a process that may be signalled
 	case "docs/reliability.md":
