@@ -273,3 +273,22 @@ func TestWatchSeesDroppedBroadcasts(t *testing.T) {
 		}
 	}
 }
+
+// The memory of a very large shard is not kept for the next broadcast.
+func TestLargeShardIsNotKept(t *testing.T) {
+	t.Parallel()
+	for conns, kept := range map[int]bool{10: true, maxBatch + 1: false} {
+		h := New(Config{Logger: quiet()})
+		for range conns {
+			mustAdmit(t, h, "alice") // all in one shard
+		}
+		r, n := &broadcaster{hub: h}, 0
+		for b, more := (&broadcast{}), true; more; r.forget() {
+			more = r.collectAll(b, broadcastChunk)
+			n += len(r.conns)
+		}
+		if n != conns || (cap(r.shard) > 0) != kept {
+			t.Errorf("%d of %d connections; memory for %d is kept", n, conns, cap(r.shard))
+		}
+	}
+}

@@ -247,3 +247,13 @@ func FuzzParseCommand(f *testing.F) {
 		}
 	})
 }
+
+func TestNobodyDisconnectsHealthChecks(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet()})
+	probe := mustAdmit(t, h, "\x00probe")
+	h.Control("\x00probe", `{"disconnect":{}}`)
+	if s := h.Stats(); len(probe.told()) != 0 || s.Commands != 0 || s.CommandsInvalid != 0 {
+		t.Errorf("told %v, %+v", probe.told(), s)
+	}
+}

@@ -293,3 +293,10 @@ func TestReplaceOldest(t *testing.T) {
 		}
 	}
 }
+
+func TestDefaultLogger(t *testing.T) {
+	t.Parallel()
+	if h := New(Config{}); h.cfg.Logger != slog.Default() {
+		t.Error("another logger than the program's")
+	}
+}

@@ -102,3 +102,20 @@ func TestTablePutReplaces(t *testing.T) {
 	m.table.put(7, second)
 	m.check(t)
 }
+
+func TestTableStopsWhenAsked(t *testing.T) {
+	t.Parallel()
+	var m table
+	for hash, user := range []string{"a", "b", "c"} {
+		m.put(uint32(hash), &named{link: Link{user: user}})
+	}
+	seen := 0
+	for range m.all() {
+		if seen++; seen == 2 {
+			break
+		}
+	}
+	if seen != 2 {
+		t.Errorf("%d entries", seen)
+	}
+}

@@ -132,3 +132,75 @@ func TestConnsOf(t *testing.T) {
 		t.Errorf("three: %d of %d", len(some), all)
 	}
 }
+
+func TestWatchSeesReplays(t *testing.T) {
+	t.Parallel()
+	h := resuming(t, Limits{})
+	_, _, w, _ := h.Arrive(&client{}, Arrival{User: "other"})
+	h.Deliver("alice", numbered(1))
+	h.DeliverGroup("g", numbered(2))
+	h.Broadcast(numbered(3))
+	h.Watch("alice")
+	_, _, w, err := h.Arrive(&client{}, Arrival{User: "alice", Groups: []string{"g"}, Since: w.ID})
+	if err != nil || len(w.Missed) != 3 {
+		t.Fatalf("%+v, %v", w, err)
+	}
+	seen := h.Watch("alice").Latest
+	if len(seen) != 3 {
+		t.Fatalf("%+v", seen)
+	}
+	for i, via := range []string{"", "group g", "everyone"} {
+		if got := seen[i]; !got.Replayed || got.Via != via || got.Type != "n" || got.Connections != 1 {
+			t.Errorf("number %d: %+v, want it via %q", i, got, via)
+		}
+	}
+}
+
+// A watch may end between the look at who is watched and the delivery.
+func TestWatchEndsDuringABroadcast(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet()})
+	b := &broadcast{frame: []byte("x")}
+	n := b.notification(0, nil)
+	if got := h.traced(n, b, "alice", []string{"alice"}); got != n || len(b.traces) != 0 {
+		t.Errorf("%+v, %v", got, b.traces)
+	}
+}
+
+func TestConcernsAnyConnection(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet()})
+	mustAdmitTo(t, h, "alice", "g")
+	mustAdmitTo(t, h, "alice", "h")
+	mustAdmitTo(t, h, "bob", "b")
+	for group, want := range map[string]bool{"g": true, "h": true, "b": false, "": true} {
+		if got := h.concerns(&broadcast{group: group}, "alice"); got != want {
+			t.Errorf("%q concerns alice: %v", group, got)
+		}
+	}
+	if h.concerns(&broadcast{}, "carol") {
+		t.Error("everyone's concerns carol, who is not here")
+	}
+}
+
+func TestTraceSettles(t *testing.T) {
+	t.Parallel()
+	var clock clock
+	h := clock.hub()
+	h.Watch("alice")
+	trace := h.NewTrace("alice", 1)
+	trace.goes(`"x"`, 2)
+	trace.Sent()
+	trace.Unacknowledged()
+	trace.Failed("closed")
+	if got := trace.read(); got.Sent != 1 || got.Unacknowledged != 1 || got.Failed["closed"] != 1 || got.Queued() != 0 {
+		t.Errorf("%+v", got)
+	}
+	var nobody *Trace // of those who are not watched
+	nobody.Sent()
+	nobody.Unacknowledged()
+	nobody.Failed("closed")
+	if got := h.Watch("alice"); got.Total != 1 {
+		t.Errorf("%+v", got)
+	}
+}
