@@ -7,8 +7,8 @@ work=$(mktemp -d)
 root=${ROOT:-$work/root}
 container='' init=''
 cleanup() {
-  if [ -n "$init" ]; then kill -9 "$init" || true; fi
-  if [ -n "$container" ]; then kill -9 "$container" || true; fi
+  if [ -n "$init" ]; then kill -9 "$init" 2>/dev/null || true; fi
+  if [ -n "$container" ]; then kill -9 "$container" 2>/dev/null || true; fi
   rm -rf "$work"
 }
 trap cleanup EXIT
@@ -33,7 +33,8 @@ run() { nsenter --target "$init" --mount --uts --ipc --net --pid --cgroup --root
 holds() {
   local said
   for _ in $(seq 120); do
-    if [ -z "$init" ]; then init=$(pgrep -P "$container" | head -1 || true); fi
+    # systemd-nspawn has other children before the container's first process.
+    if [ -z "$init" ] || ! kill -0 "$init" 2>/dev/null; then init=$(pgrep -P "$container" | head -1 || true); fi
     if [ -n "$init" ] && said=$(run "$1"); then return; fi
     sleep 0.5
   done
