@@ -102,7 +102,7 @@ func TestAcceptsGzip(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]bool{
 		"": false, "gzip": true, "GZIP": true, "br, gzip;q=0.5": true, "gzip;q=0": false, "*": true, "identity": false,
-		"*, gzip;q=0": false, "gzip ; q=0.000": false, "deflate": false, "*;q=0": false, "x-gzip": true,
+		"*, gzip;q=0": false, "gzip ; q=0.000": false, "deflate": false, "*;q=0": false, "x-gzip": true, "gzip;q": false, "a/b/c, gzip": true,
 	} {
 		if got := acceptsGzip(http.Header{"Accept-Encoding": {header}}); got != want {
 			t.Errorf("%q: %t", header, got)

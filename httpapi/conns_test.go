@@ -266,3 +266,22 @@ func TestEvictionsAreCounted(t *testing.T) {
 		}
 	}
 }
+
+// Connections of one /64 count for the same source, since a machine may have all of its addresses.
+func TestSourceOf(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		address net.Addr
+		want    string
+	}{
+		"IPv4":           {&net.TCPAddr{IP: net.ParseIP("192.0.2.1"), Port: 1}, "192.0.2.1/32"},
+		"IPv6":           {&net.TCPAddr{IP: net.ParseIP("2001:db8::1:2:3:4"), Port: 1}, "2001:db8::/64"},
+		"IPv6 of a zone": {&net.TCPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0"}, "fe80::/64"},
+		"no address":     {&net.TCPAddr{}, "invalid Prefix"},
+		"no TCP":         {&net.UnixAddr{Name: "/run/roost"}, "invalid Prefix"},
+	} {
+		if got := sourceOf(test.address).String(); got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+}

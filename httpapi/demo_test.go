@@ -22,6 +22,9 @@ func TestDemo(t *testing.T) {
 			return "token of " + user, nil
 		},
 		Publish: func(_ context.Context, user, notification string) error {
+			if user == "nobody" {
+				return errors.New("nobody is nobody")
+			}
 			published = append(published, user+" "+notification)
 			return nil
 		},
@@ -60,6 +63,8 @@ func TestDemo(t *testing.T) {
 		{name: "nobody's token", method: "POST", path: "/demo/token", body: `{}`, code: 400, says: "who?"},
 		{name: "a token by GET", method: "GET", path: "/demo/token", code: 405, says: "POST, OPTIONS are"},
 		{name: "publish", method: "POST", path: "/demo/publish", body: `{"user":"bob","notification":{"type":"x"}}`, code: 200, says: "{}"},
+		{name: "to nobody", method: "POST", path: "/demo/publish", body: `{"user":"nobody","notification":{}}`, code: 400, says: "nobody is nobody"},
+		{name: "something else", method: "POST", path: "/demo/other", body: `{}`, code: 404},
 		{name: "no JSON", method: "POST", path: "/demo/publish", body: `{`, code: 400, says: "is wanted"},
 		{name: "too much", method: "POST", path: "/demo/publish", body: `{"user":"` + strings.Repeat("x", maxDemoBody) + `"}`, code: 413, says: "16 KiB"},
 		{name: "a form of another site", method: "POST", path: "/demo/token", body: `{"user":"alice"}`, headers: []string{"Content-Type", "text/plain"}, code: 415},

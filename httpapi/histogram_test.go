@@ -36,3 +36,15 @@ func TestQuantile(t *testing.T) {
 		t.Errorf("since nothing: %+v", got)
 	}
 }
+
+func TestQuantileInMilliseconds(t *testing.T) {
+	t.Parallel()
+	h := Histogram{Bounds: []time.Duration{10 * time.Millisecond}, Counts: []uint64{0, 0}}
+	if got := h.milliseconds(0.5); got != nil {
+		t.Errorf("of nothing: %v", *got)
+	}
+	h.Counts[0] = 4
+	if got := h.milliseconds(0.5); got == nil || *got != 5 {
+		t.Errorf("half of what took 10 ms at most: %v", got)
+	}
+}

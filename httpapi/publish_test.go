@@ -10,9 +10,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 )
@@ -121,6 +123,36 @@ func TestPublish(t *testing.T) {
 			t.Errorf("%s: counted as %v", tt.name, stats.PublishRequests)
 		}
 	}
+}
+
+// A body that is cut off, too slow or too long is refused, and nothing of it is published.
+func TestPublishBrokenBodies(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		body io.Reader
+		code int
+		says string
+	}{
+		"longer than it may be": {io.LimitReader(spaces{}, maxPublishBody+1), 413, "1048576"},
+		"too slow":              {iotest.ErrReader(os.ErrDeadlineExceeded), 408, "did not come within"},
+		"breaks off":            {io.MultiReader(strings.NewReader(`{"user":`), iotest.ErrReader(io.ErrUnexpectedEOF)), 400, "can't be read"},
+	} {
+		taken := new(fakePublishing)
+		s := newServer(t, Config{Token: publishToken, Publishing: taken.publishing()})
+		if w := post(s, test.body); w.Code != test.code || !strings.Contains(w.Body.String(), test.says) || len(taken.published) != 0 {
+			t.Errorf("%s: %d %.300s with %d published, want %d and %q", name, w.Code, w.Body, len(taken.published), test.code, test.says)
+		}
+	}
+}
+
+// spaces is white space without an end.
+type spaces struct{}
+
+func (spaces) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = ' '
+	}
+	return len(b), nil
 }
 
 // The bytes of a notification reach Redis as they came.

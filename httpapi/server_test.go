@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -181,5 +182,40 @@ func closeAll(t *testing.T, c io.Closer) {
 	t.Helper()
 	if err := c.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Without what they need, paths are not there.
+func TestPathsThatAreOff(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, Config{})
+	for _, path := range []string{"/publish", "/openapi.yaml", "/console", "/debug/pprof/"} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			resp := ask(s, method, path)
+			if closeAll(t, resp.Body); resp.StatusCode != http.StatusNotFound {
+				t.Errorf("%s %s: %d", method, path, resp.StatusCode)
+			}
+		}
+	}
+}
+
+// What net/http complains of is in the log; of failed TLS handshakes, which scanners cause, only some.
+func TestComplaintsAreLogged(t *testing.T) {
+	t.Parallel()
+	var lines strings.Builder
+	complains := errorLog(slog.New(slog.NewTextHandler(&lines, nil)))
+	const accepts, handshakes = 5, 20
+	for range accepts {
+		complains.Print("http: Accept error: too many open files; retrying")
+	}
+	for range handshakes {
+		complains.Print("http: TLS handshake error from 192.0.2.1:5: EOF")
+	}
+	text := lines.String()
+	if n := strings.Count(text, "too many open files"); n != accepts {
+		t.Errorf("%d of %d lines", n, accepts)
+	}
+	if n := strings.Count(text, "remote=192.0.2.1:5 error=EOF"); n == 0 || n == handshakes {
+		t.Errorf("%d of %d failed handshakes are logged", n, handshakes)
 	}
 }
