@@ -39,6 +39,29 @@ func TestView(t *testing.T) {
 	}
 }
 
+// A node that answers nonsense does no harm: slots that there are not are left out, and of two owners the last counts.
+func TestOddViews(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		ranges []redis.ClusterSlot
+		owners map[uint16]string
+	}{
+		"no answer":         {nil, map[uint16]string{0: "", slots - 1: ""}},
+		"beyond the end":    {[]redis.ClusterSlot{{Start: slots - 1, End: slots + 5, Nodes: nodes("a:1")}}, map[uint16]string{slots - 2: "", slots - 1: "a:1"}},
+		"before the first":  {[]redis.ClusterSlot{{Start: -7, End: 0, Nodes: nodes("a:1")}}, map[uint16]string{0: "a:1", 1: ""}},
+		"the wrong way":     {[]redis.ClusterSlot{{Start: 9, End: 3, Nodes: nodes("a:1")}}, map[uint16]string{3: "", 6: "", 9: ""}},
+		"twice":             {[]redis.ClusterSlot{{Start: 0, End: 9, Nodes: nodes("a:1")}, {Start: 5, End: 5, Nodes: nodes("b:1")}}, map[uint16]string{4: "a:1", 5: "b:1", 6: "a:1"}},
+		"it names itself ?": {[]redis.ClusterSlot{{Start: 0, End: 9, Nodes: nodes("?:7")}}, map[uint16]string{0: "10.0.0.1:7"}},
+	} {
+		v := newView("10.0.0.1:7000", test.ranges)
+		for slot, want := range test.owners {
+			if got := v.OwnerOf(slot); got != want {
+				t.Errorf("%s: slot %d is %q's, want %q", name, slot, got, want)
+			}
+		}
+	}
+}
+
 func TestSameViews(t *testing.T) {
 	t.Parallel()
 	of := func(end int, addrs ...string) *View {
