@@ -34,7 +34,7 @@ out=$work/clone/bin/release/$version
 
 say 'the archive'
 mkdir "$work/archive"
-tar -xzf "$out/roost-$version-linux-$(go env GOARCH).tar.gz" -C "$work/archive"
+tar -xzf "$out/roost-$version-linux-$(go env GOARCH).tar.gz" --strip-components=1 -C "$work/archive"
 expect "roost $version (commit $commit)" "$work/archive/roost" version
 if readelf --program-headers "$work/archive/roost" | grep -q INTERP; then fail 'the program is not static'; fi
 

@@ -50,9 +50,9 @@ build() {
     -ldflags "-s -w -buildid= -X $stamp.release=$version -X $stamp.commit=$commit" -o "$3" ./cmd/roost
 }
 
-# pack makes an archive of a directory's content, the same bytes each time: pack DIRECTORY FILE
+# pack makes an archive of what is in a directory, the same bytes each time: pack DIRECTORY FILE [NAME, for one of its entries]
 pack() {
-  tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -C "$1" -cf - . | gzip -9n >"$2"
+  tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -C "$1" -cf - "${3:-.}" | gzip -9n >"$2"
 }
 
 say "$version of $commit, with $(go env GOVERSION)"
@@ -68,7 +68,8 @@ for shell in bash zsh fish; do "$work/roost" completion "$shell" >"$extras/roost
 for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64; do
   system=${target%/*} architecture=${target#*/}
   say "$target"
-  dir=$work/$system-$architecture
+  name=roost-$version-$system-$architecture
+  dir=$work/archives/$name
   program=roost
   if [ "$system" = windows ]; then program=roost.exe; fi
   mkdir -p "$dir/completions"
@@ -79,14 +80,14 @@ for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64; d
   if [ "$system" = linux ]; then
     install -m 644 scripts/roost.service scripts/roost.socket scripts/roost-tls.socket scripts/roost.sysctl.conf "$dir"
   fi
-  pack "$dir" "$out/roost-$version-$system-$architecture.tar.gz"
-  "$work/cyclonedx" bin -json -noserial -notimestamp -std -version "$version" -output "$out/roost-$version-$system-$architecture.cdx.json" "$dir/$program"
+  pack "$work/archives" "$out/$name.tar.gz" "$name"
+  "$work/cyclonedx" bin -json -noserial -notimestamp -std -version "$version" -output "$out/$name.cdx.json" "$dir/$program"
 done
 
 if command -v dpkg-deb >/dev/null; then
   for architecture in amd64 arm64; do
     say "package for $architecture"
-    scripts/package/build.sh "$version" "$architecture" "$work/linux-$architecture/roost" "$extras" "$out"
+    scripts/package/build.sh "$version" "$architecture" "$work/archives/roost-$version-linux-$architecture/roost" "$extras" "$out"
   done
 else
   say 'no dpkg-deb here: no packages for Debian'
@@ -95,7 +96,7 @@ say 'container image'
 (cd scripts/release && CGO_ENABLED=0 GOFLAGS='' go build -o "$work/image" ./image)
 mkdir "$work/layout"
 "$work/image" --version "$version" --commit "$commit" --created "$SOURCE_DATE_EPOCH" --layout "$work/layout" \
-  amd64="$work/linux-amd64/roost" arm64="$work/linux-arm64/roost"
+  amd64="$work/archives/roost-$version-linux-amd64/roost" arm64="$work/archives/roost-$version-linux-arm64/roost"
 pack "$work/layout" "$out/roost-$version-image.tar.gz"
 
 (cd "$out" && sha256sum -- * >"$work/sums" && mv "$work/sums" SHA256SUMS)

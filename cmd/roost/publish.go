@@ -101,9 +101,9 @@ func publishOnce(env *environment, cfg config.Config, address string, forUser bo
 	case p.receivers > 0 || !p.counted:
 		return p, nil
 	case forUser && cfg.RedisFeed != "pattern":
-		return p, fmt.Errorf("nobody listens for this user on %s: no roost that is connected to it has a connection of theirs", p.where)
+		return p, fmt.Errorf("published on %s, and nobody got it: no roost that is connected to this Redis has a connection of this user", p.where)
 	}
-	return p, fmt.Errorf("nobody listens on %s: no roost is connected to it", p.where)
+	return p, fmt.Errorf("published on %s, and nobody got it: no roost is connected to this Redis", p.where)
 }
 
 // published is what became of something that was published.

@@ -163,7 +163,7 @@ var (
 	refuseNoHost      = badRequest("Host missing")
 	refuseTwoHosts    = badRequest("more than one Host")
 	refuseBadHost     = badRequest("bad Host")
-	refuseBody        = badRequest("a body is not accepted here")
+	refuseBody        = badRequest("a body is not accepted here (POST /publish is on the admin server, HTTP_PORT)")
 	refuseTwoOrigins  = badRequest("more than one Origin")
 	refuseEarly       = badRequest("frames before the answer to the handshake")
 

@@ -74,7 +74,12 @@ func (r release) write(dir string, programs []string) error {
 			Platform: &v1.Platform{OS: "linux", Architecture: architecture},
 		}})
 	}
-	if _, err := layout.Write(dir, index); err != nil {
+	// One entry, which leads to all architectures: of several entries skopeo and crane would ask which is meant.
+	path, err := layout.Write(dir, empty.Index)
+	if err != nil {
+		return fmt.Errorf("writing the layout: %w", err)
+	}
+	if err := path.AppendIndex(index, layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": r.version})); err != nil {
 		return fmt.Errorf("writing the layout: %w", err)
 	}
 	return nil

@@ -96,19 +96,24 @@ func blemish(text string) string {
 	return ""
 }
 
-// withoutEffect names what says where a single Redis is while sentinels, or several nodes, are asked.
+// withoutEffect names what says where a single Redis is while sentinels, or several nodes, are asked, and what is about a
+// TLS port that is not opened.
 func (c Config) withoutEffect(environ []string) (ws []string) {
-	if len(c.RedisAddrs) == 0 {
-		return nil
-	}
 	for _, entry := range environ {
-		if name, _, _ := strings.Cut(entry, "="); name == "REDIS_HOST" || name == "REDIS_PORT" {
+		name, value, _ := strings.Cut(entry, "=")
+		switch {
+		case len(c.RedisAddrs) > 0 && (name == "REDIS_HOST" || name == "REDIS_PORT"):
 			ws = append(ws, name+" has no effect beside REDIS_ADDRS: who is listed there says where Redis is")
+		case !c.WSTLS() && value != "" && slices.Contains(tlsPortNames, name):
+			ws = append(ws, name+" has no effect without WS_TLS_CERT_FILE and WS_TLS_KEY_FILE, or WS_TLS_ACME_DOMAIN: there is no TLS port")
 		}
 	}
 	slices.Sort(ws)
 	return ws
 }
+
+// tlsPortNames are the variables that only a TLS port has a use for.
+var tlsPortNames = []string{"WS_TLS_PORT", "WS_TLS_HOST", "WS_TLS_MIN_VERSION", "WS_TLS_TICKET_KEY_FILE", "WS_TLS_CLIENT_CA_FILE"}
 
 // unknown names the variables that look as if they were meant for roost but are read by nothing.
 func unknown(environ []string) []string {

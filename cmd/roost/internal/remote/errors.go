@@ -36,7 +36,7 @@ func Unreachable(address, hint string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, syscall.ETIMEDOUT), isTimeout(err):
 		return fmt.Errorf("%s does not answer (%s)", address, hint)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return fmt.Errorf("%s closed the connection without an answer: is it this server's port? (%s)", address, hint)
+		return fmt.Errorf("%s closed the connection without an answer: is it this server's port, and does it speak TLS? (%s)", address, hint)
 	}
 	return fmt.Errorf("connecting to %s: %w (%s)", address, err, hint)
 }
@@ -59,7 +59,7 @@ func isTimeout(err error) bool {
 func certificateError(err error) error {
 	var unknown x509.UnknownAuthorityError
 	if errors.As(err, &unknown) {
-		return errors.New("no authority that this system trusts has signed it")
+		return errors.New("no authority that this system trusts has signed it (trust one of your own with --ca-file)")
 	}
 	return errors.New(strings.TrimPrefix(err.Error(), "x509: "))
 }

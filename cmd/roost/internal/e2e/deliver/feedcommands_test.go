@@ -28,7 +28,7 @@ func TestCommandsOfEachFeed(t *testing.T) {
 		if b.hearsAll() {
 			run(0, heard, "publish", "bob", e2e.Numbered(1))
 		} else {
-			run(1, "nobody listens for this user", "publish", "bob", e2e.Numbered(1))
+			run(1, "has a connection of this user", "publish", "bob", e2e.Numbered(1))
 		}
 		if b.feed == "sharded" {
 			heard = "does not say how many servers got it"
