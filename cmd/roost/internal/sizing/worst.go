@@ -14,9 +14,10 @@ const (
 	// buffer of the log, and 64 requests to the admin server.
 	fixed = 12 << 20
 
-	// garbageShare is which part of what may be in use is added for garbage and for
-	// what the allocator rounds up. In a control group GOMEMLIMIT keeps it so.
-	garbageShare = 4
+	// garbageShare is which part of what may be in use is added for garbage. In a
+	// control group GOMEMLIMIT keeps it so. What waits for clients, the largest part,
+	// is counted with what the allocator rounds up.
+	garbageShare = 8
 
 	// onItsWay is what the kernel keeps for a client that acknowledges nothing, in
 	// bytes, beside what is not sent yet: 96 KiB with the default of that was the
