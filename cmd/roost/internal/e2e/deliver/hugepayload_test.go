@@ -79,7 +79,9 @@ func TestHugePayloadIsDropped(t *testing.T) {
 	if roosttest.RaceEnabled { // the race detector has several times the memory, and never gives it back
 		return
 	}
-	if peak > before+350<<20 {
+	// Three times its size may be alive: the buffer, the one that it grew from, and the sink's copy. Of the notification before it
+	// two may not be collected yet.
+	if peak > before+500<<20 {
 		t.Errorf("the server had %d MiB in the end, %d before", peak>>20, before>>20)
 	}
 	if testing.Short() {
