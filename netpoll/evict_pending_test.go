@@ -181,7 +181,8 @@ func TestPendingBytesAreBounded(t *testing.T) {
 		peak = max(peak, r.server.Stats().PendingBytes)
 	}
 	s := r.server.Stats()
-	if peak > total || peak < total/2 || s.Unanswered["pending_bytes"] < uint64(strangers-total/len(head)) {
+	// Bytes are counted first, and make room then: in between there may be those of one client too many.
+	if peak > total+2*len(head) || peak < total/2 || s.Unanswered["pending_bytes"] < uint64(strangers-total/len(head)) {
 		t.Errorf("%d bytes were kept at most, of %d; %d made room", peak, total, s.Unanswered["pending_bytes"])
 	}
 	for n, client := range clients {

@@ -197,7 +197,6 @@ func TestOverTLS(t *testing.T) {
 			"TestDepartOfNobody":                         TestDepartOfNobody,
 			"TestAgesDiffer":                             TestAgesDiffer,
 			"TestSilentSocketsKeepNobodyOut":             TestSilentSocketsKeepNobodyOut,
-			"TestPendingBytesAreCounted":                 TestPendingBytesAreCounted,
 			"TestHandshakesThatWaitMakeRoom":             TestHandshakesThatWaitMakeRoom,
 			"TestGapNoticeAfterDrops":                    TestGapNoticeAfterDrops,
 			"TestMissedIsTold":                           TestMissedIsTold,
