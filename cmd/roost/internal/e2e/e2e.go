@@ -269,3 +269,15 @@ func Children(pid int) (pids []int) {
 	}
 	return pids
 }
+
+// ReplaceFile puts the content of one file in the place of another's.
+func ReplaceFile(t *testing.T, old, by string) {
+	t.Helper()
+	text, err := os.ReadFile(by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(old, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -3,7 +3,6 @@ package admin
 import (
 	"crypto/tls"
 	"net/http"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,18 +29,6 @@ func fetch(t *testing.T, client *http.Client, address string) (status int, until
 	}
 	defer response.Body.Close()
 	return response.StatusCode, response.TLS.PeerCertificates[0].NotAfter
-}
-
-// replace puts one certificate's files in the place of another's.
-func replace(t *testing.T, old, by string) {
-	t.Helper()
-	text, err := os.ReadFile(by)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(old, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // With HTTP_TLS_CERT_FILE the admin server speaks https, and the commands that ask it do so too.
@@ -101,7 +88,7 @@ func TestCertificateIsReplaced(t *testing.T) {
 		t.Errorf("%v s are left of an hour", left)
 	}
 
-	replace(t, shown.File, renewed.File) // the key is not there yet
+	e2e.ReplaceFile(t, shown.File, renewed.File) // the key is not there yet
 	server.Signal(syscall.SIGHUP)
 	line := server.WaitLine("the certificate is not renewed, the old one stays")
 	if !strings.Contains(line.Text("error"), "is not that of the certificate") {
@@ -114,7 +101,7 @@ func TestCertificateIsReplaced(t *testing.T) {
 		return metricOver(t, client, server, `roost_tls_certificate_reloads_total{result="failed"}`) >= 1
 	})
 
-	replace(t, shown.Key, renewed.Key)
+	e2e.ReplaceFile(t, shown.Key, renewed.Key)
 	server.Signal(syscall.SIGHUP)
 	server.WaitLine("the certificate is renewed")
 	if _, now := fetch(t, client, address); !now.After(before) {

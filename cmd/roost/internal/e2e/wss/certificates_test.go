@@ -17,17 +17,6 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-func replace(t *testing.T, old, by string) {
-	t.Helper()
-	text, err := os.ReadFile(by)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(old, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // A certificate is replaced while clients connect, and none of them notices.
 func TestRenewedUnderLoad(t *testing.T) {
 	t.Parallel()
@@ -63,10 +52,10 @@ func TestRenewedUnderLoad(t *testing.T) {
 	if renewed.Load() != 0 {
 		t.Error("the certificate is new already")
 	}
-	replace(t, s.shown.File, next.File)
+	e2e.ReplaceFile(t, s.shown.File, next.File)
 	s.server.Signal(syscall.SIGHUP) // the key is still the old one's
 	s.server.WaitLine("the certificate is not renewed, the old one stays")
-	replace(t, s.shown.Key, next.Key)
+	e2e.ReplaceFile(t, s.shown.Key, next.Key)
 	s.server.Signal(syscall.SIGHUP)
 	s.server.WaitLine("the certificate is renewed")
 	before := renewed.Load()
