@@ -1,0 +1,63 @@
+package hub
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// What Members tells of one hub makes another one that has the same connections, in the same order and groups.
+func TestMembersMakeAnotherHub(t *testing.T) {
+	t.Parallel()
+	limits := Limits{MaxPerUser: 3, ReplaceOldest: true}
+	old, next := New(Config{Limits: limits}), New(Config{Limits: limits})
+	probe := &fakeConn{}
+	_, _, _ = old.Admit(probe, "\x00probe")
+	conns := make(map[Conn]string)
+	for i := range 30 {
+		c := &fakeConn{}
+		if _, _, err := old.Admit(c, fmt.Sprint("user ", i%10), fmt.Sprint("group ", i%3), "all"); err != nil {
+			t.Fatal(err)
+		}
+		conns[c] = fmt.Sprint("user ", i%10)
+	}
+	copies := make(map[Conn]Conn) // by the original
+	old.Members(func(c Conn, groups []string, mark uint32) {
+		if c == Conn(probe) {
+			t.Error("the server's own health check is among the members")
+		}
+		copies[c] = &fakeConn{}
+		if err := next.Join(copies[c], c.HubLink().User(), slices.Clone(groups), mark); err != nil {
+			t.Error(err)
+		}
+	})
+	if len(copies) != len(conns) || next.Connections() != len(conns) || next.Users() != 10 {
+		t.Fatalf("%d members, %d joined of %d users; want %d of 10", len(copies), next.Connections(), next.Users(), len(conns))
+	}
+	for c, user := range conns {
+		if got := copies[c].HubLink(); got.User() != user || got.seat != c.HubLink().seat {
+			t.Errorf("%s in seat %d is %s in seat %d", user, c.HubLink().seat, got.User(), got.seat)
+		}
+	}
+	for i := range 3 {
+		if got := len(next.groups.shard(fmt.Sprint("group ", i)).groups.Get(fmt.Sprint("group ", i)).conns); got != 10 {
+			t.Errorf("group %d has %d members, want 10", i, got)
+		}
+	}
+}
+
+// A hub with a lower limit refuses some, and still knows whose they were.
+func TestJoinWithoutRoom(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Limits: Limits{MaxConnections: 1}})
+	first, second := &fakeConn{}, &fakeConn{}
+	if err := h.Join(first, "alice", nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Join(second, "bob", nil, 0); err != ErrFull || second.HubLink().User() != "bob" {
+		t.Errorf("%v for %q, want ErrFull for bob", err, second.HubLink().User())
+	}
+	if total, _ := h.Remove(second); total != 1 {
+		t.Errorf("%d connections after the end of one that had not joined, want 1", total)
+	}
+}
