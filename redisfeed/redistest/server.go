@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os/exec"
@@ -35,8 +36,9 @@ type Server struct {
 	conf   string   // a sentinel's configuration; empty for a server
 	nodes  string   // file in which a node of a cluster keeps what it knows of the others; empty: no cluster
 	port   int
-	bus    int      // port on which the nodes of a cluster speak to each other; 0: no cluster
-	proc   *process // nil while killed
+	bus    int         // port on which the nodes of a cluster speak to each other; 0: no cluster
+	places []io.Closer // reservations of both
+	proc   *process    // nil while killed
 	paused bool
 	client *redis.Client
 }
@@ -64,9 +66,9 @@ func begin(t testing.TB, s *Server) *Server {
 	s.t, s.binary = t, binary
 	t.Cleanup(s.cleanup)
 	for range portTries {
-		s.port = somePort()
+		s.port = s.reservePort()
 		if s.nodes != "" {
-			s.bus = somePort()
+			s.bus = s.reservePort()
 		}
 		if err = s.start(); !errors.Is(err, errPortTaken) {
 			break
@@ -78,9 +80,19 @@ func begin(t testing.TB, s *Server) *Server {
 	return s
 }
 
-// somePort is below the ephemeral range, from which a client's socket could take the port while the server is down, or
-// a client that dials it even connect to itself.
-func somePort() int { return 10000 + rand.IntN(20000) }
+// reservePort takes a port that no other Server has before the test ends, in whichever process: while this one is down
+// another would be taken for it. It is below the ephemeral range, from which a client's socket could take the port while the
+// server is down, or a client that dials it even connect to itself.
+func (s *Server) reservePort() int {
+	for {
+		port := 10000 + rand.IntN(20000)
+		// The name is in no file system, and is free again when this process ends, however it does.
+		if place, err := net.Listen("unix", "@redistest-port-"+strconv.Itoa(port)); err == nil {
+			s.places = append(s.places, place)
+			return port
+		}
+	}
+}
 
 // Addr is the host and port.
 func (s *Server) Addr() string { return net.JoinHostPort(host, strconv.Itoa(s.port)) }
@@ -213,6 +225,11 @@ func (s *Server) clientTLS() (*tls.Config, error) {
 }
 
 func (s *Server) cleanup() {
+	defer func() {
+		for _, place := range s.places {
+			_ = place.Close()
+		}
+	}()
 	if s.client != nil {
 		_ = s.client.Close()
 	}
