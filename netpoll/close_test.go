@@ -128,7 +128,7 @@ func TestSilentClientsAreEndedAndLivelyOnesStay(t *testing.T) {
 	gotPings := make(chan struct{}, 1000)
 	lively.SetPingHandler(func(data string) error {
 		gotPings <- struct{}{}
-		return lively.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(time.Second))
+		return lively.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(patience))
 	})
 	go func() { _, _, _ = lively.ReadMessage() }()
 	silent := r.upgrade("silent")

@@ -83,11 +83,15 @@ func TestNobodyIsResetWhileThePortCloses(t *testing.T) {
 		for range 8 {
 			clients.Go(func() {
 				for {
+					begun := time.Now()
 					answer, err := askHealth(r.addr)
 					if errors.Is(err, syscall.ECONNREFUSED) {
 						return
 					}
 					if err != nil || !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
+						if time.Since(begun) > lastRequestWait/2 {
+							continue // on a busy machine its request may have come too late
+						}
 						t.Errorf("answer %.30q, %v", answer, err)
 						return
 					}
@@ -217,6 +221,12 @@ func TestNobodyIsLetInBeforeThePortCloses(t *testing.T) {
 // A client that was in the queue has a moment to send its request.
 func TestLastToBeAcceptedMayAsk(t *testing.T) {
 	t.Parallel()
+	for lastMayAsk(t) { // on a busy machine this test may ask too late
+	}
+}
+
+// lastMayAsk reports whether nothing can be said, because it has asked later than a client may.
+func lastMayAsk(t *testing.T) (late bool) {
 	r := start(t, func(c *Config) { c.Loops = 1; c.LingerTimeout = 2 * time.Second })
 	release := r.server.loops[0].hold()
 	defer release()
@@ -228,6 +238,7 @@ func TestLastToBeAcceptedMayAsk(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- r.server.Shutdown(t.Context(), GoingAway()) }()
 	eventually(t, "the server drains", r.server.draining.Load)
+	accepted := time.Now()
 	release()
 	eventually(t, "the port is closed", func() bool {
 		r.server.plain.mu.Lock()
@@ -238,13 +249,15 @@ func TestLastToBeAcceptedMayAsk(t *testing.T) {
 	r.server.loops[0].hold()()
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	_, _ = io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-	if b, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 ") {
+	late = time.Since(accepted) > lastRequestWait*3/4
+	if b, err := io.ReadAll(conn); !late && (err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 ")) {
 		t.Errorf("answer %.30q, %v", b, err)
 	}
 	_ = conn.Close()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+	return late
 }
 
 // Connections are let go one after another, and get what is delivered until then.
@@ -273,9 +286,11 @@ func TestDepart(t *testing.T) {
 			}
 		})
 	}
-	begun := time.Now()
+	// First slowly, so that some are left however late this is looked at.
+	slowly, stop := context.WithCancel(t.Context())
+	defer stop()
 	departed := make(chan struct{})
-	go func() { r.server.Drain(t.Context(), Restarting(), over); close(departed) }()
+	go func() { r.server.Drain(slowly, Restarting(), patience); close(departed) }()
 	eventually(t, "some are gone", func() bool { return gone.Load() > 0 })
 	left := 0
 	for i := range connections {
@@ -286,7 +301,10 @@ func TestDepart(t *testing.T) {
 	if left == 0 {
 		t.Error("all went at once")
 	}
+	stop()
 	<-departed
+	begun := time.Now()
+	r.server.Drain(t.Context(), Restarting(), over)
 	wg.Wait()
 	if took := time.Since(begun); took < over*9/10 {
 		t.Errorf("all were gone after %s, want about %s", took, over)
@@ -315,7 +333,7 @@ func TestMaxAge(t *testing.T) {
 	r := start(t, func(c *Config) { c.MaxAge = 2 * time.Second })
 	begun := time.Now()
 	c := r.connect("alice")
-	_ = c.SetReadDeadline(begun.Add(20 * time.Second))
+	_ = c.SetReadDeadline(begun.Add(patience))
 	_, _, err := c.ReadMessage()
 	if !websocket.IsCloseError(err, websocket.CloseGoingAway) {
 		t.Fatalf("it ended with %v", err)

@@ -96,9 +96,14 @@ func TestDescribe(t *testing.T) {
 		}
 		return byPeer
 	}
-	got := describe()
-	info := got[slow.LocalAddr().String()]
-	if len(got) != 2 || info.Waiting == 0 || info.Bytes == 0 || info.Stalled == 0 || info.LastRead <= 0 {
+	var got map[string]ConnInfo
+	var info ConnInfo
+	eventually(t, "some time has passed", func() bool {
+		got = describe()
+		info = got[slow.LocalAddr().String()]
+		return info.Stalled > 0 && info.LastRead > 0
+	})
+	if len(got) != 2 || info.Waiting == 0 || info.Bytes == 0 {
 		t.Errorf("%+v", got)
 	}
 	if info.Opened.Before(before.Add(-2*time.Second)) || info.Opened.After(time.Now()) {

@@ -82,7 +82,8 @@ func startSecure(t testing.TB, with *TLS, change func(*Config), ln *net.TCPListe
 func startOnBoth(t testing.TB, with *TLS, change func(*Config), plain, secure *net.TCPListener) *rig {
 	t.Helper()
 	h := hub.New(hub.Config{Logger: slog.New(slog.DiscardHandler)})
-	cfg := Config{Rules: Rules{Upgrader: newUpgrader(t, auth.Config{}, handshake.Config{})}, Hub: h, Logger: slog.New(slog.DiscardHandler), Loops: 2, LingerTimeout: 200 * time.Millisecond}
+	cfg := Config{Rules: Rules{Upgrader: newUpgrader(t, auth.Config{}, handshake.Config{})}, Hub: h, Logger: slog.New(slog.DiscardHandler), Loops: 2,
+		LingerTimeout: 200 * time.Millisecond, HandshakeTimeout: patience, WriteWait: patience} // on a busy machine a client may take long
 	cfg.TLS = with
 	if change != nil {
 		change(&cfg)

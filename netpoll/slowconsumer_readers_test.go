@@ -119,24 +119,32 @@ func TestBurstToFarClients(t *testing.T) {
 			r := startOn(t, nil, w.listen(t))
 			const notifications = 3000
 			conn := r.via(w, "alice", 0)
-			read := make(chan error)
-			go func() { read <- readAll(conn, notifications) }()
-			r.burst("alice", notifications, 1000)
-			onTheWay := 0
-			for done := false; !done; {
-				select {
-				case err := <-read:
-					if done = true; err != nil {
-						t.Error(err)
+			read := make(chan error, 1)
+			go func() {
+				for err := error(nil); err == nil && t.Context().Err() == nil; {
+					err = readAll(conn, notifications)
+					read <- err
+				}
+			}()
+			bursts, onTheWay := 0, 0
+			// With an SO_SNDBUF of 16 KiB it would be 90 KB, and take ten times as long. A busy machine that looks seldom sees
+			// less than there was: it looks again.
+			for begun := time.Now(); bursts == 0 || onTheWay < 110_000 && time.Since(begun) < patience/2; bursts++ {
+				r.burst("alice", notifications, 1000)
+				for done := false; !done; {
+					select {
+					case err := <-read:
+						if done = true; err != nil {
+							t.Fatal(err)
+						}
+					case <-time.After(5 * time.Millisecond):
+						onTheWay = max(onTheWay, r.describe("alice").Unacked)
 					}
-				case <-time.After(5 * time.Millisecond):
-					onTheWay = max(onTheWay, r.describe("alice").Unacked)
 				}
 			}
-			r.nothingLost(notifications)
-			// With an SO_SNDBUF of 16 KiB it would be 90 KB, and take ten times as long. A busy machine that looks seldom sees 140.
+			r.nothingLost(bursts * notifications)
 			if onTheWay < 110_000 {
-				t.Errorf("%d bytes were on the way at most", onTheWay)
+				t.Errorf("%d bytes were on the way at most, in %d bursts", onTheWay, bursts)
 			}
 		})
 	}
@@ -148,7 +156,7 @@ func TestAClientThatReadsNothing(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, 10*time.Millisecond, 0)
 	const queue = 1 << 20
-	r := startOn(t, func(c *Config) { c.QueueBytes, c.WriteWait = queue, time.Second }, w.listen(t))
+	r := startOn(t, func(c *Config) { c.QueueBytes, c.WriteWait = queue, 3*time.Second }, w.listen(t))
 	r.via(w, "stuck", 0)
 	r.burst("stuck", 3000, 1000)
 	eventually(t, "it stalls", func() bool { return r.server.Stats().Stalled == 1 })
@@ -157,7 +165,12 @@ func TestAClientThatReadsNothing(t *testing.T) {
 	for r.server.Stats().Ended["write_timeout"] == 0 {
 		for _, l := range r.server.loops {
 			l.do(func() {
-				l.wheel.Each(func(c *conn) { kernel <- kernelMemory(t, int(c.fd)) })
+				l.wheel.Each(func(c *conn) {
+					select {
+					case kernel <- kernelMemory(t, int(c.fd)):
+					default:
+					}
+				})
 			})
 		}
 		select {

@@ -155,7 +155,7 @@ func TestTLSInPieces(t *testing.T) {
 // Clients that stop anywhere in the handshake are ended by its deadline, and leave nothing.
 func TestStalledTLSHandshakesEnd(t *testing.T) {
 	t.Parallel()
-	r := startTLS(t, TLSOptions{}, func(c *Config) { c.HandshakeTimeout = 500 * time.Millisecond })
+	r := startTLS(t, TLSOptions{}, func(c *Config) { c.HandshakeTimeout = 3 * time.Second }) // in which one of them has to get through its own
 	hello, old := helloBytes(t, &tls.Config{}), helloBytes(t, &tls.Config{MaxVersion: tls.VersionTLS12})
 	var clients []*raw
 	for _, sent := range [][]byte{nil, hello[:1], hello[:5], hello[:len(hello)-1], hello, old} {
