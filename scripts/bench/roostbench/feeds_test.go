@@ -100,7 +100,7 @@ func checkFeed(t *testing.T, r report.Report) {
 	is(figPublished, 104, 104) // 200 a second, for 520 ms
 	is(figCPU, 0.001, 200)
 	is(figRedisOut, 0.1, 1e6)
-	is(figBusy, 0.1, 100)
+	is(figBusy, 0, 100) // on many processors it may be less than the hundredths of a second in which the kernel counts
 }
 
 // The tables in docs/scaling.md are those of the measurement beside it.

@@ -93,7 +93,7 @@ func (b *Bystanders) Received() int { return b.swarm.Stats().Received }
 func (b *Bystanders) Lost() int { return b.swarm.Stats().Lost }
 
 // patience is how long nothing comes before what is missing counts as lost.
-const patience = 5 * time.Second
+const patience = 20 * time.Second
 
 // Outcome is how they fared in all.
 type Outcome struct {

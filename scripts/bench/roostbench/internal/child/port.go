@@ -1,21 +1,28 @@
 package child
 
 import (
-	"errors"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 )
 
-// FreePort is a port of 127.0.0.1 that was free a moment ago.
-func FreePort() (string, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// FreePort is a port of 127.0.0.1 that was free a moment ago. It is below the range from which the kernel gives ports to
+// sockets, so that none of these takes it before the child does, or while the child is started again.
+func FreePort() (port string, err error) {
+	for range portTries {
+		port = strconv.Itoa(10000 + rand.IntN(20000))
+		var l net.Listener
+		if l, err = net.Listen("tcp4", "127.0.0.1:"+port); err == nil {
+			return port, l.Close()
+		}
 	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, errors.Join(err, l.Close())
+	return "", err
 }
+
+// portTries is how many ports are tried until one is free.
+const portTries = 50
 
 // Healthy says whether GET /health is answered with 200.
 func Healthy(port string) func() bool {

@@ -20,7 +20,7 @@ const (
 	streamDeaf  = 200 // connections of it that read nothing
 	streamBytes = 8000
 	streamRate  = 200 // notifications a second
-	streamWait  = 10 * time.Second
+	streamWait  = 30 * time.Second
 )
 
 // sharedStream has one user with many connections that read nothing, and one that does: that one has to get all.

@@ -126,7 +126,7 @@ func TestWhatArrivesIsChecked(t *testing.T) {
 		for _, seq := range []uint32{1, 3, 2, 2, 6} {
 			send(conn, note.Note{User: 5, Seq: seq})
 		}
-		_ = conn.WriteControl(websocket.PingMessage, []byte("x"), time.Now().Add(time.Second))
+		_ = conn.WriteControl(websocket.PingMessage, []byte("x"), time.Now().Add(time.Minute))
 	})
 	s, ctx := opened(t, Config{Server: server, FirstUser: 5}, 1)
 	waitFor(t, ctx, s, func(now Stats) bool { return now.Pings == 1 })
@@ -154,7 +154,7 @@ func TestPingsAreAnswered(t *testing.T) {
 	answered := make(chan string, 1)
 	server := serve(t, func(conn *websocket.Conn) {
 		conn.SetPongHandler(func(text string) error { answered <- text; return nil })
-		_ = conn.WriteControl(websocket.PingMessage, []byte("are you there"), time.Now().Add(time.Second))
+		_ = conn.WriteControl(websocket.PingMessage, []byte("are you there"), time.Now().Add(time.Minute))
 	})
 	_, ctx := opened(t, Config{Server: server}, 1)
 	select {
@@ -174,7 +174,7 @@ func TestServerEndsConnection(t *testing.T) {
 		want string
 	}{
 		"with a close frame": {func(conn *websocket.Conn) {
-			_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1001, "bye"), time.Now().Add(time.Second))
+			_ = conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(1001, "bye"), time.Now().Add(time.Minute))
 		}, "1001 bye"},
 		"without":              {func(conn *websocket.Conn) { conn.Close() }, errEOF.Error()},
 		"with a broken frame":  {func(conn *websocket.Conn) { _, _ = conn.NetConn().Write([]byte{0xC1, 0}) }, "reserved bits"},
