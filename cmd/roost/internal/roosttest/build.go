@@ -1,6 +1,7 @@
 package roosttest
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -76,6 +77,8 @@ func findModule() (string, error) {
 func noteSources(module string) error {
 	return filepath.WalkDir(module, func(path string, entry fs.DirEntry, err error) error {
 		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil // another test's file
 		case err != nil:
 			return err
 		case entry.IsDir() && (entry.Name() == "bin" || entry.Name() == "scripts" || entry.Name() == "docs" || entry.Name() == "node_modules" || entry.Name() == "testdata" || strings.HasPrefix(entry.Name(), ".git")):
@@ -83,7 +86,9 @@ func noteSources(module string) error {
 		case entry.IsDir() || strings.HasSuffix(path, "_test.go"):
 			return nil
 		}
-		_, err = os.Stat(path)
+		if _, err = os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		return err
 	})
 }

@@ -14,7 +14,9 @@ func TestJudge(t *testing.T) {
 	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
 	// Redis is killed in second 3: of what it had counted in that second, some may be lost.
 	cuts := []cut{{at(3), at(3)}}
-	all := []publication{{heard, 0, at(1)}, {heard, 0, at(2)}, {heard, 0, at(3)}, {unsure, 0, at(3)}, {unheard, 1, at(4)}, {heard, 1, at(5)}}
+	said := func(s state, epoch, seconds int) publication { return publication{s, epoch, at(seconds), at(seconds)} }
+	late := publication{heard, 0, at(3), at(5)} // the reply is read when Redis runs again
+	all := []publication{said(heard, 0, 1), said(heard, 0, 2), late, said(unsure, 0, 3), said(unheard, 1, 4), said(heard, 1, 5)}
 	whole := []int{0, 1, 2, 3, 5}
 	tests := []struct {
 		name        string

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -16,9 +17,9 @@ const (
 
 // publication is one notification for a user. Its index in the user's ledger is its sequence number.
 type publication struct {
-	state   state
-	epoch   int       // how often Redis had been killed or had cut its subscribers
-	replied time.Time // when the reply was read
+	state         state
+	epoch         int       // how often Redis had been killed or had cut its subscribers
+	sent, replied time.Time // when it was written, and the reply read
 }
 
 // cut is a moment in which Redis lost what it had not written to its subscribers: from just before the signal, until
@@ -26,11 +27,12 @@ type publication struct {
 type cut struct{ from, to time.Time }
 
 // inFlight is how long before a cut Redis may have counted a receiver without having written to it. Both happen in one
-// turn of its event loop; the rest is the time that our own reading of the reply may take.
+// turn of its event loop.
 const inFlight = 250 * time.Millisecond
 
-func (c cut) covers(at time.Time) bool {
-	return at.After(c.from.Add(-inFlight)) && at.Before(c.to.Add(inFlight))
+// covers reports whether Redis may have been cut before what was published between two moments left it.
+func (c cut) covers(sent, replied time.Time) bool {
+	return replied.After(c.from.Add(-inFlight)) && sent.Before(c.to.Add(inFlight))
 }
 
 // outcome counts what became of the publications for a user.
@@ -78,7 +80,7 @@ func judge(user string, all []publication, cuts []cut, connections [][]int) outc
 			o.fault("%s: %d reached %d of %d connections", user, seq, n, len(connections))
 		case p.state == unsure:
 			o.unsure++
-		case covered(cuts, p.replied):
+		case covered(cuts, p):
 			o.lost++
 		default:
 			o.fault("%s: %d is lost, in epoch %d", user, seq, p.epoch)
@@ -104,11 +106,6 @@ func (o *outcome) checkOrder(who string, sequence, got []int) {
 	}
 }
 
-func covered(cuts []cut, at time.Time) bool {
-	for _, c := range cuts {
-		if c.covers(at) {
-			return true
-		}
-	}
-	return false
+func covered(cuts []cut, p publication) bool {
+	return slices.ContainsFunc(cuts, func(c cut) bool { return c.covers(p.sent, p.replied) })
 }

@@ -100,6 +100,7 @@ func (p *publisher) publish() {
 			p.extra++
 		}
 	}
+	sent := time.Now()
 	_, err := pipe.Exec(ctx)
 	now := time.Now()
 	marks := map[string]int{} // how many of the batch were this user's, counted from the end
@@ -107,7 +108,7 @@ func (p *publisher) publish() {
 		all := p.ledger[users[i]]
 		marks[users[i]]++
 		entry := &all[len(all)-marks[users[i]]]
-		entry.state, entry.replied = verdictOf(replies[i], err), now
+		entry.state, entry.sent, entry.replied = verdictOf(replies[i], err), sent, now
 	}
 }
 
