@@ -1,12 +1,20 @@
 package hub
 
+import (
+	"fmt"
+	"math"
+
+	"roost/internal/wirecodec"
+)
+
 // Members calls fn for each connection that is registered, the server's own health checks left out: those of one user one after the
-// other, the oldest first where the order counts (Limits.ReplaceOldest). groups is valid during the call; mark is for Join. The connections may
+// other, the oldest first where the order counts (Limits.ReplaceOldest). state is what Join needs, valid during the call. The connections may
 // neither come nor go meanwhile, and nothing may be delivered: it is for a process that hands its connections over. fn may
 // call Conn.HubLink().User, and nothing else of the hub's.
-func (h *Hub) Members(fn func(c Conn, groups []string, mark uint32)) {
+func (h *Hub) Members(fn func(c Conn, state []byte)) {
 	var conns []Conn
 	var groups []string
+	var state []byte
 	for i := range h.shards {
 		s := &h.shards[i]
 		conns = s.collectAll(conns[:0])
@@ -16,15 +24,32 @@ func (h *Hub) Members(fn func(c Conn, groups []string, mark uint32)) {
 				continue
 			}
 			groups, _ = s.groupsOf(link, groups[:0])
-			fn(c, groups, link.mark)
+			state = wirecodec.AppendUint(state[:0], uint64(link.mark))
+			state = wirecodec.AppendUint(state, uint64(len(groups)))
+			for _, group := range groups {
+				state = wirecodec.AppendString(state, group)
+			}
+			fn(c, state)
 		}
 	}
 }
 
+// maxMemberGroup bounds the name of a group in a state, in bytes.
+const maxMemberGroup = 1 << 10
+
 // Join is Admit for a connection that another process has handed over, with what Members said of it there. It got its answer long ago,
-// and what it missed is in its send queue. Those of one user are to come in the order of Members. One that is refused is not registered, and
-// has its user all the same.
-func (h *Hub) Join(c Conn, user string, groups []string, mark uint32) error {
+// and what it missed is in its send queue. Those of one user are to come in the order of Members. One for which there is no room is not registered
+// (ErrFull, ErrUserFull), and has its user all the same. Other errors are those of a state that can't be read: nothing was done.
+func (h *Hub) Join(c Conn, user string, state []byte) error {
+	r := wirecodec.NewReader(state)
+	mark := uint32(r.Uint(math.MaxUint32))
+	groups := make([]string, 0, r.Count(1))
+	for range cap(groups) {
+		groups = append(groups, r.String(maxMemberGroup))
+	}
+	if err := r.Done(); err != nil {
+		return fmt.Errorf("hub: the state of a connection: %w", err)
+	}
 	e := h.enter(c, Arrival{User: user, Groups: groups}, mark)
 	h.entered(e)
 	if e.err != nil {

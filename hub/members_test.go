@@ -2,7 +2,6 @@ package hub
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 )
 
@@ -22,12 +21,12 @@ func TestMembersMakeAnotherHub(t *testing.T) {
 		conns[c] = fmt.Sprint("user ", i%10)
 	}
 	copies := make(map[Conn]Conn) // by the original
-	old.Members(func(c Conn, groups []string, mark uint32) {
+	old.Members(func(c Conn, state []byte) {
 		if c == Conn(probe) {
 			t.Error("the server's own health check is among the members")
 		}
 		copies[c] = &fakeConn{}
-		if err := next.Join(copies[c], c.HubLink().User(), slices.Clone(groups), mark); err != nil {
+		if err := next.Join(copies[c], c.HubLink().User(), state); err != nil {
 			t.Error(err)
 		}
 	})
@@ -51,13 +50,24 @@ func TestJoinWithoutRoom(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Limits: Limits{MaxConnections: 1}})
 	first, second := &fakeConn{}, &fakeConn{}
-	if err := h.Join(first, "alice", nil, 0); err != nil {
+	if err := h.Join(first, "alice", []byte{0, 0}); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Join(second, "bob", nil, 0); err != ErrFull || second.HubLink().User() != "bob" {
+	if err := h.Join(second, "bob", []byte{0, 0}); err != ErrFull || second.HubLink().User() != "bob" {
 		t.Errorf("%v for %q, want ErrFull for bob", err, second.HubLink().User())
 	}
 	if total, _ := h.Remove(second); total != 1 {
 		t.Errorf("%d connections after the end of one that had not joined, want 1", total)
+	}
+}
+
+// A state that can't be read does nothing.
+func TestJoinWithABrokenState(t *testing.T) {
+	t.Parallel()
+	h := New(Config{})
+	for _, state := range [][]byte{nil, {0}, {0, 1}, {0, 2, 1, 'a'}, {0, 0, 0}} {
+		if err := h.Join(&fakeConn{}, "alice", state); err == nil || h.Connections() != 0 {
+			t.Errorf("%v: %v, with %d connections", state, err, h.Connections())
+		}
 	}
 }
