@@ -19,7 +19,7 @@ func (c *countingConn) HubLink() *Link        { return &c.link }
 func (c *countingConn) Deliver(*Notification) { c.n++ }
 func (c *countingConn) Replaced()             {}
 
-func (c *countingConn) Disconnect(wsproto.CloseCode, string) {}
+func (c *countingConn) Disconnect(wsproto.CloseCode, string, string) {}
 
 func (c *countingConn) Missed(time.Time) {}
 

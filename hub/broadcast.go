@@ -53,6 +53,7 @@ type broadcast struct {
 	ordinal  uint32            // its place among the broadcasts; of a loss the place of the last one that was dropped
 	from     uint32            // the same, but of a loss that of the first
 	position position.Position // the place in the stream behind it
+	before   position.Position // and before it; of a lost link none
 	loss     Loss              // of a notice
 
 	progress
@@ -106,7 +107,7 @@ func (h *Hub) enqueue(b *broadcast, payload string, now time.Time, whom slog.Att
 		h.stats.invalid[problem].Add(1)
 		h.invalidLog.warnFor(whom, problem, len(payload))
 		if h.stream != nil {
-			h.stream.waits(-1)
+			h.stream.leftOut(b)
 		}
 		return
 	}
@@ -118,16 +119,15 @@ func (h *Hub) enqueue(b *broadcast, payload string, now time.Time, whom slog.Att
 	if h.stream != nil {
 		h.stream.order.mu.Lock()
 		defer h.stream.order.mu.Unlock()
+		h.stream.ordered(b)
 	}
 	h.put(b, now)
 }
 
-// put puts a broadcast on the queue that was published at a time or later. With Config.Resume the caller holds order.mu.
+// put puts a broadcast on the queue that was published at a time or later. With Config.Resume it is in order.flows, and the
+// caller holds order.mu.
 func (h *Hub) put(b *broadcast, since time.Time) {
 	b.since = since
-	if h.stream != nil {
-		h.stream.order.add(b)
-	}
 	dropped, taken := h.broadcasts.put(b, since)
 	if !taken {
 		h.stats.broadcastsDropped[droppedShutdown].Add(1)
@@ -135,7 +135,9 @@ func (h *Hub) put(b *broadcast, since time.Time) {
 	for _, d := range dropped {
 		h.dropped(d)
 		if h.stream != nil {
-			h.stream.waits(-h.stream.order.lose(d.b))
+			h.stream.mu.Lock()
+			h.stream.order.lose(d.b)
+			h.stream.mu.Unlock()
 		}
 	}
 }

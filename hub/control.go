@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 
 	"roost/internal/jsonscan"
@@ -59,8 +60,30 @@ func (h *Hub) disconnect(user string, command command) {
 
 // disconnectConn removes the connection first: its loop gets to the close later, and until then must be given nothing more.
 func (h *Hub) disconnectConn(c Conn, command command) {
+	id := h.removeAt(c)
+	if command.code.Final() {
+		id = "" // its client is to stay away
+	}
+	c.Disconnect(command.code, command.reason, id)
+}
+
+// removeAt removes a connection, and returns the position up to which it was handed everything; "" where that is not known.
+func (h *Hub) removeAt(c Conn) (id string) {
+	s, link := h.stream, c.HubLink()
+	if s == nil {
+		h.Remove(c)
+		return ""
+	}
+	s.mu.Lock() // no notification of its user is counted in between
+	defer s.mu.Unlock()
+	mark := atomic.LoadUint32(&link.mark)
+	p, ok := h.positionOf(link)
 	h.Remove(c)
-	c.Disconnect(command.code, command.reason)
+	// A broadcast's turn does not wait for stream.mu: it may have come in between.
+	if ok && s.order.handing.Load() != link && atomic.LoadUint32(&link.mark) == mark {
+		id = p.String()
+	}
+	return id
 }
 
 // CheckControl says all that is wrong with a command that is about to be published, or nil: for tools that publish.

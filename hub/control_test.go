@@ -95,7 +95,7 @@ type closing struct {
 }
 
 // Disconnect implements Conn.
-func (c *fakeConn) Disconnect(code wsproto.CloseCode, reason string) {
+func (c *fakeConn) Disconnect(code wsproto.CloseCode, reason, _ string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.disconnects = append(c.disconnects, closing{code, reason})

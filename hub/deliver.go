@@ -42,7 +42,7 @@ func (h *Hub) Deliver(user, payload string) {
 		return
 	}
 	if inOrder {
-		defer h.stream.delivered() // behind the unlocking of order.mu
+		defer h.stream.delivered(user) // behind the unlocking of order.mu
 	}
 	envelope, problem := h.read(payload, probe)
 	if problem != invalidNone {

@@ -44,10 +44,11 @@ type Conn interface {
 	Replaced()
 
 	// Disconnect tells the connection to end with a close frame of code and
-	// reason, behind what was delivered to it. It is not admitted any longer,
+	// reason, behind what was delivered to it: that is everything up to the position id, where
+	// that is not "". It is not admitted any longer,
 	// and may be closed by then. It is called without locks, from the goroutine
 	// that called Hub.Control, and must not wait.
-	Disconnect(code wsproto.CloseCode, reason string)
+	Disconnect(code wsproto.CloseCode, reason, id string)
 }
 
 // Notification is one message on its way to the connections of a user, or to some of those of a broadcast. It is

@@ -53,5 +53,18 @@ func (n *Notification) EventStream() *Notification {
 	return event
 }
 
+// position returns the place in the stream behind n, which its envelope, or event, has. ok is false where there is none.
+func (n *Notification) position() (p position.Position, ok bool) {
+	const before, behind = "id: ", `"}`
+	frame := n.Frame
+	switch end := len(frame) - len(behind); {
+	case len(frame) >= len(before)+position.Size && string(frame[:len(before)]) == before:
+		return position.Parse(string(frame[len(before) : len(before)+position.Size]))
+	case end >= position.Size:
+		return position.Parse(string(frame[end-position.Size : end]))
+	}
+	return position.Position{}, false
+}
+
 // eventOverhead is what the event of an envelope in one line has more than its frame, at most.
 const eventOverhead = len("id: \ndata: \n\n") + position.MaxSize

@@ -3,7 +3,9 @@ package hub
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,11 +22,13 @@ type order struct {
 	// mu is held while anything is handed to connections that may have something waiting, so that nothing comes between
 	// the look and the handing over. Mailboxes may have to be waited for meanwhile: loops never take it.
 	mu sync.Mutex
-	// flows is guarded by mu: by group, "" for everyone, the oldest first. Of losses there is one at a time between two
-	// others.
+	// flows is by group, "" for everyone, the oldest first. Of losses there is one at a time between two others. Who changes
+	// it holds mu and stream.mu, who reads it one of them.
 	flows   map[string][]*broadcast
 	scratch []*broadcast // guarded by mu
 	groups  []string     // guarded by mu: scratch, too
+	// handing is the connection that is being handed what waited for it, until its mark says so.
+	handing atomic.Pointer[Link]
 }
 
 // had reports whether a connection whose link has a mark has had what has an ordinal. Both go round.
@@ -33,13 +37,21 @@ func had(mark, ordinal uint32) bool { return int32(ordinal-mark) <= 0 }
 // staleMark is how old a mark may become: had compares half of what a uint32 can tell apart.
 const staleMark = 1 << 30
 
-// add puts a broadcast in. The caller holds mu.
+// firstWaiting returns the first of a flow that a connection with a mark has not had, nil if there is none.
+func firstWaiting(list []*broadcast, mark uint32) *broadcast {
+	i := sort.Search(len(list), func(i int) bool { return !had(mark, list[i].ordinal) })
+	if i == len(list) {
+		return nil
+	}
+	return list[i]
+}
+
+// add puts a broadcast in. The caller holds mu and stream.mu, as for all that changes flows.
 func (o *order) add(b *broadcast) {
-	b.from = b.ordinal
 	o.flows[b.group] = append(o.flows[b.group], b)
 }
 
-// remove takes one out, and reports whether it was in. The caller holds mu.
+// remove takes one out, and reports whether it was in.
 func (o *order) remove(b *broadcast) bool {
 	list := o.flows[b.group]
 	i := slices.Index(list, b)
@@ -55,22 +67,20 @@ func (o *order) remove(b *broadcast) bool {
 }
 
 // lose puts a loss in the place of a broadcast that was dropped. One behind another loss of its group becomes part of that,
-// of which connections are told again that have been told of its beginning. It returns how many entries there are less. The caller holds
-// mu.
-func (o *order) lose(b *broadcast) (less int) {
+// of which connections are told again that have been told of its beginning.
+func (o *order) lose(b *broadcast) {
 	list := o.flows[b.group]
 	i := slices.Index(list, b)
 	if i < 0 {
-		return 0
+		return
 	}
 	if i > 0 && list[i-1].frame == nil && list[i-1].loss == LostBroadcast {
 		before := list[i-1]
 		before.ordinal, before.lost = b.ordinal, earlier(before.lost, b.since)
 		o.remove(b)
-		return 1
+		return
 	}
-	list[i] = &broadcast{group: b.group, lost: b.since, loss: LostBroadcast, from: b.ordinal, ordinal: b.ordinal}
-	return 0
+	list[i] = &broadcast{group: b.group, lost: b.since, loss: LostBroadcast, from: b.ordinal, ordinal: b.ordinal, before: b.before}
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -96,19 +106,18 @@ func (o *order) latestLoss(group string) (ordinal uint32, ok bool) {
 	return ordinal, ok
 }
 
-// told takes the losses out that a notice was for. It returns how many. The caller holds mu.
-func (o *order) told(notice *broadcast) (less int) {
+// told takes the losses out that a notice was for.
+func (o *order) told(notice *broadcast) {
 	for name, list := range o.flows {
 		if notice.group != "" && name != notice.group {
 			continue
 		}
 		for _, b := range slices.Clone(list) {
-			if b.loss == LostBroadcast && had(notice.ordinal, b.ordinal) && o.remove(b) {
-				less++
+			if b.loss == LostBroadcast && had(notice.ordinal, b.ordinal) {
+				o.remove(b)
 			}
 		}
 	}
-	return less
 }
 
 // catchUp hands a connection all that waits for it up to an ordinal, the oldest first. It is false for one that was removed
@@ -119,6 +128,8 @@ func (h *Hub) catchUp(c Conn, upTo uint32, watched []string) (admitted bool) {
 	if had(link.mark, upTo) || IsProbe(link.user) {
 		return true
 	}
+	o.handing.Store(link) // before the look whether it is admitted: see removeAt
+	defer o.handing.Store(nil)
 	if o.groups, admitted = h.shard(h.hash(link.user)).groupsOf(link, o.groups[:0]); !admitted {
 		return false
 	}
@@ -129,10 +140,10 @@ func (h *Hub) catchUp(c Conn, upTo uint32, watched []string) (admitted bool) {
 	if len(o.scratch) > 1 {
 		slices.SortFunc(o.scratch, func(a, b *broadcast) int { return cmp.Compare(int32(a.from-b.from), 0) })
 	}
-	link.mark = upTo
 	for _, b := range o.scratch {
 		c.Deliver(h.broadcastFor(b, link.user, watched))
 	}
+	atomic.StoreUint32(&link.mark, upTo) // behind the handing over: a loop may look at any moment
 	clear(o.scratch)
 	return true
 }
@@ -185,7 +196,7 @@ func (h *Hub) refreshMarks(now uint32) {
 		conns = h.shards[i].collectAll(conns[:0])
 		for _, c := range conns {
 			if link := c.HubLink(); int32(now-link.mark) > staleMark {
-				link.mark = now - staleMark
+				atomic.StoreUint32(&link.mark, now-staleMark)
 			}
 		}
 	}
@@ -221,10 +232,11 @@ func (h *Hub) done(b *broadcast) {
 	}
 	s.order.mu.Lock()
 	defer s.order.mu.Unlock()
-	switch {
-	case b.frame == nil && b.loss == LostBroadcast:
-		s.waits(-s.order.told(b))
-	case s.order.remove(b):
-		s.waits(-1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b.frame == nil && b.loss == LostBroadcast {
+		s.order.told(b)
+		return
 	}
+	s.order.remove(b)
 }

@@ -98,7 +98,7 @@ func TestOrderLoses(t *testing.T) {
 	t.Parallel()
 	at := func(second int64) time.Time { return time.Unix(second, 0) }
 	put := func(ordinal uint32, second int64) *broadcast {
-		return &broadcast{group: "g", ordinal: ordinal, since: at(second), frame: []byte("x")}
+		return &broadcast{group: "g", ordinal: ordinal, from: ordinal, since: at(second), frame: []byte("x")}
 	}
 	o := order{flows: make(map[string][]*broadcast)}
 	one, two, three, four := put(1, 10), put(2, 20), put(3, 15), put(4, 5)
@@ -107,20 +107,19 @@ func TestOrderLoses(t *testing.T) {
 	}
 	for _, step := range []struct {
 		lost    *broadcast
-		less    int
 		entries int
 		since   time.Time // of the only loss
 		last    uint32
 	}{
-		{two, 0, 4, at(20), 2},
-		{two, 0, 4, at(20), 2}, // it is not in any more
-		{three, 1, 3, at(15), 3},
-		{four, 1, 2, at(5), 4},
+		{two, 4, at(20), 2},
+		{two, 4, at(20), 2}, // it is not in any more
+		{three, 3, at(15), 3},
+		{four, 2, at(5), 4},
 	} {
-		less := o.lose(step.lost)
+		o.lose(step.lost)
 		list := o.flows["g"]
-		if less != step.less || len(list) != step.entries {
-			t.Fatalf("losing %d: %d less, %d entries; want %d, %d", step.lost.ordinal, less, len(list), step.less, step.entries)
+		if len(list) != step.entries {
+			t.Fatalf("losing %d: %d entries; want %d", step.lost.ordinal, len(list), step.entries)
 		}
 		if loss := list[1]; loss.loss != LostBroadcast || !loss.lost.Equal(step.since) || loss.from != 2 || loss.ordinal != step.last {
 			t.Errorf("losing %d: %+v", step.lost.ordinal, loss)

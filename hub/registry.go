@@ -17,7 +17,7 @@ const shardCount = 64
 type Link struct {
 	user string // all connections of a user share the first one's bytes
 	seat int32  // 1 + the place in the user's userConns, 1 for an only connection; 0 while not admitted
-	mark uint32 // with Config.Resume the ordinal up to which it has had all broadcasts; guarded by order.mu
+	mark uint32 // with Config.Resume the ordinal up to which it has had all broadcasts; written under order.mu, atomically
 }
 
 // User returns the user that the connection was admitted for, or "" before.

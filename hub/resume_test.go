@@ -26,10 +26,10 @@ type client struct {
 	got  []*Notification // guarded by mu
 }
 
-func (c *client) HubLink() *Link                       { return &c.link }
-func (c *client) Replaced()                            {}
-func (c *client) Disconnect(wsproto.CloseCode, string) {}
-func (c *client) Missed(time.Time)                     { panic("losses are told in order") }
+func (c *client) HubLink() *Link                               { return &c.link }
+func (c *client) Replaced()                                    {}
+func (c *client) Disconnect(wsproto.CloseCode, string, string) {}
+func (c *client) Missed(time.Time)                             { panic("losses are told in order") }
 
 func (c *client) Deliver(n *Notification) {
 	c.mu.Lock()
@@ -255,13 +255,14 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 				pause = func() { time.Sleep(time.Millisecond) }
 			}
 			go h.RunBroadcasts(pause)
-			var losses, resumed sync.Map
+			var losses, resumed, positions sync.Map
 			for i := range 12 {
 				wg.Go(func() {
 					v := &visitor{hub: h, feed: feed, user: fmt.Sprint("user", i%6), group: fmt.Sprint("group", i%3), t: t}
 					v.run()
 					losses.Store(i, v.losses)
 					resumed.Store(i, v.resumed)
+					positions.Store(i, v.positions)
 				})
 			}
 			for range rounds {
@@ -277,9 +278,9 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 				m.Range(func(_, v any) bool { n += v.(int); return true })
 				return n
 			}
-			t.Logf("%d resumed, %d losses told, %v dropped", sum(&resumed), sum(&losses), h.Stats().BroadcastsDropped)
-			if sum(&resumed) == 0 {
-				t.Error("nobody resumed")
+			t.Logf("%d resumed, %d positions, %d losses told, %v dropped", sum(&resumed), sum(&positions), sum(&losses), h.Stats().BroadcastsDropped)
+			if sum(&resumed) == 0 || sum(&positions) == 0 {
+				t.Error("nobody resumed, or was given a position")
 			}
 			if stats := h.Stats(); stats.dropped() == 0 && sum(&losses) > 12 { // the first arrivals
 				t.Error("losses without a reason")
@@ -345,6 +346,7 @@ type visitor struct {
 	id              string
 	last            int // the last number that it has; -1: not known
 	losses, resumed int
+	positions       int // that it was given where nothing came
 	covered         int // lower numbers may be missing
 }
 
@@ -373,15 +375,22 @@ func (v *visitor) run() {
 		for range rand.IntN(5) {
 			time.Sleep(time.Duration(rand.IntN(1000)) * time.Microsecond)
 			p, ok := v.hub.Position(c)
-			v.takes(c.take())
-			if after, same := v.hub.Position(c); ok && same && p == after { // so nothing came between
+			got := c.take()
+			if v.takes(got); ok && len(got) == 0 {
 				v.id = p.String()
+				v.positions++
 			}
 		}
-		v.hub.Remove(c)
-		// A real connection ends in the middle of what it was handed.
-		rest := c.take()
-		v.takes(rest[:rand.IntN(len(rest)+1)])
+		if rand.IntN(4) == 0 { // a planned end
+			at := v.hub.removeAt(c)
+			if v.takes(c.take()); at != "" {
+				v.id = at
+			}
+		} else { // a real connection ends in the middle of what it was handed
+			v.hub.Remove(c)
+			rest := c.take()
+			v.takes(rest[:rand.IntN(len(rest)+1)])
+		}
 		time.Sleep(time.Duration(rand.IntN(2000)) * time.Microsecond)
 	}
 }

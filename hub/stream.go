@@ -2,6 +2,7 @@ package hub
 
 import (
 	"crypto/rand"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,13 +43,19 @@ const (
 type stream struct {
 	order order
 
-	mu         sync.Mutex // held for moments: loops take it
-	ring       *ring.Ring // guarded by mu
-	delivering bool       // guarded by mu: the last notification is not in all mailboxes yet
-	ordinal    uint32     // guarded by mu: of the last broadcast, see Link.mark
-	waiting    int        // guarded by mu: entries in order.flows
+	mu       sync.Mutex // held for moments: loops take it
+	ring     *ring.Ring // guarded by mu
+	ordinal  uint32     // guarded by mu: of the last broadcast, see Link.mark
+	underway []underway // guarded by mu: what was counted, and is neither in all mailboxes nor in order.flows yet; one at most, as a rule
+	groups   []string   // guarded by mu: scratch
 
 	counts resumeCounts
+}
+
+// underway is a notification that was counted a moment ago: for a user, or a broadcast.
+type underway struct {
+	user      string
+	broadcast *broadcast
 }
 
 // resumeCounts are written by loops.
@@ -104,23 +111,39 @@ func (h *Hub) TellLost(since time.Time) {
 	defer s.order.mu.Unlock()
 	s.mu.Lock()
 	s.ring.Reset(newMarker(), h.cfg.Now().UnixMilli())
-	b := &broadcast{lost: since, loss: LostFeed, ordinal: s.nextOrdinal()}
+	b := &broadcast{lost: since, loss: LostFeed}
+	s.number(b)
+	s.order.add(b)
 	s.mu.Unlock()
 	h.put(b, since)
 }
 
-// nextOrdinal numbers a broadcast that goes into order.flows. The caller holds mu.
-func (s *stream) nextOrdinal() uint32 {
-	s.waiting++
+// number gives a broadcast its place among the others. The caller holds mu.
+func (s *stream) number(b *broadcast) {
 	s.ordinal++
-	return s.ordinal
+	b.ordinal, b.from = s.ordinal, s.ordinal
 }
 
-// waits notes that there are so many entries more, or less, in order.flows.
-func (s *stream) waits(more int) {
+// ordered puts a broadcast that was counted into order.flows. The caller holds order.mu.
+func (s *stream) ordered(b *broadcast) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting += more
+	s.ended(underway{broadcast: b})
+	s.order.add(b)
+}
+
+// leftOut notes that a broadcast which was counted goes to nobody.
+func (s *stream) leftOut(b *broadcast) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended(underway{broadcast: b})
+}
+
+// ended takes one out of underway. The caller holds mu.
+func (s *stream) ended(u underway) {
+	if i := slices.Index(s.underway, u); i >= 0 {
+		s.underway = slices.Delete(s.underway, i, i+1)
+	}
 }
 
 // heard counts a user's notification and collects its connections, in one step.
@@ -131,7 +154,9 @@ func (h *Hub) heard(user, payload string, now time.Time) (p position.Position, o
 	p = s.ring.Append(ring.Key{Kind: ring.User, Name: user}, payload, h.mayKeep(payload), now.UnixMilli())
 	hash := h.hash(user)
 	only, several = h.shard(hash).collect(user, hash, &h.spareBatch)
-	s.delivering = only != nil || several != nil
+	if only != nil || several != nil {
+		s.underway = append(s.underway, underway{user: user})
+	}
 	return p, only, several
 }
 
@@ -143,11 +168,13 @@ func (h *Hub) heardBroadcast(b *broadcast, payload string, now time.Time) (wante
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	b.before = s.ring.Head()
 	b.position = s.ring.Append(key, payload, h.mayKeep(payload), now.UnixMilli())
 	if b.group != "" && !h.groups.has(b.group) {
 		return false
 	}
-	b.ordinal = s.nextOrdinal()
+	s.number(b)
+	s.underway = append(s.underway, underway{broadcast: b})
 	return true
 }
 
@@ -157,25 +184,73 @@ func (h *Hub) mayKeep(payload string) bool {
 	return limit <= 0 || len(payload) <= limit
 }
 
-// delivered notes that the last notification is in all mailboxes.
-func (s *stream) delivered() {
+// delivered notes that a user's notification is in all mailboxes.
+func (s *stream) delivered(user string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.delivering = false
+	s.ended(underway{user: user})
 }
 
-// Position returns the place in the stream up to which a connection has been handed everything. ok is false while any
-// connection has not, for one that is not admitted, which is handed nothing more, and without Config.Resume. Any goroutine;
-// loops too.
+// Position returns the place in the stream up to which a connection has been handed everything that is for it. ok is false
+// in the moment in which it is handed something, while it has to be told of a loss, for one that is not admitted, which is
+// handed nothing more, and without Config.Resume. Any goroutine; loops too.
+//
+// What waits for others counts for nothing, or an idle connection of a busy server would fall behind.
 func (h *Hub) Position(c Conn) (p position.Position, ok bool) {
-	s, link := h.stream, c.HubLink()
+	s := h.stream
 	if s == nil {
 		return position.Position{}, false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.delivering || s.waiting > 0 || !h.shard(h.hash(link.user)).admitted(link) {
+	return h.positionOf(c.HubLink())
+}
+
+// positionOf is Position for a caller that holds stream.mu.
+func (h *Hub) positionOf(link *Link) (p position.Position, ok bool) {
+	s := h.stream
+	if s.groups, ok = h.shard(h.hash(link.user)).groupsOf(link, s.groups[:0]); !ok || s.order.handing.Load() == link {
 		return position.Position{}, false
 	}
-	return s.ring.Head(), true
+	var first *broadcast // of those that wait for the connection
+	earliest := func(b *broadcast) {
+		if b != nil && (first == nil || int32(b.from-first.from) < 0) {
+			first = b
+		}
+	}
+	mark := atomic.LoadUint32(&link.mark)
+	earliest(firstWaiting(s.order.flows[""], mark))
+	for _, group := range s.groups {
+		earliest(firstWaiting(s.order.flows[group], mark))
+	}
+	for _, u := range s.underway {
+		switch b := u.broadcast; {
+		case b == nil && u.user == link.user:
+			return position.Position{}, false
+		case b != nil && (b.group == "" || slices.Contains(s.groups, b.group)):
+			earliest(b)
+		}
+	}
+	switch {
+	case first == nil:
+		return s.ring.Head(), true
+	case first.before.IsZero(), had(mark, first.from): // a lost link; or a loss that has grown since it was told
+		return position.Position{}, false
+	}
+	return first.before, true
+}
+
+// Before returns the place in the stream before a notification that Conn.Deliver was handed: whoever has everything up to
+// there lacks this one. ok is false where it is not known any more. Any goroutine; loops too.
+func (h *Hub) Before(n *Notification) (p position.Position, ok bool) {
+	s := h.stream
+	if s == nil {
+		return position.Position{}, false
+	}
+	if p, ok = n.position(); !ok {
+		return position.Position{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ring.Before(p)
 }

@@ -229,8 +229,8 @@ func (c *conn) leaveHub(code closeClass, left unacked) {
 }
 
 // Disconnect implements hub.Conn: a backend has commanded it.
-func (c *conn) Disconnect(code wsproto.CloseCode, reason string) {
-	c.closeBehindMail(ReasonDisconnected, code, reason)
+func (c *conn) Disconnect(code wsproto.CloseCode, reason, id string) {
+	c.closeBehindMail(ReasonDisconnected, code, reason, id)
 }
 
 // closeReplaced is the close code of a connection that was replaced by a newer one of its user: that of a handshake
@@ -239,16 +239,19 @@ const closeReplaced wsproto.CloseCode = 4429
 
 // Replaced implements hub.Conn.
 func (c *conn) Replaced() {
-	c.closeBehindMail(ReasonReplaced, closeReplaced, "replaced by a newer connection of this user")
+	c.closeBehindMail(ReasonReplaced, closeReplaced, "replaced by a newer connection of this user", "")
 }
 
-// closeBehindMail has the loop close a connection that the hub has removed, behind what was delivered to it. Any
-// goroutine.
-func (c *conn) closeBehindMail(why Reason, code wsproto.CloseCode, text string) {
+// closeBehindMail has the loop close a connection that the hub has removed, behind what was delivered to it: up to id, where
+// that is not "". Any goroutine.
+func (c *conn) closeBehindMail(why Reason, code wsproto.CloseCode, text, id string) {
 	l := c.loop
 	l.do(func() {
 		defer c.guard()
 		l.deliverAllMail()
-		c.closeWith(why, wsproto.AppendClose(l.scratch[:0], code, text))
+		if c.out != nil && !c.out.lostSince.IsZero() {
+			id = "" // a loss that it is not told of any more
+		}
+		c.closeWith(why, wsproto.AppendCloseAt(l.scratch[:0], code, text, id))
 	})
 }

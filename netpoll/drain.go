@@ -84,12 +84,11 @@ func (s *Server) closeAll(all bool, message CloseMessage) {
 // closeAll ends the loop's connections, behind everything that was delivered. All of them are in its wheel.
 func (l *loop) closeAll(all bool, message CloseMessage) {
 	l.deliverAllMail()
-	frame := wsproto.AppendClose(nil, message.Code, message.Text)
 	l.wheel.Each(func(c *conn) {
 		defer c.guard()
 		switch {
 		case c.state == stateOpen:
-			c.closeWith(message.Reason, frame)
+			c.closePlanned(message.Reason, message.Code, message.Text)
 		case (c.state == stateRequest || c.state == stateTLS) && all:
 			c.shortenHandshake(message.Reason)
 		case c.state == stateAuthenticating && all:
@@ -169,7 +168,6 @@ func (s *Server) Drain(ctx context.Context, message CloseMessage, over time.Dura
 	for _, l := range s.loops {
 		l.do(func() { l.drain.start(l) })
 	}
-	frame := wsproto.AppendClose(nil, message.Code, message.Text)
 	ticker := time.NewTicker(drainEvery)
 	defer ticker.Stop()
 	begun := s.now()
@@ -181,7 +179,7 @@ func (s *Server) Drain(ctx context.Context, message CloseMessage, over time.Dura
 		}
 		share = min(1, float64(s.now()-begun)/float64(over))
 		for _, l := range s.loops {
-			l.do(func() { l.drain.step(l, share, message.Reason, frame) })
+			l.do(func() { l.drain.step(l, share, message) })
 		}
 	}
 }
@@ -204,7 +202,7 @@ func (d *drainer) start(l *loop) {
 }
 
 // step closes connections until a share of all is closed.
-func (d *drainer) step(l *loop, share float64, why Reason, frame []byte) {
+func (d *drainer) step(l *loop, share float64, message CloseMessage) {
 	until := int(share * float64(len(d.conns)))
 	if until > d.closed {
 		l.deliverAllMail()
@@ -214,7 +212,7 @@ func (d *drainer) step(l *loop, share float64, why Reason, frame []byte) {
 		d.conns[d.closed] = nil
 		func() {
 			defer c.guard()
-			c.closeWith(why, frame)
+			c.closePlanned(message.Reason, message.Code, message.Text)
 		}()
 	}
 }

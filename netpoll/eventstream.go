@@ -41,25 +41,24 @@ func (c *conn) translated(frames []byte) []byte {
 	return wsproto.AppendEvents(nil, frames)
 }
 
-// sendHeartbeat sends what keeps the connection open, in place of a ping. Where clients can resume it has the position, if that is
-// known: without a ping of its own the client of an idle stream would know none that is newer than its last event.
+// sendHeartbeat sends what keeps the connection open, in place of a ping. Where clients can resume it has the position:
+// without a ping of its own the client of an idle stream would know none that is newer than its last event.
 func (c *conn) sendHeartbeat() {
-	l := c.loop
-	if l.server.resumes && c.out == nil {
+	beat := wsproto.Heartbeat()
+	if c.loop.server.resumes && !c.selfCheck {
 		p, ok := c.position()
 		switch {
 		case c.state != stateOpen: // what was delivered meanwhile has ended it
 			return
 		case ok:
-			c.send(wsproto.AppendPositionEvent(l.scratch[:0], p))
-			return
+			beat = wsproto.AppendPositionEvent(nil, p)
 		}
 	}
 	if c.out != nil {
-		c.out.Ping = wsproto.Heartbeat()
+		c.out.Ping = beat
 		return
 	}
-	c.send(wsproto.Heartbeat())
+	c.send(beat)
 }
 
 // hearAcks sets lastRead of an event stream to the last acknowledgement of its client. It costs a system call.

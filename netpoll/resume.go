@@ -71,26 +71,71 @@ func (c *conn) deliverLoss(n *hub.Notification) {
 	c.sendGapNotice(reason, since, appendGap(nil, reason, since))
 }
 
-// positionTries bounds how often position looks again because something came meanwhile.
+// positionTries bounds how often a connection's position is looked for again because it was handed something meanwhile.
 const positionTries = 3
 
-// position returns the place in the stream up to which the connection was sent everything, for the answer to a ping. It
-// delivers the loop's mail first. ok is false while the place is not known: while something is being delivered, or waits.
+// position returns the place in the stream up to which the client has everything when it reads what is sent now, ahead of the
+// notifications that wait for it. It delivers the loop's mail first, which may end the connection. ok is false where the place
+// is not known: in the moment in which the connection is handed something, which has an id of its own.
 func (c *conn) position() (p position.Position, ok bool) {
-	l := c.loop
+	h := c.loop.server.cfg.Hub
 	for range positionTries {
-		if p, ok = l.server.cfg.Hub.Position(c); !ok {
+		var still bool
+		p, still = c.handedUpTo()
+		switch {
+		case c.state != stateOpen:
 			return p, false
-		}
-		l.deliverMail()
-		if l.mailLeft || c.out != nil || c.state != stateOpen {
+		case c.out != nil && c.out.First() != nil:
+			return h.Before(c.out.First()) // a loss comes behind that, too: the newest are dropped
+		case c.out != nil && (c.out.Notice != nil || !c.out.lostSince.IsZero()):
 			return p, false
-		}
-		if now, still := l.server.cfg.Hub.Position(c); still && now == p {
+		case still:
 			return p, true
 		}
 	}
 	return p, false
+}
+
+// endPosition is position for what is sent behind all that waits.
+func (c *conn) endPosition() (p position.Position, ok bool) {
+	for range positionTries {
+		p, ok = c.handedUpTo()
+		if c.state != stateOpen || c.out != nil && !c.out.lostSince.IsZero() {
+			return p, false
+		}
+		if ok {
+			return p, true
+		}
+	}
+	return p, false
+}
+
+// handedUpTo returns the hub's position of the connection, and delivers the loop's mail, so that what is up to there is sent
+// or in the send queue. ok is false where that is not so, or more is.
+func (c *conn) handedUpTo() (p position.Position, ok bool) {
+	l, written, queued := c.loop, c.written, c.queued()
+	p, ok = l.server.cfg.Hub.Position(c)
+	l.deliverMail()
+	return p, ok && !l.mailLeft && c.written == written && c.queued() == queued
+}
+
+// queued returns how many notifications wait in the send queue.
+func (c *conn) queued() int {
+	if c.out == nil {
+		return 0
+	}
+	return c.out.Len()
+}
+
+// closePlanned ends an open connection whose client may come back, and tells it up to where it has everything.
+func (c *conn) closePlanned(why Reason, code wsproto.CloseCode, text string) {
+	id := ""
+	if c.loop.server.resumes && c.state == stateOpen && !c.selfCheck {
+		if p, ok := c.endPosition(); ok {
+			id = p.String()
+		}
+	}
+	c.closeWith(why, wsproto.AppendCloseAt(c.loop.scratch[:0], code, text, id))
 }
 
 // appendPositionPong appends the answer to a ping in text that tells the client where it is.

@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -148,23 +149,113 @@ func TestPongHasThePosition(t *testing.T) {
 	}
 }
 
-// While something waits for a connection its position is not known.
-func TestPongWithoutPosition(t *testing.T) {
-	t.Parallel()
-	r := start(t, resuming)
-	conn, _, _ := r.connectSince("alice", "")
-	r.hub.Broadcast(`{"type":"n","payload":1}`) // nobody delivers it yet
+// ping sends a ping in text.
+func ping(t testing.TB, conn *websocket.Conn) {
+	t.Helper()
 	if err := conn.WriteMessage(websocket.TextMessage, []byte(textPing)); err != nil {
 		t.Fatal(err)
 	}
-	if _, text := readTold(t, conn); text != textPong {
-		t.Errorf("the pong is %s", text)
+}
+
+// A broadcast that waits for a connection holds its position back, and that of no other one.
+func TestPongBeforeWhatWaits(t *testing.T) {
+	t.Parallel()
+	r := start(t, resuming)
+	conn, id, _ := r.connectSince("alice", "")
+	r.deliver("bob", `{"type":"n"}`)
+	ping(t, conn)
+	before, _ := readTold(t, conn)
+	r.hub.Broadcast(`{"type":"n","payload":1}`) // nobody delivers it yet
+	r.deliver("bob", `{"type":"n"}`)
+	ping(t, conn)
+	if pong, text := readTold(t, conn); pong.ID != before.ID || pong.ID == id {
+		t.Errorf("the pong is %s, and what waits is behind %s", text, before.ID)
+	}
+	late, _, _ := r.connectSince("carol", "") // behind the broadcast
+	ping(t, late)
+	if pong, text := readTold(t, late); len(pong.ID) != 21 || pong.ID == before.ID {
+		t.Errorf("for one that waits for nothing the pong is %s", text)
 	}
 	r.deliver("alice", `{"type":"n","payload":2}`)
 	for want := 1; want <= 2; want++ {
 		if e, text := readTold(t, conn); string(e.Payload) != fmt.Sprint(want) {
 			t.Errorf("want %d, got %s", want, text)
 		}
+	}
+}
+
+// The answer to a ping overtakes the notifications in the send queue, and its position does not step over them.
+func TestPongAheadOfTheSendQueue(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { resuming(c); c.QueueBytes = 64 << 20 })
+	client := r.upgrade("alice")
+	payload := strings.Repeat("x", 20_000)
+	sent := 0
+	deliver := func() {
+		r.deliver("alice", `{"type":"n","payload":"`+payload+`"}`)
+		sent++
+	}
+	eventually(t, "the connection stalls", func() bool { deliver(); return r.server.Stats().Stalled == 1 })
+	for range 20 { // so that whole ones wait, whatever the kernel takes more
+		deliver()
+	}
+	if _, err := client.Write(masked(0x81, textPing)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the ping is answered", func() bool { return r.server.Stats().TextPongs == 1 })
+	last, behind := "", 0
+	for pong := ""; behind < sent; {
+		_, text := client.readFrame(t)
+		var e told
+		if err := json.Unmarshal(text, &e); err != nil {
+			t.Fatal(err)
+		}
+		switch e.Type {
+		case "pong":
+			if pong = e.ID; pong != last || behind == sent {
+				t.Errorf("the pong is %s, behind %s and %d of %d", text, last, behind, sent)
+			}
+		case "n":
+			last = e.ID
+			behind++
+		}
+		if behind == sent && pong == "" {
+			t.Error("the answer came behind all that waited")
+		}
+	}
+	r.balanced()
+}
+
+// A planned end tells the client up to where it has everything.
+func TestPlannedEndsNameThePosition(t *testing.T) {
+	t.Parallel()
+	wall := &wallClock{}
+	for name, end := range map[string]func(t *testing.T, r *rig){
+		"the server is stopping": func(t *testing.T, r *rig) {
+			r.server.Drain(t.Context(), GoingAway(), time.Millisecond)
+		},
+		"token expired": func(_ *testing.T, _ *rig) { wall.set(1000 * time.Hour) },
+		"out":           func(_ *testing.T, r *rig) { r.hub.Control("alice", `{"disconnect":{"code":4401,"reason":"out"}}`) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, func(c *Config) {
+				resuming(c)
+				c.CloseOnExpiry, c.PingInterval = true, 50*time.Millisecond
+				if name == "token expired" {
+					c.Now = wall.now
+				}
+			})
+			conn, _, _ := r.connectSince("alice", "")
+			r.deliver("alice", `{"type":"n"}`)
+			n, _ := readTold(t, conn)
+			end(t, r)
+			_, _, err := conn.ReadMessage()
+			var closed *websocket.CloseError
+			if !errors.As(err, &closed) || closed.Text != name+" id="+n.ID {
+				t.Errorf("it ended with %v, want id=%s", err, n.ID)
+			}
+		})
 	}
 }
 

@@ -94,12 +94,12 @@ func (c *conn) onTimer(now time.Duration) {
 		return
 	}
 	if c.expires != 0 && c.expires.left(cfg.Now()) <= 0 {
-		c.closeWith(ReasonExpired, wsproto.AppendClose(l.scratch[:0], closeExpired, "token expired"))
+		c.closePlanned(ReasonExpired, closeExpired, "token expired")
 		return
 	}
 	if cfg.MaxAge > 0 && now >= l.server.maxAgeAt(c.fd) {
 		// The client comes back to whichever instance has room.
-		c.closeWith(ReasonAge, wsproto.AppendClose(l.scratch[:0], wsproto.CloseGoingAway, "connected for long: connect again"))
+		c.closePlanned(ReasonAge, wsproto.CloseGoingAway, "connected for long: connect again")
 		return
 	}
 	if c.lastPing.ago(now) >= cfg.PingInterval {

@@ -231,21 +231,23 @@ func (c *conn) sendPong(payload []byte) {
 
 // sendTextPong answers a ping in text. If something waits, one answer waits for all such pings that come meanwhile.
 func (c *conn) sendTextPong() {
-	if c.out == nil {
-		if p, ok := c.position(); ok {
-			c.loop.stats.TextPongs.Add(1)
-			c.send(appendPositionPong(c.loop.scratch[:0], p))
+	answer := wsproto.TextPong()
+	if c.loop.server.resumes && (c.out == nil || c.out.TextPong == nil) {
+		p, ok := c.position()
+		switch {
+		case c.state != stateOpen: // what was delivered meanwhile has ended it
 			return
-		}
-		if c.state != stateOpen { // what was delivered meanwhile has ended it
-			return
+		case ok && c.out == nil:
+			answer = appendPositionPong(c.loop.scratch[:0], p)
+		case ok:
+			answer = appendPositionPong(nil, p)
 		}
 	}
 	switch {
 	case c.out == nil:
-		c.send(wsproto.TextPong())
+		c.send(answer)
 	case c.out.TextPong == nil:
-		c.out.TextPong = wsproto.TextPong()
+		c.out.TextPong = answer
 	default:
 		return
 	}

@@ -48,6 +48,18 @@ func AppendClose(dst []byte, code CloseCode, reason string) []byte {
 	return append(dst, reason...)
 }
 
+// beforeID comes between the reason of a close frame and a position.
+const beforeID = " id="
+
+// AppendCloseAt is [AppendClose] for a client that is told up to where it has everything: the reason ends with " id=" and the
+// position, where there is one and room for it beside the text.
+func AppendCloseAt(dst []byte, code CloseCode, reason, id string) []byte {
+	if id != "" && len(reason)+len(beforeID)+len(id) <= maxReason {
+		reason += beforeID + id
+	}
+	return AppendClose(dst, code, reason)
+}
+
 func cutReason(reason string) string {
 	if !utf8.ValidString(reason) {
 		reason = strings.ToValidUTF8(reason, "")

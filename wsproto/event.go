@@ -106,15 +106,20 @@ func AppendPositionEvent(dst []byte, p position.Position) []byte {
 }
 
 // AppendCloseEvent appends the event that tells what a close frame tells, as [AppendClose] writes one: its type is "close",
-// its data are {"code":1001,"reason":"…"}. Where the code says that the client is to stay away, it has [EndedID].
+// its data are {"code":1001,"reason":"…"}. A position at the end of the reason is the event's id. Where the code says that the
+// client is to stay away, it has [EndedID].
 func AppendCloseEvent(dst, closeFrame []byte) []byte {
 	var code CloseCode
 	var reason []byte
 	if len(closeFrame) >= 4 {
 		code, reason = CloseCode(binary.BigEndian.Uint16(closeFrame[2:])), closeFrame[4:]
 	}
-	if code.Final() {
-		dst = append(dst, "id: "+EndedID+"\n"...)
+	id := []byte(EndedID)
+	if !code.Final() {
+		reason, id = cutID(reason)
+	}
+	if len(id) > 0 {
+		dst = append(append(append(dst, "id: "...), id...), '\n')
 	}
 	dst = append(dst, "event: close\ndata: {\"code\":"...)
 	dst = strconv.AppendUint(dst, uint64(code), 10)
@@ -125,4 +130,13 @@ func AppendCloseEvent(dst, closeFrame []byte) []byte {
 	}
 	dst = append(dst, text...)
 	return append(dst, "}\n\n"...)
+}
+
+// cutID cuts a position off the end of a reason.
+func cutID(reason []byte) (text, id []byte) {
+	at := bytes.LastIndex(reason, []byte(beforeID))
+	if at < 0 || !position.Valid(reason[at+len(beforeID):]) {
+		return reason, nil
+	}
+	return reason[:at], reason[at+len(beforeID):]
 }

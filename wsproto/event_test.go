@@ -155,6 +155,35 @@ func TestAppendCloseEvent(t *testing.T) {
 	}
 }
 
+// The position at the end of a close frame's reason is the id of the event, and no part of its reason.
+func TestAppendCloseEventWithAPosition(t *testing.T) {
+	const id = "Ugpzi058vIAAAAAAAAAAA"
+	for _, c := range []struct {
+		code   CloseCode
+		reason string
+		at     string
+		id     string
+		text   string
+	}{
+		{CloseGoingAway, "the server is stopping", id, id, "the server is stopping"},
+		{CloseGoingAway, "id= of nothing", "", "", "id= of nothing"},
+		{4401, "", id, id, ""},
+		{4403, "for good", "", EndedID, "for good"},
+		{CloseGoingAway, strings.Repeat("x", 98), id, id, strings.Repeat("x", 98)},
+		{CloseGoingAway, strings.Repeat("x", 99), id, "", strings.Repeat("x", 99)}, // no room
+	} {
+		frame := AppendCloseAt(nil, c.code, c.reason, c.at)
+		if len(frame) > 2+125 {
+			t.Errorf("a close frame of %d bytes", len(frame))
+		}
+		got := parseEvents(t, string(AppendCloseEvent(nil, frame)))
+		var data struct{ Reason string }
+		if len(got) != 1 || json.Unmarshal([]byte(got[0].data), &data) != nil || got[0].id != c.id || data.Reason != c.text {
+			t.Errorf("%q at %q becomes %q", c.reason, c.at, got)
+		}
+	}
+}
+
 // The page's client, and the server for clients without one, have to agree about which ends are final.
 func TestFinalCodesAreThoseOfTheClient(t *testing.T) {
 	source, err := os.ReadFile("../client/roost.js")

@@ -71,7 +71,14 @@ func runModel(t *testing.T, random *rand.Rand) {
 		default:
 			one := randomMissed(random, now)
 			keep := random.IntN(20) > 0
+			head := a.Head()
 			one.Position = a.Append(one.Key, one.Payload, keep, now)
+			if before, ok := a.Before(one.Position); !ok || before != head {
+				t.Fatalf("before %s it was at %s, not %s", one.Position, head, before)
+			}
+			if before, ok := a.Before(head); ok && (before.Marker != head.Marker || before.Count+1 != head.Count) {
+				t.Fatalf("before %s it was at %s", head, before)
+			}
 			if at := b.Append(one.Key, one.Payload, keep, now); !parted && at != one.Position {
 				t.Fatalf("a is at %s, b at %s", one.Position, at)
 			}

@@ -70,6 +70,21 @@ func (r *Ring) Since(p position.Position, keys []Key, most Bounds) (missed []Mis
 	return missed, after, NotRefused
 }
 
+// Before returns the position before the notification that another position is behind. ok is false where that is not kept
+// any more, or is no such position.
+func (r *Ring) Before(p position.Position) (before position.Position, ok bool) {
+	number, _, why := r.number(p)
+	if why != NotRefused || p.Count == 0 || number-1 < r.floor {
+		return position.Position{}, false
+	}
+	for _, s := range r.segments {
+		if s.marker == p.Marker {
+			return position.Position{Marker: p.Marker, Count: p.Count - 1, Check: position.CheckOf(r.check(s, number-1))}, true
+		}
+	}
+	return position.Position{}, false
+}
+
 // Ahead reports whether a position lies behind all that was heard since the last marker, and something was heard within a
 // while: then others hear faster, and what is up to the position will come. now is in Unix milliseconds.
 func (r *Ring) Ahead(p position.Position, now int64, while time.Duration) bool {

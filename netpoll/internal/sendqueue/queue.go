@@ -66,6 +66,14 @@ func (q *Queue) Len() int {
 	return n
 }
 
+// First returns the notification that leaves first of those of which nothing has left; nil if there is none.
+func (q *Queue) First() *hub.Notification {
+	if q.head == len(q.frames) {
+		return nil
+	}
+	return q.frames[q.head]
+}
+
 // Bytes returns how many bytes of notifications wait, sealed ones included.
 func (q *Queue) Bytes() int { return q.bytes + q.sealed.bytes }
 
