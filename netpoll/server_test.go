@@ -83,7 +83,9 @@ func startOnBoth(t testing.TB, with *TLS, change func(*Config), plain, secure *n
 	t.Helper()
 	h := hub.New(hub.Config{Logger: slog.New(slog.DiscardHandler)})
 	cfg := Config{Rules: Rules{Upgrader: newUpgrader(t, auth.Config{}, handshake.Config{})}, Hub: h, Logger: slog.New(slog.DiscardHandler), Loops: 2,
-		LingerTimeout: 200 * time.Millisecond, HandshakeTimeout: patience, WriteWait: patience} // on a busy machine a client may take long
+		LingerTimeout: 200 * time.Millisecond,
+		// On a busy machine a client of the tests may take long.
+		HandshakeTimeout: patience, WriteWait: patience, PingInterval: patience, PongWait: 2 * patience}
 	cfg.TLS = with
 	if change != nil {
 		change(&cfg)

@@ -29,24 +29,31 @@ func TestLossClosesWhereItShall(t *testing.T) {
 	} {
 		t.Run(reason, func(t *testing.T) {
 			t.Parallel()
-			r := start(t, func(c *Config) {
-				c.QueueBytes, c.QueueMessages, c.CloseSlow = tt.rules.QueueBytes, tt.rules.QueueMessages, true
-			})
-			r.closesAfterLoss(reason, tt.code)
+			for again := true; again; {
+				r := start(t, func(c *Config) {
+					c.QueueBytes, c.QueueMessages, c.CloseSlow = tt.rules.QueueBytes, tt.rules.QueueMessages, true
+				})
+				again = r.closesAfterLoss(reason, tt.code)
+			}
 		})
 	}
 }
 
 // closesAfterLoss delivers to a client that reads nothing until it has lost something,
-// and checks how it ends.
-func (r *rig) closesAfterLoss(reason, code string) {
+// and checks how it ends. On a busy machine that may take so long that the client is
+// slow by then, where it should not be: then it reports that and checks nothing.
+func (r *rig) closesAfterLoss(reason, code string) (late bool) {
 	t := r.t
 	slow, quick := r.upgrade("slow"), r.connect("quick")
 	padding := strings.Repeat("x", 20_000)
+	begun := time.Now()
 	eventually(t, "the connection is ended", func() bool {
 		r.deliver("slow", `{"type":"n","payload":"`+padding+`"}`)
 		return r.hub.ConnectionsOf("slow") == 0
 	})
+	if reason == "queue_full" && r.server.Stats().Ended["slow_consumer"] == 1 && time.Since(begun) > sendqueue.SlowAfter {
+		return true
+	}
 	if s := r.server.Stats(); s.Ended[reason] != 1 || s.Queued > 1 {
 		t.Errorf("ended %v, %d are queued; want one %s and 1 at most, a part of which is sent", s.Ended, s.Queued, reason)
 	}
@@ -73,6 +80,7 @@ func (r *rig) closesAfterLoss(reason, code string) {
 		t.Errorf("the client saw %d frames; sent %d (one to another), failed %v", frames, s.Sent, s.Failed)
 	}
 	r.balanced()
+	return false
 }
 
 // The queues of all connections together are bounded, and a client that reads

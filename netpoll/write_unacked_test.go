@@ -39,7 +39,7 @@ func TestWhatIsLostOnTheWayIsCounted(t *testing.T) {
 	w := newWire(t, time.Millisecond, 0)
 	var log lockedBuffer
 	r := startOn(t, func(c *Config) {
-		c.PingInterval, c.PongWait = time.Second, 6*time.Second // all before the cut has to be over by then
+		c.PingInterval, c.PongWait = time.Second, time.Hour
 		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 	}, w.listen(t))
 	const clients, before, after = 5, 7, 47
@@ -74,6 +74,9 @@ func TestWhatIsLostOnTheWayIsCounted(t *testing.T) {
 	everyone(after)
 	if n := r.describe("user0").Unacked; n < 30*after {
 		t.Errorf("%d bytes are said not to be acknowledged", n)
+	}
+	for _, l := range r.server.loops { // the hour is over
+		l.do(func() { l.wheel.Each(func(c *conn) { c.lastRead = instantOf(l.server.now() - l.server.cfg.PongWait) }) })
 	}
 	eventually(t, "all are given up", func() bool { return r.server.Stats().Ended["pong_timeout"] == clients })
 	s := r.server.Stats()
