@@ -15,6 +15,7 @@ type batcher struct {
 	sinkMu  *sync.Mutex
 	monitor *monitor
 	excused func() bool // reports that silence proves nothing, as no heartbeat could be sent; may be nil
+	freeze  *freeze
 
 	// Owned by the link's reader.
 
@@ -22,6 +23,17 @@ type batcher struct {
 	woke   time.Time
 	some   bool      // something was published in this batch
 	after  time.Time // what comes next was published after this
+}
+
+// enter takes the sink's lock before a read, see link.await. It fails once another process has the link.
+func (in *batcher) enter() error {
+	in.sinkMu.Lock()
+	if in.freeze.released.Load() {
+		in.sinkMu.Unlock()
+		return errReleased
+	}
+	in.locked, in.woke = true, time.Now()
+	return nil
 }
 
 // arrived is called when a read has brought something.

@@ -36,6 +36,12 @@
 // have changed. Answers of a node outside the majority are ignored. A shard is read at its master only: a replica that
 // moves to another master does not tell its subscribers.
 //
+// # Handover
+//
+// A feed can go on in another process on the same host, with the same connections to Redis ([Feed.Freeze], [Feed.Import]):
+// what the old process has not read the new one reads, so that nothing is lost, comes twice or in another order, and Redis
+// notices nothing. While Redis is away the new process goes on with the outage. Links over TLS can't be handed over.
+//
 // # Packages
 //
 // publish publishes for users and groups, and presence writes who is online. Beneath them and the feed, internal/subs has

@@ -14,6 +14,11 @@ var (
 	// ErrAuth is wrapped by errors about what Redis refused because of the user name, the password or the user's permissions.
 	ErrAuth = redisnet.ErrAuth
 
+	// ErrOverTLS is returned where a feed can't be handed over to another process: what TLS knows of a connection stays with the
+	// process that has made it.
+	ErrOverTLS = errors.New("links to redis over TLS can't be handed over")
+
+	errReleased  = errors.New("another process has the link")
 	errGone      = errors.New("the node is no longer one of the cluster's")
 	errDemoted   = errors.New("the node is no longer a master")
 	errUnasked   = errors.New("redis answered what was not asked")

@@ -22,8 +22,9 @@ type fakeRedis struct {
 	after func(n int) (odd string) // sent after the n-th link's subscriptions, counted from 1; hangUp closes
 
 	mu       sync.Mutex
-	links    int // that subscribed
-	accepted int // connections
+	links    int      // that subscribed
+	last     net.Conn // of these, the connection of the last one
+	accepted int      // connections
 
 	wg sync.WaitGroup
 }
@@ -66,11 +67,26 @@ func (f *fakeRedis) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
+		if strings.EqualFold(args[0], "psubscribe") {
+			f.mu.Lock()
+			f.last = conn
+			f.mu.Unlock()
+		}
 		answer, end := strings.CutSuffix(f.answer(args), hangUp)
 		fmt.Fprint(conn, answer)
 		if end {
 			return
 		}
+	}
+}
+
+// say sends something to the link that subscribed last.
+func (f *fakeRedis) say(t *testing.T, what string) {
+	t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, err := fmt.Fprint(f.last, what); err != nil {
+		t.Fatal(err)
 	}
 }
 

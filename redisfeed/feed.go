@@ -62,14 +62,18 @@ type Feed struct {
 	ran    atomic.Bool            // Run was called
 	target atomic.Pointer[target] // Run's goroutine writes it, before each attempt
 	moved  chan struct{}          // capacity 1: the master has moved, do not wait for the next attempt
-	sinkMu sync.Mutex             // held while one link's batch is handed to the sink
+	sinkMu sync.Mutex             // held while one link's batch is handed to the sink, and while the feed is frozen
+	freeze freeze
 
-	// Owned by Run's goroutine.
+	// Owned by Run's goroutine, which has sinkMu where it changes them. So they are Freeze's, too.
 
+	live  *link // its own link, while that is confirmed
 	retry retry
 	at    topology.Master // of the latest attempt; its name before the first
 	again bool            // a link was up before
 	gap   gap             // that is not told yet
+
+	imported *imported // what another process has left to this one; nil: nothing, or Run has taken it
 
 	// Owned by the heartbeat's goroutine.
 
@@ -118,12 +122,13 @@ func New(cfg Config, sink Sink) (*Feed, error) {
 
 // Run connects, reads and delivers until ctx ends, and then returns nil; or until Config.MaxAttempts attempts in a row
 // have failed, and then returns ErrGaveUp wrapped with the last cause. When it returns, its goroutines have ended and
-// the feed is closed. It can be called once.
+// the feed is closed. It can be called once. A frozen feed does not end before Unfreeze or Commit.
 func (f *Feed) Run(ctx context.Context) error {
 	if f.ran.Swap(true) {
 		return errRunBefore
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	f.settle(cancel)
 	var wg sync.WaitGroup
 	wg.Go(func() { f.beat.run(ctx, f.sendBeat) })
 	wg.Go(func() { f.follow(ctx) })
@@ -202,5 +207,5 @@ func (f *Feed) Close() error {
 
 // newBatcher makes the way to the sink for a new link.
 func (f *Feed) newBatcher() *batcher {
-	return &batcher{excused: f.beat.starved.Load, sink: f.sink, arrival: f.cfg.Arrived, sinkMu: &f.sinkMu, monitor: f.monitor}
+	return &batcher{excused: f.beat.starved.Load, sink: f.sink, arrival: f.cfg.Arrived, sinkMu: &f.sinkMu, freeze: &f.freeze, monitor: f.monitor}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,7 +29,8 @@ type link struct {
 	timer  *time.Timer // ends ctx if the subscriptions are not confirmed in time
 
 	stream  *redisnet.Stream // set by connect
-	writing sync.Mutex       // held while something is written
+	writing sync.Mutex       // held while something is written, and while the feed is frozen
+	hot     atomic.Bool      // the reader may take something from the socket without the sink's lock
 
 	// The reader's.
 
@@ -83,7 +85,7 @@ func (l *link) connect(first []byte) error {
 		return l.reason(err)
 	}
 	l.stream, l.buf, l.login = stream, resp.NewBuffer(readBuffer), l.cfg.Login()
-	context.AfterFunc(l.ctx, func() { _ = stream.Close() })
+	l.closeAtEnd()
 	var out []byte
 	for _, command := range l.login {
 		out = resp.AppendCommand(out, command[0], command[1:]...)
@@ -92,6 +94,11 @@ func (l *link) connect(first []byte) error {
 		return l.reason(l.hungUp(err))
 	}
 	return nil
+}
+
+// closeAtEnd has the socket closed when the link ends.
+func (l *link) closeAtEnd() {
+	context.AfterFunc(l.ctx, func() { _ = l.stream.Close() })
 }
 
 // hungUp explains an error from a connection that was closed without an answer: by a port that expects TLS, or by a Redis
@@ -106,37 +113,23 @@ func (l *link) hungUp(err error) error {
 	return fmt.Errorf("%w: %w", errHungUp, err)
 }
 
-// change subscribes to channels, or ends their subscriptions. Once the link has begun any goroutine may call it.
-func (l *link) change(end bool, channels []string) error {
-	command := "SUBSCRIBE"
-	if end {
-		command = "UNSUBSCRIBE"
-	}
-	return l.send(resp.AppendCommand(nil, command, channels...))
-}
-
-// changeSharded is change with a command for each channel, and one write for all.
-func (l *link) changeSharded(end bool, channels []string) error {
-	command := "SSUBSCRIBE"
-	if end {
-		command = "SUNSUBSCRIBE"
-	}
-	var out []byte
-	for _, channel := range channels {
-		out = resp.AppendCommand(out, command, channel)
-	}
-	return l.send(out)
-}
-
-// sendPing asks for a sign of life. Any goroutine.
-func (l *link) sendPing() error { return l.send(ping()) }
+// sendPing asks for a sign of life. Any goroutine, once the link has begun.
+func (l *link) sendPing() error { return l.send(ping) }
 
 func ping() []byte { return resp.AppendCommand(nil, "PING", stamp(boottime.Now())) }
 
-// send writes commands. Any goroutine.
-func (l *link) send(commands []byte) error {
+// send writes the commands that next returns, if any. It calls next when nothing else is written, and not while the feed is
+// frozen. Any goroutine, once the link has begun.
+func (l *link) send(next func() []byte) error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
+	if l.in.freeze.released.Load() {
+		return errReleased
+	}
+	commands := next()
+	if len(commands) == 0 {
+		return nil
+	}
 	_, err := l.stream.Write(commands)
 	return l.reason(err)
 }
@@ -214,6 +207,9 @@ func (l *link) read() error {
 	}
 	l.in.flush()
 	l.pace.wait()
+	if err := l.await(); err != nil {
+		return err
+	}
 	n, full, err := l.buf.Fill(l.stream.Read)
 	l.pace.read(full || l.stream.Full())
 	if n > 0 {
@@ -221,6 +217,21 @@ func (l *link) read() error {
 		return nil
 	}
 	return err
+}
+
+// await waits, while a handover may come, until there is something to read, and has the sink's lock from then on: while the
+// feed is frozen all that Redis sends stays in the socket, for the process that reads on. Otherwise a read does both, and
+// costs less.
+func (l *link) await() error {
+	l.hot.Store(true) // before the look: whoever sets careful sees one or the other
+	if !l.in.freeze.careful.Load() {
+		return nil
+	}
+	l.hot.Store(false)
+	if err := l.stream.Await(); err != nil {
+		return err
+	}
+	return l.in.enter()
 }
 
 // loggedIn takes the answer to the next command of the login.
@@ -278,6 +289,7 @@ func (l *link) confirmed() bool { return l.wants != nil && l.left == 0 }
 
 // close ends the link.
 func (l *link) close() {
+	l.hot.Store(false)
 	l.timer.Stop()
 	l.cancel(errSpent)
 }

@@ -94,6 +94,12 @@ func run(t testing.TB, cfg Config, sink Sink) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return runs(t, f)
+}
+
+// runs is run for a feed that was made.
+func runs(t testing.TB, f *Feed) *running {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{Feed: f, cancel: cancel, done: make(chan struct{})}
 	go func() {

@@ -17,7 +17,10 @@ import (
 type manager struct {
 	feed   *Feed
 	subs   *subs.Subscriptions
-	shards *shards // nil unless Sharded
+	shards *shards    // nil unless Sharded
+	turn   sync.Mutex // held by run while it works, and while the feed is frozen. Taken before the sink's lock
+
+	adopted []*importedNode // of another process, for run to begin with; static once that has begun
 
 	mu   sync.Mutex
 	main *sender          // guarded by mu: that of the feed's own link, PerUser and while that is up
@@ -37,19 +40,18 @@ func newManager(f *Feed) *manager {
 // run sends commands until ctx ends.
 func (m *manager) run(ctx context.Context) {
 	if m.shards != nil {
+		m.turn.Lock()
+		m.shards.adopt(ctx, m.adopted)
+		m.turn.Unlock()
 		defer m.shards.close()
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	var users []string
 	for {
-		if m.shards != nil {
-			m.shards.update(ctx)
-		}
-		users = m.subscribeAll(ctx, users)
-		m.unsubscribeExpired()
-		m.tellRestored()
-		timer.Reset(m.pause())
+		var pause time.Duration
+		users, pause = m.work(ctx, users)
+		timer.Reset(pause)
 		select {
 		case <-ctx.Done():
 			return
@@ -57,6 +59,22 @@ func (m *manager) run(ctx context.Context) {
 		case <-timer.C:
 		}
 	}
+}
+
+// work does what there is to do. It returns subscribeAll's room, and for how long there is nothing more.
+func (m *manager) work(ctx context.Context, room []string) (_ []string, pause time.Duration) {
+	m.turn.Lock()
+	defer m.turn.Unlock()
+	if m.feed.freeze.released.Load() {
+		return nil, time.Hour // Run ends
+	}
+	if m.shards != nil {
+		m.shards.update(ctx)
+	}
+	room = m.subscribeAll(ctx, room)
+	m.unsubscribeExpired()
+	m.tellRestored()
+	return room, m.pause()
 }
 
 // pause is how long there is nothing to do unless somebody says so.
@@ -125,15 +143,19 @@ func (m *manager) unsubscribeExpired() {
 // linkUp is called when the feed's link is up.
 func (m *manager) linkUp(l *link) {
 	if m.shards == nil {
-		s := newSender(l, 0, PerUser)
-		ctx, cancel := context.WithCancel(l.ctx)
-		var wg sync.WaitGroup
-		wg.Go(func() { s.run(ctx) })
-		m.mu.Lock()
-		m.main, m.stop = s, func() { cancel(); wg.Wait() }
-		m.mu.Unlock()
+		m.send(newSender(l, 0, PerUser))
 	}
 	m.subs.Notify()
+}
+
+// send has the feed's own link send commands.
+func (m *manager) send(s *sender) {
+	ctx, cancel := context.WithCancel(s.link.ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.run(ctx) })
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.main, m.stop = s, func() { cancel(); wg.Wait() }
 }
 
 // linkLost is called when that link has ended, or will never be up. Since is since when what was published may be lost.
@@ -210,11 +232,11 @@ type sender struct {
 	sharded  bool
 	ping     time.Duration // between two PINGs; 0: none
 	more     chan struct{} // capacity 1: there are commands, or room in the window
-	commands subs.Commands
+	commands *subs.Commands
 }
 
 func newSender(l *link, id uint16, mode Mode) *sender {
-	return &sender{link: l, id: id, sharded: mode == Sharded, more: make(chan struct{}, 1)}
+	return &sender{link: l, id: id, sharded: mode == Sharded, more: make(chan struct{}, 1), commands: new(subs.Commands)}
 }
 
 // add takes commands. Any goroutine.
@@ -259,26 +281,38 @@ func (s *sender) run(ctx context.Context) {
 
 // sendAll sends what is waiting, as far as the window lets it.
 func (s *sender) sendAll() error {
-	for {
-		batch := s.commands.Take()
-		if len(batch) == 0 {
-			return nil
-		}
-		if err := s.send(batch); err != nil {
+	for more := true; more; {
+		err := s.link.send(func() []byte {
+			batch := s.commands.Take()
+			more = len(batch) > 0
+			return s.appendCommands(nil, batch)
+		})
+		if err != nil {
 			return err
 		}
 	}
+	return nil
 }
 
-// send sends commands of one kind. A sharded command is for one slot, so each user has one of its own; Redis takes any
-// number of channels otherwise.
-func (s *sender) send(batch []subs.Command) error {
+// appendCommands appends commands of one kind. A sharded command is for one slot, so each user has one of its own; Redis takes
+// any number of channels otherwise.
+func (s *sender) appendCommands(dst []byte, batch []subs.Command) []byte {
+	if len(batch) == 0 {
+		return dst
+	}
+	name := "SUBSCRIBE"
+	if batch[0].Unsubscribe {
+		name = "UN" + name
+	}
 	channels := make([]string, len(batch))
 	for i, c := range batch {
 		channels[i] = publish.ChannelPrefix + c.User
 	}
-	if s.sharded {
-		return s.link.changeSharded(batch[0].Unsubscribe, channels)
+	if !s.sharded {
+		return resp.AppendCommand(dst, name, channels...)
 	}
-	return s.link.change(batch[0].Unsubscribe, channels)
+	for _, channel := range channels {
+		dst = resp.AppendCommand(dst, "S"+name, channel)
+	}
+	return dst
 }

@@ -28,6 +28,7 @@ type node struct {
 	sender *sender
 
 	startedAt time.Time
+	from      *importedNode // the link was handed over; nil: it has to be made
 
 	work sync.WaitGroup // its goroutines
 
@@ -54,7 +55,7 @@ func (n *node) start() {
 		n.link.close()
 		n.feed.manager.shards.linkEnded(n)
 		switch {
-		case errors.Is(err, context.Canceled), errors.Is(err, errStopped): // the feed ends, and says so itself
+		case errors.Is(err, context.Canceled), errors.Is(err, errStopped), errors.Is(err, errReleased): // the feed ends, and says so itself
 		case errors.Is(err, errDemoted):
 			n.feed.cfg.Logger.Info("redis shard is left", "addr", n.addr, "why", err)
 		case !n.feed.manager.shards.saidDown(n.addr):
@@ -72,8 +73,7 @@ func (n *node) dismiss(why error) {
 // run reads until the link ends, which it always does with an error.
 func (n *node) run() error {
 	defer n.in.flush()
-	n.link.prove(boottime.Now())
-	if err := n.link.connect(ping()); err != nil {
+	if err := n.begin(); err != nil {
 		return err
 	}
 	for {
@@ -96,6 +96,19 @@ func (n *node) run() error {
 			}
 		}
 	}
+}
+
+// begin connects, or goes on with the link that was handed over.
+func (n *node) begin() error {
+	if n.from == nil {
+		n.link.prove(boottime.Now())
+		return n.link.connect(ping())
+	}
+	if err := n.link.adopt(n.from.importedLink); err != nil {
+		return err
+	}
+	n.work.Go(func() { n.sender.run(n.link.ctx) })
+	return nil
 }
 
 // up lets the sender begin: the node has answered.

@@ -15,50 +15,41 @@ import (
 	"roost/redisfeed/internal/redisnet"
 	"roost/redisfeed/internal/resp"
 	"roost/redisfeed/internal/subs"
+	"roost/redisfeed/internal/topology"
 	"roost/redisfeed/publish"
 )
 
-// runLinks runs one link after the other. It returns nil when ctx ends.
+// runLinks runs one link after the other. It returns nil when ctx ends, or when another process has the link.
 func (f *Feed) runLinks(ctx context.Context) error {
-	f.retry.begin(time.Now())
-	f.linkWait.Down()
+	if f.imported == nil {
+		f.retry.begin(time.Now())
+		f.linkWait.Down()
+	}
 	defer f.linkWait.End()
 	for {
 		wasUp, cause := f.runLink(ctx)
-		if ctx.Err() != nil {
-			break
-		}
-		wait, err := f.linkEnded(wasUp, cause)
-		if err != nil {
+		wait, more, err := f.afterLink(ctx, wasUp, cause)
+		if !more || err != nil {
 			return err
 		}
 		if !f.pause(ctx, wait) {
-			break
+			f.monitor.down(time.Now(), errStopped, 0, f.retry.outage)
+			return nil
 		}
 	}
-	f.monitor.down(time.Now(), errStopped, 0, f.retry.outage)
-	return nil
 }
 
 // runLink runs a link until it ends, which it always does with an error. wasUp is false when it never was confirmed.
 func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
-	asked := boottime.Now()
-	at, err := f.findMaster(ctx)
+	in := f.newBatcher()
+	l, err := f.newLink(ctx, in)
 	if err != nil {
 		return false, err
 	}
-	f.at = at
-	in := f.newBatcher()
-	l := newLink(ctx, f.cfg, at.Addr, in)
 	defer l.close()
-	f.target.Store(newTarget(at, l, asked))
-	f.beats.Pool().Use(at)
 	defer in.flush() // what came before a reply that ends the link
-	if err := l.begin(f.channels(), f.patterns()); err != nil {
-		return false, err
-	}
-	if f.manager != nil {
-		defer func() { f.manager.linkLost(l.lostSince()) }()
+	if err := f.beginLink(l); err != nil {
+		return l.confirmed(), err
 	}
 	for {
 		got, err := l.receive()
@@ -76,6 +67,74 @@ func (f *Feed) runLink(ctx context.Context) (wasUp bool, err error) {
 		}
 	}
 }
+
+// newLink makes the next link, to where the master is now, or where the link leads that was handed over.
+func (f *Feed) newLink(ctx context.Context, in *batcher) (*link, error) {
+	asked := boottime.Now()
+	var at topology.Master
+	if f.imported.hasLink() {
+		at, asked = f.imported.at, f.imported.asked
+	} else {
+		var err error
+		if at, err = f.findMaster(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if !f.enter() {
+		return nil, errReleased
+	}
+	defer f.leave()
+	f.at = at
+	l := newLink(ctx, f.cfg, at.Addr, in)
+	f.target.Store(newTarget(at, l, asked))
+	f.beats.Pool().Use(at)
+	return l, nil
+}
+
+// beginLink connects a link, or goes on with the one that was handed over.
+func (f *Feed) beginLink(l *link) error {
+	from := f.imported
+	f.imported = nil
+	if from.hasLink() {
+		return f.adoptLink(l, from)
+	}
+	return l.begin(f.channels(), f.patterns())
+}
+
+// afterLink notes that a link has ended. It returns how long to wait until the next one. more is false when there is to be
+// none.
+func (f *Feed) afterLink(ctx context.Context, wasUp bool, cause error) (wait time.Duration, more bool, err error) {
+	ours := f.enter()
+	if ours {
+		defer f.leave()
+	}
+	f.live = nil
+	if t := f.target.Load(); f.manager != nil && t != nil {
+		f.manager.linkLost(t.link.lostSince())
+	}
+	switch {
+	case !ours:
+		return 0, false, nil
+	case ctx.Err() != nil:
+		f.monitor.down(time.Now(), errStopped, 0, f.retry.outage)
+		return 0, false, nil
+	}
+	wait, err = f.linkEnded(wasUp, cause)
+	return wait, true, err
+}
+
+// enter waits while the feed is frozen. It reports whether the links are still this process's, and only then leave has to
+// follow. Run's goroutine calls it where no link's batch is under way.
+func (f *Feed) enter() bool {
+	f.sinkMu.Lock()
+	if f.freeze.released.Load() {
+		f.sinkMu.Unlock()
+		return false
+	}
+	return true
+}
+
+func (f *Feed) leave() { f.sinkMu.Unlock() }
 
 // channels are those that a link is subscribed to from the start.
 func (f *Feed) channels() []string {
@@ -154,6 +213,7 @@ func (f *Feed) confirmation(l *link, r resp.Reply) error {
 // linkUp notes that the feed is subscribed.
 func (f *Feed) linkUp(l *link) {
 	now := time.Now()
+	f.live = l
 	f.markers.forget()
 	gone := f.retry.connected(now)
 	if f.manager != nil {
@@ -251,7 +311,7 @@ func (f *Feed) sendBeat(ctx context.Context) {
 	if f.cfg.Reserve != nil {
 		f.cfg.Reserve.Refill()
 	}
-	if !f.Status().Connected {
+	if !f.Status().Connected || f.freeze.released.Load() {
 		return
 	}
 	// No longer than until the next beat, so that one stuck connection of the pool does not end the link.

@@ -97,6 +97,13 @@ func (m *monitor) down(now time.Time, cause error, attempts int, outage time.Tim
 	m.rest.Err, m.rest.Attempts, m.rest.Outage = cause.Error(), attempts, outage
 }
 
+// restore notes how things are in the process that this one takes over from.
+func (m *monitor) restore(connected bool, since time.Time, why string, outage time.Time, attempts int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.rest.Connected, m.rest.Since, m.rest.Err, m.rest.Outage, m.rest.Attempts = connected, since, why, outage, attempts
+}
+
 func (m *monitor) badReply() {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -14,9 +14,10 @@ import (
 // Stream is a connection that one goroutine reads all day, in batches: what one read(2) brings, which with TLS may be
 // several records. Any goroutine may write and close, and Close ends a read that waits.
 type Stream struct {
-	thread *threadConn
-	gate   *gate    // between the socket and TLS; nil without TLS
-	conn   net.Conn // thread, or TLS on it
+	thread  *threadConn
+	watched *watchedConn
+	gate    *gate    // between the socket and TLS; nil without TLS
+	conn    net.Conn // watched, or TLS on it
 }
 
 // Stream connects to addr, host:port or the path of a Unix socket. A read that gets nothing for silence fails with ErrSilent, unless excused reports that nothing
@@ -31,7 +32,8 @@ func (d *Dialer) Stream(ctx context.Context, addr string, silence time.Duration,
 		if s.thread, err = newThreadConn(conn, silence); err != nil {
 			return nil, fmt.Errorf("taking over the socket: %w", err)
 		}
-		s.conn = &watchedConn{Conn: s.thread, limit: silence, excused: excused}
+		s.watched = &watchedConn{Conn: s.thread, limit: silence, excused: excused}
+		s.conn = s.watched
 		if d.TLS == nil {
 			return s, nil
 		}

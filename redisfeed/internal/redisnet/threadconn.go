@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -26,6 +27,7 @@ type threadConn struct {
 	local, remote net.Addr
 	limit         time.Duration
 	wait          *quietWait
+	released      atomic.Bool // another process has the connection: Close leaves it open
 
 	quiet bool // the reader's: the latest read waited for quietAfter
 }
@@ -45,12 +47,18 @@ func newThreadConn(conn net.Conn, limit time.Duration) (*threadConn, error) {
 	if err != nil {
 		return nil, err
 	}
+	return threadConnOf(fd, limit, conn.LocalAddr(), conn.RemoteAddr())
+}
+
+// threadConnOf takes over a descriptor of a socket, and closes it if it fails.
+func threadConnOf(fd int, limit time.Duration, local, remote net.Addr) (*threadConn, error) {
 	timeout := unix.NsecToTimeval(limit.Nanoseconds())
-	if err := errors.Join(unix.SetNonblock(fd, false), unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout)); err != nil {
+	err := errors.Join(unix.SetNonblock(fd, false), unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout))
+	if err != nil {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("preparing the socket: %w", err)
 	}
-	c := &threadConn{file: os.NewFile(uintptr(fd), "redis"), local: conn.LocalAddr(), remote: conn.RemoteAddr(), limit: limit}
+	c := &threadConn{file: os.NewFile(uintptr(fd), "redis"), local: local, remote: remote, limit: limit}
 	if c.raw, err = c.file.SyscallConn(); err == nil {
 		c.wait, err = newQuietWait(c.raw)
 	}
@@ -88,9 +96,12 @@ func (c *threadConn) Read(b []byte) (int, error) {
 
 func (c *threadConn) Write(b []byte) (int, error) { return c.file.Write(b) }
 
-// Close shuts the connection first: closing a descriptor does not wake who reads from it.
+// Close shuts the connection first: closing a descriptor does not wake who reads from it. It does not shut one that another
+// process has: then nobody may be in Read.
 func (c *threadConn) Close() error {
-	_ = c.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	if !c.released.Load() {
+		_ = c.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	}
 	c.wait.close()
 	return c.file.Close()
 }
@@ -123,10 +134,18 @@ func (c *watchedConn) Read(b []byte) (int, error) {
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
-		// A deadline noticed far too late means that this process was stopped, and published no heartbeats.
-		late := time.Since(start) - c.limit
-		if late < c.limit/4 && (c.excused == nil || !c.excused()) {
-			return 0, fmt.Errorf("%w for %s", ErrSilent, c.limit)
+		if err := c.silent(start); err != nil {
+			return 0, err
 		}
 	}
+}
+
+// silent is the error of a wait that began at start and got nothing for the limit; nil if that proves nothing.
+func (c *watchedConn) silent(start time.Time) error {
+	// A deadline noticed far too late means that this process was stopped, and published no heartbeats.
+	late := time.Since(start) - c.limit
+	if late < c.limit/4 && (c.excused == nil || !c.excused()) {
+		return fmt.Errorf("%w for %s", ErrSilent, c.limit)
+	}
+	return nil
 }
