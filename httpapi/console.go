@@ -5,11 +5,9 @@ import (
 	"io/fs"
 	"mime"
 	"net/http"
-	"os"
 	"path"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // consoleFiles is the page: plain HTML, CSS and JavaScript, nothing built, nothing from elsewhere.
@@ -48,115 +46,4 @@ func page(name string, content []byte) endpoint {
 		h.Set("Referrer-Policy", "no-referrer")
 		_, _ = w.Write(content) // a client that left needs no answer
 	}}
-}
-
-// Limit is something that there can be too much of.
-type Limit struct {
-	Name     string `json:"name"`               // in words
-	Variable string `json:"variable,omitempty"` // that sets it
-	Unit     string `json:"unit,omitempty"`     // "bytes", or "" for a count
-	Used     int64  `json:"used"`
-	Max      int64  `json:"max"` // 0: no limit
-}
-
-// consoleJSON is what the page asks for every two seconds.
-type consoleJSON struct {
-	At      int64  `json:"at"`      // Unix milliseconds
-	Started int64  `json:"started"` // of the process, the same
-	Host    string `json:"host"`
-	Version string `json:"version"`
-	Uptime  int64  `json:"uptime_seconds"`
-
-	Status    string         `json:"status"`
-	Redis     redisJSON      `json:"redis"`
-	TokenKeys *tokenKeysJSON `json:"token_keys,omitempty"`
-
-	Connections int             `json:"connections"`
-	Users       int             `json:"users"`
-	Waiting     int             `json:"waiting"` // deliveries
-	Stalled     int             `json:"stalled"` // connections that the kernel takes nothing for
-	Memory      int             `json:"memory_bytes"`
-	MemoryEach  float64         `json:"memory_per_connection_bytes"` // 0 while there are few
-	Counters    consoleCounters `json:"counters"`
-	Limits      []Limit         `json:"limits"`
-	Resume      *resumeJSON     `json:"resume,omitempty"`
-
-	Refused map[string]uint64 `json:"refused"`
-	Closed  map[string]uint64 `json:"closed"`
-	Failed  map[string]uint64 `json:"failed"`
-	Invalid map[string]uint64 `json:"invalid"`
-
-	History     []sample `json:"history"` // after the request's since
-	HistoryKept int      `json:"history_kept"`
-
-	Demo string `json:"demo,omitempty"` // the WebSocket's URL, where the page may try it
-}
-
-// resumeJSON is there where clients can resume.
-type resumeJSON struct {
-	Window  float64 `json:"window_seconds"` // how far back a client can resume now
-	Wanted  float64 `json:"wanted_seconds"` // how far it should
-	Bytes   int     `json:"bytes"`          // that what can be replayed takes
-	Room    int     `json:"room"`           // that it may take
-	Resumed uint64  `json:"resumed"`        // clients that came back and got what they missed
-	Gaps    uint64  `json:"gaps"`           // that came back and were told of a gap instead
-}
-
-func resumeOf(stats *Stats) *resumeJSON {
-	if stats.ResumeWindowWanted == 0 {
-		return nil
-	}
-	resumed := stats.Resumes["resumed"]
-	return &resumeJSON{
-		Window: stats.ResumeWindow.Seconds(), Wanted: stats.ResumeWindowWanted.Seconds(),
-		Bytes: stats.ResumeBytes, Room: stats.ResumeRoom,
-		Resumed: resumed, Gaps: sum(stats.Resumes) - resumed,
-	}
-}
-
-// consoleCounters rise; the page turns them into rates.
-type consoleCounters struct {
-	Received uint64 `json:"received"`
-	Sent     uint64 `json:"sent"`
-	Failed   uint64 `json:"failed"`
-}
-
-func (s *Server) serveConsoleJSON(w http.ResponseWriter, r *http.Request) {
-	since, err := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64)
-	if err != nil && r.URL.Query().Has("since") {
-		writeError(w, http.StatusBadRequest, "since is a time in Unix seconds")
-		return
-	}
-	writeJSON(w, http.StatusOK, marshal(s.console(time.Now(), since)))
-}
-
-func (s *Server) console(now time.Time, since int64) consoleJSON {
-	stats, health := s.gatherer.current().stats, s.health(now)
-	host, _ := os.Hostname() // without a name the page shows none
-	resident := 0
-	if stat, err := s.machine.process.stat(); err == nil {
-		resident = stat.resident
-	}
-	c := consoleJSON{
-		At: now.UnixMilli(), Started: s.cfg.Started.UnixMilli(), Host: host, Version: s.cfg.Version, Uptime: health.UptimeSeconds,
-		Status: health.Status, Redis: health.Redis, TokenKeys: health.TokenKeys,
-		Connections: stats.Connections, Users: stats.Users, Waiting: stats.DeliveriesWaiting, Stalled: stats.Stalled,
-		Memory: resident, MemoryEach: s.machine.each(resident, stats.Sockets),
-		Counters: consoleCounters{
-			Received: stats.NotificationsReceived, Sent: stats.DeliveriesSent, Failed: sum(stats.DeliveriesFailed),
-		},
-		Limits:  []Limit{},
-		Resume:  resumeOf(&stats),
-		Refused: stats.ConnectionsRefused, Closed: stats.ConnectionsClosed,
-		Failed: stats.DeliveriesFailed, Invalid: stats.NotificationsInvalid,
-		History: s.history.after(since), HistoryKept: historyKept,
-	}
-	if demo := s.demo.Load(); demo != nil {
-		c.Demo = demo.Socket
-	}
-	if s.cfg.Limits != nil {
-		c.Limits = s.cfg.Limits(stats)
-	}
-	c.Limits = append(c.Limits, s.machine.limits(stats.Sockets)...)
-	return c
 }

@@ -78,7 +78,7 @@ func TestConsoleJSON(t *testing.T) {
 	s.history.begin(started)
 	s.history.take(started.Add(10 * time.Second))
 	s.history.take(started.Add(20 * time.Second))
-	var got consoleJSON
+	var got Overview
 	if err := json.NewDecoder(ask(s, "GET", "/console.json").Body).Decode(&got); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestConsoleJSON(t *testing.T) {
 	if resp := ask(s, "GET", "/console.json?since=yesterday"); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("a wrong since: %d", resp.StatusCode)
 	}
-	if want := (resumeJSON{Window: 40, Wanted: 120, Bytes: 61, Room: 62, Resumed: 63}); got.Resume == nil || *got.Resume != want {
+	if want := (OverviewResume{Window: 40, Wanted: 120, Bytes: 61, Room: 62, Resumed: 63}); got.Resume == nil || *got.Resume != want {
 		t.Errorf("resume is %+v, want %+v", got.Resume, want)
 	}
 }

@@ -84,7 +84,7 @@ func (s *Server) route(path string) (e endpoint, found bool) {
 		return endpoint{}, false
 	}
 	if path == "/console.json" {
-		return endpoint{serve: s.serveConsoleJSON}, true
+		return endpoint{serve: s.serveOverview}, true
 	}
 	if e, found := s.demoEndpoint(path); found {
 		return e, true

@@ -12,8 +12,8 @@ const (
 	historyKept  = 360
 )
 
-// sample is a moment of the history. Rates are averages since the sample before.
-type sample struct {
+// Sample is a moment of the history. Rates are averages since the sample before.
+type Sample struct {
 	At          int64   `json:"t"` // Unix seconds
 	Connections int     `json:"connections"`
 	Received    float64 `json:"received"` // notifications a second, from Redis
@@ -32,7 +32,7 @@ type history struct {
 	stats func() Stats // static
 
 	mu      sync.Mutex
-	samples []sample // guarded by mu; oldest first
+	samples []Sample // guarded by mu; oldest first
 	last    Stats    // guarded by mu: what the latest was taken from
 	lastAt  time.Time
 }
@@ -73,7 +73,7 @@ func (h *history) take(now time.Time) {
 		h.samples = append(h.samples[:0], h.samples[1:]...)
 	}
 	took := stats.DeliveryTimes.since(&h.last.DeliveryTimes)
-	h.samples = append(h.samples, sample{
+	h.samples = append(h.samples, Sample{
 		P50: took.milliseconds(0.5), P99: took.milliseconds(0.99),
 		Busy:        busiest(&stats, &h.last, seconds),
 		At:          now.Unix(),
@@ -99,15 +99,15 @@ func busiest(now, before *Stats, seconds float64) float64 {
 }
 
 // after returns the samples taken after a moment, in Unix seconds.
-func (h *history) after(since int64) []sample {
+func (h *history) after(since int64) []Sample {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range h.samples {
 		if h.samples[i].At > since {
-			return append([]sample{}, h.samples[i:]...)
+			return append([]Sample{}, h.samples[i:]...)
 		}
 	}
-	return []sample{} // a list for the page
+	return []Sample{} // a list for the page
 }
 
 func sum(byReason map[string]uint64) (total uint64) {

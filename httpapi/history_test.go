@@ -23,7 +23,7 @@ func TestHistory(t *testing.T) {
 	}
 	now = now.Add(10 * time.Second)
 	h.take(now)
-	want := sample{At: now.Unix(), Connections: 7, Received: 5, Sent: 3, Failed: 1, Refused: 2, Closed: 4}
+	want := Sample{At: now.Unix(), Connections: 7, Received: 5, Sent: 3, Failed: 1, Refused: 2, Closed: 4}
 	if got := h.after(0); len(got) != 1 || got[0] != want {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}
