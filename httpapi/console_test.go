@@ -87,7 +87,8 @@ func TestConsoleJSON(t *testing.T) {
 	case got.Status != degraded, got.Redis.Error != "refused", got.Version != "1.2.3", got.Uptime != 3600, got.Started != started.UnixMilli():
 		t.Errorf("about the process: %+v", got)
 	case got.Connections != stats.Connections, got.Users != stats.Users, got.Counters.Received != stats.NotificationsReceived,
-		got.Counters.Sent != stats.DeliveriesSent, got.Counters.Failed != 63, got.Waiting != stats.DeliveriesWaiting, got.Stalled != stats.Stalled:
+		got.Counters.Sent != stats.DeliveriesSent, got.Counters.Gaps != stats.RedisGaps, got.Counters.Reconnects != stats.RedisReconnects,
+		len(got.Loops) != 2 || got.Loops[1] != (OverviewLoop{Busy: 2, Mailbox: 48}), got.Counters.Failed != 63, got.Waiting != stats.DeliveriesWaiting, got.Stalled != stats.Stalled:
 		t.Errorf("numbers: %+v", got)
 	case got.Refused["full"] != 11, got.Closed["client_left"] != 13, got.Failed["gone"] != 32, got.Invalid["type"] != 22:
 		t.Errorf("reasons: %+v", got)
@@ -101,7 +102,39 @@ func TestConsoleJSON(t *testing.T) {
 	if resp := ask(s, "GET", "/console.json?since=yesterday"); resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("a wrong since: %d", resp.StatusCode)
 	}
+	if resp := ask(s, "GET", "/console.json?range=year"); resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("a wrong range: %d", resp.StatusCode)
+	}
+	body, _ = io.ReadAll(ask(s, "GET", "/console.json?range=day").Body)
+	if !strings.Contains(string(body), `"history":[],"history_kept":360,"history_every_seconds":240`) {
+		t.Errorf("the day: %s", body)
+	}
 	if want := (OverviewResume{Window: 40, Wanted: 120, Bytes: 61, Room: 62, Resumed: 63}); got.Resume == nil || *got.Resume != want {
 		t.Errorf("resume is %+v, want %+v", got.Resume, want)
+	}
+}
+
+// The page offers to publish to those who may, and to nobody else.
+func TestConsoleSaysWhoMayPublish(t *testing.T) {
+	t.Parallel()
+	publishing := &Publishing{Check: func(Publication) error { return nil }}
+	for _, test := range []struct {
+		name    string
+		cfg     Config
+		headers []string
+		want    bool
+	}{
+		{"no token", Config{Publishing: publishing}, nil, false},
+		{"the token", Config{Publishing: publishing, Token: "secret"}, []string{"Authorization", "Bearer secret"}, true},
+		{"nothing publishes", Config{Token: "secret"}, []string{"Authorization", "Bearer secret"}, false},
+	} {
+		test.cfg.Console = true
+		var got Overview
+		if err := json.NewDecoder(serve(t, test.cfg, "GET", "/console.json", test.headers...).Body).Decode(&got); err != nil {
+			t.Fatal(err)
+		}
+		if got.MayPublish != test.want {
+			t.Errorf("%s: %v", test.name, got.MayPublish)
+		}
 	}
 }

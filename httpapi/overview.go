@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -35,6 +36,8 @@ type Overview struct {
 	Memory      int              `json:"memory_bytes"`
 	MemoryEach  float64          `json:"memory_per_connection_bytes"` // 0 while there are few
 	Counters    OverviewCounters `json:"counters"`
+	Loops       []OverviewLoop   `json:"loops"`
+	FeedBusy    float64          `json:"feed_busy_seconds"` // since the start: the feed was not waiting for Redis
 	Limits      []Limit          `json:"limits"`
 	Resume      *OverviewResume  `json:"resume,omitempty"`
 
@@ -43,8 +46,11 @@ type Overview struct {
 	Failed  map[string]uint64 `json:"failed"`
 	Invalid map[string]uint64 `json:"invalid"`
 
-	History     []Sample `json:"history"` // after the request's since
-	HistoryKept int      `json:"history_kept"`
+	History      []Sample `json:"history"` // of the request's range, after its since
+	HistoryKept  int      `json:"history_kept"`
+	HistoryEvery float64  `json:"history_every_seconds"` // how far the samples of this range are apart
+
+	MayPublish bool `json:"may_publish"` // whoever asked may use /publish
 
 	Demo string `json:"demo,omitempty"` // the WebSocket's URL, where the page may try it
 }
@@ -71,48 +77,83 @@ func resumeOf(stats *Stats) *OverviewResume {
 	}
 }
 
-// OverviewCounters rise; the page turns them into rates.
+// OverviewCounters rise; those who ask turn them into rates.
 type OverviewCounters struct {
-	Received uint64 `json:"received"`
-	Sent     uint64 `json:"sent"`
-	Failed   uint64 `json:"failed"`
+	Received   uint64 `json:"received"`
+	Sent       uint64 `json:"sent"`
+	Failed     uint64 `json:"failed"`
+	Gaps       uint64 `json:"gaps"` // times at which notifications may have been missed
+	Reconnects uint64 `json:"redis_reconnects"`
+}
+
+// OverviewLoop is an event loop.
+type OverviewLoop struct {
+	Busy    float64 `json:"busy_seconds"` // not asleep, since the start
+	Mailbox int     `json:"mailbox"`      // notifications that wait for it
+}
+
+func loopsOf(stats *Stats) []OverviewLoop {
+	loops := make([]OverviewLoop, len(stats.LoopBusy))
+	for i := range loops {
+		loops[i].Busy = stats.LoopBusy[i].Seconds()
+		if i < len(stats.MailboxItems) {
+			loops[i].Mailbox = stats.MailboxItems[i]
+		}
+	}
+	return loops
 }
 
 func (s *Server) serveOverview(w http.ResponseWriter, r *http.Request) {
-	since, err := strconv.ParseInt(r.URL.Query().Get("since"), 10, 64)
-	if err != nil && r.URL.Query().Has("since") {
+	query := r.URL.Query()
+	since, err := strconv.ParseInt(query.Get("since"), 10, 64)
+	if err != nil && query.Has("since") {
 		writeError(w, http.StatusBadRequest, "since is a time in Unix seconds")
 		return
 	}
-	writeJSON(w, http.StatusOK, marshal(s.overview(time.Now(), since)))
+	ofRange := 0
+	if name := query.Get("range"); name != "" {
+		ofRange = slices.IndexFunc(historyRanges[:], func(r historyRange) bool { return r.name == name })
+	}
+	if ofRange < 0 {
+		writeError(w, http.StatusBadRequest, "range is hour, day or week")
+		return
+	}
+	o := s.overview(time.Now())
+	o.History, o.HistoryKept, o.HistoryEvery = s.history.after(ofRange, since), historyKept, historyRanges[ofRange].every.Seconds()
+	o.MayPublish = s.publish != nil && (*s.token.Load() != "" || s.mayTry(r))
+	writeJSON(w, http.StatusOK, marshal(o))
 }
 
-func (s *Server) overview(now time.Time, since int64) Overview {
-	stats, health := s.gatherer.current().stats, s.health(now)
+// overview is all but what depends on the request.
+func (s *Server) overview(now time.Time) Overview {
+	snapshot, health := s.gatherer.current(), s.health(now)
+	stats := &snapshot.stats
 	host, _ := os.Hostname() // without a name the page shows none
 	resident := 0
 	if stat, err := s.machine.process.stat(); err == nil {
 		resident = stat.resident
 	}
 	o := Overview{
-		At: now.UnixMilli(), Started: s.cfg.Started.UnixMilli(), Host: host, Version: s.cfg.Version, Uptime: health.UptimeSeconds,
+		// Of the numbers, so that a rate between two answers is right.
+		At: snapshot.at.UnixMilli(), Started: s.cfg.Started.UnixMilli(), Host: host, Version: s.cfg.Version, Uptime: health.UptimeSeconds,
 		Status: health.Status, Redis: health.Redis, TokenKeys: health.TokenKeys,
 		Connections: stats.Connections, Users: stats.Users, Waiting: stats.DeliveriesWaiting, Stalled: stats.Stalled,
 		Memory: resident, MemoryEach: s.machine.each(resident, stats.Sockets),
 		Counters: OverviewCounters{
 			Received: stats.NotificationsReceived, Sent: stats.DeliveriesSent, Failed: sum(stats.DeliveriesFailed),
+			Gaps: stats.RedisGaps, Reconnects: stats.RedisReconnects,
 		},
+		Loops: loopsOf(stats), FeedBusy: stats.FeedBusy.Seconds(),
 		Limits:  []Limit{},
-		Resume:  resumeOf(&stats),
+		Resume:  resumeOf(stats),
 		Refused: stats.ConnectionsRefused, Closed: stats.ConnectionsClosed,
 		Failed: stats.DeliveriesFailed, Invalid: stats.NotificationsInvalid,
-		History: s.history.after(since), HistoryKept: historyKept,
 	}
 	if demo := s.demo.Load(); demo != nil {
 		o.Demo = demo.Socket
 	}
 	if s.cfg.Limits != nil {
-		o.Limits = s.cfg.Limits(stats)
+		o.Limits = s.cfg.Limits(*stats)
 	}
 	o.Limits = append(o.Limits, s.machine.limits(stats.Sockets)...)
 	return o
