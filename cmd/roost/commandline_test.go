@@ -28,7 +28,7 @@ func said(t *testing.T, args ...string) (code int, text string) {
 func TestMistakesOnTheCommandLine(t *testing.T) {
 	t.Setenv("JWT_SECRET_KEY", strings.Repeat("x", 32))
 	for _, tt := range []struct{ line, says, help string }{
-		{"tokn", `did you mean "token"`, "roost --help"},
+		{"tokn", `did you mean one of "token"`, "roost --help"},
 		{"token --usr alice", `did you mean "--user"`, "roost token --help"},
 		{"token", "which user?", "roost token --help"},
 		{"token alice --user bob", "given twice", "roost token --help"},

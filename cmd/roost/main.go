@@ -35,6 +35,7 @@ type commandLine struct {
 	Disconnect disconnectCmd `cmd:"" help:"Close all connections of a user, on every server."`
 	Online     onlineCmd     `cmd:"" help:"Say whether users are online, on any server that writes it (REDIS_PRESENCE). Ends with 0 if all are, 1 if one is not, 2 if that can't be said."`
 	Why        whyCmd        `cmd:"" help:"Say why a user gets nothing: their connections, and what becomes of their notifications from now on."`
+	Top        topCmd        `cmd:"" help:"Show a running server in this terminal: connections, rates, latency, loops, limits."`
 	Listen     listenCmd     `cmd:"" help:"Connect as a user and print each notification."`
 	Health     healthCmd     `cmd:"" help:"Ask a running server how it is. Ends with 0 if it is healthy, 1 if not: for HEALTHCHECK and exec probes."`
 	Config     configCmd     `cmd:"" help:"Print every environment variable, its default, its value and what it does."`

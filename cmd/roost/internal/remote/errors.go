@@ -64,9 +64,22 @@ func certificateError(err error) error {
 	return errors.New(strings.TrimPrefix(err.Error(), "x509: "))
 }
 
+// AnswerError is an answer that is not what was asked for.
+type AnswerError struct {
+	Status int // of HTTP
+	err    error
+}
+
+// Error implements error.
+func (e *AnswerError) Error() string { return e.err.Error() }
+
 // Answered says what a server answered that did not do what it was asked to. Of a page of HTML, a proxy's or another
 // server's, only that it is one.
 func Answered(address string, response *http.Response, body []byte) error {
+	return &AnswerError{response.StatusCode, answered(address, response, body)}
+}
+
+func answered(address string, response *http.Response, body []byte) error {
 	kind, _, _ := mime.ParseMediaType(response.Header.Get("Content-Type"))
 	said := strings.TrimSpace(string(body))
 	switch {

@@ -37,6 +37,7 @@ var importers = map[string][]string{
 	"github.com/kelseyhightower":      {"cmd/roost/internal/config"},
 	"github.com/coder/websocket":      {"cmd/roost"},
 	"github.com/alecthomas/kong":      {"cmd/roost"},
+	"charm.land/bubbletea":            {"cmd/roost/internal/top"},
 	"golang.org/x/crypto":             {"netpoll/internal/tlsrecord", "cmd/roost/internal/acme"},
 	"golang.org/x/sys/unix":           {"netpoll", "redisfeed", "cmd/roost"},
 	"github.com/cloudflare/tableflip": {"cmd/roost/internal/app"},
