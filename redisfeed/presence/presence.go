@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"roost/internal/loglimit"
@@ -73,7 +75,14 @@ type Writer struct {
 	log      *slog.Logger
 	meter    meter
 
-	// Owned by Run's goroutine.
+	working  sync.Mutex    // held by Run while it works, and while nothing may be written
+	ended    chan struct{} // closed by Commit
+	released atomic.Bool   // another process writes these users
+
+	frozen   bool      // of the goroutine that calls Freeze
+	imported *imported // of another process; nil: nothing, or Run has taken it
+
+	// Owned by Run's goroutine, which holds working. So they are Freeze's, too.
 
 	pending  shrinkmap.Map[string, change] // users to write
 	failed   shrinkmap.Map[string, change] // the same, whom Redis did not take: to write at retryAt
@@ -104,8 +113,8 @@ func New(cfg publish.Config, ttl time.Duration, registry Registry) (*Writer, err
 	}
 	return &Writer{
 		pool: p, registry: registry, id: rand.Text(), ttl: ttl, log: p.Config().Logger,
-		meter: meter{started: time.Now()},
-		slow:  loglimit.New(time.Minute, 1), odd: loglimit.New(time.Minute, 1),
+		meter: meter{started: time.Now()}, ended: make(chan struct{}),
+		slow: loglimit.New(time.Minute, 1), odd: loglimit.New(time.Minute, 1),
 	}, nil
 }
 
@@ -114,7 +123,7 @@ const minTTL = 300 * time.Millisecond
 
 // Run writes until ctx ends; then it takes the users of this process out of Redis, for which it has 5 s (and up to 3
 // more where Redis does not answer to what is under way), and returns nil. Users that are left by then expire. It can be
-// called once.
+// called once. Frozen it does not end before Unfreeze or Commit.
 func (p *Writer) Run(ctx context.Context) error {
 	defer func() { _ = p.pool.Close() }()
 	p.rounds = newRounds(time.Now(), p.ttl/3, p.registry.Shards())
@@ -122,23 +131,47 @@ func (p *Writer) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	toTheEnd := context.WithoutCancel(ctx) // what is under way when ctx ends is not in doubt
-	for ctx.Err() == nil {
-		wait := p.work(toTheEnd, time.Now())
-		p.meter.pending.Store(int64(p.pending.Len() + p.failed.Len()))
+	p.settle(time.Now())
+	for ctx.Err() == nil && !p.released.Load() {
+		wait, known := p.turn(toTheEnd)
 		changed := p.registry.Changed()
-		if !p.takeAt.IsZero() {
-			changed = nil // is known
+		if known {
+			changed = nil
 		}
 		timer.Reset(wait) // also when it is none: marks are noticed while there is always something to renew
 		select {
 		case <-ctx.Done():
+		case <-p.ended:
 		case <-changed:
-			p.takeAt = time.Now().Add(window)
+			p.changed()
 		case <-timer.C:
 		}
 	}
-	p.leave()
+	p.working.Lock()
+	defer p.working.Unlock()
+	if !p.released.Load() {
+		p.leave()
+	}
 	return nil
+}
+
+// turn works once it is not frozen. It says how long to wait for more, and whether it is known that there are marks.
+func (p *Writer) turn(ctx context.Context) (wait time.Duration, known bool) {
+	p.working.Lock()
+	defer p.working.Unlock()
+	if p.released.Load() {
+		return time.Hour, true
+	}
+	wait = p.work(ctx, time.Now())
+	p.meter.pending.Store(int64(p.pending.Len() + p.failed.Len()))
+	return wait, !p.takeAt.IsZero()
+}
+
+// changed notes that there are marks to take, soon.
+func (p *Writer) changed() {
+	p.working.Lock()
+	defer p.working.Unlock()
+	p.takeAt = time.Now().Add(window)
 }
 
 // work does some of what there is to do, and says how long to wait for more: 0 is not at all.

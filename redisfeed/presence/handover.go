@@ -1,0 +1,155 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"roost/internal/wirecodec"
+)
+
+// A Writer can go on in another process on this host, which has taken over its users' connections: under the same identity, so
+// that these users are never offline. The old process calls Freeze and Export, and then Commit, or Unfreeze if the other
+// process fails; the new one calls Import and FinishImport before Run.
+
+const (
+	stateVersion = 1
+	maxState     = 1 << 30 // bytes
+	maxUser      = 1 << 16 // bytes
+)
+
+// imported is what another process has left to this one.
+type imported struct {
+	pieces wirecodec.Pieces
+	users  map[string]bool // who was connected there, and is written as here unless marked
+}
+
+// Freeze waits until what is under way is written, for 3 s at most, and has nothing written until Unfreeze or Commit, of which there has to be one. The
+// error says that ctx ended first; then nothing is frozen. Call it while Run runs, and the methods below from the same goroutine.
+func (p *Writer) Freeze(ctx context.Context) error {
+	locked := make(chan struct{})
+	go func() {
+		p.working.Lock()
+		close(locked)
+	}()
+	select {
+	case <-locked:
+		p.frozen = true
+		return nil
+	case <-ctx.Done():
+		go func() {
+			<-locked
+			p.working.Unlock()
+		}()
+		return fmt.Errorf("freezing presence: %w", context.Cause(ctx))
+	}
+}
+
+// Unfreeze goes on as if nothing had been. It does nothing where nothing is frozen.
+func (p *Writer) Unfreeze() {
+	if p.frozen {
+		p.frozen = false
+		p.working.Unlock()
+	}
+}
+
+// Commit ends a frozen Writer whose users another process has: Run returns nil soon, and takes nobody out of Redis.
+func (p *Writer) Commit() {
+	if p.frozen {
+		p.released.Store(true)
+		close(p.ended)
+		p.Unfreeze()
+	}
+}
+
+// Export writes down the state of a frozen Writer: its identity, who is connected, and who is to be written. Nobody may come or
+// go meanwhile. It calls send with pieces, one after the other, within the bounds of package wirecodec; an error of send ends it.
+func (p *Writer) Export(send func(section []byte, descriptors []int) error) error {
+	if !p.frozen {
+		return errors.New("redisfeed: Export of presence that is not frozen")
+	}
+	p.take(time.Now())
+	dst := wirecodec.AppendUint(nil, stateVersion)
+	dst = wirecodec.AppendString(dst, p.id)
+	for user, change := range p.failed.All() {
+		if _, marked := p.pending.Find(user); !marked {
+			p.pending.Put(user, change)
+		}
+	}
+	dst = wirecodec.AppendUint(dst, uint64(p.pending.Len()))
+	for user, change := range p.pending.All() {
+		dst = wirecodec.AppendString(dst, user)
+		dst = wirecodec.AppendBool(dst, change.told)
+	}
+	var users []string
+	for part := range p.registry.Shards() {
+		users = p.registry.AppendUsers(part, users)
+	}
+	dst = wirecodec.AppendUint(dst, uint64(len(users)))
+	for _, user := range users {
+		dst = wirecodec.AppendString(dst, user)
+	}
+	return wirecodec.Send(dst, nil, send)
+}
+
+// Import takes a piece of what Export wrote in another process, of which it keeps a copy. Call it before Run, with all pieces in
+// order, and then FinishImport; from one goroutine. There are no descriptors.
+func (p *Writer) Import(section []byte, _ []int) error {
+	if p.imported == nil {
+		p.imported = &imported{}
+	}
+	return p.imported.pieces.Add(section, nil, maxState)
+}
+
+// FinishImport reads what was imported. The error says what is wrong with it. From now on users may be registered; Run goes on.
+func (p *Writer) FinishImport() error {
+	if p.imported == nil {
+		return errors.New("redisfeed: no presence was imported")
+	}
+	r := wirecodec.NewReader(p.imported.pieces.State)
+	if version := r.Uint(1 << 32); r.Err() == nil && version != stateVersion {
+		return fmt.Errorf("the state of presence has version %d, this release reads %d", version, stateVersion)
+	}
+	id := r.String(maxUser)
+	now := time.Now()
+	for range r.Count(2) {
+		user, told := r.String(maxUser), r.Bool()
+		p.pending.Put(user, change{since: now, told: told})
+	}
+	users := make(map[string]bool)
+	for range r.Count(1) {
+		users[r.String(maxUser)] = true
+	}
+	if id == "" {
+		r.Fail(errors.New("no identity"))
+	}
+	if err := r.Done(); err != nil {
+		return fmt.Errorf("the state of presence: %w", err)
+	}
+	p.id = id
+	p.imported = &imported{users: users}
+	return nil
+}
+
+// settle is the beginning of Run: connections that came along are registered by now. Their users are written already; users whose
+// connections did not come along are gone.
+func (p *Writer) settle(now time.Time) {
+	p.working.Lock()
+	defer p.working.Unlock()
+	if p.imported == nil {
+		return
+	}
+	users := p.imported.users
+	p.imported = nil
+	p.registry.TakeChanged(func(user string, was bool) {
+		if !users[user] {
+			p.mark(user, was, now)
+		}
+	})
+	for user := range users {
+		if p.registry.ConnectionsOf(user) == 0 {
+			p.mark(user, true, now)
+		}
+	}
+}
