@@ -120,6 +120,9 @@ func notificationFamilies() []family {
 		counter("roost_commands_invalid_total",
 			"Commands skipped for their content.",
 			func(s *Stats) float64 { return float64(s.CommandsInvalid) }),
+		counterBy("change", "roost_group_changes_total",
+			"Groups that commands had connections join and leave, once for each connection, by change: joined; left; refused, because the connection is in 200 groups.",
+			func(s *Stats) map[string]uint64 { return s.GroupChanges }),
 	}
 }
 
@@ -166,7 +169,7 @@ func resumeFamilies() []family {
 			"What these may take: WS_RESUME_BYTES, less their index.",
 			func(s *Stats) float64 { return float64(s.ResumeRoom) }),
 		counterBy("result", "roost_resumes_total",
-			"Clients that came back with the id of an envelope, by result: resumed, they have what they missed; or they were told of a gap, because the id is unknown (of another Redis, or from before the start or a loss of Redis), too_old, a mismatch (another instance heard something else), or because too_many notifications were missed.",
+			"Clients that came back with the id of an envelope, by result: resumed, they have what they missed; or they were told of a gap, because the id is unknown (of another Redis, or from before the start or a loss of Redis), too_old, a mismatch (another instance heard something else), because too_many notifications were missed, or because of groups that a command had the connection join.",
 			func(s *Stats) map[string]uint64 { return s.Resumes }),
 	}
 }
@@ -326,7 +329,7 @@ func adminFamilies() []family {
 			"Requests to POST /publish of the admin server, by status.",
 			func(s *Stats) map[string]uint64 { return s.PublishRequests }),
 		counterBy("kind", "roost_publish_publications_total",
-			"Publications over POST /publish, by kind: notifications for a user, a group or everyone, and disconnect commands.",
+			"Publications over POST /publish, by kind: notifications for a user, a group or everyone, disconnect commands, and changes of groups.",
 			func(s *Stats) map[string]uint64 { return s.PublishedOverHTTP }),
 	}
 }

@@ -9,14 +9,16 @@ import (
 	"roost/internal/jsonscan"
 )
 
-// Publication is one element of a request to /publish: a notification for a user, a group or everyone, or the command to
-// disconnect a user. Exactly one of User, Group and Everyone is set, and one of Notification and Disconnect.
+// Publication is one element of a request to /publish: a notification for a user, a group or everyone, or a command: to
+// disconnect a user, or to change the groups of a user's connections. Exactly one of User, Group and Everyone is set, and
+// either Notification, or Disconnect, or one or both of Join and Leave.
 type Publication struct {
 	User         string
 	Group        string
 	Everyone     bool
 	Notification string // JSON, byte for byte as it came
 	Disconnect   string // the value of "disconnect", JSON as it came; only with User
+	Join, Leave  string // the values of "join" and "leave", JSON as it came; only with User
 }
 
 // Bounds on one request to /publish.
@@ -49,9 +51,9 @@ var (
 	errNotObject   = errors.New(`it has to be an object like ` + publicationForm)
 	errNobody      = errors.New(`it has no recipient: "user", "group" or "everyone"`)
 	errSeveral     = errors.New(`it has more than one of "user", "group" and "everyone"`)
-	errNothing     = errors.New(`it has neither "notification" nor "disconnect"`)
-	errBoth        = errors.New(`it has both "notification" and "disconnect": publish one after the other`)
-	errDisconnects = errors.New(`"disconnect" goes with "user"`)
+	errNothing     = errors.New(`it has no "notification", "disconnect", "join" or "leave"`)
+	errBoth        = errors.New(`it has more than one of "notification", "disconnect", and "join" or "leave": publish one after the other`)
+	errCommands    = errors.New(`"disconnect", "join" and "leave" go with "user"`)
 	errEveryone    = errors.New(`"everyone" has to be true`)
 	errNoAudience  = errors.New("it has to be a string that is not empty")
 	errBodyShape   = errors.New("the body has to be an object or an array of objects like " + publicationForm)
@@ -154,8 +156,12 @@ func (p *Publication) set(name, value string) error {
 		p.Notification = value
 	case `"disconnect"`:
 		p.Disconnect = value
+	case `"join"`:
+		p.Join = value
+	case `"leave"`:
+		p.Leave = value
 	default:
-		return fmt.Errorf(`unknown member %.64s: "user", "group", "everyone", "notification" and "disconnect" are known`, name)
+		return fmt.Errorf(`unknown member %.64s: "user", "group", "everyone", "notification", "disconnect", "join" and "leave" are known`, name)
 	}
 	return nil
 }
@@ -170,25 +176,33 @@ func setAudience(to *string, name, value string) error {
 
 // complete says what is missing, or too much.
 func (p *Publication) complete() error {
-	audiences := 0
-	for _, set := range []bool{p.User != "", p.Group != "", p.Everyone} {
-		if set {
-			audiences++
-		}
-	}
+	audiences := count(p.User != "", p.Group != "", p.Everyone)
+	things := count(p.Notification != "", p.Disconnect != "", p.Regroups())
 	switch {
 	case audiences == 0:
 		return errNobody
 	case audiences > 1:
 		return errSeveral
-	case p.Notification == "" && p.Disconnect == "":
+	case things == 0:
 		return errNothing
-	case p.Notification != "" && p.Disconnect != "":
+	case things > 1:
 		return errBoth
-	case p.Disconnect != "" && p.User == "":
-		return errDisconnects
+	case p.Notification == "" && p.User == "":
+		return errCommands
 	}
 	return nil
+}
+
+// Regroups reports whether it changes the groups of a user's connections.
+func (p *Publication) Regroups() bool { return p.Join != "" || p.Leave != "" }
+
+func count(conditions ...bool) (n int) {
+	for _, is := range conditions {
+		if is {
+			n++
+		}
+	}
+	return n
 }
 
 // kind is the label of the metric.
@@ -196,6 +210,8 @@ func (p *Publication) kind() string {
 	switch {
 	case p.Disconnect != "":
 		return "disconnect"
+	case p.Regroups():
+		return "groups"
 	case p.Everyone:
 		return "everyone"
 	case p.Group != "":

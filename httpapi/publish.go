@@ -68,7 +68,7 @@ func (e *PublishError) Unwrap() error { return e.Err }
 var publishCodes = []int{200, 400, 401, 403, 408, 413, 415, 422, 503}
 
 // publishKinds are the label values of the metric that counts publications.
-var publishKinds = []string{"user", "group", "everyone", "disconnect"}
+var publishKinds = []string{"user", "group", "everyone", "disconnect", "groups"}
 
 // publisher answers /publish.
 type publisher struct {

@@ -25,8 +25,9 @@ type Stats struct {
 	NotificationsOffline  uint64            // for a user without a connection here
 	NotificationsInvalid  map[string]uint64 // by what was wrong with the payload
 
-	Commands        uint64 // from Redis, about users' connections: done
-	CommandsInvalid uint64 // skipped for their content
+	Commands        uint64            // from Redis, about users' connections: done
+	CommandsInvalid uint64            // skipped for their content
+	GroupChanges    map[string]uint64 // connections × groups, by what became of them
 
 	Broadcasts         uint64 // from Redis, for everyone
 	GroupNotifications uint64 // from Redis, for a group

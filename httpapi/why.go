@@ -45,6 +45,8 @@ type WhyConnection struct {
 	Waiting      int       `json:"waiting"` // notifications
 	WaitingBytes int       `json:"waiting_bytes"`
 	UnackedBytes int       `json:"unacknowledged_bytes"` // that were sent, and the client has not acknowledged
+	Groups       []string  `json:"groups,omitempty"`     // that it is in, sorted; of its token, or joined by a command
+	Joined       []string  `json:"joined,omitempty"`     // of these: by a command
 }
 
 // WhyNotification is what became of one notification.

@@ -37,9 +37,10 @@ func (r dropReason) String() string {
 // broadcast is one notification for everyone, or for a group; or the notice that some were dropped. How far it has come
 // is the business of the goroutine of RunBroadcasts, the rest does not change.
 type broadcast struct {
-	group string    // "": it is for everyone
-	lost  time.Time // of a notice: since when notifications are missing
-	since time.Time // it was not published before
+	group  string    // "": it is for everyone
+	number uint64    // of a group's: by Hub.groupNumber
+	lost   time.Time // of a notice: since when notifications are missing
+	since  time.Time // it was not published before
 
 	frame []byte        // nil: it is a notice
 	kind  string        // the type, for traces: cut off where it is long
@@ -93,6 +94,7 @@ func (h *Hub) DeliverGroup(group, payload string) {
 		h.stats.groupsOffline.Add(1)
 		return
 	}
+	b.number = h.groupNumber.Add(1)
 	h.enqueue(b, payload, now, slog.String("group", group))
 }
 

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"math"
 	"slices"
 )
 
@@ -23,13 +24,15 @@ type broadcaster struct {
 	next  int    // those before it are done
 }
 
-// progress is how far a broadcast has come. It belongs to the goroutine of RunBroadcasts.
+// progress is how far a broadcast has come. It belongs to the goroutine of RunBroadcasts, and is guarded by Hub.turn, or with
+// Config.Resume by order.mu.
 type progress struct {
 	begun   bool
 	members *group            // of a group: nil where nobody is in it any more
 	shards  int               // of everyone: so many are done, or in broadcaster.shard
 	traces  map[string]*Trace // by user
 	shared  *Notification     // what the connections of this turn get who are not watched
+	partial *Notification     // the same, where positions are partial
 }
 
 // RunBroadcasts delivers what Broadcast and DeliverGroup have taken, until EndBroadcasts. Each group has a queue, and so has
@@ -72,6 +75,10 @@ func (h *Hub) EndBroadcasts(ctx context.Context) {
 // turn delivers a broadcast to the next of its connections. It reports whether that was all, and to how many it was.
 func (r *broadcaster) turn(b *broadcast) (finished bool, connections int) {
 	defer r.forget()
+	if r.hub.stream == nil {
+		r.hub.turn.Lock()
+		defer r.hub.turn.Unlock()
+	}
 	if r.hub.stream != nil && b.frame == nil && b.loss == NotLost && !r.hub.number(b) {
 		return true, 0 // all were told already
 	}
@@ -104,7 +111,11 @@ func (r *broadcaster) collect(b *broadcast, n int) (more bool) {
 	if b.members == nil {
 		return false
 	}
-	r.conns, more = b.members.next(r.conns, n)
+	number := b.number
+	if b.frame == nil { // the notice is for all: who joined late is told too much, and not too little
+		number = math.MaxUint64
+	}
+	r.conns, more = b.members.next(r.conns, n, number)
 	return more
 }
 
@@ -168,7 +179,7 @@ func (r *broadcaster) deliverInOrder(b *broadcast) bool {
 	o := &r.hub.stream.order
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	b.shared = nil
+	b.shared, b.partial = nil, nil
 	for _, c := range r.conns {
 		if r.hub.broadcastsCut.Load() {
 			return false

@@ -103,6 +103,13 @@ func (q *broadcastQueue) waiting() int {
 	return q.queue.Len()
 }
 
+// waitingFor returns those that are not done for a group, the oldest first, and perhaps one that was done a moment ago.
+func (q *broadcastQueue) waitingFor(group string) []*broadcast {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.queue.AppendWaiting(nil, group)
+}
+
 // bytes is what they are charged.
 func (q *broadcastQueue) bytes() int {
 	q.mu.Lock()

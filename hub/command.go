@@ -3,12 +3,14 @@ package hub
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"roost/internal/jsonscan"
+	"roost/internal/names"
 	"roost/wsproto"
 )
 
@@ -31,9 +33,10 @@ const maxCloseReason = 123
 var (
 	errCommandUser  = errors.New("its channel's name ends with what is no user id")
 	errCommandEmpty = errors.New("empty")
-	errCommandNone  = errors.New(`no member "disconnect"`)
+	errCommandNone  = errors.New(`no member "disconnect", "join" or "leave"`)
 	errCommandFalse = errors.New(`"disconnect" is false`)
 	errCommandText  = errors.New("not JSON, and without the word disconnect")
+	errCommandGroup = errors.New(`"join" and "leave" name no group: they have to be lists of names`)
 )
 
 // Faults: what can be wrong with a command that is done all the same. A wrong code or reason is replaced by the default, a
@@ -45,18 +48,26 @@ var (
 	errFaultTrailing = errors.New("something behind the JSON")
 	errFaultEncoded  = errors.New("a JSON string with the command in it: it was encoded twice")
 	errFaultCase     = errors.New("a member's name is not in lower case")
-	errFaultMember   = errors.New(`a member that is none of "disconnect", "code" and "reason"`)
+	errFaultMember   = errors.New(`a member that is none of "disconnect" with "code" and "reason", or "join" and "leave"`)
 	errFaultTwice    = errors.New("a member comes twice")
 	errFaultObject   = errors.New(`"disconnect" is not an object`)
 	errFaultCode     = errors.New(`"code" is not an integer that is 1000, 1008 or from 3000 to 4999`)
 	errFaultReason   = errors.New(`"reason" is not a string`)
 	errFaultLong     = errors.New(`"reason" has more than 123 bytes`)
+	errFaultBoth     = errors.New(`"join" or "leave" beside "disconnect"`)
+	errFaultGroups   = errors.New(`"join" or "leave" is not a list of names`)
+	errFaultGroup    = errors.New("the name of a group is not 1 to 255 bytes of UTF-8 without control characters")
+	errFaultMany     = fmt.Errorf(`"join" or "leave" names more than %d groups`, names.MaxGroups)
 )
 
-// command closes all connections of a user. There is no other.
+// command closes all connections of a user, or changes their groups.
 type command struct {
-	code   wsproto.CloseCode
-	reason string
+	disconnects bool
+	code        wsproto.CloseCode
+	reason      string
+
+	join, leave []string // none twice
+
 	faults []error // each once
 }
 
@@ -68,8 +79,8 @@ func (c *command) fault(err error) {
 
 // parseCommand reads a command, or says why the text is not a command. Faults that depend on what a backend puts into a
 // command (a reason that is too long, or with a quote in it where the JSON was glued together) must not leave somebody
-// connected who is to be cut off; so a message that is not JSON is a command if it has the word disconnect in it. An object
-// without that member is not a command: another command, of a later version, or a notification on the wrong channel.
+// connected who is to be cut off; so a message that is not JSON is a disconnect command if it has the word disconnect in it. An object
+// without a member of a command is not one: another command, of a later version, or a notification on the wrong channel.
 func parseCommand(s string) (command, error) {
 	c := command{code: DefaultDisconnectCode, reason: DefaultDisconnectReason}
 	if cut, found := strings.CutPrefix(s, "\ufeff"); found {
@@ -92,7 +103,7 @@ func (c *command) read(s string, encoded bool) error {
 		return errCommandEmpty
 	case end > len(s):
 		c.fault(errFaultJSON)
-		return mentioned(s)
+		return c.readText(s)
 	case jsonscan.SkipSpace(s, end) != len(s):
 		c.fault(errFaultTrailing)
 	}
@@ -104,36 +115,103 @@ func (c *command) read(s string, encoded bool) error {
 		return c.read(text[1:len(text)-1], false)
 	}
 	c.fault(errFaultObject)
-	return mentioned(s[start:end])
+	return c.readText(s[start:end])
 }
 
 // readObject reads the object that opens at s[i] and is known to be JSON, so that the walk can't fail.
 func (c *command) readObject(s string, i int) error {
 	value := 0 // where that of "disconnect" begins
+	var joins, leaves string
 	i, more := jsonscan.FirstMember(s, i)
 	for more {
 		nameEnd, start, end := jsonscan.SkipMember(s, i, 1)
-		if c.member(s[i:nameEnd], "disconnect") {
-			if value > 0 {
-				c.fault(errFaultTwice)
-			}
-			value = start
-		} else {
+		again := false
+		switch name := s[i:nameEnd]; {
+		case c.member(name, "disconnect"):
+			again, value = value > 0, start
+		case c.member(name, "join"):
+			again, joins = joins != "", s[start:end]
+		case c.member(name, "leave"):
+			again, leaves = leaves != "", s[start:end]
+		default:
 			c.fault(errFaultMember)
+		}
+		if again {
+			c.fault(errFaultTwice)
 		}
 		i, more = jsonscan.NextMember(s, end)
 	}
-	switch {
-	case value == 0:
-		return errCommandNone
-	case s[value] == 'f':
+	if value == 0 {
+		return c.readGroups(joins, leaves)
+	}
+	c.disconnects = true
+	if joins != "" || leaves != "" {
+		c.fault(errFaultBoth)
+	}
+	switch s[value] {
+	case 'f':
 		return errCommandFalse
-	case s[value] == '{':
+	case '{':
 		c.readMembers(s, value)
 	default:
 		c.fault(errFaultObject)
 	}
 	return nil
+}
+
+// readGroups reads the values of "join" and "leave", "" for one that is not there. Names that no group can have are left out:
+// nobody is in such a group.
+func (c *command) readGroups(joins, leaves string) error {
+	if joins == "" && leaves == "" {
+		return errCommandNone
+	}
+	var joinsOK, leavesOK bool
+	c.join, joinsOK = c.readNames(joins)
+	c.leave, leavesOK = c.readNames(leaves)
+	if !joinsOK && !leavesOK {
+		return errCommandGroup
+	}
+	return nil
+}
+
+// readNames reads a list of names of groups, which is a string if it has only one. ok is false for anything else.
+func (c *command) readNames(list string) (groups []string, ok bool) {
+	if list == "" {
+		return nil, false
+	}
+	var all []any
+	if json.Unmarshal([]byte(list), &all) != nil {
+		all = nil
+	}
+	if list[0] == '"' {
+		all = []any{jsonString(list)}
+	}
+	if list[0] != '"' && list[0] != '[' {
+		c.fault(errFaultGroups)
+		return nil, false
+	}
+	for _, one := range all {
+		name, isString := one.(string)
+		switch {
+		case !isString:
+			c.fault(errFaultGroups)
+		case !names.ValidGroup(name):
+			c.fault(errFaultGroup)
+		case slices.Contains(groups, name):
+		case len(groups) == names.MaxGroups:
+			c.fault(errFaultMany)
+			return groups, true
+		default:
+			groups = append(groups, name)
+		}
+	}
+	return groups, len(groups) > 0 || len(all) == 0
+}
+
+// jsonString is the value of a JSON string.
+func jsonString(quoted string) (s string) {
+	_ = json.Unmarshal([]byte(quoted), &s) // it is known to be JSON
+	return s
 }
 
 // readMembers reads the value of "disconnect", an object that opens at s[i].
@@ -202,11 +280,12 @@ func (c *command) readReason(value string) {
 	c.reason = reason
 }
 
-// mentioned is nil if a text that is no command as it should be has the word in it, near its beginning: a payload can be
-// as long as Redis lets it.
-func mentioned(s string) error {
+// readText takes a text that is no command as it should be for a disconnect if it has the word in it, near its beginning: a
+// payload can be as long as Redis lets it.
+func (c *command) readText(s string) error {
 	const near = 4096
 	if strings.Contains(strings.ToLower(s[:min(len(s), near)]), "disconnect") {
+		c.disconnects = true
 		return nil
 	}
 	return errCommandText

@@ -8,14 +8,18 @@ import (
 	"roost/internal/names"
 )
 
-// Control does what a backend commands for user: {"disconnect":{"code":4403,"reason":"signed out"}} closes every
-// connection of user that is admitted here, behind what was delivered to it; nothing is delivered to it after. Both
-// members may be absent.
+// Control does what a backend commands for user:
 //
-// The command cuts somebody off, so a fault in it does not keep the user connected: what is wrong is replaced or ignored,
-// and logged at a bounded rate. Only what has no command in it is counted as invalid, logged and left out.
+//   - {"disconnect":{"code":4403,"reason":"signed out"}} closes every connection of user that is admitted here, behind what
+//     was delivered to it; nothing is delivered to it after. Both members may be absent.
+//   - {"join":["room:42"],"leave":["lobby"]} has these connections leave groups and join others, see regroup.
 //
-// Any goroutine may call it; the one that calls Deliver keeps the order between both. It never waits.
+// The first command cuts somebody off, so a fault in it does not keep the user connected: what is wrong is replaced or ignored,
+// and logged at a bounded rate; so it is with the second. Only what has no command in it is counted as invalid, logged and left
+// out.
+//
+// Any goroutine may call it; the one that calls Deliver keeps the order between both. It never waits for the connections of a
+// disconnect; a change of groups with Config.Resume waits as Deliver does.
 func (h *Hub) Control(user, payload string) {
 	if IsProbe(user) {
 		return
@@ -31,9 +35,17 @@ func (h *Hub) Control(user, payload string) {
 	}
 	h.stats.commands.Add(1)
 	if len(command.faults) > 0 {
-		h.faultLog.warnCommand("command has faults; the user is disconnected all the same", user, errors.Join(command.faults...), len(payload))
+		done := "command has faults; the rest of it is done"
+		if command.disconnects {
+			done = "command has faults; the user is disconnected all the same"
+		}
+		h.faultLog.warnCommand(done, user, errors.Join(command.faults...), len(payload))
 	}
-	h.disconnect(user, command)
+	if command.disconnects {
+		h.disconnect(user, command)
+		return
+	}
+	h.regroup(user, command.leave, command.join)
 }
 
 // disconnect closes the connections of a user.
@@ -72,7 +84,8 @@ func (h *Hub) removeAt(c Conn) (id string) {
 	defer s.mu.Unlock()
 	mark := atomic.LoadUint32(&link.mark)
 	p, ok := h.positionOf(link)
-	h.Remove(c)
+	h.remove(c)
+	s.setPartial(link, false)
 	// A broadcast's turn does not wait for stream.mu: it may have come in between.
 	if ok && s.order.handing.Load() != link && atomic.LoadUint32(&link.mark) == mark {
 		id = p.String()

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"roost/internal/names"
 	"roost/wsproto"
 )
 
@@ -196,6 +198,9 @@ func commandTests() []commandTest {
 		{`{"type":"disconnected","payload":{"disconnect":{}}}`, 0, "", nil, errCommandNone},
 		{`{"refresh":{"disconnect":{}}}`, 0, "", nil, errCommandNone},
 		{`{"disconnect":false}`, 0, "", nil, errCommandFalse},
+		{`{"disconnect":false,"join":["g"]}`, 0, "", one(errFaultBoth), errCommandFalse},
+		{`{"join":null}`, 0, "", one(errFaultGroups), errCommandGroup},
+		{`{"join":["a\u0001",7],"leave":{}}`, 0, "", nil, errCommandGroup},
 	}
 	for _, value := range []string{
 		"0", "-4403", "999", "1001", "1005", "1006", "1007", "1009", "1012", "1015", "2999", "5000", "65535", "69939",
@@ -239,6 +244,14 @@ func FuzzParseCommand(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if !got.disconnects {
+			for _, group := range slices.Concat(got.join, got.leave) {
+				if !names.ValidGroup(group) {
+					t.Errorf("%q: the group %q", published, group)
+				}
+			}
+			return
+		}
 		if !got.code.Valid() || got.code == 1005 || got.code == 1006 || len(got.reason) > maxCloseReason || !utf8.ValidString(got.reason) {
 			t.Errorf("%q: %+v", published, got)
 		}
@@ -255,5 +268,39 @@ func TestNobodyDisconnectsHealthChecks(t *testing.T) {
 	h.Control("\x00probe", `{"disconnect":{}}`)
 	if s := h.Stats(); len(probe.told()) != 0 || s.Commands != 0 || s.CommandsInvalid != 0 {
 		t.Errorf("told %v, %+v", probe.told(), s)
+	}
+}
+
+func TestParseGroupCommand(t *testing.T) {
+	t.Parallel()
+	one := func(err error) []error { return []error{err} }
+	var many []string
+	for i := range names.MaxGroups + 1 {
+		many = append(many, fmt.Sprint("g", i))
+	}
+	manyJSON, _ := json.Marshal(many)
+	tests := []struct {
+		published   string
+		join, leave []string
+		faults      []error
+	}{
+		{`{"join":["room:42"],"leave":["lobby"]}`, []string{"room:42"}, []string{"lobby"}, nil},
+		{` {"join": [ "a" , "b" ] } `, []string{"a", "b"}, nil, nil},
+		{`{"leave":[]}`, nil, nil, nil},
+		{`{"join":"a"}`, []string{"a"}, nil, nil},
+		{`{"join":["a","\u0061"]}`, []string{"a"}, nil, nil},
+		{`{"Join":["a"]}`, []string{"a"}, nil, one(errFaultCase)},
+		{`{"join":["a",7]}`, []string{"a"}, nil, one(errFaultGroups)},
+		{`{"join":["a",""]}`, []string{"a"}, nil, one(errFaultGroup)},
+		{`{"join":{},"leave":["a"]}`, nil, []string{"a"}, one(errFaultGroups)},
+		{`{"join":["a"],"why":1}`, []string{"a"}, nil, one(errFaultMember)},
+		{`{"join":["a"],"join":["b"]}`, []string{"b"}, nil, one(errFaultTwice)},
+		{`{"join":` + string(manyJSON) + `}`, many[:names.MaxGroups], nil, one(errFaultMany)},
+	}
+	for _, test := range tests {
+		got, err := parseCommand(test.published)
+		if err != nil || got.disconnects || !slices.Equal(got.join, test.join) || !slices.Equal(got.leave, test.leave) || !slices.Equal(got.faults, test.faults) {
+			t.Errorf("%.80q: %+v, %v", test.published, got, err)
+		}
 	}
 }

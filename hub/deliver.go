@@ -65,12 +65,28 @@ func (h *Hub) Deliver(user, payload string) {
 		return
 	case several == nil:
 		trace.goes(envelope.kind, 1)
+		if h.stream.isPartial(only.HubLink()) {
+			n = n.partial()
+		}
 		only.Deliver(n)
 		return
 	}
 	trace.goes(envelope.kind, len(several.conns))
-	for _, c := range several.conns {
-		c.Deliver(n)
+	h.deliverSeveral(n, several.conns)
+}
+
+// deliverSeveral delivers a notification to the connections of its user.
+func (h *Hub) deliverSeveral(n *Notification, conns []Conn) {
+	var partial *Notification
+	for _, c := range conns {
+		if !h.stream.isPartial(c.HubLink()) {
+			c.Deliver(n)
+			continue
+		}
+		if partial == nil {
+			partial = n.partial()
+		}
+		c.Deliver(partial)
 	}
 }
 

@@ -108,6 +108,14 @@ func (e envelope) frame(at stamp, id position.Position) []byte {
 	return append(frame, end...)
 }
 
+// markPartial returns a frame whose id, the last member, is that of a connection with partial positions.
+func markPartial(frame []byte) []byte {
+	marked := slices.Grow([]byte(nil), len(frame))
+	marked = append(marked, frame...)
+	marked[len(marked)-len(`"}`)-1] = position.PartialEnd
+	return marked
+}
+
 // Check says what is wrong with a notification that is about to be published,
 // or nil: for tools that publish, so that whoever types one hears at once.
 func Check(published string) error {

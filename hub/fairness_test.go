@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -230,7 +231,7 @@ func TestGroupIsWalkedWhileMembersComeAndGo(t *testing.T) {
 		g := h.groups.begin("g")
 		for more := true; more; {
 			var conns []Conn
-			conns, more = g.next(nil, 1+rand.IntN(7))
+			conns, more = g.next(nil, 1+rand.IntN(7), math.MaxUint64)
 			for _, c := range conns {
 				got[c]++
 			}

@@ -8,7 +8,7 @@ import (
 	"roost/internal/shrinkmap"
 )
 
-// A connection may be in groups, those that its token names. Each group lists its connections. For each connection that is
+// A connection may be in groups, those that its token names and those that a command has it join (regroup.go). Each group lists its connections. For each connection that is
 // in a group its user's shard knows its places in these lists, so that leaving takes as long as the number of its groups,
 // however large they are.
 //
@@ -42,8 +42,10 @@ type group struct {
 
 // membership is a connection's place in one of its groups.
 type membership struct {
-	of   *group // static
-	seat int32  // guarded by of.shard.mu: its index in conns
+	of     *group // static
+	from   uint64 // static: notifications up to this one, by Hub.groupNumber, came before it joined
+	seat   int32  // guarded by of.shard.mu: its index in conns
+	joined bool   // static: by a command, and not by its token
 }
 
 func (r *groupRegistry) shard(name string) *groupShard {
@@ -71,13 +73,17 @@ func (r *groupRegistry) begin(name string) *group {
 }
 
 // next appends the next n connections to dst, or fewer, and reports whether there are more. Between begin and the end each
-// connection that stays in the group comes exactly once, whoever joins and leaves meanwhile. One goroutine calls begin and
-// next.
-func (g *group) next(dst []Conn, n int) (conns []Conn, more bool) {
+// connection that stays in the group comes exactly once, whoever joins and leaves meanwhile; but for those that a command had
+// join behind the notification whose number it is. One goroutine calls begin and next.
+func (g *group) next(dst []Conn, n int, number uint64) (conns []Conn, more bool) {
 	g.shard.mu.Lock()
 	defer g.shard.mu.Unlock()
 	end := min(g.done+n, len(g.conns))
-	dst = append(dst, g.conns[g.done:end]...)
+	for i := g.done; i < end; i++ {
+		if g.places[i].from < number {
+			dst = append(dst, g.conns[i])
+		}
+	}
 	g.done = end
 	return dst, end < len(g.conns)
 }
@@ -92,6 +98,7 @@ func (r *groupRegistry) join(c Conn, names []string) []membership {
 	return places
 }
 
+// join adds a connection to a group, and makes m its place: of that only from and joined are set.
 func (s *groupShard) join(m *membership, c Conn, name string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +107,7 @@ func (s *groupShard) join(m *membership, c Conn, name string) {
 		g = &group{shard: s, name: strings.Clone(name)} // so that the rest of the token's text is not kept
 		s.groups.Put(g.name, g)
 	}
-	*m = membership{of: g, seat: int32(len(g.conns))}
+	m.of, m.seat = g, int32(len(g.conns))
 	g.conns, g.places = append(g.conns, c), append(g.places, m)
 }
 
@@ -122,6 +129,14 @@ func (m *membership) leave() {
 	if end == 0 {
 		g.shard.groups.Delete(g.name)
 	}
+}
+
+// moveTo moves a place to other memory. The caller holds the lock of its user's shard.
+func (m *membership) moveTo(to *membership) {
+	m.of.shard.mu.Lock()
+	defer m.of.shard.mu.Unlock()
+	*to = *m
+	m.of.places[m.seat] = to
 }
 
 // move moves the connection at one seat to another one, which is free. The caller holds g.shard.mu.

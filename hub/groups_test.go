@@ -16,7 +16,7 @@ import (
 func (h *Hub) membersOf(group string) map[Conn]int {
 	members := make(map[Conn]int)
 	if g := h.groups.begin(group); g != nil {
-		conns, _ := g.next(nil, math.MaxInt)
+		conns, _ := g.next(nil, math.MaxInt, math.MaxUint64)
 		for _, c := range conns {
 			members[c]++
 		}
@@ -68,6 +68,17 @@ func TestGroupsLikeAMap(t *testing.T) {
 					leave(other)
 				}
 			}
+		case what%5 == 1: // a user's groups, by command
+			for c := range here {
+				leave, join := someGroups(), someGroups()
+				h.regroup(c.link.User(), leave, join)
+				for other := range here {
+					if other.link.User() == c.link.User() {
+						here[other] = joined(here[other], leave, join)
+					}
+				}
+				break
+			}
 		case what%10 == 0: // a whole user, by command
 			for c := range here {
 				h.Control(c.link.User(), `{"disconnect":{}}`)
@@ -96,6 +107,17 @@ func TestGroupsLikeAMap(t *testing.T) {
 	}
 	checkGroups(t, h, here)
 	checkNoGroups(t, h)
+}
+
+// joined is a model of a change of groups.
+func joined(groups, leave, join []string) []string {
+	groups = slices.DeleteFunc(slices.Clone(groups), func(g string) bool { return slices.Contains(leave, g) })
+	for _, g := range join {
+		if !slices.Contains(groups, g) {
+			groups = append(groups, g)
+		}
+	}
+	return groups
 }
 
 // checkGroups checks that the hub knows the same members as the model, each once.
@@ -153,6 +175,7 @@ func TestGroupsUnderChurn(t *testing.T) {
 		h.DeliverGroup("group-0", fmt.Sprintf(`{"type":"g","payload":%d}`, i))
 		h.Broadcast(fmt.Sprintf(`{"type":"all","payload":%d}`, i))
 		h.Control(fmt.Sprint("user-", i%50), `{"disconnect":{}}`)
+		h.Control(fmt.Sprint("user-", (i+25)%50), fmt.Sprintf(`{"join":["group-%d"],"leave":["group-%d"]}`, i%9, (i+1)%9))
 	}
 	loops.Wait()
 	h.EndBroadcasts(t.Context())

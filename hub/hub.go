@@ -4,6 +4,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -139,6 +140,12 @@ type Hub struct {
 	shards  [shardCount]shard
 	groups  groupRegistry
 
+	// turn is held, without Config.Resume, while a broadcast has its turn, and while a command changes groups. Mailboxes may have
+	// to be waited for meanwhile: loops never take it.
+	turn sync.Mutex
+
+	groupNumber atomic.Uint64 // the number of the latest notification for a group that has members; the goroutine that calls Deliver writes
+
 	connections atomic.Int64
 	users       atomic.Int64
 	stats       counters
@@ -261,6 +268,17 @@ func (h *Hub) entered(e entered) {
 // in all and of its user. Removing one that is not admitted does nothing. The
 // connection's own loop calls it, and Control.
 func (h *Hub) Remove(c Conn) (total, ofUser int) {
+	total, ofUser = h.remove(c)
+	if s := h.stream; s.isPartial(c.HubLink()) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.setPartial(c.HubLink(), false)
+	}
+	return total, ofUser
+}
+
+// remove is Remove for a caller that may hold stream.mu, and calls setPartial.
+func (h *Hub) remove(c Conn) (total, ofUser int) {
 	link := c.HubLink()
 	hash := h.hash(link.user)
 	ofUser, marked, was := h.shard(hash).remove(link, hash, h.limits.Load().ReplaceOldest)

@@ -54,6 +54,15 @@ func (l *invalidLog) warnCommand(message, user string, problem error, size int) 
 	if !ok {
 		return
 	}
-	l.logger.Warn(message, "reason", strings.ReplaceAll(problem.Error(), "\n", "; "), "expected", `{"disconnect":{"code":4403,"reason":"signed out"}}`,
+	l.logger.Warn(message, "reason", strings.ReplaceAll(problem.Error(), "\n", "; "), "expected", `{"disconnect":{"code":4403,"reason":"signed out"}}, or {"join":["room:42"],"leave":["lobby"]}`,
 		"user_id", user, "bytes", size, "similar_lines_left_out", leftOut)
+}
+
+// warnGroups is for groups that connections of a user did not join.
+func (l *invalidLog) warnGroups(user string, refused int) {
+	leftOut, ok := l.limit.Allow()
+	if !ok {
+		return
+	}
+	l.logger.Warn("groups not joined: a connection may be in 200", "user_id", user, "groups", refused, "similar_lines_left_out", leftOut)
 }

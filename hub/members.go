@@ -13,7 +13,6 @@ import (
 // call Conn.HubLink().User, and nothing else of the hub's.
 func (h *Hub) Members(fn func(c Conn, state []byte)) {
 	var conns []Conn
-	var groups []string
 	var state []byte
 	for i := range h.shards {
 		s := &h.shards[i]
@@ -23,11 +22,11 @@ func (h *Hub) Members(fn func(c Conn, state []byte)) {
 			if IsProbe(link.user) {
 				continue
 			}
-			groups, _ = s.groupsOf(link, groups[:0])
+			groups := h.GroupsOf(c)
 			state = wirecodec.AppendUint(state[:0], uint64(link.mark))
 			state = wirecodec.AppendUint(state, uint64(len(groups)))
-			for _, group := range groups {
-				state = wirecodec.AppendString(state, group)
+			for _, m := range groups {
+				state = wirecodec.AppendString(wirecodec.AppendBool(state, m.Joined), m.Group)
 			}
 			fn(c, state)
 		}
@@ -43,9 +42,13 @@ const maxMemberGroup = 1 << 10
 func (h *Hub) Join(c Conn, user string, state []byte) error {
 	r := wirecodec.NewReader(state)
 	mark := uint32(r.Uint(math.MaxUint32))
-	groups := make([]string, 0, r.Count(1))
-	for range cap(groups) {
-		groups = append(groups, r.String(maxMemberGroup))
+	var groups, joined []string
+	for range r.Count(2) {
+		if r.Bool() {
+			joined = append(joined, r.String(maxMemberGroup))
+		} else {
+			groups = append(groups, r.String(maxMemberGroup))
+		}
 	}
 	if err := r.Done(); err != nil {
 		return fmt.Errorf("hub: the state of a connection: %w", err)
@@ -54,6 +57,8 @@ func (h *Hub) Join(c Conn, user string, state []byte) error {
 	h.entered(e)
 	if e.err != nil {
 		c.HubLink().user = user // so that its end finds whose it was
+		return e.err
 	}
-	return e.err
+	h.regroupConn(c, nil, joined)
+	return nil
 }

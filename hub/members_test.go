@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -20,6 +21,7 @@ func TestMembersMakeAnotherHub(t *testing.T) {
 		}
 		conns[c] = fmt.Sprint("user ", i%10)
 	}
+	old.Control("user 3", `{"join":["room:42"],"leave":["all"]}`)
 	copies := make(map[Conn]Conn) // by the original
 	old.Members(func(c Conn, state []byte) {
 		if c == Conn(probe) {
@@ -36,6 +38,11 @@ func TestMembersMakeAnotherHub(t *testing.T) {
 	for c, user := range conns {
 		if got := copies[c].HubLink(); got.User() != user || got.seat != c.HubLink().seat {
 			t.Errorf("%s in seat %d is %s in seat %d", user, c.HubLink().seat, got.User(), got.seat)
+		}
+	}
+	for c := range conns {
+		if got, want := groupNames(copies[c], next), groupNames(c, old); !slices.Equal(got, want) {
+			t.Errorf("in the groups %q, want %q", got, want)
 		}
 	}
 	for i := range 3 {

@@ -141,7 +141,7 @@ func (h *Hub) catchUp(c Conn, upTo uint32, watched []string) (admitted bool) {
 		slices.SortFunc(o.scratch, func(a, b *broadcast) int { return cmp.Compare(int32(a.from-b.from), 0) })
 	}
 	for _, b := range o.scratch {
-		c.Deliver(h.broadcastFor(b, link.user, watched))
+		c.Deliver(h.broadcastFor(b, link, watched))
 	}
 	atomic.StoreUint32(&link.mark, upTo) // behind the handing over: a loop may look at any moment
 	clear(o.scratch)
@@ -202,15 +202,24 @@ func (h *Hub) refreshMarks(now uint32) {
 	}
 }
 
-// broadcastFor is what a connection of user is handed of a broadcast, or of a loss. The caller holds order.mu.
-func (h *Hub) broadcastFor(b *broadcast, user string, watched []string) *Notification {
+// broadcastFor is what a connection is handed of a broadcast, or of a loss. The caller holds order.mu.
+func (h *Hub) broadcastFor(b *broadcast, link *Link, watched []string) *Notification {
 	switch {
 	case b.frame == nil:
 		return &Notification{Lost: b.loss, After: b.lost.UnixMilli()}
 	case b.shared == nil:
 		b.shared = b.notification(h.Clock(), nil)
 	}
-	return h.traced(b.shared, b, user, watched)
+	n := h.traced(b.shared, b, link.user, watched)
+	switch {
+	case !h.stream.isPartial(link):
+		return n
+	case n != b.shared: // with a trace
+		return n.partial()
+	case b.partial == nil:
+		b.partial = n.partial()
+	}
+	return b.partial
 }
 
 // number gives the notice of losses the ordinal of the latest of them. It is false where all were told already. It is called

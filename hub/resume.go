@@ -84,6 +84,9 @@ func (h *Hub) Arrive(c Conn, a Arrival) (total, ofUser int, w Welcome, err error
 	h.entered(entry)
 	switch {
 	case entry.err != nil || a.Since == "":
+	case position.IsPartial(a.Since):
+		w.Result = ResumeRefused
+		s.counts.groups.Add(1)
 	case why != ring.NotRefused:
 		w.Result = ResumeRefused
 		s.counts.refused[why].Add(1)
@@ -158,7 +161,7 @@ type ResumeStats struct {
 }
 
 func (h *Hub) resumeStats() ResumeStats {
-	stats := ResumeStats{Results: map[string]uint64{"resumed": 0}}
+	stats := ResumeStats{Results: map[string]uint64{"resumed": 0, "groups": 0}}
 	for why := ring.Unknown; why < ring.Refusals; why++ {
 		stats.Results[why.String()] = 0
 	}
@@ -167,6 +170,7 @@ func (h *Hub) resumeStats() ResumeStats {
 		return stats
 	}
 	stats.Results["resumed"], stats.Replayed = s.counts.resumed.Load(), s.counts.replayed.Load()
+	stats.Results["groups"] = s.counts.groups.Load()
 	for why := ring.Unknown; why < ring.Refusals; why++ {
 		stats.Results[why.String()] = s.counts.refused[why].Load()
 	}

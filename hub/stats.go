@@ -40,7 +40,8 @@ type counters struct {
 	offline  atomic.Uint64
 	invalid  [invalidCount]atomic.Uint64
 
-	commands, commandsInvalid atomic.Uint64
+	commands, commandsInvalid               atomic.Uint64
+	groupsJoined, groupsLeft, groupsRefused atomic.Uint64
 
 	broadcasts, toGroups, groupsOffline atomic.Uint64
 
@@ -61,6 +62,9 @@ type Stats struct {
 
 	Commands        uint64 // done by Control, also where the user was not here
 	CommandsInvalid uint64 // that Control could not use
+	// GroupChanges is how many groups commands had connections join and leave, in connections × groups, by what became of them:
+	// joined, left, or refused because the connection is in too many.
+	GroupChanges map[string]uint64
 
 	Broadcasts         uint64 // handed to Broadcast
 	GroupNotifications uint64 // handed to DeliverGroup
@@ -86,6 +90,9 @@ func (h *Hub) Stats() Stats {
 		Offline:         h.stats.offline.Load(),
 		Commands:        h.stats.commands.Load(),
 		CommandsInvalid: h.stats.commandsInvalid.Load(),
+		GroupChanges: map[string]uint64{
+			"joined": h.stats.groupsJoined.Load(), "left": h.stats.groupsLeft.Load(), "refused": h.stats.groupsRefused.Load(),
+		},
 
 		Broadcasts:         h.stats.broadcasts.Load(),
 		GroupNotifications: h.stats.toGroups.Load(),

@@ -49,6 +49,9 @@ type stream struct {
 	underway []underway // guarded by mu: what was counted, and is neither in all mailboxes nor in order.flows yet; one at most, as a rule
 	groups   []string   // guarded by mu: scratch
 
+	partial    map[*Link]struct{} // guarded by mu: the connections that commands had join groups
+	anyPartial atomic.Bool        // there are some; written under mu
+
 	counts resumeCounts
 }
 
@@ -62,6 +65,7 @@ type underway struct {
 type resumeCounts struct {
 	resumed  atomic.Uint64
 	refused  [ring.Refusals]atomic.Uint64
+	groups   atomic.Uint64 // refused because the position was partial
 	replayed atomic.Uint64
 }
 
@@ -233,11 +237,14 @@ func (h *Hub) positionOf(link *Link) (p position.Position, ok bool) {
 	}
 	switch {
 	case first == nil:
-		return s.ring.Head(), true
+		p = s.ring.Head()
 	case first.before.IsZero(), had(mark, first.from): // a lost link; or a loss that has grown since it was told
 		return position.Position{}, false
+	default:
+		p = first.before
 	}
-	return first.before, true
+	_, p.Partial = s.partial[link]
+	return p, true
 }
 
 // Before returns the place in the stream before a notification that Conn.Deliver was handed: whoever has everything up to

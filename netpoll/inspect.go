@@ -18,6 +18,7 @@ type ConnInfo struct {
 	Waiting  int           // notifications in the send queue
 	Bytes    int           // of these notifications
 	Unacked  int           // bytes that the kernel has taken and the client has not acknowledged
+	Groups   []hub.Membership
 }
 
 // Describe describes connections of this server, without those that have closed meanwhile. It fails if a loop does not answer
@@ -63,6 +64,7 @@ func (l *loop) describe(conns []*conn) []ConnInfo {
 			LastRead: c.lastRead.ago(now),
 
 			Unacked: unackedBytes(c.fd),
+			Groups:  l.server.cfg.Hub.GroupsOf(c),
 		}
 		if c.out != nil {
 			info.Waiting, info.Bytes = c.out.Len(), c.out.Bytes()

@@ -1,7 +1,8 @@
 // Command roost is a WebSocket notification server: clients connect with
 // GET /ws?token=JWT, backends PUBLISH user_noti:<user> on Redis, and roost
 // delivers to every open connection of that user; user_noti_all is for everyone,
-// group_noti:<group> for a group. PUBLISH user_ctl:<user> closes a user's connections.
+// group_noti:<group> for a group. PUBLISH user_ctl:<user> closes a user's
+// connections, or changes their groups.
 //
 // This package reads the command line; each subcommand is a file. The service is internal/app.
 package main
@@ -33,6 +34,7 @@ type commandLine struct {
 	Publish    publishCmd    `cmd:"" help:"Publish a notification for a user, as a backend does."`
 	Broadcast  broadcastCmd  `cmd:"" help:"Publish a notification for everyone who is connected, or for a group."`
 	Disconnect disconnectCmd `cmd:"" help:"Close all connections of a user, on every server."`
+	Groups     groupsCmd     `cmd:"" help:"Have the open connections of a user join groups and leave others, on every server."`
 	Online     onlineCmd     `cmd:"" help:"Say whether users are online, on any server that writes it (REDIS_PRESENCE). Ends with 0 if all are, 1 if one is not, 2 if that can't be said."`
 	Why        whyCmd        `cmd:"" help:"Say why a user gets nothing: their connections, and what becomes of their notifications from now on."`
 	Top        topCmd        `cmd:"" help:"Show a running server in this terminal: connections, rates, latency, loops, limits."`

@@ -86,7 +86,7 @@ func ofChannel(name string) string {
 	case kind == publish.ForGroup:
 		return fmt.Sprintf("the group is %q, notified by roost broadcast --group", whose)
 	case kind == publish.Command:
-		return fmt.Sprintf("the user is %q, disconnected by roost disconnect", whose)
+		return fmt.Sprintf("the user is %q, disconnected by roost disconnect, and put into groups by roost groups", whose)
 	}
 	return fmt.Sprintf("the user is %q, notified by roost publish", whose)
 }

@@ -147,6 +147,9 @@ func printWhy(out io.Writer, w *httpapi.Why) error {
 			from += " (" + c.Transport + ")"
 		}
 		line("  %s\t%s\t%s ago\t%d, %d bytes\t%s\t%d bytes", moment(c.Since), from, seconds(c.HeardSeconds), c.Waiting, c.WaitingBytes, stalled, c.UnackedBytes)
+		if len(c.Groups) > 0 {
+			line("    in %s", groupList(&c))
+		}
 	}
 	line("\nnotifications since %s: %d", moment(w.WatchedSince), w.Seen)
 	for i := range w.Latest {
@@ -154,6 +157,17 @@ func printWhy(out io.Writer, w *httpapi.Why) error {
 	}
 	line("\nwatched until %s, or longer if asked again", moment(w.WatchedUntil))
 	return table.Flush()
+}
+
+// groupList is the groups that a connection is in.
+func groupList(c *httpapi.WhyConnection) string {
+	named := slices.Clone(c.Groups)
+	for i, group := range named {
+		if slices.Contains(c.Joined, group) {
+			named[i] += " (joined)"
+		}
+	}
+	return "the groups " + strings.Join(named, ", ")
 }
 
 // follow prints each notification whenever something new is known of it.

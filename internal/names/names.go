@@ -11,6 +11,8 @@ const (
 	MaxUser = 255
 	// MaxGroup bounds the name of a group in bytes.
 	MaxGroup = MaxUser
+	// MaxGroups bounds how many groups a connection may be in.
+	MaxGroups = 200
 )
 
 // ValidUser reports whether a token's sub can be this user id: 1 to MaxUser bytes

@@ -13,7 +13,17 @@ type Position struct {
 	Marker uint64 // of 60 bits, not 0
 	Count  uint64 // of 36 bits: the notifications heard since the marker
 	Check  uint32 // of 30 bits: a checksum chained over them, so that an instance that heard others notices
+
+	// Partial says that nobody can go on from here: the client was in groups that only the instance it was connected to knew
+	// of. Append writes PartialEnd in place of the last character, and Parse takes it for no position.
+	Partial bool
 }
+
+// PartialEnd ends a position that is partial.
+const PartialEnd = '.'
+
+// IsPartial reports whether a client's position is partial.
+func IsPartial(s string) bool { return len(s) == Size && s[Size-1] == PartialEnd }
 
 const (
 	markerBits, countBits, checkBits = 60, 36, 30
@@ -22,7 +32,7 @@ const (
 	MaxCount = 1<<countBits - 1
 )
 
-// Size is the length of a position as clients get it, in letters, digits, "-" and "_": MarkerSize for the marker, then the
+// Size is the length of a position as clients get it, in letters, digits, "-" and "_", at the end perhaps PartialEnd: MarkerSize for the marker, then the
 // count, then the check.
 const (
 	Size       = MarkerSize + (countBits+checkBits)/6
@@ -58,7 +68,11 @@ var digits = func() (table [256]int8) {
 func (p Position) Append(dst []byte) []byte {
 	dst = appendBits(dst, p.Marker, markerBits)
 	dst = appendBits(dst, p.Count, countBits)
-	return appendBits(dst, uint64(p.Check), checkBits)
+	dst = appendBits(dst, uint64(p.Check), checkBits)
+	if p.Partial {
+		dst[len(dst)-1] = PartialEnd
+	}
+	return dst
 }
 
 // String returns the position as clients get it.

@@ -9,7 +9,7 @@ import (
 )
 
 // MaxGroups bounds how many groups a token may name.
-const MaxGroups = 200
+const MaxGroups = names.MaxGroups
 
 // groupsOf reads the claim groups, which lists the groups that a token's user is in, or names the only one. It is nil if
 // there is no such claim, and for null, as some libraries write an empty list. It is false for anything but what

@@ -75,3 +75,10 @@ func (q *fifo[T]) pop() entry[T] {
 	}
 	return e
 }
+
+func (q *fifo[T]) appendTo(dst []T) []T {
+	for _, e := range q.entries[q.first:] {
+		dst = append(dst, e.item)
+	}
+	return dst
+}

@@ -185,6 +185,19 @@ func (q *Queue[T]) Flush() {
 	}
 }
 
+// AppendWaiting appends what a flow has to do, the oldest first: the item, or the notice, that is under way, and the items that
+// wait.
+func (q *Queue[T]) AppendWaiting(dst []T, name string) []T {
+	f := q.flows.Get(name)
+	if f == nil {
+		return dst
+	}
+	if f.busy {
+		dst = append(dst, f.head.item)
+	}
+	return f.waiting.appendTo(dst)
+}
+
 // Len is how many items wait or are under way; notices are not among them.
 func (q *Queue[T]) Len() int { return q.items }
 

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"roost/cmd/roost/internal/version"
@@ -140,9 +141,18 @@ func transport(info netpoll.ConnInfo) string {
 }
 
 func openConnection(info netpoll.ConnInfo) httpapi.WhyConnection {
-	return httpapi.WhyConnection{
+	c := httpapi.WhyConnection{
 		Remote: info.Remote, Transport: transport(info), Since: info.Opened,
 		HeardSeconds: info.LastRead.Seconds(), StalledFor: info.Stalled.Seconds(),
 		Waiting: info.Waiting, WaitingBytes: info.Bytes, UnackedBytes: info.Unacked,
 	}
+	for _, m := range info.Groups {
+		c.Groups = append(c.Groups, m.Group)
+		if m.Joined {
+			c.Joined = append(c.Joined, m.Group)
+		}
+	}
+	slices.Sort(c.Groups)
+	slices.Sort(c.Joined)
+	return c
 }

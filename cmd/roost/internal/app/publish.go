@@ -20,8 +20,8 @@ func (s *Service) checkPublication(p httpapi.Publication) error {
 	if err := checkAudience(p); err != nil {
 		return err
 	}
-	if p.Disconnect != "" {
-		return hub.CheckControl(disconnectCommand(p))
+	if p.Notification == "" {
+		return hub.CheckControl(command(p))
 	}
 	if err := hub.Check(p.Notification); err != nil {
 		return err
@@ -50,7 +50,18 @@ func checkAudience(p httpapi.Publication) error {
 	return nil
 }
 
-func disconnectCommand(p httpapi.Publication) string { return `{"disconnect":` + p.Disconnect + `}` }
+// command is what is published for a publication without a notification.
+func command(p httpapi.Publication) string {
+	switch {
+	case p.Disconnect != "":
+		return `{"disconnect":` + p.Disconnect + `}`
+	case p.Leave == "":
+		return `{"join":` + p.Join + `}`
+	case p.Join == "":
+		return `{"leave":` + p.Leave + `}`
+	}
+	return `{"join":` + p.Join + `,"leave":` + p.Leave + `}`
+}
 
 // publish publishes what was checked.
 func (s *Service) publish(ctx context.Context, all []httpapi.Publication) ([]int64, error) {
@@ -73,8 +84,8 @@ func (s *Service) publish(ctx context.Context, all []httpapi.Publication) ([]int
 
 func message(p httpapi.Publication) publish.Message {
 	switch {
-	case p.Disconnect != "":
-		return publish.Message{Kind: publish.Command, Name: p.User, Payload: disconnectCommand(p)}
+	case p.Notification == "":
+		return publish.Message{Kind: publish.Command, Name: p.User, Payload: command(p)}
 	case p.Everyone:
 		return publish.Message{Kind: publish.ForEveryone, Payload: p.Notification}
 	case p.Group != "":

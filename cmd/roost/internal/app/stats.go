@@ -34,6 +34,7 @@ func (s *Service) stats() httpapi.Stats {
 
 		Commands:        users.Commands,
 		CommandsInvalid: users.CommandsInvalid,
+		GroupChanges:    users.GroupChanges,
 
 		Broadcasts:         users.Broadcasts,
 		GroupNotifications: users.GroupNotifications,

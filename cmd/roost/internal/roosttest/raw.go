@@ -158,6 +158,20 @@ func (r *Raw) End() error {
 	return nil
 }
 
+// ReadUntil reads what comes, up to a text in it, and returns all of it.
+func (r *Raw) ReadUntil(text string) string {
+	r.t.Helper()
+	var all []byte
+	for !bytes.HasSuffix(all, []byte(text)) {
+		b, err := r.in.ReadByte()
+		if err != nil {
+			r.t.Fatalf("reading until %q: %v; got %q", text, err, all)
+		}
+		all = append(all, b)
+	}
+	return string(all)
+}
+
 // Upgrade does the handshake as a user. Any goroutine.
 func (r *Raw) Upgrade(token string) error {
 	if _, err := io.WriteString(r, Head(token)); err != nil {

@@ -121,6 +121,8 @@ func TestPublish(t *testing.T) {
 		{name: "a control character", body: `{"group":"a\u0007","notification":{"type":"x"}}`, code: 422, says: "control characters"},
 		{name: "a long name", body: `{"user":"` + strings.Repeat("x", 256) + `","notification":{"type":"x"}}`, code: 422, says: "255"},
 		{name: "a code of Roost's", body: `{"user":"bob","disconnect":{"code":1006}}`, code: 422, says: "code"},
+		{name: "a group of no name", body: `{"user":"bob","join":["a",""]}`, code: 422, says: "control characters"},
+		{name: "groups that are none", body: `{"user":"bob","leave":{"a":1}}`, code: 422, says: "not a list of names"},
 		{name: "an unknown member", body: `{"user":"bob","ttl":5,"notification":{"type":"x"}}`, code: 422, says: "ttl"},
 	} {
 		kind, token := "application/json", adminToken
@@ -138,7 +140,7 @@ func TestPublish(t *testing.T) {
 		t.Fatalf("%d servers", got)
 	}
 	metrics := server.WithToken(adminToken).Metrics()
-	if metrics[`roost_publish_requests_total{code="200"}`] != 1 || metrics[`roost_publish_requests_total{code="422"}`] != 10 ||
+	if metrics[`roost_publish_requests_total{code="200"}`] != 1 || metrics[`roost_publish_requests_total{code="422"}`] != 12 ||
 		metrics[`roost_publish_publications_total{kind="user"}`] != 1 {
 		t.Errorf("counted %v", metrics)
 	}
@@ -154,11 +156,19 @@ func TestPublishReachesClients(t *testing.T) {
 		{"user":"alice","notification":{"type":"a","payload":{"n":1.50,"s":"\u00e9"}}},
 		{"user":"bob","notification":{"type":"not for alice"}},
 		{"user":"alice","notification":{"type":"b"}},
-		{"user":"alice","disconnect":{"code":4001,"reason":"bye"}}]`, "application/json", adminToken)
-	if code != 200 || says != `{"published":4,"receivers":[1,1,1,1]}`+"\n" {
+		{"user":"alice","join":["room:42","hall"],"leave":["lobby"]},
+		{"group":"room:42","notification":{"type":"c"}},
+		{"user":"alice","leave":["room:42"]}]`, "application/json", adminToken)
+	if code != 200 || says != `{"published":6,"receivers":[1,1,1,1,1,1]}`+"\n" {
 		t.Errorf("%d %s", code, says)
 	}
-	got := alice.WaitMessages(2)
+	got := alice.WaitMessages(3)
+	if !strings.HasPrefix(got[2], `{"type":"c"`) {
+		t.Errorf("in the group alice got %q", got[2])
+	}
+	if code, says := client.post(`{"user":"alice","disconnect":{"code":4001,"reason":"bye"}}`, "application/json", adminToken); code != 200 {
+		t.Errorf("disconnect: %d %s", code, says)
+	}
 	if !strings.HasPrefix(got[0], `{"type":"a","payload":{"n":1.50,"s":"\u00e9"},`) || !strings.HasPrefix(got[1], `{"type":"b","payload":null,`) {
 		t.Errorf("alice got %q", got)
 	}

@@ -65,7 +65,7 @@ func languages() map[string]language {
 }
 
 // snippetSections are the headings of docs/publishing.md whose blocks are programs.
-var snippetSections = []string{"## In your language", "## For everyone, or for a group", "## Disconnect a user"}
+var snippetSections = []string{"## In your language", "## For everyone, or for a group", "## Groups while connected", "## Disconnect a user"}
 
 // TestSnippets runs what docs/publishing.md has under these headings, as it stands there.
 func TestSnippets(t *testing.T) {
@@ -83,7 +83,9 @@ func TestSnippets(t *testing.T) {
 		t.Run(block.Language, func(t *testing.T) {
 			alice := server.As(t).Connect("alice")
 			runSnippet(t, languages(), onRedis(redis), block)
-			if strings.Contains(block.Text, "user_ctl:alice") {
+			if strings.Contains(block.Text, `"join":["room:42"]`) {
+				redis.Publish("group_noti:room:42", `{"type":"greeting","payload":{"text":"hello"}}`)
+			} else if strings.Contains(block.Text, "user_ctl:alice") {
 				if code, reason := alice.WaitClose(); code != 4403 || reason != "signed out" {
 					t.Errorf("the connection ended with %d %q", code, reason)
 				}
