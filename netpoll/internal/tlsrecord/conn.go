@@ -5,32 +5,26 @@ import (
 	"log/slog"
 )
 
-// half is one direction: the secret of its present key, what comes from the secret,
-// and how many records the key has protected. Keys and secrets longer than
-// these fields go on in Conn.tails.
+// half is one direction: the secret of its present key, and how many records the key has
+// protected. Key and IV are not kept: Cache.keyed derives them from the secret, where it has to make the
+// cipher object anyway. Secrets of 48 bytes go on in Conn.tails.
 type half struct {
 	seq    uint32 // records of this key so far; a new key starts at 0
-	iv     [12]byte
-	key    [16]byte
 	secret [32]byte
 }
 
-// tail is the second half of a 32-byte key and the last third of a 48-byte secret.
-// Connections with AES-128 have none.
-type tail struct {
-	key    [16]byte
-	secret [16]byte
-}
+// tails are the last thirds of 48-byte secrets, by direction.
+type tails [2][16]byte
 
-// Conn is the record layer of one connection whose handshake is over: 144 bytes, or
-// 208 for suites with 32-byte keys. Its methods never wait and may not be called at the
+// Conn is the record layer of one connection whose handshake is over: 96 bytes, or
+// 128 for the suite with SHA-384. Its methods never wait and may not be called at the
 // same time; with an event loop, only the one that holds the loop's lock calls them.
 //
 // A Conn must not be copied: a copy would use each nonce a second time.
 type Conn struct {
 	_       noCopy
 	in, out half
-	tails   *[2]tail // of in and of out
+	tails   *tails // nil where secrets have 32 bytes
 
 	suite  Suite
 	flags  flags
@@ -93,8 +87,8 @@ func NewReader(suite uint16, secret []byte) (*Conn, error) {
 
 func (s Suite) newConn(readSecret []byte) (*Conn, error) {
 	c := &Conn{suite: s, credit: maxCredit}
-	if s.keyLen() > len(c.in.key) || s.secretLen() > len(c.in.secret) {
-		c.tails = new([2]tail)
+	if s.secretLen() > len(c.in.secret) {
+		c.tails = new(tails)
 	}
 	if err := c.setSecret(reading, readSecret); err != nil {
 		return nil, err
@@ -120,7 +114,7 @@ func (c *Conn) SkipSent(n int) {
 func (c *Conn) Wipe(cache *Cache) {
 	cache.drop(c)
 	if c.tails != nil {
-		*c.tails = [2]tail{}
+		*c.tails = tails{}
 	}
 	c.in, c.out = half{}, half{}
 	c.flags = flagNoRead | flagNoWrite

@@ -1,6 +1,6 @@
 // Package tlsrecord is the record layer of TLS 1.3 (RFC 8446 section 5) for a connection whose handshake
 // crypto/tls has done: bytes in and bytes out, no I/O, no goroutines, no clock. It exists
-// because an idle tls.Conn holds 7.7 KB, and a Conn holds 144 bytes.
+// because an idle tls.Conn holds 7.7 KB, and a Conn holds 96 bytes.
 //
 // The owner of the connection calls it, in netpoll the holder of the loop's lock: Open for what was read, Seal for what is
 // to be written, and Seal again without data while Due says so. Bytes that the kernel did not take are kept as ciphertext
@@ -19,7 +19,10 @@
 // (go vet), and SkipSent panics after the first record. FuzzNonces does everything a caller can, in any order, and
 // reads the result with a second implementation that knows each number.
 //
-// Is a cached cipher ever used with another key? The cache compares the key before each use: TestCacheGoesByKey.
+// Is a cached cipher ever used with another key? The cache compares the secret before each use: TestCacheGoesByKey.
+//
+// Are key and IV what the RFC says? They are derived anew with each cipher object, by an HMAC of crypto/sha256's or sha512's
+// hash that makes no garbage: TestDeriver compares it with crypto/hkdf, TestRFC8448 with the RFC.
 //
 // Is it TLS as others speak it? TestEveryLengthWithCryptoTLS (0 to 16,385 bytes, each suite, as server and as
 // client), TestRFC8448 (the RFC's own bytes), TestCloseNotifyWithCryptoTLS, TestAlertWithCryptoTLS,

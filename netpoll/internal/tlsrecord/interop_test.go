@@ -129,24 +129,24 @@ func TestKeyUpdateWithCryptoTLS(t *testing.T) {
 			}
 		}
 		exchange("before")
-		old := c.out.key
+		old := c.out.secret
 		sealed, err := c.SealKeyUpdate(nil, false, cache)
 		if err != nil {
 			t.Fatal(err)
 		}
 		p.toClient.write(sealed)
 		exchange("a new key of ours")
-		if c.out.key == old || c.out.seq != 1 {
+		if c.out.secret == old || c.out.seq != 1 {
 			t.Errorf("the key is %x as before, record %d", old, c.out.seq)
 		}
-		oldOut, oldIn := c.out.key, c.in.key
+		oldOut, oldIn := c.out.secret, c.in.secret
 		c.flags |= flagUpdateWanted | flagUpdateAsked
 		if !c.Due() {
 			t.Error("a KeyUpdate waits, and is not due")
 		}
 		exchange("new keys of both")
 		exchange("once more")
-		if c.out.key == oldOut || c.in.key == oldIn || c.flags != 0 || c.Due() {
+		if c.out.secret == oldOut || c.in.secret == oldIn || c.flags != 0 || c.Due() {
 			t.Errorf("after both have changed their keys: flags %b", c.flags)
 		}
 	}

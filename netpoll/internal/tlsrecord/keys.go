@@ -98,12 +98,15 @@ func ExpandLabel(suite uint16, secret []byte, label string, length int) ([]byte,
 }
 
 func (s Suite) expandLabel(secret []byte, label string, length int) ([]byte, error) {
-	info := make([]byte, 0, 32)
-	info = append(info, byte(length>>8), byte(length), byte(len("tls13 ")+len(label)))
-	info = append(info, "tls13 "...)
-	info = append(info, label...)
-	info = append(info, 0)
-	return hkdf.Expand(s.hash(), secret, string(info), length)
+	return hkdf.Expand(s.hash(), secret, string(appendLabel(nil, label, length)), length)
+}
+
+// appendLabel appends an HkdfLabel with an empty context.
+func appendLabel(dst []byte, label string, length int) []byte {
+	dst = append(dst, byte(length>>8), byte(length), byte(len("tls13 ")+len(label)))
+	dst = append(dst, "tls13 "...)
+	dst = append(dst, label...)
+	return append(dst, 0)
 }
 
 // direction says which half is meant.
@@ -121,61 +124,40 @@ func (c *Conn) half(d direction) *half {
 	return &c.out
 }
 
-// setSecret gives a direction a new secret, and the key and IV that come from it
-// (RFC 8446 section 7.3), and starts its sequence number at 0 (section 5.3). This is the only place
+// setSecret gives a direction a new secret, from which its key and IV come, and starts its sequence number
+// at 0 (RFC 8446 section 5.3). This is the only place
 // where a sequence number goes back, and it does so together with the key: see doc.go.
 func (c *Conn) setSecret(d direction, secret []byte) error {
 	if len(secret) != c.suite.secretLen() {
 		return fmt.Errorf("%v has secrets of %d bytes, not of %d", c.suite, c.suite.secretLen(), len(secret))
 	}
-	key, err := c.suite.expandLabel(secret, "key", c.suite.keyLen())
-	if err != nil {
-		return fmt.Errorf("deriving a traffic key: %w", err)
-	}
-	iv, err := c.suite.expandLabel(secret, "iv", len(c.in.iv))
-	if err != nil {
-		return fmt.Errorf("deriving a traffic IV: %w", err)
-	}
 	h := c.half(d)
 	h.seq = 0
-	copy(h.iv[:], iv)
-	kept, keptSecret := copy(h.key[:], key), copy(h.secret[:], secret)
+	n := copy(h.secret[:], secret)
 	if c.tails != nil {
-		copy(c.tails[d].key[:], key[kept:])
-		copy(c.tails[d].secret[:], secret[keptSecret:])
+		copy(c.tails[d][:], secret[n:])
 	}
-	clear(key)
-	clear(iv)
 	return nil
+}
+
+// secretOf copies the secret of a direction to buf, and returns it.
+func (c *Conn) secretOf(d direction, buf *[48]byte) []byte {
+	n := copy(buf[:], c.half(d).secret[:])
+	if c.tails != nil {
+		n += copy(buf[n:], c.tails[d][:])
+	}
+	return buf[:n]
 }
 
 // nextSecret moves a direction to its next key (RFC 8446 section 7.2).
 func (c *Conn) nextSecret(d direction) error {
-	var secret [48]byte
-	n := copy(secret[:], c.half(d).secret[:])
-	if c.tails != nil {
-		copy(secret[n:], c.tails[d].secret[:])
-	}
-	next, err := c.suite.expandLabel(secret[:c.suite.secretLen()], "traffic upd", c.suite.secretLen())
-	clear(secret[:])
+	var buf [48]byte
+	next, err := c.suite.expandLabel(c.secretOf(d, &buf), "traffic upd", c.suite.secretLen())
+	clear(buf[:])
 	if err != nil {
 		return fmt.Errorf("deriving the next traffic secret: %w", err)
 	}
 	err = c.setSecret(d, next)
 	clear(next)
 	return err
-}
-
-// newAEAD makes the cipher object of a direction's present key. scratch is wiped.
-func (c *Conn) newAEAD(d direction, scratch *[32]byte) (cipher.AEAD, error) {
-	n := copy(scratch[:], c.half(d).key[:])
-	if c.tails != nil {
-		copy(scratch[n:], c.tails[d].key[:])
-	}
-	aead, err := c.suite.aead(scratch[:c.suite.keyLen()])
-	clear(scratch[:])
-	if err != nil {
-		return nil, fmt.Errorf("making the cipher of %v: %w", c.suite, err)
-	}
-	return aead, nil
 }

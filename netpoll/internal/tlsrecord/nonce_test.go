@@ -84,11 +84,7 @@ func FuzzNonces(f *testing.F) {
 		cache := NewCache(int(slots % 3))
 		c, peer := twins(t, s)
 		other, _ := twins(t, s) // competes for the cache
-		secret := append(append([]byte{}, c.out.secret[:]...), make([]byte, 16)...)
-		if c.tails != nil {
-			copy(secret[32:], c.tails[writing].secret[:])
-		}
-		o := newOracle(t, s, secret[:s.secretLen()])
+		o := newOracle(t, s, c.secretOf(writing, new([48]byte)))
 		var sent, got, want []byte
 		for len(ops) >= 2 && len(want) < 1<<18 {
 			op, arg := ops[0], int(ops[1])

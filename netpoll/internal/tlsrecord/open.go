@@ -78,12 +78,12 @@ func (c *Conn) OpenRecord(record []byte, cache *Cache) (typ byte, content []byte
 		// Section 5.3: rekey or terminate. The other side was asked to, 2^32-2^24 records ago.
 		return 0, nil, Violation(AlertInternalError, "the client never renewed its key")
 	}
-	aead, err := cache.aead(c, reading)
+	keyed, err := cache.keyed(c, reading)
 	if err != nil {
 		return 0, nil, Violation(AlertInternalError, err.Error())
 	}
 	header, sealed := record[:headerLen], record[headerLen:]
-	inner, err := aead.Open(sealed[:0], cache.setNonce(&c.in.iv, c.in.seq), sealed, header)
+	inner, err := keyed.aead.Open(sealed[:0], cache.setNonce(&keyed.iv, c.in.seq), sealed, header)
 	if err != nil {
 		return 0, nil, Violation(AlertBadRecordMAC, "a record can't be decrypted")
 	}

@@ -255,7 +255,7 @@ func TestSplitAtEveryByte(t *testing.T) {
 	for _, s := range allSuites {
 		c, peer := twins(t, s)
 		cache := NewCache(8)
-		read := append(append([]byte{}, c.in.secret[:]...), tailSecret(c)...)[:s.secretLen()]
+		read := c.secretOf(reading, new([48]byte))
 		stream, want := script(t, peer, cache)
 		fresh := func() *Conn { return newConn(t, s.id(), read, read) }
 		for i := range len(stream) + 1 {
@@ -272,13 +272,6 @@ func TestSplitAtEveryByte(t *testing.T) {
 			t.Fatalf("byte by byte: %q, %v", got, err)
 		}
 	}
-}
-
-func tailSecret(c *Conn) []byte {
-	if c.tails == nil {
-		return nil
-	}
-	return c.tails[reading].secret[:]
 }
 
 // No bit of a record can be changed, the header's included.

@@ -92,7 +92,7 @@ func (c *Conn) sealRecord(dst []byte, typ byte, content []byte, cache *Cache) ([
 	}
 	c.out.seq++
 
-	aead, err := cache.aead(c, writing)
+	keyed, err := cache.keyed(c, writing)
 	if err != nil {
 		c.flags |= flagNoWrite
 		return dst, err
@@ -103,7 +103,7 @@ func (c *Conn) sealRecord(dst []byte, typ byte, content []byte, cache *Cache) ([
 	dst = append(dst, content...)
 	dst = append(dst, typ)
 	header, inner := dst[start:start+headerLen], dst[start+headerLen:]
-	return aead.Seal(dst[:start+headerLen], cache.setNonce(&c.out.iv, seq), inner, header), nil
+	return keyed.aead.Seal(dst[:start+headerLen], cache.setNonce(&keyed.iv, seq), inner, header), nil
 }
 
 // setNonce is RFC 8446 section 5.3: the IV, with the sequence number over its end.
