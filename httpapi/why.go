@@ -39,6 +39,7 @@ type Why struct {
 type WhyConnection struct {
 	Remote       string    `json:"remote"`
 	Transport    string    `json:"transport,omitempty"` // "sse" for an event stream; "": a WebSocket
+	TLS          string    `json:"tls,omitempty"`       // version and cipher suite; "": without TLS on this server
 	Since        time.Time `json:"since"`
 	HeardSeconds float64   `json:"heard_seconds"` // ago: the last bytes from the client; of an event stream, its last acknowledgement
 	StalledFor   float64   `json:"stalled_seconds,omitempty"`
@@ -47,6 +48,18 @@ type WhyConnection struct {
 	UnackedBytes int       `json:"unacknowledged_bytes"` // that were sent, and the client has not acknowledged
 	Groups       []string  `json:"groups,omitempty"`     // that it is in, sorted; of its token, or joined by a command
 	Joined       []string  `json:"joined,omitempty"`     // of these: by a command
+}
+
+// How says in a few words what the connection is beyond a plain WebSocket: sse, TLS 1.3 TLS_AES_128_GCM_SHA256.
+func (c *WhyConnection) How() string {
+	how := c.Transport
+	if c.TLS != "" {
+		if how != "" {
+			how += ", "
+		}
+		how += "TLS " + c.TLS
+	}
+	return how
 }
 
 // WhyNotification is what became of one notification.

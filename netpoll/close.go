@@ -88,7 +88,9 @@ type closing struct {
 
 	wasOpen     bool          // the connection had got its 101
 	wantsClose  bool          // the client has not sent its close frame
-	endBytes    uint8         // what the end of the stream counts as among the bytes that are not acknowledged; 0: it has not been sent
+	notifyBytes uint8         // bytes of close_notify that the kernel has taken
+	notifyLeft  uint8         // and bytes of it that wait in the send queue
+	ended       bool          // the stream to the client has ended, which counts as a byte among those that are not acknowledged
 	discardLeft int32         // bytes that may still come, to be discarded; of an open event stream, too
 	closeBy     time.Duration // when the socket is closed at the latest
 }
@@ -110,11 +112,23 @@ func (e *closing) linger() {
 	}
 }
 
-// shutdownWrite ends the stream to the client.
+// shutdownWrite ends the stream to the client, with TLS behind a close_notify. If the kernel has no room for all of that, it is
+// called again once the kernel has it (flushed).
 func (e *closing) shutdownWrite() {
-	e.endBytes = 1 + uint8(e.conn.endStream())
-	if err := unix.Shutdown(int(e.conn.fd), unix.SHUT_WR); err != nil {
-		e.conn.closeNow(e.conn.reason) // the client has reset the connection
+	c := e.conn
+	if c.out != nil {
+		return
+	}
+	e.notifyBytes += e.notifyLeft
+	sent, rest := c.endStream()
+	e.notifyBytes, e.notifyLeft = e.notifyBytes+uint8(sent), uint8(len(rest))
+	if len(rest) > 0 {
+		c.keepSealed(rest)
+		return
+	}
+	e.ended = true
+	if err := unix.Shutdown(int(c.fd), unix.SHUT_WR); err != nil {
+		c.closeNow(c.reason) // the client has reset the connection
 	}
 }
 

@@ -13,6 +13,7 @@ type ConnInfo struct {
 	Remote   string        // the peer's address and port; "" if it has none
 	Opened   time.Time     // to the second
 	Stream   bool          // it is an event stream
+	TLS      string        // version and cipher suite: 1.3 TLS_AES_128_GCM_SHA256; "" without TLS
 	LastRead time.Duration // since the last bytes from the client, pongs included; of an event stream, since its last acknowledgement
 	Stalled  time.Duration // since the client last took anything of what waits; 0: nothing waits
 	Waiting  int           // notifications in the send queue
@@ -59,6 +60,7 @@ func (l *loop) describe(conns []*conn) []ConnInfo {
 		}
 		info := ConnInfo{
 			Stream:   c.stream,
+			TLS:      c.tlsText(),
 			Remote:   addressText(peer(c.fd)),
 			Opened:   l.server.started.Add(l.server.conns.Opened(c.fd)).Round(0),
 			LastRead: c.lastRead.ago(now),

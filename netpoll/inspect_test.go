@@ -2,6 +2,7 @@ package netpoll
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"strings"
 	"testing"
@@ -105,6 +106,9 @@ func TestDescribe(t *testing.T) {
 	})
 	if len(got) != 2 || info.Waiting == 0 || info.Bytes == 0 {
 		t.Errorf("%+v", got)
+	}
+	if secure := strings.TrimPrefix(tls.VersionName(versionOf(t)), "TLS ") + " TLS_"; overTLS(t) != strings.HasPrefix(info.TLS, secure) || !overTLS(t) && info.TLS != "" {
+		t.Errorf("TLS is %q", info.TLS)
 	}
 	if info.Opened.Before(before.Add(-2*time.Second)) || info.Opened.After(time.Now()) {
 		t.Errorf("opened at %s, it is %s", info.Opened, time.Now())

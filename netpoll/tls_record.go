@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"crypto/tls"
 	"errors"
 
 	"golang.org/x/sys/unix"
@@ -42,7 +43,7 @@ func (c *conn) setSecure(r tlshandshake.Result) {
 		c.loop.stats.TLS13.Add(1)
 		return
 	}
-	h := &heavy{r.Heavy, r.Version}
+	h := &heavy{r.Heavy, r.Version, r.Suite}
 	s.heavies.Set(c.fd, h)
 	c.loop.stats.ofVersion(h.version).Add(1)
 }
@@ -269,12 +270,12 @@ func (c *conn) sealAlert(alert tlsrecord.Alert) []byte {
 	return s.heavies.Get(c.fd).Output()
 }
 
-// endStream sends close_notify, for which the kernel has room nearly always: without it the client can't tell the end from
-// a cut, and has all that was for it. It returns how many bytes that took.
-func (c *conn) endStream() (n int) {
+// endStream sends close_notify, once: without it the client can't tell the end from a cut. It returns how many bytes of it
+// the kernel has taken, and the others.
+func (c *conn) endStream() (n int, rest []byte) {
 	l, s := c.loop, c.loop.server
 	if c.out != nil && c.out.Sealed() != nil {
-		return 0 // it would land in the middle of a record
+		return 0, nil // it would land in the middle of a record
 	}
 	end := l.sealed[:0]
 	switch record, h := s.records.Get(c.fd), s.heavies.Get(c.fd); {
@@ -283,10 +284,14 @@ func (c *conn) endStream() (n int) {
 	case h != nil:
 		end = h.CloseNotify(end)
 	}
-	if len(end) > 0 { // the first time
-		n, _ = c.write(end)
+	if len(end) == 0 { // none is due
+		return 0, nil
 	}
-	return n
+	n, err := c.write(end)
+	if err != nil && !errors.Is(err, unix.EAGAIN) {
+		return n, nil // the client is gone
+	}
+	return n, end[n:]
 }
 
 // sendSealed writes bytes that leave as they are: of the TLS handshake, or sealed. What the kernel does not take waits
@@ -300,13 +305,17 @@ func (c *conn) sendSealed(b []byte) {
 			return
 		}
 	}
-	if n == len(b) {
-		return
+	if n < len(b) {
+		c.keepSealed(b[n:])
 	}
+}
+
+// keepSealed keeps what the kernel did not take of sealed bytes that carry no notification.
+func (c *conn) keepSealed(rest []byte) {
 	if c.out == nil {
 		c.getQueue()
 	}
-	c.out.AppendSealed(b[n:], 0)
+	c.out.AppendSealed(rest, 0)
 	c.stall()
 }
 
@@ -352,5 +361,17 @@ func (c *conn) flushSealed() (done bool) {
 // heavy is a connection that crypto/tls serves.
 type heavy struct {
 	*tlshandshake.Heavy
-	version uint16
+	version, suite uint16
+}
+
+// tlsText says the version and the cipher suite of a connection; "" without TLS.
+func (c *conn) tlsText() string {
+	s := c.loop.server
+	if record := s.records.Get(c.fd); record != nil {
+		return versionName(tls.VersionTLS13) + " " + suiteName(record.Suite())
+	}
+	if h := s.heavies.Get(c.fd); h != nil {
+		return versionName(h.version) + " " + suiteName(h.suite)
+	}
+	return ""
 }

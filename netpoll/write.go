@@ -103,8 +103,8 @@ func (c *conn) flush() {
 	}
 }
 
-// flushed gives the send queue back once the kernel has all of it. A closing connection begins to linger. A client that
-// has taken a queue that waited for long counts as alive: the ping may be among what it still has to read.
+// flushed gives the send queue back once the kernel has all of it. A closing connection begins to linger; of one that
+// lingers it was the close_notify. A client that has taken a queue that waited for long counts as alive: the ping may be among what it still has to read.
 func (c *conn) flushed() {
 	if c.out.Progress.Behind() {
 		if now := c.loop.server.now(); c.out.Progress.Slow(now) {
@@ -112,8 +112,11 @@ func (c *conn) flushed() {
 		}
 	}
 	c.putQueue()
-	if c.state == stateClosing {
+	switch c.state {
+	case stateClosing:
 		c.extra.linger()
+	case stateLingering:
+		c.extra.shutdownWrite()
 	}
 }
 
@@ -273,13 +276,15 @@ func (c *conn) countUnacked() unacked {
 		return unacked{}
 	}
 	left := unacked{bytes: unackedBytes(c.fd)}
-	end := 0 // of the stream, of which c.written has the close_notify
+	notify, fin := 0, 0 // c.written has the close_notify, and not the end of the stream
 	if c.state == stateLingering {
-		end = int(c.extra.endBytes)
+		notify = int(c.extra.notifyBytes)
+		if c.extra.ended {
+			fin = min(left.bytes, 1)
+		}
 	}
-	fin := min(left.bytes, min(end, 1))
 	left.deliveries, left.all = l.sent.Close(c.fd, c.written-uint32(left.bytes-fin))
-	left.bytes = max(0, left.bytes-end)
+	left.bytes = max(0, left.bytes-notify-fin)
 	if left.bytes > 0 {
 		l.stats.unackedBytes[c.reason].Add(uint64(left.bytes))
 		l.stats.unacked[c.reason].Add(uint64(left.deliveries))

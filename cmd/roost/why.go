@@ -143,8 +143,8 @@ func printWhy(out io.Writer, w *httpapi.Why) error {
 			stalled = seconds(c.StalledFor)
 		}
 		from := c.Remote
-		if c.Transport != "" {
-			from += " (" + c.Transport + ")"
+		if how := c.How(); how != "" {
+			from += " (" + how + ")"
 		}
 		line("  %s\t%s\t%s ago\t%d, %d bytes\t%s\t%d bytes", moment(c.Since), from, seconds(c.HeardSeconds), c.Waiting, c.WaitingBytes, stalled, c.UnackedBytes)
 		if len(c.Groups) > 0 {

@@ -35,11 +35,17 @@ function show(why) {
 function connections(open) {
   const columns = [{ head: "Open for" }, { head: "From" }, { head: "Last heard" }, { head: "Waiting", number: true }, { head: "Takes nothing for" }, { head: "Groups" }];
   return table(columns, open.map((c) => [
-    duration((Date.now() - new Date(c.since)) / 1000), c.remote + (c.transport ? ` (${c.transport})` : ""), duration(c.heard_seconds) + " ago",
+    duration((Date.now() - new Date(c.since)) / 1000), c.remote + how(c), duration(c.heard_seconds) + " ago",
     c.waiting ? `${c.waiting} (${bytes(c.waiting_bytes)})` : "0",
     c.stalled_seconds ? element("span", { className: "bad" }, duration(c.stalled_seconds)) : "–",
     (c.groups ?? []).map((group) => (c.joined?.includes(group) ? `${group} (joined)` : group)).join(", "),
   ]));
+}
+
+// how says what a connection is beyond a plain WebSocket.
+function how(c) {
+  const parts = [c.transport, c.tls && "TLS " + c.tls].filter(Boolean);
+  return parts.length > 0 ? ` (${parts.join(", ")})` : "";
 }
 
 const looks = { sent: "good", queued: "warn", offline: "warn", dropped: "bad", closed: "bad", invalid: "bad" };

@@ -142,7 +142,7 @@ func transport(info netpoll.ConnInfo) string {
 
 func openConnection(info netpoll.ConnInfo) httpapi.WhyConnection {
 	c := httpapi.WhyConnection{
-		Remote: info.Remote, Transport: transport(info), Since: info.Opened,
+		Remote: info.Remote, Transport: transport(info), TLS: info.TLS, Since: info.Opened,
 		HeardSeconds: info.LastRead.Seconds(), StalledFor: info.Stalled.Seconds(),
 		Waiting: info.Waiting, WaitingBytes: info.Bytes, UnackedBytes: info.Unacked,
 	}
