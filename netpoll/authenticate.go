@@ -28,7 +28,7 @@ func (k *authJob) run(s *Server) {
 	req := k.req
 	refusal := s.upgrader().Check(&req, s.cfg.Now())
 	if refusal == nil {
-		s.workers.verified(&s.workers.tokens, k.source, s.now())
+		s.workers.verified(&s.workers.tokens, k.source, 1, s.now())
 	}
 	l.do(func() {
 		defer k.c.guard()

@@ -27,7 +27,9 @@ type pendingHandshake struct {
 	weight ledger.Entry[conn] // in loop.pending
 	bytes  ledger.Entry[conn] // in loop.pendingBytes, while more than pendingSize is kept
 
-	tls *tlsJob // stateTLS, from behind the PROXY header on
+	tls       *tlsJob        // stateTLS, from behind the PROXY header on
+	tlsRuns   uint8          // how often the workers had it
+	tlsSource iplimit.Source // for whom: X-Forwarded-For may name another client later
 
 	head      []byte // stateRequest: the beginning of a request head that comes in pieces, its PROXY header included; stateTLS: that
 	scanned   int    // stateRequest: bytes of head in which the end has been looked for
@@ -187,6 +189,12 @@ func (h *pendingHandshake) authenticated(req handshake.Request, refusal *handsha
 	case refusal != nil:
 		h.respondError(req, refusal)
 		return
+	}
+	if h.tlsRuns > 0 && !req.Probe {
+		s.workers.verified(&s.workers.tls, h.tlsSource, int(h.tlsRuns), s.now())
+		h.tlsRuns = 0
+	}
+	switch {
 	case s.draining.Load() && !req.Probe:
 		h.respondError(req, handshake.RefuseDraining(s.retryAfter()))
 		return

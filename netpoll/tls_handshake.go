@@ -150,6 +150,7 @@ func (h *pendingHandshake) queueTLS() {
 		k.priority = priorityTLSBegun
 	}
 	k.began, k.away = true, true
+	h.tlsRuns, h.tlsSource = h.tlsRuns+1, k.source
 	if out := s.workers.putTLS(k, s.cfg.AuthQueue, s.now()); out != nil {
 		out.cancel(l)
 	}
@@ -181,6 +182,7 @@ func (k *tlsJob) run(s *Server) {
 		if problem := recover(); problem != nil {
 			l.stats.Panics.Add(1)
 			s.log.Error("a TLS handshake failed; the connection is closed", "panic", problem, "stack", string(debug.Stack()))
+			s.workers.finishTLS(k, tlshandshake.Done, tlshandshake.ErrEnded) // for the loop to close it: a coroutine may stand still in it
 			l.do(func() { k.c.closeNow(ReasonPanic) })
 		}
 	}()

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"roost/netpoll/internal/tlshandshake"
 )
 
 // startTLS runs a server with a TLS port alone.
@@ -443,4 +445,60 @@ func TestPlainAndTLSPort(t *testing.T) {
 	_, _ = modern.Close(), old.Close()
 	eventually(t, "they have gone", func() bool { n := r.server.Stats().TLSConnections; return n["1.3"]+n["1.2"] == 0 })
 	r.balanced()
+}
+
+// Whoever comes with a good token is not held back for the TLS handshakes that led to it.
+func TestGoodTokensCountForTLSHandshakes(t *testing.T) {
+	t.Parallel()
+	for name, version := range map[string]uint16{"1.3": tls.VersionTLS13, "1.2": tls.VersionTLS12} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := startTLS(t, TLSOptions{}, nil)
+			unverified := func() int {
+				r.server.workers.mu.Lock()
+				defer r.server.workers.mu.Unlock()
+				return len(r.server.workers.tls.unverified)
+			}
+			_, idle := r.dialTLS("127.0.0.66", &tls.Config{MaxVersion: version})
+			if err := idle.Handshake(); err != nil || unverified() != 1 {
+				t.Fatalf("%v; %d sources are held back for a handshake without a token, want 1", err, unverified())
+			}
+			for range 5 {
+				r.upgradeTLS("alice", &tls.Config{MaxVersion: version})
+			}
+			if n := unverified(); n != 1 {
+				t.Errorf("%d sources are held back, want the one without a token", n)
+			}
+		})
+	}
+}
+
+// A handshake that panics is closed, whoever it belongs to by then.
+func TestPanicInATLSHandshake(t *testing.T) {
+	t.Parallel()
+	panics := func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("no certificate") }
+	r := startTLS(t, TLSOptions{GetCertificate: panics}, nil)
+	for _, version := range []uint16{tls.VersionTLS13, tls.VersionTLS12} {
+		_, client := r.dialTLS("", &tls.Config{MaxVersion: version, ServerName: "roost.invalid"})
+		if err := client.Handshake(); err == nil {
+			t.Error("a handshake ended well")
+		}
+	}
+	eventually(t, "both are gone", func() bool { return r.server.Stats().Sockets == 0 && r.server.Stats().Panics == 2 })
+
+	r.dialFrom("127.0.0.1")
+	eventually(t, "one has come", func() bool { return r.server.Stats().Sockets == 1 })
+	for owner, want := range map[tlsOwner]tlsOwner{ownedByWorker: ownedByLoop, ownedByNobody: ownedByNobody} {
+		k := &tlsJob{c: &conn{loop: r.server.loops[0], state: stateClosed}, handshake: r.server.cfg.TLS.Start(), owner: owner}
+		if _, err := k.handshake.Feed(helloBytes(t, &tls.Config{ServerName: "roost.invalid"})); err != nil {
+			t.Fatal(err)
+		}
+		k.run(r.server)
+		if k.owner != want {
+			t.Errorf("a handshake of owner %d belongs to %d after a panic, want %d", owner, k.owner, want)
+		}
+		if _, err := k.handshake.Feed(nil); owner == ownedByNobody && !errors.Is(err, tlshandshake.ErrEnded) {
+			t.Errorf("a handshake of nobody is not closed: %v", err)
+		}
+	}
 }

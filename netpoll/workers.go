@@ -116,11 +116,11 @@ func (w *workers) remove(q *jobQueue, j *job) {
 	q.remove(j)
 }
 
-// verified notes that a source has sent a good token.
-func (w *workers) verified(q *jobQueue, of iplimit.Source, now time.Duration) {
+// verified notes that a source has sent a good token, to which so many jobs have led.
+func (w *workers) verified(q *jobQueue, of iplimit.Source, jobs int, now time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	q.verified(of, now)
+	q.verified(of, jobs, now)
 }
 
 // jobQueue is the jobs of one kind that wait for a worker. Clients with a good token must not wait behind those that only
@@ -196,9 +196,9 @@ func (q *jobQueue) remove(k *job) {
 	}
 }
 
-// verified notes that a job of a source has led to a good token.
-func (q *jobQueue) verified(of iplimit.Source, now time.Duration) {
-	q.setUnverified(of, q.unverifiedOf(of, now)-1, now)
+// verified notes that so many jobs of a source have led to a good token.
+func (q *jobQueue) verified(of iplimit.Source, jobs int, now time.Duration) {
+	q.setUnverified(of, q.unverifiedOf(of, now)-float32(jobs), now)
 }
 
 func (q *jobQueue) unverifiedOf(of iplimit.Source, now time.Duration) float32 {

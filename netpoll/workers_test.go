@@ -65,7 +65,7 @@ func TestCheckQueueForgets(t *testing.T) {
 		if rank(1) != 0 {
 			t.Fatal("a NAT whose clients are all good is held back")
 		}
-		q.verified(1, now)
+		q.verified(1, 1, now)
 	}
 	for range 1000 {
 		rank(2)
@@ -146,6 +146,6 @@ func BenchmarkCheckQueue(b *testing.B) {
 	for b.Loop() {
 		q.push(k, time.Second)
 		q.pop()
-		q.verified(1, time.Second)
+		q.verified(1, 1, time.Second)
 	}
 }
