@@ -169,7 +169,7 @@ func resumeFamilies() []family {
 			"What these may take: WS_RESUME_BYTES, less their index.",
 			func(s *Stats) float64 { return float64(s.ResumeRoom) }),
 		counterBy("result", "roost_resumes_total",
-			"Clients that came back with the id of an envelope, by result: resumed, they have what they missed; or they were told of a gap, because the id is unknown (of another Redis, or from before the start or a loss of Redis), too_old, a mismatch (another instance heard something else), because too_many notifications were missed, or because of groups that a command had the connection join.",
+			"Clients that came back with the id of an envelope, by result: resumed, they have what they missed; or they were told of a gap, because the id is unknown (of another Redis, or from before the start or a loss of Redis), too_old, a mismatch (another instance heard something else), because too_many notifications were missed, because of groups that a command had the connection join, or, with REDIS_FEED user and sharded, because the user was unheard meanwhile.",
 			func(s *Stats) map[string]uint64 { return s.Resumes }),
 	}
 }

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"testing"
+	"time"
 
 	"roost/internal/position"
 	"roost/wsproto"
@@ -148,3 +149,53 @@ type endedConn struct {
 }
 
 func (c *endedConn) Disconnect(_ wsproto.CloseCode, _, id string) { c.id = id }
+
+// With a subscription for each user nobody resumes across a time in which the user was not heard.
+func TestNobodyResumesAcrossATimeUnheard(t *testing.T) {
+	t.Parallel()
+	heard := map[string]bool{"alice": true, "bob": true}
+	h := New(Config{Logger: quiet(), Resume: Resume{
+		Memory: make([]byte, MinResumeMemory), Window: time.Minute, Hears: func(user string) bool { return heard[user] },
+	}})
+	arrive := func(user, since string) (*client, Welcome) {
+		t.Helper()
+		c := &client{}
+		_, _, w, err := h.Arrive(c, Arrival{User: user, Since: since})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c, w
+	}
+	c, w := arrive("alice", "")
+	_, bobs := arrive("bob", "")
+	before := w.ID
+	h.Remove(c)
+	h.Deliver("alice", numbered(1))
+	if _, w := arrive("alice", before); w.Result != ResumeDone || len(w.Missed) != 1 {
+		t.Errorf("while she was heard: %+v", w)
+	}
+	heard["alice"] = false
+	if _, w := arrive("alice", before); w.Result != ResumeRefused {
+		t.Errorf("while she is not heard: %+v", w)
+	}
+	heard["alice"] = true
+	since := time.Now()
+	other, _ := arrive("alice", "")
+	h.HeardAnew("alice", since)
+	if got := other.take(); len(got) != 1 || got[0].Lost != LostFeed || got[0].After != since.UnixMilli() {
+		t.Errorf("one that was here got %+v", got)
+	}
+	at, _ := h.Position(other)
+	h.HeardAnew("carol", time.Time{})
+	for id, want := range map[string]ResumeResult{before: ResumeRefused, at.String(): ResumeDone} {
+		if _, w := arrive("alice", id); w.Result != want || len(w.Missed) != 0 {
+			t.Errorf("from %s: %+v", id, w)
+		}
+	}
+	if _, w := arrive("bob", bobs.ID); w.Result != ResumeDone {
+		t.Errorf("another user: %+v", w)
+	}
+	if got := h.Stats().Resume.Results["unheard"]; got != 2 {
+		t.Errorf("%d were refused as unheard", got)
+	}
+}

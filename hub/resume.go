@@ -68,6 +68,9 @@ func (h *Hub) Arrive(c Conn, a Arrival) (total, ofUser int, w Welcome, err error
 	var missed []ring.Missed
 	why := ring.Unknown
 	after := int64(0)
+	if known && h.cfg.Resume.Hears != nil && !h.cfg.Resume.Hears(a.User) {
+		known, why = false, ring.Unheard // when the user is heard again, those who are here are told of a gap
+	}
 	s.mu.Lock()
 	if known && s.ring.Ahead(since, h.cfg.Now().UnixMilli(), catchingUp) {
 		s.mu.Unlock()

@@ -28,6 +28,9 @@ type Resume struct {
 	Memory []byte
 	// Window is for how long it is kept, where there is room.
 	Window time.Duration
+	// Hears reports whether what is published for a user comes to Deliver now. Any goroutine may be asked. Nil: whoever the
+	// user is, as with one subscription for all.
+	Hears func(user string) bool
 }
 
 // MinResumeMemory is the least that Resume.Memory may have.
@@ -120,6 +123,34 @@ func (h *Hub) TellLost(since time.Time) {
 	s.order.add(b)
 	s.mu.Unlock()
 	h.put(b, since)
+}
+
+// HeardAnew notes that what is published for a user comes to Deliver from now on, and that something may have been published
+// before that did not: nobody resumes from a position before. The user's connections are told of a gap since a time, before
+// anything that comes later; the zero time: they have missed nothing. The goroutine that calls Deliver calls it, with
+// Config.Resume only.
+func (h *Hub) HeardAnew(user string, since time.Time) {
+	s, hash := h.stream, h.hash(user)
+	s.mu.Lock()
+	s.ring.Break(ring.Key{Kind: ring.User, Name: user}, h.cfg.Now().UnixMilli())
+	if since.IsZero() {
+		s.mu.Unlock()
+		return
+	}
+	only, several := h.shard(hash).collect(user, hash, &h.spareBatch)
+	s.underway = append(s.underway, underway{user: user})
+	s.mu.Unlock()
+	defer s.delivered(user)
+	defer h.spareBatch.put(several)
+	n := &Notification{Lost: LostFeed, After: since.UnixMilli()}
+	switch {
+	case only != nil:
+		only.Deliver(n)
+	case several != nil:
+		for _, c := range several.conns {
+			c.Deliver(n)
+		}
+	}
 }
 
 // number gives a broadcast its place among the others. The caller holds mu.

@@ -56,6 +56,12 @@ type Config struct {
 	// a Cluster was away, or the user's slot was moved. A goroutine of the feed calls it. Nil: nobody is told.
 	UserGap func(user string, since time.Time)
 
+	// UserHeard is called in place of UserGap for each user who has just been subscribed, in PerUser and Sharded mode, where what
+	// was published for the user before may not have come. Since is when connections of the user may have begun to miss
+	// something; the zero time: they have missed nothing, or Gap is told of it. The goroutine that reads calls it, before anything
+	// that comes for the user, and before handshakes that have waited go on. Nil: UserGap is told.
+	UserHeard func(user string, since time.Time)
+
 	// Marker is told, by the goroutine that reads, of messages that every instance on this Redis hears at the same place
 	// among what is published. Between two of them all instances can count the same. One is published when a link is up
 	// or none has come for a while. Only in Pattern mode. Nil: none is published, and none is subscribed to.

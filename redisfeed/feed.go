@@ -116,6 +116,9 @@ func New(cfg Config, sink Sink) (*Feed, error) {
 		f.subs = subs.New(cfg.UnsubscribeDelay, &f.linkWait)
 		f.linkWait.GaveUp = f.subs.TellWaiters
 		f.manager = newManager(f)
+		if cfg.UserHeard != nil {
+			f.subs.Heard = f.manager.heard
+		}
 	}
 	return f, nil
 }

@@ -197,6 +197,18 @@ func (m *manager) answered(r resp.Reply) bool {
 	return true
 }
 
+// heard notes that a user is subscribed, who has lost what was published since then; 0: nothing.
+func (m *manager) heard(user string, since boottime.Instant) {
+	m.mu.Lock()
+	later := m.gap != 0
+	m.mu.Unlock()
+	if since == 0 || later {
+		m.feed.cfg.UserHeard(user, time.Time{})
+		return
+	}
+	m.feed.cfg.UserHeard(user, since.Wall())
+}
+
 // tellLater has a gap told when all users are subscribed again.
 func (m *manager) tellLater(since boottime.Instant) {
 	m.mu.Lock()

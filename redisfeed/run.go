@@ -253,7 +253,7 @@ func (f *Feed) tellGap(since boottime.Instant) {
 }
 
 func (f *Feed) tellUserGap(user string, since boottime.Instant) {
-	if f.cfg.UserGap != nil {
+	if f.cfg.UserGap != nil && f.cfg.UserHeard == nil {
 		f.cfg.UserGap(user, since.Wall())
 	}
 }

@@ -11,7 +11,7 @@ import (
 //
 //	size    uint32  with name and payload, a multiple of 8; 0: the rest up to the end of the memory is not used
 //	kind    uint8   0: it is nobody's, and has neither name nor payload
-//	absent  uint8   1: it was too big to be kept, and has a name only
+//	absent  uint8   1: it was too big to be kept, and has a name only; 2: others may have come before it that were not heard
 //	name    uint16  its length
 //	payload uint32  its length
 //	        uint32
@@ -26,6 +26,15 @@ const (
 	atNumber, atHeard                   = 40, 48
 )
 
+// absence is why an entry has no payload.
+type absence byte
+
+const (
+	present absence = iota
+	tooBig
+	unheard
+)
+
 // entry is the bytes of one, from its beginning to the end of the memory.
 type entry []byte
 
@@ -35,7 +44,7 @@ func (e entry) same() uint64     { return binary.LittleEndian.Uint64(e[atSame:])
 func (e entry) next() uint64     { return binary.LittleEndian.Uint64(e[atNext:]) }
 func (e entry) number() uint64   { return binary.LittleEndian.Uint64(e[atNumber:]) }
 func (e entry) heard() int64     { return int64(binary.LittleEndian.Uint64(e[atHeard:])) }
-func (e entry) absent() bool     { return e[atAbsent] != 0 }
+func (e entry) absent() absence  { return absence(e[atAbsent]) }
 func (e entry) kind() Kind       { return Kind(e[atKind]) }
 func (e entry) setNext(o uint64) { binary.LittleEndian.PutUint64(e[atNext:], o) }
 
@@ -64,21 +73,18 @@ func (r *Ring) linked(link uint64) (entry, bool) {
 }
 
 // write writes an entry for the notification that was counted last.
-func (r *Ring) write(key Key, payload string, keep, fits bool, now int64) {
+func (r *Ring) write(key Key, payload string, keep bool, why absence, now int64) {
 	if !keep {
-		key = Key{}
+		key, why = Key{}, present
 	}
-	if !keep || !fits {
+	if !keep || why != present {
 		payload = ""
 	}
 	size := uint64(max(smallest, (entrySize+len(key.Name)+len(payload)+7)&^7))
 	offset := r.makeRoom(size)
 	e := r.at(offset)
 	binary.LittleEndian.PutUint32(e, uint32(size))
-	e[atKind], e[atAbsent] = byte(key.Kind), 0
-	if keep && !fits {
-		e[atAbsent] = 1
-	}
+	e[atKind], e[atAbsent] = byte(key.Kind), byte(why)
 	binary.LittleEndian.PutUint16(e[atName:], uint16(len(key.Name)))
 	binary.LittleEndian.PutUint32(e[atPayload:], uint32(len(payload)))
 	binary.LittleEndian.PutUint64(e[atNumber:], r.count)

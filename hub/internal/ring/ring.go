@@ -126,16 +126,26 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Append notes a notification that was heard at a time, in Unix milliseconds, and returns the position behind it. With keep
 // it can be replayed. Without, nobody can get it: it counts, and nothing of it is kept.
 func (r *Ring) Append(key Key, payload string, keep bool, now int64) position.Position {
+	why := present
+	if len(payload) > len(r.entries)/biggestShare-entrySize-maxName {
+		why = tooBig
+	}
+	r.append(key, payload, keep, why, now)
+	return r.Head()
+}
+
+// Break notes that others for a key may have come before now that were not heard: whoever has a position from before may
+// have missed them. It counts as a notification, so that only the positions of one instance may have breaks in between.
+func (r *Ring) Break(key Key, now int64) { r.append(key, "", true, unheard, now) }
+
+func (r *Ring) append(key Key, payload string, keep bool, why absence, now int64) {
 	r.expire(now)
 	r.count++
 	r.heard = now
 	r.sum = r.sumOf(key, payload)
-	keep = keep && len(key.Name) <= maxName
-	fits := len(payload) <= len(r.entries)/biggestShare-entrySize-maxName
-	r.write(key, payload, keep, fits, now)
+	r.write(key, payload, keep && len(key.Name) <= maxName, why, now)
 	at := int(r.count%uint64(len(r.checks)/4)) * 4
 	binary.LittleEndian.PutUint32(r.checks[at:], r.sum)
-	return r.Head()
 }
 
 // sumOf chains one notification to the checksum. The lengths are in it, so that no two series of notifications have the

@@ -20,6 +20,7 @@ const (
 	TooOld             // something behind it is not kept any more
 	Mismatch           // other notifications were heard up to there
 	TooMany            // more was missed than is replayed
+	Unheard            // not all that came behind it was heard
 	refusals
 )
 
@@ -28,7 +29,7 @@ const Refusals = refusals
 
 // String returns the reason as metrics name it.
 func (r Refusal) String() string {
-	return [refusals]string{"", "unknown", "too_old", "mismatch", "too_many"}[r]
+	return [refusals]string{"", "unknown", "too_old", "mismatch", "too_many", "unheard"}[r]
 }
 
 // Missed is a notification to replay.
@@ -56,7 +57,10 @@ func (r *Ring) Since(p position.Position, keys []Key, most Bounds) (missed []Mis
 		e, ok := r.last(key)
 		for ok && e.number() > number {
 			bytes += len(e.payload())
-			if e.absent() || len(missed) == most.Items || bytes > most.Bytes {
+			if e.absent() == unheard {
+				return nil, after, Unheard
+			}
+			if e.absent() == tooBig || len(missed) == most.Items || bytes > most.Bytes {
 				return nil, after, TooMany
 			}
 			missed = append(missed, Missed{Key: key, Payload: string(e.payload()), Heard: e.heard(), number: e.number()})

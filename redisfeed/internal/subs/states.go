@@ -91,6 +91,9 @@ func (s *Subscriptions) Confirmed(user string, link uint16) (lostSince boottime.
 	sh.users.Put(user, u)
 	waiters := sh.takeWaiters(user)
 	sh.mu.Unlock()
+	if s.Heard != nil {
+		s.Heard(user, lostSince)
+	}
 	Tell(waiters)
 	return lostSince
 }

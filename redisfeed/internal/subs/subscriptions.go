@@ -43,6 +43,10 @@ type Subscriptions struct {
 	seed  maphash.Seed  // static
 	work  chan struct{} // capacity 1: a user is unsubscribed, or one has expired
 
+	// Heard is called without locks when a subscription was confirmed, before the waiters are told; lostSince is what Confirmed
+	// returns. Static; it may be nil.
+	Heard func(user string, lostSince boottime.Instant)
+
 	wait   *LinkWait            // static: says whether waiting for a confirmation is of use
 	losses losses               // users that are lost
 	counts [states]atomic.Int64 // users by state; each written under the user's shard's lock

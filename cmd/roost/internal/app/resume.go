@@ -26,6 +26,9 @@ func resumeConfig(cfg config.Config) (hub.Resume, error) {
 // hearStream has the feed tell the hub where the stream of notifications goes on, and where it does not.
 func (s *Service) hearStream(feed *redisfeed.Config) {
 	if s.hub.Resumes() {
-		feed.Marker, feed.Lost = s.hub.Marker, s.hub.NewStream
+		feed.Marker, feed.Lost, feed.UserHeard = s.hub.Marker, s.hub.NewStream, s.hub.HeardAnew
 	}
 }
+
+// hears reports whether what is published for a user comes here.
+func (s *Service) hears(user string) bool { return s.feed.Subscribed(user) }

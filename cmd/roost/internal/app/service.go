@@ -90,6 +90,9 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 	if err != nil {
 		return nil, err
 	}
+	if cfg.RedisFeed != "pattern" {
+		resume.Hears = s.hears
+	}
 	s.hub = hub.New(hub.Config{
 		Limits:        settings{cfg: cfg, budget: budget}.limits(),
 		TrackPresence: cfg.RedisPresence,

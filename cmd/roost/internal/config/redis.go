@@ -24,8 +24,6 @@ func (c Config) redisConflicts(add func(wrong bool, name, other, value, want str
 	alone("REDIS_SENTINEL_PASSWORD", c.RedisSentinelPassword, mask)
 	add(c.RedisFeed == "sharded" && !c.RedisCluster, "REDIS_FEED", "REDIS_CLUSTER", c.RedisFeed,
 		"REDIS_CLUSTER=true beside it: only a cluster has shards. For a single Redis, or one with sentinels, user does the same")
-	add(c.WSResumeWindow > 0 && c.RedisFeed != "pattern", "WS_RESUME_WINDOW", "REDIS_FEED", shortDuration(c.WSResumeWindow),
-		"REDIS_FEED=pattern beside it, or 0s: with a subscription for each user Roost does not hear what is published for users who are away")
 	add(c.RedisCluster && c.RedisDB != 0, "REDIS_DB", "REDIS_CLUSTER", strconv.Itoa(c.RedisDB), "0: a cluster has no other database")
 	for _, v := range []struct{ name, value string }{
 		{"REDIS_TLS_CA_FILE", c.RedisTLSCAFile}, {"REDIS_TLS_CERT_FILE", c.RedisTLSCertFile},

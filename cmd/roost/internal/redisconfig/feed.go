@@ -23,7 +23,8 @@ func New(cfg config.Config, log *slog.Logger) (redisfeed.Config, error) {
 	case "sharded":
 		feed.Mode = redisfeed.Sharded
 	}
-	if feed.UnsubscribeDelay = cfg.RedisUnsubscribeDelay; feed.UnsubscribeDelay == 0 {
+	// Who comes back within the window has missed nothing unheard.
+	if feed.UnsubscribeDelay = max(cfg.RedisUnsubscribeDelay, cfg.WSResumeWindow); feed.UnsubscribeDelay == 0 {
 		feed.UnsubscribeDelay = -1 // which is how redisfeed says none
 	}
 	return feed, err

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"github.com/redis/go-redis/v9"
 
 	"roost/cmd/roost/internal/roosttest"
 	"roost/redisfeed/redistest"
@@ -70,10 +69,32 @@ func TestNoSilentHole(t *testing.T) {
 	}
 }
 
-// resumingRig is the two instances, and what was published.
+// TestNothingIsMissedWithOtherFeeds is TestNothingIsMissedByClientsThatComeBack with feeds that hear only the users who are
+// here, and lately were: who comes back to the same instance misses nothing, and at another one a gap is told.
+func TestNothingIsMissedWithOtherFeeds(t *testing.T) {
+	eachFeed(t, func(t *testing.T, side *feedSide) {
+		if side.feed == "pattern" { // it has tests of its own
+			return
+		}
+		for name, instances := range map[string]int{"one instance": 1, "two": 2} {
+			t.Run(name, func(t *testing.T) { // one after the other: what one publishes the other one would get
+				r := startResumingOn(t, side, instances)
+				r.run(resumeFor(t)/2, nil)
+				gaps := r.gaps.Load()
+				t.Logf("%d cuts, %d gaps, %d received", r.cuts.Load(), gaps, r.received.Load())
+				if instances == 1 && gaps > 0 || instances > 1 && gaps == 0 {
+					t.Errorf("%d gaps were told", gaps)
+				}
+			})
+		}
+	})
+}
+
+// resumingRig is the instances, and what was published.
 type resumingRig struct {
 	t       *testing.T
-	redis   *redistest.Server
+	side    *feedSide
+	redis   *redistest.Server // nil but for a single one
 	servers []*roosttest.Server
 
 	ended                chan struct{} // closed once nothing more is published
@@ -90,15 +111,24 @@ const (
 
 func startResuming(t *testing.T) *resumingRig {
 	t.Helper()
-	r := &resumingRig{t: t, redis: redistest.Start(t), ended: make(chan struct{}), published: make(map[string]int)}
-	for range 2 {
-		r.servers = append(r.servers, roosttest.Start(t, r.redis, roosttest.Env{
-			"WS_RESUME_WINDOW": "2m", "WS_RESUME_BYTES": "8388608", "REDIS_FEED_RETRY_DELAY": "100ms",
-		}))
-	}
+	server := redistest.Start(t)
+	r := startResumingOn(t, &feedSide{feed: "pattern", redis: server, client: server.Client(), env: roosttest.Env{}}, 2)
+	r.redis = server
 	roosttest.WaitFor(t, "a marker that both instances have heard", func() bool {
 		return r.marker(r.servers[0]) == r.marker(r.servers[1])
 	})
+	return r
+}
+
+// startResumingOn starts instances on one side.
+func startResumingOn(t *testing.T, side *feedSide, instances int) *resumingRig {
+	t.Helper()
+	r := &resumingRig{t: t, side: side, ended: make(chan struct{}), published: make(map[string]int)}
+	for range instances {
+		r.servers = append(r.servers, side.start(t, roosttest.Env{
+			"WS_RESUME_WINDOW": "2m", "WS_RESUME_BYTES": "8388608", "REDIS_FEED_RETRY_DELAY": "100ms", "REDIS_UNSUBSCRIBE_DELAY": "0s",
+		}))
+	}
 	return r
 }
 
@@ -144,19 +174,22 @@ func (r *resumingRig) run(d time.Duration, middle func()) {
 // publish publishes some, as a backend does, and counts them before: what fails is missing, and covered by a gap.
 func (r *resumingRig) publish() {
 	ctx := r.t.Context()
-	_, _ = r.redis.Client().Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for range 20 {
-			channel, to := "user_noti:", fmt.Sprint("user", rand.IntN(comers+4))
-			switch rand.IntN(12) {
-			case 0:
-				channel, to = "user_noti_all", ""
-			case 1, 2:
-				channel, to = "group_noti:", fmt.Sprint("group", rand.IntN(comersGroups+1))
-			}
-			pipe.Publish(ctx, channel+to, fmt.Sprintf(`{"type":"n","payload":{"to":%q,"n":%d}}`, to, r.next(to)))
+	notification := func(to string) string { return fmt.Sprintf(`{"type":"n","payload":{"to":%q,"n":%d}}`, to, r.next(to)) }
+	many, own := r.side.redis.(*redistest.Server).Client().Pipeline(), r.side.client.Pipeline() // a cluster keeps the order of one node
+	for range 20 {
+		switch rand.IntN(12) {
+		case 0:
+			many.Publish(ctx, "user_noti_all", notification(""))
+		case 1, 2:
+			to := fmt.Sprint("group", rand.IntN(comersGroups+1))
+			many.Publish(ctx, "group_noti:"+to, notification(to))
+		default:
+			to := fmt.Sprint("user", rand.IntN(comers+4))
+			r.side.publish(ctx, own, to, notification(to))
 		}
-		return nil
-	})
+	}
+	_, _ = many.Exec(ctx)
+	_, _ = own.Exec(ctx)
 	time.Sleep(5 * time.Millisecond)
 }
 
