@@ -35,7 +35,11 @@ func (t *target) named() boottime.Instant {
 func (f *Feed) findMaster(ctx context.Context) (topology.Master, error) {
 	switch {
 	case f.cluster != nil:
-		return f.cluster.Node(ctx, f.at.Addr)
+		before := f.at.Addr
+		if f.marks() && f.retry.failures == 0 {
+			before = "" // its link was up: others may still have one
+		}
+		return f.cluster.Node(ctx, before, f.marks())
 	case f.sentinels != nil:
 		return f.sentinels.Master(ctx, f.at.Addr)
 	}

@@ -114,14 +114,17 @@ func (c *Cluster) ask(ctx context.Context) (*View, error) {
 	return newView(from, slots.Val()), nil
 }
 
-// Node chooses a node to read from what goes to all of them: another than the one before, if there is one.
-func (c *Cluster) Node(ctx context.Context, before string) (Master, error) {
+// Node chooses a node to read from what goes to all of them: another than the one before, if there is one. With same all who
+// ask choose the same: each node passes things on in an order of its own.
+func (c *Cluster) Node(ctx context.Context, before string, same bool) (Master, error) {
 	v, err := c.Look(ctx)
 	if err != nil {
 		return Master{}, err
 	}
 	others := slices.DeleteFunc(slices.Clone(v.Masters), func(addr string) bool { return addr == before })
 	switch {
+	case len(others) > 0 && same:
+		return Master{Addr: slices.Min(others)}, nil
 	case len(others) > 0:
 		return Master{Addr: others[mathrand.IntN(len(others))]}, nil
 	case len(v.Masters) > 0:
