@@ -3,6 +3,7 @@ package hub
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
 
 	"roost/internal/wirecodec"
 )
@@ -23,7 +24,7 @@ func (h *Hub) Members(fn func(c Conn, state []byte)) {
 				continue
 			}
 			groups := h.GroupsOf(c)
-			state = wirecodec.AppendUint(state[:0], uint64(link.mark))
+			state = wirecodec.AppendUint(state[:0], uint64(atomic.LoadUint32(&link.mark)))
 			state = wirecodec.AppendUint(state, uint64(len(groups)))
 			for _, m := range groups {
 				state = wirecodec.AppendString(wirecodec.AppendBool(state, m.Joined), m.Group)

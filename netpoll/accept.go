@@ -27,6 +27,7 @@ type listener struct {
 	backoff    time.Duration // guarded by mu: the last pause, 0 since a client was accepted
 	pauseTimer *time.Timer   // guarded by mu: ends the pause
 	closed     bool          // guarded by mu: close was called, perhaps before open
+	held       bool          // guarded by mu: nothing is accepted until unhold, while connections are handed over
 	peer       sockaddr      // guarded by mu: the kernel writes the address of the client here
 }
 
@@ -118,7 +119,31 @@ func (p *listener) pause(err error) {
 func (p *listener) resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.fd == 0 || p.owner != nil {
+	p.resumeLocked()
+}
+
+// hold stops accepting until unhold. Clients wait in the kernel's queue.
+func (p *listener) hold() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = true
+	if p.owner != nil {
+		p.owner.poll.remove(p.fd)
+		p.owner = nil
+	}
+}
+
+// unhold accepts again, if the listener is open.
+func (p *listener) unhold() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = false
+	p.resumeLocked()
+}
+
+// resumeLocked puts the socket on a loop's epoll again. The caller holds mu.
+func (p *listener) resumeLocked() {
+	if p.fd == 0 || p.owner != nil || p.held {
 		return
 	}
 	if err := p.attach(p.leastLoaded()); err != nil {

@@ -183,6 +183,10 @@ func (c *conn) closeNow(why Reason) {
 		c.reason = why
 	}
 	c.cleanup()
+	if c.loop.server.shared.Load() { // another process may have the socket, too
+		c.loop.poll.remove(int(c.fd))
+		_ = unix.Shutdown(int(c.fd), unix.SHUT_RDWR)
+	}
 	_ = unix.Close(int(c.fd))
 	c.loop.server.socketClosed()
 }
@@ -216,6 +220,7 @@ func (c *conn) cleanup() {
 // the subscriptions, and its handshake. A connection that is closing has only extra left.
 func (c *conn) detach(code closeClass, left unacked) {
 	c.leaveHub(code, left)
+	c.loop.noteEnded(c)
 	c.loop.server.perIP.Release(c.ipSlot)
 	c.ipSlot = 0
 	c.releaseSubscription()

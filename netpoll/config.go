@@ -43,6 +43,9 @@ type Config struct {
 	// for up to 10 ms when it does: GOMAXPROCS should be larger.
 	Loops int
 
+	// HoldLoops has the loops start with Serve, and not with New: see Server.BeginTakeover.
+	HoldLoops bool
+
 	// AuthWorkers is the number of goroutines that check tokens of key pairs and compute TLS handshakes; 0 is half of Loops,
 	// and one at least. With more, clients with bad tokens could keep the loops from the processors.
 	AuthWorkers int

@@ -40,13 +40,20 @@
 //     number may then be another client's. What it is given is what leaves: conn.seal has encrypted it before.
 //  2. One function closes a client's socket: conn.closeNow, which frees everything in cleanup. conn.closeWith sends a close
 //     message first and comes to it in the end. Only a socket that never got a connection is closed elsewhere
-//     (Server.closeUnanswered).
+//     (Server.closeUnanswered), and the descriptor of one that is another process's (conn.handOver).
 //  3. A connection has one timer, in its loop's wheel, from accept to close: the handshake deadline, pings, pong wait, write
 //     wait, the end of lingering. So the wheel is also the list of a loop's connections.
 //  4. A connection is registered in the hub before its 101 is written, both while the loop's lock is held. If Redis has to
 //     subscribe its user, that comes before both.
-//  5. Accepted = sent + failed + waiting, at every instant. Mailbox.Push accepts; a notification leaves its send queue only
-//     through conn.countSent or conn.countFailed.
+//  5. Accepted = sent + failed + waiting + handed over, at every instant. Mailbox.Push accepts, as does TakingOver.Take; a
+//     notification leaves its send queue only through conn.countSent or conn.countFailed, or with its connection through conn.forget.
+//
+// # Handover
+//
+// The open connections can be given to another process, see handover.go. There a connection ends without any of the above: conn.forget
+// frees what it has here and leaves the socket to the other process. From HandingOver.PreCopy on both have descriptors of the
+// same sockets, and conn.closeNow shuts a socket down before it closes it. While a server is frozen, each loop waits in a task of its own and
+// holds its lock; the goroutine of HandingOver reads what the loops own, and takes the hub's and the counts' locks.
 //
 // # Lock order
 //

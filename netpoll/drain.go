@@ -126,13 +126,24 @@ func (s *Server) waitClosed(ctx context.Context) {
 	}
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
-	for s.cfg.Hub.Connections() > 0 || s.unfinished() > 0 {
+	for s.openConnections() > 0 || s.unfinished() > 0 {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// openConnections counts those that are open. The hub knows, but where its connections are another process's by now.
+func (s *Server) openConnections() (n int) {
+	if !s.handedOver.Load() {
+		return s.cfg.Hub.Connections()
+	}
+	for _, l := range s.loops {
+		n += int(l.stats.sockets.Load() - l.stats.Pending.Load() - l.stats.closing.Load())
+	}
+	return n
 }
 
 // unfinished counts the sockets that are in the middle of a handshake, or closing.

@@ -17,6 +17,8 @@ import (
 
 	"github.com/gorilla/websocket"
 	"golang.org/x/sys/unix"
+
+	"roost/hub"
 )
 
 // askHealth is a client with one question.
@@ -349,16 +351,21 @@ func TestAgesDiffer(t *testing.T) {
 	t.Parallel()
 	const age = 1000 * time.Second
 	l := &loop{server: &Server{cfg: Config{MaxAge: age}}}
+	h := hub.New(hub.Config{})
 	seen := make(map[time.Duration]bool)
 	for fd := range int32(1000) {
 		c := &conn{fd: fd, loop: l}
 		l.server.conns.Set(fd, c)
 		l.server.conns.SetOpened(fd, 5*time.Second)
-		at := c.loop.server.maxAgeAt(c.fd) - 5*time.Second
+		_, _, _ = h.Admit(c, fmt.Sprint("user", fd))
+		at := c.maxAgeAt() - 5*time.Second
 		if at > age || at < age*8/10 {
 			t.Fatalf("descriptor %d: %s", fd, at)
 		}
-		if again := c.loop.server.maxAgeAt(c.fd) - 5*time.Second; again != at {
+		c.fd += 1000 // as in another process
+		l.server.conns.Set(c.fd, c)
+		l.server.conns.SetOpened(c.fd, 5*time.Second)
+		if again := c.maxAgeAt() - 5*time.Second; again != at {
 			t.Fatalf("%s, and then %s", at, again)
 		}
 		seen[at.Round(time.Second)] = true

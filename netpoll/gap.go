@@ -180,6 +180,14 @@ func (r *gapRound) start(l *loop, since time.Time) {
 	})
 }
 
+// adopt adds a connection that another process was about to tell of a gap. All are told of the oldest.
+func (r *gapRound) adopt(c *conn, since time.Time) {
+	if len(r.left) == 0 || since.Before(r.since) {
+		r.since, r.frame = since, appendGap(nil, gapRedis, since)
+	}
+	r.left = append(r.left, c)
+}
+
 // step tells the next batch, if it is due.
 func (r *gapRound) step(l *loop) {
 	if len(r.left) == 0 || l.server.now() < r.next {

@@ -195,6 +195,8 @@ func (h *pendingHandshake) authenticated(req handshake.Request, refusal *handsha
 		h.tlsRuns = 0
 	}
 	switch {
+	case !req.Probe && h.handOverLate(nil, &req, more):
+		return
 	case s.draining.Load() && !req.Probe:
 		h.respondError(req, handshake.RefuseDraining(s.retryAfter()))
 		return
@@ -248,6 +250,7 @@ func (h *pendingHandshake) admit(req handshake.Request, more []byte) bool {
 			l.stats.StreamsOpened.Add(1)
 		}
 		l.server.lines.connected(c, client, peer, total, ofUser)
+		l.noteOpened(c)
 	}
 	c.resetTimer(now)
 	if welcome.Result == hub.ResumeRefused { // counted first: who has read the notice finds it counted

@@ -84,6 +84,9 @@ type loop struct {
 
 	partialRecords list.List[conn] // TLS connections in the middle of a record, those that have been longest first, but pending handshakes
 
+	first []func()       // done before the first event: what has come of handshakes that were taken over
+	marks *handoverMarks // nil unless connections are being handed over
+
 	gapRound gapRound
 	drain    drainer
 	input    []byte // what was read from one connection, for as long as it takes to handle it
@@ -127,6 +130,10 @@ func (l *loop) run() error {
 	l.busy.Wake(l.server.now())
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for _, fn := range l.first {
+		fn()
+	}
+	l.first = nil
 	for !l.ended {
 		timeout := l.pollTimeout()
 		l.mu.Unlock()

@@ -51,7 +51,12 @@ type Server struct {
 
 	accepts  acceptStats
 	tls      tlsStats
-	draining atomic.Bool // Shutdown has begun: handshakes are refused
+	draining atomic.Bool // Shutdown has begun, or the connections are another process's: handshakes are refused
+
+	shared     atomic.Bool    // another process has, or had, some of the sockets, too
+	handedOver atomic.Bool    // HandingOver.Commit was called
+	late       lateHandshakes // see HandingOver.Late
+	run        sync.Once      // of runLoops
 
 	workers workers
 
@@ -62,11 +67,12 @@ type Server struct {
 	done        chan struct{}  // closed when Shutdown begins
 	failed      chan error     // one buffered: why Serve must return
 
-	mu     sync.Mutex
-	closed bool // guarded by mu: Shutdown was called
+	mu      sync.Mutex
+	closed  bool // guarded by mu: Shutdown was called
+	handing bool // guarded by mu: there is a HandingOver
 }
 
-// New starts the event loops. They wait for Serve to bring them connections.
+// New starts the event loops, unless Config.HoldLoops holds them back. They wait for Serve to bring them connections.
 func New(cfg Config) (*Server, error) {
 	if cfg.Upgrader == nil || cfg.Hub == nil {
 		return nil, errors.New("netpoll: Config.Upgrader and Config.Hub are required")
@@ -80,14 +86,17 @@ func New(cfg Config) (*Server, error) {
 		started: time.Now().Add(-time.Second), tickLength: cfg.tickLength(),
 		firstSocket: make(chan struct{}, 1), lastSocket: make(chan struct{}, 1),
 		done: make(chan struct{}), failed: make(chan error, 1),
+		late: lateHandshakes{wake: make(chan struct{}, 1)},
 	}
 	s.rules.Store(newRules(cfg.Rules, cfg.Loops, nil))
-	if err := s.startLoops(); err != nil {
+	if err := s.makeLoops(); err != nil {
 		return nil, fmt.Errorf("starting the event loops: %w", err)
 	}
 	s.spareFD.refill()
 	s.startWorkers()
-	s.watching.Go(s.watchLoops)
+	if !cfg.HoldLoops {
+		s.runLoops()
+	}
 	return s, nil
 }
 
@@ -97,6 +106,7 @@ func (s *Server) Serve(plain, tls *net.TCPListener) error {
 	if err := s.checkListeners(plain, tls); err != nil {
 		return err
 	}
+	s.runLoops()
 	if err := s.listenOn(plain, &s.plain); err != nil {
 		return err
 	}
@@ -176,8 +186,8 @@ func (s *Server) tick(when time.Duration) wheel.Tick {
 	return wheel.Tick((when + s.tickLength - 1) / s.tickLength)
 }
 
-// startLoops starts the loops, or none.
-func (s *Server) startLoops() error {
+// makeLoops makes the loops, or none.
+func (s *Server) makeLoops() error {
 	for i := range s.cfg.Loops {
 		l, err := newLoop(s, i)
 		if err != nil {
@@ -188,18 +198,26 @@ func (s *Server) startLoops() error {
 	}
 	s.plain.loops, s.plain.onFailure, s.plain.mark = s.loops, s.acceptFailed, portMark
 	s.secure.loops, s.secure.onFailure, s.secure.mark, s.secure.secure = s.loops, s.acceptFailed, tlsMark, true
-	for _, l := range s.loops {
-		s.looping.Go(func() {
-			if err := l.run(); err != nil {
-				s.fail(err)
-			}
-		})
-	}
 	return nil
+}
+
+// runLoops starts the loops and the watchdog. Further calls do nothing.
+func (s *Server) runLoops() {
+	s.run.Do(func() {
+		for _, l := range s.loops {
+			s.looping.Go(func() {
+				if err := l.run(); err != nil {
+					s.fail(err)
+				}
+			})
+		}
+		s.watching.Go(s.watchLoops)
+	})
 }
 
 // stopLoops ends everything that New started, and closes the sockets that are left.
 func (s *Server) stopLoops() {
+	s.runLoops() // where Serve was never called, so that they end in the same way
 	s.watching.Wait()
 	for _, l := range s.loops {
 		l.do(l.closeAllNow)

@@ -249,7 +249,7 @@ func eventually(t testing.TB, what string, condition func() bool) {
 func (r *rig) balanced() {
 	r.t.Helper()
 	s := r.server.Stats()
-	if s.Accepted != s.Sent+s.FailedTotal()+s.Waiting {
-		r.t.Errorf("accepted %d, sent %d, failed %d, waiting %d", s.Accepted, s.Sent, s.FailedTotal(), s.Waiting)
+	if !accounted(s) {
+		r.t.Errorf("accepted %d, sent %d, failed %d, waiting %d, handed over %d", s.Accepted, s.Sent, s.FailedTotal(), s.Waiting, s.HandedOverNotifications)
 	}
 }

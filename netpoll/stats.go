@@ -37,6 +37,9 @@ type Counters[T any] struct {
 	TLS12       T // and of TLS 1.2
 	RecordBytes T `metric:"roost_tls_partial_record_bytes" help:"Bytes kept of TLS records of open and closing connections whose rest has not come. Above WS_MAX_PENDING_BYTES the connections that have waited longest are closed."`
 
+	HandedOver T `metric:"roost_connections_handed_over_total" help:"Open connections that this process gave to the one that took over from it."`
+	TakenOver  T `metric:"roost_connections_taken_over_total" help:"Open connections that this process took over from the one before it. They are not among roost_connections_accepted_total."`
+
 	Lingering T `metric:"roost_sockets_lingering" help:"Sockets that have ended and wait for the client to close."`
 	LingerCut T `metric:"roost_sockets_linger_cut_total" help:"Sockets closed without waiting for the client, because too many lingered, or too many were refused at a time."`
 	Panics    T `metric:"roost_panics_total" help:"Connections closed because serving them failed."`
@@ -61,6 +64,9 @@ type loopStats struct {
 	closeCodes   [closeClasses]atomic.Uint64 // the same, by close code
 	unacked      [reasonCount]atomic.Uint64  // notifications in sent that the client had not acknowledged when it ended
 	unackedBytes [reasonCount]atomic.Uint64  // of all that was written
+
+	handedOver atomic.Uint64 // notifications that waited for connections which another process has now
+	takenOver  atomic.Uint64 // notifications that waited for connections when they were taken over: they count as accepted
 
 	stalled         atomic.Int64 // connections that the kernel takes no more for
 	partialRequests atomic.Int64 // connections with a part of their request head
@@ -98,7 +104,7 @@ var (
 type Histogram = meter.Counts
 
 // Stats is what the server has counted since it was made, summed over the loops.
-// At every instant Accepted = Sent + the sum of Failed + Waiting.
+// At every instant Accepted = Sent + the sum of Failed + Waiting + HandedOverNotifications.
 type Stats struct {
 	Counters[int]
 
@@ -113,10 +119,13 @@ type Stats struct {
 	Ended   map[string]uint64 // connections that ended, by reason
 	Closed  map[string]uint64 // the same, by the close code they were told; 1006 without a close frame
 
-	Accepted uint64            // notification × connection: taken for delivery
+	Accepted uint64            // notification × connection: taken for delivery, or taken over
 	Sent     uint64            // the kernel has taken the last byte
 	Failed   map[string]uint64 // will never be sent, by reason
 	Waiting  uint64            // in a loop's mailbox or a connection's send queue
+
+	// HandedOverNotifications were given to another process with their connections, which counts them as accepted.
+	HandedOverNotifications uint64
 
 	// Of what was in Sent for a connection, this was not acknowledged by its client when it ended, by the
 	// reason. It may have arrived, but most of the time has not. Unacked are the notifications, as far
@@ -199,8 +208,11 @@ func (l *loop) addTo(sum *Stats) {
 		sum.Failed[failureNames[i]] += n
 		out += n
 	}
+	handed := st.handedOver.Load()
+	sum.HandedOverNotifications += handed
+	out += handed
 	depth, pushed := l.mail.Depth()
-	pushed += uint64(st.Replayed.Load())
+	pushed += uint64(st.Replayed.Load()) + st.takenOver.Load()
 	sum.Accepted += pushed
 	sum.Waiting += pushed - out
 	sum.Mailbox = append(sum.Mailbox, depth)

@@ -97,7 +97,7 @@ func (c *conn) onTimer(now time.Duration) {
 		c.closePlanned(ReasonExpired, closeExpired, "token expired")
 		return
 	}
-	if cfg.MaxAge > 0 && now >= l.server.maxAgeAt(c.fd) {
+	if cfg.MaxAge > 0 && now >= c.maxAgeAt() {
 		// The client comes back to whichever instance has room.
 		c.closePlanned(ReasonAge, wsproto.CloseGoingAway, "connected for long: connect again")
 		return
@@ -130,7 +130,7 @@ func (c *conn) resetTimer(now time.Duration) {
 	}
 	when := now + wait
 	if cfg.MaxAge > 0 {
-		when = min(when, c.loop.server.maxAgeAt(c.fd))
+		when = min(when, c.maxAgeAt())
 	}
 	if c.stalled() {
 		when = min(when, c.out.nextAckPoll(cfg.WriteWait))
@@ -192,11 +192,16 @@ func (c *conn) extendDeadlines(now time.Duration) {
 // not leave together.
 const ageSpread = 0.2
 
-// maxAgeAt returns when the open connection of a descriptor reaches its maximum age, in time since the server started. For one connection
-// it always returns the same.
-func (s *Server) maxAgeAt(fd int32) time.Duration {
-	opened := s.conns.Opened(fd)
-	mixed := (uint32(fd) ^ uint32(opened/time.Second)<<16) * 2654435761 // Knuth's multiplicative hash
+// maxAgeAt returns when an open connection reaches its maximum age, in time since the server started. For one connection it always
+// returns the same, in the next process too.
+func (c *conn) maxAgeAt() time.Duration {
+	s := c.loop.server
+	opened := s.conns.Opened(c.fd)
+	mixed := uint32(opened/time.Second) << 16
+	for _, b := range []byte(c.link.User()) {
+		mixed = (mixed ^ uint32(b)) * 16777619 // FNV-1a
+	}
+	mixed *= 2654435761 // Knuth's multiplicative hash
 	part := 1 - ageSpread*float64(mixed)/(1<<32)
 	return opened + time.Duration(part*float64(s.cfg.MaxAge))
 }

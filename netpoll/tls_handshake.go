@@ -255,6 +255,9 @@ func (h *pendingHandshake) tlsDone(r tlshandshake.Result) {
 		c.closeWith(ReasonAnswered, nil) // RFC 8737 section 3: the handshake was all
 		return
 	}
+	if h.handOverLate(r.Leftover, nil, nil) {
+		return
+	}
 	if len(r.Leftover) > 0 {
 		c.receivedRaw(r.Leftover)
 	}

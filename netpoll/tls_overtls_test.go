@@ -29,6 +29,12 @@ type tlsTest struct {
 
 func tlsTests() map[string]tlsTest {
 	return map[string]tlsTest{
+		"TestHandoverKeepsConnections":                     {TestHandoverKeepsConnections, false},
+		"TestHandoverOfFullQueues":                         {TestHandoverOfFullQueues, false},
+		"TestHandoverInTheMiddleOfAMessage":                {TestHandoverInTheMiddleOfAMessage, false},
+		"TestHandoverAbort":                                {TestHandoverAbort, false},
+		"TestHandoverOfWhatChangesMeanwhile":               {TestHandoverOfWhatChangesMeanwhile, false},
+		"TestHandoverOfHandshakes":                         {TestHandoverOfHandshakes, false},
 		"TestEventStreamGetsWhatWebSocketsGet":             {TestEventStreamGetsWhatWebSocketsGet, true},
 		"TestEventStreamOfGroupsAndEveryone":               {TestEventStreamOfGroupsAndEveryone, true},
 		"TestEventStreamRequests":                          {TestEventStreamRequests, true},

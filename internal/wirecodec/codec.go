@@ -134,6 +134,17 @@ func (r *Reader) Bytes(most int) []byte {
 	return b
 }
 
+// Raw reads n bytes that have no length before them. They are a part of the input.
+func (r *Reader) Raw(n int) []byte {
+	if n > len(r.b) {
+		_ = r.Fail(ErrShort)
+		return nil
+	}
+	b := r.b[:n:n]
+	r.skip(n)
+	return b
+}
+
 // String reads a string of most bytes at most, and copies it.
 func (r *Reader) String(most int) string { return string(r.Bytes(most)) }
 

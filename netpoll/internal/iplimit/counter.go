@@ -77,6 +77,16 @@ func (a *Counter) Release(place uint32) {
 	}
 }
 
+// SourceOf returns the address of a place; false for place 0.
+func (a *Counter) SourceOf(place uint32) (of Source, ok bool) {
+	if place == 0 {
+		return 0, false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.counts[place-1].of, true
+}
+
 // Len returns how many addresses have a connection.
 func (a *Counter) Len() int {
 	a.mu.Lock()

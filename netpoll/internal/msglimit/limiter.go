@@ -42,5 +42,16 @@ func (l *Limiter[K]) Tidy(client K, now time.Duration) {
 // Forget forgets a client.
 func (l *Limiter[K]) Forget(client K) { l.whole.Delete(client) }
 
+// Whole returns when a client's allowance is whole again; false if it is, and the client is not in it.
+func (l *Limiter[K]) Whole(client K) (time.Duration, bool) { return l.whole.Find(client) }
+
+// Restore enters a client with what Whole said of it elsewhere, by the same clock and under this rate and burst.
+func (l *Limiter[K]) Restore(client K, whole time.Duration, rate, burst int) {
+	if rate != l.rate || burst != l.burst {
+		*l = Limiter[K]{rate: rate, burst: burst}
+	}
+	l.whole.Put(client, whole)
+}
+
 // Len returns how many clients are in it.
 func (l *Limiter[K]) Len() int { return l.whole.Len() }
