@@ -140,6 +140,18 @@ func (h *history) after(ofRange int, since int64) []Sample {
 	return []Sample{} // a list for the page
 }
 
+// latest is the newest sample of the finest range; nil while there is none.
+func (h *history) latest() *Sample {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	kept := h.ranges[0].kept
+	if len(kept) == 0 {
+		return nil
+	}
+	latest := kept[len(kept)-1]
+	return &latest
+}
+
 func sum(byReason map[string]uint64) (total uint64) {
 	for _, n := range byReason {
 		total += n

@@ -46,7 +46,8 @@ type Overview struct {
 	Failed  map[string]uint64 `json:"failed"`
 	Invalid map[string]uint64 `json:"invalid"`
 
-	History      []Sample `json:"history"` // of the request's range, after its since
+	Latest       *Sample  `json:"latest,omitempty"` // of the finest range; nil in the first seconds
+	History      []Sample `json:"history"`          // of the request's range, after its since
 	HistoryKept  int      `json:"history_kept"`
 	HistoryEvery float64  `json:"history_every_seconds"` // how far the samples of this range are apart
 
@@ -120,6 +121,7 @@ func (s *Server) serveOverview(w http.ResponseWriter, r *http.Request) {
 	}
 	o := s.overview(time.Now())
 	o.History, o.HistoryKept, o.HistoryEvery = s.history.after(ofRange, since), historyKept, historyRanges[ofRange].every.Seconds()
+	o.Latest = s.history.latest()
 	o.MayPublish = s.publish != nil && (*s.token.Load() != "" || s.mayTry(r))
 	writeJSON(w, http.StatusOK, marshal(o))
 }

@@ -1,5 +1,5 @@
 import { element } from "./dom.js";
-import { time } from "./format.js";
+import { duration, time } from "./format.js";
 
 const xmlns = "http://www.w3.org/2000/svg";
 const height = 144, left = 48, bottom = 18, top = 6;
@@ -17,7 +17,12 @@ function niceTop(n) {
   for (const step of [1, 2, 5, 10]) if (n <= step * power) return step * power;
 }
 
-// Chart draws one or two series of the last hour as lines.
+// moment writes a time as the axis shows it: with the day where the axis is longer than one.
+function moment(t, days) {
+  return days ? new Date(t * 1000).toISOString().slice(5, 16).replace("T", " ") : time(t * 1000);
+}
+
+// Chart draws one or two series of the history as lines.
 export class Chart {
   // series: [{name, of: sample → number}]; write: number → text; least: what the scale reaches at least.
   constructor(title, series, write, least = 1) {
@@ -31,8 +36,10 @@ export class Chart {
     this.svg.addEventListener("pointerleave", () => { this.at = null; this.draw(); });
   }
 
-  update(samples) {
-    this.samples = samples;
+  // every is how far the samples are apart, in seconds.
+  update(samples, every) {
+    Object.assign(this, { samples, every });
+    if (!samples.includes(this.at)) this.at = null;
     this.draw();
   }
 
@@ -48,12 +55,13 @@ export class Chart {
     const width = this.svg.clientWidth;
     if (width === 0) return;
     if (this.samples.length === 0) {
-      this.svg.replaceChildren(svg("text", { x: width / 2, y: height / 2, "text-anchor": "middle" }, "A moment: there is a value every 10 seconds."));
+      this.svg.replaceChildren(svg("text", { x: width / 2, y: height / 2, "text-anchor": "middle" }, `A moment: there is a value every ${duration(this.every ?? 10)}.`));
       return;
     }
     const last = this.samples.at(-1).t, first = Math.min(this.samples[0].t, last - 60);
     const most = Math.max(this.least, ...this.samples.flatMap((s) => this.series.map((one) => one.of(s) ?? 0)));
     const limit = niceTop(most);
+    this.days = last - first > 86_400;
     this.x = (t) => left + ((t - first) / (last - first)) * (width - left - 4);
     this.y = (value) => top + (1 - value / limit) * (height - top - bottom);
     this.svg.replaceChildren(...this.axes(first, last, limit, width), ...this.lines(), ...this.cursor());
@@ -68,8 +76,8 @@ export class Chart {
         svg("text", { x: left - 6, y: y + 4, "text-anchor": "end" }, this.write(limit * part)));
     }
     return [...parts,
-      svg("text", { x: left, y: height - 2 }, time(first * 1000)),
-      svg("text", { x: width - 4, y: height - 2, "text-anchor": "end" }, time(last * 1000) + " UTC")];
+      svg("text", { x: left, y: height - 2 }, moment(first, this.days)),
+      svg("text", { x: width - 4, y: height - 2, "text-anchor": "end" }, moment(last, this.days) + " UTC")];
   }
 
   lines() {
@@ -91,7 +99,7 @@ export class Chart {
   }
 
   legend(sample) {
-    this.value.replaceChildren(this.at ? time(sample.t * 1000) : "", ...this.series.flatMap((one, i) => {
+    this.value.replaceChildren(this.at ? moment(sample.t, this.days) : "", ...this.series.flatMap((one, i) => {
       const value = one.of(sample);
       const mark = this.series.length > 1 ? element("i", { className: i ? "second" : "" }) : " ";
       return [mark, `${one.name} ${value === undefined || value === null ? "–" : this.write(value)}`.trim()];

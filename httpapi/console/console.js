@@ -2,6 +2,7 @@
 import { Chart } from "./chart.js";
 import { element, get, table } from "./dom.js";
 import { bytes, count, duration, milliseconds, rate, shown, since, words } from "./format.js";
+import { allow } from "./publish.js";
 import "./why.js";
 
 const every = 2000; // milliseconds between two questions
@@ -15,28 +16,61 @@ const charts = [
 ];
 at("#charts").append(...charts.map((chart) => chart.root));
 
+// What the charts can show: a range of the server's history, or the end of one.
+const ranges = [
+  { text: "10 min", name: "hour", seconds: 600 }, { text: "1 h", name: "hour" }, { text: "24 h", name: "day" }, { text: "7 d", name: "week" },
+];
+let chosen = ranges[1];
+at("#ranges").append(...ranges.map((range) => {
+  const input = element("input", { type: "radio", name: "range", checked: range === chosen });
+  input.addEventListener("change", () => choose(range));
+  return element("label", {}, input, element("span", {}, range.text));
+}));
+
+function choose(range) {
+  if (range.name !== chosen.name) samples = [];
+  chosen = range;
+  if (samples.length > 0) draw();
+  else refresh();
+}
+
+// draw shows the chosen part of the history.
+function draw() {
+  const first = chosen.seconds ? (samples.at(-1)?.t ?? 0) - chosen.seconds : 0;
+  charts.forEach((chart) => chart.update(samples.filter((s) => s.t > first), current.history_every_seconds));
+}
+
 const staleAfter = 3 * every; // without an answer
 
-let before = null; // the answer before
+let current = null; // the latest answer
+let before = null; // the one that rates are counted from
 let samples = [];
 let answered = Date.now(); // when the latest answer came; at first, when the page was loaded
 let failure = ""; // what came in place of the latest
+let timer; // of the next question
+let asked = 0; // questions so far
 
 async function refresh() {
+  clearTimeout(timer);
+  const question = ++asked;
   try {
     const last = samples.at(-1)?.t ?? 0;
-    const now = await get("console.json?since=" + last);
+    const now = await get(`console.json?since=${last}&range=${chosen.name}`);
+    if (question !== asked) return; // another range was chosen meanwhile
     if (before && now.started !== before.started) samples = []; // another process
     samples = samples.concat(now.history).slice(-now.history_kept);
     answered = Date.now();
     failure = "";
     show(now);
-    before = now;
+    if (before?.at !== now.at) before = now; // the same reading again says nothing of a second
+    current = now;
+    draw();
   } catch (error) {
+    if (question !== asked) return;
     failure = error.message;
   }
   judge();
-  setTimeout(refresh, every);
+  timer = setTimeout(refresh, every);
 }
 
 function show(now) {
@@ -44,7 +78,8 @@ function show(now) {
   at("#tiles").replaceChildren(...tiles(now));
   at("#limits").replaceChildren(...now.limits.map(limit));
   at("#reasons").replaceChildren(...reasons(now));
-  charts.forEach((chart) => chart.update(samples));
+  if (before?.at !== now.at) at("#loops").replaceChildren(...loops(now));
+  allow(now.may_publish);
   at("#start").hidden = Boolean(now.demo) || now.connections > 0;
   if (now.demo) import("./demo.js").then((demo) => demo.start(now.demo));
 }
@@ -53,13 +88,13 @@ function show(now) {
 // answer too.
 function judge() {
   const stale = failure !== "" || Date.now() - answered > staleAfter;
-  const all = stale ? [silence()] : before ? troubles(before) : [];
+  const all = stale ? [silence()] : current ? troubles(current) : [];
   const worst = all.find((one) => one.look === "bad") ?? all[0];
   document.body.classList.toggle("stale", stale);
-  const status = stale ? "no answer" : before?.status ?? "connecting…";
+  const status = stale ? "no answer" : current?.status ?? "connecting…";
   if (at("#status").textContent !== status) at("#status").textContent = status; // or it is read out again
-  at("#status").className = "pill " + (stale ? "bad" : { healthy: "good", draining: "warn", degraded: "bad" }[before?.status] ?? "");
-  document.title = (worst ? worst.short + " · " : "") + (before?.host ? `Roost ${shown(before.host)}` : "Roost");
+  at("#status").className = "pill " + (stale ? "bad" : { healthy: "good", draining: "warn", degraded: "bad" }[current?.status] ?? "");
+  document.title = (worst ? worst.short + " · " : "") + (current?.host ? `Roost ${shown(current.host)}` : "Roost");
   const icon = `console/icon${worst ? "-" + worst.look : ""}.svg`;
   if (at("link[rel=icon]").getAttribute("href") !== icon) at("link[rel=icon]").href = icon; // or it is fetched again
   const notices = all.map(notice);
@@ -73,7 +108,7 @@ function notice({ text, look, help }) {
 
 function silence() {
   const why = failure ? ": " + failure : "";
-  const text = before ? `The server has not answered ${since(answered)}${why}. The numbers below are from then.` : `The server does not answer${why}.`;
+  const text = current ? `The server has not answered ${since(answered)}${why}. The numbers below are from then.` : `The server does not answer${why}.`;
   return { short: "No answer", look: "bad", text: text + " RoostDown in docs/operations.md says what to do." }; // a link would lead to this server
 }
 
@@ -100,7 +135,7 @@ function tiles(now) {
   const old = before && before.started === now.started ? before : now;
   const seconds = (now.at - old.at) / 1000;
   const perSecond = (of) => (seconds > 0 ? rate((of(now.counters) - of(old.counters)) / seconds) : "–");
-  const latest = samples.at(-1) ?? {};
+  const latest = now.latest ?? {};
   const redis = now.redis.status === "connected";
   return [
     tile("Connections", count(now.connections), `of ${count(now.limits[0].max)} at most; ${count(now.users)} ${now.users === 1 ? "user" : "users"}`),
@@ -110,8 +145,29 @@ function tiles(now) {
     tile("Latency p99", milliseconds(latest.p99_ms), `median ${milliseconds(latest.p50_ms)}, in the last 10 s`),
     tile("Busiest loop", latest.busy === undefined ? "–" : Math.round(latest.busy * 100) + " %", "of its time"),
     tile("Memory", bytes(now.memory_bytes), now.memory_per_connection_bytes > 0 ? `${bytes(now.memory_per_connection_bytes)} a connection` : "of the process"),
-    tile("Redis", redis ? milliseconds(now.redis.ping_ms) : "away", redis ? "for a round trip" : now.redis.since ? since(now.redis.since) : "", "", redis ? "" : "bad"),
+    tile("Redis", redis ? milliseconds(now.redis.ping_ms) : "away", redis ? `for a round trip; ${count(now.counters.gaps)} ${now.counters.gaps === 1 ? "gap" : "gaps"}` : now.redis.since ? since(now.redis.since) : "", "", redis ? "" : "bad"),
     ...(now.resume ? [resumeTile(now.resume)] : []),
+  ];
+}
+
+// loops are the feed and each loop: how busy since the answer before, and how its last minutes were.
+function loops(now) {
+  const old = before && before.started === now.started ? before : null;
+  const seconds = old ? (now.at - old.at) / 1000 : 0;
+  const row = (name, busy, busyBefore, waits, history) => {
+    const share = seconds > 0 && busyBefore !== undefined ? Math.min(1, Math.max(0, (busy - busyBefore) / seconds)) : undefined;
+    const look = share >= full ? "bad" : share >= 0.8 ? "warn" : "";
+    const fill = element("i", { className: look });
+    fill.style.width = (share ?? 0) * 100 + "%";
+    const most = history.length > 0 ? `, at most ${Math.round(Math.max(...history) * 100)} % in 10 s` : "";
+    const note = share === undefined ? "–" : `${Math.round(share * 100)} %${most}${waits > 0 ? `; ${count(waits)} wait` : ""}`;
+    return element("div", { className: "limit" },
+      element("p", {}, element("span", {}, name), element("span", { className: look }, note)), element("div", { className: "bar" }, fill));
+  };
+  const recent = chosen.name === "hour" ? samples.slice(-60) : [];
+  return [
+    row("Feed, which reads Redis", now.feed_busy_seconds, old?.feed_busy_seconds, 0, []),
+    ...now.loops.map((loop, i) => row(`Loop ${i}`, loop.busy_seconds, old?.loops[i]?.busy_seconds, loop.mailbox, recent.map((s) => s.loops[i] ?? 0))),
   ];
 }
 

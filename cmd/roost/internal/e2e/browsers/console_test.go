@@ -323,3 +323,73 @@ func (tab tab) complaints() func() []string {
 		return append([]string(nil), all...)
 	}
 }
+
+// TestConsolePublishes opens the console with the token, publishes for a user and for everyone, and disconnects the user. Without the
+// token the page says what it takes.
+func TestConsolePublishes(t *testing.T) {
+	t.Parallel()
+	browser := startBrowser(t)
+	const token = "0123456789abcdef"
+	_, server := e2e.Start(t, roosttest.Env{"HTTP_TOKEN": token})
+	alice := server.Connect("alice")
+	tab := openTab(t, browser, "about:blank")
+	complaints := tab.complaints()
+	tab.do(chromedp.Navigate("http://operator:" + token + "@" + server.HTTP + "/"))
+	tab.waitText("#status", "healthy")
+	tab.waitText("#publish-card", "Publish", "Disconnect")
+	tab.waitHidden("#publish-closed")
+	tab.submit("#publish-form", "#publish-name", "alice")
+	tab.waitText("#publish-answer", "Published, heard by 1 server.")
+	tab.evaluate(`{ const to = document.querySelector("#publish-to"); to.value = "everyone"; to.dispatchEvent(new Event("change")); "" }`)
+	tab.waitHidden("#publish-name")
+	tab.click("#publish-form button")
+	if messages := alice.WaitMessages(2); !strings.Contains(messages[1], `"greeting"`) {
+		t.Errorf("alice got %q", messages)
+	}
+	tab.evaluate(`document.querySelector("#publish-payload").value = "{"`)
+	tab.click("#publish-form button")
+	tab.waitText("#publish-answer", "The payload is not JSON")
+	tab.evaluate(`{ document.querySelector("#publish-payload").value = "null"; document.querySelector("#publish-type").value = "_mine"; "" }`)
+	tab.click("#publish-form button")
+	tab.waitText("#publish-answer", "Refused: ", "type_reserved")
+
+	tab.submit("#disconnect-form", "#disconnect-user", "alice")
+	tab.waitText("#disconnect-answer", "all connections of alice", "Click again")
+	if alice.Ended() {
+		t.Error("one click disconnects")
+	}
+	tab.click("#disconnect-form button")
+	tab.waitText("#disconnect-answer", "Told to disconnect alice, heard by 1 server.")
+	if code, _ := alice.WaitClose(); code != 4403 {
+		t.Errorf("alice is closed with %d", code)
+	}
+	for _, complaint := range complaints() {
+		if !strings.Contains(complaint, "422") { // the refused publication
+			t.Errorf("the browser complains: %s", complaint)
+		}
+	}
+}
+
+// TestConsoleRanges chooses each range of the history: those that have no value yet say when there is one.
+func TestConsoleRanges(t *testing.T) {
+	t.Parallel()
+	browser := startBrowser(t)
+	_, server := e2e.Start(t, nil)
+	tab := openTab(t, browser, "about:blank")
+	complaints := tab.complaints()
+	tab.do(chromedp.Navigate("http://" + server.HTTP + "/"))
+	tab.waitText("#status", "healthy")
+	tab.waitText("#loops", "Feed, which reads Redis", "Loop 0", "%")
+	tab.waitText("#publish-closed", "HTTP_TOKEN")
+	for label, says := range map[int]string{3: "every 4 min", 4: "every 28 min"} {
+		tab.click(fmt.Sprintf("#ranges label:nth-of-type(%d)", label))
+		tab.waitText("#charts", says)
+	}
+	tab.click("#ranges label:nth-of-type(1)")
+	roosttest.WaitFor(t, "a line in the chart of the last minutes", func() bool {
+		return tab.evaluate(`String(document.querySelectorAll("#charts .series").length > 0)`) == "true"
+	})
+	if got := complaints(); len(got) > 0 {
+		t.Errorf("the browser complains: %q", got)
+	}
+}
