@@ -40,6 +40,11 @@ if readelf --program-headers "$work/archive/roost" | grep -q INTERP; then fail '
 
 grep -q '"name": "github.com/redis/go-redis/v9"' "$out/roost-$version-linux-$(go env GOARCH).cdx.json" || fail 'the list of parts has no go-redis'
 
+say 'the chart'
+tar -xzf "$out/roost-$version-chart.tgz" -C "$work"
+grep -qx "appVersion: $version" "$work/roost/Chart.yaml" || fail "the chart is for $(grep appVersion "$work/roost/Chart.yaml")"
+(cd scripts/chart && go vet ./... && go test ./... -args --chart "$work/roost") # compiles helm: two minutes the first time
+
 say 'the image'
 mkdir "$work/layout" "$work/root"
 tar -xzf "$out/roost-$version-image.tar.gz" -C "$work/layout"

@@ -6,6 +6,7 @@
 #   roost-<version>-<system>-<architecture>.tar.gz   the program, the units, completions, the manual page
 #   roost_<version>_<architecture>.deb               the server as a package for Debian and Ubuntu
 #   roost-<version>-image.tar.gz                     the container image for amd64 and arm64, as an OCI layout
+#   roost-<version>-chart.tgz                        the Helm chart, for this image
 #   roost-<version>-<system>-<architecture>.cdx.json what the program is made of (SBOM, CycloneDX)
 #   SHA256SUMS
 #
@@ -92,6 +93,12 @@ if command -v dpkg-deb >/dev/null; then
 else
   say 'no dpkg-deb here: no packages for Debian'
 fi
+say 'chart'
+mkdir "$work/chart"
+cp -r scripts/chart/roost "$work/chart/roost"
+sed -i -e "s/^version: .*/version: ${version#v}/" -e "s/^appVersion: .*/appVersion: $version/" "$work/chart/roost/Chart.yaml"
+pack "$work/chart" "$out/roost-$version-chart.tgz" roost
+
 say 'container image'
 (cd scripts/release && CGO_ENABLED=0 GOFLAGS='' go build -o "$work/image" ./image)
 mkdir "$work/layout"
