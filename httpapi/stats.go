@@ -23,6 +23,7 @@ type Stats struct {
 
 	NotificationsReceived uint64            // from Redis, for a user, whatever became of them
 	NotificationsOffline  uint64            // for a user without a connection here
+	NotificationsUnnamed  uint64            // of these: for none of the user's connections here
 	NotificationsInvalid  map[string]uint64 // by what was wrong with the payload
 
 	Commands        uint64            // from Redis, about users' connections: done

@@ -46,6 +46,7 @@ type WhyConnection struct {
 	Waiting      int       `json:"waiting"` // notifications
 	WaitingBytes int       `json:"waiting_bytes"`
 	UnackedBytes int       `json:"unacknowledged_bytes"` // that were sent, and the client has not acknowledged
+	ID           string    `json:"id,omitempty"`         // that "only" and "except" name; absent where the client did not ask for one
 	Groups       []string  `json:"groups,omitempty"`     // that it is in, sorted; of its token, or joined by a command
 	Joined       []string  `json:"joined,omitempty"`     // of these: by a command
 }
@@ -88,6 +89,7 @@ const (
 	outcomeClosed  = "closed"
 	outcomeOffline = "offline"
 	outcomeInvalid = "invalid"
+	outcomeUnnamed = "other_connections" // by "only" or "except"
 )
 
 // Reasons of deliveries that failed: the connection ended, and the client was slow.
@@ -104,6 +106,8 @@ func (n *WhyNotification) outcome() string {
 	switch {
 	case n.Problem == outcomeOffline:
 		return outcomeOffline
+	case n.Problem == outcomeUnnamed:
+		return outcomeUnnamed
 	case n.Problem == problemTooMany:
 		return outcomeDropped
 	case n.Problem != "":
@@ -158,6 +162,8 @@ func (w *Why) verdict() string {
 	}
 	last := &w.Latest[len(w.Latest)-1]
 	switch last.Outcome {
+	case outcomeUnnamed:
+		return fmt.Sprintf("The last notification, at %s, was for other connections, by its only or except.", clock(last.At))
 	case outcomeOffline:
 		return fmt.Sprintf("The last notification, at %s, came while the user was not connected.", clock(last.At))
 	case outcomeInvalid:

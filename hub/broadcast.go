@@ -42,12 +42,14 @@ type broadcast struct {
 	lost   time.Time // of a notice: since when notifications are missing
 	since  time.Time // it was not published before
 
-	frame []byte        // nil: it is a notice
-	kind  string        // the type, for traces: cut off where it is long
-	size  int           // for traces: bytes as it was published
-	taken time.Duration // by Hub.Clock
-	after int64         // as in Notification
-	made  *shared       // by the notifications that were made of it; nil: there is none
+	frame   []byte        // nil: it is a notice
+	kind    string        // the type, for traces: cut off where it is long
+	size    int32         // for traces: bytes as it was published
+	loss    Loss          // with Config.Resume, of a notice
+	taken   time.Duration // by Hub.Clock
+	after   int64         // as in Notification
+	options *options
+	made    *shared // by the notifications that were made of it; nil: there is none
 
 	// With Config.Resume, where progress and traces are guarded by order.mu.
 
@@ -55,7 +57,6 @@ type broadcast struct {
 	from     uint32            // the same, but of a loss that of the first
 	position position.Position // the place in the stream behind it
 	before   position.Position // and before it; of a lost link none
-	loss     Loss              // of a notice
 
 	progress
 }
@@ -114,7 +115,8 @@ func (h *Hub) enqueue(b *broadcast, payload string, now time.Time, whom slog.Att
 		return
 	}
 	b.frame = envelope.frame(h.stamper.stamp(now), b.position)
-	b.kind, b.size, b.taken, b.after = tracedKind(envelope.kind), len(payload), h.arrival(), h.after.Load()
+	b.options = envelope.options
+	b.kind, b.size, b.taken, b.after = tracedKind(envelope.kind), int32(len(payload)), h.arrival(), h.after.Load()
 	if b.after != 0 && b.after < now.UnixMilli() {
 		now = time.UnixMilli(b.after)
 	}
@@ -149,6 +151,11 @@ func (h *Hub) dropped(d droppedBroadcast) {
 	h.stats.broadcastsDropped[d.why].Add(1)
 	h.dropLog.warnDropped(d.b.via(), d.why)
 	h.traceDropped(d.b)
+}
+
+// passes reports whether a broadcast is not for a connection of its group, or of everyone.
+func (h *Hub) passes(b *broadcast, c Conn) bool {
+	return b.options.names() && !b.options.reaches(h.idOf(c))
 }
 
 // via is what a trace, and the log, says of a broadcast.

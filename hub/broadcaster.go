@@ -160,7 +160,7 @@ func (r *broadcaster) deliver(b *broadcast) bool {
 			return false
 		}
 		user := c.HubLink().user
-		if IsProbe(user) {
+		if IsProbe(user) || r.hub.passes(b, c) {
 			continue
 		}
 		r.handed++

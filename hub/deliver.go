@@ -51,6 +51,11 @@ func (h *Hub) Deliver(user, payload string) {
 		trace.nobody(problem.String())
 		return
 	}
+	if only, several = h.addressed(envelope.options, only, several); only == nil && (several == nil || len(several.conns) == 0) {
+		h.stats.unnamed.Add(1)
+		trace.nobody(problemUnnamed)
+		return
+	}
 	if inOrder {
 		h.stream.order.mu.Lock()
 		defer h.stream.order.mu.Unlock()

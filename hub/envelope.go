@@ -18,11 +18,14 @@ import (
 type envelope struct {
 	kind    string // the value of "type", quotes included
 	payload string // the value of "payload"
+
+	options *options // nil: it says nothing more
+	wrong   Invalid  // what is wrong with these
 }
 
 // parseEnvelope finds "type" and "payload" in what a backend published and
 // checks that all of it is JSON in valid UTF-8 (a browser drops a connection
-// that brings it a text frame with anything else), in one walk. Other members
+// that brings it a text frame with anything else), in one walk. Other members than these and the options
 // are left out; a missing payload is null; of members with the same name the
 // last one counts.
 func parseEnvelope(published string) (envelope, Invalid) {
@@ -46,6 +49,8 @@ func parseEnvelope(published string) (envelope, Invalid) {
 		return envelope{}, InvalidTypeMissing
 	case e.kind[0] != '"':
 		return envelope{}, InvalidTypeNotString
+	case e.wrong != invalidNone:
+		return envelope{}, e.wrong
 	}
 	return e, invalidNone
 }
@@ -59,11 +64,13 @@ func (e *envelope) fill(s string, i int) (end int) {
 		if end == jsonscan.Bad {
 			return jsonscan.Bad
 		}
-		switch jsonscan.Unescaped(s[i:nameEnd]) {
+		switch name := jsonscan.Unescaped(s[i:nameEnd]); name {
 		case `"type"`:
 			e.kind = s[value:end]
 		case `"payload"`:
 			e.payload = s[value:end]
+		default:
+			e.option(name, s[value:end])
 		}
 		i, more = jsonscan.NextMember(s, end)
 	}
@@ -120,6 +127,9 @@ func markPartial(frame []byte) []byte {
 // or nil: for tools that publish, so that whoever types one hears at once.
 func Check(published string) error {
 	e, problem := parseEnvelope(published)
+	if form, ok := optionForms[problem]; ok {
+		return fmt.Errorf("not a notification (%s): %s", problem, form)
+	}
 	if problem != invalidNone {
 		return fmt.Errorf(`not a notification (%s): it has to be JSON like {"type":"greeting","payload":{"text":"hello"}}`, problem)
 	}

@@ -162,8 +162,11 @@ func (s *shard) joinGroups(c Conn, names []string) {
 	}
 }
 
-// leaveGroups removes a connection from all its groups. The caller holds s.mu.
-func (s *shard) leaveGroups(link *Link) {
+// leaveAll removes a connection from all its groups, and forgets its id. The caller holds s.mu.
+func (s *shard) leaveAll(link *Link) {
+	if s.ids.Len() > 0 {
+		s.ids.Delete(link)
+	}
 	if s.grouped.Len() == 0 {
 		return
 	}
@@ -181,14 +184,7 @@ func (s *shard) leaveGroups(link *Link) {
 func (s *shard) inGroup(user string, hash uint32, group string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var conns []Conn
-	switch e := s.users.find(hash, user).(type) {
-	case *userConns:
-		conns = e.conns
-	case Conn:
-		conns = []Conn{e}
-	}
-	for _, c := range conns {
+	for _, c := range s.connsOf(user, hash) {
 		places := s.grouped.Get(c.HubLink())
 		for i := range places { // a place's seat has another lock
 			if places[i].of.name == group {

@@ -34,6 +34,9 @@ func (l *invalidLog) warnFor(whom slog.Attr, problem Invalid, size int) {
 	if problem == InvalidTypeReserved {
 		expected = `a type that does not begin with "_": those are Roost's own`
 	}
+	if form, ok := optionForms[problem]; ok {
+		expected = form
+	}
 	l.logger.Warn("notification skipped", "reason", problem.String(), "expected", expected,
 		whom, "bytes", size, "similar_lines_left_out", leftOut)
 }

@@ -29,6 +29,7 @@ func (h *Hub) Members(fn func(c Conn, state []byte)) {
 			for _, m := range groups {
 				state = wirecodec.AppendString(wirecodec.AppendBool(state, m.Joined), m.Group)
 			}
+			state = wirecodec.AppendUint(state, uint64(h.idOf(c)))
 			fn(c, state)
 		}
 	}
@@ -51,6 +52,7 @@ func (h *Hub) Join(c Conn, user string, state []byte) error {
 			groups = append(groups, r.String(maxMemberGroup))
 		}
 	}
+	id := connID(r.Uint(math.MaxUint64))
 	if err := r.Done(); err != nil {
 		return fmt.Errorf("hub: the state of a connection: %w", err)
 	}
@@ -61,5 +63,8 @@ func (h *Hub) Join(c Conn, user string, state []byte) error {
 		return e.err
 	}
 	h.regroupConn(c, nil, joined)
+	if id != 0 {
+		h.setID(c, id)
+	}
 	return nil
 }

@@ -141,6 +141,9 @@ func (h *Hub) catchUp(c Conn, upTo uint32, watched []string) (admitted bool) {
 		slices.SortFunc(o.scratch, func(a, b *broadcast) int { return cmp.Compare(int32(a.from-b.from), 0) })
 	}
 	for _, b := range o.scratch {
+		if h.passes(b, c) {
+			continue
+		}
 		c.Deliver(h.broadcastFor(b, link, watched))
 	}
 	atomic.StoreUint32(&link.mark, upTo) // behind the handing over: a loop may look at any moment

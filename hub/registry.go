@@ -33,6 +33,7 @@ type shard struct {
 
 	groups  *groupRegistry                     // static
 	grouped shrinkmap.Map[*Link, []membership] // guarded by mu: the connections that are in groups
+	ids     shrinkmap.Map[*Link, connID]       // guarded by mu: those of connections whose clients asked for one
 }
 
 // admission is what add did.
@@ -74,7 +75,7 @@ func (s *shard) add(c Conn, link Link, hash uint32, limits *Limits, may func(old
 	if replaces {
 		in.replaced = all.conns[0]
 		all.remove(in.replaced.HubLink(), limits.ReplaceOldest)
-		s.leaveGroups(in.replaced.HubLink())
+		s.leaveAll(in.replaced.HubLink())
 	}
 	in.ofUser = len(all.conns)
 	if in.ofUser == 1 {
@@ -95,7 +96,7 @@ func (s *shard) remove(link *Link, hash uint32, ordered bool) (ofUser int, marke
 		}
 		return ofUser, false, false
 	}
-	s.leaveGroups(link)
+	s.leaveAll(link)
 	all, several := e.(*userConns)
 	if !several {
 		link.seat = 0
@@ -122,6 +123,17 @@ func (s *shard) collect(user string, hash uint32, spare *spareBatch) (only Conn,
 		return e, nil
 	}
 	return nil, nil
+}
+
+// connsOf returns the connections of a user, which stay the shard's. The caller holds s.mu.
+func (s *shard) connsOf(user string, hash uint32) []Conn {
+	switch e := s.users.find(hash, user).(type) {
+	case *userConns:
+		return e.conns
+	case Conn:
+		return []Conn{e}
+	}
+	return nil
 }
 
 // collectAll appends all connections of the shard to dst.

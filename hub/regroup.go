@@ -91,7 +91,7 @@ func (h *Hub) handWaitingTo(c Conn, waiting []*broadcast, watched []string) {
 	link := c.HubLink()
 	m, passed := h.shard(h.hash(link.user)).membership(link, waiting[0].group)
 	for _, b := range waiting {
-		if m == nil || b.frame == nil || b.number <= m.from || b.begun && b.members == m.of && passed {
+		if m == nil || b.frame == nil || b.number <= m.from || b.begun && b.members == m.of && passed || h.passes(b, c) {
 			continue
 		}
 		c.Deliver(h.traced(b.notification(h.Clock(), nil), b, link.user, watched))

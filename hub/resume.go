@@ -16,13 +16,21 @@ type Arrival struct {
 	// Since is the position up to which the client has everything; "": it does not say. Only with Config.Resume.
 	Since string
 
+	// WantsID says that the client asks for the id of its connection. Connection is that of the connection it had before, which it
+	// keeps; "": it names none.
+	WantsID    bool
+	Connection string
+
 	// Replaces says that the connection may only take the place of another one, and of that only if this says so: see
 	// Hub.Replace. Nil: it may be one more.
 	Replaces func(oldest Conn) bool
 }
 
-// Welcome is what a connection is told when it is admitted, with Config.Resume.
+// Welcome is what a connection is told when it is admitted.
 type Welcome struct {
+	// Connection is the id of the connection, for a client that asked for it; else "".
+	Connection string
+
 	// ID is the position up to which the client has everything before it gets Missed; "": without Config.Resume.
 	ID string
 
@@ -61,6 +69,9 @@ func (h *Hub) Arrive(c Conn, a Arrival) (total, ofUser int, w Welcome, err error
 	s := h.stream
 	if s == nil || IsProbe(a.User) {
 		entry := h.enter(c, a, 0)
+		if entry.err == nil {
+			w.Connection = h.greet(c, &a)
+		}
 		h.entered(entry)
 		return entry.total, entry.ofUser, w, entry.err
 	}
@@ -82,6 +93,7 @@ func (h *Hub) Arrive(c Conn, a Arrival) (total, ofUser int, w Welcome, err error
 			missed, after, why = s.ring.Since(since, keysOf(a), ring.Bounds{Items: maxReplayed, Bytes: maxReplayedBytes})
 		}
 		w.ID = s.ring.Head().String()
+		w.Connection = h.greet(c, &a)
 	}
 	s.mu.Unlock()
 	h.entered(entry)
@@ -99,7 +111,7 @@ func (h *Hub) Arrive(c Conn, a Arrival) (total, ofUser int, w Welcome, err error
 	default:
 		w.Result = ResumeDone
 		s.counts.resumed.Add(1)
-		w.Missed = h.replays(missed, a.User)
+		w.Missed = h.replays(missed, &a)
 		s.counts.replayed.Add(uint64(len(w.Missed)))
 		if len(w.Missed) > 0 {
 			w.ID = a.Since
@@ -117,15 +129,19 @@ func keysOf(a Arrival) []ring.Key {
 	return keys
 }
 
-// replays makes notifications of what was missed, without what is none.
-func (h *Hub) replays(missed []ring.Missed, user string) []*Notification {
+// replays makes notifications of what was missed, without what is none, and what was not for the connection that the client had.
+func (h *Hub) replays(missed []ring.Missed, a *Arrival) []*Notification {
 	var all []*Notification
+	id, _ := parseConnID(a.Connection)
 	for _, m := range missed {
 		e, problem := h.read(m.Payload, false)
 		if problem != invalidNone {
 			continue // counted when it was heard, or nobody was here to count it
 		}
-		trace := h.NewTrace(user, len(m.Payload))
+		if !e.options.reaches(id) {
+			continue
+		}
+		trace := h.NewTrace(a.User, len(m.Payload))
 		trace.goes(e.kind, 1)
 		trace.replayed(m.Key)
 		heard := time.UnixMilli(m.Heard)

@@ -18,6 +18,8 @@ const (
 	InvalidTypeNotString         // "type" is not a string
 	InvalidTypeReserved          // "type" begins with "_": such envelopes are Roost's own
 	InvalidTooBig                // more bytes than Limits.MaxNotification
+	InvalidOnly                  // "only" names no connections
+	InvalidExcept                // "except" names no connections
 	invalidCount
 )
 
@@ -29,6 +31,14 @@ var invalidNames = [invalidCount]string{
 	InvalidTypeNotString: "type_not_a_string",
 	InvalidTypeReserved:  "type_reserved",
 	InvalidTooBig:        "too_big",
+	InvalidOnly:          "only_invalid",
+	InvalidExcept:        "except_invalid",
+}
+
+// optionForms are what members beside type and payload have to be.
+var optionForms = map[Invalid]string{
+	InvalidOnly:   `"only" has to be the id of a connection, such as "q83vEjRWeJA", or a list of up to 100 ids`,
+	InvalidExcept: `"except" has to be the id of a connection, such as "q83vEjRWeJA", or a list of up to 100 ids`,
 }
 
 // String returns the reason as metrics and logs name it.
@@ -38,6 +48,7 @@ func (i Invalid) String() string { return invalidNames[i] }
 type counters struct {
 	received atomic.Uint64
 	offline  atomic.Uint64
+	unnamed  atomic.Uint64
 	invalid  [invalidCount]atomic.Uint64
 
 	commands, commandsInvalid               atomic.Uint64
@@ -56,6 +67,7 @@ type Stats struct {
 	Users       int    // with at least one connection now
 	Received    uint64 // notifications handed to Deliver
 	Offline     uint64 // of these: the user was not here
+	Unnamed     uint64 // of these: the user was here, with no connection that they were for
 	// Invalid is how many of these, of Broadcasts and of GroupNotifications could not be used, by reason. Only those for
 	// users and groups who are here are looked at.
 	Invalid map[string]uint64
@@ -88,6 +100,7 @@ func (h *Hub) Stats() Stats {
 		Users:           h.Users(),
 		Received:        h.stats.received.Load(),
 		Offline:         h.stats.offline.Load(),
+		Unnamed:         h.stats.unnamed.Load(),
 		Commands:        h.stats.commands.Load(),
 		CommandsInvalid: h.stats.commandsInvalid.Load(),
 		GroupChanges: map[string]uint64{

@@ -118,9 +118,12 @@ func tracedKind(kind string) string {
 // ProblemDropped is the problem of a broadcast that was dropped because too many waited.
 const ProblemDropped = "too_many_broadcasts"
 
+// problemUnnamed is the problem of a notification that was for none of the user's connections here, by "only" or "except".
+const problemUnnamed = "other_connections"
+
 // newBroadcastTrace begins the trace of a broadcast for one of its users, nil if the user is not watched.
 func (h *Hub) newBroadcastTrace(b *broadcast, user string) *Trace {
-	t := h.NewTrace(user, b.size)
+	t := h.NewTrace(user, int(b.size))
 	if t == nil {
 		return nil
 	}

@@ -274,7 +274,7 @@ var errIPFull = errors.New("the address has too many connections")
 // address; until that has closed there is one more.
 func (h *pendingHandshake) register(req *handshake.Request) (total, ofUser int, welcome hub.Welcome, err error) {
 	c, s := h.conn, h.conn.loop.server
-	arrival := hub.Arrival{User: req.User, Groups: req.Groups, Since: req.Since}
+	arrival := hub.Arrival{User: req.User, Groups: req.Groups, Since: req.Since, WantsID: req.WantsID, Connection: req.Connection}
 	if !h.ipFull || h.acquireIP() {
 		return s.cfg.Hub.Arrive(c, arrival)
 	}

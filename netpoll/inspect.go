@@ -20,6 +20,7 @@ type ConnInfo struct {
 	Bytes    int           // of these notifications
 	Unacked  int           // bytes that the kernel has taken and the client has not acknowledged
 	Groups   []hub.Membership
+	ID       string // that "only" and "except" name; "": its client did not ask for one
 }
 
 // Describe describes connections of this server, without those that have closed meanwhile. It fails if a loop does not answer
@@ -67,6 +68,7 @@ func (l *loop) describe(conns []*conn) []ConnInfo {
 
 			Unacked: unackedBytes(c.fd),
 			Groups:  l.server.cfg.Hub.GroupsOf(c),
+			ID:      l.server.cfg.Hub.ConnectionID(c),
 		}
 		if c.out != nil {
 			info.Waiting, info.Bytes = c.out.Len(), c.out.Bytes()

@@ -9,18 +9,26 @@ import (
 	"roost/wsproto"
 )
 
-// Where the hub's clients can resume (hub.Config.Resume), a connection begins with an envelope of type _hello, right behind
-// the 101. What the client missed follows at once, before anything that is delivered.
+// Where the hub's clients can resume (hub.Config.Resume), or a client asks for it, a connection begins with an envelope of type
+// _hello, right behind the 101. What the client missed follows at once, before anything that is delivered.
 
 // appendHello appends the hello of a connection that was admitted, and the notice of a gap where its client can't resume.
-// Without a position there is none.
+// Without a position, and an id of the connection, there is none.
 func appendHello(b []byte, w *hub.Welcome) []byte {
-	if w.ID == "" {
+	if w.ID == "" && w.Connection == "" {
 		return b
 	}
 	text := make([]byte, 0, 128)
-	text = append(text, `{"type":"_hello","payload":{"id":"`...)
-	text = append(append(text, w.ID...), '"')
+	text = append(text, `{"type":"_hello","payload":{`...)
+	if w.ID != "" {
+		text = append(append(append(text, `"id":"`...), w.ID...), '"')
+	}
+	if w.Connection != "" {
+		if w.ID != "" {
+			text = append(text, ',')
+		}
+		text = append(append(append(text, `"connection":"`...), w.Connection...), '"')
+	}
 	switch w.Result {
 	case hub.ResumeDone:
 		text = append(text, `,"resumed":{"missed":`...)

@@ -147,6 +147,9 @@ func printWhy(out io.Writer, w *httpapi.Why) error {
 			from += " (" + how + ")"
 		}
 		line("  %s\t%s\t%s ago\t%d, %d bytes\t%s\t%d bytes", moment(c.Since), from, seconds(c.HeardSeconds), c.Waiting, c.WaitingBytes, stalled, c.UnackedBytes)
+		if c.ID != "" {
+			line("    its id is %s", c.ID)
+		}
 		if len(c.Groups) > 0 {
 			line("    in %s", groupList(&c))
 		}

@@ -19,6 +19,10 @@ const bearerProtocol = "bearer."
 // sinceProtocol begins an offered sub-protocol that is the position of a client that comes back: see [Request.Since].
 const sinceProtocol = "since."
 
+// helloProtocol is an offered sub-protocol that asks for a hello with the id of the connection; with a dot and an id behind it the
+// client keeps that id: see [Request.WantsID].
+const helloProtocol = "hello"
+
 // offered takes the list of a Sec-WebSocket-Protocol field (RFC 6455 section 11.3.4;
 // several fields are one list).
 func (h *head) offered(list []byte) {
@@ -33,6 +37,8 @@ func (h *head) offered(list []byte) {
 			h.tokens.set(token)
 		} else if since, ok := bytes.CutPrefix(name, []byte(sinceProtocol)); ok {
 			h.since.set(since)
+		} else if id, ok := bytes.CutPrefix(name, []byte(helloProtocol)); ok && (len(id) == 0 || id[0] == '.') {
+			h.hello, h.helloID = true, bytes.TrimPrefix(id, []byte{'.'})
 		}
 	}
 }
@@ -96,6 +102,19 @@ func (h *head) readSince() string {
 		return UnknownPosition
 	}
 	return string(since)
+}
+
+// readHello reads whether the client wants to know the id of its connection, and which it had before: a parameter of the query, or
+// a sub-protocol.
+func (h *head) readHello() (wanted bool, id string) {
+	value, count, ok := queryValue(h.query, "hello")
+	if count == 0 {
+		wanted, value, ok = h.hello, h.helloID, true
+	}
+	if !ok || !position.Valid(value) { // an id is in letters that a position may have, too
+		value = nil
+	}
+	return wanted || count > 0, string(value)
 }
 
 // UnknownPosition is [Request.Since] for a client that said something else than a position.

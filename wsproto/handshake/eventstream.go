@@ -16,6 +16,7 @@ const streamMethods = "GET, OPTIONS"
 // readEventStream reads a request for /sse. HTTP/1.0 is good enough: the answer ends with the connection.
 func (u *Upgrader) readEventStream(h *head) (Request, *Refusal) {
 	request := Request{Kind: EventStream, Since: h.readLastEventID(), retries: h.acceptsEvents, forwarded: h.forwarded}
+	request.WantsID, request.Connection = h.readHello()
 	if h.origin.count > 0 {
 		if !u.origins.allow(h.origin.value) {
 			request.Origin = h.origin.value

@@ -57,6 +57,8 @@ type head struct {
 	forwarded forwardedFor // X-Forwarded-For
 	tokens    field        // outside of the query: Authorization, Sec-WebSocket-Protocol
 	since     field        // Sec-WebSocket-Protocol: the position of a client that comes back
+	hello     bool         // Sec-WebSocket-Protocol: the client asks for the id of its connection
+	helloID   []byte       // the one it had before
 
 	encoded          bool // a Transfer-Encoding came
 	upgradeWebSocket bool // Upgrade lists websocket

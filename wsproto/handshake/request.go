@@ -58,6 +58,11 @@ type Request struct {
 	// position.Valid), or UnknownPosition; "": the client named none.
 	Since string
 
+	// WantsID says that the client asks for the id of its connection, by the parameter hello or the sub-protocol hello. Connection is the
+	// id that it had before: hello=<id>, hello.<id>. It is valid as Since is; "": the client named none.
+	WantsID    bool
+	Connection string
+
 	// Origin is the page's, where the refusal is for that; otherwise nil. It aliases the head.
 	Origin []byte
 
@@ -79,7 +84,7 @@ func (r *Request) Detach() {
 
 // Size is how many bytes the request refers to, beyond its own.
 func (r *Request) Size() int {
-	n := len(r.credential) + len(r.page) + len(r.User) + len(r.Since)
+	n := len(r.credential) + len(r.page) + len(r.User) + len(r.Since) + len(r.Connection)
 	for _, group := range r.Groups {
 		n += int(unsafe.Sizeof(group)) + len(group)
 	}

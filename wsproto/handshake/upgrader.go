@@ -108,6 +108,7 @@ func (u *Upgrader) readUpgrade(h *head) (Request, *Refusal) {
 		return Request{}, refusal
 	}
 	request := Request{Kind: Upgrade, Since: h.readSince(), protocol: h.offersProtocol, forwarded: h.forwarded}
+	request.WantsID, request.Connection = h.readHello()
 	copy(request.key[:], h.key.value)
 	// RFC 6455 section 4.2.2, 1: an origin that is not wanted gets a 403.
 	// Clients other than browsers send none.

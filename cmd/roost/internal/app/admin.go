@@ -144,7 +144,7 @@ func openConnection(info netpoll.ConnInfo) httpapi.WhyConnection {
 	c := httpapi.WhyConnection{
 		Remote: info.Remote, Transport: transport(info), TLS: info.TLS, Since: info.Opened,
 		HeardSeconds: info.LastRead.Seconds(), StalledFor: info.Stalled.Seconds(),
-		Waiting: info.Waiting, WaitingBytes: info.Bytes, UnackedBytes: info.Unacked,
+		Waiting: info.Waiting, WaitingBytes: info.Bytes, UnackedBytes: info.Unacked, ID: info.ID,
 	}
 	for _, m := range info.Groups {
 		c.Groups = append(c.Groups, m.Group)

@@ -32,9 +32,10 @@ func (s *Service) stats() httpapi.Stats {
 		NotificationsOffline:  users.Offline,
 		NotificationsInvalid:  users.Invalid,
 
-		Commands:        users.Commands,
-		CommandsInvalid: users.CommandsInvalid,
-		GroupChanges:    users.GroupChanges,
+		NotificationsUnnamed: users.Unnamed,
+		Commands:             users.Commands,
+		CommandsInvalid:      users.CommandsInvalid,
+		GroupChanges:         users.GroupChanges,
 
 		Broadcasts:         users.Broadcasts,
 		GroupNotifications: users.GroupNotifications,

@@ -121,6 +121,8 @@ func TestPublish(t *testing.T) {
 		{name: "a control character", body: `{"group":"a\u0007","notification":{"type":"x"}}`, code: 422, says: "control characters"},
 		{name: "a long name", body: `{"user":"` + strings.Repeat("x", 256) + `","notification":{"type":"x"}}`, code: 422, says: "255"},
 		{name: "a code of Roost's", body: `{"user":"bob","disconnect":{"code":1006}}`, code: 422, says: "code"},
+		{name: "no connection", body: `{"user":"bob","notification":{"type":"x","only":"me"}}`, code: 422, says: "only_invalid"},
+		{name: "a connection", body: `{"user":"bob","notification":{"type":"x","except":["q83vEjRWeJA"]}}`, code: 200},
 		{name: "a group of no name", body: `{"user":"bob","join":["a",""]}`, code: 422, says: "control characters"},
 		{name: "groups that are none", body: `{"user":"bob","leave":{"a":1}}`, code: 422, says: "not a list of names"},
 		{name: "an unknown member", body: `{"user":"bob","ttl":5,"notification":{"type":"x"}}`, code: 422, says: "ttl"},
@@ -140,8 +142,8 @@ func TestPublish(t *testing.T) {
 		t.Fatalf("%d servers", got)
 	}
 	metrics := server.WithToken(adminToken).Metrics()
-	if metrics[`roost_publish_requests_total{code="200"}`] != 1 || metrics[`roost_publish_requests_total{code="422"}`] != 12 ||
-		metrics[`roost_publish_publications_total{kind="user"}`] != 1 {
+	if metrics[`roost_publish_requests_total{code="200"}`] != 2 || metrics[`roost_publish_requests_total{code="422"}`] != 13 ||
+		metrics[`roost_publish_publications_total{kind="user"}`] != 2 {
 		t.Errorf("counted %v", metrics)
 	}
 }

@@ -65,7 +65,7 @@ func languages() map[string]language {
 }
 
 // snippetSections are the headings of docs/publishing.md whose blocks are programs.
-var snippetSections = []string{"## In your language", "## For everyone, or for a group", "## Groups while connected", "## Disconnect a user"}
+var snippetSections = []string{"## In your language", "## For everyone, or for a group", "## One connection, or all but one", "## Groups while connected", "## Disconnect a user"}
 
 // TestSnippets runs what docs/publishing.md has under these headings, as it stands there.
 func TestSnippets(t *testing.T) {

@@ -1,0 +1,83 @@
+package hub
+
+import (
+	"encoding/json"
+	"slices"
+
+	"roost/internal/jsonscan"
+)
+
+// options is what a notification says beside its type and payload. It is nil where it says nothing more, as nearly all do, and
+// does not change.
+type options struct {
+	only, except []connID // the connections that it is for, or is not for; those of its user, group, or everyone
+}
+
+// maxListedConns bounds how many connections a notification names in "only" or "except".
+const maxListedConns = 100
+
+// option takes over a member that is no type and no payload. Unknown ones are left out.
+func (e *envelope) option(name, value string) {
+	switch name {
+	case `"only"`:
+		e.listConns(&e.more().only, value, InvalidOnly)
+	case `"except"`:
+		e.listConns(&e.more().except, value, InvalidExcept)
+	}
+}
+
+// more returns the options, which it makes.
+func (e *envelope) more() *options {
+	if e.options == nil {
+		e.options = new(options)
+	}
+	return e.options
+}
+
+// listConns reads the id of a connection, or a list of them. null is as if it were not there.
+func (e *envelope) listConns(to *[]connID, value string, otherwise Invalid) {
+	var texts []string
+	*to = nil
+	switch {
+	case value == "null":
+		return
+	case value[0] == '"':
+		quoted := jsonscan.Unescaped(value)
+		texts = []string{quoted[1 : len(quoted)-1]}
+	case value[0] != '[' || json.Unmarshal([]byte(value), &texts) != nil || len(texts) > maxListedConns:
+		e.wrong = otherwise
+		return
+	}
+	*to = make([]connID, 0, len(texts)) // empty is not nil: only no connection
+	for _, text := range texts {
+		id, ok := parseConnID(text)
+		if !ok {
+			e.wrong = otherwise
+			return
+		}
+		*to = append(*to, id)
+	}
+}
+
+// reaches reports whether a notification is for a connection with an id; 0: it has none.
+func (o *options) reaches(id connID) bool {
+	return o == nil || (o.only == nil || slices.Contains(o.only, id)) && !slices.Contains(o.except, id)
+}
+
+// names reports whether it matters which connection is which.
+func (o *options) names() bool { return o != nil && (o.only != nil || o.except != nil) }
+
+// addressed returns those connections that a notification is for.
+func (h *Hub) addressed(o *options, only Conn, several *batch) (Conn, *batch) {
+	if !o.names() {
+		return only, several
+	}
+	if several == nil {
+		if !o.reaches(h.idOf(only)) {
+			only = nil
+		}
+		return only, nil
+	}
+	several.conns = slices.DeleteFunc(several.conns, func(c Conn) bool { return !o.reaches(h.idOf(c)) })
+	return nil, several
+}
