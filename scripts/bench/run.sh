@@ -3,12 +3,14 @@
 #   scripts/bench/run.sh           all steps, about 45 minutes, 50 at most (make bench)
 #   scripts/bench/run.sh --full    100,000 and 200,000 connections too, 10 minutes more (make bench-full)
 #   scripts/bench/run.sh --short   what matters most, about 4 minutes
+#   scripts/bench/run.sh --keep --tls   Roost with TLS beside Roost without, HAProxy and nginx in front, and Centrifugo, 25 minutes
 #   scripts/bench/run.sh --plan    only says what it would do, and for how long
 #   scripts/bench/run.sh --keep --step burst --step burst-far   measures only these steps, 12 minutes, and keeps all else
 #                                  that docs/benchmarks.md has
 # and any other flag of `roostbench suite`: --step deliver-10k --rounds 1 --perf
 # Reports, logs and summary.json go to bin/bench/out (BENCH_OUT). The page goes to docs if all was measured, otherwise to
-# bin/bench/docs (BENCH_DOCS). It needs Go and redis-server. Nothing else should run meanwhile.
+# bin/bench/docs (BENCH_DOCS). It needs Go and redis-server, and for --tls HAProxy and nginx. Nothing else should run meanwhile;
+# if something does, BENCH_NOTE='while other programs ran' says so beside the figures.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -39,11 +41,17 @@ commit() {
 echo 'building' >&2
 mkdir -p bin/bench
 go build -o bin/bench/ ./cmd/roost
-go build -C scripts/bench -o ../../bin/bench/ ./roostbench ./report ./peers/gorilla ./peers/nbio ./peers/gnet ./peers/floor
+go build -C scripts/bench -o ../../bin/bench/ ./roostbench ./report ./peers/gorilla ./peers/nbio ./peers/gnet ./peers/floor ./peers/front
 
 peer=(--server centrifugo=scripts/bench/peers/centrifugo/serve --dialect centrifugo=centrifugo
   --only 'centrifugo=idle,connect,deliver-10k,deliver-max,deliver-few,burst*')
+peer+=(--server 'centrifugo TLS=scripts/bench/peers/centrifugo/serve' --dialect 'centrifugo TLS=centrifugo' --secure 'centrifugo TLS'
+  --only 'centrifugo TLS=tls-idle,tls-connect,tls-resume,tls-deliver-10k,tls-storm')
 scripts/bench/centrifugo.sh || { echo 'going on without Centrifugo' >&2; peer=(); }
+for proxy in haproxy nginx; do
+  command -v "$proxy" >/dev/null || { echo "going on without $proxy" >&2; continue; }
+  peer+=(--server "$proxy=bin/bench/front" --env "$proxy=FRONT=$proxy" --secure "$proxy" --only "$proxy=tls-idle,tls-connect,tls-resume,tls-deliver-10k,tls-storm")
+done
 
 # Each takes part where its figures are used, for time's sake.
 suite=(bin/bench/roostbench suite --out "$out" --limit "$limit" --commit "$(commit)" "${bench[@]}"
@@ -52,6 +60,7 @@ suite=(bin/bench/roostbench suite --out "$out" --limit "$limit" --commit "$(comm
   --server nbio=bin/bench/nbio --only 'nbio=idle,connect,storm,deliver-10k,deliver-max,burst*'
   --server gnet=bin/bench/gnet --only 'gnet=idle,connect,storm,deliver-10k,deliver-max,deliver-few,burst*,calls-*'
   "${peer[@]}"
+  --server 'roost TLS=bin/bench/roost' --secure 'roost TLS' --only 'roost TLS=tls-*'
   --server floor=bin/bench/floor --only 'floor=connect,deliver-10k,deliver-max,calls-*'
   --server 'roost 1ms=bin/bench/roost' --env 'roost 1ms=WS_FLUSH_WINDOW=1ms'
   --only 'roost 1ms=deliver-*k,deliver-max,deliver-absent,deliver-bursts,calls-*')
@@ -63,6 +72,6 @@ rm -f "$out/summary.json"
 status=0
 "${suite[@]}" "$@" || status=$? # what could be measured is shown all the same
 mkdir -p "$docs"
-bin/bench/report -summary "$out/summary.json" -docs "$docs" "${keep[@]}"
+bin/bench/report -summary "$out/summary.json" -docs "$docs" -note "${BENCH_NOTE:-}" "${keep[@]}"
 echo "$docs/benchmarks.md is written" >&2
 exit "$status"

@@ -25,7 +25,9 @@ var glances = []struct {
 
 // glanceTable is what the page begins with: medians only.
 func (s *summary) glanceTable() string {
-	servers := slices.DeleteFunc(s.servers(""), func(server string) bool { return server == floor })
+	servers := slices.DeleteFunc(s.servers(""), func(server string) bool {
+		return server == floor || s.onlyTLS(server)
+	})
 	var text strings.Builder
 	_, _ = fmt.Fprintf(&text, "| | %s | %s ÷ %s |\n|---|%s---:|\n", strings.Join(servers, " | "), ours, usual, strings.Repeat("---:|", len(servers)))
 	empty := true

@@ -11,15 +11,16 @@ func main() {
 	summary := flag.String("summary", "bin/bench/out/summary.json", "what roostbench suite wrote")
 	docs := flag.String("docs", "docs", "directory that gets benchmarks.md and bench/")
 	keep := flag.Bool("keep", false, "keep what DOCS/bench/summary.json has of steps that the summary has not")
+	note := flag.String("note", "", "what to say beside the time of measurements that are kept apart, such as: while other programs ran")
 	flag.Parse()
-	if err := run(*summary, *docs, *keep); err != nil {
+	if err := run(*summary, *docs, *note, *keep); err != nil {
 		fmt.Fprintln(os.Stderr, "report:", err)
 		os.Exit(1)
 	}
 }
 
 // run writes everything.
-func run(summaryPath, docs string, keep bool) error {
+func run(summaryPath, docs, note string, keep bool) error {
 	s, err := readSummary(summaryPath)
 	if err != nil {
 		return err
@@ -30,7 +31,7 @@ func run(summaryPath, docs string, keep bool) error {
 		if err != nil {
 			return err
 		}
-		s = old.with(s)
+		s = old.with(s, note)
 	}
 	if err := os.MkdirAll(pictures, 0o755); err != nil {
 		return err

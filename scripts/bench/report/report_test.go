@@ -17,7 +17,7 @@ import (
 func made(t *testing.T) (dir, page string) {
 	t.Helper()
 	dir = t.TempDir()
-	if err := run("testdata/summary.json", dir, false); err != nil {
+	if err := run("testdata/summary.json", dir, "", false); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "benchmarks.md"))
@@ -51,7 +51,7 @@ func TestPage(t *testing.T) {
 	}
 	// What the page was made from makes the same page.
 	again := t.TempDir()
-	if err := run(filepath.Join(dir, "bench", "summary.json"), again, false); err != nil {
+	if err := run(filepath.Join(dir, "bench", "summary.json"), again, "", false); err != nil {
 		t.Fatal(err)
 	}
 	if text, err := os.ReadFile(filepath.Join(again, "benchmarks.md")); err != nil || string(text) != page {
@@ -70,7 +70,7 @@ func TestKeep(t *testing.T) {
 		if err := s.write(again); err != nil {
 			t.Fatal(err)
 		}
-		if err := run(again, dir, true); err != nil {
+		if err := run(again, dir, "while others ran", true); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -79,7 +79,7 @@ func TestKeep(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(text)
-	for _, want := range []string{"| RssAnon at 18,000, MiB | 29.3 | 386 | 39.2 | 0.08 |", "### bursts", "1 round on 0001-01-01 00:00 UTC, commit abc: `roostbench "} {
+	for _, want := range []string{"| RssAnon at 18,000, MiB | 29.3 | 386 | 39.2 | 0.08 |", "### bursts", "1 round on 0001-01-01 00:00 UTC, commit abc, while others ran: `roostbench "} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q is missing", want)
 		}
@@ -103,7 +103,7 @@ func TestKeepOfOneServer(t *testing.T) {
 	if err := again.write(path); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(path, dir, true); err != nil {
+	if err := run(path, dir, "", true); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "benchmarks.md"))
@@ -126,7 +126,7 @@ func TestKeepOfGoBenchmarks(t *testing.T) {
 		return benchmark{"roost/hub", name, map[string]float64{"ns/op": ns}}
 	}
 	before := &summary{Benchmarks: []benchmark{one("A", 1), one("B", 2)}}
-	got := before.with(&summary{Benchmarks: []benchmark{one("B", 3), one("C", 4)}}).Benchmarks
+	got := before.with(&summary{Benchmarks: []benchmark{one("B", 3), one("C", 4)}}, "").Benchmarks
 	if want := []benchmark{one("A", 1), one("B", 3), one("C", 4)}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -164,10 +164,10 @@ func TestSummaryHasToBeThere(t *testing.T) {
 	if err := os.WriteFile(empty, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(empty, t.TempDir(), false); !errors.Is(err, errEmpty) {
+	if err := run(empty, t.TempDir(), "", false); !errors.Is(err, errEmpty) {
 		t.Errorf("without measurements: %v", err)
 	}
-	if err := run(empty+"x", t.TempDir(), false); err == nil || !strings.Contains(err.Error(), "run.sh") {
+	if err := run(empty+"x", t.TempDir(), "", false); err == nil || !strings.Contains(err.Error(), "run.sh") {
 		t.Errorf("without a file: %v", err)
 	}
 }

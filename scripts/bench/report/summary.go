@@ -107,11 +107,14 @@ func (s *summary) write(path string) error {
 }
 
 // with is s with the measurements of another summary in place of its own of the same servers in the same steps, which then
-// were measured apart, and with its Go benchmarks in place of those of the same name.
-func (s *summary) with(other *summary) *summary {
+// were measured apart, and with its Go benchmarks in place of those of the same name. note is said beside the time.
+func (s *summary) with(other *summary, note string) *summary {
 	apart := "on " + pageData{other}.Date()
 	if other.Commit != "" {
 		apart += ", commit " + other.Commit
+	}
+	if note != "" {
+		apart += ", " + note
 	}
 	merged := *s
 	merged.Reports = nil

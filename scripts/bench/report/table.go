@@ -11,6 +11,7 @@ const (
 	ours   = "roost"
 	window = "roost 1ms" // with WS_FLUSH_WINDOW=1ms
 	usual  = "gorilla"   // the design that Roost replaces
+	secure = "roost TLS" // clients come by wss://
 	floor  = "floor"     // not a server but what the kernel costs
 )
 

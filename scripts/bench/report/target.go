@@ -121,7 +121,7 @@ func (s *summary) losses() *result {
 	sum, steps := 0.0, map[string]bool{}
 	published := 0
 	for _, m := range s.Reports {
-		if m.Server != ours && m.Server != window {
+		if m.Server != ours && m.Server != window && m.Server != secure {
 			continue
 		}
 		for _, f := range m.Figures {

@@ -145,6 +145,10 @@ func (c *connectCmd) add(m *measurement, sum rounds) {
 	r.Add("RssAnon after the first round", mebi(sum.first.Anon), "MiB")
 	r.Add("RssAnon after the last round", mebi(sum.last.Anon), "MiB")
 	r.Add("load generator's CPU a handshake", each(sum.own), "µs")
+	r.Add("load generator's cores", sum.own.Seconds()/cost.Elapsed.Seconds(), "")
+	if c.Resume {
+		r.Add("resumed TLS handshakes", 100*float64(m.swarm.Stats().Resumed)/float64(m.swarm.Stats().Opened), "%")
+	}
 }
 
 // addRest adds memory with the base only, before and after.

@@ -203,6 +203,7 @@ func (c *deliverCmd) add(m *measurement, run redispub.Result, cost procfs.Cost, 
 	r.Add("wake-ups a notification", float64(cost.Switches)/n, "")
 	r.Add("CPU", 100*(cost.User+cost.System).Seconds()/cost.Elapsed.Seconds(), "% of a core")
 	r.Add("load generator's CPU a notification", each(own), "µs")
+	r.Add("load generator's cores", own.Seconds()/cost.Elapsed.Seconds(), "")
 	if c.Storm > 0 {
 		r.Add("handshakes of the storm", float64(now.Opened-c.Connections), "")
 		r.Add("the storm lasted", cost.Elapsed.Seconds(), "s")

@@ -18,6 +18,7 @@ type idleCmd struct {
 	Empty  time.Duration `default:"8s" help:"How long to hold the server with nobody connected, where 0 is among the sizes; 30m at most."`
 	Window time.Duration `default:"30s" help:"The end of a hold in which CPU is measured: a whole ping interval, so that each connection is pinged once."`
 	Burst  int           `default:"0" help:"At the end publish so many notifications to each user and look at what memory they leave behind, 1000 at most; 0: don't."`
+	Talk   int           `default:"0" help:"Before the burst each connection sends a text message of so many bytes, and notifications have as many, 16384 at most; 0: it sends nothing."`
 	Settle time.Duration `default:"25s" help:"How long to wait after the burst before looking; 30m at most."`
 	Redis  string        `default:"127.0.0.1:6379" help:"The Redis that the server listens to, on a loopback address, for the burst."`
 }
@@ -51,6 +52,9 @@ func (c *idleCmd) validate() (netip.AddrPort, error) {
 	}
 	if c.Burst < 0 || c.Burst > maxBurst {
 		return netip.AddrPort{}, fmt.Errorf("--burst %d: from 0 to %d", c.Burst, maxBurst)
+	}
+	if c.Talk < 0 || c.Talk > maxPad || c.Talk > 0 && c.Burst == 0 {
+		return netip.AddrPort{}, fmt.Errorf("--talk %d: from 0 to %d, and with --burst", c.Talk, maxPad)
 	}
 	if c.Burst == 0 {
 		return netip.AddrPort{}, nil
@@ -94,7 +98,7 @@ func (c *idleCmd) measure(m *measurement, redis netip.AddrPort) error {
 	if c.Burst == 0 {
 		return nil
 	}
-	return c.burst(m, redis, last)
+	return c.burst(m, redis, first, last)
 }
 
 // look is what the server looks like with a number of connections.
@@ -212,10 +216,13 @@ func (c *idleCmd) addSlopes(m *measurement, first, last look) {
 }
 
 // burst publishes to all, and looks at what that left.
-func (c *idleCmd) burst(m *measurement, redis netip.AddrPort, before look) error {
+func (c *idleCmd) burst(m *measurement, redis netip.AddrPort, first, before look) error {
 	perUser := max(c.PerUser, 1)
 	users := (c.last() + perUser - 1) / perUser
-	got, err := m.publishToAll(redis, users, perUser, c.Burst*users, burstRate)
+	if c.Talk > 0 {
+		m.swarm.Say(c.Talk)
+	}
+	got, err := m.publishToAll(redis, users, perUser, c.Burst*users, burstRate, max(burstPad, c.Talk))
 	if err != nil {
 		return err
 	}
@@ -234,6 +241,8 @@ func (c *idleCmd) burst(m *measurement, redis netip.AddrPort, before look) error
 	r.Add("missing", float64(got.missing), "")
 	r.Add("RssAnon after the burst", mebi(after.Anon), "MiB")
 	r.Add("RssAnon a connection more after the burst", procfs.Slope(before.sample.Anon, after.Anon, c.last()), "B")
+	r.Add("RssAnon a connection, with the burst", procfs.Slope(first.sample.Anon, before.sample.Anon, c.last()-c.first())+
+		procfs.Slope(before.sample.Anon, after.Anon, c.last()), "B")
 	r.Add("RSS a connection more after the burst", procfs.Slope(before.sample.RSS, after.RSS, c.last()), "B")
 	return nil
 }

@@ -19,11 +19,13 @@ type suiteCmd struct {
 	Server  []string      `required:"" sep:"none" placeholder:"LABEL=PROGRAM" help:"A server to measure; give it several times. The others are compared with the first."`
 	Env     []string      `sep:"none" placeholder:"LABEL=VAR=VALUE" help:"A variable for one of them; may be given several times."`
 	Dialect []string      `sep:"none" placeholder:"LABEL=DIALECT" help:"How one of them is spoken to, centrifugo for instance; without it as Roost is."`
+	Secure  []string      `sep:"none" placeholder:"LABEL" help:"One of them to which clients come by wss://: it gets WS_TLS_PORT, WS_TLS_CERT_FILE and WS_TLS_KEY_FILE."`
 	Only    []string      `sep:"none" placeholder:"LABEL=STEP,…" help:"The steps in which one of them takes part; * is anything. Without it: all."`
 	Step    []string      `sep:"none" placeholder:"STEP" help:"Only this step; may be given several times. A wrong one lists them."`
 	Rounds  int           `default:"0" help:"Make each step so many times at most, 20 at most; 0: as planned. The table has medians."`
 	Short   bool          `xor:"mode" help:"Only the steps that matter most, and shorter."`
 	Full    bool          `xor:"mode" help:"Also 100,000 and 200,000 connections to several processes, which works for Roost only."`
+	TLS     bool          `name:"tls" xor:"mode" help:"Only the steps for servers with TLS, see --secure."`
 	Limit   time.Duration `default:"40m" help:"Leave out what would last longer; 6h at most."`
 	Perf    bool          `help:"Record where the servers' CPU time goes, with perf, for perf report -i OUT/*.perf. The figures are then a little high."`
 	GoBench string        `type:"existingdir" placeholder:"DIR" help:"Run the Go benchmarks of the module there too."`
@@ -139,6 +141,8 @@ func (c *suiteCmd) mode() suite.Mode {
 		return suite.Short
 	case c.Full:
 		return suite.Full
+	case c.TLS:
+		return suite.TLS
 	}
 	return suite.Normal
 }
@@ -170,6 +174,13 @@ func (c *suiteCmd) servers() ([]suite.Server, error) {
 			return nil, fmt.Errorf("--dialect %q: %w", s, err)
 		}
 		server.Dialect = d
+	}
+	for _, label := range c.Secure {
+		server, rest := named(servers, label)
+		if server == nil || rest != "" {
+			return nil, fmt.Errorf("--secure %q: it has to be the label of a --server", label)
+		}
+		server.Secure = true
 	}
 	for _, s := range c.Only {
 		server, steps := named(servers, s)

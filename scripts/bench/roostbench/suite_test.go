@@ -16,6 +16,7 @@ func TestSuiteRefuses(t *testing.T) {
 		"a variable of nobody":        {[]string{"--env=b=X=1"}, "the label of a --server"},
 		"a variable without value":    {[]string{"--env=a=X"}, "WS_PING_INTERVAL=30s"},
 		"steps of nobody":             {[]string{"--only=b=idle"}, "the label of a --server"},
+		"TLS for nobody":              {[]string{"--secure=b"}, "the label of a --server"},
 		"a bad pattern":               {[]string{"--only=a=[x"}, "syntax error"},
 		"too many rounds":             {[]string{"--rounds=21"}, "from 0 to 20"},
 		"a week":                      {[]string{"--limit=168h"}, "6h"},

@@ -27,7 +27,8 @@ const (
 type targetFlags struct {
 	URL         string  `name:"url" default:"ws://127.0.0.1:8081/ws" help:"The server's WebSocket endpoint, on a loopback address; with wss:// TLS, whose certificate is not checked."`
 	Secret      string  `env:"JWT_SECRET_KEY" required:"" help:"What tokens are signed with; better given as JWT_SECRET_KEY."`
-	PID         int     `name:"pid" required:"" help:"The server's process, to see what it costs."`
+	PID         int     `name:"pid" required:"" help:"The server's process, to see what it costs, with those that it has started."`
+	Resume      bool    `help:"With wss://: resume TLS sessions, as clients do that come back."`
 	Label       string  `default:"server" help:"What to call the server in the report."`
 	Step        string  `help:"What to call the measurement in the report."`
 	JSON        string  `name:"json" placeholder:"FILE" help:"Write the report here too."`
@@ -81,7 +82,7 @@ func (f targetFlags) config() (swarm.Config, error) {
 	}
 	return swarm.Config{
 		Server: server, Path: path + d.Query, Secret: []byte(f.Secret), Dialect: d,
-		TLS:   strings.HasPrefix(f.URL, "wss:"),
+		TLS: strings.HasPrefix(f.URL, "wss:"), Resume: f.Resume,
 		Loops: min(f.Loops, 8), FirstSource: f.FirstSource, Sources: f.Sources, PerUser: f.PerUser, FirstUser: f.FirstUser,
 	}, nil
 }
@@ -161,8 +162,8 @@ func (m *measurement) open(from, to int) error {
 	return nil
 }
 
-// sample looks at the server.
-func (m *measurement) sample() (procfs.Sample, error) { return procfs.Read(m.flags.PID) }
+// sample looks at the server, with all processes that it has started.
+func (m *measurement) sample() (procfs.Sample, error) { return procfs.ReadTree(m.flags.PID) }
 
 // finish writes the report. Err is how the measurement went.
 func (m *measurement) finish(err error) error {

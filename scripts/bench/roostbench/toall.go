@@ -18,11 +18,11 @@ const (
 // toAll is how notifications to all users went.
 type toAll struct{ published, missing int }
 
-// publishToAll publishes count notifications, to the users in turn, and waits
+// publishToAll publishes count notifications with so many bytes of content, to the users in turn, and waits
 // until they have come or nothing comes any more.
-func (m *measurement) publishToAll(redis netip.AddrPort, users, perUser, count, rate int) (toAll, error) {
+func (m *measurement) publishToAll(redis netip.AddrPort, users, perUser, count, rate, pad int) (toAll, error) {
 	p, err := redispub.New(redispub.Config{
-		Redis: redis, Rate: rate, Batch: time.Millisecond, Pad: burstPad, FanOut: perUser, Dialect: m.config.Dialect,
+		Redis: redis, Rate: rate, Batch: time.Millisecond, Pad: pad, FanOut: perUser, Dialect: m.config.Dialect,
 		Pattern: redispub.Pattern{First: m.flags.FirstUser, Users: users, InTurn: true},
 		Window:  burstWindow, Arrived: func() int { return m.swarm.Stats().Received },
 	}, m.clock)

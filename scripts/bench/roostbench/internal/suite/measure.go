@@ -16,14 +16,22 @@ import (
 	"roost/bench/roostbench/internal/report"
 )
 
-// ports are where a server listens.
-type ports struct{ client, side string }
+// ports are where a server listens. inside is what a secure one has beside its TLS port.
+type ports struct{ client, side, inside string }
 
 // environment is what a server is started with.
-func (r run) environment(secret string, at ports, redisPort string) []string {
+func (r run) environment(cfg Config, secret string, at ports, redisPort string) []string {
+	plain := at.client
+	if r.server.Secure {
+		plain = at.inside
+	}
 	usual := []string{
-		secret, "WS_HOST=127.0.0.1", "WS_PORT=" + at.client, "HTTP_HOST=127.0.0.1", "HTTP_PORT=" + at.side,
+		secret, "WS_HOST=127.0.0.1", "WS_PORT=" + plain, "HTTP_HOST=127.0.0.1", "HTTP_PORT=" + at.side,
 		"REDIS_HOST=127.0.0.1", "REDIS_PORT=" + redisPort, "WS_MAX_CONNECTIONS=19000", "WS_MAX_CONNECTIONS_PER_USER=0", "WS_HANDSHAKE_RATE=0",
+	}
+	if r.server.Secure {
+		usual = append(usual, "WS_TLS_HOST=127.0.0.1", "WS_TLS_PORT="+at.client,
+			"WS_TLS_CERT_FILE="+cfg.certificate.chain, "WS_TLS_KEY_FILE="+cfg.certificate.key)
 	}
 	return append(append(usual, r.step.Env...), r.server.Env...)
 }
@@ -42,7 +50,7 @@ func (r run) measure(ctx context.Context, cfg Config, redisPort string) (report.
 			args = append(args, "--env="+variable)
 		}
 	} else {
-		server, at, err := r.start(ctx, name+".log", secret, redisPort)
+		server, at, err := r.start(ctx, cfg, name+".log", secret, redisPort)
 		if err != nil {
 			return report.Report{}, err
 		}
@@ -54,7 +62,7 @@ func (r run) measure(ctx context.Context, cfg Config, redisPort string) (report.
 			}
 			defer perf.Stop() // before the server, or it ends by itself
 		}
-		args = append(args, "--url=ws://127.0.0.1:"+at.client+"/ws", "--pid="+strconv.Itoa(server.PID()),
+		args = append(args, "--url="+r.scheme()+"://127.0.0.1:"+at.client+"/ws", "--pid="+strconv.Itoa(server.PID()),
 			"--metrics=http://127.0.0.1:"+at.side+"/metrics?format=prometheus", "--server-log="+name+".log")
 	}
 	if d := r.server.Dialect; d.Name != "" {
@@ -67,26 +75,41 @@ func (r run) measure(ctx context.Context, cfg Config, redisPort string) (report.
 }
 
 // start starts the server and waits until it is healthy.
-func (r run) start(ctx context.Context, log, secret, redisPort string) (*child.Process, ports, error) {
+func (r run) start(ctx context.Context, cfg Config, log, secret, redisPort string) (*child.Process, ports, error) {
 	client, err1 := child.FreePort()
 	side, err2 := child.FreePort()
-	if err := errors.Join(err1, err2); err != nil {
+	inside, err3 := child.FreePort()
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, ports{}, err
 	}
-	at := ports{client, side}
-	server, err := child.Start(log, r.environment(secret, at, redisPort), r.server.Path)
+	at := ports{client, side, inside}
+	server, err := child.Start(log, r.environment(cfg, secret, at, redisPort), r.server.Path)
 	if err != nil {
 		return nil, at, err
 	}
 	health := client
-	if r.server.Dialect.AdminHealth {
+	if r.server.Dialect.AdminHealth || r.server.Secure {
 		health = side
 	}
 	if err := server.Await(ctx, child.Healthy(health)); err != nil {
 		server.Stop()
 		return nil, at, err
 	}
+	if r.server.Secure { // a proxy may need longer
+		if err := server.Await(ctx, child.Listening(client)); err != nil {
+			server.Stop()
+			return nil, at, err
+		}
+	}
 	return server, at, nil
+}
+
+// scheme is how clients come.
+func (r run) scheme() string {
+	if r.server.Secure {
+		return "wss"
+	}
+	return "ws"
 }
 
 // record begins to record a process: "perf report -i NAME.perf" shows it.

@@ -16,6 +16,7 @@ type Server struct {
 	Path    string
 	Env     []string // beyond the usual variables, as VAR=VALUE
 	Dialect dialect.Dialect
+	Secure  bool     // clients come by wss://
 	Only    []string // patterns, as path.Match has them, of the steps that it takes part in; none: all
 }
 

@@ -10,6 +10,7 @@ const (
 	Normal Mode = iota
 	Short       // the steps that matter most, and shorter
 	Full        // Normal, and 100,000 and 200,000 connections
+	TLS         // the steps for servers with TLS
 )
 
 // MaxRounds is how often a step may be made.
@@ -33,6 +34,8 @@ func Steps(mode Mode) []Step {
 		return shortSteps()
 	case Full:
 		return append(normalSteps(), crowds()...)
+	case TLS:
+		return tlsSteps()
 	}
 	return normalSteps()
 }
@@ -106,6 +109,33 @@ func closeLooks() []Step {
 		deliver("calls-max", "system calls and collections at saturation", deliveries{
 			5000, 80_000, 3 * time.Second, append(saturating(), "--count-calls")}).with(gcTrace),
 	}
+}
+
+// tlsSteps are for servers with TLS, with Roost without it beside them. A proxy has two descriptors for a client, and
+// a process here 20,000: hence 9,000.
+func tlsSteps() []Step {
+	const long = 5 * time.Second
+	slow := func(s Step, n int) Step { s.Lasts += time.Duration(n) * 2 * time.Millisecond; return s } // handshakes
+	return []Step{
+		slow(idle("tls-idle", "idle connections, 2,000 and 9,000", looks{
+			sizes: []int{2000, 9000}, hold: 35 * time.Second}), 9000),
+		slow(idle("tls-idle-15k", "idle connections, 2,000 and 15,000, then 1 KB from each and to each", looks{
+			sizes: []int{2000, 15_000}, hold: 35 * time.Second, burst: 1, settle: 35 * time.Second, more: []string{"--talk=1024"}}), 15_000),
+		slow(connect("tls-connect", "6,000 full handshakes, 256 at once", connections{base: 500, count: 6000, inFlight: 256, rounds: 1}), 6500).times(3),
+		slow(connect("tls-resume", "6,000 resumed handshakes, 256 at once", connections{base: 500, count: 6000, inFlight: 256, rounds: 1}), 6500).
+			also("--resume").times(3),
+		slow(deliver("tls-deliver-10k", "10,000 a second to 5,000 connections", deliveries{5000, 10_000, long, nil}), 5000).times(3),
+		slow(deliver("tls-storm", "2,000 a second to 1,000 connections while 5,000 connect at once", deliveries{
+			1000, 2000, 30 * time.Second, []string{"--storm=5000"}}).lasting(10*time.Second), 6000).times(3),
+		slow(connect("tls-churn", "50,000 connect and leave, 10,000 at a time", connections{
+			base: 2000, count: 10_000, inFlight: 256, rounds: 5, rest: 35 * time.Second}), 52_000),
+	}
+}
+
+// also adds flags.
+func (s Step) also(flags ...string) Step {
+	s.Args = append(s.Args[:len(s.Args):len(s.Args)], flags...)
+	return s
 }
 
 func crowds() []Step {

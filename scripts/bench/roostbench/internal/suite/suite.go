@@ -23,6 +23,8 @@ type Config struct {
 	Dir     string        // for reports and logs
 	Perf    bool          // record where the servers' CPU time goes, beside the reports
 	Log     io.Writer
+
+	certificate certificate // of servers that are Secure
 }
 
 // Outcome is what a suite leaves.
@@ -42,6 +44,9 @@ func Run(ctx context.Context, cfg Config) (Outcome, error) {
 	}
 	redisPort, err := child.FreePort()
 	if err != nil {
+		return Outcome{}, err
+	}
+	if cfg.certificate, err = newCertificate(cfg.Dir); err != nil {
 		return Outcome{}, err
 	}
 	redis, err := child.Start(filepath.Join(cfg.Dir, "redis.log"), nil, "redis-server",

@@ -29,6 +29,7 @@ type Config struct {
 	Apart       int            // connections from this number on have the last of two or more loops to themselves; 0: all share all
 	Dialect     dialect.Dialect
 	TLS         bool // wss://
+	Resume      bool // TLS sessions, once there is one
 	Asides      bool // messages that are no notification of ours are nothing wrong
 	Stalled     int  // the first so many connections stop reading once they are open
 }

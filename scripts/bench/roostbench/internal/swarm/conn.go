@@ -95,6 +95,9 @@ func (c *conn) takeSealed(in []byte) error {
 	shaking := !c.secure.done
 	plain, err := c.secure.receive(in, c.loop.decrypted)
 	if err == nil && shaking && c.secure.done {
+		if c.secure.conn.ConnectionState().DidResume {
+			c.loop.stats.Resumed.Add(1)
+		}
 		err = c.write(c.loop.request(c))
 	}
 	if out := c.secure.take(); err == nil && len(out) > 0 {

@@ -71,7 +71,10 @@ func newLoop(s *Swarm, index int) (*loop, error) {
 		latencies: newHistogram(), handshakes: newHistogram(),
 	}
 	if s.cfg.TLS {
-		l.tls, l.decrypted = &tls.Config{InsecureSkipVerify: true}, make([]byte, readBuffer)
+		l.tls, l.decrypted = &tls.Config{InsecureSkipVerify: true, ServerName: "roost.test"}, make([]byte, readBuffer)
+		if s.cfg.Resume {
+			l.tls.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+		}
 	}
 	l.handle = func(m wire.Message) error { return l.reading.message(m) }
 	return l, nil

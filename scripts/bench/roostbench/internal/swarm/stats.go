@@ -13,6 +13,7 @@ type counters struct {
 	Pings, Received             atomic.Int64
 	WrongUser, Disorder         atomic.Int64
 	Duplicates, Opened, Waiting atomic.Int64 // Waiting: to be opened, or being opened
+	Resumed                     atomic.Int64 // TLS handshakes
 }
 
 // Stats are sums over all loops.
@@ -22,6 +23,7 @@ type Stats struct {
 	Pings, Received     int
 	WrongUser, Disorder int // notifications that are another user's; that came behind a later one
 	Duplicates          int
+	Resumed             int // TLS handshakes that resumed a session
 }
 
 // Stats may be called by any goroutine at any time.
@@ -39,6 +41,7 @@ func (s *Swarm) Stats() Stats {
 		sum.WrongUser += int(c.WrongUser.Load())
 		sum.Disorder += int(c.Disorder.Load())
 		sum.Duplicates += int(c.Duplicates.Load())
+		sum.Resumed += int(c.Resumed.Load())
 	}
 	return sum
 }
@@ -50,7 +53,7 @@ func (s Stats) Plus(o Stats) Stats {
 		Opened: s.Opened + o.Opened, Waiting: s.Waiting + o.Waiting,
 		Pings: s.Pings + o.Pings, Received: s.Received + o.Received,
 		WrongUser: s.WrongUser + o.WrongUser, Disorder: s.Disorder + o.Disorder,
-		Duplicates: s.Duplicates + o.Duplicates,
+		Duplicates: s.Duplicates + o.Duplicates, Resumed: s.Resumed + o.Resumed,
 	}
 }
 

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -144,6 +145,21 @@ func (s *Swarm) Leave(ctx context.Context, from int) error {
 		}
 	})
 	return s.wait(ctx, func(now Stats) bool { return now.Open <= from })
+}
+
+// Say has each open connection send a message of n bytes in text.
+func (s *Swarm) Say(n int) {
+	text := bytes.Repeat([]byte("x"), n)
+	s.each(func(l *loop) {
+		for _, c := range l.conns {
+			if c.state != open || c.stalled {
+				continue
+			}
+			if err := c.write(wire.AppendFrame(nil, wire.Text, text, l.random.Uint32())); err != nil {
+				l.ended(c, err)
+			}
+		}
+	})
 }
 
 // Stop cuts what is still open and ends the loops. The results stay.
