@@ -17,8 +17,8 @@
 // A sink that blocks holds all links and so, through TCP, Redis: the feed has no queue and drops nothing. Messages that
 // Redis itself drops (its client-output-buffer-limit for pubsub: by default 32 MB, or 8 MB for a minute) ends the connection
 // and counts as a gap. A payload is read whole before the sink gets it. Its size is bounded by that limit, by Redis's
-// proto-max-bulk-len (512 MB), and by resp.MaxBulk (1 GiB), beyond which the link ends. It may take three times as much
-// memory, as the buffer grows by doubling and the sink gets a copy, and more until the garbage of the one before is collected.
+// proto-max-bulk-len (512 MB), and by resp.MaxBulk (1 GiB), beyond which the link ends. It may take two and a
+// half times as much memory, as the buffer grows by doubling.
 //
 // # Links
 //

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 // pieces reads from a string, so many bytes at a time.
@@ -97,6 +98,48 @@ func TestBufferGrowsAndShrinks(t *testing.T) {
 	}
 	if len(b.buf) != size {
 		t.Errorf("%d bytes are left of a long reply", len(b.buf))
+	}
+}
+
+// A long message has its memory to itself, whatever is read behind it.
+func TestLongMessagesStay(t *testing.T) {
+	t.Parallel()
+	const size = 64
+	for _, piece := range []int{7, size, 100, 10_000} {
+		var want, got []string
+		var input strings.Builder
+		for i := range 40 {
+			payload := strings.Repeat(string(rune('a'+i%26)), i%4*size)
+			want = append(want, payload)
+			input.WriteString(push("message", "c", payload))
+		}
+		b, from := NewBuffer(size), &pieces{input.String(), piece}
+		for {
+			r, ok, err := b.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ok {
+				channel, payload := r.Strings()
+				got = append(got, payload) // and no copy of it
+				if r.own && unsafe.StringData(payload) != unsafe.SliceData(r.Payload) {
+					t.Error("a long payload is copied")
+				}
+				if channel != "c" || r.own != (len(payload) >= size) {
+					t.Errorf("a payload of %d bytes: own %t", len(payload), r.own)
+				}
+				continue
+			}
+			if _, _, err := b.Fill(from.read); err != nil {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("in pieces of %d: %q", piece, got)
+		}
+		if len(b.buf) > 4*size {
+			t.Errorf("in pieces of %d: %d bytes are left", piece, len(b.buf))
+		}
 	}
 }
 

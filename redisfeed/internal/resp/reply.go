@@ -3,6 +3,7 @@ package resp
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 )
 
 // Kind is what a reply is.
@@ -42,10 +43,15 @@ type Reply struct {
 	Payload []byte // of Message and Pong; the text of Status and Error
 
 	both []byte // from the first byte of Channel to the last of Payload, of a Message
+	own  bool   // nothing else has the memory of both
 }
 
-// Strings copies the channel and the payload of a Message, in one allocation.
+// Strings returns the channel and the payload of a Message, copied in one allocation. The payload of a very long one is no copy:
+// of a hundred megabytes there are no more than were read.
 func (r Reply) Strings() (channel, payload string) {
+	if r.own {
+		return string(r.Channel), unsafe.String(unsafe.SliceData(r.Payload), len(r.Payload))
+	}
 	both := string(r.both)
 	return both[:len(r.Channel)], both[len(both)-len(r.Payload):]
 }
