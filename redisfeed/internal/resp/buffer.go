@@ -66,3 +66,14 @@ func (b *Buffer) makeRoom() {
 		runtime.GC()
 	}
 }
+
+// Unread returns what Next has not returned, which is valid until Fill.
+func (b *Buffer) Unread() []byte { return b.buf[b.start:b.end] }
+
+// Load puts what another Buffer had not returned into an empty one.
+func (b *Buffer) Load(unread []byte) {
+	if len(unread) > len(b.buf) {
+		b.buf = make([]byte, len(unread))
+	}
+	b.start, b.end = 0, copy(b.buf, unread)
+}
