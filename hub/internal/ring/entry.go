@@ -3,7 +3,6 @@ package ring
 import (
 	"encoding/binary"
 	"hash/crc32"
-	"hash/maphash"
 	"unsafe"
 )
 
@@ -190,7 +189,7 @@ func (r *Ring) slot(hash uint64) []byte {
 }
 
 func (r *Ring) hash(key Key) uint64 {
-	return maphash.String(r.seed, key.Name) ^ uint64(key.Kind)*0x9e3779b97f4a7c15
+	return r.key.siphash(key.Name) ^ uint64(key.Kind)*0x9e3779b97f4a7c15
 }
 
 // updateSum chains text to a checksum.

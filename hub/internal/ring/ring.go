@@ -12,9 +12,9 @@
 package ring
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"hash/crc32"
-	"hash/maphash"
 	"slices"
 	"time"
 
@@ -53,7 +53,7 @@ const (
 // Ring is what was heard of late. Make it with New.
 type Ring struct {
 	window time.Duration // static
-	seed   maphash.Seed  // static
+	key    hashKey       // static
 
 	entries []byte // a multiple of 8 bytes
 	checks  []byte // 4 bytes for each place, by its number modulo their count
@@ -85,7 +85,9 @@ func New(memory []byte, window time.Duration) *Ring {
 		slots *= 2
 	}
 	checks := 4 * (room/smallest + 2)
-	r := &Ring{window: window, seed: maphash.MakeSeed()}
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails
+	r := &Ring{window: window, key: newHashKey(random[:])}
 	r.slots, memory = memory[:8*slots], memory[8*slots:]
 	r.checks, memory = memory[:checks], memory[checks:]
 	r.entries = memory[:len(memory)&^7]
