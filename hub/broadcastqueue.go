@@ -15,6 +15,10 @@ type broadcastQueue struct {
 	queue   *fairqueue.Queue[*broadcast] // guarded by mu
 	dropped []droppedBroadcast           // guarded by mu: by the put under way
 	closed  bool                         // guarded by mu: nothing is put in any more
+	begun   bool                         // guarded by mu: RunBroadcasts was called
+	waits   bool                         // guarded by mu: its goroutine waits in next
+	held    bool                         // guarded by mu: nothing begins
+	left    bool                         // guarded by mu: another process delivers what waits
 }
 
 // droppedBroadcast is one that had no room.
@@ -60,19 +64,59 @@ func (q *broadcastQueue) put(b *broadcast, since time.Time) (dropped []droppedBr
 	return dropped, true
 }
 
-// next waits for something to do, whose turn it is until done. It is nil when the queue is closed and empty.
+// next waits for something to do, whose turn it is until done. It is nil when the queue is closed and empty, and when
+// another process delivers what waits.
 func (q *broadcastQueue) next() *broadcast {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.begun = true
 	for {
+		if q.left {
+			return nil
+		}
 		if b, ok := q.queue.Next(time.Now()); ok {
 			return b
 		}
-		if q.closed {
+		if q.closed && !q.held {
 			return nil
 		}
+		q.waits = true
 		q.wait()
+		q.waits = false
 	}
+}
+
+// hold has only those end that have begun.
+func (q *broadcastQueue) hold() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held = true
+	q.queue.Hold()
+	q.change.Signal()
+}
+
+// settled reports whether they have, with hold.
+func (q *broadcastQueue) settled() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.held && (q.waits || !q.begun) && q.queue.Begun() == 0
+}
+
+// letGo ends hold.
+func (q *broadcastQueue) letGo() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held = false
+	q.queue.LetGo()
+	q.change.Signal()
+}
+
+// leave ends the goroutine of RunBroadcasts, and takes nothing any more.
+func (q *broadcastQueue) leave() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed, q.left = true, true
+	q.change.Signal()
 }
 
 // wait waits for a change, or until a notice is due. The caller holds mu.

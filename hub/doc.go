@@ -20,5 +20,9 @@
 // connections has one entry for all of them. A connection that is in a group
 // costs some 100 bytes more.
 //
+// A hub can go on in another process on the same host (Export, Import, Members, Join): with what waits for its turn, and with
+// what was heard of late, whose memory both processes map, so that positions go on and clients resume across it. What was
+// counted, and who watches a user, stays behind.
+//
 // The hub does no I/O, starts no goroutine and knows no network.
 package hub

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roost/internal/wirecodec"
 	"roost/wsproto"
 )
 
@@ -163,6 +164,8 @@ type Hub struct {
 	broadcastsCut   atomic.Bool   // what is not delivered yet is to be dropped; any goroutine
 
 	changed chan struct{} // holds one token while marks wait to be taken
+
+	imported wirecodec.Pieces // of another process's hub, until FinishImport
 }
 
 // New returns an empty hub.

@@ -23,16 +23,34 @@ func (h *Hub) Members(fn func(c Conn, state []byte)) {
 			if IsProbe(link.user) {
 				continue
 			}
-			groups := h.GroupsOf(c)
 			state = wirecodec.AppendUint(state[:0], uint64(atomic.LoadUint32(&link.mark)))
-			state = wirecodec.AppendUint(state, uint64(len(groups)))
-			for _, m := range groups {
-				state = wirecodec.AppendString(wirecodec.AppendBool(state, m.Joined), m.Group)
-			}
+			state = s.appendGroups(state, link)
 			state = wirecodec.AppendUint(state, uint64(h.idOf(c)))
 			fn(c, state)
 		}
 	}
+}
+
+// appendGroups appends the groups that a connection is in; of those that it has joined by a command also from where on.
+func (s *shard) appendGroups(dst []byte, link *Link) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	places := s.grouped.Get(link)
+	dst = wirecodec.AppendUint(dst, uint64(len(places)))
+	for i := range places {
+		m := &places[i]
+		if dst = wirecodec.AppendBool(dst, m.joined); m.joined {
+			dst = wirecodec.AppendUint(dst, m.from)
+		}
+		dst = wirecodec.AppendString(dst, m.of.name)
+	}
+	return dst
+}
+
+// joinedGroup is a group that a command had a connection join.
+type joinedGroup struct {
+	group string
+	from  uint64 // as in membership
 }
 
 // maxMemberGroup bounds the name of a group in a state, in bytes.
@@ -44,10 +62,12 @@ const maxMemberGroup = 1 << 10
 func (h *Hub) Join(c Conn, user string, state []byte) error {
 	r := wirecodec.NewReader(state)
 	mark := uint32(r.Uint(math.MaxUint32))
-	var groups, joined []string
+	var groups []string
+	var more []joinedGroup
 	for range r.Count(2) {
 		if r.Bool() {
-			joined = append(joined, r.String(maxMemberGroup))
+			from := r.Uint(math.MaxUint64)
+			more = append(more, joinedGroup{r.String(maxMemberGroup), from})
 		} else {
 			groups = append(groups, r.String(maxMemberGroup))
 		}
@@ -62,7 +82,9 @@ func (h *Hub) Join(c Conn, user string, state []byte) error {
 		c.HubLink().user = user // so that its end finds whose it was
 		return e.err
 	}
-	h.regroupConn(c, nil, joined)
+	for _, j := range more {
+		h.regroupConn(c, nil, []string{j.group}, j.from)
+	}
 	if id != 0 {
 		h.setID(c, id)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"roost/internal/jsonscan"
+	"roost/internal/wirecodec"
 )
 
 // options is what a notification says beside its type and payload. It is nil where it says nothing more, as nearly all do, and
@@ -32,6 +33,41 @@ func (e *envelope) more() *options {
 		e.options = new(options)
 	}
 	return e.options
+}
+
+// append appends the options, for another process. They may be nil.
+func (o *options) append(dst []byte) []byte {
+	if dst = wirecodec.AppendBool(dst, o != nil); o == nil {
+		return dst
+	}
+	for _, list := range [][]connID{o.only, o.except} {
+		if dst = wirecodec.AppendBool(dst, list != nil); list == nil {
+			continue
+		}
+		dst = wirecodec.AppendUint(dst, uint64(len(list)))
+		for _, id := range list {
+			dst = wirecodec.AppendUint(dst, uint64(id))
+		}
+	}
+	return dst
+}
+
+// readOptions reads what append wrote.
+func readOptions(r *wirecodec.Reader) *options {
+	if !r.Bool() {
+		return nil
+	}
+	o := new(options)
+	for _, list := range []*[]connID{&o.only, &o.except} {
+		if !r.Bool() {
+			continue
+		}
+		*list = []connID{} // empty is not nil
+		for range r.Count(1) {
+			*list = append(*list, connID(r.Uint(1<<64-1)))
+		}
+	}
+	return o
 }
 
 // listConns reads the id of a connection, or a list of them. null is as if it were not there.

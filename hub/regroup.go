@@ -55,10 +55,10 @@ func (h *Hub) regroup(user string, leave, join []string) {
 	switch {
 	case several != nil:
 		for _, c := range several.conns {
-			done.add(h.regroupConn(c, leave, join))
+			done.add(h.regroupConn(c, leave, join, h.groupNumber.Load()))
 		}
 	case only != nil:
-		done = h.regroupConn(only, leave, join)
+		done = h.regroupConn(only, leave, join, h.groupNumber.Load())
 	}
 	h.stats.groupsJoined.Add(uint64(done.joined))
 	h.stats.groupsLeft.Add(uint64(done.left))
@@ -114,15 +114,16 @@ func (s *shard) membership(link *Link, group string) (m *membership, passed bool
 	return nil, false
 }
 
-// regroupConn is regroup for one connection. The caller holds order.mu, or without Config.Resume h.turn.
-func (h *Hub) regroupConn(c Conn, leave, join []string) regrouped {
+// regroupConn is regroup for one connection, which gets what has a number above from. The caller holds order.mu, or without
+// Config.Resume h.turn; but for one that is registered a moment ago.
+func (h *Hub) regroupConn(c Conn, leave, join []string, from uint64) regrouped {
 	s := h.shard(h.hash(c.HubLink().user))
 	if h.stream == nil {
-		return s.regroup(c, leave, join, h.groupNumber.Load())
+		return s.regroup(c, leave, join, from)
 	}
 	h.stream.mu.Lock()
 	defer h.stream.mu.Unlock()
-	done := s.regroup(c, leave, join, h.groupNumber.Load())
+	done := s.regroup(c, leave, join, from)
 	h.stream.setPartial(c.HubLink(), done.partial)
 	return done
 }

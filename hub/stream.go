@@ -31,6 +31,12 @@ type Resume struct {
 	// Hears reports whether what is published for a user comes to Deliver now. Any goroutine may be asked. Nil: whoever the
 	// user is, as with one subscription for all.
 	Hears func(user string) bool
+
+	// Descriptor is that of Memory, which another process can map (Hub.Export); 0: none can.
+	Descriptor int
+	// Map returns the memory behind a descriptor of another process's hub, which becomes Map's; unmap gives it back. Nil: such
+	// memory is not used.
+	Map func(descriptor int) (memory []byte, unmap func(), err error)
 }
 
 // MinResumeMemory is the least that Resume.Memory may have.
@@ -54,6 +60,7 @@ type stream struct {
 
 	partial    map[*Link]struct{} // guarded by mu: the connections that commands had join groups
 	anyPartial atomic.Bool        // there are some; written under mu
+	descriptor int                // of the ring's memory; 0: none. Static once connections are registered
 
 	counts resumeCounts
 }
@@ -76,7 +83,7 @@ func newStream(cfg Config) *stream {
 	if cfg.Resume.Memory == nil {
 		return nil
 	}
-	s := &stream{ring: ring.New(cfg.Resume.Memory, cfg.Resume.Window)}
+	s := &stream{ring: ring.New(cfg.Resume.Memory, cfg.Resume.Window), descriptor: cfg.Resume.Descriptor}
 	s.order.flows = make(map[string][]*broadcast)
 	s.ring.Reset(newMarker(), cfg.Now().UnixMilli())
 	return s

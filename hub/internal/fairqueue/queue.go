@@ -69,6 +69,9 @@ type Queue[T any] struct {
 	current *flow[T]                       // whose turn it is, from Next to Done; nil: no flow's
 	bytes   int                            // charged
 	items   int                            // that wait or are under way, without notices
+	begun   int                            // items and notices under way
+	holding bool                           // nothing else begins
+	held    list.List[flow[T]]             // with holding: flows that would have had a turn
 	idle    int                            // flows that have nothing to deliver: they rest, or have a notice to give. Everyone's is not counted
 }
 
@@ -113,7 +116,7 @@ func (q *Queue[T]) Put(name string, item T, size int, since, now time.Time) {
 // Next gives the next flow its turn, and returns its oldest item. The item is under way then, and can't be dropped any
 // more. ok is false when there is nothing to do, at least not before Due. Each Next is followed by one Done.
 func (q *Queue[T]) Next(now time.Time) (item T, ok bool) {
-	for f := q.resting.First(); f != nil && now.Sub(f.rests) >= q.cfg.NoticeEvery; f = q.resting.First() {
+	for f := q.resting.First(); f != nil && !q.holding && now.Sub(f.rests) >= q.cfg.NoticeEvery; f = q.resting.First() {
 		q.wake(f)
 	}
 	f := q.nextFlow()
@@ -130,13 +133,13 @@ func (q *Queue[T]) Next(now time.Time) (item T, ok bool) {
 // nextFlow takes the flow whose turn it is out of its list; nil where there is none.
 func (q *Queue[T]) nextFlow() *flow[T] {
 	if q.credit > 0 {
-		if f := q.classes[q.class].RemoveFirst(); f != nil {
+		if f := q.next(q.class); f != nil {
 			return f
 		}
 	}
 	for range classCount {
 		q.class, q.credit = (q.class+1)%classCount, q.cfg.Quantum
-		if f := q.classes[q.class].RemoveFirst(); f != nil {
+		if f := q.next(q.class); f != nil {
 			return f
 		}
 	}
@@ -155,6 +158,7 @@ func (q *Queue[T]) Done(finished bool, work int, now time.Time) {
 			q.items--
 		}
 		f.head, f.busy = entry[T]{}, false
+		q.begun--
 	}
 	q.classes[f.class(classOld)].Append(&f.turn, f)
 	q.maybeIdle(f, now)
@@ -162,7 +166,7 @@ func (q *Queue[T]) Done(finished bool, work int, now time.Time) {
 
 // Due is when Next has something to do that it has not now, if nothing is put in before. ok is false for never.
 func (q *Queue[T]) Due() (at time.Time, ok bool) {
-	if q.resting.First() == nil {
+	if q.resting.First() == nil || q.holding {
 		return at, false
 	}
 	return q.resting.First().rests.Add(q.cfg.NoticeEvery), true
@@ -170,6 +174,9 @@ func (q *Queue[T]) Due() (at time.Time, ok bool) {
 
 // Busy reports whether something can be done now.
 func (q *Queue[T]) Busy() bool {
+	if q.holding {
+		return q.begun > 0
+	}
 	for i := range q.classes {
 		if q.classes[i].Len() > 0 {
 			return true
@@ -211,6 +218,7 @@ func (q *Queue[T]) Flows() int { return q.flows.Len() }
 func (q *Queue[T]) begin(f *flow[T], now time.Time) {
 	q.setIdle(f, false)
 	f.busy = true
+	q.begun++
 	if !f.lost.IsZero() && (f.waiting.len() == 0 || !q.toldLately(f, now)) {
 		f.head = entry[T]{item: q.cfg.Notice(f.name, f.lost), notice: true}
 		f.lost, f.told = time.Time{}, now

@@ -66,6 +66,22 @@ func Restore(from *wirecodec.Reader, memory []byte, window time.Duration) *Ring 
 	return r
 }
 
+// SkipState reads what AppendState wrote where there is no memory to go on with.
+func SkipState(from *wirecodec.Reader) {
+	const most = 1<<64 - 1
+	for range 8 {
+		from.Uint(most)
+	}
+	for range 2 {
+		from.Int(0, 1<<62)
+	}
+	for range from.Count(3) {
+		from.Uint(most)
+		from.Uint(most)
+		from.Int(0, 1<<62)
+	}
+}
+
 // whole reports whether the entries are one behind the other, and have the numbers from the floor to the count.
 func (r *Ring) whole() bool {
 	all := uint64(len(r.entries))
