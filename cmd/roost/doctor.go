@@ -19,6 +19,8 @@ type doctorCmd struct {
 	Connections wholeNumber `help:"Connections that this host shall hold, such as 100000 or 100k. Without it: WS_MAX_CONNECTIONS where that is set, else 100000." placeholder:"N"`
 	BehindProxy wholeNumber `help:"A proxy on this machine connects to Roost, at so many addresses of Roost: each is good for as many connections as there are source ports." placeholder:"N"`
 	Domain      []string    `help:"A name that clients use in wss://, such as ws.example.com: is there a certificate for it?" placeholder:"NAME"`
+	Published   wholeNumber `help:"Notifications that are published a second, for all users together, at the busiest: are WS_RESUME_BYTES enough for WS_RESUME_WINDOW?" placeholder:"N"`
+	Payload     wholeNumber `help:"Bytes of one notification, as it is published. Without it: 300." placeholder:"N"`
 	JSON        bool        `name:"json" help:"Print JSON."`
 }
 
@@ -32,6 +34,9 @@ It reckons with 6.5 KiB of memory a connection, nearly all of it the kernel's so
 descriptor for each connection and a quarter more; and with a page of TCP memory for each fourth. docs/benchmarks.md has
 what was measured. Below that it says the worst case: the memory that Roost and the kernel take, and the descriptors, when
 all that the settings bound is full at once. A certificate that the settings name is read, and so is what is wrong with it.
+
+Where clients can resume (WS_RESUME_WINDOW) it says for how many notifications a second WS_RESUME_BYTES are enough, and with
+--published how many are needed.
 
 A container has its own net.* settings: give them to docker run --sysctl. The others are the host's.
 
@@ -70,6 +75,7 @@ func (c *doctorCmd) ask(cfg config.Config, set bool) doctor.Ask {
 		ProxyAddresses: int(c.BehindProxy),
 		Certificates:   app.InspectCertificates(cfg, c.Domain),
 		OldTLS:         cfg.WSTLS() && cfg.WSTLSMinVersion == "1.2",
+		Resume:         doctor.Resume{Window: cfg.WSResumeWindow, Bytes: cfg.WSResumeBytes, Published: int(c.Published), Payload: int(c.Payload)},
 	}
 	switch {
 	case ask.Connections > 0:

@@ -15,6 +15,7 @@ type Ask struct {
 	ProxyAddresses int // of Roost, to which a proxy on the same machine connects; 0: there is none
 	Certificates   []Certificate
 	OldTLS         bool // TLS 1.2 is served
+	Resume         Resume
 }
 
 // State is how a limit is.

@@ -43,6 +43,9 @@ func Judge(h Host, ask Ask) Report {
 	if ask.OldTLS {
 		r.add(oldTLS(ask))
 	}
+	if ask.Resume.Window > 0 {
+		r.add(ask.Resume.finding())
+	}
 	r.OK = r.Holds >= ask.Connections && !r.has(Bad) && !slices.Contains(r.Unread, nameOpenFiles) && !slices.Contains(r.Unread, nameMemory)
 	return r
 }
