@@ -97,6 +97,9 @@ func (h *Hub) Arrive(c Conn, a Arrival) (total, ofUser int, w Welcome, err error
 	}
 	s.mu.Unlock()
 	h.entered(entry)
+	if entry.err == nil && why == ring.NotRefused && !s.fill(missed) {
+		why = ring.TooOld
+	}
 	switch {
 	case entry.err != nil || a.Since == "":
 	case position.IsPartial(a.Since):
@@ -118,6 +121,32 @@ func (h *Hub) Arrive(c Conn, a Arrival) (total, ofUser int, w Welcome, err error
 		}
 	}
 	return entry.total, entry.ofUser, w, entry.err
+}
+
+// filledAtOnce bounds, in bytes, what is copied of the ring while others wait for it.
+const filledAtOnce = 32 << 10
+
+// fill copies the payloads of what was missed. It is false where they were forgotten meanwhile, which takes a ring that is far
+// too small.
+func (s *stream) fill(missed []ring.Missed) bool {
+	for len(missed) > 0 {
+		room := missed[0].Size
+		for _, m := range missed[1:] {
+			if room+m.Size > filledAtOnce {
+				break
+			}
+			room += m.Size
+		}
+		buf := make([]byte, room)
+		s.mu.Lock()
+		filled, ok := s.ring.Fill(missed, buf)
+		s.mu.Unlock()
+		if !ok {
+			return false
+		}
+		missed = missed[filled:]
+	}
+	return true
 }
 
 func keysOf(a Arrival) []ring.Key {

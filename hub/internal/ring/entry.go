@@ -172,13 +172,13 @@ func (r *Ring) link(e entry, offset uint64, key Key) {
 	binary.LittleEndian.PutUint64(slot, offset+1)
 }
 
-// last returns the last entry of a key; false if there is none.
-func (r *Ring) last(key Key) (entry, bool) {
+// last returns the last entry of a key, and its offset; false if there is none.
+func (r *Ring) last(key Key) (e entry, offset uint64, ok bool) {
 	hash := r.hash(key)
 	for link := binary.LittleEndian.Uint64(r.slot(hash)); ; {
-		e, ok := r.linked(link)
+		e, ok = r.linked(link)
 		if !ok || e.is(hash, key) {
-			return e, ok
+			return e, link - 1, ok
 		}
 		link = e.next()
 	}

@@ -103,6 +103,17 @@ func runModel(t *testing.T, random *rand.Rand) {
 func (m *model) check(t *testing.T, r *Ring, since given, stream, joined int, keys []Key, mayMismatch bool) {
 	t.Helper()
 	got, after, why := r.Since(since.at, keys, modelBounds)
+	size := 0
+	for _, m := range got {
+		size += m.Size
+	}
+	for rest := got; len(rest) > 0; { // in two pieces
+		filled, ok := r.Fill(rest, make([]byte, max(size/2, rest[0].Size)))
+		if !ok || filled == 0 {
+			t.Fatalf("of %d missed %d are filled, %v", len(rest), filled, ok)
+		}
+		rest = rest[filled:]
+	}
 	if why != NotRefused && got != nil {
 		t.Fatalf("refused with %s, and %d replayed", why, len(got))
 	}
@@ -134,7 +145,7 @@ func (m *model) check(t *testing.T, r *Ring, since given, stream, joined int, ke
 			t.Fatalf("replayed %d, want %d", len(got), len(want))
 		}
 		for i := range got {
-			got[i].number = 0
+			got[i].number, got[i].offset, got[i].Size = 0, 0, 0
 			if mayMismatch { // b's own, where it has heard something else
 				got[i].Position, want[i].Position = position.Position{}, position.Position{}
 			}

@@ -157,3 +157,21 @@ func TestAppendAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+// What is forgotten between Since and Fill is missed by the client: it is told so.
+func TestFillOfWhatIsForgotten(t *testing.T) {
+	r := newRing(time.Hour)
+	at := r.Head()
+	r.Append(Key{User, "a"}, "first", true, 1)
+	r.Append(Key{User, "a"}, "second", true, 1)
+	missed, _, why := r.Since(at, []Key{{User, "a"}}, most)
+	if filled, ok := r.Fill(missed, make([]byte, 7)); filled != 1 || !ok || missed[0].Payload != "first" || why != NotRefused {
+		t.Fatalf("%d filled, %v, %q", filled, ok, why)
+	}
+	for range 2 * MinMemory / smallest { // all is overwritten
+		r.Append(Key{User, "b"}, "x", true, 2)
+	}
+	if filled, ok := r.Fill(missed[1:], make([]byte, 7)); filled != 0 || ok {
+		t.Errorf("%d filled, %v", filled, ok)
+	}
+}

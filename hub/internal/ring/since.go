@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"time"
+	"unsafe"
 
 	"roost/internal/position"
 )
@@ -35,18 +36,20 @@ func (r Refusal) String() string {
 // Missed is a notification to replay.
 type Missed struct {
 	Key      Key
-	Payload  string
+	Payload  string            // by Fill
+	Size     int               // of the payload
 	Heard    int64             // Unix milliseconds
 	Position position.Position // behind it
 
 	number uint64
+	offset uint64
 }
 
 // Bounds are how much is replayed at most.
 type Bounds struct{ Items, Bytes int }
 
 // Since returns what was heard for keys behind a position, in the order in which it was heard, or why it can't. All or
-// nothing: never a part. after is a time that is not later than that of the position; 0: none is known.
+// nothing: never a part. The payloads are for Fill. after is a time that is not later than that of the position; 0: none is known.
 func (r *Ring) Since(p position.Position, keys []Key, most Bounds) (missed []Missed, after int64, why Refusal) {
 	number, after, why := r.number(p)
 	if why != NotRefused {
@@ -54,7 +57,7 @@ func (r *Ring) Since(p position.Position, keys []Key, most Bounds) (missed []Mis
 	}
 	bytes := 0
 	for _, key := range keys {
-		e, ok := r.last(key)
+		e, offset, ok := r.last(key)
 		for ok && e.number() > number {
 			bytes += len(e.payload())
 			if e.absent() == unheard {
@@ -63,7 +66,8 @@ func (r *Ring) Since(p position.Position, keys []Key, most Bounds) (missed []Mis
 			if e.absent() == tooBig || len(missed) == most.Items || bytes > most.Bytes {
 				return nil, after, TooMany
 			}
-			missed = append(missed, Missed{Key: key, Payload: string(e.payload()), Heard: e.heard(), number: e.number()})
+			missed = append(missed, Missed{Key: key, Size: len(e.payload()), Heard: e.heard(), number: e.number(), offset: offset})
+			offset = e.same() - 1
 			e, ok = r.linked(e.same())
 		}
 	}
@@ -72,6 +76,25 @@ func (r *Ring) Since(p position.Position, keys []Key, most Bounds) (missed []Mis
 		missed[i].Position = r.position(missed[i].number)
 	}
 	return missed, after, NotRefused
+}
+
+// Fill fills the payloads of the first of missed in, from what Since returned, as many as there is room for in buf, which is
+// the payloads' from then on. ok is false where one is not kept any more.
+func (r *Ring) Fill(missed []Missed, buf []byte) (filled int, ok bool) {
+	for i := range missed {
+		m := &missed[i]
+		switch {
+		case m.offset < r.tail:
+			return filled, false
+		case m.Size > len(buf):
+			return filled, true
+		case m.Size > 0:
+			m.Payload = unsafe.String(&buf[0], copy(buf, r.at(m.offset).payload()))
+			buf = buf[m.Size:]
+		}
+		filled++
+	}
+	return filled, true
 }
 
 // Before returns the position before the notification that another position is behind. ok is false where that is not kept
