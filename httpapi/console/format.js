@@ -22,6 +22,7 @@ export function bytes(n) {
 
 export function milliseconds(ms) {
   if (ms === undefined || ms === null) return "–";
+  if (ms === 0) return "0 ms";
   if (ms >= 1000) return (ms / 1000).toFixed(1) + " s";
   return (ms < 10 ? ms.toFixed(2) : ms.toFixed(0)) + " ms";
 }
