@@ -159,7 +159,7 @@ function loops(now) {
     const look = share >= full ? "bad" : share >= 0.8 ? "warn" : "";
     const fill = element("i", { className: look });
     fill.style.width = (share ?? 0) * 100 + "%";
-    const most = history.length > 0 ? `, at most ${Math.round(Math.max(...history) * 100)} % in 10 s` : "";
+    const most = history.length > 0 ? `, peak ${Math.round(Math.max(...history) * 100)} %` : "";
     const note = share === undefined ? "–" : `${Math.round(share * 100)} %${most}${waits > 0 ? `; ${count(waits)} wait` : ""}`;
     return element("div", { className: "limit" },
       element("p", {}, element("span", {}, name), element("span", { className: look }, note)), element("div", { className: "bar" }, fill));
