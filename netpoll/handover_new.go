@@ -388,6 +388,6 @@ func (t *TakingOver) Abort() {
 	}
 	t.conns = nil
 	for _, l := range t.s.loops {
-		l.first = nil
+		l.first, l.gapRound = nil, gapRound{}
 	}
 }
