@@ -151,13 +151,6 @@ func (s *shard) collectAll(dst []Conn) []Conn {
 	return dst
 }
 
-// admitted reports whether a connection is registered.
-func (s *shard) admitted(link *Link) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return link.seat != 0
-}
-
 // count returns how many connections a user has.
 func (s *shard) count(user string, hash uint32) int {
 	s.mu.Lock()

@@ -101,9 +101,9 @@ func appendMaster(dst []byte, m topology.Master) []byte {
 	return wirecodec.AppendBool(dst, m.Sure)
 }
 
-// readInstant reads an instant that has been, or none.
+// readInstant reads an instant, or none. One that is to come is now: it may be of before the machine was started.
 func readInstant(r *wirecodec.Reader) boottime.Instant {
-	return boottime.Instant(r.Int(0, int64(boottime.Now())))
+	return min(boottime.Instant(r.Int(0, 1<<62)), boottime.Now())
 }
 
 func (r *retry) append(dst []byte) []byte {

@@ -2,6 +2,10 @@ package presence
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -90,6 +94,44 @@ func TestPresenceHandover(t *testing.T) {
 		t.Error(err)
 	}
 	told.want(event{"came", false}, event{"late", false})
+}
+
+// record has TestKeptState write the file of testdata anew, which is for a new version of the state only, in a file of its own.
+var record = flag.Bool("record", false, "write the kept state of this version")
+
+// Every release reads what the one before has written down: this was recorded when version 1 was new.
+func TestKeptState(t *testing.T) {
+	t.Parallel()
+	const file = "testdata/handover/1"
+	server := redistest.Start(t)
+	cfg := quick(server.Addr())
+	if *record {
+		old := startInstance(t, cfg, time.Minute)
+		old.set(1, "alice", "bob")
+		waitOnline(t, server, "alice", true)
+		waitOnline(t, server, "bob", true)
+		all := state(t, old.Writer)
+		old.Unfreeze()
+		if err := os.WriteFile(file, all, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		old.end()
+	}
+	kept, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := New(cfg, time.Minute, newPeople())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.pool.Close()
+	if err := errors.Join(p.Import(kept, nil), p.FinishImport()); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.id) != len(rand.Text()) || len(p.imported.users) != 2 || !p.imported.users["alice"] {
+		t.Errorf("%q, %v", p.id, p.imported.users)
+	}
 }
 
 // A state that can't be read is refused in words.

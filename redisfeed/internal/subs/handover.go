@@ -66,7 +66,7 @@ type saved struct {
 // Restore reads what Append wrote, into Subscriptions that have no users. What is wrong is r's error. Settle has to follow
 // once the connections have been counted.
 func (s *Subscriptions) Restore(r *wirecodec.Reader, now time.Time) {
-	since, counted := boottime.Instant(r.Int(0, int64(boottime.Now()))), r.Bool()
+	since, counted := boottime.Instant(r.Int(-1<<62, 1<<62)), r.Bool()
 	var all []saved
 	for range shardCount {
 		for range r.Count(5) {

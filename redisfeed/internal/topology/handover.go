@@ -36,7 +36,7 @@ func (v *View) Append(dst []byte) []byte {
 
 // ReadView reads what Append wrote. What is wrong is r's error.
 func ReadView(r *wirecodec.Reader) *View {
-	v := &View{Asked: boottime.Instant(r.Int(0, int64(boottime.Now())))}
+	v := &View{Asked: min(boottime.Instant(r.Int(0, 1<<62)), boottime.Now())}
 	for _, list := range []*[]string{&v.Masters, &v.Nodes} {
 		for range r.Count(1) {
 			*list = append(*list, r.String(maxAddr))
