@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sync/atomic"
@@ -23,7 +24,8 @@ func (h *Hub) Members(fn func(c Conn, state []byte)) {
 			if IsProbe(link.user) {
 				continue
 			}
-			state = wirecodec.AppendUint(state[:0], uint64(atomic.LoadUint32(&link.mark)))
+			state = wirecodec.AppendUint(state[:0], memberVersion)
+			state = wirecodec.AppendUint(state, uint64(atomic.LoadUint32(&link.mark)))
 			state = s.appendGroups(state, link)
 			state = wirecodec.AppendUint(state, uint64(h.idOf(c)))
 			fn(c, state)
@@ -53,6 +55,12 @@ type joinedGroup struct {
 	from  uint64 // as in membership
 }
 
+// memberVersion is the version of a state. A release reads its own and the one before it.
+const memberVersion = 1
+
+// errMemberVersion is wrapped by the error of a state of another version.
+var errMemberVersion = errors.New("of another version")
+
 // maxMemberGroup bounds the name of a group in a state, in bytes.
 const maxMemberGroup = 1 << 10
 
@@ -61,6 +69,9 @@ const maxMemberGroup = 1 << 10
 // (ErrFull, ErrUserFull), and has its user all the same. Other errors are those of a state that can't be read: nothing was done.
 func (h *Hub) Join(c Conn, user string, state []byte) error {
 	r := wirecodec.NewReader(state)
+	if version := r.Uint(math.MaxUint32); r.Err() == nil && version != memberVersion {
+		_ = r.Fail(errMemberVersion)
+	}
 	mark := uint32(r.Uint(math.MaxUint32))
 	var groups []string
 	var more []joinedGroup

@@ -57,10 +57,10 @@ func TestJoinWithoutRoom(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Limits: Limits{MaxConnections: 1}})
 	first, second := &fakeConn{}, &fakeConn{}
-	if err := h.Join(first, "alice", []byte{0, 0, 0}); err != nil {
+	if err := h.Join(first, "alice", []byte{1, 0, 0, 0}); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Join(second, "bob", []byte{0, 0, 0}); err != ErrFull || second.HubLink().User() != "bob" {
+	if err := h.Join(second, "bob", []byte{1, 0, 0, 0}); err != ErrFull || second.HubLink().User() != "bob" {
 		t.Errorf("%v for %q, want ErrFull for bob", err, second.HubLink().User())
 	}
 	if total, _ := h.Remove(second); total != 1 {
@@ -72,7 +72,7 @@ func TestJoinWithoutRoom(t *testing.T) {
 func TestJoinWithABrokenState(t *testing.T) {
 	t.Parallel()
 	h := New(Config{})
-	for _, state := range [][]byte{nil, {0}, {0, 1}, {0, 2, 1, 'a'}, {0, 0}, {0, 0, 0, 0}} {
+	for _, state := range [][]byte{nil, {1}, {0, 0, 0, 0}, {2, 0, 0, 0}, {1, 0}, {1, 0, 1}, {1, 0, 2, 1, 'a'}, {1, 0, 0}, {1, 0, 0, 0, 0}} {
 		if err := h.Join(&fakeConn{}, "alice", state); err == nil || h.Connections() != 0 {
 			t.Errorf("%v: %v, with %d connections", state, err, h.Connections())
 		}

@@ -43,7 +43,8 @@ type Config struct {
 	// for up to 10 ms when it does: GOMAXPROCS should be larger.
 	Loops int
 
-	// HoldLoops has the loops start with Serve, and not with New: see Server.BeginTakeover.
+	// HoldLoops has the loops start with Serve, and not with New, for a server that takes connections over (Server.BeginTakeover). Until Serve is
+	// called, only the methods of TakingOver may be.
 	HoldLoops bool
 
 	// AuthWorkers is the number of goroutines that check tokens of key pairs and compute TLS handshakes; 0 is half of Loops,

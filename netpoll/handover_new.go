@@ -236,6 +236,9 @@ func (t *TakingOver) takeConn(r *wirecodec.Reader) error {
 	if rules := s.rules.Load(); m.limited && rules.MessageRate > 0 {
 		l.inbound.Restore(c, m.whole, rules.MessageRate, rules.MessageBurst)
 	}
+	if !s.cfg.CloseOnExpiry {
+		c.expires = 0
+	}
 	if c.out != nil {
 		n := c.out.Len()
 		l.stats.takenOver.Add(uint64(n))

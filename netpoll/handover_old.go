@@ -128,8 +128,10 @@ func (h *HandingOver) PreCopy(ctx context.Context, send Send) error {
 	}
 	h.s.shared.Store(true)
 	for _, l := range h.s.loops {
+		n := int(l.stats.sockets.Load())
+		marks := &handoverMarks{numbers: make(map[*conn]uint32, n), fresh: make([]*conn, 0, n)} // the loop need not wait for so much memory
 		err := h.onLoop(ctx, l, func() {
-			l.marks = &handoverMarks{numbers: make(map[*conn]uint32, l.wheel.Len())}
+			l.marks = marks
 			l.wheel.Each(l.noteOpened)
 		})
 		if err != nil {

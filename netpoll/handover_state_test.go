@@ -216,6 +216,7 @@ func TestHandoversInARow(t *testing.T) {
 	for _, c := range clients {
 		reading.Go(func() { c.readNumbers(t, rounds*each) })
 	}
+	sent := uint64(0) // by those that are replaced
 	for round := range rounds {
 		for n := round * each; n < (round+1)*each; n++ {
 			for i := range users {
@@ -225,15 +226,23 @@ func TestHandoversInARow(t *testing.T) {
 				r.server.Flush()
 			}
 		}
-		next, _ := r.handOver(nil)
+		next, handed := r.handOver(nil)
+		s := r.server.Stats()
+		if s.Waiting != 0 || s.Accepted != s.Sent+uint64(handed.Notifications) {
+			t.Errorf("accepted %d, sent %d, handed over %d; %d wait", s.Accepted, s.Sent, handed.Notifications, s.Waiting)
+		}
+		sent += s.Sent
 		r = next
 	}
 	r.server.Flush()
 	reading.Wait()
-	if s := r.server.Stats(); s.Sockets != users {
-		t.Errorf("%d sockets are left", s.Sockets)
+	eventually(t, "all are counted", func() bool {
+		s := r.server.Stats()
+		return s.Waiting == 0 && sent+s.Sent == users*rounds*each
+	})
+	if s := r.server.Stats(); s.Sockets != users || s.FailedTotal() != 0 {
+		t.Errorf("%d sockets are left, %d failed", s.Sockets, s.FailedTotal())
 	}
-	r.balanced()
 }
 
 // readNumbers is expectNumbers for a goroutine of its own.
@@ -412,7 +421,7 @@ func TestRecordHandover(t *testing.T) {
 	halves, record := open("record")
 	halves.hold = true
 	_, _ = record.Write(masked(0x81, "abc"))
-	open("deaf")
+	_, deaf := open("deaf")
 	_, pending := dial()
 	_, _ = io.WriteString(pending, upgradeRequest(t, "pending")[:50])
 	eventually(t, "they are where they should be", func() bool {
@@ -426,6 +435,7 @@ func TestRecordHandover(t *testing.T) {
 	m.freeze()
 	m.out.Abort()
 	m.in.Abort()
+	_ = deaf.Close()
 	var b []byte
 	for i, section := range m.kept {
 		b = wirecodec.AppendUint(wirecodec.AppendBytes(b, section), uint64(m.keptFDs[i]))
