@@ -26,7 +26,7 @@ func someStats() Stats {
 		NotificationsReceived: 20, NotificationsOffline: 21, NotificationsUnnamed: 26, NotificationsInvalid: map[string]uint64{"type": 22},
 		Commands: 23, CommandsInvalid: 24, GroupChanges: map[string]uint64{"joined": 25},
 		Broadcasts: 52, GroupNotifications: 53, GroupsOffline: 54, BroadcastsWaiting: 55, BroadcastBytes: 560, BroadcastsDropped: map[string]uint64{"queue_full": 56}, BroadcastTime: 57 * time.Second,
-		ResumeWindow: 40 * time.Second, ResumeWindowWanted: 120 * time.Second, ResumeBytes: 61, ResumeRoom: 62, Resumes: map[string]uint64{"resumed": 63},
+		ResumeWindow: 40 * time.Second, ResumeWindowWanted: 120 * time.Second, ResumeBytes: 61, ResumeRoom: 62, Resumes: map[string]uint64{"resumed": 63}, ReplaysSkipped: map[string]uint64{"expired": 64},
 		DeliveriesAccepted: 141, DeliveriesSent: 30, DeliveriesFailed: map[string]uint64{"queue_full": 31, "gone": 32},
 		DeliveriesWaiting: 48, DeliveriesUnacked: map[string]uint64{"pong_timeout": 58}, BytesUnacked: map[string]uint64{"pong_timeout": 59},
 		Counters:       []metric.Value{{Name: "roost_pings_sent_total", Value: 42}, {Name: "roost_pending_handshakes", Value: 7}, {Name: "undescribed", Value: 1}},

@@ -44,6 +44,7 @@ type Stats struct {
 	ResumeBytes        int               // that what can be replayed takes
 	ResumeRoom         int               // that it may take
 	Resumes            map[string]uint64 // clients that came back, by result
+	ReplaysSkipped     map[string]uint64 // by reason
 
 	DeliveriesAccepted uint64            // a notification for one connection
 	DeliveriesSent     uint64            // the kernel took the last byte

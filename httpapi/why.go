@@ -173,8 +173,13 @@ func (w *Why) verdict() string {
 			return fmt.Sprintf("The last notification, at %s, was dropped: more is published for %s than can be delivered.", clock(last.At), last.Via)
 		}
 		why := "more came at once than may wait"
-		if last.Failed[failedBySlowness] > 0 {
+		switch {
+		case last.Failed[failedBySlowness] > 0:
 			why = "the client reads too slowly"
+		case last.Failed["expired"] > 0:
+			return fmt.Sprintf("The last notification, at %s, was dropped: it waited for longer than its ttl, because the client takes nothing.", clock(last.At))
+		case last.Failed["collapsed"] > 0:
+			return fmt.Sprintf("The last notification, at %s, was dropped: a later one with the same collapse took its place while it waited.", clock(last.At))
 		}
 		return fmt.Sprintf("The last notification, at %s, was dropped for want of room: %s.", clock(last.At), why)
 	case outcomeQueued:

@@ -170,7 +170,7 @@ func (b *broadcast) via() string {
 func (b *broadcast) notification(arrived time.Duration, trace *Trace) *Notification {
 	n := &Notification{Frame: b.frame, Arrived: arrived, After: b.after, Trace: trace}
 	if b.made == nil {
-		b.made = &shared{first: n}
+		b.made = &shared{first: n, waiting: b.options.waiting(b.taken)}
 	}
 	n.shared.Store(b.made)
 	return n

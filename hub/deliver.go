@@ -64,6 +64,7 @@ func (h *Hub) Deliver(user, payload string) {
 		now = h.cfg.Now()
 	}
 	n := &Notification{Frame: envelope.frame(h.stamper.stamp(now), at), Arrived: h.arrival(), After: h.after.Load(), Trace: trace}
+	n.SetWaiting(envelope.options.waiting(n.Arrived))
 	switch {
 	case several == nil && only == nil:
 		trace.nobody("offline")

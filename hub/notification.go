@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"time"
+
 	"roost/internal/position"
 	"roost/wsproto"
 )
@@ -23,9 +25,33 @@ func (n *Notification) holder() *Notification {
 	return n
 }
 
+// Waiting says how a notification may wait in the send queue of a connection that takes nothing. It does not change.
+type Waiting struct {
+	// Until is a time by Hub.Clock, from when on the notification is dropped in place of waiting longer; 0: never.
+	Until time.Duration
+	// Collapse is what a later notification has to have to take its place in the queue; 0: none takes it.
+	Collapse uint64
+}
+
+// Waiting says how n may wait, nil: for as long as it has to. Any goroutine.
+func (n *Notification) Waiting() *Waiting {
+	if s := n.shared.Load(); s != nil {
+		return s.waiting
+	}
+	return nil
+}
+
+// SetWaiting says how n may wait. It is called before anybody else has n.
+func (n *Notification) SetWaiting(w *Waiting) {
+	if w != nil {
+		n.shared.Store(&shared{first: n, waiting: w})
+	}
+}
+
 // shared is what the notifications of one broadcast have in common, and the event that was made of a notification.
 type shared struct {
-	first *Notification // whose held counts for all: they have the same Frame; static
+	first   *Notification // whose held counts for all: they have the same Frame; static
+	waiting *Waiting      // nil: they wait as long as they have to; static
 
 	// The latest that EventStream returned, and of what. Owned by the goroutine that delivers.
 	event, eventOf *Notification
@@ -45,8 +71,9 @@ func (n *Notification) EventStream() *Notification {
 	event := &Notification{Arrived: n.Arrived, After: n.After, Trace: n.Trace}
 	if earlier := s.event; earlier != nil {
 		event.Frame = earlier.Frame
-		event.shared.Store(&shared{first: earlier.holder()})
+		event.shared.Store(&shared{first: earlier.holder(), waiting: s.waiting})
 	} else {
+		event.SetWaiting(s.waiting)
 		event.Frame = wsproto.AppendEvents(make([]byte, 0, len(n.Frame)+eventOverhead), n.Frame)
 	}
 	s.event, s.eventOf = event, n

@@ -2,7 +2,10 @@ package hub
 
 import (
 	"encoding/json"
+	"hash/fnv"
 	"slices"
+	"strconv"
+	"time"
 
 	"roost/internal/jsonscan"
 	"roost/internal/wirecodec"
@@ -12,6 +15,10 @@ import (
 // does not change.
 type options struct {
 	only, except []connID // the connections that it is for, or is not for; those of its user, group, or everyone
+
+	hasTTL   bool
+	ttl      time.Duration // for how long it may wait for a connection
+	collapse uint64        // a hash of what a later one has to have to take its place; 0: none has
 }
 
 // maxListedConns bounds how many connections a notification names in "only" or "except".
@@ -24,6 +31,10 @@ func (e *envelope) option(name, value string) {
 		e.listConns(&e.more().only, value, InvalidOnly)
 	case `"except"`:
 		e.listConns(&e.more().except, value, InvalidExcept)
+	case `"ttl"`:
+		e.readTTL(value)
+	case `"collapse"`:
+		e.readCollapse(value)
 	}
 }
 
@@ -93,6 +104,53 @@ func (e *envelope) listConns(to *[]connID, value string, otherwise Invalid) {
 		}
 		*to = append(*to, id)
 	}
+}
+
+// maxTTL bounds "ttl": a year.
+const maxTTL = 365 * 24 * time.Hour
+
+// readTTL reads for how many seconds a notification may wait. null is as if it were not there.
+func (e *envelope) readTTL(value string) {
+	seconds, err := strconv.ParseFloat(value, 64)
+	o := e.more()
+	switch {
+	case value == "null":
+		o.hasTTL, o.ttl = false, 0
+	case err != nil || seconds < 0 || seconds > maxTTL.Seconds():
+		e.wrong = InvalidTTL
+	default:
+		o.hasTTL, o.ttl = true, time.Duration(seconds*float64(time.Second))
+	}
+}
+
+// maxCollapseKey bounds "collapse", in bytes.
+const maxCollapseKey = 255
+
+// readCollapse reads the key of which only the latest is to wait. null is as if it were not there.
+func (e *envelope) readCollapse(value string) {
+	key := jsonscan.Unescaped(value)
+	switch {
+	case value == "null":
+		e.more().collapse = 0
+	case value[0] != '"' || len(key) <= len(`""`) || len(key) > maxCollapseKey+len(`""`):
+		e.wrong = InvalidCollapse
+	default:
+		hash := fnv.New64a() // the same in every process
+		_, _ = hash.Write([]byte(key))
+		e.more().collapse = max(1, hash.Sum64())
+	}
+}
+
+// waiting says how a notification that arrived at a time, by Hub.Clock, may wait; nil: for as long as it has to.
+func (o *options) waiting(arrived time.Duration) *Waiting {
+	if o == nil || !o.hasTTL && o.collapse == 0 {
+		return nil
+	}
+	w := &Waiting{Collapse: o.collapse}
+	if o.hasTTL {
+		w.Until = max(1, arrived+o.ttl)
+	}
+	return w
 }
 
 // reaches reports whether a notification is for a connection with an id; 0: it has none.

@@ -218,5 +218,7 @@ func (s *stream) isPartial(link *Link) bool {
 
 // partial is n for connections whose positions are partial.
 func (n *Notification) partial() *Notification {
-	return &Notification{Frame: markPartial(n.Frame), Arrived: n.Arrived, After: n.After, Trace: n.Trace}
+	marked := &Notification{Frame: markPartial(n.Frame), Arrived: n.Arrived, After: n.After, Trace: n.Trace}
+	marked.SetWaiting(n.Waiting())
+	return marked
 }

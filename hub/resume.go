@@ -161,6 +161,7 @@ func keysOf(a Arrival) []ring.Key {
 // replays makes notifications of what was missed, without what is none, and what was not for the connection that the client had.
 func (h *Hub) replays(missed []ring.Missed, a *Arrival) []*Notification {
 	var all []*Notification
+	collapsed := make(map[uint64]int) // in all, by key
 	id, _ := parseConnID(a.Connection)
 	for _, m := range missed {
 		e, problem := h.read(m.Payload, false)
@@ -170,16 +171,30 @@ func (h *Hub) replays(missed []ring.Missed, a *Arrival) []*Notification {
 		if !e.options.reaches(id) {
 			continue
 		}
+		heard := time.UnixMilli(m.Heard)
+		if o := e.options; o != nil && o.hasTTL && h.cfg.Now().Sub(heard) > o.ttl {
+			h.stream.counts.expired.Add(1)
+			continue
+		}
 		trace := h.NewTrace(a.User, len(m.Payload))
 		trace.goes(e.kind, 1)
 		trace.replayed(m.Key)
-		heard := time.UnixMilli(m.Heard)
-		all = append(all, &Notification{
+		n := &Notification{
 			Frame:   e.frame(h.stamper.stamp(heard), m.Position),
 			Arrived: h.Clock(), After: m.Heard - publishedBefore, Trace: trace,
-		})
+		}
+		n.SetWaiting(e.options.waiting(n.Arrived - h.cfg.Now().Sub(heard)))
+		if w := n.Waiting(); w != nil && w.Collapse != 0 {
+			if i, ok := collapsed[w.Collapse]; ok {
+				h.stream.counts.collapsed.Add(1)
+				all[i].Trace.Failed("collapsed")
+				all[i] = nil
+			}
+			collapsed[w.Collapse] = len(all)
+		}
+		all = append(all, n)
 	}
-	return slices.Clip(all)
+	return slices.Clip(slices.DeleteFunc(all, func(n *Notification) bool { return n == nil }))
 }
 
 // replayed notes that it was missed, and is replayed.
@@ -206,10 +221,11 @@ type ResumeStats struct {
 	Kept     int               // notifications that can be replayed
 	Results  map[string]uint64 // clients that came back, by result: "resumed", or why not
 	Replayed uint64            // notifications × connections
+	Skipped  map[string]uint64 // notifications × connections that were not replayed: by ttl, or because a later one collapsed them
 }
 
 func (h *Hub) resumeStats() ResumeStats {
-	stats := ResumeStats{Results: map[string]uint64{"resumed": 0, "groups": 0}}
+	stats := ResumeStats{Results: map[string]uint64{"resumed": 0, "groups": 0}, Skipped: map[string]uint64{"expired": 0, "collapsed": 0}}
 	for why := ring.Unknown; why < ring.Refusals; why++ {
 		stats.Results[why.String()] = 0
 	}
@@ -218,6 +234,7 @@ func (h *Hub) resumeStats() ResumeStats {
 		return stats
 	}
 	stats.Results["resumed"], stats.Replayed = s.counts.resumed.Load(), s.counts.replayed.Load()
+	stats.Skipped = map[string]uint64{"expired": s.counts.expired.Load(), "collapsed": s.counts.collapsed.Load()}
 	stats.Results["groups"] = s.counts.groups.Load()
 	for why := ring.Unknown; why < ring.Refusals; why++ {
 		stats.Results[why.String()] = s.counts.refused[why].Load()

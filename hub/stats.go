@@ -20,6 +20,8 @@ const (
 	InvalidTooBig                // more bytes than Limits.MaxNotification
 	InvalidOnly                  // "only" names no connections
 	InvalidExcept                // "except" names no connections
+	InvalidTTL                   // "ttl" is not a number of seconds
+	InvalidCollapse              // "collapse" is not a key
 	invalidCount
 )
 
@@ -33,12 +35,16 @@ var invalidNames = [invalidCount]string{
 	InvalidTooBig:        "too_big",
 	InvalidOnly:          "only_invalid",
 	InvalidExcept:        "except_invalid",
+	InvalidTTL:           "ttl_invalid",
+	InvalidCollapse:      "collapse_invalid",
 }
 
 // optionForms are what members beside type and payload have to be.
 var optionForms = map[Invalid]string{
-	InvalidOnly:   `"only" has to be the id of a connection, such as "q83vEjRWeJA", or a list of up to 100 ids`,
-	InvalidExcept: `"except" has to be the id of a connection, such as "q83vEjRWeJA", or a list of up to 100 ids`,
+	InvalidOnly:     `"only" has to be the id of a connection, such as "q83vEjRWeJA", or a list of up to 100 ids`,
+	InvalidExcept:   `"except" has to be the id of a connection, such as "q83vEjRWeJA", or a list of up to 100 ids`,
+	InvalidTTL:      `"ttl" has to be a number of seconds from 0 to 31536000`,
+	InvalidCollapse: `"collapse" has to be a string of 1 to 255 bytes`,
 }
 
 // String returns the reason as metrics and logs name it.

@@ -77,6 +77,8 @@ type resumeCounts struct {
 	refused  [ring.Refusals]atomic.Uint64
 	groups   atomic.Uint64 // refused because the position was partial
 	replayed atomic.Uint64
+
+	expired, collapsed atomic.Uint64 // not replayed
 }
 
 func newStream(cfg Config) *stream {

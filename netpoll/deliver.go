@@ -90,8 +90,11 @@ func (c *conn) deliver(n *hub.Notification) {
 		c.deliverLoss(n)
 		return
 	}
-	if c.state == stateOpen && c.stalled() && !c.makeRoom(n) {
-		return
+	if c.state == stateOpen && c.stalled() {
+		c.dropReplaced(n)
+		if !c.makeRoom(n) {
+			return
+		}
 	}
 	if c.state != stateOpen { // it had ended, or the write in makeRoom has ended it
 		c.failNotification(n, failedClosed)

@@ -195,6 +195,13 @@ func (e *exporter) addFrame(n *hub.Notification) {
 	e.frames = wirecodec.AppendUint(e.frames, uint64(len(n.Frame)))
 	e.frames = wirecodec.AppendUint(e.frames, uint64(max(0, e.at.hub-n.Arrived)))
 	e.frames = wirecodec.AppendInt(e.frames, n.After)
+	var until, collapse uint64 // milliseconds from now, and 1; 0: for ever
+	if w := n.Waiting(); w != nil {
+		if collapse = w.Collapse; w.Until != 0 {
+			until = 1 + uint64(max(0, w.Until-e.at.hub)/time.Millisecond)
+		}
+	}
+	e.frames = wirecodec.AppendUint(wirecodec.AppendUint(e.frames, until), collapse)
 	e.frames = wirecodec.AppendBytes(e.frames, piece)
 	for rest := n.Frame[len(piece):]; len(rest) > 0; rest = rest[len(piece):] {
 		e.flush()

@@ -146,17 +146,29 @@ func (t *TakingOver) drop(a *adopted) {
 	t.live--
 }
 
+// maxWaitMillis bounds for how long a notification may wait: that of a year, and more.
+const maxWaitMillis = 1 << 36
+
 // takeFrames makes the notifications that connections have waiting.
 func (t *TakingOver) takeFrames(r *wirecodec.Reader) {
 	for r.Len() > 0 && t.missing == 0 {
 		size := int(r.Uint(maxWaitingFrame))
 		age := time.Duration(r.Uint(math.MaxInt64))
 		after := r.Int(math.MinInt64, math.MaxInt64)
+		until, collapse := r.Uint(maxWaitMillis), r.Uint(math.MaxUint64)
 		piece := r.Bytes(maxSection)
 		if r.Err() == nil && (size == 0 || len(piece) > size) {
 			_ = r.Fail(errUnframed)
 		}
-		t.frames = append(t.frames, &hub.Notification{Frame: append(make([]byte, 0, min(size, 2*maxSection)), piece...), Arrived: t.at - age, After: after})
+		n := &hub.Notification{Frame: append(make([]byte, 0, min(size, 2*maxSection)), piece...), Arrived: t.at - age, After: after}
+		if until != 0 || collapse != 0 {
+			w := &hub.Waiting{Collapse: collapse}
+			if until != 0 {
+				w.Until = max(1, t.at+time.Duration(until-1)*time.Millisecond)
+			}
+			n.SetWaiting(w)
+		}
+		t.frames = append(t.frames, n)
 		t.missing = size - len(piece)
 	}
 }

@@ -75,18 +75,22 @@ func (r Reason) String() string { return reasonNames[r] }
 type failure uint8
 
 const (
-	failedSlow   failure = iota // the connection's send queue was full: a slow consumer
-	failedFull                  // the send queue was full of what came within a second
-	failedMemory                // the send queues of all connections together were full
-	failedClosed                // the connection ended first
+	failedSlow      failure = iota // the connection's send queue was full: a slow consumer
+	failedFull                     // the send queue was full of what came within a second
+	failedMemory                   // the send queues of all connections together were full
+	failedClosed                   // the connection ended first
+	failedExpired                  // it waited for longer than its "ttl"
+	failedCollapsed                // a later one with the same "collapse" took its place in the send queue
 	failureCount
 )
 
 var failureNames = [failureCount]string{
-	failedSlow:   "slow_consumer",
-	failedFull:   "queue_full",
-	failedMemory: "queues_full",
-	failedClosed: "connection_closed",
+	failedSlow:      "slow_consumer",
+	failedFull:      "queue_full",
+	failedMemory:    "queues_full",
+	failedClosed:    "connection_closed",
+	failedExpired:   "expired",
+	failedCollapsed: "collapsed",
 }
 
 // unanswered says why a socket that was not a connection was closed without an answer.

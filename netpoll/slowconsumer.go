@@ -69,6 +69,41 @@ const (
 	reserveShare = 16
 )
 
+// dropReplaced drops what waits with the same key as n, which is about to wait behind it. The client is not told: it has, or gets,
+// the newer one.
+func (c *conn) dropReplaced(n *hub.Notification) {
+	w := n.Waiting()
+	if w == nil || w.Collapse == 0 {
+		return
+	}
+	c.dropWaiting(failedCollapsed, func(other *hub.Notification) bool {
+		its := other.Waiting()
+		return its != nil && its.Collapse == w.Collapse
+	})
+}
+
+// dropExpired drops what waits for longer than it may. The client is not told: the backend said that it is of no use any more.
+func (c *conn) dropExpired() {
+	if !c.out.Expires() {
+		return
+	}
+	now := c.loop.server.cfg.Hub.Clock()
+	c.dropWaiting(failedExpired, func(n *hub.Notification) bool {
+		w := n.Waiting()
+		return w != nil && w.Until != 0 && w.Until <= now
+	})
+}
+
+func (c *conn) dropWaiting(why failure, which func(*hub.Notification) bool) {
+	dropped := c.out.DropWhere(which)
+	for _, n := range dropped {
+		c.failNotification(n, why)
+	}
+	if len(dropped) > 0 {
+		c.loop.rank(c.out)
+	}
+}
+
 // makeRoom finds room for one more notification for a connection that the kernel takes no more for. If there is none, the
 // notification is lost and counted. If nothing waits there is always room.
 func (c *conn) makeRoom(n *hub.Notification) bool {
@@ -77,6 +112,7 @@ func (c *conn) makeRoom(n *hub.Notification) bool {
 	}
 	now, rules := c.loop.server.now(), c.loop.server.rules.Load()
 	if c.out.Full(n, rules.QueueBytes, rules.QueueMessages, now) {
+		c.dropExpired()
 		c.retryWrite(now)
 		if !c.stalled() {
 			return true

@@ -71,6 +71,9 @@ func (c *conn) cleanupQueue() {
 // flush writes what waits for a connection, until the kernel has all of it or takes no more. It may end the connection.
 func (c *conn) flush() {
 	defer c.guard()
+	if c.stalled() {
+		c.dropExpired()
+	}
 	for c.state != stateClosed && c.out != nil {
 		if c.out.Empty() {
 			if c.out.lostSince.IsZero() || c.state != stateOpen {

@@ -40,6 +40,8 @@ type Queue struct {
 
 	sealed sealed
 
+	expires bool // something was pushed that may not wait for as long as it has to
+
 	memory *Memory // where what waits is counted; nil until the kernel takes no more
 	place  place   // in a ranking
 }
@@ -104,6 +106,9 @@ func (q *Queue) Push(n *hub.Notification) {
 	q.frames = append(q.frames, n)
 	q.bytes += len(n.Frame)
 	q.held += frameMemory(n)
+	if w := n.Waiting(); w != nil && w.Until != 0 {
+		q.expires = true
+	}
 	if q.memory != nil {
 		q.memory.hold(n)
 	}
@@ -121,6 +126,27 @@ func (q *Queue) DropNewest() *hub.Notification {
 	q.bytes -= len(n.Frame)
 	q.uncount(n)
 	return n
+}
+
+// Expires reports whether there may be a notification that waits for a limited time. It costs nothing.
+func (q *Queue) Expires() bool { return q.expires }
+
+// DropWhere takes the notifications back that wait whole and for which which is true, and returns them. The others keep their
+// order.
+func (q *Queue) DropWhere(which func(*hub.Notification) bool) (dropped []*hub.Notification) {
+	kept := q.frames[:q.head]
+	for _, n := range q.frames[q.head:] {
+		if !which(n) {
+			kept = append(kept, n)
+			continue
+		}
+		dropped = append(dropped, n)
+		q.bytes -= len(n.Frame)
+		q.uncount(n)
+	}
+	clear(q.frames[len(kept):])
+	q.frames = kept
+	return dropped
 }
 
 // DropWaiting drops everything but what is sealed, the partial piece and the close message, because the

@@ -50,6 +50,7 @@ func (s *Service) stats() httpapi.Stats {
 		ResumeBytes:        users.Resume.Bytes,
 		ResumeRoom:         users.Resume.Room,
 		Resumes:            users.Resume.Results,
+		ReplaysSkipped:     users.Resume.Skipped,
 
 		DeliveriesAccepted: sockets.Accepted,
 		DeliveriesSent:     sockets.Sent,
