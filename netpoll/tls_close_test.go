@@ -1,9 +1,13 @@
 package netpoll
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"io"
+	"net"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,5 +78,91 @@ func fillKernel(t *testing.T, c *conn) (sent int) {
 			return sent
 		}
 		sent += 1000
+	}
+}
+
+// Two servers share both ports, as the old process and the new one do in an upgrade. The old one lets go of them while clients
+// come: none is refused, and from then on all come to the new one.
+func TestBothSharedPortsAreLetGoOf(t *testing.T) {
+	t.Parallel()
+	old, secureAddr, again := sharedPorts(t)
+	var coming sync.WaitGroup
+	for range 4 {
+		for _, on := range []string{"", secureAddr} {
+			coming.Go(func() {
+				for range 10 {
+					greetOnce(t, old, on)
+				}
+			})
+		}
+	}
+	old.server.StopAccepting(t.Context(), true)
+	before := old.server.Stats().SocketsOpened
+	coming.Wait()
+	for _, on := range []string{"", secureAddr} {
+		greetOnce(t, old, on)
+	}
+	if n := old.server.Stats().SocketsOpened; n != before {
+		t.Errorf("the old server accepted %d more after it had let go", n-before)
+	}
+	if n := again.Stats().TLSHandshakes; len(n) == 0 {
+		t.Error("nobody came to the TLS port of the new server")
+	}
+}
+
+// sharedPorts starts two servers on the same two listening sockets.
+func sharedPorts(t *testing.T) (old *rig, secureAddr string, again *Server) {
+	t.Helper()
+	listen := func() (*net.TCPListener, *net.TCPListener) {
+		ln, err := Listen(t.Context(), ListenConfig{Address: "127.0.0.1:0"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, err := ln.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = file.Close() }()
+		other, err := net.FileListener(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ln, other.(*net.TCPListener)
+	}
+	plain, plainAgain := listen()
+	secure, secureAgain := listen()
+	with := testTLS(t, TLSOptions{})
+	old = startOnBoth(t, with, nil, plain, secure)
+	eventually(t, "both ports are open", func() bool {
+		return old.server.plain.isOpen() && old.server.secure.isOpen()
+	})
+	next := startOnBoth(t, with, nil, plainAgain, secureAgain)
+	eventually(t, "both ports are open again", func() bool {
+		return next.server.plain.isOpen() && next.server.secure.isOpen()
+	})
+	return old, secure.Addr().String(), next.server
+}
+
+func (l *listener) isOpen() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fd != 0
+}
+
+// greetOnce asks for /health on the plain port, or on the TLS port at an address.
+func greetOnce(t *testing.T, r *rig, secureAddr string) {
+	conn, err := net.Dial("tcp", cmp.Or(secureAddr, r.addr))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if secureAddr != "" {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+	}
+	_, _ = io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+	if b, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 ") {
+		t.Errorf("answer %.30q, %v", b, err)
 	}
 }

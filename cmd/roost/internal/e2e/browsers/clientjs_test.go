@@ -22,6 +22,7 @@ func TestClient(t *testing.T) {
 	tests := map[string]func(*testing.T, webBrowser){
 		"delivers":                       clientDelivers,
 		"comes back after a restart":     clientComesBack,
+		"comes back over TLS":            clientComesBackOverTLS,
 		"replaces an expired token":      clientReplacesToken,
 		"is told of a wrong secret":      clientHasWrongSecret,
 		"stops when the session is over": clientSessionOver,
@@ -71,6 +72,22 @@ func clientComesBack(t *testing.T, browser webBrowser) {
 	if !strings.HasPrefix(all[2], "waiting 1001 ") {
 		t.Errorf("the end is %q, want 1001", all[2])
 	}
+	e2e.Notify(s.redis, "alice", `{"type":"n","payload":1}`)
+	s.main.waitLast("sync reconnect", "message 1")
+}
+
+// A page over https connects to wss:// with nothing in between, and comes back there.
+func clientComesBackOverTLS(t *testing.T, browser webBrowser) {
+	s := (&site{tls: true, wss: true, options: options{"baseDelay": 20, "maxDelay": 100}}).start(t, browser)
+	s.main.wait("open", "sync first")
+	e2e.Notify(s.redis, "alice", `{"type":"n","payload":"grüße 😀"}`)
+	s.main.waitLast("sync first", "message grüße 😀")
+	s.relay.TurnTo("")
+	s.server.Stop()
+	s.main.waitLast("connecting", "waiting 1006 ")
+	next := roosttest.Start(t, s.redis, s.env)
+	s.relay.TurnTo(next.WSS)
+	s.main.waitLast("connecting", "open", "gap reconnect", "sync reconnect")
 	e2e.Notify(s.redis, "alice", `{"type":"n","payload":1}`)
 	s.main.waitLast("sync reconnect", "message 1")
 }

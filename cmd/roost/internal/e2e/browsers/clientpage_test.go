@@ -68,6 +68,7 @@ type site struct {
 	script  string        // /app.js
 	csp     string        // the page's Content-Security-Policy
 	tls     bool          // the page comes by https
+	wss     bool          // and connects by wss://, to the server's own TLS port
 
 	redis  *redistest.Server
 	server *roosttest.Server
@@ -88,13 +89,22 @@ func (s *site) start(t *testing.T, browser webBrowser) *site {
 	t.Helper()
 	s.t, s.browser = t, browser
 	s.redis = redistest.Start(t)
+	scheme := "ws://"
+	if s.wss {
+		shown := redistest.NewAuthority(t).Issue("127.0.0.1")
+		s.env = roosttest.Env{"WS_TLS_CERT_FILE": shown.File, "WS_TLS_KEY_FILE": shown.Key, "WS_TLS_PORT": "0"}
+		scheme = "wss://"
+	}
 	s.server = roosttest.Start(t, s.redis, s.env)
+	if s.wss {
+		s.target = s.server.WSS
+	}
 	s.relay = roosttest.StartRelay(t, cmp.Or(s.target, s.server.WS))
 	if s.token == nil {
 		s.token = func() string { return roosttest.Token(t, "alice") }
 	}
 	page := strings.ReplaceAll(cmp.Or(s.page, clientPage), "localhost:8081", s.relay.Addr)
-	settings := map[string]any{"url": "ws://" + s.relay.Addr + "/ws", "options": s.options, "manual": s.manual}
+	settings := map[string]any{"url": scheme + s.relay.Addr + "/ws", "options": s.options, "manual": s.manual}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		if s.csp != "" {
