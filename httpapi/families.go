@@ -292,7 +292,7 @@ func securityFamilies() []family {
 func tlsFamilies() []family {
 	return []family{
 		gaugeBy("version", "roost_tls_connections",
-			"Sockets whose TLS handshake is done, now, by version of TLS. Those of 1.2 take some 8 KB each. Absent without wss://.",
+			"Sockets whose TLS handshake is done, now, by version of TLS. Those of 1.2 take some 8 KB each, and up to 26 KB once a long record has come. Absent without wss://.",
 			func(s *Stats) map[string]uint64 { return s.TLSConnections }),
 		counterByAll([]string{"version", "suite", "resumed"}, "roost_tls_handshakes_total",
 			"TLS handshakes that ended well, by version, cipher suite, and whether a session was resumed.",
