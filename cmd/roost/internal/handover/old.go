@@ -1,0 +1,264 @@
+//go:build linux
+
+package handover
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// Patience is how long one process waits for a sign of life of the other.
+	Patience = 10 * time.Second
+	// window is how many messages with descriptors may wait for their ack: descriptors on their way count against RLIMIT_NOFILE.
+	window = 4
+)
+
+// errSilent is why a process gives up on the other.
+var errSilent = fmt.Errorf("the other process says nothing for %s", Patience)
+
+// Old is the handover as the old process sees it. One goroutine uses it, except for Fail.
+type Old struct {
+	conn     *conn
+	patience time.Duration
+	sections uint32
+	files    uint32
+	unacked  int
+	limit    time.Time // of everything until commit; zero: none
+
+	mu      sync.Mutex
+	greeted bool  // guarded by mu: the new process has sent its Hello
+	cause   error // guarded by mu: what Fail was told
+}
+
+// NewOld makes the socket pair: Old has one end, the new process has to inherit the other, which the caller closes then.
+func NewOld() (*Old, *os.File, error) {
+	ends, err := pair()
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := open(ends[0])
+	if err != nil {
+		_ = ends[1].Close()
+		return nil, nil, err
+	}
+	return &Old{conn: c, patience: Patience}, ends[1], nil
+}
+
+// Await waits for the new process's Hello, until Fail is called: a program without handovers sends none.
+func (o *Old) Await() (h Hello, err error) {
+	m, err := o.conn.receive(time.Time{})
+	if err != nil {
+		return h, o.explain(err)
+	}
+	defer m.closeFiles()
+	if m.kind != kindHello || len(m.files) != 1 {
+		return h, fmt.Errorf("the new process begins with %q and %d descriptors", m.kind, len(m.files))
+	}
+	own, err := open(os.NewFile(uintptr(m.files[0]), "handover"))
+	m.files = nil
+	if err != nil {
+		return h, err
+	}
+	// The inherited end is kept for as long as this process has it, by whatever started the new one. Of this socket pair only the new
+	// process has the other end: sending fails once that is closed.
+	o.mu.Lock()
+	o.conn.close()
+	o.conn, o.greeted = own, true
+	failed := o.cause
+	o.mu.Unlock()
+	if failed != nil {
+		own.close()
+		return h, failed
+	}
+	return h, readGreeting(m.body, &h)
+}
+
+// Offer asks the new process to take over, and returns once it agrees.
+func (o *Old) Offer(offer Offer) error {
+	body, err := json.Marshal(offer)
+	if err != nil {
+		return fmt.Errorf("writing the offer: %w", err)
+	}
+	if err := o.send(message{kind: kindOffer, body: body}); err != nil {
+		return err
+	}
+	_, err = o.await(kindAccept)
+	return err
+}
+
+// Drain tells the new process to take only the listening sockets.
+func (o *Old) Drain(why string) error { return o.send(message{kind: kindDrain, body: []byte(why)}) }
+
+// Refuse tells the new process that it can't take over: it ends.
+func (o *Old) Refuse(why error) { _ = o.send(message{kind: kindRefuse, body: reason(why)}) }
+
+// Limit sets the time by which commit has to be sent, and everything before it.
+func (o *Old) Limit(at time.Time) { o.limit = at }
+
+// Section sends a section. The caller keeps the descriptors. It returns once the new process has taken all but the last few.
+func (o *Old) Section(kind string, body []byte, files []int) error {
+	if reserved(kind) {
+		return fmt.Errorf("a section can't be called %q", kind)
+	}
+	if len(files) > 0 {
+		if o.unacked == window {
+			if _, err := o.await(kindAck); err != nil {
+				return err
+			}
+			o.unacked--
+		}
+		o.unacked++
+	}
+	o.sections++
+	o.files += uint32(len(files))
+	return o.send(message{kind: kind, body: body, files: files})
+}
+
+// Finish says that these were all sections, and returns once the new process has everything it needs.
+func (o *Old) Finish() error {
+	body := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, o.sections), o.files)
+	if err := o.send(message{kind: kindFinal, body: body}); err != nil {
+		return err
+	}
+	for ; o.unacked > 0; o.unacked-- {
+		if _, err := o.await(kindAck); err != nil {
+			return err
+		}
+	}
+	_, err := o.await(kindReady)
+	return err
+}
+
+// Commit has the new process serve. After nil this process must not touch what it handed over; after an error it goes on.
+//
+// The message is a header alone, which the kernel takes, and the new process reads, as one piece or not at all.
+func (o *Old) Commit() error {
+	err := o.send(message{kind: kindCommit})
+	o.limit = time.Time{}
+	return err
+}
+
+// End says that no late section comes any more, and closes the socket.
+func (o *Old) End() {
+	for err := o.send(message{kind: kindEnd}); err == nil && o.unacked > 0; o.unacked-- {
+		_, err = o.await(kindAck)
+	}
+	o.conn.close()
+}
+
+// Dismiss ends Await, with err, if it still waits: the new process serves, and has said nothing. Any goroutine.
+func (o *Old) Dismiss(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.greeted {
+		o.fail(err)
+	}
+}
+
+// Fail ends the handover, from any goroutine: whatever waits, or is called later, returns err. After a Commit that returned nil it only
+// closes the socket.
+func (o *Old) Fail(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.fail(err)
+}
+
+// Ended is Fail for a new process that has ended with err. It returns why the handover fails: what that process said last counts more.
+func (o *Old) Ended(err error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cause == nil {
+		if said := o.lastWords(); said != nil { // unless the goroutine that waits for an answer has them
+			err = said
+		}
+	}
+	o.fail(err)
+	return o.cause
+}
+
+// fail is called with mu held.
+func (o *Old) fail(err error) {
+	if o.cause == nil {
+		o.cause = err
+	}
+	o.conn.close()
+}
+
+func (o *Old) send(m message) error {
+	err := o.conn.send(m, o.deadline())
+	if gone(err) {
+		if said := o.lastWords(); said != nil {
+			return said
+		}
+	}
+	return o.explain(err)
+}
+
+// lastWords are why the new process has closed the socket, if it said so.
+func (o *Old) lastWords() error {
+	for {
+		m, err := o.conn.receive(time.Now().Add(time.Second)) // what it said is there, or the end is
+		if err != nil {
+			return nil
+		}
+		m.closeFiles()
+		if m.kind == kindRefuse {
+			return refused(string(m.body))
+		}
+	}
+}
+
+// await receives a message of a kind.
+func (o *Old) await(kind string) (m message, err error) {
+	if m, err = o.conn.receive(o.deadline()); err != nil {
+		return m, o.explain(err)
+	}
+	m.closeFiles() // there are none
+	switch m.kind {
+	case kind:
+		return m, nil
+	case kindRefuse:
+		return m, refused(string(m.body))
+	}
+	return m, fmt.Errorf("the new process says %q, not %q", m.kind, kind)
+}
+
+func (o *Old) deadline() time.Time {
+	at := time.Now().Add(o.patience)
+	if !o.limit.IsZero() && o.limit.Before(at) {
+		return o.limit
+	}
+	return at
+}
+
+// explain says why a message could not be sent or received.
+func (o *Old) explain(err error) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case err == nil:
+		return nil
+	case o.cause != nil:
+		return o.cause
+	case errors.Is(err, os.ErrDeadlineExceeded) && !o.limit.IsZero() && !time.Now().Before(o.limit):
+		return fmt.Errorf("the handover takes too long: %w", err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errSilent
+	case gone(err):
+		return fmt.Errorf("the new process has given up, or has ended: %w", err)
+	}
+	return err
+}
+
+// gone reports whether the other process has closed its end.
+func gone(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+}
