@@ -44,6 +44,8 @@ type Config struct {
 	OpenAPI string
 	// Variables lists the configuration that the server runs with, secrets masked. nil: 501 is answered.
 	Variables func() []Variable
+	// Upgrade is what /upgrade answers. nil: 501 is answered.
+	Upgrade func() Upgrade
 	// TLS has the server speak HTTPS alone. It is HTTP/1.1, whatever NextProtos says. nil: plain HTTP.
 	TLS *tls.Config
 	// Console serves a page at / that shows how the server is.

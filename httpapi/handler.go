@@ -19,7 +19,7 @@ func (s *Server) Handler() http.Handler {
 		path, found := s.route(r.URL.Path)
 		switch {
 		case !found:
-			writeError(w, http.StatusNotFound, "not found: there are /health, /health/ready, /health/live, /metrics, /why, /config and /publish")
+			writeError(w, http.StatusNotFound, "not found: there are /health, /health/ready, /health/live, /metrics, /why, /config, /upgrade and /publish")
 		case !s.admits(w, r, path):
 		case path.post != nil && r.Method == http.MethodPost:
 			path.post(w, r)
@@ -76,6 +76,8 @@ func (s *Server) route(path string) (e endpoint, found bool) {
 		return endpoint{serve: s.serveOpenAPI}, true
 	case "/config":
 		return endpoint{serve: s.serveVariables, private: true}, true
+	case "/upgrade":
+		return endpoint{serve: s.serveUpgrade, private: true}, true
 	}
 	if s.cfg.PProf && strings.HasPrefix(path, profiles) {
 		return endpoint{serve: servePProf}, true

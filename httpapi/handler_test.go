@@ -58,7 +58,7 @@ func TestRoutes(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	t.Parallel()
 	body, err := io.ReadAll(serve(t, Config{}, "GET", "/nothing").Body)
-	if err != nil || string(body) != `{"error":"not found: there are /health, /health/ready, /health/live, /metrics, /why, /config and /publish"}`+"\n" {
+	if err != nil || string(body) != `{"error":"not found: there are /health, /health/ready, /health/live, /metrics, /why, /config, /upgrade and /publish"}`+"\n" {
 		t.Errorf("%v, %q", err, body)
 	}
 }

@@ -35,6 +35,7 @@ func someStats() Stats {
 		PresenceWrites: map[string]uint64{"ok": 52, "failed": 53}, PresencePending: 54, PresenceFailingFor: 55 * time.Second,
 		JWKSKeys: 47, JWKSLeftOut: 60, JWKSRefreshes: map[string]uint64{"ok": 48, "failed": 49},
 		ConfigReloads:  map[string]uint64{"ok": 50, "failed": 51},
+		Upgrades:       map[string]uint64{"handover": 1, "failed": 80},
 		HandshakeTimes: Histogram{Bounds: []time.Duration{time.Second}, Counts: []uint64{1, 2}, Sum: time.Second},
 		TLSConnections: map[string]uint64{"1.3": 70}, TLSHandshakes: map[TLSHandshake]uint64{{Version: "1.3", Suite: "TLS_AES_128_GCM_SHA256", Resumed: true}: 71},
 		TLSFailures: map[TLSFailure]uint64{{Alert: "unknown_ca", From: "client"}: 72}, TLSTimes: Histogram{Bounds: []time.Duration{time.Second}, Counts: []uint64{1, 2}, Sum: time.Second},

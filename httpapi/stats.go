@@ -78,6 +78,7 @@ type Stats struct {
 	JWKSLeftOut   int               // that the JWKS has and that can't be used
 	JWKSRefreshes map[string]uint64 // fetches of the JWKS, by result; nil without one
 	ConfigReloads map[string]uint64 // times that the configuration was read again, by result
+	Upgrades      map[string]uint64 // how this process began, and what became of upgrades of it, by result
 
 	// Of the port for wss://; nil without it.
 	TLSConnections map[string]uint64 // by version of TLS, now

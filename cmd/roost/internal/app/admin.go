@@ -27,6 +27,7 @@ func (s *Service) httpConfig() httpapi.Config {
 		Probe:     s.selfCheck.run,
 		Why:       s.why,
 		Variables: s.variables,
+		Upgrade:   s.upgradeState,
 		OpenAPI:   docs.OpenAPI,
 		Token:     s.cfg.HTTPToken,
 		TLS:       s.certificates.http.config(),

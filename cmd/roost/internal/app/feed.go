@@ -47,9 +47,9 @@ func (s *Service) tellUserGap(user string, since time.Time) { s.ws.NotifyGapTo(u
 var errNoFeed = errors.New("no link to Redis in time to take over")
 
 // waitForFeed waits, in a process that takes over, until the feed is connected: as long as the old process serves, no client
-// has to go without notifications.
+// has to go without notifications. One that has taken over the connections has the feed too, as it was: Redis may be away.
 func (s *Service) waitForFeed(ctx context.Context) error {
-	if !s.sockets.takingOver() {
+	if !s.sockets.takingOver() || s.took.from != nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, upgradeLimit/2)

@@ -138,7 +138,7 @@ func (s *Sockets) takeOver(serve func()) error {
 }
 
 // errOldProcess fails an upgrade that comes too soon after the last one.
-var errOldProcess = errors.New("the process before this one still lets its connections go (WS_DRAIN_WINDOW); once it has stopped, try again")
+var errOldProcess = errors.New("the process before this one still lets its connections go (WS_DRAIN_WINDOW), or finishes handshakes (WS_HANDSHAKE_TIMEOUT); once it has stopped, try again")
 
 // oldProcessRuns reports whether the process that this one has replaced still runs.
 func (s *Sockets) oldProcessRuns() bool {
@@ -157,9 +157,26 @@ func (s *Sockets) takeNothing() {
 	s.ended = true
 }
 
-// handOver starts a new process of the program with the same sockets, and returns when that is ready. After an error the new
-// process has ended, and handOver may be called again.
-func (s *Sockets) handOver() error {
+// handoverSocket is what the new process inherits the socket of a handover as.
+const handoverSocket = "handover"
+
+// inheritedHandover returns the socket over which the old process offers its connections; nil if there is no old process, or it is of a
+// release that offers none.
+func (s *Sockets) inheritedHandover() (*os.File, error) {
+	if !s.takingOver() {
+		return nil, nil
+	}
+	file, err := s.upgrader.File(handoverSocket)
+	if err != nil {
+		return nil, fmt.Errorf("taking the socket of the handover: %w", err)
+	}
+	return file, nil
+}
+
+// handOver starts a new process of the program with the same sockets and one end of the handover's, which it closes here, and returns when
+// that is ready. After an error the new process has ended, and handOver may be called again.
+func (s *Sockets) handOver(inherited *os.File) error {
+	defer func() { _ = inherited.Close() }()
 	if s.upgrader == nil {
 		return errors.New("this process can't be upgraded")
 	}
@@ -168,6 +185,9 @@ func (s *Sockets) handOver() error {
 	}
 	s.handing.Lock()
 	defer s.handing.Unlock()
+	if err := s.upgrader.AddFile(handoverSocket, inherited); err != nil {
+		return fmt.Errorf("passing on the socket of the handover: %w", err)
+	}
 	if err := s.upgrader.Upgrade(); err != nil {
 		return fmt.Errorf("starting a new process of %s: %w", os.Args[0], err)
 	}

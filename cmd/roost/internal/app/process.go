@@ -52,6 +52,20 @@ func comm(pid int) string {
 	return strings.TrimSpace(string(text))
 }
 
+// StartTicks is when a process was started: field 22 of /proc/<pid>/stat (proc_pid_stat(5)).
+func StartTicks(pid int) (uint64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(text[strings.LastIndexByte(string(text), ')')+1:]), " ") // a name may have anything in it
+	fields := strings.Fields(rest)
+	if len(fields) < 20 {
+		return 0, fmt.Errorf("/proc/%d/stat: %d fields", pid, len(fields))
+	}
+	return strconv.ParseUint(fields[19], 10, 64)
+}
+
 // children are the running processes that a process has started. Roost starts only the next process of an upgrade. The list
 // is empty where the kernel has none (CONFIG_PROC_CHILDREN).
 func children(pid int) []int {

@@ -29,7 +29,10 @@ type reloads struct {
 
 	warned []string // owned by the goroutine of watchReloads: the warnings so far
 
-	ok, failed atomic.Uint64 // any goroutine, as the next
+	more chan struct{} // room for one: the process before this one was asked to reload
+
+	count      atomic.Uint64 // that were asked for; any goroutine, as the next
+	ok, failed atomic.Uint64
 	lastFailed atomic.Bool
 }
 
@@ -40,8 +43,14 @@ func (s *Service) watchReloads(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-s.reloads.asked:
+		case <-s.reloads.more:
 		}
+		s.reloads.count.Add(1)
+		h := s.handoff()
 		switch {
+		case h != nil:
+			s.log.Info("SIGHUP: the new process reads the configuration again")
+			h.tellReload()
 		case s.stopping.Load():
 			s.log.Warn("SIGHUP: nothing is reloaded, the service stops")
 		case s.reloads.terminals.gone():
@@ -50,6 +59,14 @@ func (s *Service) watchReloads(ctx context.Context) {
 		default:
 			s.reload()
 		}
+	}
+}
+
+// again has the configuration read again, as a SIGHUP does. Any goroutine.
+func (r *reloads) again() {
+	select {
+	case r.more <- struct{}{}:
+	default: // it is about to be
 	}
 }
 

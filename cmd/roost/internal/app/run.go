@@ -68,6 +68,14 @@ func Run(ctx context.Context, options Options) error {
 	s.upgrades.asked = options.Upgrade
 	s.supervisor = s.supervise()
 	defer s.supervisor.Close()
+	if err := s.takeConnections(ctx); err != nil {
+		if ctx.Err() != nil {
+			logger.Info("stopping", "why", askedTo.String(), "connections", 0)
+			return nil
+		}
+		s.reportFailure(err, alerts)
+		return ErrLogged
+	}
 	s.start()
 	go func() {
 		if s.awaitActive(ctx) {
@@ -77,9 +85,8 @@ func Run(ctx context.Context, options Options) error {
 	if options.Ready != nil {
 		options.Ready(s)
 	}
-	handedOver, err := s.wait(ctx)
-	s.stopping.Store(true)
-	if handedOver {
+	why, err := s.wait(ctx)
+	if why == replaced || why == handedOver {
 		s.supervisor.Close() // the new process reports; a supervisor would take STOPPING for the end of the service
 	} else {
 		s.supervisor.Stopping()
@@ -89,13 +96,11 @@ func Run(ctx context.Context, options Options) error {
 		_ = s.stopInTime(broken)
 		return ErrLogged
 	}
-	why := askedTo
-	if handedOver {
-		why = replaced
-		go s.watchChild(ctx)
-	}
 	logger.Info("stopping", "why", why.String(), "connections", s.hub.Connections())
-	if !handedOver && s.isActive() {
+	switch {
+	case why == replaced || why == handedOver:
+		go s.watchChild(ctx)
+	case s.isActive():
 		alerts.Down(why.String())
 	}
 	if err := s.stopInTime(why); err != nil {

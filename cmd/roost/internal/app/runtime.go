@@ -63,7 +63,7 @@ func loopsAndTwoMore() int {
 // Descriptors that are reserved for when the process has no others: see spare.
 const (
 	spareAdmin   = 4  // connections to the admin server
-	spareUpgrade = 12 // pipes to the new process, and what starting it takes
+	spareUpgrade = 32 // pipes to the new process, what starting it takes, and some connections at a time that are duplicated
 	spareRedis   = 6  // a link to Redis, which has two for a moment, and finding out where that is
 )
 

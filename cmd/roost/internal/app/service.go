@@ -32,6 +32,7 @@ type Service struct {
 	keys      keyring
 	reloads   reloads
 	upgrades  upgrades
+	took      tookOver // static once started
 	log       *slog.Logger
 	started   time.Time
 	loops     int
@@ -75,7 +76,7 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 		cfg: cfg, source: source, log: log, sockets: from, loops: loopsAndTwoMore(), started: time.Now(),
 		publishes: make(chan struct{}, max(1, min(maxPublishes, cfg.RedisPoolSize/2))),
 		failed:    make(chan error, 8), feedDone: make(chan struct{}), active: make(chan struct{}),
-		upgrades:     upgrades{done: make(chan struct{})},
+		upgrades: upgrades{done: make(chan struct{})}, reloads: reloads{more: make(chan struct{}, 1)},
 		droppedLines: none, droppedAlerts: none,
 	}
 	budget, err := s.newBudget(cfg)
@@ -144,8 +145,8 @@ func (s *Service) newBudget(cfg config.Config) (netpoll.Budget, error) {
 func (s *Service) socketConfig() netpoll.Config {
 	return netpoll.Config{
 		Rules: s.current.Load().rules(),
-		Loops: s.loops,
-		Hub:   s.hub, Logger: s.log, Health: s.http.PublicHealth, Live: httpapi.Live(),
+		Loops: s.loops, HoldLoops: s.sockets.takingOver(),
+		Hub: s.hub, Logger: s.log, Health: s.http.PublicHealth, Live: httpapi.Live(),
 		Subscriptions:    subscriptions{s.feed},
 		SubscribeWait:    s.subscribeWait(),
 		HandshakeTimeout: s.cfg.WSHandshakeTimeout,
@@ -201,6 +202,9 @@ func (s *Service) start() {
 	if s.upgrades.asked != nil {
 		s.parts.Go(func() { s.watchUpgrades(httpCtx) })
 	}
+	if s.took.from != nil {
+		s.parts.Go(func() { s.receiveLate() })
+	}
 	s.log.Info("listening", s.ports(), "http", s.http.Addr().String(),
 		"redis", s.cfg.RedisAddr(), "version", version.Number(), "pid", os.Getpid(), s.memLimit)
 }
@@ -213,6 +217,7 @@ func (s *Service) serveClients(ctx context.Context) error {
 	served := make(chan error, 1)
 	err := s.sockets.takeOver(func() {
 		go func() { served <- s.ws.Serve(s.listener, s.tlsListener) }()
+		s.took.took.Store(int64(time.Since(s.started)))
 		if s.sockets.takingOver() {
 			supervisor.TellMainProcess(s.log) // the old one may end a moment after it is told to drain
 		}
@@ -223,6 +228,7 @@ func (s *Service) serveClients(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("taking over: %w", err)
 	}
+	s.tellTakenOver()
 	close(s.active)
 	return <-served
 }
@@ -267,14 +273,27 @@ func (s *Service) ended(part string, err error) {
 	}
 }
 
-// wait returns when ctx ends, when a new process has taken over, or with the reason why the service can't go on.
-func (s *Service) wait(ctx context.Context) (handedOver bool, err error) {
+// wait returns when ctx ends, when a new process has taken over, or with the reason why the service can't go on. From then on nothing is
+// reloaded or upgraded any more.
+func (s *Service) wait(ctx context.Context) (why cause, err error) {
 	select {
 	case <-ctx.Done():
-		return false, nil
+		if !s.giveUpHandoff() {
+			return askedTo, nil
+		}
+		select { // the new process is about to say that it serves
+		case <-s.upgrades.done:
+			return handedOver, nil
+		case err := <-s.failed:
+			return broken, err
+		}
 	case <-s.upgrades.done:
-		return true, nil
+		if s.handoff() != nil {
+			return handedOver, nil
+		}
+		return replaced, nil
 	case err := <-s.failed:
-		return false, err
+		s.giveUpHandoff()
+		return broken, err
 	}
 }

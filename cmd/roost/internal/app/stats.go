@@ -84,6 +84,7 @@ func (s *Service) stats() httpapi.Stats {
 		JWKSLeftOut:   s.jwksStatus().LeftOut,
 		JWKSRefreshes: s.jwksRefreshes(),
 		ConfigReloads: map[string]uint64{"ok": s.reloads.ok.Load(), "failed": s.reloads.failed.Load()},
+		Upgrades:      s.upgradeResults(),
 
 		CertificateExpires: s.certificates.expire(time.Now()),
 		CertificateReloads: s.certificates.reloads(),

@@ -15,9 +15,10 @@ const feedLimit = 8 * time.Second
 type cause uint8
 
 const (
-	askedTo  cause = iota // by a signal: load balancers get time to notice, and clients are spread over time
-	replaced              // a new process has the ports
-	broken                // it can't do its work
+	askedTo    cause = iota // by a signal: load balancers get time to notice, and clients are spread over time
+	replaced                // a new process has the ports
+	handedOver              // a new process has the ports and the connections
+	broken                  // it can't do its work
 )
 
 // String is the cause as the log and alerts have it.
@@ -25,6 +26,8 @@ func (c cause) String() string {
 	switch c {
 	case replaced:
 		return "replaced by a new process"
+	case handedOver:
+		return "handed over to a new process"
 	case broken:
 		return "it can't go on"
 	}
@@ -70,14 +73,20 @@ func (s *Service) stopInTime(why cause) error {
 func (s *Service) stop(ctx context.Context, why cause) error {
 	progressCtx, done := context.WithCancel(ctx)
 	go tellProgress(progressCtx, s.log, s.hub.Connections)
-	if why == replaced {
+	if why == replaced || why == handedOver {
 		s.http.Release() // requests under way are not told that the service drains: the new process is healthy
 	} else {
 		s.draining.Store(true)
 	}
 	s.sockets.takeNothing()
-	bye, failure := s.endConnections(ctx, why)
-	s.awaitBroadcasts(ctx)
+	var bye netpoll.CloseMessage
+	var failure error
+	if why == handedOver {
+		bye, failure = s.endHandedOver(ctx)
+	} else {
+		bye, failure = s.endConnections(ctx, why)
+		s.awaitBroadcasts(ctx)
+	}
 	s.endFeed()
 	s.endBroadcasts(ctx)
 	if err := s.ws.Shutdown(ctx, bye); err != nil {
@@ -88,8 +97,30 @@ func (s *Service) stop(ctx context.Context, why cause) error {
 	s.stopHTTP()
 	s.parts.Wait()
 	left := s.ws.Stats()
-	s.log.Info("delivered", "sent", left.Sent, "failed", left.FailedTotal(), "accepted", left.Accepted)
+	s.log.Info("delivered", "sent", left.Sent, "failed", left.FailedTotal(), "handed_over", left.HandedOverNotifications, "accepted", left.Accepted)
 	return failure
+}
+
+// endHandedOver gives the new process what could not go along with the connections: handshakes under way, each once it can. Then the rest is to
+// be closed. The error is that of the new process, if it ends meanwhile.
+func (s *Service) endHandedOver(ctx context.Context) (bye netpoll.CloseMessage, failure error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WSHandshakeTimeout)
+	defer cancel()
+	s.sockets.close()
+	h := s.handoff()
+	ended := make(chan error, 1)
+	go func() { ended <- h.late(ctx) }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			s.log.Warn("handshakes under way can't be handed over: they are refused", "error", err)
+		}
+	case failure = <-s.failed:
+		cancel()
+		<-ended
+	}
+	h.end()
+	return netpoll.Restarting(), failure
 }
 
 // endConnections drains, while clients are still served, and returns the close message for those that are left. It ends at once

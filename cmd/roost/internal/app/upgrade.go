@@ -2,13 +2,23 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"roost/cmd/roost/internal/handover"
+	"roost/cmd/roost/internal/version"
+	"roost/httpapi"
 )
 
 // An upgrade replaces the program while the port stays open. SIGUSR2 starts a new process with the same arguments and listening
-// sockets. Once that serves, this one stops accepting and drains. If the new process fails, this one goes on.
+// sockets. It takes over the open connections too (handoff.go), or, once it serves, this one stops accepting and drains. If the new
+// process fails, this one goes on.
 
 // upgradeReminder is after how long the log says that the new process is not ready yet. It says so again after twice as long
 // each time.
@@ -18,6 +28,12 @@ const upgradeReminder = 2 * time.Second
 type upgrades struct {
 	asked <-chan os.Signal // SIGUSR2; nil: there are none. Static once started
 	done  chan struct{}    // closed once a new process has taken over
+
+	failed, refused atomic.Uint64 // any goroutine
+
+	mu   sync.Mutex
+	now  *handoff              // guarded by mu: under way, or done; nil: none
+	last *httpapi.UpgradeError // guarded by mu
 }
 
 // watchUpgrades starts an upgrade at each signal until ctx ends. While the service stops it only logs that there is no
@@ -64,7 +80,7 @@ func (s *Service) upgrade() (done, again bool) {
 	s.log.Info("upgrading: a new process is started", "program", os.Args[0])
 	begun := time.Now()
 	result := make(chan error, 1)
-	go func() { result <- s.spare.upgrade.Lend(s.sockets.handOver) }()
+	go func() { result <- s.spare.upgrade.Lend(s.startNew) }()
 	wait := upgradeReminder
 	reminder := time.NewTimer(wait)
 	defer reminder.Stop()
@@ -75,7 +91,11 @@ func (s *Service) upgrade() (done, again bool) {
 				s.log.Info("the new process is ready", "new_process", children(os.Getpid()), "took", time.Since(begun).Round(time.Millisecond).String())
 				return true, false
 			}
-			s.log.Error("the upgrade failed, this process goes on", "error", err)
+			if errors.Is(err, errNewEnded) {
+				s.failed <- err
+				return false, false
+			}
+			s.upgradeFailed(err)
 			return false, again
 		case <-reminder.C:
 			wait *= 2
@@ -86,6 +106,74 @@ func (s *Service) upgrade() (done, again bool) {
 			s.log.Warn("SIGUSR2: an upgrade is under way; if it fails the next one begins. To give it up now, kill the new process", sinceUpgrade(begun))
 		}
 	}
+}
+
+// upgradeFailed counts and logs an upgrade that did not come about.
+func (s *Service) upgradeFailed(err error) {
+	if errors.Is(err, handover.ErrRefused) {
+		s.upgrades.refused.Add(1)
+	} else {
+		s.upgrades.failed.Add(1)
+	}
+	s.upgrades.mu.Lock()
+	s.upgrades.last = &httpapi.UpgradeError{At: time.Now(), Reason: err.Error()}
+	s.upgrades.mu.Unlock()
+	s.log.Error("the upgrade failed, this process goes on", "error", err)
+}
+
+// handoff is the handover after which this process is out; nil: there was none.
+func (s *Service) handoff() *handoff {
+	s.upgrades.mu.Lock()
+	defer s.upgrades.mu.Unlock()
+	if h := s.upgrades.now; h != nil && h.committed { // it is not set any more: see wait
+		return h
+	}
+	return nil
+}
+
+// upgradeResults is roost_upgrades_total: how this process has taken over, and what became of upgrades of it.
+func (s *Service) upgradeResults() map[string]uint64 {
+	results := map[string]uint64{"handover": 0, "drain": 0, "failed": s.upgrades.failed.Load(), "refused": s.upgrades.refused.Load()}
+	if s.isActive() && s.sockets.takingOver() {
+		results[s.began()]++
+	}
+	return results
+}
+
+// began says how this process came to serve: start, handover or drain.
+func (s *Service) began() string {
+	switch {
+	case !s.sockets.takingOver():
+		return "start"
+	case s.took.from != nil:
+		return "handover"
+	}
+	return "drain"
+}
+
+// upgradeState is what /upgrade answers.
+func (s *Service) upgradeState() httpapi.Upgrade {
+	u := httpapi.Upgrade{
+		Pid: os.Getpid(), Version: version.Text(), Blocked: upgradeBlocked(), Began: s.began(), Before: s.took.pid,
+		Connections: s.took.taken.Connections, TookMS: s.took.took.Load() / int64(time.Millisecond), PausedMS: s.took.paused.Load() / int64(time.Millisecond),
+		Attempts: s.upgrades.failed.Load() + s.upgrades.refused.Load(),
+	}
+	u.StartTicks, _ = StartTicks(u.Pid) // 0 is nobody's
+	if program, err := exec.LookPath(os.Args[0]); err == nil {
+		u.Program, _ = filepath.Abs(program)
+	}
+	s.upgrades.mu.Lock()
+	defer s.upgrades.mu.Unlock()
+	u.Last = s.upgrades.last
+	switch {
+	case s.stopping.Load():
+		u.Busy = "the service stops"
+	case s.upgrades.now != nil:
+		u.Busy = "an upgrade is under way"
+	case s.isActive() && s.sockets.upgrader != nil && s.sockets.oldProcessRuns():
+		u.Busy = errOldProcess.Error()
+	}
+	return u
 }
 
 // sinceUpgrade describes an upgrade under way, for the log.

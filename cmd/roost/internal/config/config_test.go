@@ -41,7 +41,7 @@ func TestDefaults(t *testing.T) {
 		WSHandshakeRate: 5000, WSHandshakeBurst: 20000, WSMessageRate: 10, WSMessageBurst: 100,
 		WSSlowConsumer: "drop", WSRejectAfterUpgrade: "auto", WSQueueBytes: 4 << 20, WSQueueMessages: 256, WSMaxQueuedBytes: 256 << 20, WSMaxPendingBytes: 32 << 20, WSMaxBroadcastBytes: 32 << 20, WSResumeBytes: 64 << 20, WSGroups: true,
 		WSPlain: true, WSTLSPort: 8443, WSTLSMinVersion: "1.2",
-		WSDrainRate: 500, WSShutdownTimeout: 25 * time.Second, WSHealthDetail: "full",
+		WSDrainRate: 500, WSShutdownTimeout: 25 * time.Second, WSUpgrade: "handover", WSHealthDetail: "full",
 		RedisHost: "localhost", RedisPort: 6379, RedisMaxRetries: 3, RedisMinIdleConns: 10, RedisPoolSize: 100,
 		RedisPoolTimeout: 4 * time.Second, RedisConnMaxIdleTime: 5 * time.Minute, RedisConnMaxLifetime: 30 * time.Minute,
 		RedisFeed: "pattern", RedisUnsubscribeDelay: 10 * time.Second,

@@ -81,6 +81,7 @@ func (c Config) valid() map[string]bool {
 		"WS_DRAIN_WINDOW":             c.WSDrainWindow >= 0,
 		"WS_HEALTH_DETAIL":            oneOf(c.WSHealthDetail, "full", "status"),
 		"WS_DRAIN_RATE":               c.WSDrainRate >= 0,
+		"WS_UPGRADE":                  oneOf(c.WSUpgrade, "handover", "drain"),
 		"WS_FLUSH_WINDOW":             c.WSFlushWindow >= 0 && c.WSFlushWindow <= maxFlushWindow,
 		"WS_TLS_CERT_FILE":            c.WSTLSKeyFile == "" || c.WSTLSCertFile != "",
 		"WS_TLS_KEY_FILE":             c.WSTLSCertFile == "" || c.WSTLSKeyFile != "",

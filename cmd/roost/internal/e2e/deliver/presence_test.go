@@ -143,7 +143,7 @@ func TestPresenceOfTwoServers(t *testing.T) {
 // name alone.
 func TestPresenceThroughAnUpgrade(t *testing.T) {
 	t.Parallel()
-	redis, server := e2e.Start(t, roosttest.Env{"REDIS_PRESENCE": "true", "WS_DRAIN_WINDOW": "500ms", "WS_DRAIN_RATE": "0"})
+	redis, server := e2e.Start(t, roosttest.Env{"WS_UPGRADE": "drain", "REDIS_PRESENCE": "true", "WS_DRAIN_WINDOW": "500ms", "WS_DRAIN_RATE": "0"})
 	e2e.EndLast(t, server)
 	server.Connect("stays")
 	server.Connect("goes")

@@ -142,6 +142,7 @@ func TestFailedUpgradeSaysNothing(t *testing.T) {
 			redis := redistest.Start(t)
 			server := &configured{redis: redis, path: filepath.Join(t.TempDir(), "roost.env")}
 			server.write(t, fmt.Sprint("REDIS_PORT=", redis.Port()))
+			ear.env["WS_UPGRADE"] = "drain" // else another Redis is refused
 			ear.env["ROOST_CONFIG_FILE"] = server.path
 			server.Server = roosttest.StartWrapped(t, redis, ear.env,
 				"env", "-u", "JWT_SECRET_KEY", "-u", "REDIS_PORT", "-u", "REDIS_FEED_MAX_ATTEMPTS")

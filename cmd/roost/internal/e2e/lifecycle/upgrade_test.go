@@ -28,7 +28,7 @@ import (
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	const upgrades, streams, staying = 3, 4, 10
-	redis, server := e2e.Start(t, roosttest.Env{"WS_DRAIN_WINDOW": "500ms", "WS_DRAIN_RATE": "0", "WS_SHUTDOWN_TIMEOUT": "20s"})
+	redis, server := e2e.Start(t, roosttest.Env{"WS_UPGRADE": "drain", "WS_DRAIN_WINDOW": "500ms", "WS_DRAIN_RATE": "0", "WS_SHUTDOWN_TIMEOUT": "20s"})
 	e2e.EndLast(t, server)
 	var stop atomic.Bool
 	var connects, scrapes atomic.Int64
@@ -166,7 +166,7 @@ func TestUpgradeThatHangs(t *testing.T) {
 // An upgrade that comes while the last one still lets connections go is told to wait.
 func TestUpgradeDuringTheLastOne(t *testing.T) {
 	t.Parallel()
-	_, server := e2e.Start(t, roosttest.Env{"WS_DRAIN_WINDOW": "1m", "WS_DRAIN_RATE": "0", "WS_SHUTDOWN_TIMEOUT": "70s"})
+	_, server := e2e.Start(t, roosttest.Env{"WS_UPGRADE": "drain", "WS_DRAIN_WINDOW": "1m", "WS_DRAIN_RATE": "0", "WS_SHUTDOWN_TIMEOUT": "70s"})
 	e2e.EndLast(t, server)
 	alice := server.Connect("alice")
 	server.Signal(syscall.SIGUSR2)

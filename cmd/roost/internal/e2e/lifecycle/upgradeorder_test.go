@@ -19,7 +19,7 @@ import (
 // A process that is told to stop while the new one starts either takes that along, or leaves it a port that works.
 func TestStopDuringAnUpgrade(t *testing.T) {
 	t.Parallel()
-	_, server := e2e.Start(t, roosttest.Env{"WS_DRAIN_DELAY": "3s", "WS_SHUTDOWN_TIMEOUT": "20s"})
+	_, server := e2e.Start(t, roosttest.Env{"WS_UPGRADE": "drain", "WS_DRAIN_DELAY": "3s", "WS_SHUTDOWN_TIMEOUT": "20s"})
 	e2e.EndLast(t, server)
 	server.Signal(syscall.SIGUSR2)
 	server.WaitLine("upgrading: a new process is started")
@@ -41,7 +41,7 @@ func TestStopDuringAnUpgrade(t *testing.T) {
 func TestNewProcessIsToldToEnd(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
-	server := roosttest.Start(t, redis, roosttest.Env{"WS_DRAIN_DELAY": "2s", "WS_SHUTDOWN_TIMEOUT": "20s"})
+	server := roosttest.Start(t, redis, roosttest.Env{"WS_UPGRADE": "drain", "WS_DRAIN_DELAY": "2s", "WS_SHUTDOWN_TIMEOUT": "20s"})
 	e2e.EndLast(t, server)
 	redis.Pause() // so that the new one waits
 	server.Signal(syscall.SIGUSR2)
@@ -62,7 +62,7 @@ func TestNewProcessIsToldToEnd(t *testing.T) {
 // startDraining has a server replaced that takes its time to let alice go.
 func startDraining(t *testing.T) (redis *redistest.Server, server *roosttest.Server, alice *roosttest.Client) {
 	t.Helper()
-	redis, server = e2e.Start(t, roosttest.Env{"WS_DRAIN_WINDOW": "10m", "WS_DRAIN_RATE": "0", "WS_SHUTDOWN_TIMEOUT": "11m"})
+	redis, server = e2e.Start(t, roosttest.Env{"WS_UPGRADE": "drain", "WS_DRAIN_WINDOW": "10m", "WS_DRAIN_RATE": "0", "WS_SHUTDOWN_TIMEOUT": "11m"})
 	e2e.EndLast(t, server)
 	alice = server.Connect("alice")
 	server.Signal(syscall.SIGUSR2)

@@ -16,7 +16,7 @@ import (
 // An upgrade keeps both ports open, and the new process serves both.
 func TestUpgradeKeepsBothPorts(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil)
+	s := start(t, roosttest.Env{"WS_UPGRADE": "drain"})
 	e2e.EndLast(t, s.server)
 	alice := s.connect("alice", s.config())
 	s.server.Signal(syscall.SIGUSR2)

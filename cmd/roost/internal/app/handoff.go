@@ -1,0 +1,212 @@
+package app
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/metrics"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"roost/cmd/roost/internal/handover"
+	"roost/cmd/roost/internal/version"
+)
+
+// handoff is the handover of one upgrade, in the old process, from the start of the new process to this one's end.
+type handoff struct {
+	old     *handover.Old
+	cancel  context.CancelCauseFunc
+	reloads uint64        // that were asked for before the new process was started
+	ended   chan struct{} // closed when everything is handed over, or taken back
+
+	// Static once ended is closed.
+	committed bool
+	err       error // why not committed; nil: the new process wants no connections
+	paused    time.Duration
+	late      func(context.Context) error // hands over what is left, after commit
+
+	sending sync.Mutex // held while something is sent after commit
+	over    bool       // guarded by sending: nothing more can be sent
+}
+
+// errNewEnded ends an old process that is out when the new one fails.
+var errNewEnded = errors.New("the new process has ended after it had taken over the connections")
+
+// takeBackLimit is how long a new process may take to end by itself after a handover that failed.
+const takeBackLimit = 2 * time.Second
+
+// startNew starts the new process, hands over the connections if it takes them, and returns when it serves. After an error this process
+// goes on, unless that is errNewEnded.
+func (s *Service) startNew() error {
+	old, inherited, err := handover.NewOld()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	h := &handoff{old: old, cancel: cancel, reloads: s.reloads.count.Load(), ended: make(chan struct{})}
+	if !s.beginHandoff(h) {
+		_ = inherited.Close()
+		return errStopping
+	}
+	go func() {
+		defer close(h.ended)
+		h.committed, h.err = s.offer(ctx, h)
+	}()
+	if err = s.sockets.handOver(inherited); err == nil {
+		old.Dismiss(errServesWithout)
+	} else {
+		cancel(old.Ended(err))
+	}
+	<-h.ended
+	switch {
+	case h.committed && err != nil:
+		return fmt.Errorf("%w: %w", errNewEnded, err)
+	case h.committed:
+		return nil
+	}
+	s.endHandoff(h)
+	if err != nil && h.err != nil && !errors.Is(h.err, err) {
+		return fmt.Errorf("%w (%w)", h.err, err)
+	}
+	return err
+}
+
+// beginHandoff makes h the handover under way. It returns false when this process has been told to stop.
+func (s *Service) beginHandoff(h *handoff) bool {
+	s.upgrades.mu.Lock()
+	defer s.upgrades.mu.Unlock()
+	if s.stopping.Load() {
+		return false
+	}
+	s.upgrades.now = h
+	return true
+}
+
+// endHandoff says that h has not come about.
+func (s *Service) endHandoff(h *handoff) {
+	h.old.Fail(errServesWithout)
+	s.upgrades.mu.Lock()
+	defer s.upgrades.mu.Unlock()
+	s.upgrades.now = nil
+}
+
+// giveUpHandoff ends a handover under way, for a process that is told to stop. It returns true if the new process has everything already.
+func (s *Service) giveUpHandoff() (committed bool) {
+	s.upgrades.mu.Lock()
+	s.stopping.Store(true)
+	h := s.upgrades.now
+	s.upgrades.mu.Unlock()
+	if h == nil {
+		return false
+	}
+	h.fail(errStopping) // after commit nothing is lost by it but what would come late
+	<-h.ended
+	return h.committed
+}
+
+// fail ends a handover that is not committed. Any goroutine.
+func (h *handoff) fail(err error) {
+	h.old.Fail(err)
+	h.cancel(err)
+}
+
+// offer offers the connections to the new process, and reports whether that has them now. Without an error, and without a commit, the new
+// process takes only the listening sockets.
+func (s *Service) offer(ctx context.Context, h *handoff) (committed bool, err error) {
+	hello, err := h.old.Await()
+	if err != nil {
+		return false, err
+	}
+	if hello.Mode != modeHandover {
+		return false, h.old.Drain("WS_UPGRADE=" + hello.Mode)
+	}
+	if err := s.feed.CanHandOver(); err != nil {
+		s.log.Warn("the connections can't be handed over: they are drained", "reason", err)
+		return false, h.old.Drain(err.Error())
+	}
+	connections := s.hub.Connections()
+	need := handover.Need{Must: Facts(s.cfg), Sockets: s.ws.Stats().Sockets, Bytes: liveHeap()}
+	if err := hello.Check(need); err != nil {
+		h.old.Refuse(err)
+		return false, err
+	}
+	if err := h.old.Offer(handover.Offer{Format: handover.Format, Release: version.Number(), Sockets: need.Sockets}); err != nil {
+		s.endNew(hello.Pid)
+		return false, err
+	}
+	s.log.Info("handing over the connections", "new_process", hello.Pid, "version", hello.Release, "connections", connections)
+	parts, conns, err := s.givers()
+	if err != nil {
+		s.endNew(hello.Pid)
+		return false, err
+	}
+	h.paused, err = (&handing{old: h.old, parts: parts}).run(ctx, connections)
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		err = cause
+	}
+	if err != nil {
+		s.log.Warn("the handover failed: everything is taken back", "error", err)
+		s.endNew(hello.Pid)
+		return false, err
+	}
+	h.late = func(ctx context.Context) error { return s.lateConns(ctx, h, conns) }
+	s.tellHandedOver(h, conns.handed)
+	_ = h.sendLate(sectionPaused, binary.BigEndian.AppendUint64(nil, uint64(h.paused)), nil) // it is for people
+	if s.reloads.count.Load() != h.reloads {
+		h.tellReload()
+	}
+	return true, nil
+}
+
+// endNew ends a new process after a handover that failed, if it does not end by itself: it may be stopped, or hang.
+func (s *Service) endNew(pid int) {
+	s.upgrades.mu.Lock()
+	h := s.upgrades.now
+	s.upgrades.mu.Unlock()
+	h.old.Fail(errors.New("the handover failed")) // the new process sees it
+	time.AfterFunc(takeBackLimit, func() {
+		if slices.Contains(children(os.Getpid()), pid) {
+			s.log.Warn("the new process does not end by itself", "new_process", pid)
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+}
+
+// tellReload has the new process read its configuration again, after commit: this process was asked to, and its part is over.
+func (h *handoff) tellReload() { _ = h.sendLate(sectionReload, nil, nil) }
+
+// sendLate sends a section after commit. Any goroutine.
+func (h *handoff) sendLate(kind string, section []byte, fds []int) error {
+	h.sending.Lock()
+	defer h.sending.Unlock()
+	if h.over {
+		return errors.New("the handover is over")
+	}
+	return h.old.Section(kind, section, fds)
+}
+
+// end says that nothing more comes.
+func (h *handoff) end() {
+	h.sending.Lock()
+	defer h.sending.Unlock()
+	h.over = true
+	h.old.End()
+}
+
+// modeHandover is WS_UPGRADE for a handover.
+const modeHandover = "handover"
+
+// liveHeap is about how much memory the new process will need for what this one has.
+func liveHeap() int64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	if sample[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return int64(sample[0].Value.Uint64())
+}

@@ -1,0 +1,264 @@
+package handover
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"roost/cmd/roost/internal/e2e"
+	"roost/cmd/roost/internal/roosttest"
+	"roost/redisfeed/redistest"
+)
+
+// stand is a server with a crowd of clients, and a backend that publishes for all of them.
+type stand struct {
+	t         *testing.T
+	feed      string
+	redis     *redistest.Server // with sharded: one of the cluster's
+	client    redis.UniversalClient
+	server    *roosttest.Server
+	authority *redistest.Authority
+	crowd     []*member
+	groups    int
+
+	rounds   atomic.Int64 // published completely
+	lost     atomic.Int64 // publications that did not reach exactly one subscriber
+	failures atomic.Int64 // publications that failed
+	stop     chan struct{}
+	stopped  sync.WaitGroup
+}
+
+// settings are those of a server that hands over.
+func (s *stand) settings(more roosttest.Env) roosttest.Env {
+	shown := s.authority.Issue("localhost")
+	env := roosttest.Env{
+		"WS_UPGRADE": "handover", "WS_TLS_CERT_FILE": shown.File, "WS_TLS_KEY_FILE": shown.Key, "WS_TLS_PORT": "0",
+		"WS_QUEUE_MESSAGES": "100000", "WS_QUEUE_BYTES": "67108864", "WS_WRITE_WAIT": "10m", "WS_PING_INTERVAL": "2s", "WS_PONG_WAIT": "1h",
+		"WS_HANDSHAKE_RATE": "0", "WS_HANDSHAKE_TIMEOUT": "2s", "WS_MAX_CONNECTIONS": "20000", "WS_GAP_NOTICE": "true",
+	}
+	if s.feed != "" { // else a file says it
+		env["REDIS_FEED"] = s.feed
+	}
+	if s.feed == "sharded" {
+		env["REDIS_CLUSTER"] = "true"
+	}
+	maps.Copy(env, more)
+	return env
+}
+
+// start starts a server; wrap replaces itself by it.
+func start(t *testing.T, feed string, more roosttest.Env, wrap ...string) *stand {
+	t.Helper()
+	s := &stand{t: t, feed: feed, authority: redistest.NewAuthority(t), stop: make(chan struct{}), groups: 5}
+	if feed == "sharded" {
+		cluster := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+		s.redis, s.client = cluster.Nodes()[0], cluster.Client()
+	} else {
+		s.redis = redistest.Start(t)
+		s.client = s.redis.Client()
+	}
+	s.server = roosttest.StartWrapped(t, s.redis, s.settings(more), wrap...)
+	e2e.EndLast(t, s.server)
+	return s
+}
+
+// fill connects so many members, of all kinds in turn.
+func (s *stand) fill(members int) {
+	s.t.Helper()
+	s.crowd = make([]*member, members)
+	var joining sync.WaitGroup
+	var failed atomic.Int64
+	const atOnce = 32
+	for first := range atOnce {
+		joining.Go(func() {
+			for i := first; i < members; i += atOnce {
+				m, err := s.join(kind(i%int(kinds)), fmt.Sprint("user", i), fmt.Sprint("group", i%s.groups))
+				if err != nil {
+					if failed.Add(1) == 1 {
+						s.t.Error(err)
+					}
+					return
+				}
+				s.crowd[i] = m
+			}
+		})
+	}
+	joining.Wait()
+	if s.t.Failed() {
+		s.t.FailNow()
+	}
+	for _, m := range s.crowd {
+		if m.kind == half {
+			if err := m.send(halves[0]); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// halves are a frame that is sent in two pieces.
+var halves = func() [2]string {
+	frame := roosttest.ClientFrame(1, `{"type":"ping"}`)
+	return [2]string{frame[:9], frame[9:]}
+}()
+
+// publish publishes for everybody, from now on until quiet: in each round one notification for each user, for each group, and for everyone.
+func (s *stand) publish(every time.Duration) {
+	s.stopped.Go(func() {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		for n := 1; ; n++ {
+			select {
+			case <-s.stop:
+				return
+			case <-ticker.C:
+			}
+			if !s.round(n) {
+				return
+			}
+			s.rounds.Store(int64(n))
+		}
+	})
+}
+
+// round publishes the n-th notifications. It returns false where that can't be.
+func (s *stand) round(n int) bool {
+	pad := strings.Repeat("x", 300)
+	ctx, cancel := context.WithTimeout(context.Background(), roosttest.Limit)
+	defer cancel()
+	result, err := s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, m := range s.crowd {
+			channel, text := "user_noti:"+m.user, fmt.Sprintf(`{"type":"own","payload":{"n":%d,"pad":%q}}`, n, pad)
+			if s.feed == "sharded" {
+				pipe.SPublish(ctx, channel, text)
+			} else {
+				pipe.Publish(ctx, channel, text)
+			}
+		}
+		for g := range s.groups {
+			pipe.Publish(ctx, fmt.Sprint("group_noti:group", g), fmt.Sprintf(`{"type":"group","payload":{"n":%d}}`, n))
+		}
+		pipe.Publish(ctx, "user_noti_all", fmt.Sprintf(`{"type":"all","payload":{"n":%d}}`, n))
+		return nil
+	})
+	if err != nil {
+		s.failures.Add(1)
+		return false
+	}
+	for _, r := range result {
+		if heard, ok := r.(*redis.IntCmd); ok && heard.Val() != 1 && s.feed != "sharded" {
+			s.lost.Add(1)
+		}
+	}
+	return true
+}
+
+// awaitRounds waits until so many more rounds are published.
+func (s *stand) awaitRounds(more int64) {
+	s.t.Helper()
+	until := s.rounds.Load() + more
+	roosttest.WaitFor(s.t, fmt.Sprint("round ", until), func() bool { return s.rounds.Load() >= until || s.failures.Load() > 0 })
+	if s.failures.Load() > 0 {
+		s.t.Fatal("publishing failed")
+	}
+}
+
+// quiet ends publishing, has everybody read, and checks that each member has got everything, once and in order.
+func (s *stand) quiet() {
+	s.t.Helper()
+	close(s.stop)
+	s.stopped.Wait()
+	want := int(s.rounds.Load())
+	for _, m := range s.crowd {
+		m.mayRead()
+		if m.kind == half {
+			if err := m.send(halves[1]); err != nil {
+				s.t.Errorf("%s: %v", m.user, err)
+			}
+		}
+	}
+	complete := func() bool {
+		for _, m := range s.crowd {
+			if m.problem() != nil {
+				return true
+			}
+			if m.got("own") < want || m.got("group") < want || m.got("all") < want || (m.kind == half && m.got("pong") == 0) {
+				return false
+			}
+		}
+		return true
+	}
+	roosttest.WaitFor(s.t, fmt.Sprintf("everybody to have %d of each", want), complete)
+	check(s.t, s.crowd)
+	for _, m := range s.crowd {
+		if n := m.got("_gap"); n > 0 {
+			s.t.Errorf("%s (%s) is told of %d gaps", m.user, m.kind, n)
+			break
+		}
+	}
+	if n := s.lost.Load(); n > 0 {
+		s.t.Errorf("%d publications did not have exactly one subscriber", n)
+	}
+	s.t.Logf("%s: %d members, %d rounds", s.feed, len(s.crowd), want)
+}
+
+// upgraded waits until n handovers are over: the old processes have ended.
+func (s *stand) upgraded(n int) {
+	s.t.Helper()
+	roosttest.WaitFor(s.t, fmt.Sprint("handover ", n), func() bool {
+		if failed := s.server.Log.Find("the upgrade failed, this process goes on"); len(failed) > 0 {
+			s.t.Fatalf("the upgrade failed: %s", failed[0].Text("error"))
+		}
+		return len(s.server.Log.Find("stopped")) >= n
+	})
+	if handed := len(s.server.Log.Find("stopping", "why", "handed over to a new process")); handed != n {
+		s.t.Fatalf("%d of %d upgrades were handovers", handed, n)
+	}
+}
+
+// upgrade has the latest process replaced, for the n-th time.
+func (s *stand) upgrade(n int) {
+	s.t.Helper()
+	e2e.SignalLast(s.server, syscall.SIGUSR2)
+	s.upgraded(n)
+}
+
+// failed waits until n upgrades have failed, and returns why the last did.
+func (s *stand) failed(n int) (why string) {
+	s.t.Helper()
+	var lines []roosttest.Line
+	roosttest.WaitFor(s.t, fmt.Sprint("failed upgrade ", n), func() bool {
+		lines = s.server.Log.Find("the upgrade failed, this process goes on")
+		return len(lines) >= n || s.server.Exited()
+	})
+	if len(lines) < n {
+		s.t.Fatal("the old process has ended")
+	}
+	return lines[n-1].Text("error")
+}
+
+// end stops the last process, and checks the books of all.
+func (s *stand) end() {
+	s.t.Helper()
+	e2e.CheckBalanceNow(s.t, s.server.Metrics())
+	processes := len(s.server.Log.Find("stopped")) + 1
+	e2e.SignalLast(s.server, syscall.SIGTERM)
+	roosttest.WaitFor(s.t, "the last process to end", func() bool { return len(s.server.Log.Find("stopped")) == processes })
+	for i, line := range s.server.Log.Find("delivered") {
+		number := func(field string) float64 { n, _ := line[field].(float64); return n }
+		if sum := number("sent") + number("failed") + number("handed_over"); sum != number("accepted") {
+			s.t.Errorf("process %d: accepted %v, but sent, failed and handed over are %v", i, number("accepted"), sum)
+		}
+	}
+	if code := s.server.Wait(); code != 0 {
+		s.t.Errorf("the first process ended with %d", code)
+	}
+}
