@@ -79,7 +79,7 @@ for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64; d
   install -m 644 "$extras/roost.1.gz" "$dir"
   install -m 644 "$extras"/roost.{bash,zsh,fish} "$dir/completions"
   if [ "$system" = linux ]; then
-    install -m 644 scripts/roost.service scripts/roost.socket scripts/roost-tls.socket scripts/roost.sysctl.conf "$dir"
+    install -m 644 scripts/roost.service scripts/roost-upgrade.service scripts/roost.socket scripts/roost-tls.socket scripts/roost.sysctl.conf "$dir"
   fi
   pack "$work/archives" "$out/$name.tar.gz" "$name"
   "$work/cyclonedx" bin -json -noserial -notimestamp -std -version "$version" -output "$out/$name.cdx.json" "$dir/$program"

@@ -41,6 +41,7 @@ type commandLine struct {
 	Listen     listenCmd     `cmd:"" help:"Connect as a user and print each notification."`
 	Health     healthCmd     `cmd:"" help:"Ask a running server how it is. Ends with 0 if it is healthy, 1 if not: for HEALTHCHECK and exec probes."`
 	Config     configCmd     `cmd:"" help:"Print every environment variable, its default, its value and what it does."`
+	Upgrade    upgradeCmd    `cmd:"" help:"Replace the running server by the program that is installed now, without closing its port or its connections. Ends with 0 once the new one serves."`
 	Doctor     doctorCmd     `cmd:"" help:"Say how many connections this host holds, what stops it there, and the lines that change it."`
 	Completion completionCmd `cmd:"" help:"Print the completions for a shell."`
 	Man        manCmd        `cmd:"" help:"Print the manual page: roost man | man -l -"`

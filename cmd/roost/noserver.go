@@ -33,6 +33,15 @@ func (doctorCmd) Run() error {
 	return errors.New("doctor reads the limits of the Linux host that the server runs on: run it there, or in the server's container")
 }
 
+type upgradeCmd struct {
+	Args []string `arg:"" optional:"" passthrough:"" hidden:""`
+}
+
+// Run says where servers are upgraded.
+func (upgradeCmd) Run() error {
+	return errors.New("upgrade starts a new process of the server on this machine: run it on the Linux host that the server runs on")
+}
+
 // checkFiles is for the machine that has the files.
 func checkFiles(config.Config) error {
 	return errors.New("roost config --check reads the server's files: run it where the server runs")

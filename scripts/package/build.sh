@@ -19,7 +19,7 @@ put 644 "$extras/roost.zsh" usr/share/zsh/vendor-completions/_roost
 put 644 "$extras/roost.fish" usr/share/fish/vendor_completions.d/roost.fish
 put 644 "$scripts/../LICENSE" usr/share/doc/roost/copyright
 mkdir -p "$tree/usr/lib/systemd/system"
-for unit in roost.service roost.socket roost-tls.socket; do # the package's program is in /usr/bin, and its installation needs no instructions
+for unit in roost.service roost-upgrade.service roost.socket roost-tls.socket; do # the package's program is in /usr/bin, and its installation needs no instructions
   sed -e 's|/usr/local/bin/roost|/usr/bin/roost|' -e '/^\[Unit\]/,$!d' "$scripts/$unit" >"$tree/usr/lib/systemd/system/$unit"
 done
 mkdir -p "$tree/DEBIAN"

@@ -84,6 +84,31 @@ func TestSocketUnitsAreRight(t *testing.T) {
 	}
 }
 
+// The unit that upgrades goes with the service too.
+func TestUpgradeUnitIsRight(t *testing.T) {
+	t.Parallel()
+	service, _ := unit(t)
+	content, err := os.ReadFile(filepath.Join(filepath.Dir(unitFile), "roost-upgrade.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Replace(string(content), "\nExecStart=/usr/local/bin/roost upgrade\n", "\nExecStart="+program+" upgrade\n", 1)
+	if text == string(content) {
+		t.Error("the unit starts something else than roost upgrade")
+	}
+	path := filepath.Join(filepath.Dir(service), "roost-upgrade.service")
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := analyze(t, "verify", "--man=no", path); err != nil || strings.Contains(said, "roost") {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, said)
+	}
+}
+
 // systemd's own measure goes from 0 to 10, and the threshold is ten times that.
 // Port 443 costs 0.3 of it.
 func TestUnitIsClosed(t *testing.T) {

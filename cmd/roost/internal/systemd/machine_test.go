@@ -15,7 +15,8 @@ import (
 )
 
 const (
-	unitFile = "../../../../scripts/roost.service"
+	unitFile        = "../../../../scripts/roost.service"
+	upgradeUnitFile = "../../../../scripts/roost-upgrade.service"
 	// bootLimit is how long a machine may take to boot before it is taken for impossible here.
 	bootLimit = 2 * time.Minute
 	// logFile is where the service's log goes, in the machine.
@@ -96,6 +97,11 @@ func (m *machine) fill() {
 	m.write("etc/group", "root:x:0:\nroost:x:990:\n")
 	m.write("etc/systemd/system/roosttest.target", "[Unit]\nRequires=basic.target\nAfter=basic.target\n")
 	m.write("etc/systemd/system/roost.service", strings.ReplaceAll(string(unit), "=/usr/local/bin/roost", "=/opt/roost"))
+	upgrade, err := os.ReadFile(upgradeUnitFile)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.write("etc/systemd/system/roost-upgrade.service", strings.ReplaceAll(string(upgrade), "=/usr/local/bin/roost", "=/opt/roost"))
 	m.write("etc/systemd/system/roost.service.d/test.conf", "[Service]\nLimitNOFILE=4096\nStandardOutput=append:/"+logFile+"\nStandardError=inherit\n")
 	program, err := os.ReadFile(roosttest.Binary(m.t))
 	if err != nil {

@@ -2,6 +2,8 @@ package systemd
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"strings"
 	"testing"
 
@@ -21,23 +23,25 @@ func settings(redisPort int, more ...string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
+const drain = "WS_UPGRADE=drain"
+
 const settingsFile = "etc/roost/roost.env"
 
-// A life of the service, with an upgrade that fails and one that works, seen from systemd.
+// A life of the service, with an upgrade that fails and one that drains, seen from systemd.
 func TestServiceUnderSystemd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("boots a container")
 	}
 	redis := redistest.Start(t)
 	m := boot(t)
-	m.write(settingsFile, settings(redis.Port()))
+	m.write(settingsFile, settings(redis.Port(), drain))
 	m.run("systemctl", "start", "roost") // returns when it is ready
 	first := m.mustRun("the start")
 	address := m.await("listening", 1).Text("websocket")
 	alice := connect(t, address, "alice")
 
 	// The new process does not find Redis. systemd has to see nothing of it.
-	m.write(settingsFile, settings(1))
+	m.write(settingsFile, settings(1, drain))
 	m.upgrade()
 	m.await("this process can't take over and ends; the one before goes on", 1)
 	m.await("the upgrade failed, this process goes on", 1)
@@ -47,7 +51,7 @@ func TestServiceUnderSystemd(t *testing.T) {
 	redis.Publish("user_noti:alice", `{"type":"still here"}`)
 	alice.WaitMessages(1)
 
-	m.write(settingsFile, settings(redis.Port()))
+	m.write(settingsFile, settings(redis.Port(), drain))
 	m.upgrade()
 	m.await("stopped", 1)
 	roosttest.WaitFor(t, "systemd to know of the new process", func() bool { return m.show("MainPID") != first })
@@ -69,6 +73,70 @@ func TestServiceUnderSystemd(t *testing.T) {
 
 	m.run("systemctl", "stop", "roost")
 	if code, _ := bob.WaitClose(); code != websocket.CloseGoingAway {
+		t.Errorf("stopped, a client's connection ended with %d", code)
+	}
+	if state, result, restarts := m.show("ActiveState"), m.show("Result"), m.show("NRestarts"); state != "inactive" || result != "success" || restarts != "0" {
+		t.Errorf("stopped, the service is %s, with %s, after %s restarts", state, result, restarts)
+	}
+}
+
+// freePort is a port that nobody has, below those that the kernel gives to others.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for {
+		port := 10000 + rand.IntN(20000)
+		if ln, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
+			_ = ln.Close()
+			return port
+		}
+	}
+}
+
+// An operator replaces the program with one line: nobody is disconnected, systemd follows, and what goes wrong is said.
+func TestHandoverUnderSystemd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots a container")
+	}
+	redis := redistest.Start(t)
+	m := boot(t)
+	port := freePort(t)
+	set := func(redisPort int, more ...string) {
+		text := settings(redisPort, append(more, "WS_UPGRADE=handover", "REDIS_PRESENCE=true")...)
+		m.write(settingsFile, strings.Replace(text, "HTTP_PORT=0", fmt.Sprint("HTTP_PORT=", port), 1)) // by which roost upgrade finds it
+	}
+	set(redis.Port())
+	m.run("systemctl", "start", "roost")
+	first := m.mustRun("the start")
+	address := m.await("listening", 1).Text("websocket")
+	alice := connect(t, address, "alice")
+
+	set(redis.Port(), "WS_MESSAGE_RATE=none")
+	if said, err := m.try("systemctl", "start", "roost-upgrade"); err == nil {
+		t.Errorf("an upgrade to wrong settings works: %s", said)
+	}
+	set(1)
+	if said, err := m.try("systemctl", "start", "roost-upgrade"); err == nil {
+		t.Errorf("an upgrade to another Redis works: %s", said)
+	}
+	if why := m.await("the upgrade failed, this process goes on", 1).Text("error"); !strings.Contains(why, "the address of Redis is") {
+		t.Errorf("the log says %q", why)
+	}
+	if pid := m.mustRun("failed upgrades"); pid != first {
+		t.Errorf("after failed upgrades the service is process %s, it was %s", pid, first)
+	}
+
+	set(redis.Port())
+	for n := 1; n <= 3; n++ {
+		m.run("systemctl", "start", "roost-upgrade")
+		m.await("handed over", n)
+		m.await("stopped", n)
+		roosttest.WaitFor(t, "systemd to know of the new process", func() bool { return m.show("MainPID") != first })
+		first = m.mustRun("a handover")
+		redis.Publish("user_noti:alice", fmt.Sprintf(`{"type":"n","payload":%d}`, n))
+		alice.WaitMessages(n)
+	}
+	m.run("systemctl", "stop", "roost")
+	if code, _ := alice.WaitClose(); code != websocket.CloseGoingAway {
 		t.Errorf("stopped, a client's connection ended with %d", code)
 	}
 	if state, result, restarts := m.show("ActiveState"), m.show("Result"), m.show("NRestarts"); state != "inactive" || result != "success" || restarts != "0" {

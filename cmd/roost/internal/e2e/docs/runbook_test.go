@@ -24,10 +24,9 @@ func standIns() map[string]string {
 		// A machine that runs tests has no systemd with a Roost in it.
 		"systemctl": `case "$*" in
 			"show -P MainPID roost") echo "$ROOST_PID" ;;
-			"daemon-reload" | "enable --now roost" | "restart roost" | "reload roost" | "edit roost") ;;
+			"daemon-reload" | "enable --now roost" | "restart roost" | "reload roost" | "start roost-upgrade" | "edit roost") ;;
 			"status --no-pager roost" | "status --no-pager systemd-journald") ;;
 			"show --property=Result,NRestarts,ExecMainStatus roost") ;;
-			"kill -s USR2 --kill-whom=main roost") ;;
 			*) echo "systemctl $*: no page wants that" >&2; exit 1 ;;
 			esac`,
 		// Nor a journal: a line for each text that Roost's code has, so that what the page looks for has to be one.

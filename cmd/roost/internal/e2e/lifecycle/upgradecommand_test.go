@@ -1,0 +1,72 @@
+package lifecycle
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"roost/cmd/roost/internal/e2e"
+	"roost/cmd/roost/internal/roosttest"
+	"roost/redisfeed/redistest"
+)
+
+// askUpgrade runs roost upgrade.
+func askUpgrade(t *testing.T, server *roosttest.Server, args ...string) (code int, said string) {
+	t.Helper()
+	process := roosttest.Run(t, roosttest.Command{
+		Args: append([]string{"upgrade", "--url", "http://" + server.HTTP}, args...), Env: roosttest.Env{"JWT_SECRET_KEY": roosttest.Secret},
+	})
+	code = process.Wait()
+	return code, process.Log.String() + process.Stderr.String()
+}
+
+// The command follows an upgrade to its end.
+func TestUpgradeCommand(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	file := e2e.KeyFile(t, "WS_MESSAGE_RATE=9\n")
+	server := roosttest.Start(t, redis, roosttest.Env{"ROOST_CONFIG_FILE": file, "WS_UPGRADE": "drain"})
+	e2e.EndLast(t, server)
+	if code, said := askUpgrade(t, server, "--check"); code != 0 || !strings.Contains(said, "is good") {
+		t.Errorf("--check ends with %d: %s", code, said)
+	}
+	if err := os.WriteFile(file, []byte("WS_MESSAGE_RATE=many\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := askUpgrade(t, server); code != 1 || !strings.Contains(said, "would not start") || !strings.Contains(said, "WS_MESSAGE_RATE") {
+		t.Errorf("with wrong settings it ends with %d: %s", code, said)
+	}
+	if lines := server.Log.Find("upgrading: a new process is started"); len(lines) > 0 {
+		t.Error("an upgrade is begun without need")
+	}
+	if err := os.WriteFile(file, []byte("WS_MESSAGE_RATE=8\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, said := askUpgrade(t, server)
+	awaitNew(t, server)
+	if want := fmt.Sprintf("process %d serves; %d closes", e2e.LastPid(server), server.Pid()); code != 0 || !strings.Contains(said, want) {
+		t.Errorf("it ends with %d, without %q: %s", code, want, said)
+	}
+}
+
+// A program that passes the checks and then fails is named with its reason, and the old process goes on.
+func TestUpgradeCommandSaysWhyNot(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	program := filepath.Join(t.TempDir(), "roost")
+	broken := "#!/bin/sh\ncase \"$1\" in version|config) exec " + roosttest.Binary(t) + " \"$@\";; esac\nexit 3\n"
+	if err := os.WriteFile(program, []byte(broken), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	server := roosttest.StartWrapped(t, redis, nil, "/bin/bash", "-c", fmt.Sprintf(`exec -a %q "$@"`, program), "bash")
+	code, said := askUpgrade(t, server)
+	if want := fmt.Sprintf("process %d goes on: ", server.Pid()); code != 1 || !strings.Contains(said, want) || !strings.Contains(said, "exit status 3") {
+		t.Errorf("it ends with %d: %s", code, said)
+	}
+	if n := server.Metrics()[`roost_upgrades_total{result="failed"}`]; n != 1 {
+		t.Errorf("%v upgrades have failed", n)
+	}
+	server.Connect("alice")
+}

@@ -1,0 +1,191 @@
+//go:build linux && !client
+
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"roost/cmd/roost/internal/app"
+	"roost/cmd/roost/internal/remote"
+	"roost/httpapi"
+)
+
+type upgradeCmd struct {
+	trustFlag
+	URL     string        `name:"url" placeholder:"URL" help:"The admin server to ask, such as http://localhost:8082. Without it: HTTP_HOST and HTTP_PORT of the settings."`
+	Check   bool          `help:"Only check the program and its configuration."`
+	Timeout time.Duration `default:"2m" help:"How long to wait for the new process."`
+}
+
+// Help is what `roost upgrade --help` says below the summary.
+func (upgradeCmd) Help() string {
+	return "The program that is installed now checks its configuration as the server has it. Then the server gets SIGUSR2. " +
+		"Ends with 0 once the new process serves, with 1 where the old one goes on, or serves no more, and with 2 where the server is of a release that knows no such command."
+}
+
+// errOlder is why a server can't be asked.
+var errOlder = errors.New("the server is of a release that `roost upgrade` can't follow: systemctl kill -s USR2 --kill-whom=main roost starts the upgrade, and its log says how it went")
+
+// Run upgrades the server of this machine.
+func (c *upgradeCmd) Run(env *environment) error {
+	server, err := c.adminServer(env, c.URL)
+	if err != nil {
+		return err
+	}
+	cfg, err := env.config()
+	if err != nil {
+		return err
+	}
+	u := upgrading{env: env, server: server.at("upgrade"), token: cfg.HTTPToken}
+	before, err := u.ask(env.ctx)
+	if err != nil {
+		return err
+	}
+	if err := u.check(before); err != nil {
+		return err
+	}
+	if c.Check {
+		return nil
+	}
+	if err := syscall.Kill(before.Pid, syscall.SIGUSR2); err != nil {
+		return fmt.Errorf("sending SIGUSR2 to process %d: %w", before.Pid, err)
+	}
+	ctx, cancel := context.WithTimeoutCause(env.ctx, c.Timeout, fmt.Errorf("not ready after %s (--timeout): the log says what the new process waits for", c.Timeout))
+	defer cancel()
+	return u.follow(ctx, before)
+}
+
+// upgrading is one upgrade of a server, which is asked how it goes.
+type upgrading struct {
+	env    *environment
+	server adminServer
+	token  string
+}
+
+// ask asks the server for its state.
+func (u upgrading) ask(ctx context.Context) (state httpapi.Upgrade, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	response, err := u.server.get(ctx, u.token)
+	if err != nil {
+		return state, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return state, fmt.Errorf("reading the answer of %s: %w", u.server.url.Host, err)
+	}
+	if response.StatusCode == http.StatusNotFound {
+		return state, undecided{errOlder}
+	}
+	if response.StatusCode != http.StatusOK || json.Unmarshal(body, &state) != nil || state.Pid == 0 {
+		return state, remote.Answered(u.server.url.Host, response, body)
+	}
+	return state, nil
+}
+
+// check finds out whether an upgrade can come about, and has the program that it would start check its configuration.
+func (u upgrading) check(state httpapi.Upgrade) error {
+	switch {
+	case state.Blocked != "":
+		return fmt.Errorf("no upgrade, since the end of the old process would end the new one too (%s): start a new container and stop this one", state.Blocked)
+	case state.Busy != "":
+		return fmt.Errorf("no upgrade now: %s", state.Busy)
+	case state.Program == "":
+		return errors.New("no upgrade: the program that the server was started as is not there")
+	}
+	if ticks, err := app.StartTicks(state.Pid); err != nil || ticks != state.StartTicks {
+		return fmt.Errorf("process %d of this machine is not the server that answers at %s: run roost upgrade where the server runs, as root or as its user", state.Pid, u.server.url.Host)
+	}
+	version, err := u.run(state.Pid, state.Program, "version")
+	if err != nil {
+		return fmt.Errorf("no upgrade: %s does not work: %w", state.Program, err)
+	}
+	said, err := u.run(state.Pid, state.Program, "config", "--check")
+	if err != nil {
+		return fmt.Errorf("no upgrade: %s would not start: %w", state.Program, err)
+	}
+	_, err = fmt.Fprintf(u.env.stdout, "%s → %s\n%s\n", state.Version, strings.TrimPrefix(version, "roost "), said)
+	return err
+}
+
+// run runs the program as the server would: with its environment, directory and user. It returns what the program printed.
+func (u upgrading) run(pid int, program string, args ...string) (said string, err error) {
+	proc := "/proc/" + strconv.Itoa(pid)
+	environ, err := os.ReadFile(proc + "/environ")
+	if err != nil {
+		return "", fmt.Errorf("the server's environment can't be read (run this as root, or as the server's user): %w", err)
+	}
+	ctx, cancel := context.WithTimeout(u.env.ctx, 30*time.Second)
+	defer cancel()
+	command := exec.CommandContext(ctx, program, args...)
+	for text := range bytes.SplitSeq(bytes.TrimRight(environ, "\x00"), []byte{0}) {
+		command.Env = append(command.Env, string(text))
+	}
+	if command.Dir, err = os.Readlink(proc + "/cwd"); err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(proc); err == nil && os.Geteuid() == 0 {
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok && owner.Uid != 0 {
+			command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
+		}
+	}
+	var out, errors bytes.Buffer
+	command.Stdout, command.Stderr = &out, &errors
+	if err := command.Run(); err != nil {
+		return "", fmt.Errorf("%w\n%s", err, strings.TrimSpace(cmp.Or(errors.String(), out.String())))
+	}
+	return strings.TrimSpace(out.String() + errors.String()), nil
+}
+
+// follow waits until the new process serves, or the server says why it does not.
+func (u upgrading) follow(ctx context.Context, before httpapi.Upgrade) error {
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	var unanswered time.Time // since when
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-ticker.C:
+		}
+		now, err := u.ask(ctx)
+		switch {
+		case err != nil && unanswered.IsZero():
+			unanswered = time.Now()
+		case err != nil && time.Since(unanswered) > 15*time.Second:
+			return fmt.Errorf("the server does not answer any more: %w", err)
+		case err != nil:
+		case now.Pid != before.Pid:
+			return u.succeeded(before, now)
+		case now.Attempts > before.Attempts && now.Last != nil:
+			return fmt.Errorf("process %d goes on: %s", before.Pid, now.Last.Reason)
+		default:
+			unanswered = time.Time{}
+		}
+	}
+}
+
+// succeeded prints how it went.
+func (u upgrading) succeeded(before, now httpapi.Upgrade) (err error) {
+	if now.Began != "handover" {
+		_, err = fmt.Fprintf(u.env.stdout, "process %d serves; %d closes its connections over WS_DRAIN_WINDOW\n", now.Pid, before.Pid)
+		return err
+	}
+	_, err = fmt.Fprintf(u.env.stdout, "process %d serves, with %d connections of %d, %d ms after its start; they stood still for %d ms\n",
+		now.Pid, now.Connections, before.Pid, now.TookMS, now.PausedMS)
+	return err
+}
