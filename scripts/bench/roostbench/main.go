@@ -10,8 +10,9 @@
 //	roostbench crowd    100,000 connections and more, of several processes
 //	roostbench abuse    what comes of every broken rule, and of clients that do harm
 //	roostbench feeds    what each REDIS_FEED costs as instances and users grow
+//	roostbench upgrade  pause, time and memory of replacing the program while clients are connected
 //	roostbench sizing   what so many connections need, computed from that
-//	roostbench suite    all but these three, for several servers in turn
+//	roostbench suite    all but these four, for several servers in turn
 //
 // It loads loopback addresses only, and every run has an end. Each subcommand is
 // a file.
@@ -39,6 +40,7 @@ type commandLine struct {
 	Member  memberCmd  `cmd:"" hidden:"" help:"One of the processes that connect; crowd starts them."`
 	Abuse   abuseCmd   `cmd:"" help:"Break every rule of RFC 6455 and do what clients shouldn't, over sockets; say what came of it. Exit status 1 where a rule was not kept."`
 	Feeds   feedsCmd   `cmd:"" help:"Start Redis, or a cluster, and instances of a server, and measure each REDIS_FEED as instances and users grow."`
+	Upgrade upgradeCmd `cmd:"" help:"Start Redis and a server, connect clients, and replace the server's program under a stream of notifications."`
 	Sizing  sizingCmd  `cmd:"" help:"Compute what so many connections need, from what feeds has measured."`
 	Suite   suiteCmd   `cmd:"" help:"Start Redis and several servers in turn, measure each, compare medians."`
 }
