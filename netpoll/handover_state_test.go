@@ -296,6 +296,9 @@ func TestHandoverOfLargeFrames(t *testing.T) {
 			if strings.Contains(string(got), `"last"`) {
 				break
 			}
+			if opcode == 0x89 { // a first ping comes at a random moment
+				continue
+			}
 			if opcode != 0x81 || !strings.Contains(string(got), payload) {
 				t.Fatalf("%#x, %d bytes", opcode, len(got))
 			}
