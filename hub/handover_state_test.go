@@ -8,10 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
 	"roost/internal/position"
+	"roost/internal/wirecodec"
 )
 
 // record has TestKeptState write the files of testdata anew, which is for a new version of the state only, in files of their own.
@@ -87,7 +89,7 @@ func recordState(t *testing.T, name string, resumes bool) {
 	for i := range maxBroadcasts + 3 {
 		h.DeliverGroup("g", numbered(i))
 	}
-	h.DeliverGroup("g", `{"type":"n","payload":1000,"only":[]}`)
+	h.DeliverGroup("g", `{"type":"n","payload":1000,"only":[],"ttl":60,"collapse":"c"}`)
 	h.Broadcast(numbered(2000))
 	var state []byte
 	if err := h.Export(func(section []byte, _ []int) error { state = append(state, section...); return nil }); err != nil {
@@ -107,6 +109,20 @@ func recordState(t *testing.T, name string, resumes bool) {
 	}
 	if err := os.WriteFile(keptFile("memory.gz"), small.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Options say in the next process what they said.
+func TestOptionsGoOver(t *testing.T) {
+	t.Parallel()
+	for _, o := range []*options{
+		nil, {}, {only: []connID{}}, {except: []connID{7, 1 << 63}}, {only: []connID{1}, hasTTL: true, collapse: 1 << 63},
+		{hasTTL: true, ttl: time.Minute},
+	} {
+		r := wirecodec.NewReader(o.append(nil))
+		if got := readOptions(r); r.Done() != nil || !reflect.DeepEqual(got, o) {
+			t.Errorf("%+v, want %+v, %v", got, o, r.Err())
+		}
 	}
 }
 

@@ -60,7 +60,10 @@ func (o *options) append(dst []byte) []byte {
 			dst = wirecodec.AppendUint(dst, uint64(id))
 		}
 	}
-	return dst
+	if dst = wirecodec.AppendBool(dst, o.hasTTL); o.hasTTL {
+		dst = wirecodec.AppendInt(dst, int64(o.ttl))
+	}
+	return wirecodec.AppendUint(dst, o.collapse)
 }
 
 // readOptions reads what append wrote.
@@ -78,6 +81,10 @@ func readOptions(r *wirecodec.Reader) *options {
 			*list = append(*list, connID(r.Uint(1<<64-1)))
 		}
 	}
+	if o.hasTTL = r.Bool(); o.hasTTL {
+		o.ttl = time.Duration(r.Int(0, 1<<62))
+	}
+	o.collapse = r.Uint(1<<64 - 1)
 	return o
 }
 
