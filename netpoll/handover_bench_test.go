@@ -8,7 +8,7 @@ import (
 )
 
 // BenchmarkHandover hands idle connections over between two servers of this process, with their clients in it, too, and tells what
-// that takes: before the pause (PreCopy), the pause in which nothing is delivered (Freeze to Finish), what the old process does behind it (Commit), and how
+// that takes: before the pause (PreCopy), the pause in which nothing is delivered (Freeze to Finish), until the old process has let go of all (Commit), and how
 // many bytes of state a connection has. Three descriptors are needed for each connection.
 //
 //	go test -run '^$' -bench Handover -benchtime 3x ./netpoll
@@ -47,17 +47,19 @@ func benchmarkHandover(b *testing.B, wss bool, n int) {
 		b.StopTimer()
 		runtime.GC()
 		b.StartTimer()
-		begun := time.Now()
 		m, serve := r.begin(nil)
-		preCopy += time.Since(begun)
+		preCopy += m.preCopy
 		m.keep = false
-		begun = time.Now()
+		begun := time.Now()
 		if taken := m.freeze(); taken.Connections != n {
 			b.Fatalf("%+v", taken)
 		}
 		pause += time.Since(begun)
 		begun = time.Now()
 		m.out.Commit()
+		for int(r.server.Stats().HandedOver) < n {
+			time.Sleep(100 * time.Microsecond)
+		}
 		commit += time.Since(begun)
 		serve()
 		state = m.bytes

@@ -111,6 +111,7 @@ type move struct {
 	old, next *rig
 	out       *HandingOver
 	in        *TakingOver
+	preCopy   time.Duration // that PreCopy took
 }
 
 // held makes a server like r whose loops are held back. serve has it serve.
@@ -163,9 +164,12 @@ func (r *rig) begin(change func(*Config)) (m *move, serve func()) {
 	if m.out, err = r.server.BeginHandover(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(m.out.Abort) // so that a test that fails while the loops stand still ends
+	begun := time.Now()
 	if err := m.out.PreCopy(t.Context(), m.send); err != nil {
 		t.Fatal(err)
 	}
+	m.preCopy = time.Since(begun)
 	return m, serve
 }
 
@@ -193,6 +197,10 @@ func (r *rig) handOver(change func(*Config)) (next *rig, handed Handed) {
 	taken := m.freeze()
 	handed = m.out.Commit()
 	serve()
+	eventually(r.t, "the old one has let go", func() bool {
+		s := r.server.Stats()
+		return s.HandedOver == handed.Connections && s.Pending == handed.Stay[stayHandshake]
+	})
 	if taken.Connections != handed.Connections || taken.Notifications != handed.Notifications || taken.Handshakes != handed.Handshakes {
 		r.t.Errorf("%+v were handed over, and %+v taken", handed, taken)
 	}
