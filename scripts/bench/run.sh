@@ -4,6 +4,7 @@
 #   scripts/bench/run.sh --full    100,000 and 200,000 connections too, 10 minutes more (make bench-full)
 #   scripts/bench/run.sh --short   what matters most, about 4 minutes
 #   scripts/bench/run.sh --keep --tls   Roost with TLS beside Roost without, HAProxy and nginx in front, and Centrifugo, 25 minutes
+#   scripts/bench/run.sh --keep --resume   Roost with WS_RESUME_WINDOW beside Roost without, 7 minutes
 #   scripts/bench/run.sh --plan    only says what it would do, and for how long
 #   scripts/bench/run.sh --keep --step burst --step burst-far   measures only these steps, 12 minutes, and keeps all else
 #                                  that docs/benchmarks.md has
@@ -61,6 +62,7 @@ suite=(bin/bench/roostbench suite --out "$out" --limit "$limit" --commit "$(comm
   --server gnet=bin/bench/gnet --only 'gnet=idle,connect,storm,deliver-10k,deliver-max,deliver-few,burst*,calls-*'
   "${peer[@]}"
   --server 'roost TLS=bin/bench/roost' --secure 'roost TLS' --only 'roost TLS=tls-*'
+  --server 'roost resume=bin/bench/roost' --env 'roost resume=WS_RESUME_WINDOW=2m' --only 'roost resume=resume-*'
   --server floor=bin/bench/floor --only 'floor=connect,deliver-10k,deliver-max,calls-*'
   --server 'roost 1ms=bin/bench/roost' --env 'roost 1ms=WS_FLUSH_WINDOW=1ms'
   --only 'roost 1ms=deliver-*k,deliver-max,deliver-absent,deliver-bursts,calls-*')

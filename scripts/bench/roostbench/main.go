@@ -35,6 +35,7 @@ type commandLine struct {
 	Idle    idleCmd    `cmd:"" help:"Memory of idle connections: the slope between two sizes."`
 	Connect connectCmd `cmd:"" help:"Handshakes a second, server CPU a handshake, and memory after many rounds of connecting and leaving."`
 	Deliver deliverCmd `cmd:"" help:"Publish through Redis: latency, server CPU a notification, losses."`
+	Back    backCmd    `cmd:"" help:"Clients leave, are published for, and come back, as far as the server can resume: time until all have what they have missed, server CPU a client."`
 	Burst   burstCmd   `cmd:"" help:"Start Redis and a server, and publish bursts for clients that are fast, slow, far, or read nothing: which share arrives, what the slow cost, how late the others' come."`
 	Crowd   crowdCmd   `cmd:"" help:"Start several processes of a server that share a port, have as many processes connect, hold, and notify each user once."`
 	Member  memberCmd  `cmd:"" hidden:"" help:"One of the processes that connect; crowd starts them."`

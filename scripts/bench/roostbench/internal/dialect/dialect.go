@@ -29,7 +29,7 @@ type Dialect struct {
 
 // names are those of the dialects that there are.
 var names = map[string]Dialect{
-	"roost": {Name: "roost"},
+	"roost": {Name: "roost", aside: isRoostAside},
 	// Unidirectional WebSocket and the user's personal channel. Notifications are published to Redis as Centrifugo's
 	// own nodes do it (protobuf's Publication in the channel of its Redis broker).
 	"centrifugo": {
@@ -72,6 +72,9 @@ func appendPublication(dst, data []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(data)))
 	return append(dst, data...)
 }
+
+// isRoostAside knows what comes first where clients can resume.
+func isRoostAside(message []byte) bool { return bytes.HasPrefix(message, []byte(`{"type":"_hello",`)) }
 
 // isCentrifugoAside knows pings, which are empty, and the answer to the connection.
 func isCentrifugoAside(message []byte) bool {

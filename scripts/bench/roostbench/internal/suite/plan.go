@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,11 @@ func (s Server) takes(step string) bool {
 	return len(s.Only) == 0
 }
 
+// has reports whether the server has a variable; "" is none.
+func (s Server) has(name string) bool {
+	return name == "" || slices.ContainsFunc(s.Env, func(env string) bool { return strings.HasPrefix(env, name+"=") })
+}
+
 // run is one measurement.
 type run struct {
 	server Server
@@ -46,7 +52,7 @@ func runs(cfg Config) []run {
 				continue
 			}
 			for _, server := range cfg.Servers {
-				if server.takes(step.ID) {
+				if server.takes(step.ID) && server.has(step.Needs) {
 					all = append(all, run{server, step, round})
 				}
 			}

@@ -17,6 +17,7 @@ type Step struct {
 	Lasts  time.Duration // about, for one server once, with starting it
 	Redis  bool          // it publishes
 	Own    bool          // it starts its servers itself
+	Needs  string        // a variable that has to be set for a server to take part; "": none
 }
 
 // The basis of estimates: rather too long than too short.

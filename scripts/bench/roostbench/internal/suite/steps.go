@@ -11,6 +11,7 @@ const (
 	Short       // the steps that matter most, and shorter
 	Full        // Normal, and 100,000 and 200,000 connections
 	TLS         // the steps for servers with TLS
+	Resume      // the steps for servers whose clients can resume, and for those without
 )
 
 // MaxRounds is how often a step may be made.
@@ -36,6 +37,8 @@ func Steps(mode Mode) []Step {
 		return append(normalSteps(), crowds()...)
 	case TLS:
 		return tlsSteps()
+	case Resume:
+		return resumeSteps()
 	}
 	return normalSteps()
 }
@@ -129,6 +132,20 @@ func tlsSteps() []Step {
 			1000, 2000, 30 * time.Second, []string{"--storm=5000"}}).lasting(10*time.Second), 6000).times(3),
 		slow(connect("tls-churn", "50,000 connect and leave, 10,000 at a time", connections{
 			base: 2000, count: 10_000, inFlight: 256, rounds: 5, rest: 35 * time.Second}), 52_000),
+	}
+}
+
+// resumeSteps are for Roost with and without WS_RESUME_WINDOW.
+func resumeSteps() []Step {
+	const long = 5 * time.Second
+	back := []string{"back", "--connections=15000", "--missed=3"}
+	return []Step{
+		idle("resume-idle", "idle connections, each its own user", looks{sizes: []int{2000, 15_000}, hold: 35 * time.Second}),
+		deliver("resume-10k", "10,000 a second to 5,000 connections", deliveries{5000, 10_000, long, nil}).times(5),
+		deliver("resume-absent", "20,000 a second, pipelined, 90% for users who are not here", deliveries{
+			5000, 20_000, long, []string{"--users=absent", "--pipeline=1ms"}}).times(5),
+		Step{ID: "resume-back", Title: "15,000 clients come back, and each has missed three", Args: back, Rounds: 3, Redis: true, Needs: "WS_RESUME_WINDOW",
+			Lasts: startAndStop + 2*opening(15_000) + 8*time.Second},
 	}
 }
 

@@ -30,6 +30,7 @@ type Config struct {
 	Dialect     dialect.Dialect
 	TLS         bool // wss://
 	Resume      bool // TLS sessions, once there is one
+	ComeBack    bool // connections that are opened again ask for what they have missed, by the last id of Roost's that they had
 	Asides      bool // messages that are no notification of ours are nothing wrong
 	Stalled     int  // the first so many connections stop reading once they are open
 }

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -35,7 +36,8 @@ type conn struct {
 	secure  *secure // nil without TLS
 	reader  wire.Reader
 	checker note.Checker
-	opened  int64 // when connect was called
+	id      string // the last position that Roost named, with Config.ComeBack
+	opened  int64  // when connect was called
 }
 
 var (
@@ -45,7 +47,10 @@ var (
 
 // begin opens the socket and starts to connect.
 func (c *conn) begin() error {
-	c.key, c.answer, c.reader, c.checker, c.secure = wire.NewKey(), nil, wire.Reader{}, note.Checker{}, nil
+	c.key, c.answer, c.reader, c.secure = wire.NewKey(), nil, wire.Reader{}, nil
+	if !c.loop.swarm.cfg.ComeBack {
+		c.checker = note.Checker{}
+	}
 	c.opened = c.loop.swarm.clock.Now()
 	fd, err := c.loop.dialer.dial(c.number)
 	if err != nil {
@@ -213,12 +218,36 @@ func (c *conn) message(m wire.Message) error {
 		if c.state == greeting {
 			c.begun()
 		}
+		if c.loop.swarm.cfg.ComeBack {
+			if err := c.keepID(m.Payload); err != nil {
+				return err
+			}
+		}
 		if c.loop.swarm.cfg.Dialect.Aside(m.Payload) {
 			return nil
 		}
 		return c.notification(m.Payload)
 	}
 	return fmt.Errorf("%w: a binary message", note.ErrNoNote)
+}
+
+// errNotResumed is what a connection ends with that can't get what it has missed.
+var errNotResumed = errors.New("the server does not resume")
+
+// keepID keeps the id of a message. A hello that announces missed notifications is followed by theirs.
+func (c *conn) keepID(message []byte) error {
+	const before = `"id":"`
+	at := bytes.LastIndex(message, []byte(before))
+	hello := bytes.HasPrefix(message, []byte(`{"type":"_hello"`))
+	switch {
+	case at < 0 || hello && bytes.Contains(message, []byte(`"resumed":false`)):
+		return fmt.Errorf("%w: %.100q", errNotResumed, message)
+	case hello && bytes.Contains(message, []byte(`"resumed":`)):
+		return nil
+	}
+	id, _, _ := bytes.Cut(message[at+len(before):], []byte{'"'})
+	c.id = string(id)
+	return nil
 }
 
 // notification checks a notification and notes how long it took.

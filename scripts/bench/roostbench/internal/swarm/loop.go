@@ -133,7 +133,11 @@ func (l *loop) request(c *conn) []byte {
 	cfg := &l.swarm.cfg
 	user := note.AppendUser(nil, c.user)
 	token := wire.AppendToken(nil, cfg.Secret, string(user), time.Now(), tokenTTL)
-	l.scratch = wire.AppendRequest(l.scratch[:0], cfg.Server.String(), cfg.Path, token, c.key)
+	path := cfg.Path
+	if c.id != "" {
+		path += "?since=" + c.id + "&token={token}"
+	}
+	l.scratch = wire.AppendRequest(l.scratch[:0], cfg.Server.String(), path, token, c.key)
 	return l.scratch
 }
 
