@@ -32,6 +32,8 @@ type resumingRig struct {
 	ended                      chan struct{} // closed once nothing more is published
 	cuts, gaps, ends, received atomic.Int64  // ends: that named a position
 
+	abandoned chan *websocket.Conn // the latest
+
 	mu        sync.Mutex
 	servers   []*roosttest.Server // guarded by mu
 	published map[string]int      // guarded by mu: how many, by what they are for
@@ -58,7 +60,13 @@ func startResuming(t *testing.T, extra ...roosttest.Env) *resumingRig {
 // startResumingOn starts instances on one side.
 func startResumingOn(t *testing.T, side *feedSide, instances int, backends ...redis.UniversalClient) *resumingRig {
 	t.Helper()
-	r := &resumingRig{t: t, side: side, backends: [2]redis.UniversalClient(backends), ended: make(chan struct{}), published: make(map[string]int)}
+	r := &resumingRig{t: t, side: side, backends: [2]redis.UniversalClient(backends), ended: make(chan struct{}), published: make(map[string]int),
+		abandoned: make(chan *websocket.Conn, 200)}
+	t.Cleanup(func() {
+		for len(r.abandoned) > 0 {
+			_ = (<-r.abandoned).Close()
+		}
+	})
 	for range instances {
 		r.servers = append(r.servers, r.startServer())
 	}
@@ -326,8 +334,20 @@ func (c *comer) cut(conn *websocket.Conn) {
 		_ = conn.Close()
 	case 2:
 		_ = conn.Close()
-	default: // the server does not notice
-		c.rig.t.Cleanup(func() { _ = conn.Close() })
+	default: // the server does not notice, for a while
+		c.rig.abandon(conn)
+	}
+}
+
+// abandon keeps a connection open that nobody reads from any more, and closes the one that was abandoned longest ago.
+func (r *resumingRig) abandon(conn *websocket.Conn) {
+	for {
+		select {
+		case r.abandoned <- conn:
+			return
+		case oldest := <-r.abandoned:
+			_ = oldest.Close()
+		}
 	}
 }
 
