@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/redis/go-redis/v9"
 
 	"roost/cmd/roost/internal/e2e"
@@ -193,4 +194,34 @@ func testResumeOverFailover(t *testing.T) {
 		r.awaitMarker()
 	})
 	r.wantGaps()
+}
+
+// TestResumeAtARestartedInstance is what docs/scaling.md says of restarts: an instance resumes clients whose last id is younger
+// than its start, and tells the others of a gap.
+func TestResumeAtARestartedInstance(t *testing.T) {
+	t.Parallel()
+	r := startResuming(t)
+	other := func() *roosttest.Server { return r.servers[0] } // once the first is replaced
+	c := r.newComer("alice", "none")
+	conn := c.connect(func() *roosttest.Server { return r.servers[1] })
+	c.takesOne(conn)
+	old := c.id
+	r.replace(func(first *roosttest.Server) { first.Stop() })
+	restarted := func() *roosttest.Server { return r.servers[1] }
+	if c.takesOne(c.connect(restarted)); r.gaps.Load() != 1 || c.id == old {
+		t.Errorf("%d gaps: a position from before the start", r.gaps.Load())
+	}
+	if err := conn.WriteMessage(websocket.TextMessage, []byte(`{"type":"ping"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if c.takesOne(conn); c.id == old {
+		t.Fatal("the answer to the ping has no id")
+	}
+	e2e.Notify(r.side.redis.(*redistest.Server), "alice", `{"type":"n","payload":{"to":"alice","n":1}}`)
+	roosttest.WaitFor(t, "the notification", func() bool { return other().Metrics()["roost_notifications_received_total"] > 0 })
+	back := c.connect(restarted)
+	c.takesOne(back)
+	if c.takesOne(back); r.gaps.Load() != 1 || c.last["alice"] != 1 {
+		t.Errorf("%d gaps, it has %v: its position is from after the start", r.gaps.Load(), c.last)
+	}
 }

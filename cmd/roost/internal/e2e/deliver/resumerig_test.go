@@ -307,6 +307,17 @@ func (c *comer) stay(conn *websocket.Conn, d time.Duration) {
 	}
 }
 
+// takesOne waits for one message.
+func (c *comer) takesOne(conn *websocket.Conn) {
+	c.rig.t.Helper()
+	_ = conn.SetReadDeadline(time.Now().Add(roosttest.Limit))
+	_, message, err := conn.ReadMessage()
+	if err != nil {
+		c.rig.t.Fatal(err)
+	}
+	c.takes(message)
+}
+
 var endsAt = regexp.MustCompile(`\bid=([\w.-]+)`)
 
 // endedWith looks for a position in the reason of a planned end.
