@@ -68,6 +68,7 @@ func (s *soak) figures() string {
 	row("Kinds of troublemakers", "%d, who came %d times", len(s.kinds), s.visits())
 	row("Honest clients who came meanwhile, let in", "%s", &s.newcomers.handshakes)
 	row("/health and /metrics answered", "%s; %s", &s.newcomers.health, &s.newcomers.metrics)
+	row("Clients that were cut off and came back", "%d, who resumed %d times and got %d notifications; no hole without a gap", len(s.resumers), s.resumed.times, s.resumed.arrived)
 	row("Connections in place of the user's own on a full server", "%s", &s.full.replaced)
 	row("/health without descriptors", "%s", &s.full.starved)
 	row("Connections admitted, refused", "%.0f, %.0f", s.metrics["roost_connections_accepted_total"], s.metrics.Sum("roost_connections_refused_total"))

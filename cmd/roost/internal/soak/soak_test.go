@@ -37,12 +37,14 @@ type soak struct {
 	acts      []atomic.Int64 // of each kind; any goroutine
 	troubles  map[string]int // with Redis, by name
 	newcomers *newcomers
+	resumers  []*resumer
 	full      *fullServer
 	cuts      []cut
 
 	before, peak, after figures
 	metrics             roosttest.Metrics // of the end, with nobody connected
 	outcome             outcome
+	resumed             struct{ times, arrived int }
 	took                []time.Duration
 }
 
@@ -73,6 +75,7 @@ func begin(t *testing.T) *soak {
 		"REDIS_POOL_SIZE": "1", "REDIS_MIN_IDLE_CONNS": "1",
 		"WS_PING_INTERVAL": "1s", "WS_PONG_WAIT": "20s", "WS_WRITE_WAIT": "3s", "WS_HANDSHAKE_TIMEOUT": "2s", "WS_QUEUE_BYTES": "262144",
 		"WS_MAX_PENDING_BYTES": "1048576", "JWT_JWKS_URL": roosttest.NewIssuer(t, keys).URL,
+		"WS_RESUME_WINDOW": "2m", "WS_RESUME_BYTES": "1048576",
 	})
 	s.server.Log.Keep(func(line roosttest.Line) bool {
 		level := line.Text("level")
@@ -92,6 +95,11 @@ func begin(t *testing.T) *soak {
 			s.clients[user] = append(s.clients[user], connect(t, s.server, user))
 		}
 	}
+	for n := range s.plan.resumers {
+		r := newResumer(t, s.server, fmt.Sprintf("resumer-%d", n))
+		users = append(users, r.user)
+		s.resumers = append(s.resumers, r)
+	}
 	s.publisher = newPublisher(s.redis.Addr(), users, s.plan.batch)
 	return s
 }
@@ -105,6 +113,10 @@ func (s *soak) trouble(t *testing.T) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
+	for _, r := range s.resumers {
+		go r.run(ctx)
+	}
+	roosttest.WaitFor(t, "the resumers to come", func() bool { return s.server.Metrics()["roost_users"] >= float64(len(s.clients)+len(s.resumers)) })
 	running.Go(func() { s.publisher.run(ctx) })
 	running.Go(func() { s.newcomers.run(ctx) })
 	running.Go(func() { s.full.run(ctx) })
@@ -133,10 +145,13 @@ func (s *soak) trouble(t *testing.T) {
 // lastWords waits until each healthy connection has got the last notification of its user: all others came before.
 func (s *soak) lastWords(t *testing.T) {
 	t.Helper()
-	for user := range s.clients {
+	for _, user := range s.publisher.users {
 		roosttest.WaitFor(t, "Redis to carry the last notification", func() bool {
 			return s.redis.Publish(channel+user, last) > 0
 		})
+	}
+	for _, r := range s.resumers {
+		<-r.done
 	}
 	for user, clients := range s.clients {
 		for _, h := range clients {

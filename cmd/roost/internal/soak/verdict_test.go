@@ -35,6 +35,15 @@ func (s *soak) judge(t *testing.T) {
 		}
 		s.outcome.add(judge(user, s.publisher.ledger[user], s.cuts, got))
 	}
+	for _, r := range s.resumers {
+		arrived, faults := r.judge(s.publisher.ledger[r.user], s.cuts)
+		s.outcome.faults = append(s.outcome.faults, faults...)
+		s.resumed.arrived += arrived
+		s.resumed.times += r.resumed
+	}
+	if s.resumed.times == 0 || s.resumed.arrived == 0 {
+		t.Errorf("nobody resumed: %+v", s.resumed)
+	}
 	for i, fault := range s.outcome.faults {
 		if i == faultsShown {
 			t.Errorf("and %d faults more", len(s.outcome.faults)-i)
