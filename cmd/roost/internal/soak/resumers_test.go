@@ -23,6 +23,8 @@ type resumer struct {
 	id   string
 
 	// Of run's goroutine; of the test's when done is closed.
+	came    chan struct{} // it has connected once, or can't
+	stays   chan struct{} // it goes no more
 	done    chan struct{} // the last notification has come, or none can come any more
 	events  []int         // the numbers that it got, and gap where it was told of one
 	faults  []string
@@ -33,15 +35,21 @@ type resumer struct {
 const gapTold = -1
 
 func newResumer(t *testing.T, server *roosttest.Server, user string) *resumer {
-	return &resumer{user: user, url: server.URL(roosttest.Token(t, user)), done: make(chan struct{})}
+	return &resumer{user: user, url: server.URL(roosttest.Token(t, user)), came: make(chan struct{}), stays: make(chan struct{}), done: make(chan struct{})}
 }
 
 // run comes and goes until ctx ends, and then stays until the last notification has come.
 func (r *resumer) run(ctx context.Context) {
 	defer close(r.done)
-	for {
+	for first := true; ; first = false {
 		ending := ctx.Err() != nil
 		conn := r.connect()
+		if first {
+			close(r.came)
+		}
+		if ending || conn == nil {
+			close(r.stays)
+		}
 		if conn == nil {
 			return
 		}
@@ -49,7 +57,7 @@ func (r *resumer) run(ctx context.Context) {
 		if ending {
 			limit = roosttest.Limit
 		}
-		if last := r.read(conn, limit); last || ending {
+		if r.read(conn, limit); ending {
 			_ = conn.Close()
 			return
 		}
@@ -76,16 +84,12 @@ func (r *resumer) connect() *websocket.Conn {
 	}
 }
 
-// read reads for a while. It is true when the last notification has come.
-func (r *resumer) read(conn *websocket.Conn, limit time.Duration) (last bool) {
+// read reads for a while, or until the last notification has come.
+func (r *resumer) read(conn *websocket.Conn, limit time.Duration) {
 	_ = conn.SetReadDeadline(time.Now().Add(limit))
 	for {
-		_, message, err := conn.ReadMessage()
-		if err != nil {
-			return false
-		}
-		if r.take(message) {
-			return true
+		if _, message, err := conn.ReadMessage(); err != nil || r.take(message) {
+			return
 		}
 	}
 }

@@ -116,7 +116,9 @@ func (s *soak) trouble(t *testing.T) {
 	for _, r := range s.resumers {
 		go r.run(ctx)
 	}
-	roosttest.WaitFor(t, "the resumers to come", func() bool { return s.server.Metrics()["roost_users"] >= float64(len(s.clients)+len(s.resumers)) })
+	for _, r := range s.resumers {
+		<-r.came // so that each has an id, and nothing of its begins before it
+	}
 	running.Go(func() { s.publisher.run(ctx) })
 	running.Go(func() { s.newcomers.run(ctx) })
 	running.Go(func() { s.full.run(ctx) })
@@ -145,6 +147,9 @@ func (s *soak) trouble(t *testing.T) {
 // lastWords waits until each healthy connection has got the last notification of its user: all others came before.
 func (s *soak) lastWords(t *testing.T) {
 	t.Helper()
+	for _, r := range s.resumers {
+		<-r.stays // or the last notification could be one that a gap tells of
+	}
 	for _, user := range s.publisher.users {
 		roosttest.WaitFor(t, "Redis to carry the last notification", func() bool {
 			return s.redis.Publish(channel+user, last) > 0
