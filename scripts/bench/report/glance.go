@@ -23,10 +23,20 @@ var glances = []struct {
 	{"delivered", "deliver-max", figure{Name: "delivered", Unit: "a second"}},
 }
 
+// glanced reports whether a server has any of these figures.
+func (s *summary) glanced(server string) bool {
+	for _, g := range glances {
+		if len(s.values(g.step, server, g.key())) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // glanceTable is what the page begins with: medians only.
 func (s *summary) glanceTable() string {
 	servers := slices.DeleteFunc(s.servers(""), func(server string) bool {
-		return server == floor || s.onlyTLS(server)
+		return server == floor || !s.glanced(server)
 	})
 	var text strings.Builder
 	_, _ = fmt.Fprintf(&text, "| | %s | %s ÷ %s |\n|---|%s---:|\n", strings.Join(servers, " | "), ours, usual, strings.Repeat("---:|", len(servers)))

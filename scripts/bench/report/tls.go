@@ -1,15 +1,5 @@
 package main
 
-import (
-	"slices"
-	"strings"
-)
-
-// onlyTLS says whether a server takes part in nothing but the steps with TLS.
-func (s *summary) onlyTLS(server string) bool {
-	return !slices.ContainsFunc(s.Reports, func(m measurement) bool { return m.Server == server && !strings.HasPrefix(m.Step, "tls-") })
-}
-
 // tlsTargets are those of Roost with TLS, beside Roost without it and behind a proxy that has it.
 func (s *summary) tlsTargets() []verdict {
 	slope := s.measured("tls-idle-15k", secure, "RssAnon a connection", "B")
