@@ -80,6 +80,21 @@ func testTLS(t testing.TB, o TLSOptions) *TLS {
 	return server
 }
 
+// pendingHeavies is what crypto/tls holds for the pending handshakes of the only loop: that counts too.
+func (r *rig) pendingHeavies() int {
+	sum := make(chan int)
+	r.server.loops[0].do(func() {
+		n := 0
+		for fd := range int32(1 << 15) {
+			if c, h := r.server.conns.Get(fd), r.server.heavies.Get(fd); c != nil && h != nil && c.extra != nil && c.extra.hs != nil {
+				n += h.Held()
+			}
+		}
+		sum <- n
+	})
+	return <-sum
+}
+
 // trustingUpgrader trusts this machine as a proxy.
 func trustingUpgrader(t testing.TB) *handshake.Upgrader {
 	return newUpgrader(t, auth.Config{}, handshake.Config{TrustedProxies: []string{"127.0.0.0/8"}})
