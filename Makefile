@@ -7,6 +7,7 @@ help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: ## Run the demo: the server, a Redis inside it, and a user who listens (needs Go only); TLS=1: with wss:// too
+	@echo 'Building bin/roost, with a Redis inside: a few minutes the first time, since all of it is compiled; seconds from then on.'
 	@go build -tags demo -o bin/roost ./cmd/roost
 	@bin/roost demo $(if $(TLS),--tls)
 

@@ -24,6 +24,7 @@ type environment struct {
 	log     io.Writer // standard output as it is: see logging
 	program string    // how this program was called, for lines to paste
 	service string    // the file of the service; empty: serviceFile
+	told    bool      // which settings the command has was said: once is enough
 }
 
 // source returns where a command finds the settings: the environment and the file that ROOST_CONFIG_FILE names, as the
@@ -35,14 +36,22 @@ func (env *environment) source() (config.Source, error) {
 	source, err := config.OpenOr(file)
 	switch {
 	case errors.Is(err, fs.ErrPermission) && source.Default():
-		_, _ = fmt.Fprintf(env.stderr, "roost: %s can't be read by this user: only the environment counts (sudo would read the file)\n", file)
+		env.tell("%s can't be read by this user: only the environment counts (sudo would read the file)", file)
 		return config.Source{}, nil
 	case err != nil:
 		return source, err
 	case source.Default():
-		_, _ = fmt.Fprintf(env.stderr, "roost: settings are those of %s; the environment goes first\n", file)
+		env.tell("settings are those of %s; the environment goes first", file)
 	}
 	return source, nil
+}
+
+// tell says on standard error where the settings are from, the first time that they are read.
+func (env *environment) tell(format string, args ...any) {
+	if !env.told {
+		_, _ = fmt.Fprintf(env.stderr, "roost: "+format+"\n", args...)
+	}
+	env.told = true
 }
 
 // config reads the settings without the checks that look at their meaning: for commands that need a few of them.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,6 +112,29 @@ func TestClientFrameworks(t *testing.T) {
 	}
 }
 
+// TestQuickstartInReact shows a notification with the component of docs/quickstart.md, into which only the token and the server's address are put.
+func TestQuickstartInReact(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a browser")
+	}
+	t.Parallel()
+	modules, _ := filepath.Abs(e2e.Root + "/bin/client/node_modules")
+	if _, err := os.Stat(modules + "/react"); err != nil {
+		t.Skip("no React is installed (scripts/client-deps.sh): the component of docs/quickstart.md is not tried")
+	}
+	blocks := e2e.Blocks(e2e.ReadDoc(t, "docs/quickstart.md"))
+	component := blocks[slices.IndexFunc(blocks, func(b e2e.Block) bool { return b.Language == "jsx" })].Text
+	app := strings.NewReplacer(`"TOKEN"`, `fetch("/token", { method: "POST" }).then((answer) => answer.text())`, `"ws://localhost:8081/ws"`, "{address}").Replace(component) + `
+		import { createRoot } from "react-dom/client";
+		createRoot(document.querySelector("#app")).render(<App />);`
+	s := &site{script: bundleApp(t, modules, "React", app), page: `<!doctype html><div id="app"></div><script>const address = "ws://localhost:8081/ws";</script><script src="/app.js"></script>`}
+	s.start(t, chromium{startBrowser(t)})
+	s.main.shows("nothing yet")
+	s.server.WaitMetric("roost_connections", 1)
+	e2e.Notify(s.redis, "alice", `{"type":"greeting","payload":{"text":"hello"}}`)
+	s.main.shows("hello")
+}
+
 // shows waits until the page's paragraphs are these.
 func (tab *clientTab) shows(want string) {
 	tab.t.Helper()
@@ -157,7 +181,7 @@ func bundleApp(t *testing.T, modules, name, app string) string {
 			t.Fatalf("svelte: %v\n%s", err, out)
 		}
 	}
-	command := exec.CommandContext(t.Context(), "go", "tool", "esbuild", "--bundle", "--log-level=warning", "--define:process.env.NODE_ENV=\"development\"", dir+"/app.js")
+	command := exec.CommandContext(t.Context(), "go", "tool", "esbuild", "--bundle", "--log-level=warning", "--loader:.js=jsx", "--jsx=automatic", "--define:process.env.NODE_ENV=\"development\"", dir+"/app.js")
 	command.Env = append(os.Environ(), "NODE_PATH="+modules)
 	var problems strings.Builder
 	command.Stderr = &problems

@@ -67,6 +67,11 @@ func ranElsewhere(t *testing.T, page string, block e2e.Block) bool {
 func runBlock(t *testing.T, block e2e.Block) {
 	switch {
 	case block.Language == "html": // TestClient runs it
+	case block.Language == "jsx": // TestQuickstartInReact runs it
+	case strings.Contains(block.Text, "helm install"):
+		t.Skip("needs Kubernetes")
+	case strings.HasPrefix(block.Text, "curl -N"):
+		readmeListensWithCurl(t, block)
 	case block.Language == "json": // an envelope, which readmePublishes wants
 	case block.Language == "text":
 		demoPrints(t, block)
@@ -105,6 +110,25 @@ func demoPrints(t *testing.T, block e2e.Block) {
 	if len(shown) == 0 {
 		t.Errorf("no words in\n%s", block.Text)
 	}
+}
+
+// readmeListensWithCurl runs the two lines of "With curl alone" with the demo, on other ports.
+func readmeListensWithCurl(t *testing.T, block e2e.Block) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is not installed")
+	}
+	demo := roosttest.Run(t, roosttest.Command{Args: []string{"demo"}, Env: roosttest.Env{"WS_PORT": "0", "HTTP_PORT": "0"}})
+	found := e2e.WaitMatch(t, demo, `listen --url 'ws://([^/]+)/ws\?token=([^']+)'`)
+	admin := e2e.WaitMatch(t, demo, `(?m)^  http://(.*)/$`)[1]
+	here := strings.NewReplacer("127.0.0.1:8081", found[1], "127.0.0.1:8082", admin, "$TOKEN", found[2]).Replace(block.Text)
+	listen, publish, _ := strings.Cut(strings.TrimSpace(here), "\n")
+	listener := roosttest.Run(t, roosttest.Command{Program: "sh", Args: []string{"-c", "exec " + listen}})
+	e2e.WaitMatch(t, demo, `total_connections=2`)
+	if said, err := inShell(t, ".", publish); err != nil || !strings.Contains(said, `"published":1`) {
+		t.Errorf("%s says %s (%v)", publish, said, err)
+	}
+	e2e.WaitMatch(t, listener, `data: \{"type":"greeting","payload":\{"text":"hello"\}`)
+	listener.Stop()
 }
 
 // readmePublishesOnACluster runs a line that a cluster has to take.
