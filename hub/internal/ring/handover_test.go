@@ -68,17 +68,34 @@ func TestHandover(t *testing.T) {
 				given = append(given, ours.Head())
 				since, keys := given[max(0, len(given)-1-random.IntN(1500))], randomKeys(random)
 				want, after, why := ours.Since(since, keys, modelBounds)
+				readOut(t, ours, want)
 				for n, r := range rings[1:] {
 					got, gotAfter, gotWhy := r.Since(since, keys, modelBounds)
 					if n == 1 && why == TooOld || why == TooMany { // the larger one may remember more, and take larger ones
 						continue
 					}
+					readOut(t, r, got)
 					if gotWhy != why || gotAfter != after || !reflect.DeepEqual(got, want) {
 						t.Fatalf("%d: %d missed, %d, %q, want %d, %d, %q", i, len(got), gotAfter, gotWhy, len(want), after, why)
 					}
 				}
 			}
 		})
+	}
+}
+
+// readOut fills what was missed, and forgets where in which ring it was.
+func readOut(t *testing.T, r *Ring, all []Missed) {
+	t.Helper()
+	size := 0
+	for _, m := range all {
+		size += m.Size
+	}
+	if n, ok := r.Fill(all, make([]byte, size)); n != len(all) || !ok {
+		t.Fatalf("%d of %d are filled, %t", n, len(all), ok)
+	}
+	for i := range all {
+		all[i].number, all[i].offset = 0, 0
 	}
 }
 
