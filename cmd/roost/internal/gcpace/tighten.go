@@ -10,12 +10,11 @@ import (
 const (
 	// loose is Go's own GOGC: the heap may double until the next collection.
 	loose = 100
-	// tight is GOGC while little is allocated: a tenth of what is alive may become garbage.
-	tight = 10
+	// tight is GOGC while little is allocated: a seventh of what is alive may become garbage.
+	tight = 15
 	// tightRate bounds what is allocated in an interval, in multiples of what is alive, for the process to count as calm.
-	// Pings of idle connections make at most 3. So there are at most 40 collections in an interval of ten seconds, at 0.3 ms
-	// a MiB: 4.6% of a processor with 38 MiB.
-	tightRate = 4
+	// So there are at most 20 collections in an interval of ten seconds, at 0.3 ms a MiB: 2.3% of a processor with 38 MiB.
+	tightRate = 3
 )
 
 // Tighten keeps less garbage while little goes on, until ctx ends. It is for a process with idle TLS connections: each ping
