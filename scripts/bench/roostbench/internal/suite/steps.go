@@ -142,7 +142,7 @@ func resumeSteps() []Step {
 	return []Step{
 		idle("resume-idle", "idle connections, each its own user", looks{sizes: []int{2000, 15_000}, hold: 35 * time.Second}),
 		deliver("resume-10k", "10,000 a second to 5,000 connections", deliveries{5000, 10_000, long, nil}).times(5),
-		deliver("resume-absent", "20,000 a second, pipelined, 90% for users who are not here", deliveries{
+		deliver("resume-absent", "20,000 a second in pipelines, nine tenths for absent users", deliveries{
 			5000, 20_000, long, []string{"--users=absent", "--pipeline=1ms"}}).times(5),
 		Step{ID: "resume-back", Title: "15,000 clients come back, and each has missed three", Args: back, Rounds: 3, Redis: true, Needs: "WS_RESUME_WINDOW",
 			Lasts: startAndStop + 2*opening(15_000) + 8*time.Second},
