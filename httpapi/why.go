@@ -77,6 +77,7 @@ type WhyNotification struct {
 	Queued      int            `json:"queued"`
 	Failed      map[string]int `json:"failed,omitempty"`  // by reason
 	TookMS      float64        `json:"took_ms,omitempty"` // until the last of Sent and Failed
+	Traceparent string         `json:"traceparent,omitempty"`
 	Problem     string         `json:"problem,omitempty"` // why it went to nobody
 }
 

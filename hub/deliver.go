@@ -51,6 +51,7 @@ func (h *Hub) Deliver(user, payload string) {
 		trace.nobody(problem.String())
 		return
 	}
+	trace.names(envelope.options)
 	if only, several = h.addressed(envelope.options, only, several); only == nil && (several == nil || len(several.conns) == 0) {
 		h.stats.unnamed.Add(1)
 		trace.nobody(problemUnnamed)

@@ -92,6 +92,7 @@ func (e envelope) frame(at stamp, id position.Position) []byte {
 		beforeType    = `{"type":`
 		beforePayload = `,"payload":`
 		beforeTime    = `,"timestamp":"`
+		beforeTrace   = `","traceparent":"`
 		beforeID      = `","id":"`
 		end           = `"}`
 	)
@@ -99,6 +100,11 @@ func (e envelope) frame(at stamp, id position.Position) []byte {
 		len(beforeTime) + len(at) + len(end)
 	if !id.IsZero() {
 		size += len(beforeID) + position.Size
+	}
+	traceparent := ""
+	if e.options != nil && e.options.traceparent != "" {
+		traceparent = e.options.traceparent
+		size += len(beforeTrace) + len(traceparent)
 	}
 	frame := slices.Grow([]byte(nil), wsproto.TextHeaderSize(size)+size)
 	frame = wsproto.AppendTextHeader(frame, size)
@@ -108,6 +114,9 @@ func (e envelope) frame(at stamp, id position.Position) []byte {
 	frame = append(frame, e.payload...)
 	frame = append(frame, beforeTime...)
 	frame = append(frame, at[:]...)
+	if traceparent != "" {
+		frame = append(append(frame, beforeTrace...), traceparent...)
+	}
 	if !id.IsZero() {
 		frame = append(frame, beforeID...)
 		frame = id.Append(frame)

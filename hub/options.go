@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"roost/internal/jsonscan"
@@ -19,6 +20,8 @@ type options struct {
 	hasTTL   bool
 	ttl      time.Duration // for how long it may wait for a connection
 	collapse uint64        // a hash of what a later one has to have to take its place; 0: none has
+
+	traceparent string // passed on to clients; "": there is none
 }
 
 // maxListedConns bounds how many connections a notification names in "only" or "except".
@@ -35,6 +38,8 @@ func (e *envelope) option(name, value string) {
 		e.readTTL(value)
 	case `"collapse"`:
 		e.readCollapse(value)
+	case `"traceparent"`:
+		e.readTraceparent(value)
 	}
 }
 
@@ -146,6 +151,31 @@ func (e *envelope) readCollapse(value string) {
 		_, _ = hash.Write([]byte(key))
 		e.more().collapse = max(1, hash.Sum64())
 	}
+}
+
+// readTraceparent reads a traceparent of the W3C's Trace Context, for which there is no other use here than to pass it on. One that is
+// not as that wants it is left out, as it says.
+func (e *envelope) readTraceparent(value string) {
+	text := jsonscan.Unescaped(value)
+	if value[0] == '"' && ValidTraceparent(text[1:len(text)-1]) {
+		e.more().traceparent = text[1 : len(text)-1]
+	}
+}
+
+// ValidTraceparent reports whether a text is the value of a traceparent: version 00, a trace id, a parent id, and flags, in lower case (Trace
+// Context, section 3.2.2).
+func ValidTraceparent(text string) bool {
+	const form = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	if len(text) != len(form) || text[:3] != form[:3] || strings.Trim(text[3:35], "0") == "" || strings.Trim(text[36:52], "0") == "" {
+		return false
+	}
+	for i := range len(form) {
+		c := text[i]
+		if hex := '0' <= c && c <= '9' || 'a' <= c && c <= 'f'; (form[i] == '-') != (c == '-') || c != '-' && !hex {
+			return false
+		}
+	}
+	return true
 }
 
 // waiting says how a notification that arrived at a time, by Hub.Clock, may wait; nil: for as long as it has to.

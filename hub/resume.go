@@ -178,6 +178,7 @@ func (h *Hub) replays(missed []ring.Missed, a *Arrival) []*Notification {
 		}
 		trace := h.NewTrace(a.User, len(m.Payload))
 		trace.goes(e.kind, 1)
+		trace.names(e.options)
 		trace.replayed(m.Key)
 		n := &Notification{
 			Frame:   e.frame(h.stamper.stamp(heard), m.Position),

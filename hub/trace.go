@@ -27,6 +27,7 @@ type Traced struct {
 
 	Replayed bool // the client had missed it, and got it when it came back
 
+	Traceparent string         // that the backend has sent with it; "": none
 	Problem     string         // why it went to nobody: "offline", or what is wrong with it; "": it did
 	Connections int            // that it went to
 	Sent        int            // of these: the kernel took the last byte
@@ -103,6 +104,16 @@ func (t *Trace) goes(kind string, connections int) {
 	t.seen.Connections = connections
 }
 
+// names notes the traceparent of a notification.
+func (t *Trace) names(o *options) {
+	if t == nil || o == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.seen.Traceparent = strings.Clone(o.traceparent)
+}
+
 // tracedKind is what is kept of a type, a JSON string. It is a copy: else all of the payload would stay.
 func tracedKind(kind string) string {
 	var text string
@@ -130,6 +141,9 @@ func (h *Hub) newBroadcastTrace(b *broadcast, user string) *Trace {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.seen.Type, t.seen.Via = b.kind, b.via()
+	if b.options != nil {
+		t.seen.Traceparent = strings.Clone(b.options.traceparent)
+	}
 	return t
 }
 

@@ -238,6 +238,9 @@ func notificationLine(n *httpapi.WhyNotification) string {
 	if n.Via != "" {
 		parts = append(parts, "for "+n.Via)
 	}
+	if n.Traceparent != "" {
+		parts = append(parts, "traceparent "+n.Traceparent)
+	}
 	return fmt.Sprintf("%s\t%s\t%d bytes\t%q\t%s", at, n.Outcome, n.Bytes, n.Type, strings.Join(parts, ", "))
 }
 

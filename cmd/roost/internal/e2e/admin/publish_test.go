@@ -213,3 +213,27 @@ func TestPublishWithoutToken(t *testing.T) {
 		t.Errorf("%d %s", code, says)
 	}
 }
+
+// A traceparent of the request, or of a notification, goes through to clients.
+func TestPublishTraceparent(t *testing.T) {
+	t.Parallel()
+	_, server := e2e.Start(t, roosttest.Env{"HTTP_TOKEN": adminToken})
+	alice := server.Connect("alice")
+	const own, request = "00-11111111111111111111111111111111-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	for _, header := range []string{request, "00-broken\xff"} {
+		body := `[{"user":"alice","notification":{"type":"a"}},{"user":"alice","notification":{"type":"b","traceparent":"` + own + `"}}]`
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+server.HTTP+"/publish", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + adminToken}, "Traceparent": {header}}
+		if response, answer := exchange(t, r); response.StatusCode != http.StatusOK {
+			t.Fatalf("%s %s", response.Status, answer)
+		}
+	}
+	got := alice.WaitMessages(4)
+	if !strings.HasSuffix(got[0], `Z","traceparent":"`+request+`"}`) || !strings.HasSuffix(got[1], `,"traceparent":"`+own+`"}`) ||
+		strings.Contains(got[2], "traceparent") || !strings.HasSuffix(got[3], `"`+own+`"}`) {
+		t.Errorf("got %q", got)
+	}
+}
