@@ -48,9 +48,9 @@ func ranElsewhere(t *testing.T, page string, block e2e.Block) bool {
 	case "docs/operations.md", "docs/deploy.md":
 		return block.Language == "sh" || block.Language == "yaml" // TestOperationsCommands, TestKubernetesManifest
 	case "docs/publishing.md":
-		for _, heading := range append(snippetSections, httpSection) {
+		for _, heading := range append(snippetSections, httpSection, laravelSection) {
 			if strings.Contains(e2e.Section(t, e2e.ReadDoc(t, page), heading), block.Text) {
-				return true // TestSnippets, TestSnippetsOverHTTP
+				return true // TestSnippets, TestSnippetsOverHTTP, TestLaravelAndPusher
 			}
 		}
 	case "docs/clients.md", "docs/connecting.md":
