@@ -25,8 +25,9 @@ type imported struct {
 	users  map[string]bool // who was connected there, and is written as here unless marked
 }
 
-// Freeze waits until what is under way is written, for 3 s at most, and has nothing written until Unfreeze or Commit, of which there has to be one. The
-// error says that ctx ended first; then nothing is frozen. Call it while Run runs, and the methods below from the same goroutine.
+// Freeze waits until what is under way is written, for 3 s at most. From then on nothing is written until Unfreeze or Commit, one of
+// which has to follow. The error says that ctx ended first; then nothing is frozen. Call it while Run runs, and the methods below
+// from the same goroutine.
 func (p *Writer) Freeze(ctx context.Context) error {
 	locked := make(chan struct{})
 	go func() {
