@@ -57,7 +57,7 @@ func (s *Service) startNew() error {
 		defer close(h.ended)
 		h.committed, h.err = s.offer(ctx, h)
 	}()
-	if err = s.sockets.handOver(inherited); err == nil {
+	if err = s.sockets.handOver(inherited, s.oldProcessLimit()); err == nil {
 		old.Dismiss(errServesWithout)
 	} else {
 		cancel(old.Ended(err))
@@ -74,6 +74,15 @@ func (s *Service) startNew() error {
 		return fmt.Errorf("%w (%w)", h.err, err)
 	}
 	return err
+}
+
+// oldProcessLimit is how long an upgrade waits for the end of the process before this one. After a handover that finishes handshakes; one
+// that drains takes too long to be waited for.
+func (s *Service) oldProcessLimit() time.Duration {
+	if s.took.from == nil {
+		return 10 * time.Millisecond
+	}
+	return s.cfg.WSHandshakeTimeout + 10*time.Second
 }
 
 // beginHandoff makes h the handover under way. It returns false when this process has been told to stop.

@@ -138,14 +138,14 @@ func (s *Sockets) takeOver(serve func()) error {
 }
 
 // errOldProcess fails an upgrade that comes too soon after the last one.
-var errOldProcess = errors.New("the process before this one still lets its connections go (WS_DRAIN_WINDOW), or finishes handshakes (WS_HANDSHAKE_TIMEOUT); once it has stopped, try again")
+var errOldProcess = errors.New("the process before this one still lets its connections go (WS_DRAIN_WINDOW); once it has stopped, try again")
 
-// oldProcessRuns reports whether the process that this one has replaced still runs.
-func (s *Sockets) oldProcessRuns() bool {
+// oldProcessRuns reports whether the process that this one has replaced still runs after a while.
+func (s *Sockets) oldProcessRuns(while time.Duration) bool {
 	if !s.upgrader.HasParent() {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), while)
 	defer cancel()
 	return errors.Is(s.upgrader.WaitForParent(ctx), context.DeadlineExceeded)
 }
@@ -174,13 +174,14 @@ func (s *Sockets) inheritedHandover() (*os.File, error) {
 }
 
 // handOver starts a new process of the program with the same sockets and one end of the handover's, which it closes here, and returns when
-// that is ready. After an error the new process has ended, and handOver may be called again.
-func (s *Sockets) handOver(inherited *os.File) error {
+// that is ready. The process before this one has to end first, for which there is a while. After an error the new process has ended, and
+// handOver may be called again.
+func (s *Sockets) handOver(inherited *os.File, while time.Duration) error {
 	defer func() { _ = inherited.Close() }()
 	if s.upgrader == nil {
 		return errors.New("this process can't be upgraded")
 	}
-	if s.oldProcessRuns() {
+	if s.oldProcessRuns(while) {
 		return errOldProcess
 	}
 	s.handing.Lock()

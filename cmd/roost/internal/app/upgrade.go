@@ -170,7 +170,7 @@ func (s *Service) upgradeState() httpapi.Upgrade {
 		u.Busy = "the service stops"
 	case s.upgrades.now != nil:
 		u.Busy = "an upgrade is under way"
-	case s.isActive() && s.sockets.upgrader != nil && s.sockets.oldProcessRuns():
+	case s.isActive() && s.sockets.upgrader != nil && s.took.from == nil && s.sockets.oldProcessRuns(s.oldProcessLimit()):
 		u.Busy = errOldProcess.Error()
 	}
 	return u
