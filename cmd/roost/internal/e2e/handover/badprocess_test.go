@@ -152,7 +152,7 @@ func TestNewProcessFails(t *testing.T) {
 		t.Run(feed, func(t *testing.T) {
 			t.Parallel()
 			s, program := startChanging(t, feed, nil)
-			s.fill(100)
+			s.fill(50)
 			s.publish(50 * time.Millisecond)
 			var all []string
 			for _, failure := range []string{"die", "exit", "crash", "refuse"} {
@@ -162,14 +162,14 @@ func TestNewProcessFails(t *testing.T) {
 					}
 				}
 			}
-			if testing.Short() {
+			if testing.Short() || feed != "pattern" { // the others are about the links
 				all = all[:9]
 			}
 			for n, what := range all {
 				program.be(t, what)
 				e2e.SignalLast(s.server, syscall.SIGUSR2)
 				why := s.failed(n + 1)
-				if strings.HasPrefix(what, "refuse") && !strings.Contains(why, "the handover is refused: as asked") {
+				if strings.HasPrefix(what, "refuse") && !strings.Contains(why, "the handover is refused: as asked") && !tooSlow.MatchString(why) {
 					t.Errorf("%s: the log says %q", what, why)
 				}
 				s.awaitRounds(1)
@@ -179,8 +179,7 @@ func TestNewProcessFails(t *testing.T) {
 				t.Errorf("%v upgrades are counted, of %d", n, len(all))
 			}
 			program.be(t, "real")
-			s.server.Signal(syscall.SIGUSR2)
-			roosttest.WaitFor(t, "the upgrade", func() bool { return len(s.server.Log.Find("stopped")) == 1 })
+			s.upgrade(1)
 			s.awaitRounds(2)
 			s.quiet()
 			s.end()

