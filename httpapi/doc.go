@@ -2,7 +2,7 @@
 // /metrics and, where that is wanted, Go's profiles, with net/http, on a port of its own. Backends without a Redis client
 // publish on it (/publish).
 //
-// It is started by cmd/roost, which also hands it functions to read the other rooms' state through; it imports none of
+// It is started by cmd/roost, which also hands it functions to read the other packages' state through; it imports none of
 // them. Requests are served on net/http's goroutines. Server.PublicHealth alone is called on event loops as well, for /health
 // on the WebSocket port, and for that reads nothing but what Config.Counts, Config.Redis and Config.Draining give, which
 // must be atomics.
