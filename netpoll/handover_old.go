@@ -116,8 +116,8 @@ func (l *loop) noteEnded(c *conn) {
 	}
 }
 
-// PreCopy sends duplicates of the descriptors of all open connections, while they are served, and returns when nearly all are sent. A few
-// hundred descriptors are needed for it, or fewer where there are not so many.
+// PreCopy sends duplicates of the descriptors of all open connections, while they are served, and returns when nearly all are sent. It
+// uses up to descriptorBatch free descriptors at a time, and fewer where there are not so many; one is needed.
 func (h *HandingOver) PreCopy(ctx context.Context, send Send) error {
 	begin, err := h.s.appendBegin(nil)
 	if err != nil {
