@@ -9,6 +9,7 @@ import (
 	"runtime/metrics"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,6 +23,7 @@ type handoff struct {
 	cancel  context.CancelCauseFunc
 	reloads uint64        // that were asked for before the new process was started
 	ended   chan struct{} // closed when everything is handed over, or taken back
+	out     atomic.Bool   // this process is out: set once everything is handed over
 
 	// Static once ended is closed.
 	committed bool
@@ -67,6 +69,11 @@ func (s *Service) startNew() error {
 	case h.committed && err != nil:
 		return fmt.Errorf("%w: %w", errNewEnded, err)
 	case h.committed:
+		// Whoever counts a reload looks at out behind that: one of the two sees the other.
+		h.out.Store(true)
+		if s.reloads.count.Load() != h.reloads {
+			h.tellReload()
+		}
 		return nil
 	}
 	s.endHandoff(h)
@@ -166,9 +173,6 @@ func (s *Service) offer(ctx context.Context, h *handoff) (committed bool, err er
 	h.late = func(ctx context.Context) error { return s.lateConns(ctx, h, conns) }
 	s.tellHandedOver(h, conns.handed)
 	_ = h.sendLate(sectionPaused, binary.BigEndian.AppendUint64(nil, uint64(h.paused)), nil) // it is for people
-	if s.reloads.count.Load() != h.reloads {
-		h.tellReload()
-	}
 	return true, nil
 }
 
@@ -187,7 +191,14 @@ func (s *Service) endNew(pid int) {
 }
 
 // tellReload has the new process read its configuration again, after commit: this process was asked to, and its part is over.
-func (h *handoff) tellReload() { _ = h.sendLate(sectionReload, nil, nil) }
+func (h *handoff) tellReload() {
+	if h.sendLate(sectionReload, nil, nil) == nil {
+		return
+	}
+	for _, pid := range children(os.Getpid()) { // the new process is all that this one has started
+		_ = syscall.Kill(pid, syscall.SIGHUP)
+	}
+}
 
 // sendLate sends a section after commit. Any goroutine.
 func (h *handoff) sendLate(kind string, section []byte, fds []int) error {

@@ -107,6 +107,13 @@ func Run(ctx context.Context, options Options) error {
 		logger.LogAttrs(context.Background(), logging.LevelCritical, "the service failed while it stopped", slog.Any("error", err))
 		return ErrLogged
 	}
+	if h := s.handoff(); h != nil {
+		select { // nobody watches for reloads any more
+		case <-options.Reload:
+			h.tellReload()
+		default:
+		}
+	}
 	logger.Info("stopped")
 	return nil
 }

@@ -125,7 +125,7 @@ func (s *Service) upgradeFailed(err error) {
 func (s *Service) handoff() *handoff {
 	s.upgrades.mu.Lock()
 	defer s.upgrades.mu.Unlock()
-	if h := s.upgrades.now; h != nil && h.committed { // it is not set any more: see wait
+	if h := s.upgrades.now; h != nil && h.out.Load() {
 		return h
 	}
 	return nil

@@ -180,18 +180,21 @@ func TestReloadMeanwhile(t *testing.T) {
 	file := e2e.KeyFile(t, "WS_MESSAGE_RATE=20\n")
 	s := start(t, "pattern", roosttest.Env{"ROOST_CONFIG_FILE": file})
 	s.fill(20)
+	noticed := func() int {
+		return len(s.server.Log.Find("SIGHUP: the new process reads the configuration again")) + len(s.server.Log.Find("configuration reloaded"))
+	}
 	for n := 1; n <= 3; n++ {
-		old := e2e.LastPid(s.server)
+		old, before := e2e.LastPid(s.server), noticed()
 		_ = syscall.Kill(old, syscall.SIGUSR2)
 		roosttest.WaitFor(t, "the new process", func() bool { return len(e2e.Children(old)) > 0 || len(s.server.Log.Find("stopped")) >= n })
 		rate := fmt.Sprint(30 + n)
 		if err := os.WriteFile(file, []byte("WS_MESSAGE_RATE="+rate+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_ = syscall.Kill(old, syscall.SIGHUP) // may have ended: then the new one has read the file after this, or is told
+		_ = syscall.Kill(old, syscall.SIGHUP) // may have ended
 		s.upgraded(n)
-		if len(s.server.Log.Find("SIGHUP: the new process reads the configuration again"))+len(s.server.Log.Find("configuration reloaded")) < n {
-			continue // it came too late for the old one
+		if noticed() == before {
+			continue // it came too late for the old one, and maybe for its file
 		}
 		roosttest.WaitFor(t, "the latest settings", func() bool {
 			_, body := s.server.Get("/config")
