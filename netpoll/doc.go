@@ -63,7 +63,8 @@
 //	mailbox's, the task list's, workers.mu, spareFD.mu, the counts' of addresses and of TLS, the loggers' }
 //
 // The hub's order.mu comes behind the feed's, and before stream.mu, a shard's and a mailbox's. Mailboxes are waited for while it is
-// held, so it is never held together with a loop's lock.
+// held, so it is never held together with a loop's lock. The same is true of the hub's turn, which takes the place of order.mu
+// where clients can't resume.
 //
 // A loop takes another loop's lock only with TryLock (evict.go): the other one may be waiting for this one.
 package netpoll
