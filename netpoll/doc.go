@@ -23,7 +23,8 @@
 //	                handshake goes on without after Config.SubscribeWait
 //	open            registered in the hub, the 101 is written, pings are sent; an event stream, too, see eventstream.go
 //	closing         the close message (a close frame, an HTTP answer) waits to be written
-//	lingering       the kernel has the close message; what the client still sends is discarded until it closes its side
+//	lingering       the kernel has the close message; what the client still sends is discarded until it closes its side; over
+//	                TLS a close_notify may still wait to be written
 //	closed          the socket is closed; the handle may still be in a mailbox, and does nothing
 //
 // # Work for a loop
