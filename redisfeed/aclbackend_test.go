@@ -38,7 +38,7 @@ func TestBackendACL(t *testing.T) {
 	}{
 		{"A backend that notifies users", []string{"users"}},
 		{"… and everyone, and groups", []string{"everyone", "groups"}},
-		{"… and disconnects users", []string{"disconnect"}},
+		{"… and disconnects users, or changes their groups", []string{"disconnect"}},
 		{"… and asks who is online", []string{"online", "presence"}},
 	} {
 		redistest.Paste(t, server.Client(), "..", row.who)
