@@ -88,7 +88,8 @@ func servesAgain(t *testing.T, redis *redistest.Server, server *roosttest.Server
 // TestFullOfConnections has as many connections as descriptors allow: refusals and /health still get answers.
 func TestFullOfConnections(t *testing.T) {
 	t.Parallel()
-	redis, server := e2e.StartWithDescriptors(t, 200, roosttest.Env{"WS_MAX_CONNECTIONS_PER_USER": "0"})
+	const descriptors = 250
+	redis, server := e2e.StartWithDescriptors(t, descriptors, roosttest.Env{"WS_MAX_CONNECTIONS_PER_USER": "0"})
 	token := roosttest.Token(t, "alice")
 	admitted := 0
 	for {
@@ -101,8 +102,8 @@ func TestFullOfConnections(t *testing.T) {
 		}
 		admitted++
 	}
-	if admitted < 50 || admitted >= 200 {
-		t.Errorf("200 descriptors gave room for %d connections", admitted)
+	if admitted < 50 || admitted >= descriptors {
+		t.Errorf("%d descriptors gave room for %d connections", descriptors, admitted)
 	}
 	answer := server.Dial().Ask(healthRequest)
 	health := roosttest.ReadHealth(t, answer.StatusCode, []byte(answer.Text))
