@@ -13,7 +13,8 @@ import (
 // is over. All else comes, in order.
 func TestTTLAndCollapse(t *testing.T) {
 	t.Parallel()
-	redis, server := e2e.Start(t, nil)
+	// The clients take nothing for as long as the test needs.
+	redis, server := e2e.Start(t, roosttest.Env{"WS_QUEUE_MESSAGES": "10000", "WS_WRITE_WAIT": "5m"})
 	socket := server.DialBuffered(4096)
 	socket.MustUpgrade(roosttest.Token(t, "alice"))
 	stream := server.DialBuffered(4096)
