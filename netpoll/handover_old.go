@@ -336,14 +336,14 @@ func (h *HandingOver) Commit() Handed {
 
 // handOver forgets a connection that is another process's by now, and closes its descriptor.
 func (c *conn) handOver() {
-	l := c.loop
+	l, open := c.loop, c.state == stateOpen
 	l.poll.remove(int(c.fd)) // closing is not enough while the other process has it
-	if c.state == stateOpen {
-		l.stats.HandedOver.Add(1)
-	}
 	l.stats.handedOver.Add(uint64(c.forget()))
 	_ = unix.Close(int(c.fd))
 	l.server.socketClosed()
+	if open { // last: when all are counted, all is let go
+		l.stats.HandedOver.Add(1)
+	}
 }
 
 // forget frees all that a connection has and leaves its socket alone, as another process has it. It returns how many notifications waited. See

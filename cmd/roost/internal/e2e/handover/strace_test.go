@@ -83,12 +83,19 @@ func TestOldProcessTouchesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	others := make(map[string]bool) // threads of other processes than the old one
+	others := make(map[string]bool)  // threads of other processes than the old one
+	begun := make(map[string]string) // by thread: the beginning of a call whose end is another line
 	calls, committed := 0, false
 	for line := range strings.Lines(string(text)) {
 		tid, _, _ := strings.Cut(line, " ")
-		if m := started.FindStringSubmatch(line); m != nil && (others[m[1]] || !thread.MatchString(line)) {
+		if strings.Contains(line, "<unfinished ...>") {
+			begun[tid] = line
+		}
+		if m := started.FindStringSubmatch(line); m != nil && (others[m[1]] || !thread.MatchString(begun[tid]+line)) {
 			others[m[3]] = true
+		}
+		if !strings.Contains(line, "<unfinished ...>") {
+			delete(begun, tid)
 		}
 		if strings.Contains(line, "execve(") {
 			others[tid] = true // only a new process executes anything
