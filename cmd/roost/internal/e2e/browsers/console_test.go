@@ -291,12 +291,17 @@ func (tab tab) submit(form, field, value string) {
 	}
 }
 
-// click clicks.
+// click clicks, once that can be clicked: a form's button can't while an answer is on its way.
 func (tab tab) click(selector string) {
 	tab.t.Helper()
-	if _, err := chromedp.Run(tab.ctx, chromedp.Evaluate[bool](fmt.Sprintf("document.querySelector(%q).click(); true", selector))); err != nil {
-		tab.t.Fatalf("clicking %s: %v", selector, err)
-	}
+	script := fmt.Sprintf("{ const it = document.querySelector(%q), can = !it.disabled; it.click(); can }", selector)
+	roosttest.WaitFor(tab.t, selector+" to take a click", func() bool {
+		clicked, err := chromedp.Run(tab.ctx, chromedp.Evaluate[bool](script))
+		if err != nil {
+			tab.t.Fatalf("clicking %s: %v", selector, err)
+		}
+		return clicked
+	})
 }
 
 // complaints collects what the browser says about the page's code and policy.
