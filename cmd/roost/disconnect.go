@@ -25,18 +25,7 @@ func (c *disconnectCmd) Run(env *environment) error {
 		return err
 	}
 	command, err := c.command()
-	if err := errors.Join(checkRecipient(user), misused(err)); err != nil {
-		return err
-	}
-	cfg, err := env.config()
-	if err != nil {
-		return err
-	}
-	done, err := publishOnce(env, cfg, c.Redis, false, func(ctx context.Context, p *publish.Publisher) (int64, error) {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		defer cancel()
-		return p.PublishControl(ctx, user, command)
-	})
+	done, err := publishControl(env, c.Redis, user, command, err)
 	if err != nil {
 		return err
 	}
@@ -44,18 +33,40 @@ func (c *disconnectCmd) Run(env *environment) error {
 	return err
 }
 
-// command is what is published, checked as the server does it.
+// publishControl publishes a command for the connections of a user, unless something is wrong with the user or the command, and says
+// how far it came.
+func publishControl(env *environment, redis, user, command string, wrong error) (published, error) {
+	if err := errors.Join(checkRecipient(user), misused(wrong)); err != nil {
+		return published{}, err
+	}
+	cfg, err := env.config()
+	if err != nil {
+		return published{}, err
+	}
+	return publishOnce(env, cfg, redis, false, func(ctx context.Context, p *publish.Publisher) (int64, error) {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		return p.PublishControl(ctx, user, command)
+	})
+}
+
+// command is what is published.
 func (c *disconnectCmd) command() (string, error) {
 	type disconnect struct {
 		Code   int    `json:"code"`
 		Reason string `json:"reason"`
 	}
-	command, err := json.Marshal(map[string]disconnect{"disconnect": {c.Code, c.Reason}})
+	return controlText(map[string]disconnect{"disconnect": {c.Code, c.Reason}})
+}
+
+// controlText is the text of a command for connections, checked as the server does it.
+func controlText(command any) (string, error) {
+	text, err := json.Marshal(command)
 	if err != nil {
 		return "", fmt.Errorf("writing the command: %w", err)
 	}
-	if err := hub.CheckControl(string(command)); err != nil {
+	if err := hub.CheckControl(string(text)); err != nil {
 		return "", fmt.Errorf("not a command as it has to be: %w", err)
 	}
-	return string(command), nil
+	return string(text), nil
 }

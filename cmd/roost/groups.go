@@ -1,15 +1,9 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
-	"time"
-
-	"roost/hub"
-	"roost/redisfeed/publish"
 )
 
 type groupsCmd struct {
@@ -26,18 +20,7 @@ func (c *groupsCmd) Run(env *environment) error {
 		return err
 	}
 	command, err := c.command()
-	if err := errors.Join(checkRecipient(user), misused(err)); err != nil {
-		return err
-	}
-	cfg, err := env.config()
-	if err != nil {
-		return err
-	}
-	done, err := publishOnce(env, cfg, c.Redis, false, func(ctx context.Context, p *publish.Publisher) (int64, error) {
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		defer cancel()
-		return p.PublishControl(ctx, user, command)
-	})
+	done, err := publishControl(env, c.Redis, user, command, err)
 	if err != nil {
 		return err
 	}
@@ -57,7 +40,7 @@ func (c *groupsCmd) what() string {
 	return strings.Join(parts, " and ")
 }
 
-// command is what is published, checked as the server does it.
+// command is what is published.
 func (c *groupsCmd) command() (string, error) {
 	if len(c.Join) == 0 && len(c.Leave) == 0 {
 		return "", errors.New("which groups? name one with --join or --leave")
@@ -67,15 +50,8 @@ func (c *groupsCmd) command() (string, error) {
 			return "", err
 		}
 	}
-	command, err := json.Marshal(struct {
+	return controlText(struct {
 		Join  []string `json:"join,omitempty"`
 		Leave []string `json:"leave,omitempty"`
 	}{c.Join, c.Leave})
-	if err != nil {
-		return "", fmt.Errorf("writing the command: %w", err)
-	}
-	if err := hub.CheckControl(string(command)); err != nil {
-		return "", fmt.Errorf("not a command as it has to be: %w", err)
-	}
-	return string(command), nil
 }
