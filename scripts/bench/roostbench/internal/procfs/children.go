@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Children are the processes that process pid has started and that run.
+// Children are the processes that any thread of process pid has started and that run.
 func Children(pid int) (pids []int) {
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	for _, file := range files {

@@ -23,7 +23,7 @@ func TestReadTreeAddsChildren(t *testing.T) {
 	if err1 != nil || err2 != nil {
 		t.Fatal(err1, err2)
 	}
-	if len(children(cmd.Process.Pid)) != 1 {
+	if len(Children(cmd.Process.Pid)) != 1 {
 		t.Skip("the kernel does not say who started whom")
 	}
 	if all.Threads != one.Threads+1 || all.Anon <= one.Anon {
