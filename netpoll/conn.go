@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"math"
 	"runtime/debug"
 	"time"
 
@@ -115,10 +116,18 @@ const longestWait = 40 * 24 * time.Hour
 // instantOf returns the instant of a moment, in time since the server started. It may lie before the start.
 func instantOf(moment time.Duration) instant { return instant(moment / time.Millisecond) }
 
-// ago returns the time from an instant to now.
+// ago returns the time from an instant to now. An instant that is a little later than now is now: now may have been read
+// before it, as that of the timers of one pass is.
 func (i instant) ago(now time.Duration) time.Duration {
-	return time.Duration(instantOf(now)-i) * time.Millisecond
+	since := instantOf(now) - i
+	if since > math.MaxUint32-instant(clockSkew/time.Millisecond) {
+		return 0
+	}
+	return time.Duration(since) * time.Millisecond
 }
+
+// clockSkew is more than two readings of the clock within one pass of a loop lie apart, and leaves longestWait whole.
+const clockSkew = 24 * time.Hour
 
 // pool keeps objects for reuse, so that a storm of connections allocates little, and at most 256 of them, so that the
 // memory is freed after it. Guarded by the lock of its loop. The zero value is empty.

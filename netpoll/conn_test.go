@@ -25,5 +25,10 @@ func TestInstant(t *testing.T) {
 				t.Errorf("at %s, %s ago: %s", now, ago, got)
 			}
 		}
+		for _, later := range []time.Duration{time.Millisecond, time.Minute, clockSkew} {
+			if got := instantOf(now + later).ago(now); got != 0 {
+				t.Errorf("at %s, %s later: %s ago, want 0", now, later, got)
+			}
+		}
 	}
 }
