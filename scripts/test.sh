@@ -2,7 +2,9 @@
 # Runs all that must hold before a change lands: the checks, the tests of packages
 # on one processor (where goroutines only alternate), all tests with the race
 # detector. It says what it does meanwhile, and at the end what was skipped and how
-# to run again what failed. In CI (CI=true) results of earlier runs do not count.
+# to run again what failed. In CI (CI=true) results of earlier runs do not count, and
+# up to three tests that failed run again, alone and five times each: those that pass
+# are named as flaky in the last lines, and do not fail the run.
 #
 #   scripts/test.sh           all of it, seven minutes on two cores; the first time it builds for some minutes more
 #   scripts/test.sh quick     what half a minute shows, for the time between two changes: no race detector, no end to end
@@ -24,10 +26,10 @@ say() { printf '\n== %s (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 end_to_end='/internal/(e2e/.*|faults|front|soak|systemd)$'
 
 flags=(-timeout 10m) # a package that hangs says where, in good time, and one that goes on does so on a busy machine too
-last=()
+report_flags=()
 if [ "${CI:-}" = true ]; then
   flags+=(-count=1)
-  last=(--packages-last)
+  report_flags=(--packages-last --retry 5)
 fi
 
 # tests runs go test in a directory, shown by scripts/testreport: tests DIRECTORY FLAGS… PACKAGES…
@@ -37,7 +39,7 @@ tests() {
   shift
   if [[ " $* " == *' -race '* ]]; then again+=' -race'; fi
   if [ "$dir" != . ]; then again="cd $dir && $again"; fi
-  (cd "$dir" && go test -json "${flags[@]}" "$@" 2>&1) | "$report" --again "$again" "${last[@]}"
+  (cd "$dir" && go test -json "${flags[@]}" "$@" 2>&1) | "$report" --again "$again" "${report_flags[@]}"
 }
 
 if [ "$what" = all ]; then

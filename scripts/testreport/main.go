@@ -3,13 +3,14 @@
 //
 //	go test -json ./... | go run ./scripts/testreport --again 'go test -race'
 //
-// It ends with 1 if anything failed. Lines that are not JSON are printed as they are.
+// It ends with 1 if anything failed; with --retry N not for a few tests that pass N times when they run again. Lines that are not JSON are printed as they are.
 package main
 
 import (
 	"bufio"
 	"flag"
 	"os"
+	"os/exec"
 	"time"
 )
 
@@ -19,6 +20,7 @@ const tick = 15 * time.Second
 func main() {
 	again := flag.String("again", "go test", "how tests are run, for the commands that run one again")
 	last := flag.Bool("packages-last", false, "the lines of the packages once more at the end, as go test's last words")
+	times := flag.Int("retry", 0, "if at most three tests failed, run each again, alone and so many times: one that passes is only named as flaky")
 	flag.Parse()
 
 	r := newReport(os.Stdout, *again, time.Now)
@@ -47,6 +49,9 @@ func main() {
 			r.meanwhile()
 			timer.Reset(tick)
 		}
+	}
+	if *times > 0 {
+		r.retry(*times, func(command string) ([]byte, error) { return exec.Command("sh", "-c", command).CombinedOutput() })
 	}
 	if !r.end(*last) {
 		os.Exit(1)

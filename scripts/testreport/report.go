@@ -29,7 +29,8 @@ type report struct {
 	passed   int                 // tests
 	skipped  map[string][]string // by reason, the tests
 	failed   []failure
-	broken   bool // something failed that is no test
+	flaky    []failure // those that passed when they ran again
+	broken   bool      // something failed that is no test
 }
 
 // pack is a package whose tests run.
@@ -43,6 +44,7 @@ type failure struct {
 	pack, test string   // test is empty for the package
 	took       string   // as go test has it: (1.23s); empty for one that never ended
 	said       []string // excerpt of what it has said
+	final      bool     // it is nothing that chance excuses: a data race, a panic, a test that never ended
 }
 
 func newReport(out io.Writer, again string, now func() time.Time) *report {
@@ -102,14 +104,19 @@ func (r *report) testEnds(p *pack, e event) {
 		reason := reasonOf(output)
 		r.skipped[reason] = append(r.skipped[reason], e.Test)
 	case "fail":
-		r.fails(e.Package, e.Test, output)
+		r.fails(e.Package, e.Test, output, slices.ContainsFunc(output, raced))
 	}
+}
+
+// raced reports whether a line says that the race detector found something.
+func raced(line string) bool {
+	return strings.Contains(line, "DATA RACE") || strings.Contains(line, "race detected during execution of test")
 }
 
 // fails keeps a test that failed, and prints what it has said, its line first: so whoever reads from there finds the messages
 // before the logs of processes, of which each may be long.
-func (r *report) fails(pack, test string, output []string) {
-	f := failure{pack: pack, test: test, said: excerpt(output)}
+func (r *report) fails(pack, test string, output []string, final bool) {
+	f := failure{pack: pack, test: test, said: excerpt(output), final: final}
 	ends := func(line string) bool { return strings.HasPrefix(strings.TrimLeft(line, " "), "--- FAIL: "+test+" ") }
 	if i := slices.IndexFunc(output, ends); i >= 0 {
 		_, f.took, _ = strings.Cut(strings.TrimSpace(output[i]), test+" ")
@@ -140,15 +147,17 @@ func (r *report) packageEnds(p *pack, e event) (printed bool) {
 	if e.Action == "fail" {
 		for _, test := range slices.Sorted(maps.Keys(p.output)) {
 			if _, ran := p.running[test]; ran {
-				r.fails(e.Package, test, p.output[test])
+				r.fails(e.Package, test, p.output[test], true)
 			}
 		}
 		own := slices.DeleteFunc(p.output[""], func(s string) bool { return strings.Contains(s, line) })
 		r.print(own)
 		if said := excerpt(slices.DeleteFunc(slices.Clone(own), ordinary)); len(said) > 0 {
-			r.failed = append(r.failed, failure{pack: e.Package, said: said})
+			r.failed = append(r.failed, failure{pack: e.Package, said: said, final: true})
 		}
-		r.broken = true
+		if !slices.ContainsFunc(r.failed, func(f failure) bool { return f.pack == e.Package }) {
+			r.broken = true
+		}
 	}
 	if line == "" {
 		line = fmt.Sprintf("FAIL\t%s\t%.3fs", e.Package, e.Elapsed)
@@ -240,27 +249,28 @@ func (r *report) end(packages bool) (ok bool) {
 	} else {
 		r.printf("\n")
 	}
-	if commands := r.commands(); len(commands) > 0 {
+	if commands := r.commands(1); len(commands) > 0 {
 		r.printf("failed; to run one again:\n  %s\n", strings.Join(commands, "\n  "))
 	}
 	if packages {
 		r.printf("\n%s\n", strings.Join(r.ended, "\n"))
 	}
-	r.failures()
+	r.list("failed, and passed when run again, alone", "flaky", r.flaky)
+	r.list("failed tests", "--- FAIL", r.failed)
 	if packages && !ok {
 		r.printf("FAIL\n")
 	}
 	return ok
 }
 
-// failures says last, where it survives an output that is cut, what failed and what each test has said about it.
-func (r *report) failures() {
-	title := "\nfailed tests:\n"
-	for _, f := range r.failed {
-		if len(f.said) == 0 && f.test != "" && r.hasFailedInside(f) {
+// list says last, where it survives an output that is cut, which tests failed and what each has said about it.
+func (r *report) list(title, each string, failed []failure) {
+	title = "\n" + title + ":\n"
+	for _, f := range failed {
+		if len(f.said) == 0 && f.test != "" && hasFailedInside(failed, f) {
 			continue // its subtests have said it
 		}
-		r.printf("%s--- FAIL: %s\n", title, strings.Join(slices.DeleteFunc([]string{f.test, f.took, f.pack}, func(s string) bool { return s == "" }), " "))
+		r.printf("%s%s: %s\n", title, each, strings.Join(slices.DeleteFunc([]string{f.test, f.took, f.pack}, func(s string) bool { return s == "" }), " "))
 		title = ""
 		for _, line := range f.said {
 			r.printf("%s\n", line)
@@ -268,18 +278,18 @@ func (r *report) failures() {
 	}
 }
 
-// hasFailedInside reports whether a subtest of a test failed.
-func (r *report) hasFailedInside(f failure) bool {
-	return slices.ContainsFunc(r.failed, func(other failure) bool {
+// hasFailedInside reports whether a subtest of a test is among those that failed.
+func hasFailedInside(failed []failure, f failure) bool {
+	return slices.ContainsFunc(failed, func(other failure) bool {
 		return other.pack == f.pack && strings.HasPrefix(other.test, f.test+"/")
 	})
 }
 
-// commands are those that run the tests again that failed: of a test with subtests these.
-func (r *report) commands() (commands []string) {
+// commands are those that run the tests again that failed, times in a row: of a test with subtests these.
+func (r *report) commands(times int) (commands []string) {
 	for _, f := range r.failed {
-		if f.test != "" && !r.hasFailedInside(f) {
-			commands = append(commands, fmt.Sprintf("%s -count=1 -run %s %s", r.again, pattern(f.test), f.pack))
+		if f.test != "" && !hasFailedInside(r.failed, f) {
+			commands = append(commands, fmt.Sprintf("%s -count=%d -run %s %s", r.again, times, pattern(f.test), f.pack))
 		}
 	}
 	return commands
