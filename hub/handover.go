@@ -10,6 +10,7 @@ import (
 
 	"roost/hub/internal/fairqueue"
 	"roost/hub/internal/ring"
+	"roost/internal/pause"
 	"roost/internal/position"
 	"roost/internal/wirecodec"
 )
@@ -32,12 +33,8 @@ const (
 func (h *Hub) HoldBroadcasts(ctx context.Context) error {
 	q := &h.broadcasts
 	q.hold()
-	ticker := time.NewTicker(time.Millisecond)
-	defer ticker.Stop()
 	for !q.settled() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
+		if !pause.For(ctx, time.Millisecond) {
 			q.letGo()
 			return fmt.Errorf("broadcasts that have begun do not end: %w", context.Cause(ctx))
 		}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"roost/internal/pause"
 	"roost/wsproto"
 	"roost/wsproto/handshake"
 )
@@ -124,14 +125,7 @@ func (s *Server) waitClosed(ctx context.Context) {
 		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-2*s.cfg.LingerTimeout))
 		defer cancel()
 	}
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for s.openConnections() > 0 || s.unfinished() > 0 {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
+	for (s.openConnections() > 0 || s.unfinished() > 0) && pause.For(ctx, 5*time.Millisecond) {
 	}
 }
 
@@ -250,7 +244,7 @@ func (s *Server) StopAccepting(ctx context.Context, shared bool) {
 	if !plain && !secure {
 		return
 	}
-	wait(ctx, backlogWait)
+	pause.For(ctx, backlogWait)
 	emptied := make(chan struct{})
 	l := s.plain.leastLoaded()
 	l.do(func() {
@@ -260,16 +254,6 @@ func (s *Server) StopAccepting(ctx context.Context, shared bool) {
 	})
 	select {
 	case <-emptied:
-	case <-ctx.Done():
-	}
-}
-
-// wait waits for d, or until ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
 	case <-ctx.Done():
 	}
 }

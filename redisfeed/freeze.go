@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"roost/internal/pause"
 	"roost/redisfeed/internal/boottime"
 )
 
@@ -241,16 +242,12 @@ func lockWithin(ctx context.Context, mu *sync.Mutex, what string) error {
 	}
 }
 
-// wait waits for a moment, for something that will have happened then, or not yet.
+// wait waits a moment before the caller looks again. Its error names what the caller waits for.
 func wait(ctx context.Context, what string) error {
-	timer := time.NewTimer(time.Millisecond)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
+	if !pause.For(ctx, time.Millisecond) {
 		return fmt.Errorf("waiting for %s: %w", what, context.Cause(ctx))
-	case <-timer.C:
-		return nil
 	}
+	return nil
 }
 
 // instantOf is when t was, and timeOf the way back: what is handed over is in instants, which are the same in all processes.

@@ -14,6 +14,7 @@ import (
 
 	"roost/cmd/roost/internal/remote"
 	"roost/cmd/roost/internal/tlscert"
+	"roost/internal/pause"
 )
 
 type listenCmd struct {
@@ -32,7 +33,7 @@ func (c *listenCmd) Run(env *environment) error {
 		return err
 	}
 	l := listener{
-		env: env, client: client, position: strings.TrimSpace(c.Since), pause: pause,
+		env: env, client: client, position: strings.TrimSpace(c.Since), pause: pause.For,
 		address: func(since string) (string, error) { return c.address(env, since) },
 	}
 	return l.run()

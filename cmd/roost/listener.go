@@ -26,8 +26,8 @@ type listener struct {
 	position string                             // up to which everything was printed; "": the server has named none
 	named    bool                               // by this server, and not only by --since
 
-	pause      func(context.Context, time.Duration) // between two attempts
-	unanswered *time.Timer                          // tells that the server has said nothing of --since; or nil
+	pause      func(context.Context, time.Duration) bool // between two attempts
+	unanswered *time.Timer                               // tells that the server has said nothing of --since; or nil
 }
 
 const (
@@ -52,14 +52,6 @@ func (l *listener) run() error {
 		wait := time.Duration(rand.Int64N(int64(min(longestWait, time.Second<<min(failures, 5)))))
 		_, _ = fmt.Fprintf(l.env.stderr, "%v; connecting again in %s\n", err, wait.Round(100*time.Millisecond))
 		l.pause(l.env.ctx, wait)
-	}
-}
-
-// pause waits, or until ctx ends.
-func pause(ctx context.Context, wait time.Duration) {
-	select {
-	case <-time.After(wait):
-	case <-ctx.Done():
 	}
 }
 

@@ -54,7 +54,7 @@ func TestListenerComesBack(t *testing.T) {
 		address: func(since string) (string, error) {
 			return fmt.Sprintf("ws%s/ws?since=%s", strings.TrimPrefix(server.URL, "http"), since), nil
 		},
-		pause: func(context.Context, time.Duration) {},
+		pause: func(context.Context, time.Duration) bool { return true },
 	}
 	if err := l.run(); err == nil || !strings.Contains(err.Error(), "4403 out") {
 		t.Errorf("it ended with %v", err)

@@ -21,6 +21,7 @@ import (
 	"roost/cmd/roost/internal/app"
 	"roost/cmd/roost/internal/remote"
 	"roost/httpapi"
+	"roost/internal/pause"
 )
 
 type upgradeCmd struct {
@@ -153,15 +154,8 @@ func (u upgrading) run(pid int, program string, args ...string) (said string, er
 
 // follow waits until the new process serves, or the server says why it does not.
 func (u upgrading) follow(ctx context.Context, before httpapi.Upgrade) error {
-	ticker := time.NewTicker(100 * time.Millisecond)
-	defer ticker.Stop()
 	var unanswered time.Time // since when
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-ticker.C:
-		}
+	for pause.For(ctx, 100*time.Millisecond) {
 		now, err := u.ask(ctx)
 		switch {
 		case err != nil && unanswered.IsZero():
@@ -177,6 +171,7 @@ func (u upgrading) follow(ctx context.Context, before httpapi.Upgrade) error {
 			unanswered = time.Time{}
 		}
 	}
+	return context.Cause(ctx)
 }
 
 // succeeded prints how it went.

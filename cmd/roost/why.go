@@ -18,6 +18,7 @@ import (
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/remote"
 	"roost/httpapi"
+	"roost/internal/pause"
 )
 
 type whyCmd struct {
@@ -188,12 +189,7 @@ func follow(env *environment, ask ask, seen *httpapi.Why) error {
 		}
 	}
 	note(seen, false)
-	for {
-		select {
-		case <-env.ctx.Done():
-			return nil
-		case <-time.After(followEvery):
-		}
+	for pause.For(env.ctx, followEvery) {
 		body, err := ask(env.ctx)
 		switch {
 		case errors.Is(err, context.Canceled):
@@ -211,6 +207,7 @@ func follow(env *environment, ask ask, seen *httpapi.Why) error {
 		}
 		note(now, true)
 	}
+	return nil
 }
 
 // notificationLine has its columns apart by tabs.

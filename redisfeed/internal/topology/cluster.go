@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"roost/internal/pause"
 	"roost/redisfeed/internal/boottime"
 	"roost/redisfeed/internal/redisnet"
 )
@@ -143,14 +144,14 @@ func (c *Cluster) Watch(ctx context.Context, every time.Duration, soon <-chan st
 	defer timer.Stop()
 	var last *View
 	var looked time.Time
-	failing, pause := false, lookAgain
+	failing, rest := false, lookAgain
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
 		case <-soon:
-			if !sleep(ctx, pause-time.Since(looked)) {
+			if !pause.For(ctx, rest-time.Since(looked)) {
 				return
 			}
 		}
@@ -166,22 +167,10 @@ func (c *Cluster) Watch(ctx context.Context, every time.Duration, soon <-chan st
 			seen(v)
 		}
 		if failing = err != nil; failing || v.Same(last) {
-			pause = min(2*pause, every) // whoever asks has to wait longer each time
+			rest = min(2*rest, every) // those who ask wait longer each time
 		} else {
-			last, pause = v, lookAgain
+			last, rest = v, lookAgain
 		}
 		timer.Reset(every)
-	}
-}
-
-// sleep waits, and reports false if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }

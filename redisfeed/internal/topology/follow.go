@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"roost/internal/pause"
 	"roost/redisfeed/internal/redisnet"
 )
 
@@ -56,8 +57,8 @@ func (s *Sentinels) Follow(ctx context.Context, every time.Duration, check func(
 }
 
 // watch has every sentinel tell of failovers, until ctx ends. A sentinel may tell of one sooner than it would be asked;
-// what it says is only a reason to ask. Why one refuses to tell is logged, once; pause passes before it is tried again.
-func (s *Sentinels) watch(ctx context.Context, pause time.Duration, switched func()) {
+// what it says is only a reason to ask. Why one refuses to tell is logged, once; it is tried again after a while.
+func (s *Sentinels) watch(ctx context.Context, again time.Duration, switched func()) {
 	var all sync.WaitGroup
 	for _, c := range s.clients {
 		all.Go(func() {
@@ -66,10 +67,10 @@ func (s *Sentinels) watch(ctx context.Context, pause time.Duration, switched fun
 				err := s.listen(ctx, c.client, switched)
 				if refusal := redis.Error(nil); errors.As(err, &refusal) && !said && ctx.Err() == nil {
 					s.log.Warn("a redis sentinel does not tell of failovers, which are noticed when it is asked",
-						"sentinel", c.addr, "every", pause, "its user needs", SwitchNeeds, "error", err)
+						"sentinel", c.addr, "every", again, "its user needs", SwitchNeeds, "error", err)
 					said = true
 				}
-				if !sleep(ctx, pause) {
+				if !pause.For(ctx, again) {
 					return
 				}
 			}

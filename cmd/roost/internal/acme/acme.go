@@ -21,6 +21,8 @@ import (
 
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
+
+	"roost/internal/pause"
 )
 
 const (
@@ -146,10 +148,8 @@ func (m *Manager) Run(ctx context.Context) {
 			close(m.first)
 		}
 		warned = m.warnOfLate(warned)
-		select {
-		case <-ctx.Done():
+		if !pause.For(ctx, lookEvery) {
 			return
-		case <-time.After(lookEvery):
 		}
 	}
 }

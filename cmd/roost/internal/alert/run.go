@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"roost/internal/pause"
 )
 
 const (
@@ -104,9 +106,7 @@ func (a *Alerter) post(ctx, pauses context.Context, text string) error {
 		if err == nil || !errors.As(err, &failure) || !failure.passing || attempt == maxAttempts {
 			return err
 		}
-		select {
-		case <-time.After(max(retry<<(attempt-1), failure.retryAfter)):
-		case <-pauses.Done():
+		if !pause.For(pauses, max(retry<<(attempt-1), failure.retryAfter)) {
 			return err
 		}
 	}

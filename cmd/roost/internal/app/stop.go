@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"roost/internal/pause"
 	"roost/netpoll"
 )
 
@@ -165,10 +166,7 @@ func (s *Service) waitForBalancers(ctx context.Context) {
 		return
 	}
 	s.log.Info("draining: clients are still served", "for", delay.String())
-	select {
-	case <-ctx.Done():
-	case <-time.After(delay):
-	}
+	pause.For(ctx, delay)
 }
 
 // drainConnections closes the port, and then the connections, spread over WS_DRAIN_WINDOW or less. The feed goes on, so that a
@@ -210,14 +208,7 @@ func (s *Service) awaitBroadcasts(ctx context.Context) {
 		defer cancel()
 	}
 	s.hurry.Store(true)
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for s.hub.BroadcastsWaiting() > 0 {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
+	for s.hub.BroadcastsWaiting() > 0 && pause.For(ctx, 5*time.Millisecond) {
 	}
 }
 
@@ -233,12 +224,7 @@ func (s *Service) endBroadcasts(ctx context.Context) {
 // a long drain makes few lines. roost_connections has the number at any time.
 func tellProgress(ctx context.Context, log *slog.Logger, connections func() int) {
 	begun, had := time.Now(), connections()
-	for next := time.Second; ; next *= 2 {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(next - time.Since(begun)):
-		}
+	for next := time.Second; pause.For(ctx, next-time.Since(begun)); next *= 2 {
 		left := connections()
 		if left == 0 {
 			continue // only sockets that linger are left

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"roost/cmd/roost/internal/roosttest"
+	"roost/internal/pause"
 	"roost/redisfeed/redistest"
 )
 
@@ -53,7 +54,7 @@ const (
 
 // run has the user come until ctx ends, and who asks for /health while there is no descriptor.
 func (f *fullServer) run(ctx context.Context) {
-	for n := 1; pause(ctx, replaceEvery); n++ {
+	for n := 1; pause.For(ctx, replaceEvery); n++ {
 		if n%starveEvery == 0 {
 			f.starve(ctx)
 			continue

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/roosttest"
+	"roost/internal/pause"
 )
 
 // newcomers are honest clients who come while others make trouble, and what asks the server how it is. Each wants an
@@ -33,7 +34,7 @@ type tally struct {
 // note counts one who asked, when the answer has come. Who was not served in the last moments before ctx ends does not
 // count: that end may be why, and a dial notices it before ctx does.
 func (l *tally) note(ctx context.Context, began time.Time, err error) {
-	if err != nil && !pause(ctx, comesFor) {
+	if err != nil && !pause.For(ctx, comesFor) {
 		return
 	}
 	l.mu.Lock()
@@ -109,7 +110,7 @@ func (n *newcomers) run(ctx context.Context) {
 	}
 	ask := func(l *tally, url string) {
 		all.Go(func() {
-			for pause(ctx, looksEach) {
+			for pause.For(ctx, looksEach) {
 				began := time.Now()
 				l.note(ctx, began, answered(ctx, url))
 			}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/roosttest"
+	"roost/internal/pause"
 )
 
 // peer is a TCP connection of a troublemaker. Whatever fails on it is as well: the server may have cut it, and the end
@@ -92,22 +93,10 @@ func (p *peer) takeFor(d time.Duration) {
 }
 
 // wait waits, but not beyond the soak: it returns false when that has ended.
-func (p *peer) wait(d time.Duration) bool { return pause(p.ctx, d) }
+func (p *peer) wait(d time.Duration) bool { return pause.For(p.ctx, d) }
 
 // reset closes with a reset in place of an end.
 func (p *peer) reset() {
 	_ = p.SetLinger(0)
 	_ = p.Close()
-}
-
-// pause waits. It returns false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"roost/internal/pause"
 	"roost/redisfeed/redistest"
 )
 
@@ -43,7 +44,7 @@ func (r redisTrouble) happen(t *testing.T, redis *redistest.Server, epoch func()
 	if r.cuts {
 		epoch()
 	}
-	pause(t.Context(), r.away)
+	pause.For(t.Context(), r.away)
 	if r.then != nil {
 		r.then(t, redis)
 	}

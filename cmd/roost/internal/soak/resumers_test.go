@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"roost/cmd/roost/internal/roosttest"
+	"roost/internal/pause"
 )
 
 // resumer is a client that is cut off again and again, and comes back with the last id that it was given. It may miss
@@ -65,7 +66,7 @@ func (r *resumer) run(ctx context.Context) {
 			_ = tcp.SetLinger(0) // a reset
 		}
 		_ = conn.Close()
-		pause(ctx, rand.N(100*time.Millisecond))
+		pause.For(ctx, rand.N(100*time.Millisecond))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"roost/cmd/roost/internal/roosttest"
+	"roost/internal/pause"
 	"roost/redisfeed/redistest"
 )
 
@@ -128,10 +129,10 @@ func (s *soak) trouble(t *testing.T) {
 	all := redisTroubles()
 	for i := 0; ; i++ {
 		if left := time.Until(end); left < s.plan.every && (left < -roosttest.Limit || len(s.missing(s.server.Metrics())) == 0) {
-			pause(ctx, left)
+			pause.For(ctx, left)
 			return
 		}
-		pause(ctx, s.plan.every)
+		pause.For(ctx, s.plan.every)
 		one := all[i%len(all)]
 		lost := one.happen(t, s.redis, func() { s.publisher.epoch.Add(1) })
 		if one.cuts {

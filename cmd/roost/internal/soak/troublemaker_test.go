@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/roosttest"
+	"roost/internal/pause"
 )
 
 // troublemaker is one kind of client that is not healthy. A new kind is a line in churners, slowReaders or abusers.
@@ -46,7 +47,7 @@ func (m troublemaker) run(ctx context.Context, n int, server *roosttest.Server, 
 			}
 			letGo()
 		}
-		if !pause(ctx, m.pause) {
+		if !pause.For(ctx, m.pause) {
 			return
 		}
 	}

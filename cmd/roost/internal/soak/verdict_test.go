@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/roosttest"
+	"roost/internal/pause"
 )
 
 const (
@@ -133,7 +134,7 @@ func (s *soak) checkMemory(t *testing.T) {
 			t.Errorf("memory grew from RSS %d, anonymous %d to %d, %d", s.before.rss, s.before.anon, s.after.rss, s.after.anon)
 			return
 		}
-		pause(t.Context(), 100*time.Millisecond)
+		pause.For(t.Context(), 100*time.Millisecond)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"roost/cmd/roost/internal/roosttest"
 	"roost/cmd/roost/internal/sizing"
+	"roost/internal/pause"
 	"roost/redisfeed/redistest"
 )
 
@@ -119,7 +120,7 @@ func (w *worstCase) publish(ctx context.Context) {
 	client := redis.NewClient(&redis.Options{Addr: w.redis.Addr(), Protocol: 2, DisableIdentity: true, ReadTimeout: time.Minute, WriteTimeout: time.Minute})
 	defer client.Close()
 	text := `{"type":"soak","payload":"` + strings.Repeat("x", deafBytes) + `"}`
-	for n := 0; pause(ctx, tick); n++ {
+	for n := 0; pause.For(ctx, tick); n++ {
 		pipe := client.Pipeline()
 		for i := range deafBatch {
 			pipe.Publish(ctx, channel+fmt.Sprintf("deaf-%d", (deafBatch*n+i)%deafUsers), text)
@@ -154,7 +155,7 @@ func (w *worstCase) drive(t *testing.T, length time.Duration) (lives bool) {
 	measured, stop := context.WithTimeout(ctx, length)
 	defer stop()
 	running.Go(func() {
-		for pause(measured, looksEach) {
+		for pause.For(measured, looksEach) {
 			if w.server.Exited() {
 				stop()
 			}

@@ -11,6 +11,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/term"
+
+	"roost/internal/pause"
 )
 
 // How often the server is asked. It gathers its numbers once a second at most.
@@ -53,12 +55,8 @@ func Run(ctx context.Context, in io.Reader, out *os.File, environ []string, ask 
 func Print(ctx context.Context, out io.Writer, ask Ask) error {
 	var s state
 	for i := range 2 {
-		if i > 0 {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(leastEvery):
-			}
+		if i > 0 && !pause.For(ctx, leastEvery) {
+			return ctx.Err()
 		}
 		o, err := ask(ctx, s.since())
 		if err != nil {
