@@ -141,7 +141,7 @@ func TestLingeringSocketsMakeRoom(t *testing.T) {
 func TestSlowEndingsMakeRoom(t *testing.T) {
 	t.Parallel()
 	const slow, most = 30, 20
-	r := start(t, func(c *Config) { c.MaxSockets, c.WriteWait, c.QueueBytes = most, time.Minute, 4<<20 })
+	r := start(t, func(c *Config) { c.MaxSockets, c.WriteWait, c.QueueBytes = most, time.Hour, 4<<20 }) // none ends by itself
 	for n := range slow {
 		user := fmt.Sprint("slow-", n)
 		r.upgrade(user) // and reads nothing from now on

@@ -359,8 +359,7 @@ func TestGapRoundIsNotReplaced(t *testing.T) {
 	})
 }
 
-// A client admitted before its subscription is told, once subscribed, from when on something may have been missed; who
-// waited in time is not.
+// A client admitted before its subscription is told, once subscribed, from when on something may have been missed.
 func TestLateIsTold(t *testing.T) {
 	t.Parallel()
 	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait, c.GapNotice = 100*time.Millisecond, true })
@@ -377,7 +376,12 @@ func TestLateIsTold(t *testing.T) {
 	if n := r.server.Stats().GapNotices; n != 1 {
 		t.Errorf("%d notices are counted", n)
 	}
+}
 
+// A client that waited until it was subscribed is told of nothing.
+func TestSubscribedInTimeIsNotTold(t *testing.T) {
+	t.Parallel()
+	r, a := startSubscriptions(t, nil, func(c *Config) { c.SubscribeWait, c.GapNotice = patience, true })
 	inTime := r.send(token(t, "bob"), "")
 	r.awaitingIs(1)
 	a.heard("bob")

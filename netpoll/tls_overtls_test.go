@@ -119,6 +119,7 @@ func tlsTests() map[string]tlsTest {
 		"TestGapNoticesMerge":                              {TestGapNoticesMerge, true},
 		"TestGapRoundIsNotReplaced":                        {TestGapRoundIsNotReplaced, true},
 		"TestLateIsTold":                                   {TestLateIsTold, true},
+		"TestSubscribedInTimeIsNotTold":                    {TestSubscribedInTimeIsNotTold, true},
 		"TestGapToOneUser":                                 {TestGapToOneUser, true},
 		"TestGapOfOneUserIsNotToldUnlessAskedFor":          {TestGapOfOneUserIsNotToldUnlessAskedFor, true},
 		"TestTracesTellWhatBecame":                         {TestTracesTellWhatBecame, true},
