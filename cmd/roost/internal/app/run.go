@@ -16,7 +16,7 @@ import (
 	"roost/redisfeed/publish"
 )
 
-// Options are what to serve with.
+// Options are the settings and channels of a service.
 type Options struct {
 	Config config.Config
 	Source config.Source // what Config was read from
@@ -32,7 +32,7 @@ type Options struct {
 	Ready func(*Service)
 }
 
-// ErrLogged is why Run ended, which the log has said already.
+// ErrLogged says that the service failed. The log has the cause.
 var ErrLogged = errors.New("the service failed; its log says why")
 
 // Run serves until ctx ends or the service can't go on, with its log and its alerts around it. The error is [ErrLogged], or
@@ -66,11 +66,16 @@ func Run(ctx context.Context, options Options) error {
 	s.reloads.asked, s.reloads.hungUp, s.reloads.setLevel = options.Reload, stop, log.SetLevel
 	s.reloads.warned, s.reloads.terminals = warnings, options.Terminals
 	s.upgrades.asked = options.Upgrade
+	return s.run(ctx, options.Ready, alerts)
+}
+
+// run serves, and stops the service in the end. ready may be nil.
+func (s *Service) run(ctx context.Context, ready func(*Service), alerts *alert.Alerter) error {
 	s.supervisor = s.supervise()
 	defer s.supervisor.Close()
 	if err := s.takeConnections(ctx); err != nil {
 		if ctx.Err() != nil {
-			logger.Info("stopping", "why", askedTo.String(), "connections", 0)
+			s.log.Info("stopping", "why", askedTo.String(), "connections", 0)
 			return nil
 		}
 		s.reportFailure(err, alerts)
@@ -82,8 +87,8 @@ func Run(ctx context.Context, options Options) error {
 			alerts.Up(fmt.Sprintf("version %s, WebSocket on %s", version.Number(), s.firstPort().Addr()))
 		}
 	}()
-	if options.Ready != nil {
-		options.Ready(s)
+	if ready != nil {
+		ready(s)
 	}
 	why, err := s.wait(ctx)
 	if why == replaced || why == handedOver {
@@ -96,7 +101,12 @@ func Run(ctx context.Context, options Options) error {
 		_ = s.stopInTime(broken)
 		return ErrLogged
 	}
-	logger.Info("stopping", "why", why.String(), "connections", s.hub.Connections())
+	return s.finish(ctx, why, alerts)
+}
+
+// finish stops a service that has not failed.
+func (s *Service) finish(ctx context.Context, why cause, alerts *alert.Alerter) error {
+	s.log.Info("stopping", "why", why.String(), "connections", s.hub.Connections())
 	switch {
 	case why == replaced || why == handedOver:
 		go s.watchChild(ctx)
@@ -104,17 +114,17 @@ func Run(ctx context.Context, options Options) error {
 		alerts.Down(why.String())
 	}
 	if err := s.stopInTime(why); err != nil {
-		logger.LogAttrs(context.Background(), logging.LevelCritical, "the service failed while it stopped", slog.Any("error", err))
+		s.log.LogAttrs(context.Background(), logging.LevelCritical, "the service failed while it stopped", slog.Any("error", err))
 		return ErrLogged
 	}
 	if h := s.handoff(); h != nil {
 		select { // nobody watches for reloads any more
-		case <-options.Reload:
+		case <-s.reloads.asked:
 			h.tellReload()
 		default:
 		}
 	}
-	logger.Info("stopped")
+	s.log.Info("stopped")
 	return nil
 }
 

@@ -2,9 +2,11 @@ package app
 
 import (
 	"crypto/tls"
+	"maps"
 	"time"
 
 	"roost/httpapi"
+	"roost/hub"
 	"roost/netpoll"
 	"roost/redisfeed"
 	"roost/redisfeed/presence"
@@ -12,95 +14,108 @@ import (
 
 // stats reads the counters of all packages.
 func (s *Service) stats() httpapi.Stats {
-	users, sockets, redis := s.hub.Stats(), s.ws.Stats(), s.feed.Status()
-	presence, presenceWrites := s.presenceReadings()
-	for reason, n := range sockets.Unanswered {
-		sockets.Refused[reason] = n
-	}
-	stats := httpapi.Stats{
-		Connections: users.Connections,
-		Users:       users.Users,
-
-		ConnectionsAccepted: sockets.Opened,
-		ConnectionsRefused:  sockets.Refused,
-		ConnectionsClosed:   sockets.Ended,
-		ClosedByCode:        sockets.Closed,
-		ConnectionsLimit:    s.current.Load().budget.Connections,
-		HandshakeTimes:      httpapi.Histogram(sockets.Handshakes),
-
-		NotificationsReceived: users.Received,
-		NotificationsOffline:  users.Offline,
-		NotificationsInvalid:  users.Invalid,
-
-		NotificationsUnnamed: users.Unnamed,
-		Commands:             users.Commands,
-		CommandsInvalid:      users.CommandsInvalid,
-		GroupChanges:         users.GroupChanges,
-
-		Broadcasts:         users.Broadcasts,
-		GroupNotifications: users.GroupNotifications,
-		GroupsOffline:      users.GroupsOffline,
-		BroadcastsWaiting:  users.BroadcastsWaiting,
-		BroadcastBytes:     users.BroadcastBytes,
-		BroadcastsDropped:  users.BroadcastsDropped,
-		BroadcastTime:      users.BroadcastTime,
-
-		ResumeWindow:       users.Resume.Window,
-		ResumeWindowWanted: s.cfg.WSResumeWindow,
-		ResumeBytes:        users.Resume.Bytes,
-		ResumeRoom:         users.Resume.Room,
-		Resumes:            users.Resume.Results,
-		ReplaysSkipped:     users.Resume.Skipped,
-
-		DeliveriesAccepted: sockets.Accepted,
-		DeliveriesSent:     sockets.Sent,
-		DeliveriesFailed:   sockets.Failed,
-		DeliveriesWaiting:  int(sockets.Waiting),
-		DeliveryTimes:      httpapi.Histogram(sockets.Delays),
-
-		DeliveriesUnacked: sockets.Unacked,
-		BytesUnacked:      sockets.UnackedBytes,
-
-		Sockets:      sockets.Sockets,
-		AcceptErrors: sockets.AcceptErrors,
-		QueuedBytes:  sockets.QueuedBytes,
-		Stalled:      sockets.Stalled,
-
-		MailboxItems: sockets.Mailbox,
-		LoopBusy:     sockets.Busy,
-		FeedBusy:     redis.Busy,
-
-		RedisConnected:  redis.Connected,
-		RedisPing:       redis.Ping,
-		RedisReconnects: redis.Reconnects,
-		RedisGaps:       redis.Gaps,
-		FeedUsers:       s.feedUsers(redis.Users),
-
-		PresenceWrites:     presenceWrites,
-		PresencePending:    presence.Pending,
-		PresenceFailingFor: presence.FailingFor,
-
-		JWKSKeys:      s.jwksStatus().Keys,
-		JWKSLeftOut:   s.jwksStatus().LeftOut,
-		JWKSRefreshes: s.jwksRefreshes(),
-		ConfigReloads: map[string]uint64{"ok": s.reloads.ok.Load(), "failed": s.reloads.failed.Load()},
-		Upgrades:      s.upgradeResults(),
-
-		CertificateExpires: s.certificates.expire(time.Now()),
-		CertificateReloads: s.certificates.reloads(),
-
-		Counters: sockets.Metrics(),
-
-		LogLinesDropped: s.droppedLines(),
-		AlertsDropped:   s.droppedAlerts(),
-	}
+	var stats httpapi.Stats
+	users, sockets := s.hub.Stats(), s.ws.Stats()
+	addHub(&stats, users)
+	addSockets(&stats, sockets)
 	if s.certificates.ws != nil {
 		addTLS(&stats, sockets)
 	}
+	s.addRedis(&stats)
+	s.addService(&stats)
 	return stats
 }
 
-// addTLS fills in what is about the port for wss://. What is usual is there from the start, so that a rate over it exists.
+// addHub fills in what the hub counts: users and their notifications.
+func addHub(to *httpapi.Stats, users hub.Stats) {
+	to.Connections = users.Connections
+	to.Users = users.Users
+
+	to.NotificationsReceived = users.Received
+	to.NotificationsOffline = users.Offline
+	to.NotificationsInvalid = users.Invalid
+	to.NotificationsUnnamed = users.Unnamed
+
+	to.Commands = users.Commands
+	to.CommandsInvalid = users.CommandsInvalid
+	to.GroupChanges = users.GroupChanges
+
+	to.Broadcasts = users.Broadcasts
+	to.GroupNotifications = users.GroupNotifications
+	to.GroupsOffline = users.GroupsOffline
+	to.BroadcastsWaiting = users.BroadcastsWaiting
+	to.BroadcastBytes = users.BroadcastBytes
+	to.BroadcastsDropped = users.BroadcastsDropped
+	to.BroadcastTime = users.BroadcastTime
+
+	to.ResumeWindow = users.Resume.Window
+	to.ResumeBytes = users.Resume.Bytes
+	to.ResumeRoom = users.Resume.Room
+	to.Resumes = users.Resume.Results
+	to.ReplaysSkipped = users.Resume.Skipped
+}
+
+// addSockets fills in what netpoll counts: connections, deliveries to them, and the loops.
+func addSockets(to *httpapi.Stats, sockets netpoll.Stats) {
+	to.ConnectionsAccepted = sockets.Opened
+	to.ConnectionsRefused = sockets.Refused
+	maps.Copy(to.ConnectionsRefused, sockets.Unanswered)
+	to.ConnectionsClosed = sockets.Ended
+	to.ClosedByCode = sockets.Closed
+	to.HandshakeTimes = httpapi.Histogram(sockets.Handshakes)
+
+	to.DeliveriesAccepted = sockets.Accepted
+	to.DeliveriesSent = sockets.Sent
+	to.DeliveriesFailed = sockets.Failed
+	to.DeliveriesWaiting = int(sockets.Waiting)
+	to.DeliveryTimes = httpapi.Histogram(sockets.Delays)
+	to.DeliveriesUnacked = sockets.Unacked
+	to.BytesUnacked = sockets.UnackedBytes
+
+	to.Sockets = sockets.Sockets
+	to.AcceptErrors = sockets.AcceptErrors
+	to.QueuedBytes = sockets.QueuedBytes
+	to.Stalled = sockets.Stalled
+	to.MailboxItems = sockets.Mailbox
+	to.LoopBusy = sockets.Busy
+	to.Counters = sockets.Metrics()
+}
+
+// addRedis fills in how the feed and presence are.
+func (s *Service) addRedis(to *httpapi.Stats) {
+	redis := s.feed.Status()
+	to.FeedBusy = redis.Busy
+	to.RedisConnected = redis.Connected
+	to.RedisPing = redis.Ping
+	to.RedisReconnects = redis.Reconnects
+	to.RedisGaps = redis.Gaps
+	to.FeedUsers = s.feedUsers(redis.Users)
+
+	presence, writes := s.presenceReadings()
+	to.PresenceWrites = writes
+	to.PresencePending = presence.Pending
+	to.PresenceFailingFor = presence.FailingFor
+}
+
+// addService fills in what belongs to the process: its settings, keys, certificates, log and alerts.
+func (s *Service) addService(to *httpapi.Stats) {
+	to.ConnectionsLimit = s.current.Load().budget.Connections
+	to.ResumeWindowWanted = s.cfg.WSResumeWindow
+
+	keys := s.jwksStatus()
+	to.JWKSKeys = keys.Keys
+	to.JWKSLeftOut = keys.LeftOut
+	to.JWKSRefreshes = s.jwksRefreshes()
+	to.CertificateExpires = s.certificates.expire(time.Now())
+	to.CertificateReloads = s.certificates.reloads()
+
+	to.ConfigReloads = map[string]uint64{"ok": s.reloads.ok.Load(), "failed": s.reloads.failed.Load()}
+	to.Upgrades = s.upgradeResults()
+	to.LogLinesDropped = s.droppedLines()
+	to.AlertsDropped = s.droppedAlerts()
+}
+
+// addTLS fills in what netpoll counts on the port for wss://. Usual kinds are there from the start, so that a rate over them exists.
 func addTLS(to *httpapi.Stats, sockets netpoll.Stats) {
 	to.TLSTimes = httpapi.Histogram(sockets.TLSTimes)
 	to.TLSConnections = make(map[string]uint64)
