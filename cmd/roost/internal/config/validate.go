@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -49,20 +50,30 @@ func (c Config) check(unread Problems) Problems {
 	return append(bad, c.conflicts(slices.Concat(unread, bad))...)
 }
 
-// valid says of each variable that can be wrong by itself whether it is right. Durations that are not named here have
-// to be above zero.
+// valid says of each variable that can be wrong by itself whether it is right. Durations that it does not name have to be above
+// zero.
 func (c Config) valid() map[string]bool {
+	all := c.validClients()
+	for _, more := range []map[string]bool{c.validEnds(), c.validTLS(), c.validRedis(), c.validTokens(), c.validOperators()} {
+		maps.Copy(all, more)
+	}
+	return all
+}
+
+func (c Config) validClients() map[string]bool {
 	return map[string]bool{
 		"WS_HOST":                     host(c.WSHost),
 		"WS_PORT":                     within(c.WSPort, 0, maxPort),
 		"WS_MODE":                     oneOf(c.WSMode, "release", "debug"),
 		"WS_ALLOWED_ORIGINS":          len(c.WSAllowedOrigins) > 0,
+		"WS_REJECT_AFTER_UPGRADE":     oneOf(c.WSRejectAfterUpgrade, "auto", "true", "false"),
 		"WS_MAX_MESSAGE_SIZE":         within(c.WSMaxMessageSize, 1, maxClientMessage),
 		"WS_MAX_NOTIFICATION_SIZE":    c.WSMaxNotificationSize >= 0,
 		"WS_READ_BUFFER_SIZE":         within(c.WSReadBufferSize, 1, maxReadBuffer),
 		"WS_WRITE_BUFFER_SIZE":        within(c.WSWriteBufferSize, 1, maxWriteBuffer),
 		"WS_MAX_CONNECTIONS":          c.WSMaxConnections >= 1,
 		"WS_MAX_CONNECTIONS_PER_USER": c.WSMaxConnectionsPerUser >= 0,
+		"WS_MAX_CONNECTIONS_PER_IP":   c.WSMaxConnectionsPerIP >= 0,
 		"WS_USER_LIMIT":               oneOf(c.WSUserLimit, "refuse", "replace"),
 		"WS_HANDSHAKE_RATE":           c.WSHandshakeRate >= 0,
 		"WS_HANDSHAKE_BURST":          c.WSHandshakeBurst >= 0,
@@ -77,52 +88,75 @@ func (c Config) valid() map[string]bool {
 		"WS_MAX_CONNECTION_AGE":       c.WSMaxConnectionAge >= 0,
 		"WS_RESUME_WINDOW":            c.WSResumeWindow == 0 || c.WSResumeWindow >= minResumeWindow && c.WSResumeWindow <= maxResumeWindow,
 		"WS_RESUME_BYTES":             c.WSResumeBytes >= minResumeBytes,
-		"WS_DRAIN_DELAY":              c.WSDrainDelay >= 0,
-		"WS_DRAIN_WINDOW":             c.WSDrainWindow >= 0,
-		"WS_HEALTH_DETAIL":            oneOf(c.WSHealthDetail, "full", "status"),
-		"WS_DRAIN_RATE":               c.WSDrainRate >= 0,
-		"WS_UPGRADE":                  oneOf(c.WSUpgrade, "handover", "drain"),
 		"WS_FLUSH_WINDOW":             c.WSFlushWindow >= 0 && c.WSFlushWindow <= maxFlushWindow,
-		"WS_TLS_CERT_FILE":            c.WSTLSKeyFile == "" || c.WSTLSCertFile != "",
-		"WS_TLS_KEY_FILE":             c.WSTLSCertFile == "" || c.WSTLSKeyFile != "",
-		"WS_TLS_PORT":                 within(c.WSTLSPort, 0, maxPort),
-		"WS_TLS_HOST":                 host(c.WSTLSHost),
-		"WS_TLS_MIN_VERSION":          oneOf(c.WSTLSMinVersion, "1.2", "1.3"),
-		"WS_TLS_ACME_DOMAIN":          !slices.ContainsFunc(c.WSTLSAcmeDomain, notDomain),
-		"WS_TLS_ACME_EMAIL":           c.WSTLSAcmeEmail == "" || email(c.WSTLSAcmeEmail),
-		"WS_TLS_ACME_DIRECTORY":       c.WSTLSAcmeDirectory == "" || strings.HasPrefix(c.WSTLSAcmeDirectory, "https://"),
-		"REDIS_HOST":                  c.RedisHost != "" && host(c.RedisHost),
-		"REDIS_PORT":                  within(c.RedisPort, 1, maxPort),
-		"REDIS_ADDRS":                 !slices.ContainsFunc(c.RedisAddrs, notHostPort),
-		"WS_REJECT_AFTER_UPGRADE":     oneOf(c.WSRejectAfterUpgrade, "auto", "true", "false"),
-		"REDIS_FEED":                  oneOf(c.RedisFeed, "pattern", "user", "sharded"),
-		"REDIS_UNSUBSCRIBE_DELAY":     c.RedisUnsubscribeDelay >= 0,
-		"REDIS_TLS_CERT_FILE":         c.RedisTLSKeyFile == "" || c.RedisTLSCertFile != "",
-		"REDIS_TLS_KEY_FILE":          c.RedisTLSCertFile == "" || c.RedisTLSKeyFile != "",
-		"REDIS_TLS_SERVER_NAME":       host(c.RedisTLSServerName),
-		"REDIS_DB":                    c.RedisDB >= 0,
-		"REDIS_MAX_RETRIES":           within(c.RedisMaxRetries, 0, maxRetries),
-		"REDIS_MIN_IDLE_CONNS":        c.RedisMinIdleConns >= 0,
-		"REDIS_POOL_SIZE":             c.RedisPoolSize >= 1,
-		"REDIS_FEED_MAX_ATTEMPTS":     c.RedisFeedMaxAttempts >= 0,
-		"REDIS_HEALTH_GRACE":          c.RedisHealthGrace >= 0,
-		"REDIS_PRESENCE_TTL":          c.RedisPresenceTTL >= minPresenceTTL && c.RedisPresenceTTL <= maxPresenceTTL,
-		"JWT_SECRET_KEY":              c.JWTSecretKey != "" || c.JWTPublicKeyFile != "" || c.JWTJWKSURL != "",
-		"JWT_ALGORITHMS":              len(c.JWTAlgorithms) > 0 && auth.CheckAlgorithms(c.JWTAlgorithms) == nil,
-		"JWT_USER_CLAIM":              claimName(c.JWTUserClaim),
-		"JWT_JWKS_URL":                c.JWTJWKSURL == "" || tokenkeys.CheckURL(c.JWTJWKSURL) == nil,
-		"WS_MAX_CONNECTIONS_PER_IP":   c.WSMaxConnectionsPerIP >= 0,
-		"LOGGER_LEVEL":                oneOf(c.LoggerLevel, "debug", "info", "warn", "error"),
-		"LOGGER_CONNECTION_RATE":      c.LoggerConnectionRate >= 0,
-		"LOGGER_MODE":                 oneOf(c.LoggerMode, "production", "development"),
-		"LOGGER_ENCODING":             oneOf(c.LoggerEncoding, "json", "console"),
-		"DISCORD_WEBHOOK_ID":          c.DiscordWebhookToken == "" || onlyDigits(c.DiscordWebhookID),
-		"DISCORD_WEBHOOK_TOKEN":       c.DiscordWebhookID == "" || pathSegment(c.DiscordWebhookToken),
-		"HTTP_HOST":                   host(c.HTTPHost),
-		"HTTP_PORT":                   within(c.HTTPPort, 0, maxPort),
-		"HTTP_TLS_CERT_FILE":          c.HTTPTLSKeyFile == "" || c.HTTPTLSCertFile != "",
-		"HTTP_TLS_KEY_FILE":           c.HTTPTLSCertFile == "" || c.HTTPTLSKeyFile != "",
-		"HTTP_TOKEN":                  c.HTTPToken == "" || headerToken(c.HTTPToken),
+	}
+}
+
+func (c Config) validEnds() map[string]bool {
+	return map[string]bool{
+		"WS_DRAIN_DELAY":   c.WSDrainDelay >= 0,
+		"WS_DRAIN_WINDOW":  c.WSDrainWindow >= 0,
+		"WS_HEALTH_DETAIL": oneOf(c.WSHealthDetail, "full", "status"),
+		"WS_DRAIN_RATE":    c.WSDrainRate >= 0,
+		"WS_UPGRADE":       oneOf(c.WSUpgrade, "handover", "drain"),
+	}
+}
+
+func (c Config) validTLS() map[string]bool {
+	return map[string]bool{
+		"WS_TLS_CERT_FILE":      c.WSTLSKeyFile == "" || c.WSTLSCertFile != "",
+		"WS_TLS_KEY_FILE":       c.WSTLSCertFile == "" || c.WSTLSKeyFile != "",
+		"WS_TLS_PORT":           within(c.WSTLSPort, 0, maxPort),
+		"WS_TLS_HOST":           host(c.WSTLSHost),
+		"WS_TLS_MIN_VERSION":    oneOf(c.WSTLSMinVersion, "1.2", "1.3"),
+		"WS_TLS_ACME_DOMAIN":    !slices.ContainsFunc(c.WSTLSAcmeDomain, notDomain),
+		"WS_TLS_ACME_EMAIL":     c.WSTLSAcmeEmail == "" || email(c.WSTLSAcmeEmail),
+		"WS_TLS_ACME_DIRECTORY": c.WSTLSAcmeDirectory == "" || strings.HasPrefix(c.WSTLSAcmeDirectory, "https://"),
+		"REDIS_TLS_CERT_FILE":   c.RedisTLSKeyFile == "" || c.RedisTLSCertFile != "",
+		"REDIS_TLS_KEY_FILE":    c.RedisTLSCertFile == "" || c.RedisTLSKeyFile != "",
+		"REDIS_TLS_SERVER_NAME": host(c.RedisTLSServerName),
+		"HTTP_TLS_CERT_FILE":    c.HTTPTLSKeyFile == "" || c.HTTPTLSCertFile != "",
+		"HTTP_TLS_KEY_FILE":     c.HTTPTLSCertFile == "" || c.HTTPTLSKeyFile != "",
+	}
+}
+
+func (c Config) validRedis() map[string]bool {
+	return map[string]bool{
+		"REDIS_HOST":              c.RedisHost != "" && host(c.RedisHost),
+		"REDIS_PORT":              within(c.RedisPort, 1, maxPort),
+		"REDIS_ADDRS":             !slices.ContainsFunc(c.RedisAddrs, notHostPort),
+		"REDIS_FEED":              oneOf(c.RedisFeed, "pattern", "user", "sharded"),
+		"REDIS_UNSUBSCRIBE_DELAY": c.RedisUnsubscribeDelay >= 0,
+		"REDIS_DB":                c.RedisDB >= 0,
+		"REDIS_MAX_RETRIES":       within(c.RedisMaxRetries, 0, maxRetries),
+		"REDIS_MIN_IDLE_CONNS":    c.RedisMinIdleConns >= 0,
+		"REDIS_POOL_SIZE":         c.RedisPoolSize >= 1,
+		"REDIS_FEED_MAX_ATTEMPTS": c.RedisFeedMaxAttempts >= 0,
+		"REDIS_HEALTH_GRACE":      c.RedisHealthGrace >= 0,
+		"REDIS_PRESENCE_TTL":      c.RedisPresenceTTL >= minPresenceTTL && c.RedisPresenceTTL <= maxPresenceTTL,
+	}
+}
+
+func (c Config) validTokens() map[string]bool {
+	return map[string]bool{
+		"JWT_SECRET_KEY": c.JWTSecretKey != "" || c.JWTPublicKeyFile != "" || c.JWTJWKSURL != "",
+		"JWT_ALGORITHMS": len(c.JWTAlgorithms) > 0 && auth.CheckAlgorithms(c.JWTAlgorithms) == nil,
+		"JWT_USER_CLAIM": claimName(c.JWTUserClaim),
+		"JWT_JWKS_URL":   c.JWTJWKSURL == "" || tokenkeys.CheckURL(c.JWTJWKSURL) == nil,
+	}
+}
+
+func (c Config) validOperators() map[string]bool {
+	return map[string]bool{
+		"LOGGER_LEVEL":           oneOf(c.LoggerLevel, "debug", "info", "warn", "error"),
+		"LOGGER_CONNECTION_RATE": c.LoggerConnectionRate >= 0,
+		"LOGGER_MODE":            oneOf(c.LoggerMode, "production", "development"),
+		"LOGGER_ENCODING":        oneOf(c.LoggerEncoding, "json", "console"),
+		"DISCORD_WEBHOOK_ID":     c.DiscordWebhookToken == "" || onlyDigits(c.DiscordWebhookID),
+		"DISCORD_WEBHOOK_TOKEN":  c.DiscordWebhookID == "" || pathSegment(c.DiscordWebhookToken),
+		"HTTP_HOST":              host(c.HTTPHost),
+		"HTTP_PORT":              within(c.HTTPPort, 0, maxPort),
+		"HTTP_TOKEN":             c.HTTPToken == "" || headerToken(c.HTTPToken),
 	}
 }
 
