@@ -3,7 +3,7 @@
 #   scripts/bench/run.sh           all steps, about 45 minutes, 50 at most (make bench)
 #   scripts/bench/run.sh --full    100,000 and 200,000 connections too, 10 minutes more (make bench-full)
 #   scripts/bench/run.sh --short   what matters most, about 4 minutes
-#   scripts/bench/run.sh --keep --tls   Roost with TLS beside Roost without, HAProxy and nginx in front, and Centrifugo, 25 minutes
+#   scripts/bench/run.sh --keep --tls   Roost with TLS beside Roost without, HAProxy and nginx in front, and Centrifugo, 50 minutes
 #   scripts/bench/run.sh --keep --resume   Roost with WS_RESUME_WINDOW beside Roost without, 7 minutes
 #   scripts/bench/run.sh --plan    only says what it would do, and for how long
 #   scripts/bench/run.sh --keep --step burst --step burst-far   measures only these steps, 12 minutes, and keeps all else
@@ -28,6 +28,7 @@ fi
 case "$*" in
   '') docs=${docs:-docs} ;;
   --full) docs=${docs:-docs} limit=60m ;;
+  --tls) docs=${docs:-bin/bench/docs} limit=60m ;;
   *) docs=${docs:-bin/bench/docs} ;;
 esac
 
@@ -47,16 +48,18 @@ go build -C scripts/bench -o ../../bin/bench/ ./roostbench ./report ./peers/gori
 peer=(--server centrifugo=scripts/bench/peers/centrifugo/serve --dialect centrifugo=centrifugo
   --only 'centrifugo=idle,connect,deliver-10k,deliver-max,deliver-few,burst*')
 peer+=(--server 'centrifugo TLS=scripts/bench/peers/centrifugo/serve' --dialect 'centrifugo TLS=centrifugo' --secure 'centrifugo TLS'
-  --only 'centrifugo TLS=tls-idle,tls-connect,tls-resume,tls-deliver-10k,tls-storm')
+  --only 'centrifugo TLS=tls-idle-15k,tls-connect,tls-resume,tls-deliver-10k,tls-storm')
 scripts/bench/centrifugo.sh || { echo 'going on without Centrifugo' >&2; peer=(); }
 for proxy in haproxy nginx; do
   command -v "$proxy" >/dev/null || { echo "going on without $proxy" >&2; continue; }
-  peer+=(--server "$proxy=bin/bench/front" --env "$proxy=FRONT=$proxy" --secure "$proxy" --only "$proxy=tls-idle,tls-connect,tls-resume,tls-deliver-10k,tls-storm")
+  crowd=,tls-crowd
+  [ "$proxy" = haproxy ] || crowd=
+  peer+=(--server "$proxy=bin/bench/front" --env "$proxy=FRONT=$proxy" --secure "$proxy" --only "$proxy=tls-idle-15k,tls-connect,tls-resume,tls-deliver-10k,tls-storm$crowd")
 done
 
 # Each takes part where its figures are used, for time's sake.
 suite=(bin/bench/roostbench suite --out "$out" --limit "$limit" --commit "$(commit)" "${bench[@]}"
-  --server roost=bin/bench/roost
+  --server roost=bin/bench/roost --only 'roost=[^t]*,tls-connect,tls-deliver-10k,tls-storm,tls-crowd'
   --server gorilla=bin/bench/gorilla --only 'gorilla=idle*,connect,storm,deliver-*,burst*,calls-*'
   --server nbio=bin/bench/nbio --only 'nbio=idle,connect,storm,deliver-10k,deliver-max,burst*'
   --server gnet=bin/bench/gnet --only 'gnet=idle,connect,storm,deliver-10k,deliver-max,deliver-few,burst*,calls-*'

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -22,6 +23,9 @@ type crowdCmd struct {
 	Secret      string        `env:"JWT_SECRET_KEY" required:"" help:"What tokens are signed with, 32 bytes at least; better given as JWT_SECRET_KEY."`
 	Connections int           `default:"100000" help:"Connections in all, each its own user."`
 	Processes   int           `default:"6" help:"Processes of the server, and as many that connect, 16 at most; with at most 18000 connections each."`
+	Certificate string        `name:"tls-certificate" type:"existingfile" help:"With --tls-key: clients come by wss://, with this certificate. It goes to the program as WS_TLS_CERT_FILE."`
+	Key         string        `name:"tls-key" type:"existingfile" help:"The key of --tls-certificate."`
+	InFlight    int           `default:"256" help:"Handshakes under way at once, of each process that connects."`
 	Rate        float64       `name:"connect-rate" default:"0" help:"Connections opened a second in all; 0: as fast as it goes."`
 	Hold        time.Duration `default:"2m" help:"How long to hold all of them before the notifications, 30m at most."`
 	Window      time.Duration `default:"30s" help:"The end of the hold in which CPU is measured: a whole ping interval."`
@@ -52,6 +56,8 @@ func (c *crowdCmd) validate() (netip.AddrPort, error) {
 		return redis, fmt.Errorf("--connections %d for %d processes: from 1 to %d each", c.Connections, c.Processes, maxShare)
 	case c.Hold < 0 || c.Hold > maxTime || c.Window <= 0 || c.OpenLimit > maxTime:
 		return redis, fmt.Errorf("--hold %s --window %s --open-limit %s: %s at most", c.Hold, c.Window, c.OpenLimit, maxTime)
+	case (c.Certificate == "") != (c.Key == ""):
+		return redis, errors.New("--tls-certificate and --tls-key go together")
 	case c.Notify < 1 || c.Notify > redispub.MaxRate:
 		return redis, fmt.Errorf("--notify-rate %d: from 1 to %d", c.Notify, redispub.MaxRate)
 	}
@@ -91,6 +97,9 @@ func (c *crowdCmd) measure(env *environment, redis netip.AddrPort, r *report.Rep
 		return err
 	}
 	w := &watch{env: env, crowd: people, servers: servers, quiet: c.Quiet}
+	if err := w.sleep(settled); err != nil {
+		return err
+	}
 	empty, err := w.sample()
 	if err != nil {
 		return err
@@ -103,6 +112,10 @@ func (c *crowdCmd) measure(env *environment, redis netip.AddrPort, r *report.Rep
 	}
 	return c.notify(w, redis, r)
 }
+
+// settled is how long processes get to start up, before what they are without connections is looked at. A proxy that starts later
+// than others would leave them more connections than they have room for.
+const settled = 2 * time.Second
 
 // connect has all members connect and says what that took.
 func (c *crowdCmd) connect(w *watch, before procfs.Sample, r *report.Report) error {
@@ -152,10 +165,21 @@ func (c *crowdCmd) holdAll(w *watch, empty procfs.Sample, r *report.Report) erro
 	r.Add("RSS in all", mebi(after.RSS), "MiB")
 	r.Add("RssAnon in all, with nobody connected", mebi(empty.Anon), "MiB")
 	r.Add("RssAnon a connection", each(empty.Anon, after.Anon), "B")
-	// Each connection has two sockets on this machine.
-	r.Add("kernel memory a socket", (each(empty.KernelMemory, after.KernelMemory)+each(empty.TCPMemory, after.TCPMemory))/2, "B")
+	c.addKernel(empty, after, r)
 	r.Add("CPU idling", 100*(cost.User+cost.System).Seconds()/cost.Elapsed.Seconds(), "% of a core")
 	return nil
+}
+
+// addKernel adds what the kernel has for the connections. A connection has two sockets on this machine, and four with a proxy;
+// one of them is the client's.
+func (c *crowdCmd) addKernel(empty, after procfs.Sample, r *report.Report) {
+	kernel := after.KernelMemory - empty.KernelMemory + after.TCPMemory - empty.TCPMemory
+	sockets := 2 * max(1, math.Round(procfs.Slope(empty.TCPSockets, after.TCPSockets, c.Connections)/2))
+	servers := mebi(kernel) * (sockets - 1) / sockets
+	r.Add("sockets a connection, with the client's", sockets, "")
+	r.Add("kernel memory a socket", procfs.Slope(0, kernel, c.Connections)/sockets, "B")
+	r.Add("kernel memory in all, without the clients' ends", servers, "MiB")
+	r.Add("RssAnon and kernel memory in all", mebi(after.Anon)+servers, "MiB")
 }
 
 // notify sends each user one notification.

@@ -20,7 +20,7 @@ type deliverCmd struct {
 	Pipeline    time.Duration `default:"0" help:"Publish what falls due in this time in one piece, as busy backends do together; 0: each by itself."`
 	Window      int           `default:"0" help:"Publish only while fewer deliveries than this are outstanding, to find the highest rate without loss; 0: always."`
 	Users       string        `default:"spread" enum:"spread,one,absent,bursts,stalled" help:"For whom: spread over all users; one user who has all connections; 90% absent; bursts of 50 to a user; one that stops reading gets a fifth (${enum})."`
-	Storm       int           `default:"0" help:"Open so many more connections, all at once, while measuring; with --connections 19000 at most."`
+	Storm       int           `default:"0" help:"Open so many more connections, all at once, while measuring, from another process of lower priority; with --connections 19000 at most."`
 	Pad         int           `default:"100" help:"Bytes of content in a notification besides the note, 16384 at most."`
 	Warmup      time.Duration `default:"2s" help:"Publish for so long before measuring; 30m at most."`
 	Duration    time.Duration `default:"10s" help:"Measure for so long, 30m at most; with --storm until all of it is open, if that is sooner."`
@@ -75,9 +75,6 @@ func (c *deliverCmd) Run(env *environment) error {
 	perUser, pattern := c.shape()
 	m, err := begin(env, "deliver", c.targetFlags, func(cfg *swarm.Config) {
 		cfg.PerUser, cfg.Stalled = perUser, pattern.Stalled*perUser
-		if c.Storm > 0 { // so that those who get notifications don't wait for our own handshakes
-			cfg.Apart = c.Connections
-		}
 	})
 	if err != nil {
 		return err
@@ -111,9 +108,14 @@ func (c *deliverCmd) measure(m *measurement, p *redispub.Publisher) error {
 	if err != nil {
 		return err
 	}
+	storm, err := c.startStorm(m)
+	if err != nil {
+		return err
+	}
+	defer storm.stop()
 	own := ownCPU()
 	inside := c.beginCounting(m)
-	run, err := c.publish(m, p)
+	run, err := c.publish(m, p, storm)
 	if err != nil {
 		return err
 	}
@@ -122,7 +124,7 @@ func (c *deliverCmd) measure(m *measurement, p *redispub.Publisher) error {
 	if err != nil {
 		return err
 	}
-	c.add(m, run, after.Since(before), ownCPU()-own)
+	c.add(m, run, after.Since(before), ownCPU()-own+storm.cpu(), storm.last.Stats)
 	if err := inside(run.Published, after.Since(before).Elapsed); err != nil {
 		return err
 	}
@@ -131,30 +133,19 @@ func (c *deliverCmd) measure(m *measurement, p *redispub.Publisher) error {
 }
 
 // publish publishes for the time to measure, or while the storm lasts.
-func (c *deliverCmd) publish(m *measurement, p *redispub.Publisher) (redispub.Result, error) {
+func (c *deliverCmd) publish(m *measurement, p *redispub.Publisher, storm *storm) (redispub.Result, error) {
 	if c.Storm == 0 {
 		return p.Run(m.env.ctx, c.Duration)
 	}
 	ctx, cancel := context.WithCancel(m.env.ctx)
 	defer cancel()
-	storm := make(chan error, 1)
+	ended := make(chan error, 1)
 	go func() {
-		storm <- c.storm(m)
+		ended <- storm.run(m.env.ctx)
 		cancel()
 	}()
 	run, err := p.Run(ctx, c.Duration)
-	return run, errors.Join(err, <-storm)
-}
-
-// storm opens more connections, of users who get nothing, and returns when all
-// are open or one has failed.
-func (c *deliverCmd) storm(m *measurement) error {
-	to := c.Connections + c.Storm
-	err := m.swarm.Open(m.env.ctx, c.Connections, to, swarm.Pace{InFlight: c.Storm})
-	if now := m.swarm.Stats(); err == nil && now.Open+now.Lost != to {
-		err = fmt.Errorf("the storm: %d of %d connections are open: %v", now.Open, to, m.swarm.Problems())
-	}
-	return err
+	return run, errors.Join(err, <-ended)
 }
 
 // beginCounting begins to count what goes on inside the server, if that is asked
@@ -182,7 +173,7 @@ func (c *deliverCmd) beginCounting(m *measurement) func(published int, elapsed t
 	}
 }
 
-func (c *deliverCmd) add(m *measurement, run redispub.Result, cost procfs.Cost, own time.Duration) {
+func (c *deliverCmd) add(m *measurement, run redispub.Result, cost procfs.Cost, own time.Duration, storm swarm.Stats) {
 	n := float64(run.Published)
 	each := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 / n }
 	now, r := m.swarm.Stats(), &m.report
@@ -205,7 +196,7 @@ func (c *deliverCmd) add(m *measurement, run redispub.Result, cost procfs.Cost, 
 	r.Add("load generator's CPU a notification", each(own), "µs")
 	r.Add("load generator's cores", own.Seconds()/cost.Elapsed.Seconds(), "")
 	if c.Storm > 0 {
-		r.Add("handshakes of the storm", float64(now.Opened-c.Connections), "")
+		r.Add("handshakes of the storm", float64(storm.Opened), "")
 		r.Add("the storm lasted", cost.Elapsed.Seconds(), "s")
 	}
 	r.Add("publisher's worst delay", run.Behind.Seconds()*1e3, "ms")
@@ -213,5 +204,5 @@ func (c *deliverCmd) add(m *measurement, run redispub.Result, cost procfs.Cost, 
 	r.Add("duplicates", float64(now.Duplicates), "")
 	r.Add("out of order", float64(now.Disorder), "")
 	r.Add("for another user", float64(now.WrongUser), "")
-	r.Add("connections lost", float64(now.Lost), "")
+	r.Add("connections lost", float64(now.Lost+storm.Lost), "")
 }

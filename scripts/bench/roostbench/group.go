@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -23,7 +24,7 @@ func (g group) stop() {
 	all.Wait()
 }
 
-// startServers starts the server processes, which share a port, and waits until
+// startServers starts the server processes, whose clients share a port, and waits until
 // each is healthy. With an error it also returns what has been started.
 func (c *crowdCmd) startServers(env *environment, redis netip.AddrPort) (group, string, error) {
 	port, err := child.FreePort()
@@ -32,17 +33,17 @@ func (c *crowdCmd) startServers(env *environment, redis netip.AddrPort) (group, 
 	}
 	var servers group
 	var sides []string
+	scheme := "ws"
+	if c.Certificate != "" {
+		scheme = "wss"
+	}
 	for i := range c.Processes {
-		side, err := child.FreePort()
-		if err != nil {
+		side, err1 := child.FreePort()
+		inside, err2 := child.FreePort()
+		if err := errors.Join(err1, err2); err != nil {
 			return servers, "", err
 		}
-		variables := append([]string{
-			"JWT_SECRET_KEY=" + c.Secret, "WS_HOST=127.0.0.1", "WS_PORT=" + port, "WS_REUSE_PORT=true",
-			"HTTP_HOST=127.0.0.1", "HTTP_PORT=" + side, "WS_MAX_CONNECTIONS=19000", "WS_MAX_CONNECTIONS_PER_USER=0", "WS_HANDSHAKE_RATE=0",
-			"REDIS_HOST=" + redis.Addr().String(), fmt.Sprintf("REDIS_PORT=%d", redis.Port()),
-		}, c.Env...)
-		p, err := child.Start(fmt.Sprintf("%s.server-%d.log", c.Logs, i+1), variables, c.Program)
+		p, err := child.Start(fmt.Sprintf("%s.server-%d.log", c.Logs, i+1), append(c.variables(redis, port, side, inside), c.Env...), c.Program)
 		if err != nil {
 			return servers, "", err
 		}
@@ -53,7 +54,23 @@ func (c *crowdCmd) startServers(env *environment, redis netip.AddrPort) (group, 
 			return servers, "", err
 		}
 	}
-	return servers, "ws://127.0.0.1:" + port + "/ws", nil
+	if err := servers[len(servers)-1].Await(env.ctx, child.Listening(port)); err != nil { // a proxy may need longer
+		return servers, "", err
+	}
+	return servers, scheme + "://127.0.0.1:" + port + "/ws", nil
+}
+
+// variables are those of a server whose clients come to port. With TLS it has a plain port inside besides, for itself.
+func (c *crowdCmd) variables(redis netip.AddrPort, port, side, inside string) []string {
+	all := []string{
+		"JWT_SECRET_KEY=" + c.Secret, "WS_HOST=127.0.0.1", "WS_REUSE_PORT=true",
+		"HTTP_HOST=127.0.0.1", "HTTP_PORT=" + side, "WS_MAX_CONNECTIONS=19000", "WS_MAX_CONNECTIONS_PER_USER=0", "WS_HANDSHAKE_RATE=0",
+		"REDIS_HOST=" + redis.Addr().String(), fmt.Sprintf("REDIS_PORT=%d", redis.Port()),
+	}
+	if c.Certificate == "" {
+		return append(all, "WS_PORT="+port)
+	}
+	return append(all, "WS_PORT="+inside, "WS_TLS_HOST=127.0.0.1", "WS_TLS_PORT="+port, "WS_TLS_CERT_FILE="+c.Certificate, "WS_TLS_KEY_FILE="+c.Key)
 }
 
 // memberSources is how many source addresses a member has: 16 times 15 of the
@@ -75,7 +92,7 @@ func (c *crowdCmd) startMembers(url string) (group, *crowd.Crowd, error) {
 		p, orders, answers, err := child.Talk(fmt.Sprintf("%s.member-%d.log", c.Logs, i+1), []string{"JWT_SECRET_KEY=" + c.Secret},
 			bench, "member", "--url="+url, "--pid="+strconv.Itoa(os.Getpid()), fmt.Sprintf("--connections=%d", share),
 			fmt.Sprintf("--first-user=%d", first), fmt.Sprintf("--first-source=%d", i*memberSources), fmt.Sprintf("--sources=%d", memberSources),
-			fmt.Sprintf("--connect-rate=%v", c.Rate/float64(c.Processes)))
+			fmt.Sprintf("--connect-rate=%v", c.Rate/float64(c.Processes)), fmt.Sprintf("--in-flight=%d", c.InFlight))
 		if err != nil {
 			return members, nil, err
 		}

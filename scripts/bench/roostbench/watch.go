@@ -18,12 +18,12 @@ type watch struct {
 	quiet   bool
 }
 
-// sample adds up the server processes. Figures of the whole machine are counted
-// once.
+// sample adds up the server processes, with those that they have started. Figures of the whole machine are
+// counted once.
 func (w *watch) sample() (procfs.Sample, error) {
 	var sum procfs.Sample
 	for _, p := range w.servers {
-		s, err := procfs.Read(p.PID())
+		s, err := procfs.ReadTree(p.PID())
 		if err != nil {
 			return sum, err
 		}

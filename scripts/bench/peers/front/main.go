@@ -1,5 +1,6 @@
 // Command front is Roost behind a proxy, with the configuration that scripts/proxy has for it: HAProxy or nginx, as FRONT says.
 // It takes Roost's variables; the proxy has WS_TLS_PORT and the certificate. ROOST names the program, without it the one beside this.
+// FRONT_PROXIES is how many processes of HAProxy share the port (1), where the limit on open files is too low for one.
 //
 // What is edited in the file: ports, paths, users, and how many connections fit into the limit on open files.
 package main
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -99,25 +101,44 @@ func run(ctx context.Context) error {
 	if roost == "" {
 		roost = filepath.Join(filepath.Dir(self), "roost")
 	}
-	both := pair{ended: make(chan error, 2)}
-	both.ctx, both.end = context.WithCancel(ctx)
-	defer both.end()
-	err = both.start(behind(kind), roost)
-	if err == nil {
-		err = both.start(os.Environ(), os.Getenv("FRONT"), kind.args(file)...)
+	count, err := proxyCount()
+	if err != nil {
+		return err
 	}
-	return errors.Join(err, both.wait(err != nil))
+	all := group{ended: make(chan error, 1+count)}
+	all.ctx, all.end = context.WithCancel(ctx)
+	defer all.end()
+	err = all.start(behind(kind), roost)
+	for range count {
+		if err == nil {
+			err = all.start(os.Environ(), os.Getenv("FRONT"), kind.args(file)...)
+		}
+	}
+	return errors.Join(err, all.wait(err != nil))
 }
 
-// pair is two processes, of which none outlives the other.
-type pair struct {
+// proxyCount is FRONT_PROXIES.
+func proxyCount() (int, error) {
+	text := os.Getenv("FRONT_PROXIES")
+	if text == "" || os.Getenv("FRONT") == "nginx" { // which has a limit for each of its workers
+		return 1, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("FRONT_PROXIES=%q: it has to be a number from 1", text)
+	}
+	return n, nil
+}
+
+// group is processes of which none outlives another.
+type group struct {
 	ctx     context.Context
 	end     context.CancelFunc
 	started int
 	ended   chan error
 }
 
-func (p *pair) start(env []string, name string, args ...string) error {
+func (p *group) start(env []string, name string, args ...string) error {
 	cmd := exec.CommandContext(p.ctx, name, args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = env, os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -129,8 +150,8 @@ func (p *pair) start(env []string, name string, args ...string) error {
 	return nil
 }
 
-// wait waits for the end of all that was started. The first that ends ends the other.
-func (p *pair) wait(now bool) error {
+// wait waits for the end of all that was started. The first that ends ends the others.
+func (p *group) wait(now bool) error {
 	var first error
 	for range p.started {
 		if now {

@@ -49,6 +49,9 @@ func (r run) measure(ctx context.Context, cfg Config, redisPort string) (report.
 		for _, variable := range append(r.step.Env[:len(r.step.Env):len(r.step.Env)], r.server.Env...) {
 			args = append(args, "--env="+variable)
 		}
+		if r.server.Secure {
+			args = append(args, "--tls-certificate="+cfg.certificate.chain, "--tls-key="+cfg.certificate.key)
+		}
 	} else {
 		server, at, err := r.start(ctx, cfg, name+".log", secret, redisPort)
 		if err != nil {

@@ -116,14 +116,12 @@ func burst(id, title, only string, lasts time.Duration) Step {
 type people struct {
 	connections, processes int
 	hold                   time.Duration
+	rate                   int // of notifications a second
 }
-
-// crowdRate is how many of the crowd are notified a second.
-const crowdRate = 5_000
 
 func crowd(id, title string, p people) Step {
 	args := []string{"crowd", fmt.Sprintf("--connections=%d", p.connections), fmt.Sprintf("--processes=%d", p.processes),
-		"--hold=" + p.hold.String(), fmt.Sprintf("--notify-rate=%d", crowdRate)}
+		"--hold=" + p.hold.String(), fmt.Sprintf("--notify-rate=%d", p.rate)}
 	return Step{ID: id, Title: title, Args: args, Rounds: 1, Redis: true, Own: true,
-		Lasts: 10*time.Second + opening(p.connections) + p.hold + time.Duration(p.connections)*time.Second/crowdRate}
+		Lasts: 10*time.Second + opening(p.connections) + p.hold + time.Duration(p.connections)*time.Second/time.Duration(p.rate)}
 }

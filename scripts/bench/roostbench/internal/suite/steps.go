@@ -114,16 +114,17 @@ func closeLooks() []Step {
 	}
 }
 
+// twoProxies is for HAProxy in front, which has a process for each 9,800 clients.
+const twoProxies = "FRONT_PROXIES=2"
+
 // tlsSteps are for servers with TLS, with Roost without it beside them. A proxy has two descriptors for a client, and
-// a process here 20,000: hence 9,000.
+// a process here 20,000: hence two of HAProxy where one has no room.
 func tlsSteps() []Step {
 	const long = 5 * time.Second
 	slow := func(s Step, n int) Step { s.Lasts += time.Duration(n) * 2 * time.Millisecond; return s } // handshakes
 	return []Step{
-		slow(idle("tls-idle", "idle connections, 2,000 and 9,000", looks{
-			sizes: []int{2000, 9000}, hold: 35 * time.Second}), 9000),
 		slow(idle("tls-idle-15k", "idle connections, 2,000 and 15,000, then 1 KB from each and to each", looks{
-			sizes: []int{2000, 15_000}, hold: 35 * time.Second, burst: 1, settle: 35 * time.Second, more: []string{"--talk=1024"}}), 15_000),
+			sizes: []int{2000, 15_000}, hold: 35 * time.Second, burst: 1, settle: 35 * time.Second, more: []string{"--talk=1024"}}), 15_000).with(twoProxies),
 		slow(connect("tls-connect", "6,000 full handshakes, 256 at once", connections{base: 500, count: 6000, inFlight: 256, rounds: 1}), 6500).times(3),
 		slow(connect("tls-resume", "6,000 resumed handshakes, 256 at once", connections{base: 500, count: 6000, inFlight: 256, rounds: 1}), 6500).
 			also("--resume").times(3),
@@ -132,6 +133,8 @@ func tlsSteps() []Step {
 			1000, 2000, 30 * time.Second, []string{"--storm=5000"}}).lasting(10*time.Second), 6000).times(3),
 		slow(connect("tls-churn", "50,000 connect and leave, 10,000 at a time", connections{
 			base: 2000, count: 10_000, inFlight: 256, rounds: 5, rest: 35 * time.Second}), 52_000),
+		slow(crowd("tls-crowd", "100,000 connections to six processes", people{100_000, 6, time.Minute, 2500}), 100_000).
+			also("--in-flight=64", "--open-limit=6m").with(twoProxies),
 	}
 }
 
@@ -157,8 +160,8 @@ func (s Step) also(flags ...string) Step {
 
 func crowds() []Step {
 	return []Step{
-		crowd("crowd-100k", "100,000 connections to six processes", people{100_000, 6, 2 * time.Minute}),
-		crowd("crowd-200k", "200,000 connections to twelve processes", people{200_000, 12, 2 * time.Minute}),
+		crowd("crowd-100k", "100,000 connections to six processes", people{100_000, 6, 2 * time.Minute, 5000}),
+		crowd("crowd-200k", "200,000 connections to twelve processes", people{200_000, 12, 2 * time.Minute, 5000}),
 	}
 }
 

@@ -26,7 +26,6 @@ type Config struct {
 	FirstUser   int            // number of the first user
 	FirstSource int            // source addresses to leave out
 	Sources     int            // source addresses, from 127.0.0.2 on; 0 is 32
-	Apart       int            // connections from this number on have the last of two or more loops to themselves; 0: all share all
 	Dialect     dialect.Dialect
 	TLS         bool // wss://
 	Resume      bool // TLS sessions, once there is one
@@ -48,9 +47,6 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("%w: %s (it has to be in 127.0.0.0/8)", ErrNotLoopback, c.Server)
 	}
 	c.Loops, c.PerUser = max(c.Loops, 1), max(c.PerUser, 1)
-	if c.Apart > 0 {
-		c.Loops = max(c.Loops, 2)
-	}
 	if c.Sources <= 0 {
 		c.Sources = 32
 	}
@@ -63,17 +59,6 @@ func (c Config) withDefaults() (Config, error) {
 
 // user is the number of the user whose connection number n is.
 func (c Config) user(n int) int { return c.FirstUser + n/c.PerUser }
-
-// loop is the number of the loop that connection number n belongs to.
-func (c Config) loop(n int) int {
-	switch {
-	case c.Apart == 0:
-		return n % c.Loops
-	case n >= c.Apart:
-		return c.Loops - 1
-	}
-	return n % (c.Loops - 1)
-}
 
 // Pace is how fast connections are opened.
 type Pace struct {

@@ -54,7 +54,7 @@ func (s *Swarm) ended(err error) {
 }
 
 // loopOf is the loop that connection number n belongs to.
-func (s *Swarm) loopOf(n int) *loop { return s.loops[s.cfg.loop(n)] }
+func (s *Swarm) loopOf(n int) *loop { return s.loops[n%len(s.loops)] }
 
 // each runs fn for each loop, on it, and waits.
 func (s *Swarm) each(fn func(*loop)) {
@@ -74,10 +74,7 @@ func (s *Swarm) Open(ctx context.Context, from, to int, pace Pace) error {
 	if pace.InFlight <= 0 {
 		pace.InFlight = 256
 	}
-	share := pace
-	if s.cfg.Apart == 0 { // otherwise one of the loops does it alone
-		share = Pace{Rate: pace.Rate / float64(len(s.loops)), InFlight: max(pace.InFlight/len(s.loops), 1)}
-	}
+	share := Pace{Rate: pace.Rate / float64(len(s.loops)), InFlight: max(pace.InFlight/len(s.loops), 1)}
 	s.each(func(l *loop) {
 		l.opening.pace, l.opening.start, l.opening.begun = share, time.Now(), 0
 		for n := from; n < to; n++ {
