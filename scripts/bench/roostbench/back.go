@@ -8,7 +8,7 @@ import (
 	"roost/bench/roostbench/internal/swarm"
 )
 
-// backCmd measures clients that come back all at once, and get what was published meanwhile.
+// backCmd measures clients that come back all at once, and get the notifications that were published meanwhile.
 type backCmd struct {
 	targetFlags
 	Redis       string `default:"127.0.0.1:6379" help:"The Redis that the server listens to, on a loopback address."`
@@ -39,23 +39,14 @@ func (c *backCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	p, err := redispub.New(redispub.Config{
-		Redis: redis, Rate: c.Notify, Pad: c.Pad, FanOut: 1, Dialect: m.config.Dialect,
-		Pattern: redispub.Pattern{First: c.FirstUser, Users: c.Connections}, Arrived: func() int { return m.swarm.Stats().Received },
-	}, m.clock)
-	if err != nil {
-		return m.finish(err)
-	}
-	err = c.measure(m, p)
-	_ = p.Close()
-	return m.finish(err)
+	return m.withPublisher(redispub.Config{
+		Redis: redis, Rate: c.Notify, Pad: c.Pad, FanOut: 1,
+		Pattern: redispub.Pattern{First: c.FirstUser, Users: c.Connections},
+	}, c.measure)
 }
 
 func (c *backCmd) measure(m *measurement, p *redispub.Publisher) error {
-	if err := p.AwaitSubscriber(m.env.ctx); err != nil {
-		return err
-	}
-	if err := m.open(0, c.Connections); err != nil {
+	if err := m.openSubscribed(p, c.Connections); err != nil {
 		return err
 	}
 	here, err := p.RunCount(m.env.ctx, c.Connections)

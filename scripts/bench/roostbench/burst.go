@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -201,7 +200,7 @@ func (m *burstMeasurement) whole() (err error) {
 func (m *burstMeasurement) parts() error {
 	m.say("calm")
 	m.others.Measure()
-	if err := m.pause(calm); err != nil {
+	if err := m.env.pause(calm); err != nil {
 		return err
 	}
 	m.report.Add(figOthersCalm, m.others.P99(), "ms")
@@ -225,15 +224,6 @@ const calm = 2 * time.Second
 func (m *burstMeasurement) say(format string, args ...any) {
 	if !m.Quiet {
 		_, _ = fmt.Fprintf(m.env.stderr, "%s: "+format+"\n", append([]any{m.Label}, args...)...)
-	}
-}
-
-func (m *burstMeasurement) pause(d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-m.env.ctx.Done():
-		return context.Cause(m.env.ctx)
 	}
 }
 

@@ -61,7 +61,7 @@ func (m *burstMeasurement) readersOfEverySpeed() error {
 			}
 		}
 	}
-	if err := m.pause(m.Hold); err != nil {
+	if err := m.env.pause(m.Hold); err != nil {
 		return err
 	}
 	m.report.Add(figOthersSlow, m.others.P99(), "ms")

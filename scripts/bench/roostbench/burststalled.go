@@ -82,7 +82,7 @@ func (m *burstMeasurement) stalledMemory(all []*userConns, before procfs.Sample)
 	least := int64(math.MaxInt64)
 	var kernel []int
 	for range memoryLooks {
-		if err := m.pause(memoryEvery); err != nil {
+		if err := m.env.pause(memoryEvery); err != nil {
 			return err
 		}
 		sample, err1 := procfs.Read(m.stand.server.PID())
@@ -128,7 +128,7 @@ func (m *burstMeasurement) serverSockets(all []*userConns) ([]int, error) {
 func (m *burstMeasurement) awaitEnded(all []*userConns, began time.Time) error {
 	left := len(all)
 	for left > 0 && time.Since(began) < m.End {
-		if err := m.pause(100 * time.Millisecond); err != nil {
+		if err := m.env.pause(100 * time.Millisecond); err != nil {
 			return err
 		}
 		open, err := m.serverSockets(all)

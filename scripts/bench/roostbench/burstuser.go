@@ -181,7 +181,7 @@ func (m *burstMeasurement) awaitArrival(p *redispub.Publisher, a *userConns) err
 			return err
 		}
 		for end := time.Now().Add(markEvery); !a.complete() && time.Now().Before(end); {
-			if err := m.pause(time.Millisecond); err != nil {
+			if err := m.env.pause(time.Millisecond); err != nil {
 				return err
 			}
 		}

@@ -97,7 +97,7 @@ func (c *crowdCmd) measure(env *environment, redis netip.AddrPort, r *report.Rep
 		return err
 	}
 	w := &watch{env: env, crowd: people, servers: servers, quiet: c.Quiet}
-	if err := w.sleep(settled); err != nil {
+	if err := w.env.pause(settled); err != nil {
 		return err
 	}
 	empty, err := w.sample()

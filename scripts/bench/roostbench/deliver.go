@@ -79,23 +79,13 @@ func (c *deliverCmd) Run(env *environment) error {
 	if err != nil {
 		return err
 	}
-	p, err := redispub.New(redispub.Config{
-		Redis: redis, Rate: c.Notify, Batch: c.Pipeline, Pad: c.Pad, Pattern: pattern, FanOut: perUser, Dialect: m.config.Dialect,
-		Window: c.Window, Arrived: func() int { return m.swarm.Stats().Received },
-	}, m.clock)
-	if err != nil {
-		return m.finish(err)
-	}
-	err = c.measure(m, p)
-	_ = p.Close()
-	return m.finish(err)
+	return m.withPublisher(redispub.Config{
+		Redis: redis, Rate: c.Notify, Batch: c.Pipeline, Pad: c.Pad, Pattern: pattern, FanOut: perUser, Window: c.Window,
+	}, c.measure)
 }
 
 func (c *deliverCmd) measure(m *measurement, p *redispub.Publisher) error {
-	if err := p.AwaitSubscriber(m.env.ctx); err != nil {
-		return err
-	}
-	if err := m.open(0, c.Connections); err != nil {
+	if err := m.openSubscribed(p, c.Connections); err != nil {
 		return err
 	}
 	warm, err := p.Run(m.env.ctx, c.Warmup)

@@ -66,7 +66,7 @@ type subscribing struct {
 
 func (s *subscribing) run(whole bool) error {
 	if whole {
-		if err := s.sleep(min(emptyHold, s.Hold)); err != nil {
+		if err := s.env.pause(min(emptyHold, s.Hold)); err != nil {
 			return err
 		}
 	}
@@ -154,7 +154,7 @@ func (s *subscribing) connect(before subscribeLook) error {
 
 // hold waits until the server is quiet, and looks at memory.
 func (s *subscribing) hold(before subscribeLook) error {
-	if err := s.sleep(s.Hold); err != nil {
+	if err := s.env.pause(s.Hold); err != nil {
 		return err
 	}
 	now, err := s.look()
@@ -195,7 +195,7 @@ func (s *subscribing) cut() error {
 		s.published += run.Published
 		done <- err
 	}()
-	if err := s.sleep(leadTime); err != nil {
+	if err := s.env.pause(leadTime); err != nil {
 		return errors.Join(err, <-done)
 	}
 	before, err := s.look()
@@ -216,7 +216,7 @@ func (s *subscribing) cut() error {
 		return err
 	}
 	pongs := s.onlookers.Since(s.env.ctx, start, pongLimit)
-	err = s.sleep(leadTime)
+	err = s.env.pause(leadTime)
 	cancel()
 	if err := errors.Join(err, <-done); err != nil {
 		return err
@@ -316,7 +316,7 @@ func (s *subscribing) allSubscribed(start time.Time) (time.Duration, error) {
 			return 0, fmt.Errorf("%w after %s: %v, %v; Redis has %d channels", errDeaf, subscribeLimit, own[metricSubscribed], failed,
 				info[redisd.Channels]+info[redisd.ShardChannels])
 		}
-		if err := s.sleep(lookAgain); err != nil {
+		if err := s.env.pause(lookAgain); err != nil {
 			return 0, err
 		}
 	}
@@ -332,13 +332,4 @@ func (s *subscribing) subscribed(info redisd.Info, own scrape.Values) bool {
 		return all && info[redisd.ShardChannels] == int64(users) && own[metricRedisUp] == 1 && info[redisd.Patterns] > 0
 	}
 	return own[metricRedisUp] == 1 && info[redisd.Patterns] > 0
-}
-
-func (s *subscribing) sleep(d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-s.env.ctx.Done():
-		return s.env.ctx.Err()
-	}
 }

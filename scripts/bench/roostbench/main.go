@@ -26,6 +26,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -53,6 +54,16 @@ type environment struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
+}
+
+// pause waits, or returns why it was interrupted.
+func (e *environment) pause(d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-e.ctx.Done():
+		return context.Cause(e.ctx)
+	}
 }
 
 func main() {

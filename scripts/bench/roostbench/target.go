@@ -12,6 +12,7 @@ import (
 	"roost/bench/roostbench/internal/dialect"
 	"roost/bench/roostbench/internal/note"
 	"roost/bench/roostbench/internal/procfs"
+	"roost/bench/roostbench/internal/redispub"
 	"roost/bench/roostbench/internal/report"
 	"roost/bench/roostbench/internal/swarm"
 )
@@ -181,12 +182,26 @@ func (m *measurement) finish(err error) error {
 	return m.report.Table(m.env.stdout)
 }
 
-// pause waits, or returns why it was interrupted.
-func (m *measurement) pause(d time.Duration) error {
-	select {
-	case <-time.After(min(d, maxTime)):
-		return nil
-	case <-m.env.ctx.Done():
-		return m.env.ctx.Err()
+// withPublisher has measure use a publisher that publishes for the swarm, and ends the measurement.
+func (m *measurement) withPublisher(cfg redispub.Config, measure func(*measurement, *redispub.Publisher) error) error {
+	cfg.Dialect = m.config.Dialect
+	cfg.Arrived = func() int { return m.swarm.Stats().Received }
+	p, err := redispub.New(cfg, m.clock)
+	if err != nil {
+		return m.finish(err)
 	}
+	err = measure(m, p)
+	_ = p.Close()
+	return m.finish(err)
 }
+
+// openSubscribed waits until the server listens to Redis, and opens connections.
+func (m *measurement) openSubscribed(p *redispub.Publisher, connections int) error {
+	if err := p.AwaitSubscriber(m.env.ctx); err != nil {
+		return err
+	}
+	return m.open(0, connections)
+}
+
+// pause waits, maxTime at most, or returns why it was interrupted.
+func (m *measurement) pause(d time.Duration) error { return m.env.pause(min(d, maxTime)) }

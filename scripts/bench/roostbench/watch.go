@@ -49,7 +49,7 @@ func (w *watch) until(limit time.Duration, ok func(swarm.Stats) bool) (crowd.Sum
 			return now, fmt.Errorf("%w after %s: %+v", errPatience, limit, now.Stats)
 		}
 		w.progress(now.Stats)
-		if err := w.sleep(lookEvery); err != nil {
+		if err := w.env.pause(lookEvery); err != nil {
 			return now, err
 		}
 	}
@@ -58,7 +58,7 @@ func (w *watch) until(limit time.Duration, ok func(swarm.Stats) bool) (crowd.Sum
 // pause waits, and says how things are meanwhile.
 func (w *watch) pause(d time.Duration) error {
 	for end := time.Now().Add(d); time.Now().Before(end); {
-		if err := w.sleep(min(time.Until(end), 5*time.Second)); err != nil {
+		if err := w.env.pause(min(time.Until(end), 5*time.Second)); err != nil {
 			return err
 		}
 		if w.quiet {
@@ -71,15 +71,6 @@ func (w *watch) pause(d time.Duration) error {
 		w.progress(now.Stats)
 	}
 	return nil
-}
-
-func (w *watch) sleep(d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-w.env.ctx.Done():
-		return w.env.ctx.Err()
-	}
 }
 
 func (w *watch) progress(now swarm.Stats) {
