@@ -209,38 +209,36 @@ func kernelMemory(t *testing.T, fd int) int {
 // for longer than WriteWait: it acknowledges.
 func TestAClientThatReadsALittle(t *testing.T) {
 	t.Parallel()
-	for readsALittle(t) {
+	var ended string
+	for range 5 { // on a busy machine what it reads may come too late; a server that does not see it ends it each time
+		if ended = readsALittle(t); ended == "" {
+			return
+		}
 	}
+	t.Error(ended)
 }
 
-// readsALittle reports whether nothing can be said, because on a busy machine it has read nothing for too long itself.
-func readsALittle(t *testing.T) (late bool) {
+// readsALittle says how the client was ended while it read; empty: it was not.
+func readsALittle(t *testing.T) (ended string) {
 	w := newWire(t, time.Millisecond, 0)
 	const wait = 2 * time.Second
 	r := startOn(t, func(c *Config) { c.WriteWait, c.PongWait, c.PingInterval = wait, 3*wait/2, wait }, w.listen(t))
 	conn := r.via(w, "slow", 4096).NetConn()
-	stalls := time.Now()
 	r.burst("slow", 3000, 1000)
 	eventually(t, "it stalls", func() bool { return r.server.Stats().Stalled == 1 })
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	const rate = 5000 // bytes a second
 	took, longest, read := sinceTaken(r), time.Duration(0), 0
-	last := stalls // when it has read, or is known to have
 	for began := time.Now(); time.Since(began) < 4*wait; <-ticker.C {
-		late, last = late || time.Since(last) > wait/2, time.Now()
 		for ; read < int(rate*time.Since(began).Seconds()); read += 100 {
-			if _, err := io.ReadFull(conn, make([]byte, 100)); err != nil && !late {
-				t.Fatalf("after %s: %v", time.Since(began), err)
+			if _, err := io.ReadFull(conn, make([]byte, 100)); err != nil {
+				return fmt.Sprintf("after %s: %v", time.Since(began), err)
 			}
 		}
 		longest = max(longest, took())
-		switch { // of which the client hears only when it has read all
-		case r.hub.Connections() > 0:
-		case late:
-			return true
-		default:
-			t.Fatalf("it was ended after %s: %v", time.Since(began), r.server.Stats().Ended)
+		if r.hub.Connections() == 0 { // of which the client hears only when it has read all
+			return fmt.Sprintf("it was ended after %s: %v", time.Since(began), r.server.Stats().Ended)
 		}
 	}
 	if longest < wait+wait/4 {
@@ -249,7 +247,7 @@ func readsALittle(t *testing.T) (late bool) {
 	// Now it reads nothing.
 	eventually(t, "it is ended", func() bool { return r.server.Stats().Ended["write_timeout"] == 1 })
 	r.balanced()
-	return false
+	return ""
 }
 
 // sinceTaken returns what says how long the kernel has taken nothing.

@@ -68,7 +68,7 @@ func TestNarrowSentinelACL(t *testing.T) {
 	cfg.RetryDelay = 100 * time.Millisecond
 	feed := connected(t, cfg, &collector{})
 	tr.Master.Kill()
-	redistest.WaitFor(t, "the feed to follow", func() bool { s := feed.Status(); return s.Connected && s.Gaps == 1 && s.Ping > 0 })
+	redistest.WaitFor(t, "the feed to follow", func() bool { s := feed.Status(); return s.Connected && s.Gaps >= 1 && s.Ping > 0 })
 
 	for i, missing := range all {
 		name := "without:" + missing

@@ -112,6 +112,7 @@ func TestGapOfAFeedThatStoodStill(t *testing.T) {
 				cfg, servers, publish = quick(server.Addr()), []*redistest.Server{server}, publishTo(server)
 			}
 			cfg.Mode = mode
+			cfg.HeartbeatTimeout = silence
 			g := &gate{traffic: newTraffic(60)}
 			g.watch(&cfg)
 			feed := connected(t, cfg, g)

@@ -242,7 +242,7 @@ func TestHandoverWhileRedisIsAway(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
-			cfg := quick(server.Addr())
+			cfg := noticing(quick(server.Addr()))
 			feed, tr := follows(t, cfg, mode, publishTo(server))
 			cfg.Mode = mode
 			tr.watch(&cfg)
@@ -268,7 +268,7 @@ func TestRedisDiesAtTheHandover(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				server := redistest.Start(t)
-				cfg := quick(server.Addr())
+				cfg := noticing(quick(server.Addr()))
 				feed, tr := follows(t, cfg, mode, publishTo(server))
 				cfg.Mode = mode
 				tr.watch(&cfg)

@@ -50,13 +50,13 @@ func TestRestartInTraffic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
-			feed, tr := follows(t, quick(server.Addr()), mode, publishTo(server))
+			feed, tr := follows(t, noticing(quick(server.Addr())), mode, publishTo(server))
 			server.Kill()
 			redistest.WaitFor(t, "the link to be lost", func() bool { return !feed.Status().Connected })
 			server.Restart()
 			tr.waitForMore(t, 600)
 			r := tr.end(t)
-			if wantWhole(t, r); r.reordered > 0 || feed.Status().Gaps != 1 {
+			if wantWhole(t, r); r.reordered > 0 || feed.Status().Gaps == 0 {
 				t.Errorf("%+v, status %+v", r, feed.Status())
 			}
 		})
@@ -68,7 +68,7 @@ func TestSentinelFailoverInTraffic(t *testing.T) {
 	t.Parallel()
 	trio := redistest.StartTrio(t, nil)
 	old, next := publishTo(trio.Master), publishTo(trio.Replica)
-	feed, tr := follows(t, watching(trio), PerUser, func(ctx context.Context, user, payload string) error {
+	feed, tr := follows(t, noticing(watching(trio)), PerUser, func(ctx context.Context, user, payload string) error {
 		if err := old(ctx, user, payload); err == nil {
 			return nil
 		}
@@ -77,7 +77,7 @@ func TestSentinelFailoverInTraffic(t *testing.T) {
 	trio.Master.Kill()
 	redistest.WaitFor(t, "the feed to be on the other", func() bool {
 		s := feed.Status()
-		return s.Connected && s.Gaps == 1 && s.Users == Users{Subscribed: len(tr.users)}
+		return s.Connected && s.Gaps >= 1 && s.Users == Users{Subscribed: len(tr.users)}
 	})
 	tr.waitForMore(t, 300)
 	wantWhole(t, tr.end(t))
@@ -92,7 +92,7 @@ func TestClusterNodeKilledInTraffic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := redistest.StartCluster(t, redistest.ClusterOptions{})
-			cfg := quick("")
+			cfg := noticing(quick(""))
 			cfg.Nodes = c.Addrs()
 			var at atomic.Pointer[redistest.Server] // where is published
 			feed, tr := listens(t, cfg, mode)
@@ -110,7 +110,7 @@ func TestClusterNodeKilledInTraffic(t *testing.T) {
 			tr.goOn()
 			redistest.WaitFor(t, "the feed to be on another", func() bool {
 				s := feed.Status()
-				return s.Connected && s.Gaps == 1 && s.Ping > 0 && (mode == Pattern || s.Users.Subscribed == len(tr.users))
+				return s.Connected && s.Gaps >= 1 && s.Ping > 0 && (mode == Pattern || s.Users.Subscribed == len(tr.users))
 			})
 			tr.waitForMore(t, 300)
 			r := tr.end(t)

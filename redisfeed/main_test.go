@@ -68,15 +68,24 @@ func (sinkFunc) Control(_, _ string)            {}
 func (sinkFunc) Broadcast(string)               {}
 func (sinkFunc) DeliverGroup(_, _ string)       {}
 
-// quick is a Config with short waits. The timeout has twenty heartbeats in it, so that a machine that stands still for a
-// second fails no test.
+// quick is a Config with short waits. Links are not lost because a busy machine stands still.
 func quick(addr string) Config {
 	return Config{
 		Config:            publish.Config{Addr: addr, PoolSize: 5},
 		RetryDelay:        20 * time.Millisecond,
 		HeartbeatInterval: 100 * time.Millisecond,
-		HeartbeatTimeout:  2 * time.Second,
+		HeartbeatTimeout:  redistest.Patience / 2,
 	}
+}
+
+// silence is the HeartbeatTimeout of tests in which Redis hangs, or in which a gap may not be told from too early. It is
+// twenty heartbeats, so that a machine that stands still for a second fails no test.
+const silence = 2 * time.Second
+
+// noticing is cfg with that.
+func noticing(cfg Config) Config {
+	cfg.HeartbeatTimeout = silence
+	return cfg
 }
 
 // running is a feed under test.

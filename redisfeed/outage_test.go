@@ -121,7 +121,7 @@ func TestHangIsNoticedAndMended(t *testing.T) {
 	server := redistest.Start(t)
 	var sink collector
 	var log redistest.Log
-	cfg := quick(server.Addr())
+	cfg := noticing(quick(server.Addr()))
 	cfg.Logger = log.Logger()
 	feed := connected(t, cfg, &sink)
 	redistest.WaitFor(t, "a heartbeat", func() bool { return feed.Status().Ping > 0 })
@@ -162,7 +162,7 @@ func TestCutByRedis(t *testing.T) {
 func TestSilenceBetweenNotificationsIsNoLoss(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	cfg := quick(server.Addr())
+	cfg := noticing(quick(server.Addr()))
 	feed := connected(t, cfg, &collector{})
 	start := time.Now()
 	redistest.WaitFor(t, "two timeouts", func() bool { return time.Since(start) > 2*cfg.HeartbeatTimeout })
@@ -180,7 +180,7 @@ func TestTrafficProvesTheLinkWithoutHeartbeats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.cfg.HeartbeatTimeout = 2 * time.Second // for the link; the heartbeat stays an hour away
+	f.cfg.HeartbeatTimeout = silence // for the link; the heartbeat stays an hour away
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- f.Run(ctx) }()

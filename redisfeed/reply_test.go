@@ -150,7 +150,7 @@ func TestUnconfirmedForTooLongEnds(t *testing.T) {
 	t.Parallel()
 	// Notifications flow and so the socket is never silent, but no confirmation comes.
 	cfg := quick(chatter(t))
-	cfg.HeartbeatTimeout = 300 * time.Millisecond
+	cfg.HeartbeatTimeout = 3 * time.Second
 	cfg.MaxAttempts = 1
 	var sink collector
 	err := run(t, cfg, &sink).wait(t)

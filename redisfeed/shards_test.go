@@ -35,7 +35,7 @@ func spublish(t *testing.T, c *redistest.Cluster) func(ctx context.Context, user
 // flowing runs a feed with traffic to 60 users of all shards.
 func flowing(t *testing.T, c *redistest.Cluster) (*running, *traffic) {
 	t.Helper()
-	return follows(t, sharded(c), Sharded, spublish(t, c))
+	return follows(t, noticing(sharded(c)), Sharded, spublish(t, c))
 }
 
 // wantWhole fails unless all came in time, once, or in a gap that was told. The order is Redis's: a publisher that does

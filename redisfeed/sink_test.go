@@ -18,7 +18,7 @@ func TestSlowSinkPushesBack(t *testing.T) {
 	gate := make(chan struct{})
 	entered := make(chan struct{}, messages)
 	var sink collector
-	cfg := quick(server.Addr())
+	cfg := noticing(quick(server.Addr()))
 	feed := connected(t, cfg, sinkFunc(func(user, payload string) {
 		entered <- struct{}{}
 		<-gate
