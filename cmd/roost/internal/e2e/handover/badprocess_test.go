@@ -38,6 +38,9 @@ func hang() int { _ = syscall.Kill(os.Getpid(), syscall.SIGSTOP); select {} }
 // badProcess is a new process. what is "<failure> <point>": at which message of the handover it does what.
 func badProcess(what string) int {
 	failure, point, _ := strings.Cut(what, " ")
+	if failure == "relay" {
+		return runRelay(point)
+	}
 	fail := map[string]func() int{"die": die, "hang": hang, "exit": func() int { return 0 }, "crash": func() int { panic("as asked") }}[failure]
 	upgrader, err := tableflip.New(tableflip.Options{})
 	if err != nil {
@@ -120,8 +123,9 @@ func newChanging(t *testing.T) changing {
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := fmt.Sprintf("#!/bin/bash\nwhat=$(<%s)\n[ \"$what\" = real ] && exec -a \"$0\" %s \"$@\"\nexport %s=\"$what\"\nexec %s -test.run=None\n",
-		c.file, roosttest.Binary(t), badVariable, own)
+	program := roosttest.Binary(t)
+	script := fmt.Sprintf("#!/bin/bash\nwhat=$(<%s)\n[ \"$what\" = real ] && exec -a \"$0\" %s \"$@\"\nexport %s=\"$what\" %s=%s\nexec -a \"$0\" %s -test.run=None -- \"$@\"\n",
+		c.file, program, badVariable, realVariable, program, own)
 	if err := os.WriteFile(c.program, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
