@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Who may see what: health is for everybody, since load balancers carry no token. With Config.Token everything else needs
+// Health is for everybody, since load balancers carry no token. With Config.Token everything else needs
 // it, and so do the texts of errors in health. Without one, numbers are for everybody who reaches the port, facts about
 // users are for this machine only, and /publish is for nobody: anybody who reaches the port could write to every user.
 

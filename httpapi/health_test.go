@@ -50,7 +50,7 @@ func TestHealth(t *testing.T) {
 					t.Errorf("%s is served with %d", path, resp.StatusCode)
 				}
 			}
-			// Whatever is wrong, restarting it would help nobody.
+			// A restart would help in none of these cases.
 			if resp := ask(s, "GET", "/health/live"); resp.StatusCode != 200 || text(t, resp.Body) != string(Live()) {
 				t.Errorf("/health/live is served with %d", resp.StatusCode)
 			}

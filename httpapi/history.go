@@ -11,8 +11,8 @@ import (
 // historyKept is how many samples each range of the history has at most.
 const historyKept = 360
 
-// historyRanges are how far back the history goes, and how fine it is there: the finest first. Whoever has only just opened the
-// console sees all of it.
+// historyRanges are how far back the history goes, and how fine it is there: the finest first. A console that was opened a moment
+// ago shows all of it.
 var historyRanges = [...]historyRange{
 	{"hour", 10 * time.Second},
 	{"day", 4 * time.Minute},

@@ -199,7 +199,7 @@ func TestPathsThatAreOff(t *testing.T) {
 	}
 }
 
-// What net/http complains of is in the log; of failed TLS handshakes, which scanners cause, only some.
+// The log has all complaints of net/http, but only some of failed TLS handshakes, which scanners cause.
 func TestComplaintsAreLogged(t *testing.T) {
 	t.Parallel()
 	var lines strings.Builder

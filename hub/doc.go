@@ -12,7 +12,7 @@
 // The registry is divided into shards, each with a lock of its own. Nothing is
 // written or called while a lock is held: Deliver copies the list of the
 // user's connections, releases the lock, and only then delivers. A
-// connection may close in between: whoever owns it counts
+// connection may close in between: its owner counts
 // the notification as failed.
 //
 // A registered connection costs a [Link] of 24 bytes and its part of the shard's table,
@@ -20,9 +20,9 @@
 // connections has one entry for all of them. A connection that is in a group
 // costs some 100 bytes more.
 //
-// A hub can go on in another process on the same host (Export, Import, Members, Join): with what waits for its turn, and with
-// what was heard of late, whose memory both processes map, so that positions go on and clients resume across it. What was
-// counted, and who watches a user, stays behind.
+// A hub can go on in another process on the same host (Export, Import, Members, Join), with the broadcasts that wait for their
+// turn, and with the ring of what was heard, whose memory both processes map: positions go on, and clients resume across it.
+// Counters, and those who watch a user, stay behind.
 //
 // The hub does no I/O, starts no goroutine and knows no network.
 package hub

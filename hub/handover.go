@@ -28,7 +28,7 @@ const (
 )
 
 // HoldBroadcasts waits until those that have begun were delivered to all their connections, and the loops have their
-// time; no other begins until LetBroadcasts or Commit. What is put in meanwhile waits. The feed and the loops have to go on. The
+// time; no other begins until LetBroadcasts or Commit. New ones wait. The feed and the loops have to go on. The
 // error says that ctx ended first; then nothing is held. One goroutine calls it, and the methods below.
 func (h *Hub) HoldBroadcasts(ctx context.Context) error {
 	q := &h.broadcasts
@@ -45,13 +45,13 @@ func (h *Hub) HoldBroadcasts(ctx context.Context) error {
 // LetBroadcasts goes on as if HoldBroadcasts had not been called.
 func (h *Hub) LetBroadcasts() { h.broadcasts.letGo() }
 
-// Commit ends a hub whose connections another process has: RunBroadcasts returns. What waits is delivered there, and is not
-// counted as dropped here.
+// Commit ends a hub whose connections another process has: RunBroadcasts returns. That process delivers the broadcasts that
+// wait; here they are not counted as dropped.
 func (h *Hub) Commit() { h.broadcasts.leave() }
 
 // Export writes down the place in the stream and what waits for broadcasts, which are held. Nothing may be delivered
 // meanwhile. It calls send with pieces, one after the other, within the bounds of package wirecodec; the descriptors are the
-// hub's. An error of send ends it. What was counted stays here, and so do those who watch a user.
+// hub's. An error of send ends it. Counters stay here, and so do those who watch a user.
 func (h *Hub) Export(send func(section []byte, descriptors []int) error) error {
 	if !h.broadcasts.settled() {
 		return errors.New("hub: Export while broadcasts are delivered")

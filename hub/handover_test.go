@@ -253,7 +253,7 @@ func TestHandoverOfBroadcasts(t *testing.T) {
 	}
 }
 
-// What is lost before the handover is told behind it, in its place.
+// A loss before the handover is told behind it, in its place.
 func TestHandoverOfLosses(t *testing.T) {
 	t.Parallel()
 	var m memories

@@ -227,8 +227,8 @@ type entered struct {
 	marked        bool // presence has to be announced
 }
 
-// enter registers a connection, or says why not. What others have to be told of it is for entered. mark is the ordinal up to
-// which it has had all broadcasts.
+// enter registers a connection, or says why not. entered tells others of it. mark is the ordinal up to which the connection has
+// had all broadcasts.
 func (h *Hub) enter(c Conn, a Arrival, mark uint32) (e entered) {
 	hash, limits, may := h.hash(a.User), h.limits.Load(), a.Replaces
 	shard := h.shard(hash)

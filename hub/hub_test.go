@@ -71,7 +71,7 @@ func TestDeliverReachesEveryConnectionOfTheUserOnly(t *testing.T) {
 	}
 }
 
-// Whatever the order in which a user's connections leave, the others stay.
+// A user's connections leave in any order, and the others stay.
 func TestRemoveInEveryOrder(t *testing.T) {
 	t.Parallel()
 	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// What Members tells of one hub makes another one that has the same connections, in the same order and groups.
+// The members of one hub make another one with the same connections, in the same order and groups.
 func TestMembersMakeAnotherHub(t *testing.T) {
 	t.Parallel()
 	limits := Limits{MaxPerUser: 3, ReplaceOldest: true}

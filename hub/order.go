@@ -22,8 +22,8 @@ type order struct {
 	// mu is held while anything is handed to connections that may have something waiting, so that nothing comes between
 	// the look and the handing over. Mailboxes may have to be waited for meanwhile: loops never take it.
 	mu sync.Mutex
-	// flows is by group, "" for everyone, the oldest first. Of losses there is one at a time between two others. Who changes
-	// it holds mu and stream.mu, who reads it one of them.
+	// flows is by group, "" for everyone, the oldest first. Of losses there is one at a time between two others. Writers hold mu
+	// and stream.mu, readers one of them.
 	flows   map[string][]*broadcast
 	scratch []*broadcast // guarded by mu
 	groups  []string     // guarded by mu: scratch, too

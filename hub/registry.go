@@ -29,7 +29,7 @@ type shard struct {
 	mu    sync.Mutex
 	users table           // guarded by mu
 	spare *userConns      // guarded by mu: nil, or an empty one, so that a second connection that comes and goes costs no allocation
-	dirty map[string]bool // guarded by mu; nil when presence is not tracked. Who changed since TakeChanged, and whether they were connected then
+	dirty map[string]bool // guarded by mu; nil when presence is not tracked. Users who came or went since TakeChanged, and whether they were connected then
 
 	groups  *groupRegistry                     // static
 	grouped shrinkmap.Map[*Link, []membership] // guarded by mu: the connections that are in groups

@@ -182,7 +182,7 @@ func TestResumeAheadOfTheInstance(t *testing.T) {
 	}
 }
 
-// What was published while the link was away is told before anything that came later.
+// Clients are told of the time without a link before they get anything that came later.
 func TestLossIsToldInOrder(t *testing.T) {
 	t.Parallel()
 	h := resuming(t, Limits{})
@@ -408,7 +408,7 @@ func (v *visitor) takes(all []*Notification) {
 		if r.Payload <= v.last {
 			v.t.Errorf("%s: %d behind %d", v.user, r.Payload, v.last)
 		}
-		// What was lost before it was told of the loss is covered by that.
+		// The notice of a loss covers all losses before it.
 		for next := v.feed.forMe(v.last, v); next != r.Payload; next = v.feed.forMe(next, v) {
 			if next >= v.covered {
 				v.t.Errorf("%s: %d behind %d, and not %d", v.user, r.Payload, v.last, next)

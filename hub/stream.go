@@ -16,10 +16,10 @@ import (
 // the position behind its notification. Three rules make that position mean "I have everything up to here":
 //
 //   - Registering and looking for what was missed are one step, under stream.mu. So is counting a notification and
-//     collecting its connections. What is counted before the step is replayed, what is counted behind it is delivered.
+//     collecting its connections. Notifications that are counted before the step are replayed, later ones are delivered.
 //   - A connection gets everything in the order in which it was heard, though broadcasts and notifications for groups wait
 //     for their turn, and a user's own do not: see order.
-//   - What is lost is told to the connection at its place in that order.
+//   - A connection is told of a loss at its place in that order.
 
 // Resume is what Config.Resume needs.
 type Resume struct {
@@ -119,7 +119,7 @@ func (h *Hub) NewStream() {
 }
 
 // TellLost tells all connections that notifications which were published since a time may have been lost, before anything
-// that is heard from now on. What is heard is a new stream. The goroutine that calls Deliver calls it, with Config.Resume
+// that is heard from now on, which is a new stream. The goroutine that calls Deliver calls it, with Config.Resume
 // only.
 func (h *Hub) TellLost(since time.Time) {
 	s := h.stream
@@ -239,7 +239,7 @@ func (s *stream) delivered(user string) {
 // in the moment in which it is handed something, while it has to be told of a loss, for one that is not admitted, which is
 // handed nothing more, and without Config.Resume. Any goroutine; loops too.
 //
-// What waits for others counts for nothing, or an idle connection of a busy server would fall behind.
+// Notifications that wait for others don't count, or an idle connection of a busy server would fall behind.
 func (h *Hub) Position(c Conn) (p position.Position, ok bool) {
 	s := h.stream
 	if s == nil {

@@ -363,7 +363,7 @@ func TestShutdownWhileATokenIsChecked(t *testing.T) {
 	}
 }
 
-// Deliveries don't wait for a crowd of answers.
+// Deliveries don't wait for many answers.
 func TestDeliveriesPassManyTasks(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.Loops = 1 })

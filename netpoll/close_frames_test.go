@@ -23,7 +23,7 @@ func TestDisconnectKeepsTheOrder(t *testing.T) {
 		alice = append(alice, r.connect("alice"))
 	}
 	bob := r.connect("bob")
-	// Their turn, and not a task that holds them: what comes after a task in the same turn would drain the mailbox.
+	// Hold the lock, and not a task: the loop would drain the mailbox behind a task in the same turn.
 	for _, l := range r.server.loops {
 		l.mu.Lock()
 	}

@@ -27,7 +27,7 @@ func (r *rig) answered(user string, want int) {
 	}
 }
 
-// A new upgrader decides about who comes from then on; who is there stays.
+// A new upgrader decides about new clients; connected ones stay.
 func TestSetRulesUpgrader(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

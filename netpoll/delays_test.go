@@ -69,8 +69,8 @@ func TestDelaysOfOneWrite(t *testing.T) {
 	}
 }
 
-// All that one read brought came at the same time: what waits for the others in it
-// waits.
+// All notifications of one read arrived at the same time: waiting for the others of it
+// counts as delay.
 func TestDelayCountsFromTheBatch(t *testing.T) {
 	t.Parallel()
 	l := sleeper(t)

@@ -162,7 +162,7 @@ func TestStallDuringFlushWakesTheLoop(t *testing.T) {
 	}
 }
 
-// Deliveries may go on through Shutdown: what comes late is counted.
+// Deliveries may go on through Shutdown: late ones are counted.
 func TestDeliveringThroughShutdown(t *testing.T) {
 	t.Parallel()
 	for range 5 {

@@ -49,7 +49,7 @@ func TestDeliveryToConnectionsOnEveryLoop(t *testing.T) {
 	r.balanced()
 }
 
-// Registered first, answered second: whoever has read the 101 is found.
+// Registered first, answered second: a client that has read the 101 is found.
 func TestWhoHasTheAnswerIsRegistered(t *testing.T) {
 	t.Parallel()
 	r := start(t, nil)

@@ -139,7 +139,7 @@ func TestBroadcastLeavesRoom(t *testing.T) {
 	r.balanced()
 }
 
-// TestFlushFromTwoSides: whoever is at it, nothing is left behind in a mailbox of a loop that sleeps.
+// TestFlushFromTwoSides: two callers at once leave nothing behind in the mailbox of a loop that sleeps.
 func TestFlushFromTwoSides(t *testing.T) {
 	t.Parallel()
 	const rounds = 3_000

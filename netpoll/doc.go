@@ -38,7 +38,7 @@
 // # Invariants
 //
 //  1. One function writes to clients: conn.write. It checks that the connection is not closed, because its descriptor
-//     number may then be another client's. What it is given is what leaves: conn.seal has encrypted it before.
+//     number may then be another client's. It writes its bytes as they are: conn.seal has encrypted them before.
 //  2. One function closes a client's socket: conn.closeNow, which frees everything in cleanup. conn.closeWith sends a close
 //     message first and comes to it in the end. Only a socket that never got a connection is closed elsewhere
 //     (Server.closeUnanswered), and the descriptor of one that is another process's (conn.handOver).

@@ -13,10 +13,10 @@ import (
 // It differs in what this file has:
 //
 //   - A notification is delivered as an event (conn.Deliver). All else is built as frames and translated where it is written.
-//   - Its client can't send a pong. What it acknowledges to the kernel says that it lives, so that it gets a heartbeat in
-//     place of a ping. This is the client's kernel, or that of the proxy before it, and not the program.
+//   - Its client can't send a pong. Bytes that its kernel acknowledges show that it lives, so it gets a heartbeat in place of
+//     a ping. That kernel is the client's, or that of the proxy before it.
 //   - The end of the stream follows the close event at once.
-//   - What its client sends is thrown away.
+//   - Bytes from its client are thrown away.
 
 // answer appends what a request is answered with that is admitted.
 func (s *Server) answer(dst []byte, req *handshake.Request) []byte {

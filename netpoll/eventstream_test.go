@@ -144,7 +144,7 @@ func TestEventStreamOfGroupsAndEveryone(t *testing.T) {
 	r.balanced()
 }
 
-// What a request for a stream is answered with. EventSource comes back from a stream that ends and from nothing else.
+// The answers to requests for a stream. EventSource comes back from a stream that ends and from nothing else.
 func TestEventStreamRequests(t *testing.T) {
 	t.Parallel()
 	r := startStreams(t, nil)
@@ -348,7 +348,7 @@ func (c *raw) deafen(t testing.TB) {
 	}
 }
 
-// What a client sends on a stream is thrown away, up to a bound.
+// Bytes that a client sends on a stream are thrown away, up to a bound.
 func TestEventStreamClientThatTalks(t *testing.T) {
 	t.Parallel()
 	r := startStreams(t, nil)
@@ -436,7 +436,7 @@ func TestEventStreamResumes(t *testing.T) {
 	}
 }
 
-// A stream on which nothing comes keeps the client's position young: what others get moves it.
+// An idle stream keeps the client's position young: notifications for others move it.
 func TestEventStreamHeartbeatHasThePosition(t *testing.T) {
 	t.Parallel()
 	r := resumingStreams(t, func(c *Config) { c.PingInterval, c.PongWait = 50*time.Millisecond, 20*time.Second })

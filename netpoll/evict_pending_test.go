@@ -25,7 +25,7 @@ func (r *rig) dialFrom(address string) *raw {
 	return &raw{conn, bufio.NewReader(conn)}
 }
 
-// Silent sockets as many as there may be, and more: who comes to talk gets in.
+// Silent sockets take every place, and more; clients that talk get in.
 func TestSilentSocketsKeepNobodyOut(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.MaxSockets = 20 })

@@ -346,7 +346,7 @@ func (c *conn) watchQueue() {
 	_ = l.poll.watchWriting(c.fd, true) // it was put there a moment ago
 }
 
-// takeHandshake goes on with a pending handshake. What has come of it is looked at once the loop runs.
+// takeHandshake goes on with a pending handshake. Its bytes are looked at once the loop runs.
 func (t *TakingOver) takeHandshake(r *wirecodec.Reader) error {
 	a, err := t.claim(r)
 	if err != nil {

@@ -448,7 +448,7 @@ func TestRecordHandover(t *testing.T) {
 	}
 }
 
-// Whatever comes as a section does no harm, and what was taken can be given back.
+// Any bytes as a section do no harm, and all that was taken can be given back.
 func FuzzTakingOver(f *testing.F) {
 	if b, err := os.ReadFile(fixture); err == nil {
 		f.Add(b)

@@ -278,7 +278,7 @@ func nonZero(counts map[string]uint64) map[string]uint64 {
 	return left
 }
 
-// What waits for clients that don't read goes along, the frame that the kernel has a part of included.
+// Send queues of clients that don't read go along, with the frame that the kernel has a part of.
 func TestHandoverOfFullQueues(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.QueueMessages = 100_000 })

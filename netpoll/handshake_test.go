@@ -17,7 +17,7 @@ import (
 
 // wire joins two network namespaces by a TUN device in each and carries the packets
 // between them in user space, so that the kernel's TCP has a round trip to live
-// with. What a relay of connections would answer at once, here only the far end can.
+// with. A relay of connections would acknowledge at once; here only the far end can.
 type wire struct {
 	server, client *netSpace
 	cut            atomic.Bool // all packets are lost
@@ -151,7 +151,7 @@ func newNetSpace(address string) (*netSpace, error) {
 	return n, nil
 }
 
-// do runs fn in the namespace. What it opens stays there.
+// do runs fn in the namespace. Sockets that it opens stay there.
 func (n *netSpace) do(fn func() error) error {
 	done := make(chan error, 1)
 	n.work <- func() { done <- fn() }

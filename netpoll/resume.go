@@ -10,7 +10,7 @@ import (
 )
 
 // Where the hub's clients can resume (hub.Config.Resume), or a client asks for it, a connection begins with an envelope of type
-// _hello, right behind the 101. What the client missed follows at once, before anything that is delivered.
+// _hello, right behind the 101. Missed notifications follow at once, before anything that is delivered.
 
 // appendHello appends the hello of a connection that was admitted, and the notice of a gap where its client can't resume.
 // Without a position, and an id of the connection, there is none.

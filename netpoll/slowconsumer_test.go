@@ -282,8 +282,8 @@ func TestTheFullestPays(t *testing.T) {
 	})
 }
 
-// Among the fullest those pay who have taken nothing for a while: who reads as fast as
-// it can has a full queue too, in a burst.
+// Of the fullest queues, those of clients that have taken nothing for a while pay: in a burst, a client that reads as fast
+// as it can has a full queue too.
 func TestTheIdlePayFirst(t *testing.T) {
 	bubble(t, func(t *testing.T, l *loop) {
 		l.rules(func(r *Rules) { r.QueueTotal, r.QueueMessages = 1<<20, 1000 })

@@ -113,8 +113,8 @@ func (r *rig) awaitingIs(n int) {
 	eventually(r.t, "handshakes wait for the subscriptions", func() bool { return r.server.Stats().Subscribing == n })
 }
 
-// Whatever happens to a connection or a handshake, its user is released once for each time that it was acquired: clients
-// come, stay, go at every moment, are refused, replaced, disconnected, slow, and the server ends while some wait.
+// A user is released as often as it was acquired, with any end of a connection or a handshake: clients come, stay, go at every
+// moment, are refused, replaced, disconnected, slow, and the server ends while some wait.
 func TestEveryAcquireIsReleased(t *testing.T) {
 	t.Parallel()
 	for name, limits := range map[string]hub.Limits{

@@ -15,8 +15,8 @@ import (
 // worker where it has to compute: that takes a thousand times as long as all else. So limits and rates are checked before,
 // and handshakes under way are bounded as all pending handshakes are: in number and in bytes, by address, and in time.
 
-// tlsJob is a TLS handshake under way. While it is queued or running, it is the workers'; otherwise the loop's. What comes
-// before the loop has seen the result of a run has to wait, or it would be fed ahead of what came before it.
+// tlsJob is a TLS handshake under way. While it is queued or running, it is the workers'; otherwise the loop's. Bytes that come
+// before the loop has seen the result of a run wait, or they would be fed ahead of earlier ones.
 type tlsJob struct {
 	job
 	c         *conn // static

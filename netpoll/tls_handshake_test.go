@@ -65,7 +65,7 @@ func helloBytes(t testing.TB, config *tls.Config) []byte {
 	return hello
 }
 
-// What comes to the wrong port is told so where that can be, and counted.
+// Clients of the wrong port are told so where that is possible, and counted.
 func TestWrongPort(t *testing.T) {
 	t.Parallel()
 	r := startTLS(t, TLSOptions{}, nil)

@@ -99,7 +99,7 @@ func TestTLSHandshakesAreRefusedBeforeTheyCost(t *testing.T) {
 	}
 }
 
-// The queue before the workers is bounded. What is taken out of it, and what ends while it waits, leaves nothing.
+// The queue before the workers is bounded. Jobs that are taken out, or end while they wait, leave nothing behind.
 func TestTLSQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	r := startTLS(t, TLSOptions{}, func(c *Config) { c.AuthWorkers, c.AuthQueue = 1, 4 })
@@ -131,7 +131,7 @@ func TestTLSQueueIsBounded(t *testing.T) {
 	}
 }
 
-// Whoever comes with a good token is not held back for the TLS handshakes that led to it.
+// A client with a good token is not held back for the TLS handshakes that led to it.
 func TestGoodTokensCountForTLSHandshakes(t *testing.T) {
 	t.Parallel()
 	for name, version := range map[string]uint16{"1.3": tls.VersionTLS13, "1.2": tls.VersionTLS12} {

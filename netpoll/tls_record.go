@@ -294,7 +294,7 @@ func (c *conn) endStream() (n int, rest []byte) {
 	return n, end[n:]
 }
 
-// sendSealed writes bytes that leave as they are: of the TLS handshake, or sealed. What the kernel does not take waits
+// sendSealed writes bytes that leave as they are: of the TLS handshake, or sealed. Those that the kernel does not take wait
 // ahead of everything else.
 func (c *conn) sendSealed(b []byte) {
 	n := 0

@@ -159,7 +159,7 @@ func TestKeyUpdateWhileStalled(t *testing.T) {
 	r.balanced()
 }
 
-// What breaks the record layer ends the connection with the alert that the RFC names, behind all that was right.
+// Broken records end the connection with the alert that the RFC names, behind all that was right.
 func TestBrokenRecords(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

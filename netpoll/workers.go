@@ -125,7 +125,7 @@ func (w *workers) verified(q *jobQueue, of iplimit.Source, jobs int, now time.Du
 
 // jobQueue is the jobs of one kind that wait for a worker. Clients with a good token must not wait behind those that only
 // try. So jobs go by priority, then by source: those with the fewest jobs of late that led to nothing go first, and of
-// these the newest: whoever waits behind all others would wait in vain anyway, and is refused first when too many wait.
+// these the newest: a job behind all others would wait in vain anyway, and is refused first when too many wait.
 // Guarded by workers.mu. Make it with newJobQueue.
 type jobQueue struct {
 	lists      [auth.PriorityCount][unverifiedRanks]list.List[job] // the newest last

@@ -49,8 +49,7 @@ func TestCheckQueueOrder(t *testing.T) {
 	}
 }
 
-// Who is found to have a right is not held back for it, however often he comes; what came to nothing is forgotten in
-// time.
+// A client with a good token is never held back for its attempts, however many; failed attempts are forgotten in time.
 func TestCheckQueueForgets(t *testing.T) {
 	t.Parallel()
 	q := newJobQueue()

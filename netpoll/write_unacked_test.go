@@ -32,8 +32,8 @@ func (b *lockedBuffer) String() string {
 	return b.b.String()
 }
 
-// What was sent to clients whose packets are lost is counted when they are given up, to
-// the delivery; what they had acknowledged before is not.
+// Notifications to clients whose packets are lost are counted when these are given up, to
+// the delivery; those that the clients had acknowledged are not.
 func TestWhatIsLostOnTheWayIsCounted(t *testing.T) {
 	t.Parallel()
 	w := newWire(t, time.Millisecond, 0)
@@ -128,7 +128,7 @@ func TestWhatAResetLeaves(t *testing.T) {
 	for s := r.server.Stats(); s.Sent < 2*n; s = r.server.Stats() { // its buffer is small: it has to read some
 		resets.readFrame(t)
 	}
-	// What its kernel has it has acknowledged: only what has not left is told.
+	// Its kernel has acknowledged all that it has: only bytes that have not left are counted.
 	left := r.describe("resets").Unacked
 	_ = tcpOf(resets.Conn).SetLinger(0)
 	_ = resets.Close()
@@ -144,7 +144,7 @@ func TestWhatAResetLeaves(t *testing.T) {
 	r.balanced()
 }
 
-// What is lost is counted also where the server ends the connection: not the end of the
+// Losses are counted also where the server ends the connection: not the end of the
 // stream, and nothing of the connection that had the descriptor before.
 func TestWhatIsLostAtAnEnd(t *testing.T) { // not parallel: other tests would take the descriptors
 	w := newWire(t, time.Millisecond, 0)

@@ -10,7 +10,7 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// What docs/redis.md gives the user is enough, and nothing of it is too much.
+// The permissions that docs/redis.md lists are enough, and Roost needs each of them.
 func TestNarrowACL(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

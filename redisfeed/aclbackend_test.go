@@ -10,7 +10,7 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// What docs/redis.md has to be pasted for a backend lets it publish where the row says, and nowhere else.
+// The line that docs/redis.md has for a backend lets it publish where the row says, and nowhere else.
 func TestBackendACL(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -10,7 +10,7 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// What docs/redis.md has to be pasted for each feed is enough, and nothing of it is too much.
+// The line that docs/redis.md has for each feed is enough, and the feed needs all of it.
 func TestNarrowACLPerUser(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

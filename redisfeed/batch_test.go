@@ -63,7 +63,7 @@ func TestFlushOnceABatch(t *testing.T) {
 	})
 }
 
-// What came before a reply that ends the link is flushed, though nothing more is read on it.
+// Notifications ahead of a reply that ends the link are flushed, though nothing more is read on it.
 func TestFlushBeforeTheLinkEnds(t *testing.T) {
 	t.Parallel()
 	for _, reply := range []string{"*0\r\n", confirmed("punsubscribe", pattern)} {

@@ -9,7 +9,7 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// What came is told before it is handed over, and work is time in which the feed does not wait.
+// Arrived is called before notifications are handed over, and the feed counts as busy while it does not wait.
 func TestArrivedAndBusy(t *testing.T) {
 	t.Parallel()
 	fake := fakeRedis{after: func(int) string { return goodMessage }}

@@ -82,7 +82,7 @@ func TestDemotedMasterIsLeft(t *testing.T) {
 	}
 }
 
-// A link that broke finds the new master by itself. What publishes goes with it, though the old one would still take it.
+// A link that broke finds the new master by itself. The publisher follows, though the old master would still take publishes.
 func TestPublisherGoesWithTheLink(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -102,7 +102,7 @@ func TestPublisherGoesWithTheLink(t *testing.T) {
 	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
 }
 
-// What is published on the new master before the feed is there does not come, and lies in the gap that is told.
+// Notifications that are published on the new master before the feed is there are lost, and lie in the gap that is told.
 func TestGapHoldsWhatTheNewMasterTook(t *testing.T) {
 	t.Parallel()
 	one, two := redistest.Start(t), redistest.Start(t)
@@ -256,7 +256,7 @@ func TestSentinelsGone(t *testing.T) {
 	redistest.WaitFor(t, "the reason", func() bool { return strings.Contains(feed.Status().Err, "no sentinel says where the master is") })
 }
 
-// What sentinels refuse is said, with the variable to look at.
+// The log says what sentinels refuse, with the variable to look at.
 func TestSentinelsRefuse(t *testing.T) {
 	t.Parallel()
 	tr := redistest.StartTrio(t, nil)

@@ -110,8 +110,8 @@ func (f *Feed) poke(l *link) {
 
 // Freeze stops the feed between two reads: what was read is handed to the sink but for the beginning of a message that has not
 // come whole, and Redis keeps the rest, or the kernel does. When it returns nil nothing is read, written, delivered or told
-// until Unfreeze or Commit, and there has to be one of these. Who is let in meanwhile waits as while Redis is away. The error
-// says what did not stop before ctx ended; then nothing is frozen.
+// until Unfreeze or Commit, and there has to be one of these. Users who are acquired meanwhile wait as while Redis is away. The
+// error says what did not stop before ctx ended; then nothing is frozen.
 func (f *Feed) Freeze(ctx context.Context) error {
 	err := f.Prepare(ctx)
 	for err == nil {

@@ -42,8 +42,8 @@ func TestLostSince(t *testing.T) {
 	}
 }
 
-// What is not told yet is told with what comes, as the earlier of the two. Where the next link is to another Redis, that
-// may have been published on since it was last certain that it was the first.
+// A gap that was not told yet merges with the next one, and the earlier beginning counts. Where the next link is to another Redis,
+// backends may have published there since it was last certain that the first was the master.
 func TestGapsMerge(t *testing.T) {
 	t.Parallel()
 	now := boottime.Now()
@@ -90,8 +90,8 @@ func (g *gate) Deliver(user, payload string) {
 	g.traffic.Deliver(user, payload)
 }
 
-// Redis cuts a feed that reads nothing, which notices much later, when it reads what had come before. What was lost meanwhile
-// lies in the gap that is told.
+// Redis cuts off a feed that reads nothing. The feed notices much later, when it has read what had come before. The gap that it
+// tells covers the losses of that time.
 func TestGapOfAFeedThatStoodStill(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {

@@ -27,7 +27,7 @@ const (
 
 // Export writes down the state of a frozen feed for another process: its links and what was read from them, the
 // subscriptions, an outage that goes on, and gaps that are not told yet. It calls send with pieces, one after the other, within
-// the bounds of package wirecodec; the descriptors are the feed's. An error of send ends it. What was counted stays here.
+// the bounds of package wirecodec; the descriptors are the feed's. An error of send ends it. Counters stay here.
 func (f *Feed) Export(send func(section []byte, descriptors []int) error) error {
 	if !f.freeze.frozen {
 		return errors.New("redisfeed: Export of a feed that is not frozen")
@@ -138,7 +138,7 @@ func (g *gap) append(dst []byte) []byte {
 }
 
 func (g *gap) restore(r *wirecodec.Reader) {
-	// What begins a gap may be before the machine was started.
+	// A gap may begin before the machine was started.
 	g.since, g.doubt = boottime.Instant(r.Int(-1<<62, 1<<62)), boottime.Instant(r.Int(-1<<62, 1<<62))
 	g.from = r.String(maxText)
 }

@@ -172,7 +172,7 @@ func TestHandoverKeepsTheConnection(t *testing.T) {
 	}
 }
 
-// What Redis sends while a feed is frozen waits for the feed that goes on, also where that is the same.
+// Messages that Redis sends while a feed is frozen wait for the feed that goes on, be it the same or another.
 func TestFrozenFeedTakesNothing(t *testing.T) {
 	t.Parallel()
 	for _, commits := range []bool{false, true} {

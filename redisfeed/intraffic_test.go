@@ -83,9 +83,9 @@ func TestSentinelFailoverInTraffic(t *testing.T) {
 	wantWhole(t, tr.end(t))
 }
 
-// A plain PUBLISH on a cluster reaches all nodes; the one that the feed reads from is killed. What is published meanwhile goes
-// to another, and comes to the feed by the cluster's own bus, which is allowed to lose something: a node that is busy
-// loses its links for a moment.
+// A plain PUBLISH on a cluster reaches all nodes; the one that the feed reads from is killed. Meanwhile backends publish on
+// another node, and the cluster's bus carries it to the feed. The bus may lose something: a busy node loses its links for a
+// moment.
 func TestClusterNodeKilledInTraffic(t *testing.T) {
 	t.Parallel()
 	for name, mode := range modes {

@@ -143,7 +143,7 @@ func publishEater(t *testing.T, published chan<- string) (addr string) {
 	return ln.Addr().String()
 }
 
-// Whoever does not ask for markers neither publishes nor hears any.
+// A feed without markers neither publishes nor reads any.
 func TestNoMarkersUnlessAskedFor(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

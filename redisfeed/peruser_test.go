@@ -70,7 +70,8 @@ func TestPerUser(t *testing.T) {
 	}
 }
 
-// Whoever comes second, or comes back before the delay is over, finds the subscription there; after it, it is ended.
+// A second connection, or one that comes back before the delay is over, finds the user subscribed. After the delay the
+// subscription ends.
 func TestPerUserLeaves(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -185,7 +186,7 @@ func TestPerUserIsRestored(t *testing.T) {
 	}
 }
 
-// Who waits when the link is lost is let go.
+// Waiters are admitted when the link is lost.
 func TestPerUserDoesNotWaitForALostLink(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

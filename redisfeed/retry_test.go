@@ -153,7 +153,7 @@ func TestRetryPacesFlaps(t *testing.T) {
 	}
 }
 
-// What this host lacks is no reason to give Redis up, however long it lasts; and it does not lengthen what does count.
+// A shortage on this host is no reason to give Redis up, however long it lasts, and it does not lengthen the outages that count.
 func TestRetryDoesNotCountWhatIsOurs(t *testing.T) {
 	t.Parallel()
 	r := retry{max: 2, delay: time.Second, longer: time.Second, chance: never}

@@ -86,7 +86,7 @@ func TestShardedStopsWithoutAnAlarm(t *testing.T) {
 	}
 }
 
-// What is no cluster, and what is one, says so in its own words: ours name the variable.
+// A Redis says in its own words that it is a cluster, or that it is none; our errors name the variable.
 func TestErrorsNameREDISCLUSTER(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

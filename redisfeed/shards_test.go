@@ -189,7 +189,7 @@ func TestShardedLivesWithoutAShard(t *testing.T) {
 	redistest.WaitFor(t, "all to be subscribed again", func() bool { return feed.Status().Users.Subscribed == len(tr.users) })
 }
 
-// Who comes and goes while a shard is away is not kept more than once.
+// A user who comes and goes while a shard is away is kept once.
 func TestShardedKeepsUnplacedUsersOnce(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true, Args: []string{"--cluster-require-full-coverage", "no"}})
@@ -264,7 +264,7 @@ func TestShardedCountsAnOutageOnce(t *testing.T) {
 	}
 }
 
-// What is for more than one user has a channel whose slot may be of a shard that is away: the others take it, too.
+// The slot of a channel for more than one user may be of a shard that is away: other shards take its publishes, too.
 func TestPublishGoesByAnotherNode(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})

@@ -50,7 +50,7 @@ func TestSlowSinkPushesBack(t *testing.T) {
 	}
 }
 
-// What Redis's own limit for a subscriber costs is a gap, and the feed mends itself.
+// A subscriber beyond Redis's own limit is cut off: the feed counts a gap, and connects again.
 func TestRedisCutsASubscriberThatIsTooSlow(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--client-output-buffer-limit", "pubsub 1mb 1mb 0")
@@ -70,7 +70,7 @@ func TestRedisCutsASubscriberThatIsTooSlow(t *testing.T) {
 	redistest.WaitFor(t, "the next notification", func() bool { return sink.has(notification{"a", "last"}) })
 }
 
-// What docs/redis.md says of proto-max-bulk-len: who publishes what would cut the feed is refused, and the feed
+// As docs/redis.md says of proto-max-bulk-len: Redis refuses a publish that is large enough to cut the feed off, and the feed
 // notices nothing.
 func TestRedisRefusesHugePublishes(t *testing.T) {
 	t.Parallel()

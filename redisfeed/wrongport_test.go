@@ -9,7 +9,7 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// Whoever answers in Redis's place is called what it is, with the variable to change.
+// An error names the kind of server that answers in Redis's place, with the variable to change.
 func TestWhatAnswersIsNotAsConfigured(t *testing.T) {
 	t.Parallel()
 	web := httptest.NewServer(http.NotFoundHandler())

@@ -9,7 +9,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// What gobwas/ws has for the same work, for docs/decisions.md: each pair is ours and theirs.
+// gobwas/ws does the same work, for docs/decisions.md: each pair is ours and theirs.
 
 var clientFrames = []struct {
 	name  string

@@ -38,7 +38,7 @@ func AppendEvents(dst, frames []byte) []byte {
 }
 
 // positionOf returns the position that a message of Roost's names: as the last member of an envelope, behind the timestamp,
-// which is always there, or in a hello. What is returned is none where it is not valid.
+// which is always there, or in a hello. It returns nil where the position is not valid.
 func positionOf(text []byte) []byte {
 	if rest, ok := bytes.CutPrefix(text, []byte(`{"type":"_hello","payload":{"id":"`)); ok {
 		id, _, _ := bytes.Cut(rest, []byte{'"'})

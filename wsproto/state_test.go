@@ -63,7 +63,7 @@ func said(e Event) string {
 	return fmt.Sprintf("%d %v %v %d %q; ", e.Kind, e.Text, e.TextPing, e.Size, e.Payload)
 }
 
-// Whatever is read as a state, what comes from the client does no harm.
+// With any bytes as a state, the client's bytes do no harm.
 func FuzzDecoderState(f *testing.F) {
 	d := new(Decoder)
 	_, _, _ = d.Next([]byte(begin("gr\xc3")), 0)

@@ -24,7 +24,7 @@ func said(t *testing.T, args ...string) (code int, text string) {
 	return code, out.String()
 }
 
-// Whatever is wrong with a command line, the exit code is 2, and the last line names the help that helps.
+// A wrong command line always exits with 2, and its last line names the help that helps.
 func TestMistakesOnTheCommandLine(t *testing.T) {
 	t.Setenv("JWT_SECRET_KEY", strings.Repeat("x", 32))
 	for _, tt := range []struct{ line, says, help string }{
@@ -250,7 +250,7 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
-// What a start misses may stand in the environment under a name of another server.
+// A missing variable may stand in the environment under another server's name for it.
 func TestStartNamesTheMisnomer(t *testing.T) {
 	t.Setenv("JWT_SECRET_KEY", "")
 	t.Setenv("JWT_SECRET", "x")

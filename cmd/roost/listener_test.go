@@ -18,7 +18,7 @@ import (
 // A server that names positions: the listener comes back with the last one, and prints notifications and nothing else.
 func TestListenerComesBack(t *testing.T) {
 	t.Parallel()
-	// What the server says on each connection, and how it ends it.
+	// The server's messages on each connection, and how it ends it.
 	said := []struct {
 		messages []string
 		code     websocket.StatusCode

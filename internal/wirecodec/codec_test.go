@@ -87,7 +87,7 @@ func TestFirstErrorStays(t *testing.T) {
 	}
 }
 
-// What can be read at all is written in the same way again.
+// Bytes that can be read are written in the same way again.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("uibsn"), AppendUint(AppendInt(AppendBytes(nil, []byte("x")), -3), 300))
 	f.Fuzz(func(t *testing.T, fields, input []byte) {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What is sent in pieces is put together again, whatever its length.
+// Pieces are put together again, at any length.
 func TestPieces(t *testing.T) {
 	for _, test := range []struct{ bytes, descriptors, pieces int }{
 		{0, 0, 1}, {1, 1, 1}, {MaxPiece, MaxDescriptors, 1}, {MaxPiece + 1, 3, 2}, {5, 2*MaxDescriptors + 1, 3}, {3 * MaxPiece, 1, 3},

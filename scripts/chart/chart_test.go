@@ -151,7 +151,7 @@ func valuesOf(t *testing.T) map[string]string {
 	}
 }
 
-// What is named in one place is there in the other.
+// A name that one object refers to exists in another.
 func TestObjectsFitTogether(t *testing.T) {
 	for name, values := range valuesOf(t) {
 		t.Run(name, func(t *testing.T) {

@@ -85,7 +85,7 @@ FAIL
 	}
 }
 
-// What runs is said by the test that has run longest, or the subtest that it is in; before anything runs, that it builds.
+// The line names the test that has run longest, or its subtest; before any test runs, it says that Go builds.
 func TestMeanwhile(t *testing.T) {
 	t.Parallel()
 	got := feed(t, "", func(r *report, pass func(time.Duration)) {

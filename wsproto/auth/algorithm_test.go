@@ -71,7 +71,7 @@ func TestAlgorithms(t *testing.T) {
 			if want != 0 {
 				continue
 			}
-			// What others signed, or what was changed, is not.
+			// Tokens that others signed, or that were changed, are not.
 			for _, other := range all {
 				if other.alg != s.alg && slices.Contains(allowed, other.alg) {
 					_, problem := decide(a, other.token(t, "mallory"))

@@ -46,7 +46,7 @@ func TestPreviousSecrets(t *testing.T) {
 	}
 }
 
-// What a stranger signed is refused for what is wrong with it, although its claims are never read.
+// A stranger's token is refused with the right reason, although its claims are never read.
 func TestStrangersTokens(t *testing.T) {
 	t.Parallel()
 	a := stranger(t, 2)

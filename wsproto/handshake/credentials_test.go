@@ -78,7 +78,7 @@ func TestTokenPlacesRefused(t *testing.T) {
 	}
 }
 
-// What a page can't see of a refusal a close frame tells it.
+// A close frame tells a page the part of a refusal that it can't see.
 func TestRejections(t *testing.T) {
 	t.Parallel()
 	upgrader := newUpgrader(t, Config{AllowedOrigins: []string{"https://a.example"}})

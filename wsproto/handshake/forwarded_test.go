@@ -69,7 +69,7 @@ func TestTrustedProxiesRefused(t *testing.T) {
 	}
 }
 
-// Whatever a field says: nobody but a trusted hop is believed.
+// Only trusted hops are believed, with any value of the field.
 func FuzzForwardedFor(f *testing.F) {
 	for _, seed := range []string{"192.0.2.1", "1.2.3.4, 10.0.0.1", "[2001:db8::1]:80,10.1.1.1", ",", "unknown, 10.0.0.1"} {
 		f.Add(seed, "10.0.0.2")
@@ -90,7 +90,7 @@ func FuzzForwardedFor(f *testing.F) {
 		if !got.IsValid() || got.Is4In6() || got.Zone() != "" {
 			t.Fatalf("the client is %s", got)
 		}
-		// What a client puts in front changes nothing once the walk has ended.
+		// Entries that a client puts in front change nothing once the walk has ended.
 		if !trusted.trusts(got) {
 			var forged forwardedFor
 			forged.add([]byte("203.0.113.7, " + one))

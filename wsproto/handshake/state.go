@@ -10,8 +10,8 @@ import (
 	"roost/wsproto/auth"
 )
 
-// AppendState appends a request after Identify whose token was accepted, for another process that answers it. What only a refusal of the
-// token or the origin would need is left out.
+// AppendState appends a request after Identify whose token was accepted, for another process that answers it. It leaves out the
+// parts that only a refusal of the token or the origin needs.
 func (r *Request) AppendState(dst []byte) []byte {
 	dst = wirecodec.AppendUint(dst, uint64(r.Kind))
 	dst = wirecodec.AppendString(dst, r.User)

@@ -67,7 +67,7 @@ func signPair(t *testing.T, kid string, key ed25519.PrivateKey) string {
 	return text
 }
 
-// What is left for later holds nothing of the head.
+// A request that waits for a worker holds no part of the head.
 func TestDetachedRequests(t *testing.T) {
 	t.Parallel()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
@@ -97,7 +97,7 @@ func TestDetachedRequests(t *testing.T) {
 	}
 }
 
-// What an issuer publishes about a key that can't be used ends no header, and a key that may be on its way is a 503.
+// An issuer's text about a key that can't be used ends no header, and a key that may be on its way is a 503.
 func TestAnswersAboutKeys(t *testing.T) {
 	t.Parallel()
 	_, private, err := ed25519.GenerateKey(rand.Reader)

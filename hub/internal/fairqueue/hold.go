@@ -5,7 +5,7 @@ import "time"
 // A queue can go on in another process: what has begun ends in this one (Hold), what waits is written down (Each) and put into
 // the other's queue (Put, Lose).
 
-// Hold has only the flows get turns whose item, or notice, is under way already. What is put in waits.
+// Hold gives turns only to flows whose item, or notice, is under way already. New items wait.
 func (q *Queue[T]) Hold() { q.holding = true }
 
 // LetGo ends Hold. The flows go on, those that were quiet behind those that were not.

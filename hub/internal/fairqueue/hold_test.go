@@ -48,7 +48,7 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// What waits in a queue, and what has to be told, goes on in another one.
+// Another queue goes on with the items of one, and with the losses that it has to tell.
 func TestAQueueGoesOnInAnother(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(50) {

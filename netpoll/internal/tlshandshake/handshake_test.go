@@ -391,7 +391,7 @@ func TestByteByByte(t *testing.T) {
 	}
 }
 
-// What comes right behind Finished is not lost.
+// Bytes right behind Finished are not lost.
 func TestLeftover(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		s := testServer(t, Options{})

@@ -16,7 +16,7 @@ import (
 
 func zeros(n int) []byte { return make([]byte, n) }
 
-// What comes in place of a ClientHello, whole and byte by byte.
+// Other bytes in place of a ClientHello, whole and byte by byte.
 func TestFirstBytes(t *testing.T) {
 	s := testServer(t, Options{})
 	_, hello := helloOf(t, &tls.Config{})
@@ -163,7 +163,7 @@ func (x *second) finished(t *testing.T) []byte {
 	return content
 }
 
-// What a client does in place of a good Finished. Every bit of Finished is wrong once.
+// Other bytes in place of a good Finished. Every bit of Finished is wrong once.
 func TestLastFlight(t *testing.T) {
 	s := testServer(t, Options{})
 	ccs := []byte{20, 3, 3, 0, 1, 1}
@@ -257,7 +257,7 @@ func TestLastFlight(t *testing.T) {
 	}
 }
 
-// What comes in one piece with the ClientHello is kept for later, up to a limit.
+// Bytes in one piece with the ClientHello are kept for later, up to a limit.
 func TestBytesBehindTheHello(t *testing.T) {
 	s := testServer(t, Options{})
 	_, hello := helloOf(t, &tls.Config{})
@@ -446,7 +446,7 @@ func FuzzHandshake(f *testing.F) {
 	})
 }
 
-// What crypto/tls keeps of a message that does not become whole counts, and after the handshake it is not let grow.
+// The part of an incomplete message that crypto/tls keeps is counted, and is bounded after the handshake.
 func TestMessagesThatDoNotEnd(t *testing.T) {
 	s := testServer(t, Options{})
 	_, hello := helloOf(t, &tls.Config{MaxVersion: tls.VersionTLS12})

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// What is derived is what crypto/hkdf derives, for every suite, label and length that there are, with one deriver
-// for all of them in turn.
+// One deriver derives the same as crypto/hkdf, for every suite, label and length in turn.
 func TestDeriver(t *testing.T) {
 	var e deriver
 	for i := range 200 {
@@ -31,7 +30,7 @@ func TestDeriver(t *testing.T) {
 	}
 }
 
-// A cipher object made anew is all that a record of an idle connection allocates.
+// A new cipher object is all that a record of an idle connection allocates.
 func TestDerivingAllocatesNothing(t *testing.T) {
 	for _, s := range allSuites {
 		c, _ := twins(t, s)

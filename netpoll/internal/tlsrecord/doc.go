@@ -21,7 +21,7 @@
 //
 // Is a cached cipher ever used with another key? The cache compares the secret before each use: TestCacheGoesByKey.
 //
-// Are key and IV what the RFC says? They are derived anew with each cipher object, by an HMAC of crypto/sha256's or sha512's
+// Are key and IV what the RFC says? They are derived again with each cipher object, by an HMAC of crypto/sha256's or sha512's
 // hash that makes no garbage: TestDeriver compares it with crypto/hkdf, TestRFC8448 with the RFC.
 //
 // Is it TLS as others speak it? TestEveryLengthWithCryptoTLS (0 to 16,385 bytes, each suite, as server and as
@@ -43,8 +43,8 @@
 //
 // Does a key outlive its use? Ours is renewed before the limit of section 5.5, and the client is asked for a new one at the
 // same number: TestKeyIsRenewedBeforeItsLimit, TestOldKeyOfTheClientIsRenewed. Wipe overwrites keys and
-// secrets (TestWipe). What Go's cipher objects and crypto/tls hold of them is freed by the collector, and overwritten
-// when that memory is used again: Go has no way to do it sooner.
+// secrets (TestWipe). The collector frees the copies in Go's cipher objects and in crypto/tls, and they are overwritten when
+// that memory is used again: Go has no way to do it sooner.
 //
 // Can a key get into a log? String, Format, LogValue and MarshalText show the suite alone: TestKeysAreHidden. A
 // Conn is meant to be held by pointer; fmt can print unexported fields of a value that another struct embeds.

@@ -133,7 +133,7 @@ func slicesRepeat(r func(*Conn) []byte, n int) (all []func(*Conn) []byte) {
 	return all
 }
 
-// What looks odd and is allowed.
+// Odd records that are allowed.
 func TestWhatIsTaken(t *testing.T) {
 	cache := NewCache(4)
 	for _, s := range allSuites {

@@ -13,7 +13,7 @@ import (
 
 var errNone = errors.New("no sentinel says where the master is")
 
-// What this host lacks is told from what ails Redis, however deep it lies.
+// A shortage on this host is told from a failure of Redis, however deep in the error it lies.
 func TestLocalShortage(t *testing.T) {
 	t.Parallel()
 	dialing := func(errno syscall.Errno) error {

@@ -41,7 +41,7 @@ func all(input string, size, piece int) (got []string, err error) {
 	}
 }
 
-// Whatever the pieces in which replies come, and however small the buffer was, they are the same.
+// Replies are the same in pieces of any size, and with any buffer.
 func TestBufferInPieces(t *testing.T) {
 	t.Parallel()
 	var input strings.Builder

@@ -13,7 +13,7 @@ import (
 	"roost/redisfeed/internal/resp"
 )
 
-// What go-redis reads on a subscription, this package reads too, and the same.
+// This package reads the same from a subscription as go-redis.
 func TestReadsWhatGoRedisReads(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(14, 3))

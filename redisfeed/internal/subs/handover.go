@@ -162,7 +162,7 @@ func (c *Commands) Append(dst []byte) []byte {
 	return dst
 }
 
-// Restore reads what Append wrote. What is wrong is r's error.
+// Restore reads what Append wrote. r has the error.
 func (c *Commands) Restore(r *wirecodec.Reader) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Who comes while there is no link waits, for a second at most after the start or after the loss.
+// Handshakes wait while there is no link, until a second after the start or the loss at most.
 func TestLinkWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// Who waits and leaves is forgotten, also while the user has another connection, and a shard that does not subscribe to
-// anybody stays like that for hours.
+// A waiter that leaves is freed, also while the user has another connection, and while a shard subscribes nobody for hours.
 func TestForgetsWaitersWhoHaveLeft(t *testing.T) {
 	t.Parallel()
 	a := New(0, new(LinkWait))

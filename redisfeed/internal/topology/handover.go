@@ -34,7 +34,7 @@ func (v *View) Append(dst []byte) []byte {
 	return dst
 }
 
-// ReadView reads what Append wrote. What is wrong is r's error.
+// ReadView reads what Append wrote. r has the error.
 func ReadView(r *wirecodec.Reader) *View {
 	v := &View{Asked: min(boottime.Instant(r.Int(0, 1<<62)), boottime.Now())}
 	for _, list := range []*[]string{&v.Masters, &v.Nodes} {

@@ -17,7 +17,7 @@ type said string
 func (s said) Error() string { return string(s) }
 func (said) RedisError()     {}
 
-// What a sentinel says is explained by what an operator can do about it, and stays in the error.
+// The error has the sentinel's own words, and says what an operator can do about it.
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	s := &Sentinels{name: "main"}

@@ -49,7 +49,7 @@ func TestPage(t *testing.T) {
 			t.Errorf("%q is in it", unwanted)
 		}
 	}
-	// What the page was made from makes the same page.
+	// The files that the page was made from make the same page.
 	again := t.TempDir()
 	if err := run(filepath.Join(dir, "bench", "summary.json"), again, "", false); err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// What is measured again takes the place of what the page had of these steps, and the rest stays.
+// New measurements replace those of the same steps on the page, and the rest stays.
 func TestKeep(t *testing.T) {
 	t.Parallel()
 	dir, before := made(t)

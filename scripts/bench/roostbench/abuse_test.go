@@ -62,7 +62,7 @@ func readAbuse(t *testing.T, file string) abuseReport {
 	return all
 }
 
-// What a server breaks is told, and the exit status says so.
+// The output names the rules that a server breaks, and the exit status says so.
 func TestAbuseOfAnotherServer(t *testing.T) {
 	t.Parallel()
 	url, _ := new(fakeServer).start(t)

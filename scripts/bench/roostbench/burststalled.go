@@ -44,7 +44,7 @@ func (m *burstMeasurement) stalledClients() error {
 			return err
 		}
 	}
-	// The server is behind the publisher. What comes to this client was published behind all that.
+	// The server is behind the publisher, and this client's notification was published behind all others.
 	if err := m.awaitArrival(m.bursts, behind); err != nil {
 		return err
 	}

@@ -150,7 +150,7 @@ func TestFeedsRefuses(t *testing.T) {
 	}
 }
 
-// What docs/scaling.md assumes is what the flags are without being given.
+// The flags' defaults are the assumptions of docs/scaling.md.
 func TestSizingDefaults(t *testing.T) {
 	t.Parallel()
 	var c sizingCmd

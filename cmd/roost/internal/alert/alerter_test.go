@@ -104,7 +104,7 @@ func TestFullQueueIsCountedAndTold(t *testing.T) {
 	})
 }
 
-// What one message does not hold leaves in the next ones, in order.
+// Lines that don't fit into one message go into the next ones, in order.
 func TestManyLongLines(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -23,7 +23,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// Whatever the lines are, a message is below Discord's limit, and some line gets into it.
+// A message stays below Discord's limit with any lines, and holds at least one of them.
 func FuzzMessage(f *testing.F) {
 	f.Add("short", 3)
 	f.Add(strings.Repeat("😀", 2000), 64)

@@ -69,7 +69,7 @@ func (s *Service) startNew() error {
 	case h.committed && err != nil:
 		return fmt.Errorf("%w: %w", errNewEnded, err)
 	case h.committed:
-		// Whoever counts a reload looks at out behind that: one of the two sees the other.
+		// The other side counts a reload before it looks at out: one of the two sees the other.
 		h.out.Store(true)
 		if s.reloads.count.Load() != h.reloads {
 			h.tellReload()

@@ -110,7 +110,7 @@ func (h *handing) run(ctx context.Context, connections int) (paused time.Duratio
 	return time.Since(began), nil
 }
 
-// prepare does what can be done while clients are served. What was done is undone by takeBack.
+// prepare does all that is possible while clients are served. takeBack undoes it.
 func (h *handing) prepare(ctx context.Context) error {
 	if h.parts.presence != nil {
 		h.undo = append(h.undo, h.parts.presence.Unfreeze)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What passes through Redis for a deep check opens nothing: whoever may MONITOR reads it.
+// The text that a deep check sends through Redis opens nothing: everybody who may MONITOR reads it.
 func TestTicketDoesNotPassThroughRedis(t *testing.T) {
 	t.Parallel()
 	p := newSelfCheck(nil)

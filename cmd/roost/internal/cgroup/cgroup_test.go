@@ -112,7 +112,7 @@ func TestMemoryThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// Whatever this host has, it can be read.
+// The limit can be read on any host.
 func TestMemoryOfThisHost(t *testing.T) {
 	t.Parallel()
 	if limit, source, err := Memory(os.DirFS("/")); err != nil || (limit > 0) != (source != "") {

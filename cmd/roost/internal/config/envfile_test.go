@@ -79,7 +79,7 @@ func TestFileErrors(t *testing.T) {
 	}
 }
 
-// Whatever is in a file: no panic, no value that an environment could not have, and what single quotes can hold comes back as it is.
+// No file causes a panic or a value that an environment could not have. Text that single quotes can hold comes back as it is.
 func FuzzFile(f *testing.F) {
 	f.Add("A=b\n", "value")
 	f.Add("A='b\"", `a\b $c # "d"`)

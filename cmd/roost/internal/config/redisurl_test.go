@@ -55,7 +55,7 @@ func TestRedisURL(t *testing.T) {
 	}
 }
 
-// What contradicts the URL is an error that names both; a password beside it is not, since it may come from elsewhere.
+// A variable that contradicts the URL is an error that names both. A password beside it is none, since it may come from elsewhere.
 func TestRedisURLBesideOthers(t *testing.T) {
 	setenv(t, map[string]string{"REDIS_URL": "redis://h", "REDIS_HOST": "other", "REDIS_PASSWORD": "p"})
 	c, err := Source{}.Load()

@@ -116,7 +116,7 @@ func TestSecretFileNamedInTheFile(t *testing.T) {
 	}
 }
 
-// What was JWT_SECRET_KEY is taken letter by letter as JWT_SECRET_KEY_PREVIOUS too.
+// A former JWT_SECRET_KEY works letter by letter as JWT_SECRET_KEY_PREVIOUS too.
 func TestPreviousSecrets(t *testing.T) {
 	long := strings.Repeat("x", 32)
 	for _, tt := range []struct {
@@ -153,7 +153,7 @@ func TestPreviousSecrets(t *testing.T) {
 	}
 }
 
-// What nobody sees around a secret, and counts, is warned of, and never shown.
+// Invisible characters around a secret are part of it: the log warns of them, and never shows them.
 func TestBlemishes(t *testing.T) {
 	t.Parallel()
 	const hush = "hush-hush-hush-hush-hush-hush-hush"

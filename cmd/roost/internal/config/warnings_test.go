@@ -81,7 +81,7 @@ func TestAHostBesideSentinelsIsWarnedOf(t *testing.T) {
 	}
 }
 
-// What people write elsewhere leads to a variable that there is, and is none itself.
+// Other servers' names for a variable lead to one of ours, and are none of ours.
 func TestMisnomers(t *testing.T) {
 	t.Parallel()
 	all := names()

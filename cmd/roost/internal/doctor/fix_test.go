@@ -89,7 +89,7 @@ func number(t *testing.T, s string) int {
 	return n
 }
 
-// Whoever does what doctor says has a host that holds the connections, and no warning left.
+// A host that follows doctor's advice holds the connections, and doctor warns of nothing more.
 func TestFixesFix(t *testing.T) {
 	t.Parallel()
 	hosts := map[string]files{

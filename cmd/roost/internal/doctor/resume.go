@@ -13,7 +13,7 @@ type Resume struct {
 	Payload   int           // bytes of one, as it is published
 }
 
-// What a notification takes of WS_RESUME_BYTES, see hub/internal/ring.
+// The share of WS_RESUME_BYTES that a notification takes, see hub/internal/ring.
 const (
 	resumeEntry    = 56 // beside its payload and the name of its user
 	resumeName     = 24 // a user's name, as a rule

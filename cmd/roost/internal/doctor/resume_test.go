@@ -10,7 +10,7 @@ import (
 	"roost/hub"
 )
 
-// What doctor says of WS_RESUME_BYTES is what the server makes of them.
+// The server keeps as much in WS_RESUME_BYTES as doctor says.
 func TestResumeBytesAreThoseOfTheServer(t *testing.T) {
 	t.Parallel()
 	for _, payload := range []int{16, 100, 300, 5000} {

@@ -29,7 +29,7 @@ func settings(t *testing.T) map[string]string {
 	return all
 }
 
-// Whatever doctor asks of a host for 100,000 connections, the file has, and no less of it.
+// The file sets all that doctor asks of a host for 100,000 connections, and no less of it.
 func TestSysctlFileIsEnough(t *testing.T) {
 	t.Parallel()
 	have := settings(t)

@@ -8,7 +8,7 @@ import (
 	"roost/cmd/roost/internal/roosttest"
 )
 
-// Whatever becomes of a request, its token is in no log.
+// The token of a request is in no log, answered or refused.
 func TestTokensStayOutOfTheLogs(t *testing.T) {
 	forEach(t, func(t *testing.T, k *kind) {
 		f := start(t, k, nil)
@@ -22,7 +22,7 @@ func TestTokensStayOutOfTheLogs(t *testing.T) {
 				if token == good && status != http.StatusSwitchingProtocols {
 					t.Errorf("a good token: %d", status)
 				}
-				// Who offers roost.v1 is refused by a close code.
+				// A client that offers roost.v1 is refused by a close code.
 				told := status == http.StatusSwitchingProtocols && strings.Contains(request, "roost.v1")
 				if token == bad && status != http.StatusUnauthorized && !told {
 					t.Errorf("a bad token: %d", status)

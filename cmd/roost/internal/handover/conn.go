@@ -28,7 +28,7 @@ const (
 // ErrTooFewDescriptors is why a message that has descriptors could not be received whole.
 var ErrTooFewDescriptors = errors.New("the limit on open files (ulimit -n, LimitNOFILE=) leaves no room for the connections")
 
-// message is one message. Whoever receives it owns its descriptors.
+// message is one message. The receiver owns its descriptors.
 type message struct {
 	kind  string
 	body  []byte

@@ -123,7 +123,7 @@ func TestHandover(t *testing.T) {
 	}
 }
 
-// Whatever one side does before commit, the other learns that there is no handover, and why.
+// When one side fails before commit, the other learns that there is no handover, and why.
 func TestGivingUp(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

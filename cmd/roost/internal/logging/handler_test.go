@@ -181,7 +181,7 @@ func TestDurationsAreReadable(t *testing.T) {
 	}
 }
 
-// What strangers send is logged, and steers no terminal.
+// Text from strangers is logged, and steers no terminal.
 func TestNothingSteersATerminal(t *testing.T) {
 	t.Parallel()
 	const steering = "\x1b[2J\u009b31m\u202egpj.exe\u2066\x7f\r\u2028"

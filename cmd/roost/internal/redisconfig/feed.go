@@ -23,7 +23,7 @@ func New(cfg config.Config, log *slog.Logger) (redisfeed.Config, error) {
 	case "sharded":
 		feed.Mode = redisfeed.Sharded
 	}
-	// Who comes back within the window has missed nothing unheard.
+	// The subscription outlives the window, so that the hub has heard all that a returning client missed.
 	if feed.UnsubscribeDelay = max(cfg.RedisUnsubscribeDelay, cfg.WSResumeWindow); feed.UnsubscribeDelay == 0 {
 		feed.UnsubscribeDelay = -1 // which is how redisfeed says none
 	}

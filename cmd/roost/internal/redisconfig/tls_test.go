@@ -10,7 +10,7 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// What can't be used is said at the start, with the variable's name.
+// A start with files that can't be used fails, and names the variable.
 func TestTLSFiles(t *testing.T) {
 	t.Parallel()
 	authority := redistest.NewAuthority(t)

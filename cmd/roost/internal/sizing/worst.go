@@ -15,8 +15,8 @@ const (
 	fixed = 12 << 20
 
 	// garbageShare is which part of what may be in use is added for garbage. In a
-	// control group GOMEMLIMIT keeps it so. What waits for clients, the largest part,
-	// is counted with what the allocator rounds up.
+	// control group GOMEMLIMIT keeps it so. Send queues, the largest part, are counted
+	// with what the allocator rounds up.
 	garbageShare = 8
 
 	// onItsWay is what the kernel keeps for a client that acknowledges nothing, in

@@ -31,8 +31,8 @@ type tally struct {
 	why           string        // the first who was not
 }
 
-// note counts one who asked, when the answer has come. Who was not served in the last moments before ctx ends does not
-// count: that end may be why, and a dial notices it before ctx does.
+// note counts a client that asked, when the answer has come. A failure in the last moments before ctx ends does not count: that
+// end may be why, and a dial notices it before ctx does.
 func (l *tally) note(ctx context.Context, began time.Time, err error) {
 	if err != nil && !pause.For(ctx, comesFor) {
 		return

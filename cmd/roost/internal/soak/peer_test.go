@@ -14,8 +14,8 @@ import (
 	"roost/internal/pause"
 )
 
-// peer is a TCP connection of a troublemaker. Whatever fails on it is as well: the server may have cut it, and the end
-// of the soak closes it.
+// peer is a TCP connection of a troublemaker. Its failures are expected: the server may have cut it, and the end of the soak
+// closes it.
 type peer struct {
 	*net.TCPConn
 	ctx context.Context // of the soak

@@ -48,7 +48,7 @@ func TestUnitIsRight(t *testing.T) {
 	t.Parallel()
 	path, _ := unit(t)
 	said, err := analyze(t, "verify", "--man=no", path)
-	// What it does not know it only says.
+	// A directive that it does not know is only mentioned.
 	if err != nil || strings.Contains(said, "roost.service") {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, said)
 	}
@@ -120,7 +120,7 @@ func TestUnitIsClosed(t *testing.T) {
 	}
 }
 
-// What the program needs of its unit.
+// The unit has all that the program needs.
 func TestUnitFitsTheProgram(t *testing.T) {
 	t.Parallel()
 	_, text := unit(t)
@@ -139,7 +139,7 @@ func TestUnitFitsTheProgram(t *testing.T) {
 			t.Errorf("there is no line %s", line)
 		}
 	}
-	// What is in them when the service starts no reload changes.
+	// A reload would not read their contents again.
 	for _, line := range []string{"EnvironmentFile=", "LoadCredential=", "DynamicUser="} {
 		if strings.Contains(text, "\n"+line) {
 			t.Errorf("%s keeps reloads from what they are for", line)

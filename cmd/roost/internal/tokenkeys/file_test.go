@@ -89,7 +89,7 @@ func TestReadPEM(t *testing.T) {
 	}
 }
 
-// What can't be used is refused with what is wrong, and no key is in the error.
+// A file that can't be used is refused with the reason, and the error holds no key.
 func TestBadPEM(t *testing.T) {
 	t.Parallel()
 	rsaKey, ec, ed := newRSA(), newEC(t, elliptic.P256()), newEd(t)

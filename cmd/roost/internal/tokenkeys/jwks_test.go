@@ -38,7 +38,7 @@ func TestReadJWKS(t *testing.T) {
 		"odd operations":        {jwk(t, public, `,"key_ops":7`), defaults, "EdDSA ", ""},
 		"members that are null": {jwk(t, public, `,"kid":null,"use":null,"alg":null,"key_ops":null`), defaults, "EdDSA ", ""},
 
-		// What issuers in wide use publish beside the key, and what is of no use here.
+		// Members that widely used issuers publish beside the key, and that are of no use here.
 		"a wrong x5t":                  {jwk(t, rsaKey, `,"kid":"a","x5t":"NjVBRjY5MDlCMUIwNzU4RTA2QzZFMDQ4QzQ2MDAyQjVDNjk1RTM2Qg"`), defaults, "RS256 a", ""},
 		"a wrong x5t#S256":             {jwk(t, rsaKey, `,"kid":"a","x5t#S256":"short"`), defaults, "RS256 a", ""},
 		"a certificate that is none":   {jwk(t, rsaKey, `,"kid":"a","x5c":["MIIC"]`), defaults, "RS256 a", ""},
@@ -256,7 +256,7 @@ func TestBadJWKS(t *testing.T) {
 	}
 }
 
-// Whatever an issuer publishes is read or refused, and a key that is read is one that can be used.
+// Any bytes from an issuer are read or refused, and a key that is read can be used.
 func FuzzReadJWKS(f *testing.F) {
 	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"AAAA","y":"AAAA","kid":"a"}]}`))
 	f.Add([]byte(`[{"kty":"RSA","n":"AAAA","e":"AQAB"}]`))

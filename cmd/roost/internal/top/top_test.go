@@ -119,7 +119,7 @@ func TestScreenFits(t *testing.T) {
 	}
 }
 
-// What a server says of itself can't steer the terminal.
+// A server's texts can't steer the terminal.
 func TestScreenIsSafe(t *testing.T) {
 	t.Parallel()
 	s := twoAnswers(t)

@@ -2,7 +2,7 @@
 // It takes Roost's variables; the proxy has WS_TLS_PORT and the certificate. ROOST names the program, without it the one beside this.
 // FRONT_PROXIES is how many processes of HAProxy share the port (1), where the limit on open files is too low for one.
 //
-// What is edited in the file: ports, paths, users, and how many connections fit into the limit on open files.
+// It edits the file's ports, paths, users, and how many connections fit into the limit on open files.
 package main
 
 import (

@@ -114,7 +114,7 @@ func e2eStartTLS(t *testing.T, shown redistest.Certificate) (*redistest.Server, 
 	return e2e.Start(t, roosttest.Env{"HTTP_TLS_CERT_FILE": shown.File, "HTTP_TLS_KEY_FILE": shown.Key})
 }
 
-// What can't be used is said at the start in one line that names the variables.
+// A start with files that can't be used fails with one line, which names the variables.
 func TestCertificatesThatCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	authority := redistest.NewAuthority(t)

@@ -59,7 +59,7 @@ func exchange(t *testing.T, request *http.Request) (*http.Response, []byte) {
 }
 
 // post sends a body. It fails the test where the answer is not as described, and where the server takes what is described
-// otherwise. What is described loosely, such as the length of a name in bytes, the server may refuse.
+// otherwise. The server may refuse things that are described loosely, such as the length of a name in bytes.
 func (c *publishClient) post(body, kind, token string) (code int, says string) {
 	c.t.Helper()
 	request := func() *http.Request {
@@ -148,7 +148,7 @@ func TestPublish(t *testing.T) {
 	}
 }
 
-// What is published over HTTP reaches clients in order, and the bytes of type and payload stay.
+// Notifications that are published over HTTP reach clients in order, with the same bytes of type and payload.
 func TestPublishReachesClients(t *testing.T) {
 	t.Parallel()
 	_, server := e2e.Start(t, roosttest.Env{"HTTP_TOKEN": adminToken})

@@ -182,7 +182,7 @@ func TestCommandsSayWhatIsWrong(t *testing.T) {
 		{"the demo without a Redis", []string{"demo"}, roosttest.Env{"PATH": ""}, "no redis-server or valkey-server in PATH"},
 		{"an unknown command", []string{"dance"}, nil, "dance"},
 	}
-	// What the command line can't be blamed for ends with 1, all else with 2.
+	// Failures that are not the command line's end with 1, all others with 2.
 	failures := map[string]bool{
 		"token without a key": true, "listen where nobody is": true, "publish where no Redis is": true,
 		"broadcast where no Redis is": true, "the demo without a Redis": true,

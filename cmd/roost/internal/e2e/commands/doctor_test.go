@@ -29,7 +29,7 @@ func readReport(t *testing.T, process *roosttest.Process) (r doctor.Report) {
 	return r
 }
 
-// What doctor says of this host's descriptors is what the server makes of them.
+// The server gets as many descriptors on this host as doctor says.
 func TestDoctorAgreesWithTheServer(t *testing.T) {
 	t.Parallel()
 	const descriptors = 3000

@@ -111,7 +111,7 @@ func TestTopNarrowWithoutColours(t *testing.T) {
 	}
 }
 
-// What is no terminal, or one that can do nothing, gets text, once.
+// Without a terminal, or with one that can do nothing, the output is text, once.
 func TestTopOnce(t *testing.T) {
 	t.Parallel()
 	_, server := e2e.Start(t, nil)

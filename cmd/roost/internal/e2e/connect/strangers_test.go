@@ -23,7 +23,7 @@ import (
 const stranger = "127.0.0.66"
 
 // flood asks for something from the stranger's address, as often as that many clients can, until stop is called, which
-// returns how many were answered. Who keeps leaves its sockets open.
+// returns how many were answered. With keeps the sockets stay open.
 func flood(t *testing.T, server *roosttest.Server, request string, keeps bool) (answered func() int64, stop func()) {
 	t.Helper()
 	var n atomic.Int64

@@ -69,7 +69,7 @@ func TestEventStreamsMissNothing(t *testing.T) {
 		}
 		clients[rand.IntN(users)].cut(rand.IntN(3))
 	}
-	// Who was told of a gap at the very end hears what comes after it.
+	// A client that is told of a gap at the very end gets the notifications behind it.
 	ends := make([]int64, users)
 	for i := range users {
 		ends[i] = int64(len(published[i]))

@@ -15,7 +15,7 @@ func TestOnlineCommand(t *testing.T) {
 	server.Connect("bob")
 	waitOnline(t, redis, "alice", true)
 	waitOnline(t, redis, "bob", true)
-	// What a crashed instance left behind, and only those who write take out.
+	// A crashed instance left these behind; only instances that write take them out.
 	redis.Client().Do(t.Context(), "ZADD", "user_online:bob", 1, "crashed")
 	redis.Client().Do(t.Context(), "ZADD", "user_online:eve", 1, "crashed")
 	for _, tt := range []struct {

@@ -9,8 +9,8 @@ import (
 	"roost/cmd/roost/internal/roosttest"
 )
 
-// What waits for clients that take nothing, a WebSocket and an event stream: of one collapse key the latest, and nothing whose ttl
-// is over. All else comes, in order.
+// A client that takes nothing, a WebSocket or an event stream, later gets the latest of one collapse key, and nothing whose ttl is
+// over. All else comes, in order.
 func TestTTLAndCollapse(t *testing.T) {
 	t.Parallel()
 	// The clients take nothing for as long as the test needs.
@@ -78,7 +78,7 @@ func TestTTLAndCollapse(t *testing.T) {
 	}
 }
 
-// Who comes back gets of one collapse key the latest, and nothing whose ttl is over.
+// A client that comes back gets the latest of one collapse key, and nothing whose ttl is over.
 func TestTTLAndCollapseWhenReplayed(t *testing.T) {
 	t.Parallel()
 	redis, server := e2e.Start(t, roosttest.Env{"WS_RESUME_WINDOW": "2m"})

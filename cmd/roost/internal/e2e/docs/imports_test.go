@@ -13,8 +13,8 @@ import (
 )
 
 // arrows are the packages of the module that a package may import; a name stands for those below it, too. Packages of
-// cmd/roost may import everything, and what is below the same directory is always allowed. What is in internal imports
-// nothing of the module.
+// cmd/roost may import everything, and a package may import those below its own directory. Packages in internal import none
+// of the module.
 var arrows = map[string][]string{
 	"internal":          nil,
 	"client":            nil,

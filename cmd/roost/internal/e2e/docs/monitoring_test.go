@@ -20,7 +20,7 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// What operators import from scripts has to go with what a server exports.
+// Dashboards and alerts in scripts have to go with the metrics that a server exports.
 const (
 	alertsFile    = e2e.Root + "/scripts/alerts.yml"
 	casesFile     = e2e.Root + "/scripts/alerts_test.yml"

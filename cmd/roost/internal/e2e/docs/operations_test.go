@@ -17,7 +17,7 @@ import (
 	"roost/netpoll"
 )
 
-// What operators read.
+// The pages for operators.
 const (
 	operationsFile = "docs/operations.md"
 	deployFile     = "docs/deploy.md"
@@ -227,7 +227,7 @@ func TestOperationsRunbook(t *testing.T) {
 	}
 }
 
-// What the page has people look for in a verdict is in one.
+// The words that the page has people look for in a verdict are in one.
 func TestOperationsVerdicts(t *testing.T) {
 	t.Parallel()
 	table := e2e.Section(t, e2e.ReadDoc(t, operationsFile), "### A user gets nothing")

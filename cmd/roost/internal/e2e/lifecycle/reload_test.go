@@ -30,8 +30,8 @@ type configured struct {
 	path  string
 }
 
-// startConfigured starts a server whose file says text and, unless that does, the tests' secret. What it says is not in
-// the environment.
+// startConfigured starts a server whose file says text and, unless that does, the tests' secret. The environment has none of
+// it.
 func startConfigured(t *testing.T, env roosttest.Env, text ...string) *configured {
 	t.Helper()
 	c := &configured{redis: redistest.Start(t), path: filepath.Join(t.TempDir(), "roost.env")}
@@ -327,7 +327,7 @@ func TestReloadWithJWKS(t *testing.T) {
 	}
 }
 
-// What can't change while the server runs is named, and so is what the environment overrides, once.
+// The log names variables that can't change while the server runs, and those that the environment overrides, once.
 func TestReloadSaysWhatNeedsARestart(t *testing.T) {
 	t.Parallel()
 	server := startConfigured(t, roosttest.Env{"WS_MESSAGE_RATE": "7"}, "WS_MESSAGE_RATE=8")

@@ -82,7 +82,7 @@ func TestSignalsThatComeLate(t *testing.T) {
 	}
 }
 
-// What does not serve ends with its terminal, as everything does.
+// Commands that don't serve end with their terminal, as other programs do.
 func TestHangUpEndsOtherCommands(t *testing.T) {
 	t.Parallel()
 	_, server := e2e.Start(t, nil)

@@ -110,7 +110,7 @@ func TestUpgradeThatFails(t *testing.T) {
 	if err := os.WriteFile(program, []byte(broken), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	// What is run is what the process was called as, so it is called as the broken program.
+	// The server runs the program by the name that it was called as, so it is called as the broken program.
 	server := roosttest.StartWrapped(t, redis, nil, "/bin/bash", "-c", fmt.Sprintf(`exec -a %q "$@"`, program), "bash")
 	alice := server.Connect("alice")
 	server.Signal(syscall.SIGUSR2)

@@ -119,7 +119,7 @@ func TestSupervisorHearsInTime(t *testing.T) {
 	e2e.EndLast(t, server)
 	ear.await(fmt.Sprintf("READY=1\nMAINPID=%d\n", server.Pid()))
 	server.Signal(syscall.SIGUSR2)
-	// What comes first is not READY, which the new process says when it has looked around.
+	// READY does not come first: the new process says it when it has looked around.
 	said := ear.await("MAINPID=")
 	ear.await("READY=1")
 	roosttest.WaitFor(t, "the new process's line", func() bool { return len(server.Log.Find("listening")) == 2 })

@@ -138,7 +138,7 @@ func TestTicketsAreShared(t *testing.T) {
 	}
 }
 
-// What can't work is said at the start in one line that names the variables.
+// A start with settings that can't work fails with one line, which names the variables.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	authority := redistest.NewAuthority(t)

@@ -117,7 +117,7 @@ func TestBothPorts(t *testing.T) {
 	}
 }
 
-// What is no TLS on the one port, and TLS on the other, ends in words or at once, and the server goes on.
+// Plain HTTP on the TLS port, and TLS on the plain one, end with an explanation or at once, and the server goes on.
 func TestWrongPort(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)

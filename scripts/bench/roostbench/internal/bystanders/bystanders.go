@@ -1,5 +1,5 @@
 // Package bystanders is clients that have nothing to do with what is going on: each is a user of its own and gets
-// notifications at a steady rate. What matters is how late they come, and whether all do.
+// notifications at a steady rate. The measurement is how late they come, and whether all do.
 package bystanders
 
 import (

@@ -47,7 +47,7 @@ func TestInside(t *testing.T) {
 	defer path.Close()
 	echo := serveEcho(t, path)
 
-	// What takes longer because the machine is busy is right too.
+	// It may take longer where the machine is busy.
 	data := bytes.Repeat([]byte("0123456789abcdef"), 10_000)
 	tests := []struct {
 		name  string

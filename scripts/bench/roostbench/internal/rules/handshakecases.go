@@ -1,6 +1,6 @@
 package rules
 
-// What comes of requests. Where the RFC says "an appropriate HTTP error code", any
+// The expected answers to requests. Where the RFC says "an appropriate HTTP error code", any
 // that a server may choose passes.
 var (
 	accepted = Want{Status: []int{101}}

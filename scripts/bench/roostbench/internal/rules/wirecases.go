@@ -2,7 +2,7 @@ package rules
 
 import "fmt"
 
-// What comes of frames.
+// The expected answers to frames.
 var (
 	servesOn = Want{}
 	// protocolError fails the connection (7.1.7): the end is a MUST, the code is not.
