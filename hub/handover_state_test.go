@@ -82,7 +82,7 @@ func TestKeptState(t *testing.T) {
 func recordState(t *testing.T, name string, resumes bool) {
 	var m memories
 	h := New(keptConfig(&m, resumes))
-	h.Marker("begin")
+	h.Marker("begin", false)
 	mustAdmitTo(t, h, "bob", "g")
 	h.Deliver("alice", numbered(7))
 	h.broadcasts.hold()

@@ -105,7 +105,9 @@ func (r *rehearsal) step(t *testing.T) {
 	for _, h := range r.hubs {
 		switch {
 		case kind == 2 && r.number%40 == 0:
-			h.Marker(fmt.Sprint("m", r.number))
+			h.Marker(fmt.Sprint("m", r.number), false)
+		case kind == 2 && r.number%40 == 1:
+			h.Marker(fmt.Sprint("m", r.number-1), true)
 		case kind == 3 && r.number%3 == 0:
 			h.regroup(user, []string{"all"}, []string{group})
 		case kind < 6:
@@ -178,7 +180,7 @@ func TestHandoverAgainstOneThatStays(t *testing.T) {
 				conns: map[string][]*client{}, away: map[string]string{},
 			}
 			for _, h := range r.hubs {
-				h.Marker("begin")
+				h.Marker("begin", false)
 				broadcasting(t, h)
 			}
 			for i := range 1500 {

@@ -58,10 +58,6 @@ const (
 // silent for longer is given up.
 const publishedBefore = 10_000
 
-// catchingUp is for how long nothing may have been heard where an instance is only slower than another one. After that a
-// position which is ahead names something that was never heard here.
-const catchingUp = 2 * time.Second
-
 // Arrive admits a connection as Admit does, and looks for what it missed. Both are one step: each notification is either in
 // Welcome.Missed or handed to Conn.Deliver. A client that is ahead of this instance is refused with ErrBehind: what it has
 // already would come again. The caller sends the welcome before anything that it is handed.
@@ -83,7 +79,7 @@ func (h *Hub) Arrive(c Conn, a Arrival) (total, ofUser int, w Welcome, err error
 		known, why = false, ring.Unheard // when the user is heard again, those who are here are told of a gap
 	}
 	s.mu.Lock()
-	if known && s.ring.Ahead(since, h.cfg.Now().UnixMilli(), catchingUp) {
+	if known && s.ring.Ahead(since, h.cfg.Now().UnixMilli()) {
 		s.mu.Unlock()
 		return 0, 0, w, ErrBehind
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"roost/hub/internal/ring"
+	"roost/internal/position"
 	"roost/wsproto"
 )
 
@@ -134,15 +135,15 @@ func TestResumeOnAnotherInstance(t *testing.T) {
 	a, b := resuming(t, Limits{}), resuming(t, Limits{})
 	both := func(do func(h *Hub)) { do(a); do(b) }
 	a.Deliver("alice", numbered(0))
-	both(func(h *Hub) { h.Marker("one") })
+	both(func(h *Hub) { h.Marker("one", false) })
 	both(func(h *Hub) { h.Deliver("alice", numbered(1)); h.Broadcast(numbered(2)) })
 	_, _, w, _ := a.Arrive(&client{}, Arrival{User: "alice"})
-	both(func(h *Hub) { h.Marker("two"); h.Deliver("alice", numbered(3)) })
+	both(func(h *Hub) { h.Marker("two", false); h.Deliver("alice", numbered(3)) })
 	_, _, w, _ = b.Arrive(&client{}, Arrival{User: "alice", Since: w.ID})
 	if w.Result != ResumeDone || len(w.Missed) != 1 || receive(t, w.Missed[0]).Payload != 3 {
 		t.Errorf("%+v", w)
 	}
-	both(func(h *Hub) { h.Marker("three") })
+	both(func(h *Hub) { h.Marker("three", false); h.Marker("three", true) })
 	a.Deliver("alice", numbered(4)) // b does not hear it
 	both(func(h *Hub) { h.Deliver("alice", numbered(5)) })
 	_, _, w, _ = a.Arrive(&client{}, Arrival{User: "alice"})
@@ -161,7 +162,7 @@ func TestResumeAheadOfTheInstance(t *testing.T) {
 	a := resuming(t, Limits{})
 	b := New(Config{Logger: quiet(), Now: func() time.Time { return now }, Resume: Resume{Memory: make([]byte, 1<<20), Window: time.Minute}})
 	for _, h := range []*Hub{a, b} {
-		h.Marker("one")
+		h.Marker("one", false)
 		h.Deliver("alice", numbered(1))
 	}
 	a.Deliver("alice", numbered(2))
@@ -176,7 +177,7 @@ func TestResumeAheadOfTheInstance(t *testing.T) {
 	}
 	a.Deliver("alice", numbered(3)) // which b never hears
 	_, _, w, _ = a.Arrive(&client{}, Arrival{User: "alice"})
-	now = now.Add(catchingUp)
+	now = now.Add(position.MaxLag)
 	if _, _, w, err := b.Arrive(&client{}, Arrival{User: "alice", Since: w.ID}); err != nil || w.Result != ResumeRefused {
 		t.Errorf("when nothing comes: %+v, %v", w, err)
 	}
@@ -297,6 +298,7 @@ type numberedFeed struct {
 	hub    *Hub
 	random *rand.Rand
 	ended  chan struct{}
+	marked int // the number of the latest marker
 
 	mu    sync.Mutex
 	heard []string // guarded by mu: whom the numbers were for
@@ -324,7 +326,11 @@ func (f *numberedFeed) step() {
 		f.hub.Deliver(to, numbered(number))
 	}
 	if f.random.IntN(300) == 0 {
-		f.hub.Marker(fmt.Sprint("m", number))
+		f.hub.Marker(fmt.Sprint("m", number), false)
+		f.marked = number
+	}
+	if number == f.marked+3 {
+		f.hub.Marker(fmt.Sprint("m", f.marked), true)
 	}
 }
 

@@ -98,13 +98,20 @@ func newMarker() uint64 {
 	return position.MarkerOf(string(random[:]))
 }
 
-// Marker notes that a marker was heard: a message that all instances on this Redis hear. A position that any of them gives
-// out from now on means the same to all. The goroutine that calls Deliver calls it.
-func (h *Hub) Marker(message string) {
-	if s := h.stream; s != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.ring.Mark(position.MarkerOf(message), h.cfg.Now().UnixMilli())
+// Marker notes that a marker was heard: a message that all instances on this Redis hear. It comes twice, the second time settled,
+// once no instance can be asked for it that has not heard it: from then on a position that any of them gives out means the same to
+// all. The goroutine that calls Deliver calls it.
+func (h *Hub) Marker(text string, settled bool) {
+	s := h.stream
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if settled {
+		s.ring.Settle(position.MarkerOf(text))
+	} else {
+		s.ring.Mark(position.MarkerOf(text), h.cfg.Now().UnixMilli())
 	}
 }
 

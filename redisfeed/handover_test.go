@@ -354,7 +354,7 @@ func TestImportRefuses(t *testing.T) {
 	defer feed.Unfreeze()
 	perUser, marks := quick(server.Addr()), quick(server.Addr())
 	perUser.Mode = PerUser
-	marks.Marker = func(string) {}
+	marks.Marker = func(string, bool) {}
 	one := all[0]
 	for name, test := range map[string]struct {
 		cfg     Config

@@ -39,7 +39,13 @@ func TestMarkersAreHeardByAll(t *testing.T) {
 	start := func() *stream {
 		s := &stream{}
 		cfg := quick(server.Addr())
-		cfg.Marker = func(message string) { s.note("marker " + message) }
+		cfg.Marker = func(text string, settled bool) {
+			if settled {
+				s.note("settled " + text)
+			} else {
+				s.note("marker " + text)
+			}
+		}
 		cfg.Lost = func() { s.note("lost") }
 		connected(t, cfg, sinkFunc(func(user, payload string) { s.note(user + " " + payload) }))
 		return s
@@ -49,6 +55,7 @@ func TestMarkersAreHeardByAll(t *testing.T) {
 	before := len(first.all())
 	second := start()
 	redistest.WaitFor(t, "a marker of the second", func() bool { return len(second.all()) > 0 && len(first.all()) > before })
+	redistest.WaitFor(t, "the latest marker to be settled", func() bool { return allSettled(first) && allSettled(second) })
 	server.Publish("user_noti:a", "1")
 	server.Publish("user_noti:b", "2")
 	last := func(s *stream) bool { all := s.all(); return len(all) > 0 && all[len(all)-1] == "b 2" }
@@ -64,6 +71,19 @@ func TestMarkersAreHeardByAll(t *testing.T) {
 	})
 }
 
+// allSettled reports whether the latest marker that was heard is settled.
+func allSettled(s *stream) bool {
+	latest := ""
+	for _, what := range s.all() {
+		if marker, ok := strings.CutPrefix(what, "marker "); ok {
+			latest = marker
+		} else if what == "settled "+latest {
+			latest = ""
+		}
+	}
+	return latest == ""
+}
+
 // A marker may come while not all is subscribed to: others count notifications behind it that this instance does not hear.
 func TestMarkerBeforeAllIsSubscribed(t *testing.T) {
 	t.Parallel()
@@ -76,7 +96,7 @@ func TestMarkerBeforeAllIsSubscribed(t *testing.T) {
 		heard bool
 	}{{1, false}, {0, true}} {
 		heard := false
-		f := &Feed{beat: &heartbeat{}, cfg: Config{Marker: func(string) { heard = true }}}
+		f := &Feed{beat: &heartbeat{}, cfg: Config{Marker: func(string, bool) { heard = true }}}
 		l := &link{wants: map[subscription]bool{}, left: test.left}
 		f.message(l, marker)
 		if heard != test.heard {

@@ -2,7 +2,6 @@ package redisfeed
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -179,8 +178,7 @@ func (f *Feed) message(l *link, r resp.Reply) {
 		if !l.confirmed() {
 			return // what others count behind it may have come before we were subscribed to all
 		}
-		f.markers.heard(time.Now())
-		f.cfg.Marker(strings.Clone(payload))
+		f.cfg.Marker(f.markers.heard(strings.Clone(payload), time.Now()))
 		return
 	}
 	if group, ok := strings.CutPrefix(channel, publish.GroupPrefix); ok {
@@ -323,8 +321,8 @@ func (f *Feed) sendBeat(ctx context.Context) {
 	}
 	f.beatFailing = err != nil
 	f.beat.starved.Store(redisnet.LocalShortage(err))
-	if err == nil && f.marks() && f.markers.due(time.Now()) {
-		_ = f.beats.PublishOnce(ctx, markerChannel, rand.Text()) // the next beat tries again, with another text
+	if err == nil && f.marks() {
+		f.sendMarker(ctx)
 	}
 }
 

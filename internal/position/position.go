@@ -5,6 +5,7 @@ package position
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"time"
 )
 
 // Position is a place in the stream: Count notifications behind a marker, which is a message that all instances heard. The
@@ -38,6 +39,9 @@ const (
 	Size       = MarkerSize + (countBits+checkBits)/6
 	MarkerSize = markerBits / 6
 )
+
+// MaxLag is how far one instance may hear behind another, so that clients which come to it from the other notice nothing.
+const MaxLag = 2 * time.Second
 
 // MaxSize is how long a position of any version may be.
 const MaxSize = 24

@@ -1,10 +1,6 @@
 package ring
 
-import (
-	"encoding/binary"
-	"hash/crc32"
-	"unsafe"
-)
+import "encoding/binary"
 
 // An entry is, in the order of its bytes, little-endian:
 //
@@ -15,8 +11,8 @@ import (
 //	payload uint32  its length
 //	        uint32
 //	hash    uint64  of its key
-//	same    uint64  1 + the offset of the one before of the same key
-//	next    uint64  1 + the offset of the last one of the next key of the slot
+//	same    uint64  the link to the one before in its run, see slot
+//	next    uint64  the link to the last one of the run before
 //	number  uint64
 //	heard   int64   Unix milliseconds
 const (
@@ -37,15 +33,14 @@ const (
 // entry is the bytes of one, from its beginning to the end of the memory.
 type entry []byte
 
-func (e entry) size() uint64     { return uint64(binary.LittleEndian.Uint32(e)) }
-func (e entry) hash() uint64     { return binary.LittleEndian.Uint64(e[atHash:]) }
-func (e entry) same() uint64     { return binary.LittleEndian.Uint64(e[atSame:]) }
-func (e entry) next() uint64     { return binary.LittleEndian.Uint64(e[atNext:]) }
-func (e entry) number() uint64   { return binary.LittleEndian.Uint64(e[atNumber:]) }
-func (e entry) heard() int64     { return int64(binary.LittleEndian.Uint64(e[atHeard:])) }
-func (e entry) absent() absence  { return absence(e[atAbsent]) }
-func (e entry) kind() Kind       { return Kind(e[atKind]) }
-func (e entry) setNext(o uint64) { binary.LittleEndian.PutUint64(e[atNext:], o) }
+func (e entry) size() uint64    { return uint64(binary.LittleEndian.Uint32(e)) }
+func (e entry) hash() uint64    { return binary.LittleEndian.Uint64(e[atHash:]) }
+func (e entry) same() uint64    { return binary.LittleEndian.Uint64(e[atSame:]) }
+func (e entry) next() uint64    { return binary.LittleEndian.Uint64(e[atNext:]) }
+func (e entry) number() uint64  { return binary.LittleEndian.Uint64(e[atNumber:]) }
+func (e entry) heard() int64    { return int64(binary.LittleEndian.Uint64(e[atHeard:])) }
+func (e entry) absent() absence { return absence(e[atAbsent]) }
+func (e entry) kind() Kind      { return Kind(e[atKind]) }
 
 func (e entry) name() []byte {
 	return e[entrySize : entrySize+int(binary.LittleEndian.Uint16(e[atName:]))]
@@ -62,14 +57,6 @@ func (e entry) is(hash uint64, key Key) bool {
 
 // at returns the entry at an offset.
 func (r *Ring) at(offset uint64) entry { return entry(r.entries[offset%uint64(len(r.entries)):]) }
-
-// linked returns the entry that a link leads to; false where the link is an end.
-func (r *Ring) linked(link uint64) (entry, bool) {
-	if link == 0 || link-1 < r.tail {
-		return nil, false
-	}
-	return r.at(link - 1), true
-}
 
 // write writes an entry for the notification that was counted last.
 func (r *Ring) write(key Key, payload string, keep bool, why absence, now int64) {
@@ -92,7 +79,7 @@ func (r *Ring) write(key Key, payload string, keep bool, why absence, now int64)
 	copy(e[entrySize+len(key.Name):], payload)
 	r.head = offset + size
 	if keep {
-		r.link(e, offset, key)
+		r.link(e, offset, r.hash(key))
 	}
 }
 
@@ -141,61 +128,4 @@ func (r *Ring) expire(now int64) {
 	for r.tail < r.head && r.at(r.tail).heard() < oldest {
 		r.forget()
 	}
-}
-
-// link makes an entry the last one of its key, and its key the first of its slot.
-func (r *Ring) link(e entry, offset uint64, key Key) {
-	hash := r.hash(key)
-	slot := r.slot(hash)
-	first := binary.LittleEndian.Uint64(slot)
-	binary.LittleEndian.PutUint64(e[atHash:], hash)
-	var before entry
-	same := uint64(0)
-	for link := first; ; {
-		other, ok := r.linked(link)
-		if !ok {
-			break
-		}
-		if other.is(hash, key) {
-			same = link
-			if before == nil {
-				first = other.next()
-			} else {
-				before.setNext(other.next())
-			}
-			break
-		}
-		before, link = other, other.next()
-	}
-	binary.LittleEndian.PutUint64(e[atSame:], same)
-	e.setNext(first)
-	binary.LittleEndian.PutUint64(slot, offset+1)
-}
-
-// last returns the last entry of a key, and its offset; false if there is none.
-func (r *Ring) last(key Key) (e entry, offset uint64, ok bool) {
-	hash := r.hash(key)
-	for link := binary.LittleEndian.Uint64(r.slot(hash)); ; {
-		e, ok = r.linked(link)
-		if !ok || e.is(hash, key) {
-			return e, link - 1, ok
-		}
-		link = e.next()
-	}
-}
-
-func (r *Ring) slot(hash uint64) []byte {
-	return r.slots[hash%uint64(len(r.slots)/8)*8:]
-}
-
-func (r *Ring) hash(key Key) uint64 {
-	return r.key.siphash(key.Name) ^ uint64(key.Kind)*0x9e3779b97f4a7c15
-}
-
-// updateSum chains text to a checksum.
-func updateSum(sum uint32, text string) uint32 {
-	if text == "" {
-		return sum
-	}
-	return crc32.Update(sum, castagnoli, unsafe.Slice(unsafe.StringData(text), len(text))) // which only reads them
 }

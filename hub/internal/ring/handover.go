@@ -12,14 +12,14 @@ import (
 // A ring can go on in another process that has the same memory. Nothing is copied then: the state is what is not in the memory.
 
 // layout is the version of what is in the memory.
-const layout = 1
+const layout = 2
 
 var errRing = errors.New("a ring that can't be")
 
 // AppendState appends what another process needs to go on with the ring, beside its memory.
 func (r *Ring) AppendState(dst []byte) []byte {
 	dst = wirecodec.AppendUint(dst, layout)
-	for _, n := range []uint64{r.key[0], r.key[1], r.head, r.tail, r.count, r.floor, uint64(r.sum)} {
+	for _, n := range []uint64{r.key[0], r.key[1], r.head, r.tail, r.count, r.floor, uint64(r.chain), uint64(r.current)} {
 		dst = wirecodec.AppendUint(dst, n)
 	}
 	dst = wirecodec.AppendInt(dst, r.heard)
@@ -28,7 +28,10 @@ func (r *Ring) AppendState(dst []byte) []byte {
 	for _, s := range r.segments {
 		dst = wirecodec.AppendUint(dst, s.marker)
 		dst = wirecodec.AppendUint(dst, s.first)
+		dst = wirecodec.AppendUint(dst, s.from)
 		dst = wirecodec.AppendInt(dst, s.began)
+		dst = wirecodec.AppendUint(dst, uint64(s.chain))
+		dst = wirecodec.AppendBool(dst, s.alone)
 	}
 	return dst
 }
@@ -48,37 +51,45 @@ func Restore(from *wirecodec.Reader, memory []byte, window time.Duration) *Ring 
 	for _, n := range []*uint64{&r.key[0], &r.key[1], &r.head, &r.tail, &r.count, &r.floor} {
 		*n = from.Uint(most)
 	}
-	r.sum = uint32(from.Uint(1<<32 - 1))
+	r.chain = sum(from.Uint(sumPrime - 1))
+	current := from.Uint(maxSegments - 1)
 	r.heard, r.forgotten = from.Int(0, 1<<62), from.Int(0, 1<<62)
-	for range from.Count(3) {
-		s := segment{marker: from.Uint(most), first: from.Uint(most), began: from.Int(0, 1<<62)}
+	for range from.Count(6) {
+		s := segment{
+			marker: from.Uint(most), first: from.Uint(most), from: from.Uint(most), began: from.Int(0, 1<<62),
+			chain: sum(from.Uint(sumPrime - 1)), alone: from.Bool(),
+		}
 		if s.marker == 0 || s.first > r.count || len(r.segments) > 0 && s.first < r.segments[len(r.segments)-1].first {
 			from.Fail(errRing)
 		}
 		r.segments = append(r.segments, s)
 	}
-	if from.Err() == nil && (len(r.segments) == 0 || len(r.segments) > maxSegments || r.floor > r.count || !r.whole()) {
+	if from.Err() == nil && (current >= uint64(len(r.segments)) || len(r.segments) > maxSegments || r.floor > r.count || !r.whole()) {
 		from.Fail(errRing)
 	}
 	if from.Err() != nil {
 		return nil
 	}
+	r.countFrom(int(current))
 	return r
 }
 
 // SkipState reads what AppendState wrote where there is no memory to go on with.
 func SkipState(from *wirecodec.Reader) {
 	const most = 1<<64 - 1
-	for range 8 {
+	for range 9 {
 		from.Uint(most)
 	}
 	for range 2 {
 		from.Int(0, 1<<62)
 	}
-	for range from.Count(3) {
+	for range from.Count(6) {
+		from.Uint(most)
 		from.Uint(most)
 		from.Uint(most)
 		from.Int(0, 1<<62)
+		from.Uint(most)
+		from.Bool()
 	}
 }
 
@@ -106,7 +117,7 @@ func (r *Ring) whole() bool {
 			return false
 		}
 		name, payload := uint64(binary.LittleEndian.Uint16(e[atName:])), uint64(binary.LittleEndian.Uint32(e[atPayload:]))
-		if number++; entrySize+name+payload > size || e.number() != number || e.same() > offset || e.next() > r.head {
+		if number++; entrySize+name+payload > size || e.number() != number || e.same() > offset || e.next() > offset {
 			return false
 		}
 		offset += size
@@ -131,7 +142,8 @@ func (r *Ring) TakeFrom(old *Ring) {
 		r.copy(e)
 		offset += e.size()
 	}
-	r.sum = old.sum
+	r.chain = old.chain
+	r.countFrom(old.current)
 }
 
 // setCheck copies the checksum behind the notification that was counted last.
@@ -156,6 +168,6 @@ func (r *Ring) copy(from entry) {
 	}
 	r.head = offset + size
 	if e.kind() != 0 {
-		r.link(e, offset, Key{Kind: e.kind(), Name: string(e.name())})
+		r.link(e, offset, r.hash(Key{Kind: e.kind(), Name: string(e.name())}))
 	}
 }

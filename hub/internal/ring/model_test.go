@@ -44,8 +44,9 @@ func runModel(t *testing.T, random *rand.Rand) {
 	a.Reset(1, now)
 	b.Reset(2, now)
 	var m model
-	stream, joined := 0, 0 // joined: what b has heard from, in the stream
-	parted := true         // b has heard something else since the last marker
+	stream, joined := 0, 0           // joined: what b has heard from, in the stream
+	parted := true                   // b has heard something else since the marker in which positions count
+	latest, same := uint64(0), false // the latest marker; b has heard the same since
 	m.given = append(m.given, given{at: a.Head()})
 	for range 3000 {
 		now += random.Int64N(40)
@@ -53,21 +54,28 @@ func runModel(t *testing.T, random *rand.Rand) {
 		case n < 4: // a marker, which both hear
 			m.markers++
 			id := position.MarkerOf(fmt.Sprint("marker", random.Uint64()))
-			a.Mark(id, now)
+			if a.Mark(id, now); a.Head().Marker == id { // it counted from one of its own
+				parted = false
+			}
 			b.Mark(id, now)
-			parted = false
-		case n < 5: // a's link is lost: another stream
+			latest, same = id, true
+		case n < 10: // the latest marker is settled
+			a.Settle(latest)
+			if b.Settle(latest); same {
+				parted = false
+			}
+		case n < 11: // a's link is lost: another stream
 			stream++
 			m.heard = nil
 			a.Reset(random.Uint64()>>5|1, now)
 			b.Reset(random.Uint64()>>5|1, now)
-			joined, parted = 0, true
-		case n < 6 && len(m.heard) > 0: // b restarts
+			joined, parted, same = 0, true, false
+		case n < 12 && len(m.heard) > 0: // b restarts
 			b.Reset(random.Uint64()>>5|1, now)
-			joined, parted = len(m.heard), true
-		case n < 8: // b hears what a does not
+			joined, parted, same = len(m.heard), true, false
+		case n < 14: // b hears what a does not
 			b.Append(Key{User, "other"}, "other", true, now)
-			parted = true
+			parted, same = true, false
 		default:
 			one := randomMissed(random, now)
 			keep := random.IntN(20) > 0
@@ -87,8 +95,8 @@ func runModel(t *testing.T, random *rand.Rand) {
 			}
 			m.heard = append(m.heard, one)
 		}
-		if at := a.Head(); random.IntN(3) == 0 {
-			m.given = append(m.given, given{at: at, heard: len(m.heard), stream: stream})
+		if random.IntN(3) == 0 {
+			m.given = append(m.given, given{at: a.Head(), heard: len(m.heard), stream: stream})
 		}
 		if random.IntN(4) == 0 {
 			since := m.given[max(0, len(m.given)-1-random.IntN(min(len(m.given), 1+random.IntN(2000))))]

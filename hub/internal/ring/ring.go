@@ -5,17 +5,13 @@
 // Everything is in one piece of memory without pointers, which the collector has nothing to follow in:
 //
 //   - the notifications themselves, one behind the other, the oldest overwritten by the newest;
-//   - for each place in the stream the checksum there, to verify positions with;
-//   - a hash table of users, groups and everyone. A slot leads to the last notification of a key; from there one link leads
-//     to the one before of the same key, and another to the last one of the next key in the slot. A link to what has been
-//     overwritten is an end, so that nothing has to be unlinked.
+//   - for each place in the stream the checksum there, to verify positions with (see sum.go);
+//   - a hash table of users, groups and everyone, whose slots lead to their notifications, the newest first (see slot.go).
 package ring
 
 import (
 	"crypto/rand"
 	"encoding/binary"
-	"hash/crc32"
-	"slices"
 	"time"
 
 	"roost/internal/position"
@@ -41,13 +37,13 @@ type Key struct {
 const (
 	MinMemory = 1 << 20
 
-	entrySize    = 56                            // of an entry without its name and its payload
-	smallest     = 64                            // entry, in bytes
-	perSlot      = 512                           // bytes of entries for each slot of the hash table
-	perSmallest  = smallest + 4 + 8*smallest/512 // what a smallest entry takes with its checksum and its part of the table
-	maxName      = 1 << 10                       // longer names belong to nobody: see names.MaxUser
-	biggestShare = 8                             // a notification that takes more than this part of the entries is not kept
-	maxSegments  = 1024                          // positions behind older markers are unknown
+	entrySize    = 56                                       // of an entry without its name and its payload
+	smallest     = 64                                       // entry, in bytes
+	perSlot      = 512                                      // bytes of entries for each slot of the hash table
+	perSmallest  = smallest + 4 + slotSize*smallest/perSlot // what a smallest entry takes with its checksum and its part of the table
+	maxName      = 1 << 10                                  // longer names belong to nobody: see names.MaxUser
+	biggestShare = 8                                        // a notification that takes more than this part of the entries is not kept
+	maxSegments  = 1024                                     // positions behind older markers are unknown
 )
 
 // Ring is what was heard of late. Make it with New.
@@ -57,24 +53,30 @@ type Ring struct {
 
 	entries []byte // a multiple of 8 bytes
 	checks  []byte // 4 bytes for each place, by its number modulo their count
-	slots   []byte // 8 bytes each, a power of two of them: 1 + the offset of an entry; 0: none
+	slots   []byte // slotSize bytes each, a power of two of them
 
 	head, tail uint64    // offsets: entries are in [tail, head), at their offset modulo len(entries)
 	count      uint64    // the number of the last one heard: of the first it is 1
 	floor      uint64    // all numbers above have their entry
-	sum        uint32    // chained since the last marker
-	lengths    [13]byte  // sumOf's, so that it allocates nothing
+	chain      sum       // over all that was ever heard
+	sum        sum       // over what was heard since segments[current]
 	segments   []segment // oldest first, one at least
+	current    int       // the segment in which Head counts
 	heard      int64     // when the last one was heard, or the last marker; Unix milliseconds
 	forgotten  int64     // when the newest one was heard that is gone, or when the stream began; Unix milliseconds
 }
 
-// segment is the stream from a marker to the next one.
+// segment is the stream from a marker on. It does not end at the next marker: positions may count from any that is known.
 type segment struct {
 	marker uint64
 	first  uint64 // Ring.count at the marker
+	from   uint64 // Ring.count from when on Head counts from this marker; notYet
 	began  int64  // Unix milliseconds
+	chain  sum    // Ring.chain at the marker
+	alone  bool   // nobody else knows the marker
 }
+
+const notYet = 1<<64 - 1
 
 // New returns a ring in memory, MinMemory bytes at least, which forgets what is older than window. It has heard nothing;
 // Reset has to be called first.
@@ -88,7 +90,7 @@ func New(memory []byte, window time.Duration) *Ring {
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // never fails
 	r := &Ring{window: window, key: newHashKey(random[:])}
-	r.slots, memory = memory[:8*slots], memory[8*slots:]
+	r.slots, memory = memory[:slotSize*slots], memory[slotSize*slots:]
 	r.checks, memory = memory[:checks], memory[checks:]
 	r.entries = memory[:len(memory)&^7]
 	// An entry has smallest bytes, so that there are never more of them than places for checksums.
@@ -96,34 +98,69 @@ func New(memory []byte, window time.Duration) *Ring {
 	return r
 }
 
-// Reset forgets everything: what is heard from now on is another stream, which begins at a marker.
+// Reset forgets everything: what is heard from now on is another stream, which begins at a marker that only this instance knows.
 func (r *Ring) Reset(marker uint64, now int64) {
-	r.tail, r.floor, r.sum, r.forgotten = r.head, r.count, 0, now
-	r.segments = append(r.segments[:0], segment{marker: marker, first: r.count, began: now})
+	r.tail, r.floor, r.forgotten = r.head, r.count, now
+	r.segments = append(r.segments[:0], segment{marker: marker, first: r.count, from: r.count, began: now, chain: r.chain, alone: true})
+	r.current, r.sum = 0, 0
 }
 
-// Mark notes that a marker was heard. One that is known already is none: a position at it would be in two places.
+// Mark notes that a marker was heard, which other instances hear as well. A position that counts from it is known from now on, but
+// Head counts on from the marker before until the new one is settled: another instance may be asked before it has heard it. Where
+// nobody else knows the marker before, Head counts from the new one at once.
+//
+// One that is known already is none: a position at it would be in two places.
 func (r *Ring) Mark(marker uint64, now int64) {
-	if slices.ContainsFunc(r.segments, func(s segment) bool { return s.marker == marker }) {
+	if r.find(marker) >= 0 {
 		return
 	}
 	if len(r.segments) == maxSegments {
 		r.segments = append(r.segments[:0], r.segments[1:]...)
+		r.countFrom(max(0, r.current-1))
 	}
-	r.segments = append(r.segments, segment{marker: marker, first: r.count, began: now})
-	r.sum, r.heard = 0, now
+	r.segments = append(r.segments, segment{marker: marker, first: r.count, from: notYet, began: now, chain: r.chain})
+	r.heard = now
+	if r.segments[r.current].alone {
+		r.settle(len(r.segments) - 1)
+	}
+}
+
+// Settle notes that all other instances have heard a marker. All of them have to be told so at the same place in the stream: then
+// they give the same positions.
+func (r *Ring) Settle(marker uint64) {
+	if i := r.find(marker); i > r.current {
+		r.settle(i)
+	}
+}
+
+func (r *Ring) settle(segment int) {
+	for i := r.current + 1; i <= segment; i++ {
+		r.segments[i].from = r.count
+	}
+	r.countFrom(segment)
+}
+
+// find returns the segment that began at a marker; -1 if it is not known.
+func (r *Ring) find(marker uint64) int {
+	for i := len(r.segments) - 1; i >= 0; i-- {
+		if r.segments[i].marker == marker {
+			return i
+		}
+	}
+	return -1
+}
+
+// countFrom has Head count in a segment.
+func (r *Ring) countFrom(segment int) {
+	r.current = segment
+	r.sum = r.chain.since(r.segments[segment].chain, r.count-r.segments[segment].first)
 }
 
 // Head returns the position behind the last notification.
 func (r *Ring) Head() position.Position {
-	last := r.segments[len(r.segments)-1]
-	return position.Position{Marker: last.marker, Count: r.count - last.first, Check: position.CheckOf(r.sum)}
+	s := &r.segments[r.current]
+	return position.Position{Marker: s.marker, Count: r.count - s.first, Check: r.sum.check()}
 }
-
-// HeardSinceMark returns how many notifications were heard since the last marker.
-func (r *Ring) HeardSinceMark() uint64 { return r.count - r.segments[len(r.segments)-1].first }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Append notes a notification that was heard at a time, in Unix milliseconds, and returns the position behind it. With keep
 // it can be replayed. Without, nobody can get it: it counts, and nothing of it is kept.
@@ -144,21 +181,11 @@ func (r *Ring) append(key Key, payload string, keep bool, why absence, now int64
 	r.expire(now)
 	r.count++
 	r.heard = now
-	r.sum = r.sumOf(key, payload)
+	one := sumOf(key, payload)
+	r.chain, r.sum = r.chain.add(one), r.sum.add(one)
 	r.write(key, payload, keep && len(key.Name) <= maxName, why, now)
 	at := int(r.count%uint64(len(r.checks)/4)) * 4
-	binary.LittleEndian.PutUint32(r.checks[at:], r.sum)
-}
-
-// sumOf chains one notification to the checksum. The lengths are in it, so that no two series of notifications have the
-// same bytes.
-func (r *Ring) sumOf(key Key, payload string) uint32 {
-	r.lengths[0] = byte(key.Kind)
-	binary.LittleEndian.PutUint32(r.lengths[1:], uint32(len(key.Name)))
-	binary.LittleEndian.PutUint64(r.lengths[5:], uint64(len(payload)))
-	sum := crc32.Update(r.sum, castagnoli, r.lengths[:])
-	sum = updateSum(sum, key.Name)
-	return updateSum(sum, payload)
+	binary.LittleEndian.PutUint32(r.checks[at:], uint32(r.chain))
 }
 
 // Reach returns how far back the ring goes: a client that left so long ago, or less, gets what it missed. It is Config's

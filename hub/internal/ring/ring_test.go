@@ -1,7 +1,7 @@
 package ring
 
 import (
-	"encoding/binary"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +42,55 @@ func TestMarkersDoNotEndAStream(t *testing.T) {
 	for i, one := range missed { // each position is one that can be resumed from
 		if rest, _, why := r.Since(one.Position, []Key{{User, "a"}}, most); len(rest) != 9-i || why != NotRefused {
 			t.Errorf("%d: %d are left, %q", i, len(rest), why)
+		}
+	}
+}
+
+// Positions count from a marker once other instances have heard it too; those that count from it are known at once.
+func TestMarkersSettle(t *testing.T) {
+	a, b := New(make([]byte, MinMemory), time.Minute), New(make([]byte, MinMemory), time.Minute)
+	a.Reset(1, 0)
+	b.Reset(2, 0)
+	hears := func(r *Ring, payload string) position.Position { return r.Append(Key{User, "a"}, payload, true, 1) }
+	hears(a, "0")
+	hears(b, "0")
+	a.Mark(10, 0) // a has only a marker of its own, which nobody else knows
+	b.Mark(10, 0)
+	if at := hears(a, "1"); at.Marker != 10 || hears(b, "1") != at {
+		t.Fatalf("the first marker: at %+v", at)
+	}
+	a.Mark(11, 2)
+	if at := a.Head(); at.Marker != 10 || at != b.Head() {
+		t.Fatalf("a marker that b has not heard: at %+v", at)
+	}
+	first := hears(a, "2")
+	b.Mark(11, 4)
+	a.Settle(99) // not known here
+	a.Settle(11)
+	second := hears(a, "3")
+	if first.Marker != 10 || second.Marker != 11 || second.Count != 2 {
+		t.Fatalf("at %+v, then at %+v", first, second)
+	}
+	if !b.Ahead(second, 5) || b.Ahead(second, 4+position.MaxLag.Milliseconds()) {
+		t.Error("b knows that it is not so far yet, and for how long to wait")
+	}
+	hears(b, "2")
+	hears(b, "3")
+	if missed, _, why := b.Since(second, []Key{{User, "a"}}, most); len(missed) != 0 || why != NotRefused {
+		t.Errorf("b still counts from the marker before: %d missed, %q", len(missed), why)
+	}
+	b.Settle(11)
+	if b.Settle(10); b.Head() != second {
+		t.Errorf("b is at %+v", b.Head())
+	}
+	missed, _, why := a.Since(position.Position{Marker: 11}, []Key{{User, "a"}}, most)
+	if len(missed) != 2 || why != NotRefused || missed[0].Position != first || missed[1].Position != second {
+		t.Errorf("replayed with other ids: %+v, %q", missed, why)
+	}
+	for _, p := range []position.Position{first, second} {
+		p.Check ^= 1
+		if _, _, why := a.Since(p, nil, most); why != Mismatch {
+			t.Errorf("%+v has another check: %q", p, why)
 		}
 	}
 }
@@ -109,25 +158,28 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// A hot user must not make the look for another one slow: the two may share a slot.
-func TestSlotsLeadToKeys(t *testing.T) {
+// A user who gets much must not make the look for another one slow: the two may share a slot.
+func TestLooksPassOverOthers(t *testing.T) {
 	r := newRing(time.Hour)
-	for i := range 3 * len(r.slots) / 8 {
-		r.Append(Key{User, "hot"}, "x", true, 1)
-		r.Append(Key{User, string(rune('A' + i%26))}, "x", true, 1)
+	slotOf := func(name string) uint64 { return r.hash(Key{User, name}) % uint64(len(r.slots)/slotSize) }
+	quiet := ""
+	for i := 0; quiet == "" || slotOf(quiet) != slotOf("hot"); i++ {
+		quiet = fmt.Sprint("quiet", i)
 	}
-	for range 100 {
-		r.Append(Key{User, "hot"}, "x", true, 1)
-	}
-	links := 0
-	for i := range 26 {
-		hash := r.hash(Key{User, string(rune('A' + i))})
-		for e, ok := r.linked(binary.LittleEndian.Uint64(r.slot(hash))); ok; e, ok = r.linked(e.next()) {
-			links++
+	for range 10 {
+		r.Append(Key{User, quiet}, "x", true, 1)
+		for range 1000 {
+			r.Append(Key{User, "hot"}, "x", true, 1)
 		}
 	}
-	if links > 26*27 {
-		t.Errorf("%d links for 26 users", links)
+	for name, want := range map[string]int{quiet: 10, "hot": 10_000, quiet + "'s neighbour": 0} {
+		look, found := r.lookFor(Key{User, name}, 0), 0
+		for _, _, ok := look.next(); ok; _, _, ok = look.next() {
+			found++
+		}
+		if found != want || look.steps > found+20 {
+			t.Errorf("%s: %d found in %d steps, want %d", name, found, look.steps, want)
+		}
 	}
 }
 

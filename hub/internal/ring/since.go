@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"slices"
 	"sort"
-	"time"
 	"unsafe"
 
 	"roost/internal/position"
@@ -57,8 +56,8 @@ func (r *Ring) Since(p position.Position, keys []Key, most Bounds) (missed []Mis
 	}
 	bytes := 0
 	for _, key := range keys {
-		e, offset, ok := r.last(key)
-		for ok && e.number() > number {
+		look := r.lookFor(key, number)
+		for e, offset, ok := look.next(); ok; e, offset, ok = look.next() {
 			bytes += len(e.payload())
 			if e.absent() == unheard {
 				return nil, after, Unheard
@@ -67,8 +66,6 @@ func (r *Ring) Since(p position.Position, keys []Key, most Bounds) (missed []Mis
 				return nil, after, TooMany
 			}
 			missed = append(missed, Missed{Key: key, Size: len(e.payload()), Heard: e.heard(), number: e.number(), offset: offset})
-			offset = e.same() - 1
-			e, ok = r.linked(e.same())
 		}
 	}
 	slices.SortFunc(missed, func(a, b Missed) int { return cmp.Compare(a.number, b.number) })
@@ -104,57 +101,47 @@ func (r *Ring) Before(p position.Position) (before position.Position, ok bool) {
 	if why != NotRefused || p.Count == 0 || number-1 < r.floor {
 		return position.Position{}, false
 	}
-	for _, s := range r.segments {
-		if s.marker == p.Marker {
-			return position.Position{Marker: p.Marker, Count: p.Count - 1, Check: position.CheckOf(r.check(s, number-1))}, true
-		}
-	}
-	return position.Position{}, false
+	return position.Position{Marker: p.Marker, Count: p.Count - 1, Check: r.check(r.segments[r.find(p.Marker)], number-1)}, true
 }
 
-// Ahead reports whether a position lies behind all that was heard since the last marker, and something was heard within a
-// while: then others hear faster, and what is up to the position will come. now is in Unix milliseconds.
-func (r *Ring) Ahead(p position.Position, now int64, while time.Duration) bool {
-	last := r.segments[len(r.segments)-1]
-	return p.Marker == last.marker && p.Count > r.count-last.first && now-r.heard < while.Milliseconds()
+// Ahead reports whether a position lies behind all that was heard, and something was heard within position.MaxLag: then others
+// hear faster, and what is up to the position will come. now is in Unix milliseconds.
+func (r *Ring) Ahead(p position.Position, now int64) bool {
+	i := r.find(p.Marker)
+	return i >= 0 && p.Count > r.count-r.segments[i].first && now-r.heard < position.MaxLag.Milliseconds()
 }
 
 // number finds a position: it is the number of the last notification before it.
 func (r *Ring) number(p position.Position) (number uint64, after int64, why Refusal) {
-	i := len(r.segments) - 1
-	for i >= 0 && r.segments[i].marker != p.Marker {
-		i--
-	}
-	if i < 0 || p.IsZero() {
+	i := r.find(p.Marker)
+	if i < 0 {
 		return 0, 0, Unknown
 	}
-	s, end := r.segments[i], r.count
-	if i+1 < len(r.segments) {
-		end = r.segments[i+1].first
-	}
+	s := r.segments[i]
 	number = s.first + p.Count
 	switch {
-	case p.Count > end-s.first:
+	case p.Count > r.count-s.first:
 		return 0, s.began, Mismatch
 	case number < r.floor:
 		return 0, s.began, TooOld
-	case p.Check != position.CheckOf(r.check(s, number)):
+	case p.Check != r.check(s, number):
 		return 0, s.began, Mismatch
 	}
 	return number, s.began, NotRefused
 }
 
-// check returns the checksum behind a notification of a segment, or at its marker. Its number is not below the floor.
+// check returns that of a position behind a notification, in a segment that began before it. The number is not below the floor.
 func (r *Ring) check(s segment, number uint64) uint32 {
 	if number == s.first {
 		return 0
 	}
-	return binary.LittleEndian.Uint32(r.checks[number%uint64(len(r.checks)/4)*4:])
+	chain := sum(binary.LittleEndian.Uint32(r.checks[number%uint64(len(r.checks)/4)*4:]))
+	return chain.since(s.chain, number-s.first).check()
 }
 
-// position is that behind a notification that is kept.
+// position is that behind a notification that is kept: the same as Head returned when it was the last.
 func (r *Ring) position(number uint64) position.Position {
-	i := sort.Search(len(r.segments), func(i int) bool { return r.segments[i].first >= number }) - 1
-	s := r.segments[i]
-	return position.Position{Marker: s.marker, Count: number - s.first, Check: position.CheckOf(r.check(s, number))}
+	i := sort.Search(r.current+1, func(i int) bool { return r.segments[i].from >= number }) - 1
+	s := r.segments[max(0, i)]
+	return position.Position{Marker: s.marker, Count: number - s.first, Check: r.check(s, number)}
 }

@@ -29,8 +29,12 @@ type resumingRig struct {
 	backends [2]redis.UniversalClient // what each user, group and everyone gets comes from one of them
 	pause    sync.RWMutex             // held by backends while they publish
 
+	users, groups int           // how many clients, and groups for them
+	rest          time.Duration // of a backend, behind each ten that it publishes
+
 	ended                      chan struct{} // closed once nothing more is published
 	cuts, gaps, ends, received atomic.Int64  // ends: that named a position
+	missing, twice             atomic.Int64  // without a gap that covers them
 
 	abandoned chan *websocket.Conn // the latest
 
@@ -61,7 +65,7 @@ func startResuming(t *testing.T, extra ...roosttest.Env) *resumingRig {
 func startResumingOn(t *testing.T, side *feedSide, instances int, backends ...redis.UniversalClient) *resumingRig {
 	t.Helper()
 	r := &resumingRig{t: t, side: side, backends: [2]redis.UniversalClient(backends), ended: make(chan struct{}), published: make(map[string]int),
-		abandoned: make(chan *websocket.Conn, 200)}
+		users: comers, groups: comersGroups, rest: 5 * time.Millisecond, abandoned: make(chan *websocket.Conn, 200)}
 	t.Cleanup(func() {
 		for len(r.abandoned) > 0 {
 			_ = (<-r.abandoned).Close()
@@ -136,7 +140,8 @@ func (r *resumingRig) awaitReconnect() {
 
 func (r *resumingRig) log() {
 	r.t.Helper()
-	r.t.Logf("%d cuts, %d ends that named a position, %d gaps, %d received", r.cuts.Load(), r.ends.Load(), r.gaps.Load(), r.received.Load())
+	r.t.Logf("%d cuts, %d ends that named a position, %d gaps, %d received, %d missing, %d twice",
+		r.cuts.Load(), r.ends.Load(), r.gaps.Load(), r.received.Load(), r.missing.Load(), r.twice.Load())
 }
 
 func (r *resumingRig) wantNoGap() {
@@ -157,13 +162,27 @@ func (r *resumingRig) wantGaps() {
 // clients have everything.
 func (r *resumingRig) run(d time.Duration, middle func()) {
 	r.t.Helper()
+	r.runWhile(func() {
+		time.Sleep(d / 2)
+		if middle != nil {
+			r.pause.Lock()
+			middle()
+			r.pause.Unlock()
+		}
+		time.Sleep(d / 2)
+	})
+}
+
+// runWhile publishes while something happens, and waits until all clients have everything.
+func (r *resumingRig) runWhile(happens func()) {
+	r.t.Helper()
 	var clients, backends sync.WaitGroup
-	ready := make(chan struct{}, comers)
-	for i := range comers {
-		c := r.newComer(fmt.Sprint("user", i), fmt.Sprint("group", i%comersGroups))
+	ready := make(chan struct{}, r.users)
+	for i := range r.users {
+		c := r.newComer(fmt.Sprint("user", i), fmt.Sprint("group", i%r.groups))
 		clients.Go(func() { c.run(ready) })
 	}
-	for range comers {
+	for range r.users {
 		<-ready
 	}
 	over := make(chan struct{})
@@ -179,13 +198,7 @@ func (r *resumingRig) run(d time.Duration, middle func()) {
 			}
 		})
 	}
-	time.Sleep(d / 2)
-	if middle != nil {
-		r.pause.Lock()
-		middle()
-		r.pause.Unlock()
-	}
-	time.Sleep(d / 2)
+	happens()
 	close(over)
 	backends.Wait()
 	close(r.ended)
@@ -209,13 +222,13 @@ func (r *resumingRig) publish(backend int, multi bool) {
 	}
 	for range 10 {
 		switch kind := rand.IntN(12); {
-		case kind == 0 && backend == 0:
+		case kind == 0 && backend == 0 && rand.IntN(r.users/comers) == 0: // everyone has to read it
 			pipe.Publish(ctx, "user_noti_all", notification(""))
 		case kind < 3:
-			to := fmt.Sprint("group", mine(comersGroups+2))
+			to := fmt.Sprint("group", mine(r.groups+2))
 			pipe.Publish(ctx, "group_noti:"+to, notification(to))
 		default:
-			to := fmt.Sprint("user", mine(comers+4))
+			to := fmt.Sprint("user", mine(r.users+4))
 			r.side.publish(ctx, own, to, notification(to))
 		}
 	}
@@ -226,7 +239,7 @@ func (r *resumingRig) publish(backend int, multi bool) {
 	if err != nil {
 		r.t.Errorf("publishing: %v", err)
 	}
-	time.Sleep(5 * time.Millisecond)
+	time.Sleep(r.rest)
 }
 
 func (r *resumingRig) next(to string) int {
@@ -267,7 +280,11 @@ func (c *comer) run(ready chan<- struct{}) {
 		if over && c.finish(conn) {
 			return
 		}
-		c.stay(conn, rand.N(150*time.Millisecond))
+		stay := rand.N(150 * time.Millisecond * time.Duration(c.rig.users/comers))
+		if rand.IntN(20) == 0 {
+			time.Sleep(stay) // it reads nothing for a while
+		}
+		c.stay(conn, stay)
 		c.cut(conn)
 		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond)
 	}
@@ -376,7 +393,10 @@ func (c *comer) finish(conn *websocket.Conn) (ok bool) {
 		case err != nil:
 			c.rig.mu.Lock()
 			defer c.rig.mu.Unlock()
-			c.rig.t.Errorf("%s: %v; it has %v, of %v, a gap covers %v", c.user, err, c.last, c.rig.published, c.covered)
+			c.rig.missing.Add(1)
+			for _, to := range []string{c.user, c.group, ""} {
+				c.rig.t.Errorf("%s: %v; for %q it has %d of %d, a gap covers %d", c.user, err, to, c.last[to], c.rig.published[to], c.covered[to])
+			}
 			return true
 		}
 		c.takes(message)
@@ -429,7 +449,12 @@ func (c *comer) takes(message []byte) {
 	case "n":
 		c.rig.received.Add(1)
 		to, n := e.Payload.To, e.Payload.N
-		if n <= c.last[to] && n > c.covered[to] || n > c.last[to]+1 && n > c.covered[to]+1 {
+		switch {
+		case n <= c.last[to] && n > c.covered[to]:
+			c.rig.twice.Add(1)
+			c.rig.t.Errorf("%s: number %d for %q comes again, behind %d; a gap covers up to %d", c.user, n, to, c.last[to], c.covered[to])
+		case n > c.last[to]+1 && n > c.covered[to]+1:
+			c.rig.missing.Add(1)
 			c.rig.t.Errorf("%s: number %d for %q behind %d; a gap covers up to %d", c.user, n, to, c.last[to], c.covered[to])
 		}
 		c.last[to], c.id = max(n, c.last[to]), e.ID
