@@ -18,7 +18,12 @@ func (l *loop) untilTimer() int {
 	return max(0, int((left+time.Millisecond-1)/time.Millisecond))
 }
 
-// runTimers fires the timers that are due.
+// timerBatch is how many timers a loop fires before it looks at its sockets, tasks and mail again. After a pause a ping is due for
+// every connection, and a process that gets too little of the processor would otherwise have more of them in each turn than in
+// the one before, until the watchdog ends it.
+const timerBatch = 128
+
+// runTimers fires timers that are due.
 func (l *loop) runTimers() {
 	if l.armed == 0 {
 		return
@@ -29,7 +34,7 @@ func (l *loop) runTimers() {
 	}
 	l.detectPause(now)
 	l.armed = 0
-	l.wheel.Advance(wheel.Tick(now/l.server.tickLength), func(c *conn) { c.onTimer(now) })
+	l.wheel.AdvanceSome(wheel.Tick(now/l.server.tickLength), timerBatch, func(c *conn) { c.onTimer(now) })
 	if next, ok := l.wheel.Next(); ok {
 		l.arm(next)
 	}

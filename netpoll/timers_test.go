@@ -102,3 +102,25 @@ func (w *watched) waitEnd(t *testing.T) error {
 	eventually(t, "the end of "+w.user, func() bool { return len(w.end) > 0 })
 	return <-w.end
 }
+
+// After a pause a ping is due for every connection. The loop sends them in batches, and does other things between.
+func TestOverdueTimersInBatches(t *testing.T) {
+	t.Parallel()
+	l := sleeper(t)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	const connections = timerBatch + 20
+	for range connections {
+		c, _ := l.connect(t)
+		c.resetTimer(l.server.now())
+	}
+	l.server.started = l.server.started.Add(-time.Minute)
+	l.runTimers()
+	if n := l.stats.Pings.Load(); n != timerBatch || l.untilTimer() != 0 {
+		t.Errorf("%d pings, and the next in %d ms, want %d and at once", n, l.untilTimer(), timerBatch)
+	}
+	l.runTimers()
+	if n := l.stats.Pings.Load(); n != connections || l.untilTimer() == 0 {
+		t.Errorf("%d pings, and the next in %d ms, want %d and later", n, l.untilTimer(), connections)
+	}
+}

@@ -7,7 +7,10 @@
 // nothing is allocated. A wheel belongs to one goroutine at a time.
 package wheel
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // Tick counts the wheel's steps since some beginning. 64 bits: no wrap to think of.
 type Tick int64
@@ -38,6 +41,7 @@ type Wheel[E Entry[E]] struct {
 	slots    [Slots]E // each the first of a list
 	occupied [Slots / 64]uint64
 	due      E    // the first of the list that is being fired
+	dueTick  Tick // whose list that is
 	now      Tick // everything up to and including it has fired
 	armed    int  // timers in the wheel
 }
@@ -80,27 +84,40 @@ func (w *Wheel[E]) Disarm(e E) {
 
 // Advance moves the wheel to now and calls fire for each timer that is due, in no
 // particular order within a tick. fire may arm and disarm any timer, its own included.
-func (w *Wheel[E]) Advance(now Tick, fire func(E)) {
+func (w *Wheel[E]) Advance(now Tick, fire func(E)) { w.AdvanceSome(now, math.MaxInt, fire) }
+
+// AdvanceSome is Advance for a caller that has other things to do as well: it stops once so many timers have fired. The
+// next call goes on, and Next says that it is due at once.
+func (w *Wheel[E]) AdvanceSome(now Tick, most int, fire func(E)) {
+	left := w.fireDue(now, most, fire)
 	// After a pause longer than the wheel is wide, one round visits every slot.
-	for t := max(w.now+1, now-Slots+1); t <= now; t++ {
+	for t := max(w.now+1, now-Slots+1); t <= now && left > 0; t++ {
 		w.now = max(w.now, t-1)
-		w.visit(t, now, fire)
+		left = w.visit(t, now, left, fire)
 	}
-	w.now = max(w.now, now)
+	if left > 0 {
+		w.now = max(w.now, now)
+	}
 }
 
-// visit fires what is due in the slot of tick t and puts the rest back.
-func (w *Wheel[E]) visit(t, now Tick, fire func(E)) {
+// visit fires what is due in the slot of tick t, left timers at most, and puts back what is not. It returns what is left of left.
+func (w *Wheel[E]) visit(t, now Tick, left int, fire func(E)) int {
 	i := int(t % Slots)
 	if w.occupied[i/64]&(1<<(i%64)) == 0 {
-		return
+		return left
 	}
 	// The list moves to a place of its own first: what fire arms may land in this
 	// very slot, a round later.
 	moveList(&w.due, &w.slots[i])
 	w.occupied[i/64] &^= 1 << (i % 64)
+	w.dueTick = t
+	return w.fireDue(now, left, fire)
+}
+
+// fireDue is visit for the list that is being fired.
+func (w *Wheel[E]) fireDue(now Tick, left int, fire func(E)) int {
 	var none E
-	for w.due != none {
+	for w.due != none && left > 0 {
 		e := w.due
 		unlink(e.WheelLinks())
 		if w.At(e) > now {
@@ -108,16 +125,22 @@ func (w *Wheel[E]) visit(t, now Tick, fire func(E)) {
 			continue
 		}
 		w.armed--
-		w.now = max(w.now, t)
+		left--
+		w.now = max(w.now, w.dueTick)
 		fire(e)
 	}
+	return left
 }
 
 // Next returns a tick before which nothing fires, or false if nothing is armed. It may
 // be early by whole rounds for timers beyond the wheel's width.
 func (w *Wheel[E]) Next() (Tick, bool) {
-	if w.armed == 0 {
+	var none E
+	switch {
+	case w.armed == 0:
 		return 0, false
+	case w.due != none: // AdvanceSome has stopped
+		return w.now, true
 	}
 	for ahead := Tick(1); ahead <= Slots; {
 		i := int((w.now + ahead) % Slots)
@@ -135,7 +158,7 @@ func (w *Wheel[E]) Next() (Tick, bool) {
 func (w *Wheel[E]) Each(fn func(E)) {
 	all := make([]E, 0, w.armed)
 	var none E
-	for _, e := range w.slots {
+	for _, e := range append(w.slots[:len(w.slots):len(w.slots)], w.due) {
 		for ; e != none; e = e.WheelLinks().next {
 			all = append(all, e)
 		}

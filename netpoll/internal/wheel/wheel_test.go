@@ -14,7 +14,7 @@ type timer struct {
 func (t *timer) WheelLinks() *Links[*timer] { return &t.links }
 func (t *timer) WheelDue() *uint32          { return &t.due }
 
-// The model is a map from timer to the tick at which it must fire.
+// The model is a map from timer to the tick at which it must fire. Sometimes the wheel stops before all have fired.
 func TestWheelAgainstModel(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -24,7 +24,7 @@ func TestWheelAgainstModel(t *testing.T) {
 		timers[i] = new(timer)
 	}
 	want := map[*timer]Tick{}
-	now := w.now
+	now, stopped, stops := w.now, false, 0
 	for range 20_000 {
 		c := timers[rng.IntN(len(timers))]
 		switch rng.IntN(10) {
@@ -34,31 +34,43 @@ func TestWheelAgainstModel(t *testing.T) {
 		case 1, 2, 3, 4, 5, 6:
 			at := now + Tick(rng.IntN(3*Slots)) - 5
 			w.Arm(c, at)
-			want[c] = max(at, now+1)
+			want[c] = max(at, w.Now()+1)
 		default:
 			from := now
 			now += Tick(rng.IntN(40))
 			if rng.IntN(50) == 0 {
 				now += 2 * Slots
 			}
-			w.Advance(now, func(c *timer) {
+			most, fired := 1+rng.IntN(20), 0
+			w.AdvanceSome(now, most, func(c *timer) {
+				fired++
 				at, armed := want[c]
-				if !armed || at > now || at <= from {
+				if !armed || at > now || at <= from && !stopped {
 					t.Fatalf("fired for tick %d (armed %v) while going from %d to %d", at, armed, from, now)
 				}
 				delete(want, c)
 			})
+			if stopped = fired == most; stopped {
+				stops++
+			}
+			if fired > most {
+				t.Fatalf("%d have fired, want %d at most", fired, most)
+			}
 			for _, at := range want {
-				if at <= now {
+				if at <= now && !stopped {
 					t.Fatalf("a timer for tick %d is left at %d", at, now)
 				}
 			}
 		}
-		checkWheel(t, &w, want)
+		checkWheel(t, &w, want, now)
+	}
+	if stops == 0 {
+		t.Error("the wheel has never stopped before all had fired")
 	}
 }
 
-func checkWheel(t *testing.T, w *Wheel[*timer], want map[*timer]Tick) {
+// checkWheel compares the wheel with the model. now is how far it was to go: what it stopped before is due at once.
+func checkWheel(t *testing.T, w *Wheel[*timer], want map[*timer]Tick, now Tick) {
 	t.Helper()
 	each := map[*timer]bool{}
 	w.Each(func(c *timer) { each[c] = true })
@@ -75,9 +87,38 @@ func checkWheel(t *testing.T, w *Wheel[*timer], want map[*timer]Tick) {
 		t.Fatalf("next says %v with %d timers", ok, len(want))
 	}
 	for _, at := range want {
-		if ok && (next > at || next <= w.now) {
+		if ok && (next > max(at, now) || next > at && w.now == now || next <= w.now && w.due == nil) {
 			t.Fatalf("next = %d at %d, but a timer is due at %d", next, w.now, at)
 		}
+	}
+}
+
+// What one call leaves, the next one fires, whatever became of it meanwhile.
+func TestWheelGoesOn(t *testing.T) {
+	t.Parallel()
+	var w Wheel[*timer]
+	timers := make([]*timer, 10)
+	for i := range timers {
+		timers[i] = new(timer)
+		w.Arm(timers[i], 5)
+	}
+	fired := map[*timer]int{}
+	fire := func(c *timer) { fired[c]++ }
+	w.AdvanceSome(6, 4, fire)
+	if next, ok := w.Next(); len(fired) != 4 || !ok || next > 6 {
+		t.Fatalf("%d have fired, and the next at %d (%v); want 4, and the next at once", len(fired), next, ok)
+	}
+	var left []*timer
+	for _, c := range timers {
+		if fired[c] == 0 {
+			left = append(left, c)
+		}
+	}
+	w.Disarm(left[0])
+	w.Arm(left[1], 20)
+	w.AdvanceSome(6, 100, fire)
+	if next, ok := w.Next(); len(fired) != 8 || fired[left[0]]+fired[left[1]] != 0 || w.Now() != 6 || !ok || next != 20 {
+		t.Errorf("at %d %d have fired, and the next at %d (%v); want 8 at 6, and the next at 20", w.Now(), len(fired), next, ok)
 	}
 }
 
