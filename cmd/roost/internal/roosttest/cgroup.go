@@ -12,8 +12,9 @@ import (
 
 // MemoryGroup is a control group for one process, with a limit on memory.
 type MemoryGroup struct {
-	dir  string
-	peak string // file with the most that was charged, in bytes
+	dir   string
+	limit string // file with the limit, in bytes
+	peak  string // file with the most that was charged, in bytes
 }
 
 // groups numbers the groups of a test program.
@@ -29,11 +30,11 @@ func NewMemoryGroup(t testing.TB, bytes, buffers uint64) *MemoryGroup {
 		if buffers > 0 {
 			_ = set(v1, "memory.kmem.tcp.limit_in_bytes", buffers) // some kernels don't count them at all
 		}
-		return &MemoryGroup{dir: v1, peak: "memory.max_usage_in_bytes"}
+		return &MemoryGroup{dir: v1, limit: "memory.limit_in_bytes", peak: "memory.max_usage_in_bytes"}
 	}
 	if makeGroup(t, v2) && set(v2, "memory.max", bytes) == nil {
 		_ = set(v2, "memory.swap.max", 0) // not there without swap
-		return &MemoryGroup{dir: v2, peak: "memory.peak"}
+		return &MemoryGroup{dir: v2, limit: "memory.max", peak: "memory.peak"}
 	}
 	t.Skip("no control group with a memory limit can be made here")
 	return nil
@@ -57,6 +58,36 @@ func set(dir, file string, value uint64) error {
 	defer f.Close()
 	_, err = f.WriteString(strconv.FormatUint(value, 10))
 	return err
+}
+
+// Limit changes the limit.
+func (g *MemoryGroup) Limit(t testing.TB, bytes uint64) {
+	t.Helper()
+	if err := set(g.dir, g.limit, bytes); err != nil {
+		t.Fatalf("limiting the memory of a control group to %d bytes: %v", bytes, err)
+	}
+}
+
+// Used is what is charged to the group now, in bytes, without pages of files, which the kernel drops where it needs room.
+func (g *MemoryGroup) Used(t testing.TB) uint64 {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(g.dir, "memory.stat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var used uint64
+	for line := range strings.Lines(string(text)) {
+		var name string
+		var bytes uint64
+		if _, err := fmt.Sscan(line, &name, &bytes); err != nil {
+			continue
+		}
+		switch name {
+		case "total_rss", "total_shmem", "anon", "shmem", "kernel": // the first two are those of version 1
+			used += bytes
+		}
+	}
+	return used
 }
 
 // Join is a program that joins the group and replaces itself by another: see Command.Wrap.

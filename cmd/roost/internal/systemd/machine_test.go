@@ -30,8 +30,9 @@ type machine struct {
 	init int // the pid of its systemd
 }
 
-// boot boots a machine, or skips the test where that can't be done. Nothing in it has been started but systemd itself.
-func boot(t *testing.T) *machine {
+// boot boots a machine, or skips the test where that can't be done. Nothing in it has been started but systemd itself. wrap
+// replaces itself by systemd-nspawn.
+func boot(t *testing.T, wrap ...string) *machine {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root can boot a container: the unit is not tried under a real systemd")
@@ -44,7 +45,7 @@ func boot(t *testing.T) *machine {
 	m := &machine{t: t, root: t.TempDir()}
 	m.fill()
 	name := "roosttest" + strconv.Itoa(os.Getpid())
-	process := roosttest.Run(t, roosttest.Command{Program: "systemd-nspawn", Args: []string{
+	process := roosttest.Run(t, roosttest.Command{Wrap: wrap, Program: "systemd-nspawn", Args: []string{
 		"--quiet", "--directory=" + m.root, "--bind-ro=/usr", "--boot", "--register=no", "--keep-unit", "--link-journal=no",
 		"--console=pipe", "--machine=" + name, "systemd.unit=roosttest.target",
 	}})
