@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
 	"strings"
 	"testing"
 
@@ -32,23 +31,6 @@ func envelopes(t *testing.T, c *roosttest.Client, n int) (all []envelope) {
 	return all
 }
 
-// upgradeAgain is upgrade once the process before has ended: until then there is no other.
-func (s *stand) upgradeAgain(n int) {
-	s.t.Helper()
-	roosttest.WaitFor(s.t, "the process before to end", func() bool {
-		took, listening := s.server.Log.Find("took over"), s.server.Log.Find("listening")
-		if n == 1 {
-			return true
-		}
-		if len(took) < n-1 || len(listening) < n {
-			return false
-		}
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%.0f/status", listening[n-1]["pid"]))
-		return err == nil && !strings.Contains(string(text), fmt.Sprintf("\nPPid:\t%.0f\n", took[n-2]["from"]))
-	})
-	s.upgrade(n)
-}
-
 // A client that left before an upgrade, or between two, gets what it missed from the process that took over: also of a ring of
 // another size. And whoever stayed goes on with the same ids.
 func TestResumeAcrossUpgrades(t *testing.T) {
@@ -71,7 +53,7 @@ func TestResumeAcrossUpgrades(t *testing.T) {
 			for n := range 3 {
 				publish("leaves", 2+3*n)
 				s.redis.Publish("user_noti_all", fmt.Sprintf(`{"type":"n","payload":%d}`, 3+3*n))
-				s.upgradeAgain(n + 1)
+				s.upgrade(n + 1)
 				publish("leaves", 4+3*n)
 				publish("stays", 4+3*n)
 			}
@@ -126,7 +108,7 @@ func TestPresenceAcrossUpgrades(t *testing.T) {
 	}
 	take(want)
 	for n := range 3 {
-		s.upgradeAgain(n + 1)
+		s.upgrade(n + 1)
 	}
 	s.redis.Publish("user_presence", "that is all") // it comes behind all that was told before
 	want["that is all"] = 1
@@ -151,7 +133,7 @@ func TestSentinelAcrossUpgrades(t *testing.T) {
 	e2e.EndLast(t, s.server)
 	alice := s.server.Connect("alice")
 	for n := range 2 {
-		s.upgradeAgain(n + 1)
+		s.upgrade(n + 1)
 		trio.Master.Publish("user_noti:alice", fmt.Sprintf(`{"type":"n","payload":%d}`, n))
 		alice.WaitMessages(n + 1)
 	}

@@ -73,7 +73,17 @@ func start(t *testing.T, feed string, more roosttest.Env, wrap ...string) *stand
 	}
 	s.server = roosttest.StartWrapped(t, s.redis, s.settings(more), wrap...)
 	e2e.EndLast(t, s.server)
+	t.Cleanup(s.explain)
 	return s
+}
+
+// explain shows a failed test's warnings and errors of the server, of whose log otherwise only the end is shown.
+func (s *stand) explain() {
+	for _, line := range s.server.Log.Lines() {
+		if level := line.Text("level"); s.t.Failed() && level != "INFO" {
+			s.t.Logf("%s %s %s %s", line.Text("time"), level, line.Message(), line.Text("error"))
+		}
+	}
 }
 
 // fill connects so many members, of all kinds in turn.
