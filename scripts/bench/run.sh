@@ -5,6 +5,7 @@
 #   scripts/bench/run.sh --short   what matters most, about 4 minutes
 #   scripts/bench/run.sh --keep --tls   Roost with TLS beside Roost without, HAProxy and nginx in front, and Centrifugo, 50 minutes
 #   scripts/bench/run.sh --keep --resume   Roost with WS_RESUME_WINDOW beside Roost without, 7 minutes
+#   scripts/bench/run.sh --keep --upgrade   replacing the program, with the connections handed over and drained, 8 minutes
 #   scripts/bench/run.sh --plan    only says what it would do, and for how long
 #   scripts/bench/run.sh --keep --step burst --step burst-far   measures only these steps, 12 minutes, and keeps all else
 #                                  that docs/benchmarks.md has
@@ -66,6 +67,8 @@ suite=(bin/bench/roostbench suite --out "$out" --limit "$limit" --commit "$(comm
   "${peer[@]}"
   --server 'roost TLS=bin/bench/roost' --secure 'roost TLS' --only 'roost TLS=tls-*'
   --server 'roost resume=bin/bench/roost' --env 'roost resume=WS_RESUME_WINDOW=2m' --only 'roost resume=resume-*'
+  --server handover=bin/bench/roost --env handover=WS_UPGRADE=handover --only 'handover=upgrade'
+  --server drain=bin/bench/roost --env drain=WS_UPGRADE=drain --only 'drain=upgrade'
   --server floor=bin/bench/floor --only 'floor=connect,deliver-10k,deliver-max,calls-*'
   --server 'roost 1ms=bin/bench/roost' --env 'roost 1ms=WS_FLUSH_WINDOW=1ms'
   --only 'roost 1ms=deliver-*k,deliver-max,deliver-absent,deliver-bursts,calls-*')

@@ -51,6 +51,7 @@ func (p pageData) Benchmarked() string {
 }
 func (p pageData) Glance() string            { return p.glanceTable() }
 func (p pageData) Floor() string             { return p.floorTable() }
+func (p pageData) UpgradeFar() string        { return p.upgradeFarTable() }
 func (p pageData) OtherBenchmarks() []string { return p.otherBenchmarks() }
 
 // Memory is the machine's in GiB; /proc says "24684096 kB".

@@ -16,7 +16,7 @@ const (
 // targets are all of them, in the order of the page.
 func (s *summary) targets() []verdict {
 	var all []verdict
-	for _, part := range [][]verdict{s.memoryTargets(), s.handshakeTargets(), s.deliveryTargets(), s.burstTargets(), s.idleTargets(), s.crowdTargets(), s.tlsTargets()} {
+	for _, part := range [][]verdict{s.memoryTargets(), s.handshakeTargets(), s.deliveryTargets(), s.burstTargets(), s.idleTargets(), s.crowdTargets(), s.tlsTargets(), s.upgradeTargets()} {
 		all = append(all, part...)
 	}
 	return all

@@ -12,7 +12,7 @@
 //	roostbench feeds    what each REDIS_FEED costs as instances and users grow
 //	roostbench upgrade  pause, time and memory of replacing the program while clients are connected
 //	roostbench sizing   what so many connections need, computed from that
-//	roostbench suite    all but these four, for several servers in turn
+//	roostbench suite    all but abuse, feeds and sizing, for several servers in turn
 //
 // It loads loopback addresses only, and every run has an end. Each subcommand is
 // a file.

@@ -27,6 +27,7 @@ type suiteCmd struct {
 	Full    bool          `xor:"mode" help:"Also 100,000 and 200,000 connections to several processes, which works for Roost only."`
 	TLS     bool          `name:"tls" xor:"mode" help:"Only the steps for servers with TLS, see --secure."`
 	Resume  bool          `xor:"mode" help:"Only the steps for Roost with WS_RESUME_WINDOW, and without beside it."`
+	Upgrade bool          `xor:"mode" help:"Only the steps for what an upgrade does, see WS_UPGRADE."`
 	Limit   time.Duration `default:"40m" help:"Leave out what would last longer; 6h at most."`
 	Perf    bool          `help:"Record where the servers' CPU time goes, with perf, for perf report -i OUT/*.perf. The figures are then a little high."`
 	GoBench string        `type:"existingdir" placeholder:"DIR" help:"Run the Go benchmarks of the module there too."`
@@ -146,6 +147,8 @@ func (c *suiteCmd) mode() suite.Mode {
 		return suite.TLS
 	case c.Resume:
 		return suite.Resume
+	case c.Upgrade:
+		return suite.Upgrade
 	}
 	return suite.Normal
 }

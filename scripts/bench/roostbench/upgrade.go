@@ -1,15 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -19,36 +22,45 @@ import (
 	"roost/bench/roostbench/internal/redisd"
 	"roost/bench/roostbench/internal/redispub"
 	"roost/bench/roostbench/internal/report"
-	"roost/bench/roostbench/internal/suite"
 	"roost/bench/roostbench/internal/swarm"
 )
 
 type upgradeCmd struct {
-	Program     string        `required:"" help:"The server. It has to know WS_UPGRADE."`
-	Env         []string      `sep:"none" placeholder:"VAR=VALUE" help:"A variable for it; may be given several times."`
-	Modes       []string      `default:"handover,drain" enum:"handover,drain" help:"The values of WS_UPGRADE to measure, in turn."`
-	Connections []int         `default:"1000,5000,15000" help:"Connections that are open, 18000 at most."`
+	Program     string        `required:"" help:"The server."`
+	Env         []string      `sep:"none" placeholder:"VAR=VALUE" help:"A variable for it, such as WS_UPGRADE=drain; may be given several times."`
+	Connections []int         `default:"1000,5000,15000" help:"Connections that are open, 18000 at most; an upgrade for each number."`
 	Notify      int           `name:"notify-rate" default:"2000" help:"Notifications a second while the upgrade goes on, 10000 at most."`
-	Rounds      int           `default:"3" help:"Make each measurement so many times, 20 at most. Tables have medians."`
-	JSON        string        `name:"json" placeholder:"FILE" help:"Write all reports here."`
 	Settle      time.Duration `default:"2s" help:"How long to publish before the upgrade, and after it; 1m at most."`
+	Logs        string        `placeholder:"PREFIX" help:"What the names of the log files begin with; without it they go away at the end."`
+	Label       string        `default:"server" help:"What to call the server in the report."`
+	Step        string        `help:"What to call the measurement in the report."`
+	JSON        string        `name:"json" placeholder:"FILE" help:"Write the report here too."`
+	Quiet       bool          `help:"Don't say what is being measured."`
 }
 
-// The figures of an upgrade.
+// The figures of an upgrade, in their order. Some are of one kind of upgrade alone.
 const (
 	figUpgradeTook    = "from the signal until the new process serves"
 	figUpgradePaused  = "everything stands still"
-	figUpgradeWorst   = "latest notification"
-	figUpgradeP99     = "notifications around the upgrade, p99"
-	figUpgradeUntil   = "until the last connection is closed"
-	figUpgradeClosed  = "connections closed"
-	figUpgradeOne     = "memory of one process before"
-	figUpgradeBoth    = "memory of both, most"
-	figUpgradeRatio   = "memory of both, in times of one"
+	figUpgradeP50     = "notifications from the signal on, p50"
+	figUpgradeP99     = "notifications from the signal on, p99"
+	figUpgradeWorst   = "the latest notification"
 	figUpgradeMissing = "notifications missing"
+	figUpgradeClosed  = "connections closed"
+	figUpgradeUntil   = "until the last connection is closed"
+	figUpgradeOne     = "memory of the old process before"
+	figUpgradeBoth    = "memory of both processes, the most"
+	figUpgradeRatio   = "memory of both, in times of the old one's"
 )
 
-// Run measures each mode for each number of connections.
+// upgradeFigures are all of them with their units.
+var upgradeFigures = []struct{ name, unit string }{
+	{figUpgradeTook, "ms"}, {figUpgradePaused, "ms"}, {figUpgradeP50, "ms"}, {figUpgradeP99, "ms"}, {figUpgradeWorst, "ms"},
+	{figUpgradeMissing, ""}, {figUpgradeClosed, ""}, {figUpgradeUntil, "s"},
+	{figUpgradeOne, "MiB"}, {figUpgradeBoth, "MiB"}, {figUpgradeRatio, ""},
+}
+
+// Run upgrades a server for each number of connections.
 func (c *upgradeCmd) Run(env *environment) error {
 	if err := c.validate(); err != nil {
 		return err
@@ -56,35 +68,43 @@ func (c *upgradeCmd) Run(env *environment) error {
 	if err := roomForFiles(); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "roostbench-")
-	if err != nil {
-		return err
+	logs := c.Logs
+	if logs == "" {
+		dir, err := os.MkdirTemp("", "roostbench-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		logs = filepath.Join(dir, "upgrade")
 	}
-	defer os.RemoveAll(dir)
-	var reports []report.Report
-	for round := range c.Rounds {
-		for _, n := range c.Connections {
-			for _, mode := range c.Modes {
-				_, _ = fmt.Fprintf(env.stderr, "%d connections, round %d: %s\n", n, round+1, mode)
-				m := &upgradeMeasurement{upgradeCmd: c, env: env, mode: mode, connections: n, secret: rand.Text() + rand.Text(),
-					logs: filepath.Join(dir, fmt.Sprintf("%s-%d-%d", mode, n, round))}
-				m.report = report.Report{Step: fmt.Sprintf("upgrade-%d", n), Server: mode, Round: round + 1, Time: time.Now().UTC(), Args: env.args}
-				if err := m.run(); err != nil {
-					return fmt.Errorf("%d connections, %s: %w", n, mode, err)
-				}
-				reports = append(reports, m.report)
+	all := make(map[string]map[int]float64)
+	for _, n := range c.Connections {
+		if !c.Quiet {
+			_, _ = fmt.Fprintf(env.stderr, "%d connections\n", n)
+		}
+		m := &upgradeMeasurement{upgradeCmd: c, env: env, connections: n, secret: rand.Text() + rand.Text(), logs: fmt.Sprintf("%s.%d", logs, n)}
+		if err := m.run(); err != nil {
+			return fmt.Errorf("%d connections: %w", n, err)
+		}
+		for name, value := range m.figures {
+			if all[name] == nil {
+				all[name] = make(map[int]float64)
 			}
+			all[name][n] = value
 		}
 	}
-	for _, comparison := range report.Compare(reports) {
-		if err := comparison.Table(env.stdout); err != nil {
+	r := report.Report{Step: cmp.Or(c.Step, "upgrade"), Server: c.Label, Time: time.Now().UTC(), Args: env.args}
+	for _, f := range upgradeFigures {
+		for _, n := range slices.Sorted(maps.Keys(all[f.name])) {
+			r.AddAt(f.name, n, all[f.name][n], f.unit)
+		}
+	}
+	if c.JSON != "" {
+		if err := report.WriteFile(c.JSON, r); err != nil {
 			return err
 		}
 	}
-	if c.JSON == "" {
-		return nil
-	}
-	return report.WriteFile(c.JSON, reports)
+	return r.Table(env.stdout)
 }
 
 func (c *upgradeCmd) validate() error {
@@ -96,23 +116,20 @@ func (c *upgradeCmd) validate() error {
 	switch {
 	case c.Notify < 1 || c.Notify > 10_000:
 		return fmt.Errorf("--notify-rate %d: from 1 to 10000", c.Notify)
-	case c.Rounds < 1 || c.Rounds > suite.MaxRounds:
-		return fmt.Errorf("--rounds %d: from 1 to %d", c.Rounds, suite.MaxRounds)
 	case c.Settle <= 0 || c.Settle > time.Minute:
 		return fmt.Errorf("--settle %s: 1m at most", c.Settle)
 	}
 	return nil
 }
 
-// upgradeMeasurement is one upgrade of one server.
+// upgradeMeasurement is one upgrade.
 type upgradeMeasurement struct {
 	*upgradeCmd
 	env         *environment
-	mode        string
 	connections int
 	secret      string
 	logs        string
-	report      report.Report
+	figures     map[string]float64
 }
 
 func (m *upgradeMeasurement) run() error {
@@ -129,7 +146,7 @@ func (m *upgradeMeasurement) run() error {
 	variables := append([]string{
 		"JWT_SECRET_KEY=" + m.secret, "WS_HOST=127.0.0.1", "WS_PORT=" + port, "HTTP_HOST=127.0.0.1", "HTTP_PORT=" + side,
 		"WS_MAX_CONNECTIONS=19000", "WS_HANDSHAKE_RATE=0", "REDIS_HOST=127.0.0.1", fmt.Sprintf("REDIS_PORT=%d", redis.Addrs()[0].Port()),
-		"WS_UPGRADE=" + m.mode, "WS_DRAIN_WINDOW=1m", "WS_SHUTDOWN_TIMEOUT=80s",
+		"WS_DRAIN_WINDOW=1m", "WS_SHUTDOWN_TIMEOUT=80s",
 	}, m.Env...)
 	server, err := child.Start(m.logs+".server.log", variables, m.Program)
 	if err != nil {
@@ -185,7 +202,8 @@ func (m *upgradeMeasurement) measure(server *child.Process, url string, clients 
 	if err != nil {
 		return err
 	}
-	for m.mode == "drain" && clients.Stats().Open > 0 && time.Since(began) < 2*time.Minute {
+	drained := state.Began == "drain"
+	for drained && clients.Stats().Open > 0 && time.Since(began) < 2*time.Minute {
 		time.Sleep(10 * time.Millisecond)
 	}
 	closed := time.Since(began)
@@ -195,27 +213,29 @@ func (m *upgradeMeasurement) measure(server *child.Process, url string, clients 
 		return err
 	}
 	time.Sleep(quietPeriod)
-	r, late := &m.report, clients.Latencies()
-	r.Add(figUpgradeTook, float64(state.took.Milliseconds()), "ms")
-	r.Add(figUpgradeClosed, float64(m.connections-clients.Stats().Open), "")
-	r.Add(figUpgradeOne, mebi(before.Anon), "MiB")
-	r.Add(figUpgradeBoth, mebi(most), "MiB")
-	r.Add(figUpgradeRatio, float64(most)/float64(before.Anon), "")
-	if m.mode == "drain" {
-		r.Add(figUpgradeUntil, closed.Seconds(), "s")
-	} else {
-		r.Add(figUpgradePaused, float64(state.PausedMS), "ms")
-		r.Add(figUpgradeWorst, float64(late.Max())/1e6, "ms")
-		r.Add(figUpgradeP99, float64(late.ValueAtQuantile(99))/1e6, "ms")
-		r.Add(figUpgradeMissing, float64(clients.Missing(publisher.Published)), "")
+	m.figures = map[string]float64{
+		figUpgradeTook:   float64(state.took.Milliseconds()),
+		figUpgradeClosed: float64(m.connections - clients.Stats().Open),
+		figUpgradeOne:    mebi(before.Anon), figUpgradeBoth: mebi(most), figUpgradeRatio: float64(most) / float64(before.Anon),
 	}
+	if drained {
+		m.figures[figUpgradeUntil] = closed.Seconds()
+		return nil
+	}
+	late := clients.Latencies()
+	m.figures[figUpgradePaused] = float64(state.PausedMS)
+	m.figures[figUpgradeP50] = float64(late.ValueAtQuantile(50)) / 1e6
+	m.figures[figUpgradeP99] = float64(late.ValueAtQuantile(99)) / 1e6
+	m.figures[figUpgradeWorst] = float64(late.Max()) / 1e6
+	m.figures[figUpgradeMissing] = float64(clients.Missing(publisher.Published))
 	return nil
 }
 
 // upgradeState is what the server says at /upgrade.
 type upgradeState struct {
-	Pid      int   `json:"pid"`
-	PausedMS int64 `json:"paused_ms"`
+	Pid      int    `json:"pid"`
+	Began    string `json:"began"` // start, handover or drain
+	PausedMS int64  `json:"paused_ms"`
 	Last     *struct{ Reason string }
 
 	took time.Duration // from the signal until this process answered
@@ -246,7 +266,7 @@ func (m *upgradeMeasurement) follow(pid int, url string, began time.Time) (state
 		case err == nil && state.Pid != pid && after.IsZero():
 			after = time.Now()
 			state.took = after.Sub(began)
-		case !after.IsZero() && (m.mode == "drain" || time.Since(after) > 200*time.Millisecond):
+		case !after.IsZero() && (state.Began == "drain" || time.Since(after) > 200*time.Millisecond):
 			return state, most, nil
 		}
 		time.Sleep(time.Millisecond)

@@ -63,7 +63,7 @@ func (s *stand) settings(more roosttest.Env) roosttest.Env {
 // start starts a server; wrap replaces itself by it.
 func start(t *testing.T, feed string, more roosttest.Env, wrap ...string) *stand {
 	t.Helper()
-	s := &stand{t: t, feed: feed, authority: redistest.NewAuthority(t), stop: make(chan struct{}), groups: 5}
+	s := &stand{t: t, feed: feed, authority: redistest.NewAuthority(t), stop: make(chan struct{}), groups: number(t, "HANDOVER_GROUPS", 5)}
 	if feed == "sharded" {
 		cluster := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
 		s.redis, s.client = cluster.Nodes()[0], cluster.Client()

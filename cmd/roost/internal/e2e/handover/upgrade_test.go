@@ -28,7 +28,8 @@ func number(t *testing.T, name string, usual int) int {
 }
 
 // Upgrades in a row, under a stream of notifications for users, groups and everyone: nobody is disconnected, misses anything, gets anything
-// twice or in another order. HANDOVER_MEMBERS=15000 HANDOVER_UPGRADES=50 HANDOVER_ROUND_MS=3000 make it a long run with 5,000 a second.
+// twice or in another order. HANDOVER_MEMBERS=15000 HANDOVER_GROUPS=50 HANDOVER_UPGRADES=50 HANDOVER_ROUND_MS=3000 make it a long run with
+// 5,000 a second.
 func TestUpgradeIsNotNoticed(t *testing.T) {
 	t.Parallel()
 	members, upgrades := number(t, "HANDOVER_MEMBERS", 100), number(t, "HANDOVER_UPGRADES", 3)

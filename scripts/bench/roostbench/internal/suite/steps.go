@@ -7,11 +7,12 @@ type Mode int
 
 // The modes.
 const (
-	Normal Mode = iota
-	Short       // the steps that matter most, and shorter
-	Full        // Normal, and 100,000 and 200,000 connections
-	TLS         // the steps for servers with TLS
-	Resume      // the steps for servers whose clients can resume, and for those without
+	Normal  Mode = iota
+	Short        // the steps that matter most, and shorter
+	Full         // Normal, and 100,000 and 200,000 connections
+	TLS          // the steps for servers with TLS
+	Resume       // the steps for servers whose clients can resume, and for those without
+	Upgrade      // replacing the program while clients are connected
 )
 
 // MaxRounds is how often a step may be made.
@@ -39,6 +40,8 @@ func Steps(mode Mode) []Step {
 		return tlsSteps()
 	case Resume:
 		return resumeSteps()
+	case Upgrade:
+		return upgradeSteps()
 	}
 	return normalSteps()
 }
@@ -150,6 +153,12 @@ func resumeSteps() []Step {
 		Step{ID: "resume-back", Title: "15,000 clients come back, and each has missed three", Args: back, Rounds: 3, Redis: true, Needs: "WS_RESUME_WINDOW",
 			Lasts: startAndStop + 2*opening(15_000) + 8*time.Second},
 	}
+}
+
+// upgradeSteps are for servers that say with WS_UPGRADE what an upgrade does.
+func upgradeSteps() []Step {
+	return []Step{{ID: "upgrade", Title: "the program is replaced, under 2,000 notifications a second", Args: []string{"upgrade", "--connections=1000,5000,15000"},
+		Rounds: 5, Own: true, Needs: "WS_UPGRADE", Lasts: 50 * time.Second}}
 }
 
 // also adds flags.

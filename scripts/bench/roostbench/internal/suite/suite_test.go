@@ -50,7 +50,7 @@ func TestServersTakeTurns(t *testing.T) {
 
 func TestStepsAreComplete(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []Mode{Normal, Short, Full, TLS} {
+	for _, mode := range []Mode{Normal, Short, Full, TLS, Resume, Upgrade} {
 		seen := map[string]bool{}
 		for _, s := range Steps(mode) {
 			if seen[s.ID] || strings.ContainsAny(s.ID, "/. ") {
