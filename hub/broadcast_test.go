@@ -227,7 +227,7 @@ func TestWatchSeesBroadcasts(t *testing.T) {
 	h := New(Config{Logger: quiet()})
 	broadcasting(t, h)
 	for range 2 {
-		if _, _, err := h.Admit(&tracingConn{settle: func(t *Trace) { t.Sent() }}, "alice", "staff"); err != nil {
+		if _, _, err := h.Admit(&tracingConn{finish: func(t *Trace) { t.Sent() }}, "alice", "staff"); err != nil {
 			t.Fatal(err)
 		}
 	}

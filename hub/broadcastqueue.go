@@ -86,7 +86,7 @@ func (q *broadcastQueue) next() *broadcast {
 	}
 }
 
-// hold has only those end that have begun.
+// hold lets those that have begun end, and no other begin.
 func (q *broadcastQueue) hold() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -95,19 +95,19 @@ func (q *broadcastQueue) hold() {
 	q.change.Signal()
 }
 
-// settled reports whether they have, with hold.
-func (q *broadcastQueue) settled() bool {
+// allEnded reports whether no broadcast is under way, while hold keeps new ones from beginning.
+func (q *broadcastQueue) allEnded() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.held && (q.waits || !q.begun) && q.queue.Begun() == 0
 }
 
-// letGo ends hold.
-func (q *broadcastQueue) letGo() {
+// unhold ends hold.
+func (q *broadcastQueue) unhold() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.held = false
-	q.queue.LetGo()
+	q.queue.Unhold()
 	q.change.Signal()
 }
 

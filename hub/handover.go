@@ -33,9 +33,9 @@ const (
 func (h *Hub) HoldBroadcasts(ctx context.Context) error {
 	q := &h.broadcasts
 	q.hold()
-	for !q.settled() {
+	for !q.allEnded() {
 		if !pause.For(ctx, time.Millisecond) {
-			q.letGo()
+			q.unhold()
 			return fmt.Errorf("broadcasts that have begun do not end: %w", context.Cause(ctx))
 		}
 	}
@@ -43,7 +43,7 @@ func (h *Hub) HoldBroadcasts(ctx context.Context) error {
 }
 
 // LetBroadcasts goes on as if HoldBroadcasts had not been called.
-func (h *Hub) LetBroadcasts() { h.broadcasts.letGo() }
+func (h *Hub) LetBroadcasts() { h.broadcasts.unhold() }
 
 // Commit ends a hub whose connections another process has: RunBroadcasts returns. That process delivers the broadcasts that
 // wait; here they are not counted as dropped.
@@ -53,7 +53,7 @@ func (h *Hub) Commit() { h.broadcasts.leave() }
 // meanwhile. It calls send with pieces, one after the other, within the bounds of package wirecodec; the descriptors are the
 // hub's. An error of send ends it. Counters stay here, and so do those who watch a user.
 func (h *Hub) Export(send func(section []byte, descriptors []int) error) error {
-	if !h.broadcasts.settled() {
+	if !h.broadcasts.allEnded() {
 		return errors.New("hub: Export while broadcasts are delivered")
 	}
 	dst := wirecodec.AppendUint(nil, hubState)

@@ -34,7 +34,7 @@ type Traced struct {
 	Failed      map[string]int // of these: never will be sent, by reason
 
 	Unacknowledged int           // of Sent: their connections ended before the clients had acknowledged it
-	Settled        time.Duration // from At to the last change of Sent or Failed
+	Took           time.Duration // from At to the last change of Sent or Failed
 }
 
 // Queued is how many connections it still waits for.
@@ -54,7 +54,7 @@ func (t *Trace) Sent() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.seen.Sent++
-	t.seen.Settled = t.clock().Sub(t.at)
+	t.seen.Took = t.clock().Sub(t.at)
 }
 
 // Failed notes that one connection will not get it.
@@ -68,7 +68,7 @@ func (t *Trace) Failed(why string) {
 		t.seen.Failed = make(map[string]int, 1)
 	}
 	t.seen.Failed[why]++
-	t.seen.Settled = t.clock().Sub(t.at)
+	t.seen.Took = t.clock().Sub(t.at)
 }
 
 // Unacknowledged notes that one connection, for which it was sent, ended before its

@@ -18,13 +18,13 @@ func (c *clock) hub() *Hub {
 }
 func lastTrace(h *Hub, user string) Traced { w := h.Watch(user); return w.Latest[len(w.Latest)-1] }
 
-// tracingConn settles what it is handed, as a loop does.
+// tracingConn says of each notification what became of it, as a loop does.
 type tracingConn struct {
 	fakeConn
-	settle func(*Trace)
+	finish func(*Trace)
 }
 
-func (c *tracingConn) Deliver(n *Notification) { c.settle(n.Trace) }
+func (c *tracingConn) Deliver(n *Notification) { c.finish(n.Trace) }
 
 func TestWatchTellsEachOutcome(t *testing.T) {
 	t.Parallel()
@@ -41,8 +41,8 @@ func TestWatchTellsEachOutcome(t *testing.T) {
 	if got := lastTrace(h, "alice"); got.Problem != "offline" || got.Connections != 0 || got.Bytes != 19 || got.Type != "" {
 		t.Errorf("with nobody there: %+v", got)
 	}
-	for _, settle := range []func(*Trace){sent, full, waits} {
-		if _, _, err := h.Admit(&tracingConn{settle: settle}, "alice"); err != nil {
+	for _, finish := range []func(*Trace){sent, full, waits} {
+		if _, _, err := h.Admit(&tracingConn{finish: finish}, "alice"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -51,8 +51,8 @@ func TestWatchTellsEachOutcome(t *testing.T) {
 	if got.Type != "greeting" || got.Problem != "" || got.Connections != 3 || got.Sent != 1 || got.Failed["queue_full"] != 1 || got.Queued() != 1 {
 		t.Errorf("to three: %+v, queued %d", got, got.Queued())
 	}
-	if got.Settled < 3*time.Millisecond {
-		t.Errorf("it took %s", got.Settled)
+	if got.Took < 3*time.Millisecond {
+		t.Errorf("it took %s", got.Took)
 	}
 	for payload, problem := range map[string]string{"nonsense": "invalid_json", strings.Repeat("x", 1001): "too_big"} {
 		h.Deliver("alice", payload)
@@ -183,7 +183,7 @@ func TestConcernsAnyConnection(t *testing.T) {
 	}
 }
 
-func TestTraceSettles(t *testing.T) {
+func TestTraceEnds(t *testing.T) {
 	t.Parallel()
 	var clock clock
 	h := clock.hub()

@@ -131,7 +131,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		return errRunBefore
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	f.settle(cancel)
+	f.begin(cancel)
 	var wg sync.WaitGroup
 	wg.Go(func() { f.beat.run(ctx, f.sendBeat) })
 	wg.Go(func() { f.follow(ctx) })

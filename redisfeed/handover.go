@@ -277,8 +277,8 @@ func (f *Feed) takeOver() {
 	}
 }
 
-// adoptLink goes on with the feed's own link. Run's goroutine calls it.
-func (f *Feed) adoptLink(l *link, from *imported) error {
+// takeOverLink goes on with the feed's own link. Run's goroutine calls it.
+func (f *Feed) takeOverLink(l *link, from *imported) error {
 	l.wants = make(map[subscription]bool)
 	for _, name := range f.channels() {
 		l.wants[subscription{resp.Subscribe, name}] = true
@@ -286,25 +286,25 @@ func (f *Feed) adoptLink(l *link, from *imported) error {
 	for _, name := range f.patterns() {
 		l.wants[subscription{resp.PSubscribe, name}] = true
 	}
-	if err := l.adopt(from.link); err != nil {
+	if err := l.takeOver(from.link); err != nil {
 		return err
 	}
 	f.live = l
 	if f.manager != nil {
-		f.manager.adopt(l, from)
+		f.manager.takeOver(l, from)
 	}
 	f.beat.soon()
 	f.cfg.Logger.Info("redis feed goes on with the link of the process before", "addr", f.at.Addr)
 	return nil
 }
 
-// adopt goes on with a link, and has the sink's lock then, until the first batch ends.
-func (l *link) adopt(from *importedLink) error {
+// takeOver goes on with a link, and has the sink's lock then, until the first batch ends.
+func (l *link) takeOver(from *importedLink) error {
 	l.timer.Stop()
 	l.prove(from.proven)
 	fd := from.descriptor
 	from.descriptor = -1
-	stream, err := redisnet.AdoptStream(fd, l.cfg.HeartbeatTimeout, l.in.excused)
+	stream, err := redisnet.TakeOverStream(fd, l.cfg.HeartbeatTimeout, l.in.excused)
 	if err != nil {
 		return l.reason(err)
 	}
@@ -317,13 +317,13 @@ func (l *link) adopt(from *importedLink) error {
 	return nil
 }
 
-// settle is the beginning of Run: connections that came along are counted by now.
-func (f *Feed) settle(stop func()) {
+// begin is the beginning of Run: connections that came along are counted by now.
+func (f *Feed) begin(stop func()) {
 	f.sinkMu.Lock()
 	defer f.sinkMu.Unlock()
 	f.freeze.stop = stop
 	if f.imported != nil && f.manager != nil {
-		f.subs.Settle(time.Now())
-		f.manager.adopted = f.imported.manager.nodes
+		f.subs.ReleaseUnused(time.Now())
+		f.manager.imported = f.imported.manager.nodes
 	}
 }

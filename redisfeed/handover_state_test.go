@@ -163,7 +163,7 @@ func FuzzState(f *testing.F) {
 		if feed.subs == nil || r.Done() != nil {
 			return
 		}
-		feed.subs.Settle(feed.monitor.status().Since)
+		feed.subs.ReleaseUnused(feed.monitor.status().Since)
 		feed.Acquire("alice", make(awaited, 1))
 		feed.Release("alice")
 		if s := feed.manager.shards; s != nil && s.view != nil {

@@ -61,8 +61,8 @@ func (m *manager) restore(r *wirecodec.Reader) (in importedManager) {
 	return in
 }
 
-// adopt goes on subscribing users on the feed's own link. Run's goroutine calls it.
-func (m *manager) adopt(l *link, from *imported) {
+// takeOver goes on subscribing users on the feed's own link. Run's goroutine calls it.
+func (m *manager) takeOver(l *link, from *imported) {
 	if m.shards == nil {
 		s := newSender(l, 0, PerUser)
 		s.commands = from.link.commands
@@ -72,8 +72,8 @@ func (m *manager) adopt(l *link, from *imported) {
 	m.subs.Notify()
 }
 
-// adopt goes on with the links to shards.
-func (s *shards) adopt(ctx context.Context, nodes []*importedNode) {
+// takeOver goes on with the links to shards.
+func (s *shards) takeOver(ctx context.Context, nodes []*importedNode) {
 	for _, from := range nodes {
 		n := newNode(ctx, s.feed, from.id, from.addr)
 		n.from, n.upSince, n.subscribed = from, from.upSince, from.subscribed

@@ -104,7 +104,7 @@ func TestClusterNodeKilledInTraffic(t *testing.T) {
 			tr.waitForMore(t, 300)
 			// Nothing is under way: what one node has another may get a moment later, and then it comes twice.
 			tr.hold()
-			settled(t, read, others)
+			awaitBus(t, read, others)
 			read.Kill()
 			at.Store(others[0])
 			tr.goOn()
@@ -138,8 +138,8 @@ func readFrom(t *testing.T, c *redistest.Cluster, feed *running) (read *redistes
 	return read, others
 }
 
-// settled waits until all that was published at one node has been at the others: the bus keeps the order.
-func settled(t *testing.T, from *redistest.Server, others []*redistest.Server) {
+// awaitBus waits until all that was published at one node has been at the others: the bus keeps the order.
+func awaitBus(t *testing.T, from *redistest.Server, others []*redistest.Server) {
 	t.Helper()
 	for _, other := range others {
 		sub := other.Client().Subscribe(t.Context(), "marker")

@@ -20,7 +20,7 @@ type manager struct {
 	shards *shards    // nil unless Sharded
 	turn   sync.Mutex // held by run while it works, and while the feed is frozen. Taken before the sink's lock
 
-	adopted []*importedNode // of another process, for run to begin with; static once that has begun
+	imported []*importedNode // of another process, for run to begin with; static once that has begun
 
 	mu   sync.Mutex
 	main *sender          // guarded by mu: that of the feed's own link, PerUser and while that is up
@@ -41,7 +41,7 @@ func newManager(f *Feed) *manager {
 func (m *manager) run(ctx context.Context) {
 	if m.shards != nil {
 		m.turn.Lock()
-		m.shards.adopt(ctx, m.adopted)
+		m.shards.takeOver(ctx, m.imported)
 		m.turn.Unlock()
 		defer m.shards.close()
 	}

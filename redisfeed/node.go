@@ -104,7 +104,7 @@ func (n *node) begin() error {
 		n.link.prove(boottime.Now())
 		return n.link.connect(ping())
 	}
-	if err := n.link.adopt(n.from.importedLink); err != nil {
+	if err := n.link.takeOver(n.from.importedLink); err != nil {
 		return err
 	}
 	n.work.Go(func() { n.sender.run(n.link.ctx) })

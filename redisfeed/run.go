@@ -95,7 +95,7 @@ func (f *Feed) beginLink(l *link) error {
 	from := f.imported
 	f.imported = nil
 	if from.hasLink() {
-		return f.adoptLink(l, from)
+		return f.takeOverLink(l, from)
 	}
 	return l.begin(f.channels(), f.patterns())
 }

@@ -8,8 +8,8 @@ import "time"
 // Hold gives turns only to flows whose item, or notice, is under way already. New items wait.
 func (q *Queue[T]) Hold() { q.holding = true }
 
-// LetGo ends Hold. The flows go on, those that were quiet behind those that were not.
-func (q *Queue[T]) LetGo() {
+// Unhold ends Hold. The flows go on, those that were quiet behind those that were not.
+func (q *Queue[T]) Unhold() {
 	q.holding = false
 	for f := q.held.RemoveFirst(); f != nil; f = q.held.RemoveFirst() {
 		q.classes[f.class(classOld)].Append(&f.turn, f)

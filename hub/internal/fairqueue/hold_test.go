@@ -29,7 +29,7 @@ func TestHold(t *testing.T) {
 	if got := r.next(); got != "" || r.Busy() || r.Begun() != 0 || r.Len() != 6 {
 		t.Errorf("%q has a turn in a held queue, %d wait", got, r.Len())
 	}
-	r.LetGo()
+	r.Unhold()
 	got := r.turns()
 	for _, name := range []string{"a", "b", "everyone"} {
 		last := -1
@@ -71,7 +71,7 @@ func TestAQueueGoesOnInAnother(t *testing.T) {
 			}
 			next.Lose(w.Flow, w.Lost, w.Told, next.now)
 		})
-		old.LetGo()
+		old.Unhold()
 		if len(next.dropped) > 0 {
 			t.Fatalf("%v dropped", next.dropped)
 		}

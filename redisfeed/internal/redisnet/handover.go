@@ -42,15 +42,15 @@ func (s *Stream) Duplicate() (fd int, err error) { return duplicate(s.thread.fil
 // from now on. Any goroutine.
 func (s *Stream) Release() { s.thread.released.Store(true) }
 
-// IsStream reports whether a descriptor is a socket that AdoptStream can go on with. It changes nothing.
+// IsStream reports whether a descriptor is a socket that TakeOverStream can go on with. It changes nothing.
 func IsStream(fd int) bool {
 	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	return err == nil && kind == unix.SOCK_STREAM
 }
 
-// AdoptStream goes on with a connection to Redis that another process has released. It takes over fd, and closes it if it fails.
+// TakeOverStream goes on with a connection to Redis that another process has released. It takes over fd, and closes it if it fails.
 // The others are as for Dialer.Stream.
-func AdoptStream(fd int, silence time.Duration, excused func() bool) (*Stream, error) {
+func TakeOverStream(fd int, silence time.Duration, excused func() bool) (*Stream, error) {
 	thread, err := threadConnOf(fd, silence, nil, nil)
 	if err != nil {
 		return nil, fmt.Errorf("taking over the connection to redis: %w", err)

@@ -11,7 +11,7 @@ import (
 )
 
 // The subscriptions of a process can go on in another one on this host, which has taken over its links. Connections are not
-// part of that: the new process counts its own with Acquire, and Settle plans the end of users who have none.
+// part of that: the new process counts its own with Acquire, and ReleaseUnused plans the end of users who have none.
 
 // ErrState is the error for a state that no process writes down.
 var ErrState = errors.New("subscriptions that can't be")
@@ -63,7 +63,7 @@ type saved struct {
 	in      time.Duration // with expires
 }
 
-// Restore reads what Append wrote, into Subscriptions that have no users. What is wrong is r's error. Settle has to follow
+// Restore reads what Append wrote, into Subscriptions that have no users. What is wrong is r's error. ReleaseUnused has to follow
 // once the connections have been counted.
 func (s *Subscriptions) Restore(r *wirecodec.Reader, now time.Time) {
 	since, counted := boottime.Instant(r.Int(-1<<62, 1<<62)), r.Bool()
@@ -127,14 +127,14 @@ func (s *Subscriptions) restore(u saved, since boottime.Instant, now time.Time) 
 	return true
 }
 
-// Settle plans the end of users who were restored and have no connection: theirs did not come along.
-func (s *Subscriptions) Settle(now time.Time) {
+// ReleaseUnused plans the end of users who were restored and have no connection: theirs did not come along.
+func (s *Subscriptions) ReleaseUnused(now time.Time) {
 	for i := range s.shards {
-		s.settle(&s.shards[i], now)
+		s.releaseUnused(&s.shards[i], now)
 	}
 }
 
-func (s *Subscriptions) settle(sh *shard, now time.Time) {
+func (s *Subscriptions) releaseUnused(sh *shard, now time.Time) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	var alone []string

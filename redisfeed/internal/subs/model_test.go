@@ -160,7 +160,7 @@ func TestModel(t *testing.T) {
 			}
 			m.count()
 		}
-		m.settle(now)
+		m.finish(now)
 		if len(m.waiting) > 0 {
 			t.Fatalf("seed %d: waiters are left for %d users", seed, len(m.waiting))
 		}
@@ -173,7 +173,7 @@ func TestModel(t *testing.T) {
 			}
 			m.conns[user] = 0
 		}
-		m.settle(now.Add(time.Hour))
+		m.finish(now.Add(time.Hour))
 		m.empty()
 	}
 }
@@ -208,8 +208,8 @@ func (m *modelRedis) release(user string, now time.Time) {
 	m.subs.Release(user, now)
 }
 
-// settle sends and answers until there is nothing more to do.
-func (m *modelRedis) settle(now time.Time) {
+// finish sends and answers until there is nothing more to do.
+func (m *modelRedis) finish(now time.Time) {
 	for range 100 {
 		now = now.Add(time.Second)
 		m.send(now)

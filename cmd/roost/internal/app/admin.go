@@ -127,7 +127,7 @@ func (s *Service) why(ctx context.Context, user string) (httpapi.Why, error) {
 		w.Latest = append(w.Latest, httpapi.WhyNotification{
 			At: n.At, Type: n.Type, Bytes: n.Bytes, Via: n.Via, Replayed: n.Replayed, Problem: n.Problem,
 			Connections: n.Connections, Sent: n.Sent, Unacked: n.Unacknowledged, Queued: n.Queued(), Failed: n.Failed, Traceparent: n.Traceparent,
-			TookMS: float64(n.Settled.Microseconds()) / 1000,
+			TookMS: float64(n.Took.Microseconds()) / 1000,
 		})
 	}
 	return w, nil

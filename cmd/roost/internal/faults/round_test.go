@@ -34,7 +34,7 @@ func (s *stand) round(t *testing.T, f scenario) (r result) {
 	t.Helper()
 	s.elapse(500 * time.Millisecond) // of traffic before
 	if s.full {
-		s.elapse(settled) // a link that is younger than that would count as one that flaps
+		s.elapse(lasting) // a link that is younger than that would count as one that flaps
 	}
 	first, before := s.book.count(), s.roost.Metrics()
 	well := f.fail(t, s)

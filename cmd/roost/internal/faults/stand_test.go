@@ -18,8 +18,8 @@ const (
 	publishers = 4
 	// pace passes between two notifications of a publisher: together they are 500 a second.
 	pace = 8 * time.Millisecond
-	// settled is the age from which on a link is taken for one that lasts (the default of REDIS_FEED_RETRY_DELAY).
-	settled = 5 * time.Second
+	// lasting is the age from which on a link is taken for one that lasts (the default of REDIS_FEED_RETRY_DELAY).
+	lasting = 5 * time.Second
 )
 
 // outputLimit is what Redis lets wait for a subscriber.
@@ -47,7 +47,7 @@ type stand struct {
 func begin(t *testing.T, feed string, full bool) *stand {
 	t.Helper()
 	s := &stand{feed: feed, full: full, book: newLedger()}
-	env := roosttest.Env{"REDIS_FEED": feed, "WS_GAP_NOTICE": "true", "REDIS_FEED_RETRY_DELAY": settled.String()}
+	env := roosttest.Env{"REDIS_FEED": feed, "WS_GAP_NOTICE": "true", "REDIS_FEED_RETRY_DELAY": lasting.String()}
 	if !full {
 		env["REDIS_FEED_RETRY_DELAY"] = "200ms" // so that the next round need not wait for a link to last
 	}

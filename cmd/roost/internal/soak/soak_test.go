@@ -59,7 +59,7 @@ func TestSoak(t *testing.T) {
 	s.lastWords(t)
 	s.judge(t)
 	s.leave(t)
-	s.settle(t)
+	s.awaitRest(t)
 	s.end(t)
 	s.report(t)
 }

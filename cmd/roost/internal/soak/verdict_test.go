@@ -59,8 +59,8 @@ func (s *soak) judge(t *testing.T) {
 	s.full.check(t)
 }
 
-// settle waits until the server is as it was in the beginning.
-func (s *soak) settle(t *testing.T) {
+// awaitRest waits until the server is as it was in the beginning.
+func (s *soak) awaitRest(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"roost_connections", "roost_users", "roost_sockets", "roost_sockets_lingering", "roost_deliveries_waiting",
 		`roost_mailbox_items{loop="0"}`, `roost_mailbox_items{loop="1"}`, "roost_queued_bytes", "roost_stalled_connections"} {
