@@ -48,7 +48,13 @@ func (l *loop) connect(t testing.TB) (c *conn, client int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = unix.Close(pair[0]); _ = unix.Close(pair[1]) })
+	s := l.server
+	t.Cleanup(func() {
+		if s.conns.Get(int32(pair[0])) == c { // else it is closed, and its number may be another test's
+			_ = unix.Close(pair[0])
+		}
+		_ = unix.Close(pair[1])
+	})
 	if err := l.poll.add(pair[0], int32(pair[0])); err != nil {
 		t.Fatal(err)
 	}

@@ -83,10 +83,13 @@ func (p *poller) wait(events []unix.EpollEvent, timeout int) (int, error) {
 	return n, nil
 }
 
-// close gives the descriptors back. The loop has ended by then.
+// close gives the descriptors back, once: their numbers may be others' soon. The loop has ended by then.
 func (p *poller) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.waker < 0 {
+		return
+	}
 	_ = unix.Close(p.waker)
 	_ = unix.Close(p.epoll)
 	p.waker = -1
