@@ -78,8 +78,13 @@ func (h *Hub) Arrive(c Conn, a Arrival) (total, ofUser int, w Welcome, err error
 	if known && h.cfg.Resume.Hears != nil && !h.cfg.Resume.Hears(a.User) {
 		known, why = false, ring.Unheard // when the user is heard again, those who are here are told of a gap
 	}
+	now := h.cfg.Now()
+	proven := now
+	if h.cfg.Resume.Proven != nil {
+		proven = h.cfg.Resume.Proven() // before the look: what comes meanwhile was sent later
+	}
 	s.mu.Lock()
-	if known && s.ring.Ahead(since, h.cfg.Now().UnixMilli()) {
+	if known && s.behind(since, now, proven) {
 		s.mu.Unlock()
 		return 0, 0, w, ErrBehind
 	}
@@ -117,6 +122,15 @@ func (h *Hub) Arrive(c Conn, a Arrival) (total, ofUser int, w Welcome, err error
 		}
 	}
 	return entry.total, entry.ofUser, w, entry.err
+}
+
+// late is for how long nothing may have proven that all has come before an instance takes itself for slow: two heartbeats.
+const late = 4 * time.Second
+
+// behind reports whether what is up to a position may still come. It is also said of a marker that is not known, where it may be
+// among what has not come. The caller holds mu.
+func (s *stream) behind(since position.Position, now, proven time.Time) bool {
+	return s.ring.Ahead(since, now.UnixMilli(), proven.UnixMilli()) || !s.ring.Knows(since) && now.Sub(proven) > late
 }
 
 // filledAtOnce bounds, in bytes, what is copied of the ring while others wait for it.

@@ -19,7 +19,8 @@ func TestResumeOnAnInstanceThatHearsLater(t *testing.T) {
 		now := time.Now()
 		hubs := [2]*Hub{}
 		for i := range hubs {
-			hubs[i] = New(Config{Logger: quiet(), Now: func() time.Time { return now }, Resume: Resume{Memory: make([]byte, 1<<20), Window: time.Minute}})
+			hubs[i] = New(Config{Logger: quiet(), Now: func() time.Time { return now }, Resume: Resume{
+				Memory: make([]byte, 1<<20), Window: time.Minute, Proven: func() time.Time { return now.Add(-lag) }}})
 			hubs[i].Marker("first", false)
 		}
 		fast, slow := hubs[0], hubs[1]

@@ -159,8 +159,10 @@ func TestResumeOnAnotherInstance(t *testing.T) {
 func TestResumeAheadOfTheInstance(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
+	proven := now
 	a := resuming(t, Limits{})
-	b := New(Config{Logger: quiet(), Now: func() time.Time { return now }, Resume: Resume{Memory: make([]byte, 1<<20), Window: time.Minute}})
+	b := New(Config{Logger: quiet(), Now: func() time.Time { return now }, Resume: Resume{
+		Memory: make([]byte, 1<<20), Window: time.Minute, Proven: func() time.Time { return proven }}})
 	for _, h := range []*Hub{a, b} {
 		h.Marker("one", false)
 		h.Deliver("alice", numbered(1))
@@ -168,8 +170,15 @@ func TestResumeAheadOfTheInstance(t *testing.T) {
 	a.Deliver("alice", numbered(2))
 	_, _, w, _ := a.Arrive(&client{}, Arrival{User: "alice"})
 	c := &client{}
-	if _, _, _, err := b.Arrive(c, Arrival{User: "alice", Since: w.ID}); err != ErrBehind || b.Connections() != 0 {
-		t.Fatalf("err %v, %d connections", err, b.Connections())
+	for range 3 { // the link stands still
+		if _, _, _, err := b.Arrive(c, Arrival{User: "alice", Since: w.ID}); err != ErrBehind || b.Connections() != 0 {
+			t.Fatalf("err %v, %d connections", err, b.Connections())
+		}
+		now = now.Add(position.MaxLag)
+	}
+	nowhere := position.Position{Marker: 77}.String()
+	if _, _, _, err := b.Arrive(c, Arrival{User: "alice", Since: nowhere}); err != ErrBehind {
+		t.Errorf("a marker that it may not have heard yet: %v", err)
 	}
 	b.Deliver("alice", numbered(2))
 	if _, _, w, err := b.Arrive(c, Arrival{User: "alice", Since: w.ID}); err != nil || w.Result != ResumeDone || len(w.Missed) != 0 {
@@ -177,9 +186,15 @@ func TestResumeAheadOfTheInstance(t *testing.T) {
 	}
 	a.Deliver("alice", numbered(3)) // which b never hears
 	_, _, w, _ = a.Arrive(&client{}, Arrival{User: "alice"})
+	if _, _, _, err := b.Arrive(&client{}, Arrival{User: "alice", Since: w.ID}); err != ErrBehind {
+		t.Errorf("it may still come: %v", err)
+	}
 	now = now.Add(position.MaxLag)
-	if _, _, w, err := b.Arrive(&client{}, Arrival{User: "alice", Since: w.ID}); err != nil || w.Result != ResumeRefused {
-		t.Errorf("when nothing comes: %+v, %v", w, err)
+	proven = now
+	for _, since := range []string{w.ID, nowhere} {
+		if _, _, w, err := b.Arrive(&client{}, Arrival{User: "alice", Since: since}); err != nil || w.Result != ResumeRefused {
+			t.Errorf("when nothing is on its way: %+v, %v", w, err)
+		}
 	}
 }
 

@@ -31,6 +31,9 @@ type Resume struct {
 	// Hears reports whether what is published for a user comes to Deliver now. Any goroutine may be asked. Nil: whoever the
 	// user is, as with one subscription for all.
 	Hears func(user string) bool
+	// Proven returns a time up to which all that Redis had sent has come to Deliver; now, where nothing can come. Any goroutine may
+	// ask. Nil: that is always so.
+	Proven func() time.Time
 
 	// Descriptor is that of Memory, which another process can map (Hub.Export); 0: none can.
 	Descriptor int

@@ -290,6 +290,7 @@ func (f *Feed) takeOverLink(l *link, from *imported) error {
 		return err
 	}
 	f.live = l
+	f.monitor.proven.Store(int64(l.proven))
 	if f.manager != nil {
 		f.manager.takeOver(l, from)
 	}

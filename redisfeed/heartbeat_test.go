@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"roost/redisfeed/internal/boottime"
+	"roost/redisfeed/redistest"
 )
 
 func TestHeartbeatStamps(t *testing.T) {
@@ -70,5 +71,24 @@ func TestNoHeartbeatsWithoutALink(t *testing.T) {
 	f.sendBeat(t.Context())
 	if s := f.pool.Stats(); s.Misses != 0 {
 		t.Errorf("a heartbeat was tried: %+v", s)
+	}
+}
+
+// What is proven moves on with the heartbeats. Without a link nothing is on its way.
+func TestProven(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	feed := connected(t, quick(server.Addr()), &collector{})
+	for range 2 {
+		began := time.Now()
+		redistest.WaitFor(t, "a heartbeat that was sent since", func() bool { return feed.Proven().After(began) })
+		if at := feed.Proven(); at.After(time.Now()) {
+			t.Errorf("proven up to %s", at)
+		}
+	}
+	server.Kill()
+	redistest.WaitFor(t, "the feed to notice", func() bool { return !feed.Status().Connected })
+	if began := time.Now(); feed.Proven().Before(began) {
+		t.Error("without a link something is on its way")
 	}
 }

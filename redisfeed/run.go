@@ -168,6 +168,7 @@ func (f *Feed) message(l *link, r resp.Reply) {
 	case f.beat.channel:
 		if took, ok := l.proves(payload); ok {
 			f.monitor.ping.Store(int64(took))
+			f.monitor.proven.Store(int64(l.proven))
 		}
 		return
 	case publish.AllChannel:
@@ -212,6 +213,7 @@ func (f *Feed) confirmation(l *link, r resp.Reply) error {
 func (f *Feed) linkUp(l *link) {
 	now := time.Now()
 	f.live = l
+	f.monitor.proven.Store(int64(l.proven))
 	f.markers.forget()
 	gone := f.retry.connected(now)
 	if f.manager != nil {

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roost/redisfeed/internal/boottime"
 	"roost/redisfeed/internal/subs"
 )
 
@@ -45,9 +46,10 @@ type monitor struct {
 	messages    atomic.Uint64
 	lastMessage atomic.Int64 // Unix nanoseconds, 0 before the first
 	busy        atomic.Int64 // nanoseconds
+	proven      atomic.Int64 // link.proven of the feed's own link; 0: there is none
 
 	mu   sync.Mutex // guards rest; held for assignments only
-	rest Status     // all but the three above
+	rest Status     // all but those above
 }
 
 func newMonitor(now time.Time) *monitor {
@@ -65,6 +67,15 @@ func (m *monitor) status() Status {
 		s.LastMessage = time.Unix(0, ns)
 	}
 	return s
+}
+
+// Proven returns a time up to which all that Redis had sent to the feed's own link was handed to the sink. It moves on with each
+// heartbeat. Without a link it is now: nothing can come. Any goroutine.
+func (f *Feed) Proven() time.Time {
+	if at := f.monitor.proven.Load(); at != 0 {
+		return boottime.Instant(at).Wall()
+	}
+	return time.Now()
 }
 
 // up notes a link that has been confirmed, again saying that it is not the first.
@@ -89,6 +100,7 @@ func (m *monitor) gap() {
 // Status.
 func (m *monitor) down(now time.Time, cause error, attempts int, outage time.Time) {
 	m.ping.Store(0)
+	m.proven.Store(0)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.rest.Connected {

@@ -22,7 +22,6 @@ func (r *Ring) AppendState(dst []byte) []byte {
 	for _, n := range []uint64{r.key[0], r.key[1], r.head, r.tail, r.count, r.floor, uint64(r.chain), uint64(r.current)} {
 		dst = wirecodec.AppendUint(dst, n)
 	}
-	dst = wirecodec.AppendInt(dst, r.heard)
 	dst = wirecodec.AppendInt(dst, r.forgotten)
 	dst = wirecodec.AppendUint(dst, uint64(len(r.segments)))
 	for _, s := range r.segments {
@@ -53,7 +52,7 @@ func Restore(from *wirecodec.Reader, memory []byte, window time.Duration) *Ring 
 	}
 	r.chain = sum(from.Uint(sumPrime - 1))
 	current := from.Uint(maxSegments - 1)
-	r.heard, r.forgotten = from.Int(0, 1<<62), from.Int(0, 1<<62)
+	r.forgotten = from.Int(0, 1<<62)
 	for range from.Count(6) {
 		s := segment{
 			marker: from.Uint(most), first: from.Uint(most), from: from.Uint(most), began: from.Int(0, 1<<62),
@@ -80,9 +79,7 @@ func SkipState(from *wirecodec.Reader) {
 	for range 9 {
 		from.Uint(most)
 	}
-	for range 2 {
-		from.Int(0, 1<<62)
-	}
+	from.Int(0, 1<<62)
 	for range from.Count(6) {
 		from.Uint(most)
 		from.Uint(most)
@@ -128,7 +125,7 @@ func (r *Ring) whole() bool {
 // TakeFrom has a new ring go on with what another one remembers, whose memory has another size. The oldest is forgotten where
 // there is less.
 func (r *Ring) TakeFrom(old *Ring) {
-	r.count, r.floor, r.forgotten, r.heard = old.floor, old.floor, old.forgotten, old.heard
+	r.count, r.floor, r.forgotten = old.floor, old.floor, old.forgotten
 	r.segments = append(r.segments[:0], old.segments...)
 	r.setCheck(old)
 	for offset := old.tail; offset < old.head; {

@@ -62,7 +62,7 @@ type Ring struct {
 	sum        sum       // over what was heard since segments[current]
 	segments   []segment // oldest first, one at least
 	current    int       // the segment in which Head counts
-	heard      int64     // when the last one was heard, or the last marker; Unix milliseconds
+	ahead      ahead     // see Ahead
 	forgotten  int64     // when the newest one was heard that is gone, or when the stream began; Unix milliseconds
 }
 
@@ -102,7 +102,7 @@ func New(memory []byte, window time.Duration) *Ring {
 func (r *Ring) Reset(marker uint64, now int64) {
 	r.tail, r.floor, r.forgotten = r.head, r.count, now
 	r.segments = append(r.segments[:0], segment{marker: marker, first: r.count, from: r.count, began: now, chain: r.chain, alone: true})
-	r.current, r.sum = 0, 0
+	r.current, r.sum, r.ahead = 0, 0, ahead{}
 }
 
 // Mark notes that a marker was heard, which other instances hear as well. A position that counts from it is known from now on, but
@@ -119,7 +119,6 @@ func (r *Ring) Mark(marker uint64, now int64) {
 		r.countFrom(max(0, r.current-1))
 	}
 	r.segments = append(r.segments, segment{marker: marker, first: r.count, from: notYet, began: now, chain: r.chain})
-	r.heard = now
 	if r.segments[r.current].alone {
 		r.settle(len(r.segments) - 1)
 	}
@@ -180,7 +179,6 @@ func (r *Ring) Break(key Key, now int64) { r.append(key, "", true, unheard, now)
 func (r *Ring) append(key Key, payload string, keep bool, why absence, now int64) {
 	r.expire(now)
 	r.count++
-	r.heard = now
 	one := sumOf(key, payload)
 	r.chain, r.sum = r.chain.add(one), r.sum.add(one)
 	r.write(key, payload, keep && len(key.Name) <= maxName, why, now)

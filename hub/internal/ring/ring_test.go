@@ -71,8 +71,8 @@ func TestMarkersSettle(t *testing.T) {
 	if first.Marker != 10 || second.Marker != 11 || second.Count != 2 {
 		t.Fatalf("at %+v, then at %+v", first, second)
 	}
-	if !b.Ahead(second, 5) || b.Ahead(second, 4+position.MaxLag.Milliseconds()) {
-		t.Error("b knows that it is not so far yet, and for how long to wait")
+	if !b.Ahead(second, 5, 5) {
+		t.Error("b does not know that it is not so far yet")
 	}
 	hears(b, "2")
 	hears(b, "3")
@@ -92,6 +92,40 @@ func TestMarkersSettle(t *testing.T) {
 		if _, _, why := a.Since(p, nil, most); why != Mismatch {
 			t.Errorf("%+v has another check: %q", p, why)
 		}
+	}
+}
+
+// A position that is ahead may still come, until Redis is known to have sent nothing of the kind.
+func TestAhead(t *testing.T) {
+	lag := position.MaxLag.Milliseconds()
+	r := newRing(time.Hour)
+	r.Mark(10, 0)
+	at := func(count uint64) position.Position { return position.Position{Marker: 10, Count: count} }
+	for i, test := range []struct {
+		count       uint64
+		now, proven int64
+		hears       bool
+		want        bool
+	}{
+		{count: 0, now: 1000, proven: 900, want: false},
+		{count: 2, now: 1000, proven: 900, want: true},
+		{count: 3, now: 90_000, proven: 999 + lag, want: true},   // the link stands still
+		{count: 3, now: 90_000, proven: 1000 + lag, want: false}, // it doesn't
+		{count: 1, now: 90_000, proven: 90_000, want: true},      // somebody is not so far ahead
+		{count: 2, now: 95_000, proven: 90_001, hears: true, want: true},
+		{count: 2, now: 96_000, proven: 94_999 + lag, want: true}, // what was nearer has come
+		{count: 2, now: 99_000, proven: 95_000 + lag, want: false},
+	} {
+		if test.hears {
+			r.Append(Key{User, "a"}, "x", true, test.now)
+		}
+		if got := r.Ahead(at(test.count), test.now, test.proven); got != test.want {
+			t.Errorf("%d: %+v: %v", i, test, got)
+		}
+	}
+	r.Reset(11, 0)
+	if r.Ahead(at(9), 1, 0) || r.Knows(at(9)) || !r.Knows(position.Position{Marker: 11}) {
+		t.Error("a position of another stream is ahead, or known")
 	}
 }
 

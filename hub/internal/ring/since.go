@@ -104,12 +104,30 @@ func (r *Ring) Before(p position.Position) (before position.Position, ok bool) {
 	return position.Position{Marker: p.Marker, Count: p.Count - 1, Check: r.check(r.segments[r.find(p.Marker)], number-1)}, true
 }
 
-// Ahead reports whether a position lies behind all that was heard, and something was heard within position.MaxLag: then others
-// hear faster, and what is up to the position will come. now is in Unix milliseconds.
-func (r *Ring) Ahead(p position.Position, now int64) bool {
-	i := r.find(p.Marker)
-	return i >= 0 && p.Count > r.count-r.segments[i].first && now-r.heard < position.MaxLag.Milliseconds()
+// ahead is the nearest place, behind all that was heard, which a client said it has come to.
+type ahead struct {
+	number uint64
+	since  int64 // when the first one said so, in Unix milliseconds
 }
+
+// Ahead reports whether a position lies behind all that was heard, and what is up to it may still come: others hear faster. proven
+// is a time up to which all that Redis had sent was heard. If that is later than when a client was at such a place before, by
+// position.MaxLag for what is under way between two Redis, what is heard here is not what the client has heard. Both times are in
+// Unix milliseconds.
+func (r *Ring) Ahead(p position.Position, now, proven int64) bool {
+	i := r.find(p.Marker)
+	if i < 0 || p.Count <= r.count-r.segments[i].first {
+		return false
+	}
+	number := r.segments[i].first + p.Count
+	if r.ahead.number <= r.count || number < r.ahead.number {
+		r.ahead = ahead{number: number, since: now}
+	}
+	return proven < r.ahead.since+position.MaxLag.Milliseconds()
+}
+
+// Knows reports whether the marker is known from which a position counts.
+func (r *Ring) Knows(p position.Position) bool { return r.find(p.Marker) >= 0 }
 
 // number finds a position: it is the number of the last notification before it.
 func (r *Ring) number(p position.Position) (number uint64, after int64, why Refusal) {

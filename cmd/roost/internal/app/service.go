@@ -93,6 +93,8 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 	}
 	if cfg.RedisFeed != "pattern" {
 		resume.Hears = s.hears
+	} else {
+		resume.Proven = func() time.Time { return s.feed.Proven() } // the feed is not made yet
 	}
 	s.hub = hub.New(hub.Config{
 		Limits:        settings{cfg: cfg, budget: budget}.limits(),
