@@ -52,7 +52,7 @@ type Config struct {
 	Console bool
 	// Docs are the pages of the documentation, in Markdown, which the console shows. nil: none.
 	Docs fs.FS
-	// Limits is what the page shows of how close each limit is, the one on connections first. nil: nothing.
+	// Limits says how close each limit is, for the page, the one on connections first. nil: nothing.
 	Limits func(Stats) []Limit
 	// Token is what has to be given as Authorization: Bearer, for everything but health, until SetToken. Empty: see
 	// access.go.

@@ -57,7 +57,7 @@ type boundedConn struct {
 	source netip.Prefix // static: an IPv4 address, or the /64 of an IPv6 one
 
 	since   time.Time // guarded by conns.mu: of the last change of serving
-	serving bool      // guarded by conns.mu: a handler runs, or what it has answered is being written
+	serving bool      // guarded by conns.mu: a handler runs, or its answer is being written
 }
 
 // longServing is how long a request is answered before its connection may be evicted while others wait for a request.
@@ -210,7 +210,7 @@ func (conn *boundedConn) serve(serving bool) {
 	conn.serving, conn.since = serving, conn.conns.now()
 }
 
-// waits is http.Server's ConnState: what was answered is written.
+// waits is http.Server's ConnState: the answer is written.
 func (c *conns) waits(raw net.Conn, state http.ConnState) {
 	if conn, ok := underTLS(raw).(*boundedConn); ok && state == http.StateIdle {
 		conn.serve(false)

@@ -72,7 +72,7 @@ func (h *history) run(ctx context.Context) {
 	}
 }
 
-// begin reads what the first samples are compared with.
+// begin reads the values with which the first samples are compared.
 func (h *history) begin(now time.Time) {
 	stats := h.stats()
 	h.mu.Lock()

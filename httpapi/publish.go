@@ -26,7 +26,7 @@ const (
 	publishBodyTimeout = 5 * time.Second
 	// publishTimeout is for Redis. Both fit into writeTimeout.
 	publishTimeout = 5 * time.Second
-	// publishRetryAfter is what clients are told to wait, in seconds.
+	// publishRetryAfter is how long clients are told to wait, in seconds.
 	publishRetryAfter = 2
 )
 

@@ -36,7 +36,7 @@ const (
 
 // Server is the admin server.
 type Server struct {
-	cfg      Config                 // Static, but for what token is in place of.
+	cfg      Config                 // Static. In place of Config.Token read token.
 	token    atomic.Pointer[string] // Any goroutine. The token that requests have to carry; Config.Token at first.
 	http     *http.Server           // Static.
 	conns    *conns                 // Any goroutine.

@@ -10,7 +10,7 @@ import (
 // ErrNoSuchUser is returned by Config.Why for a text that can't be a user id.
 var ErrNoSuchUser = errors.New("not a user id")
 
-// Why is what there is to know about why a user gets notifications, or does not. It has no token and no payload in it.
+// Why is all that explains why a user gets notifications, or does not. It has no token and no payload in it.
 // It is the JSON of /why.
 type Why struct {
 	User    string `json:"user"`

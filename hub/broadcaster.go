@@ -31,7 +31,7 @@ type progress struct {
 	members *group            // of a group: nil where nobody is in it any more
 	shards  int               // of everyone: so many are done, or in broadcaster.shard
 	traces  map[string]*Trace // by user
-	shared  *Notification     // what the connections of this turn get who are not watched
+	shared  *Notification     // for the connections of this turn whose users are not watched
 	partial *Notification     // the same, where positions are partial
 }
 

@@ -154,7 +154,7 @@ func (q *broadcastQueue) waitingFor(group string) []*broadcast {
 	return q.queue.AppendWaiting(nil, group)
 }
 
-// bytes is what they are charged.
+// bytes is how much they are charged.
 func (q *broadcastQueue) bytes() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -39,7 +39,7 @@ var (
 	errCommandGroup = errors.New(`"join" and "leave" name no group: they have to be lists of names`)
 )
 
-// Faults: what can be wrong with a command that is done all the same. A wrong code or reason is replaced by the default, a
+// Faults of a command that is done all the same. A wrong code or reason is replaced by the default, a
 // long reason is cut at a character, and of members that come twice the last one counts.
 var (
 	errFaultBOM      = errors.New("a byte order mark before it")

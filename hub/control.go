@@ -14,8 +14,8 @@ import (
 //     was delivered to it; nothing is delivered to it after. Both members may be absent.
 //   - {"join":["room:42"],"leave":["lobby"]} has these connections leave groups and join others, see regroup.
 //
-// The first command cuts somebody off, so a fault in it does not keep the user connected: what is wrong is replaced or ignored,
-// and logged at a bounded rate; so it is with the second. Only what has no command in it is counted as invalid, logged and left
+// The first command disconnects a user, so a fault in it does not keep the user connected: wrong parts are replaced or ignored,
+// and logged at a bounded rate; so it is with the second. Only a message without a command is counted as invalid, logged and left
 // out.
 //
 // Any goroutine may call it; the one that calls Deliver keeps the order between both. It never waits for the connections of a

@@ -175,7 +175,7 @@ func readPosition(r *wirecodec.Reader) position.Position {
 	return position.Position{Marker: r.Uint(1<<64 - 1), Count: r.Uint(position.MaxCount), Check: uint32(r.Uint(1<<32 - 1))}
 }
 
-// Import takes a piece of what Export wrote in another process, of which it keeps a copy. The descriptors are the hub's from now
+// Import copies a piece that Export wrote in another process. The descriptors are the hub's from now
 // on, also after an error. Call it with all pieces in order, before anything is registered, and then FinishImport; from one
 // goroutine.
 func (h *Hub) Import(section []byte, descriptors []int) error {
@@ -195,7 +195,7 @@ func (h *Hub) DiscardImport() {
 	h.imported = wirecodec.Pieces{}
 }
 
-// FinishImport reads what was imported. The error says what is wrong with it, or what this hub is configured to do otherwise.
+// FinishImport reads the imported pieces. The error says what is wrong with them, or which setting of this hub differs.
 // Broadcasts wait for RunBroadcasts, and positions are what they were in the other process.
 func (h *Hub) FinishImport() error {
 	r := wirecodec.NewReader(h.imported.State)
@@ -247,7 +247,7 @@ func (h *Hub) restoreQueue(flows []fairqueue.Waiting[*broadcast]) {
 	}
 }
 
-// lose notes what a flow has to tell, and when it told the last time.
+// lose notes the loss that a flow has to tell, and when it told the last one.
 func (q *broadcastQueue) lose(w fairqueue.Waiting[*broadcast]) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -34,7 +34,7 @@ type Conn interface {
 	// counts what it can't send. With Config.Resume n may be a loss (Notification.Lost).
 	Deliver(n *Notification)
 
-	// Missed tells the connection that notifications for it were dropped before they came to Deliver, none of which was
+	// Missed tells the connection that notifications for it were dropped before Deliver, none of which was
 	// published before since (Config.GapNotice). It is called without locks, from the goroutine that called Hub.RunBroadcasts,
 	// and must not wait.
 	Missed(since time.Time)
@@ -161,7 +161,7 @@ type Hub struct {
 	stream          *stream // nil without Config.Resume
 	broadcasts      broadcastQueue
 	broadcastsEnded chan struct{} // closed when RunBroadcasts returns
-	broadcastsCut   atomic.Bool   // what is not delivered yet is to be dropped; any goroutine
+	broadcastsCut   atomic.Bool   // broadcasts that are not delivered yet are to be dropped; any goroutine
 
 	changed chan struct{} // holds one token while marks wait to be taken
 

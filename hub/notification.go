@@ -29,7 +29,7 @@ func (n *Notification) holder() *Notification {
 type Waiting struct {
 	// Until is a time by Hub.Clock, from when on the notification is dropped in place of waiting longer; 0: never.
 	Until time.Duration
-	// Collapse is what a later notification has to have to take its place in the queue; 0: none takes it.
+	// Collapse is the key with which a later notification takes its place in the queue; 0: none takes it.
 	Collapse uint64
 }
 
@@ -48,7 +48,7 @@ func (n *Notification) SetWaiting(w *Waiting) {
 	}
 }
 
-// shared is what the notifications of one broadcast have in common, and the event that was made of a notification.
+// shared is the part that the notifications of one broadcast have in common, and the event that was made of a notification.
 type shared struct {
 	first   *Notification // whose held counts for all: they have the same Frame; static
 	waiting *Waiting      // nil: they wait as long as they have to; static
@@ -93,5 +93,5 @@ func (n *Notification) position() (p position.Position, ok bool) {
 	return position.Position{}, false
 }
 
-// eventOverhead is what the event of an envelope in one line has more than its frame, at most.
+// eventOverhead is how many bytes the event of an envelope in one line has more than its frame, at most.
 const eventOverhead = len("id: \ndata: \n\n") + position.MaxSize

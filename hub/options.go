@@ -19,7 +19,7 @@ type options struct {
 
 	hasTTL   bool
 	ttl      time.Duration // for how long it may wait for a connection
-	collapse uint64        // a hash of what a later one has to have to take its place; 0: none has
+	collapse uint64        // a hash of the key with which a later one takes its place; 0: none takes it
 
 	traceparent string // passed on to clients; "": there is none
 }
@@ -138,7 +138,7 @@ func (e *envelope) readTTL(value string) {
 // maxCollapseKey bounds "collapse", in bytes.
 const maxCollapseKey = 255
 
-// readCollapse reads the key of which only the latest is to wait. null is as if it were not there.
+// readCollapse reads the collapse key: of one key only the latest waits. null counts as no key.
 func (e *envelope) readCollapse(value string) {
 	key := jsonscan.Unescaped(value)
 	switch {

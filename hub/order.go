@@ -15,7 +15,7 @@ import (
 // for it. Before a connection is handed something, it is handed what waits for it and is older; when the turn of that
 // comes, the connection is passed over.
 //
-// A broadcast that was dropped stays in its place as a loss, of which the connection is told there.
+// A dropped broadcast stays in its place as a loss, and the connection is told of the loss there.
 
 // order is the broadcasts that not all of their connections have had.
 type order struct {
@@ -67,7 +67,7 @@ func (o *order) remove(b *broadcast) bool {
 }
 
 // lose puts a loss in the place of a broadcast that was dropped. One behind another loss of its group becomes part of that,
-// of which connections are told again that have been told of its beginning.
+// and connections that were told of its beginning are told again.
 func (o *order) lose(b *broadcast) {
 	list := o.flows[b.group]
 	i := slices.Index(list, b)
@@ -205,7 +205,7 @@ func (h *Hub) refreshMarks(now uint32) {
 	}
 }
 
-// broadcastFor is what a connection is handed of a broadcast, or of a loss. The caller holds order.mu.
+// broadcastFor is the notification that a connection gets of a broadcast, or of a loss. The caller holds order.mu.
 func (h *Hub) broadcastFor(b *broadcast, link *Link, watched []string) *Notification {
 	switch {
 	case b.frame == nil:

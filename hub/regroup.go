@@ -68,7 +68,7 @@ func (h *Hub) regroup(user string, leave, join []string) {
 	}
 }
 
-// handWaiting hands connections of a user what waits for groups that they are about to leave. The caller holds h.turn.
+// handWaiting hands connections of a user the notifications that wait for groups which they are about to leave. The caller holds h.turn.
 func (h *Hub) handWaiting(only Conn, several *batch, leave []string) {
 	for _, group := range leave {
 		waiting := h.broadcasts.waitingFor(group)

@@ -39,7 +39,7 @@ var invalidNames = [invalidCount]string{
 	InvalidCollapse:      "collapse_invalid",
 }
 
-// optionForms are what members beside type and payload have to be.
+// optionForms are the right forms of members beside type and payload.
 var optionForms = map[Invalid]string{
 	InvalidOnly:     `"only" has to be the id of a connection, such as "q83vEjRWeJA", or a list of up to 100 ids`,
 	InvalidExcept:   `"except" has to be the id of a connection, such as "q83vEjRWeJA", or a list of up to 100 ids`,

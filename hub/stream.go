@@ -28,7 +28,7 @@ type Resume struct {
 	Memory []byte
 	// Window is for how long it is kept, where there is room.
 	Window time.Duration
-	// Hears reports whether what is published for a user comes to Deliver now. Any goroutine may be asked. Nil: whoever the
+	// Hears reports whether a user's notifications come to Deliver now. Any goroutine may ask. Nil: whoever the
 	// user is, as with one subscription for all.
 	Hears func(user string) bool
 	// Proven returns a time up to which all that Redis had sent has come to Deliver; now, where nothing can come. Any goroutine may
@@ -144,7 +144,7 @@ func (h *Hub) TellLost(since time.Time) {
 	h.put(b, since)
 }
 
-// HeardAnew notes that what is published for a user comes to Deliver from now on, and that something may have been published
+// HeardAnew notes that a user's notifications come to Deliver from now on, and that some may have been published
 // before that did not: nobody resumes from a position before. The user's connections are told of a gap since a time, before
 // anything that comes later; the zero time: they have missed nothing. The goroutine that calls Deliver calls it, with
 // Config.Resume only.

@@ -70,7 +70,7 @@ func (t *table) put(hash uint32, e entry) {
 	t.hashes[slot], t.slots[slot] = mark(hash), e
 }
 
-// remove takes the entry of a user out, who has one. The entries behind it move up, so that no search meets a gap before
+// remove takes out the entry of a user who has one. The entries behind it move up, so that no search meets a gap before
 // the entry that it is for.
 func (t *table) remove(hash uint32, user string) {
 	gap, _ := t.search(hash, user)

@@ -92,7 +92,7 @@ func (t *Trace) nobody(why string) {
 	t.seen.Problem = why
 }
 
-// goes notes what its type is, a JSON string, and to how many connections it goes.
+// goes notes its type, a JSON string, and to how many connections it goes.
 func (t *Trace) goes(kind string, connections int) {
 	if t == nil {
 		return

@@ -14,7 +14,7 @@ import (
 // should be able to read the answer.
 const discardLimit = 256 << 10
 
-// closingLimit bounds how long a close message waits behind what a slow client still has to get.
+// closingLimit bounds how long a close message waits behind a slow client's notifications.
 const closingLimit = 20 * time.Second
 
 // closeWith ends a connection with a close message: a close frame or an HTTP answer. The message goes behind what waits

@@ -18,7 +18,7 @@ import (
 //
 // remote is the client's address. If the other end of the socket is a trusted proxy, proxy is the proxy's address; its port
 // tells connections of one proxy apart. A connection does not keep its client's address: the line of its end has the one
-// address that the socket still knows, by which the line of its beginning can be found. A socket that was reset knows none.
+// address that the socket still knows, so that people find the line of its beginning. A socket that was reset knows none.
 type connLog struct {
 	logger *slog.Logger
 

@@ -18,7 +18,7 @@ import (
 // errTimeout is returned for sockets that outlived every timeout.
 var errTimeout = errors.New("they did not end in time")
 
-// CloseMessage is what clients are told when the server closes their connection.
+// CloseMessage tells clients why the server closes their connection.
 type CloseMessage struct {
 	Code   wsproto.CloseCode
 	Text   string

@@ -18,7 +18,7 @@ import (
 //   - The end of the stream follows the close event at once.
 //   - Bytes from its client are thrown away.
 
-// answer appends what a request is answered with that is admitted.
+// answer appends the answer to a request that is admitted.
 func (s *Server) answer(dst []byte, req *handshake.Request) []byte {
 	if req.Kind == handshake.EventStream {
 		return req.AppendEventStream(dst, s.streamRetry())

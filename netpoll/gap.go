@@ -65,7 +65,7 @@ func appendGap(b []byte, reason gapReason, since time.Time) []byte {
 	return append(wsproto.AppendTextHeader(b, len(text)), text...)
 }
 
-// gapState is what a client has been told of its losses.
+// gapState says of which losses a client has been told.
 type gapState struct {
 	untold    gaps          // in the notice that waits
 	lostSince time.Time     // the first loss that is in no notice; zero: none

@@ -195,7 +195,7 @@ func (c *conn) appendConn(dst []byte, id uint32, state []byte, gap time.Time, nu
 	return dst
 }
 
-// appendState appends what an open connection has in the middle of a message or record.
+// appendState appends the state of an open connection that is in the middle of a message or record.
 func (e *extra) appendState(dst []byte) []byte {
 	dst = wirecodec.AppendBytes(dst, e.record)
 	dst = wirecodec.AppendUint(dst, uint64(e.began))

@@ -170,7 +170,7 @@ type movedHandshake struct {
 	bytes        []byte             // head, or what came behind the request
 }
 
-// maxMovedRaw bounds what may have come behind a TLS handshake, or of a head.
+// maxMovedRaw bounds the bytes that may have come behind a TLS handshake, or of a head.
 const maxMovedRaw = 64 << 10
 
 func readMoved(r *wirecodec.Reader) (m movedHandshake) {

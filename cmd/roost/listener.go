@@ -130,7 +130,7 @@ type received struct {
 // endsAt finds the position in the reason of a planned end.
 var endsAt = regexp.MustCompile(`\bid=([\w.-]+)`)
 
-// greeted notes what the server has said first. If something was missed it follows, each with its own position, and the
+// greeted notes the server's first message. Missed notifications follow it, each with its own position, and the
 // server's would step over it.
 func (l *listener) greeted(payload json.RawMessage) {
 	var hello struct {

@@ -66,7 +66,7 @@ func (r *Reader) Done() error {
 	return r.err
 }
 
-// Fail ends reading with an error of the caller's, who found a value that can't be. It returns the first error.
+// Fail ends reading with an error of a caller that found an impossible value. It returns the first error.
 func (r *Reader) Fail(err error) error {
 	if r.err == nil {
 		r.err = fmt.Errorf("at byte %d: %w", r.at, err)

@@ -27,7 +27,7 @@ type Pieces struct {
 	Descriptors []int
 }
 
-// Add takes the next piece, of which it keeps a copy. A state longer than most is an error; the descriptors are kept all the same.
+// Add copies the next piece. A state longer than most is an error; the descriptors are kept all the same.
 func (p *Pieces) Add(piece []byte, descriptors []int, most int) error {
 	p.Descriptors = append(p.Descriptors, descriptors...)
 	if len(p.State)+len(piece) > most {

@@ -2,7 +2,7 @@ package fairqueue
 
 import "time"
 
-// A queue can go on in another process: what has begun ends in this one (Hold), what waits is written down (Each) and put into
+// A queue can go on in another process: items that have begun end in this one (Hold), waiting ones are written down (Each) and put into
 // the other's queue (Put, Lose).
 
 // Hold gives turns only to flows whose item, or notice, is under way already. New items wait.

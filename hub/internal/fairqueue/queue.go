@@ -16,7 +16,7 @@ import (
 // of the work, or a third, however many groups there are.
 const Everyone = ""
 
-// Overhead is what an item is charged in bytes beyond its own size: what it, its flow and their places in the queue take.
+// Overhead is how many bytes an item is charged beyond its own size, for itself, its flow and their places in the queue.
 const Overhead = 512
 
 // Reason says why an item was dropped.
@@ -208,7 +208,7 @@ func (q *Queue[T]) AppendWaiting(dst []T, name string) []T {
 // Len is how many items wait or are under way; notices are not among them.
 func (q *Queue[T]) Len() int { return q.items }
 
-// Bytes is what they are charged, at most Config.Bytes.
+// Bytes is how much they are charged, at most Config.Bytes.
 func (q *Queue[T]) Bytes() int { return q.bytes }
 
 // Flows is how many flows there are.

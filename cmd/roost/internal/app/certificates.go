@@ -35,7 +35,7 @@ type certificate struct {
 	port      string // as the log and metrics name it
 	variables string
 	set       *tlscert.Reloader
-	use       func(*tlscert.Set) // takes a new set to who serves it; nil: nobody has to be told
+	use       func(*tlscert.Set) // hands a new set to the server; nil: the server asks each time
 	log       *slog.Logger
 
 	said       atomic.Pointer[string] // the last error in the log; nil after a success
@@ -205,7 +205,7 @@ func (c *certificate) tell(message string) {
 	c.tellProblems(time.Now())
 }
 
-// tellProblems logs what is wrong with what is served: at the start, and once a day, since certificates get old.
+// tellProblems logs problems of the certificates in use: at the start, and once a day, since certificates get old.
 func (c *certificate) tellProblems(now time.Time) {
 	c.told.Store(now.Unix())
 	for _, problem := range c.set.Set().Problems(now, nil, systemRoots()) {

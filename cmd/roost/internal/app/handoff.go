@@ -221,7 +221,7 @@ func (h *handoff) end() {
 // modeHandover is WS_UPGRADE for a handover.
 const modeHandover = "handover"
 
-// liveHeap is about how much memory the new process will need for what this one has.
+// liveHeap is about how much memory the new process will need for the state of this one.
 func liveHeap() int64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)

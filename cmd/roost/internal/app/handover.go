@@ -10,7 +10,7 @@ import (
 )
 
 // A handover gives the open connections to the new process of an upgrade, in two phases. Until commit this process, the old one, can
-// take everything back: it goes on as if nothing had been. This file has the phases; takeover.go has the new process's side.
+// take everything back and go on. This file has the phases; takeover.go has the new process's side.
 
 // send sends a section of a part's state, with descriptors beside it. The caller keeps both.
 type send = func(section []byte, fds []int) error
@@ -59,7 +59,7 @@ const (
 	sectionHub      = "hub"
 	sectionPresence = "presence"
 	sectionConns    = "conns"
-	sectionDone     = "done"   // its body is the kind of which there are no more
+	sectionDone     = "done"   // its body names the kind that is complete
 	sectionLate     = "late"   // conns, after commit
 	sectionPaused   = "paused" // after commit: for how long everything stood still
 	sectionReload   = "reload" // after commit: this process was asked to reload since it has started the new one

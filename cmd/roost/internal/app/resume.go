@@ -69,5 +69,5 @@ func (s *Service) hearStream(feed *redisfeed.Config) {
 	}
 }
 
-// hears reports whether what is published for a user comes here.
+// hears reports whether this instance is subscribed to a user's notifications.
 func (s *Service) hears(user string) bool { return s.feed.Subscribed(user) }

@@ -35,7 +35,7 @@ func (c cause) String() string {
 	return "asked to stop"
 }
 
-// closeMessage is what clients are told when the service stops for this cause.
+// closeMessage is the close message for clients when the service stops for this cause.
 func (c cause) closeMessage() netpoll.CloseMessage {
 	if c == askedTo {
 		return netpoll.GoingAway()

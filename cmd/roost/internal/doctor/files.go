@@ -18,7 +18,7 @@ func descriptorsFor(ask Ask) uint64 {
 	return roundUp(uint64(ask.Reserved + ask.Connections + max(512, ask.Connections/4)))
 }
 
-// limitFor is descriptorsFor where the kernel allows it, and what it does allow where that is enough: a limit above
+// limitFor is descriptorsFor where the kernel allows it, otherwise the kernel's limit where that is enough: a limit above
 // fs.nr_open is an error to setrlimit, and so a container that does not start.
 func limitFor(h Host, ask Ask) uint64 {
 	want, most := descriptorsFor(ask), h.nrOpen.at(0)

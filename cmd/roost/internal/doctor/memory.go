@@ -69,7 +69,7 @@ func slowClients(h Host, ask Ask) Finding {
 		Fix{Environment, fmt.Sprintf("WS_MAX_QUEUED_BYTES=%d", left)})
 }
 
-// strangers judges whether there is memory for what may be kept for clients that are
+// strangers judges whether there is memory for the handshakes of clients that are
 // not let in yet. A collection may come when there is as much garbage.
 func strangers(h Host, ask Ask) Finding {
 	kept := uint64(ask.Memory.PendingBytes)

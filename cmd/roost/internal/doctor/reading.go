@@ -11,7 +11,7 @@ import (
 
 // reading is the numbers of a file, or why there are none.
 type reading struct {
-	file    string // without the leading slash, or what else it comes from
+	file    string // without the leading slash, or another source
 	numbers []uint64
 	err     error
 }
@@ -88,7 +88,7 @@ func readOpenFiles(host fs.FS) reading {
 	return parseNumbers(file, fields[:min(2, len(fields))])
 }
 
-// readAvailable reads what memory programs may still have, in bytes.
+// readAvailable reads how much memory programs may still have, in bytes.
 func readAvailable(host fs.FS) reading {
 	const file = "proc/meminfo"
 	fields, err := findLine(host, file, "MemAvailable:")

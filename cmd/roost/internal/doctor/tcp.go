@@ -35,7 +35,7 @@ func tcpRmem(h Host, _ Ask) Finding {
 		Note: "not a limit: what clients send is read at once"}
 }
 
-// leastInFlight is what the kernel should be free to have on its way to one client, in
+// leastInFlight is how much the kernel should be free to have on its way to one client, in
 // bytes with their headers: a quarter of it is 300 KB a second at a round trip of 300 ms
 // when half is headers.
 const leastInFlight = 1 << 20

@@ -39,7 +39,7 @@ func Tighten(ctx context.Context) {
 			debug.SetGCPercent(next)
 			percent = next
 			if next == tight {
-				debug.FreeOSMemory() // what the process was busy with has left garbage, and Release does not find it quiet
+				debug.FreeOSMemory() // a busy process leaves garbage, and Release does not find it quiet
 			}
 		}
 		before = now

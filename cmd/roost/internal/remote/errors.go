@@ -15,7 +15,7 @@ import (
 	"syscall"
 )
 
-// Unreachable says in words why nothing answered at an address. hint names what says where the address is from.
+// Unreachable says in words why nothing answered at an address. hint names the source of the address.
 func Unreachable(address, hint string, err error) error {
 	var inURL *url.Error
 	if errors.As(err, &inURL) { // whose text has the URL in it, and that a token

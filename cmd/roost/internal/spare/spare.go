@@ -1,4 +1,4 @@
-// Package spare keeps file descriptors aside, so that what has to work when a process has no descriptor left still
+// Package spare keeps file descriptors in reserve, so that the things that have to work when a process has no descriptor left still
 // does: the admin server's answers, a new link to Redis, an upgrade.
 //
 // cmd/roost opens each set at the start, when descriptors have low numbers: the kernel compares a new descriptor's
@@ -53,7 +53,7 @@ func (s *Set) Refill() {
 	if s == nil {
 		return
 	}
-	_ = s.fill() // what is missing comes with the next Refill
+	_ = s.fill() // the next Refill makes the missing ones
 }
 
 // Left is how many descriptors the set holds now.

@@ -115,7 +115,7 @@ func (s *Supervisor) report(state string) {
 	}
 }
 
-// monotonic is the time of CLOCK_MONOTONIC, by which a supervisor knows that it hears of the reload that it asked for.
+// monotonic is the time of CLOCK_MONOTONIC: it tells a supervisor that the message is about the reload that it asked for.
 func monotonic() time.Duration {
 	var now unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // this clock is always there

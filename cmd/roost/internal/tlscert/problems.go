@@ -19,7 +19,7 @@ import (
 // Soon is when a certificate that was not renewed is worth a warning. Let's Encrypt's are renewed with 30 days left.
 const Soon = 14 * 24 * time.Hour
 
-// Problem is what a certificate that can be served is not good for.
+// Problem is a use for which a certificate that can be served is not good.
 type Problem struct {
 	File string
 	Text string

@@ -41,7 +41,7 @@ func (r *Reloader) Err() error {
 	return r.err
 }
 
-// Reload looks at the files, and takes what is in them if it has changed and is good as a whole. changed says that
+// Reload looks at the files, and uses their certificates if they have changed and all are good. changed says that
 // Set is another one. With an error the old Set stays; the error is the same until the files change or are
 // good, so log it where it is new. A certificate and its key that are replaced one after the other do not fit each other for a moment: the
 // next Reload takes them.

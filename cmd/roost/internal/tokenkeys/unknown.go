@@ -11,7 +11,7 @@ const (
 	// maxUnknown bounds how many names of unknown keys are remembered: strangers make them up. A client whose key is
 	// not remembered is told to come again, never that there is no such key.
 	maxUnknown = 4096
-	// soon is what a client is told to wait for a fetch that is under way, or about to be.
+	// soon is how long a client is told to wait for a fetch that is under way, or about to be.
 	soon = time.Second
 )
 
