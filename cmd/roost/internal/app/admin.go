@@ -60,7 +60,7 @@ func (s *Service) limits(stats httpapi.Stats) []httpapi.Limit {
 	if now.budget.Connections < now.cfg.WSMaxConnections {
 		connections = "the limit on open files (ulimit -n)"
 	}
-	return []httpapi.Limit{
+	all := []httpapi.Limit{
 		{Name: "Connections", Variable: connections, Used: int64(stats.Connections), Max: int64(now.budget.Connections)},
 		{Name: "Client sockets, in every state", Variable: "follows from the connections and ulimit -n",
 			Used: int64(stats.Sockets), Max: int64(now.budget.Sockets)},
@@ -68,11 +68,14 @@ func (s *Service) limits(stats httpapi.Stats) []httpapi.Limit {
 			Used: int64(stats.QueuedBytes), Max: int64(now.cfg.WSMaxQueuedBytes)},
 		{Name: "Waiting for everyone and groups", Variable: "WS_MAX_BROADCAST_BYTES", Unit: "bytes",
 			Used: int64(stats.BroadcastBytes), Max: int64(now.cfg.WSMaxBroadcastBytes)},
-		{Name: "Published of late, for clients that come back", Variable: "WS_RESUME_BYTES", Unit: "bytes",
-			Used: int64(stats.ResumeBytes), Max: int64(stats.ResumeRoom)},
 		{Name: "Kept for clients that are not let in yet", Variable: "WS_MAX_PENDING_BYTES", Unit: "bytes",
 			Used: stats.Counter("roost_pending_bytes"), Max: int64(now.cfg.WSMaxPendingBytes)},
 	}
+	if stats.ResumeWindowWanted > 0 {
+		all = append(all, httpapi.Limit{Name: "Published of late, for clients that come back", Variable: "WS_RESUME_BYTES", Unit: "bytes",
+			Used: int64(stats.ResumeBytes), Max: int64(stats.ResumeRoom)})
+	}
+	return all
 }
 
 // variables is httpapi's Config.Variables: what this server runs with, and where each value is from.

@@ -9,7 +9,8 @@ import (
 	"roost/httpapi"
 )
 
-// parts are the loops and the limits, as many as fit below the lines that are there. On a wide terminal they stand side by side.
+// parts are the loops and the limits, as many as fit below the lines that are there. They stand side by side on a wide terminal, and on one
+// of the usual 80 columns that is too low for one below the other.
 func (l look) parts(s *state, above int, footer bool) []string {
 	room := -1 // as many as there are
 	if l.height > 0 {
@@ -18,10 +19,15 @@ func (l look) parts(s *state, above int, footer bool) []string {
 			room -= 2
 		}
 	}
-	if l.width >= 100 {
-		half := l
-		half.width = (l.width - 4) / 2
-		return beside(half.loops(s, room), half.limits(s.now, room), half.width+4)
+	if high := 5 + len(s.now.Loops) + len(s.now.Limits); l.width >= 100 || l.width >= 76 && room >= 0 && room < high {
+		const between, loopsNeed = 4, 36
+		left, right := l, l
+		left.width = max((l.width-between)/2, loopsNeed)
+		if l.width < 100 {
+			left.width = loopsNeed
+		}
+		right.width = l.width - between - left.width
+		return beside(left.loops(s, room), right.limits(s.now, room), left.width+between)
 	}
 	if room < 0 {
 		return append(l.loops(s, room), l.limits(s.now, room)...)
@@ -92,7 +98,7 @@ func (l look) limits(o *httpapi.Overview, room int) []string {
 			write = size
 		}
 		share := float64(limit.Used) / float64(limit.Max)
-		rows = append(rows, l.gauge(shown(limit.Name), min(38, l.width/2), share, 0.8, 0.95, percent(share), write(float64(limit.Used))+" of "+write(float64(limit.Max))))
+		rows = append(rows, l.gauge(shown(limit.Name), min(38, max(l.width/2, l.width-17)), share, 0.8, 0.95, percent(share), write(float64(limit.Used))+" of "+write(float64(limit.Max))))
 	}
 	return l.fitted("Limits", rows, "limits", room)
 }

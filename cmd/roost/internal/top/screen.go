@@ -41,7 +41,7 @@ func (l look) narrow() bool { return l.width < 64 }
 func (l look) screen(s *state, footer string) []string {
 	lines := l.head(s)
 	if s.now != nil {
-		lines = append(lines, "")
+		lines = append(lines, l.span(s))
 		lines = append(lines, l.numbers(s)...)
 		lines = append(lines, l.parts(s, len(lines), footer != "")...)
 	}
@@ -138,8 +138,31 @@ func (l look) ends(left, right string) string {
 // shown is text of the server as a terminal may get it.
 func shown(text string) string { return string(printable.Line([]byte(text))) }
 
-// labelWidth holds the longest label of a row.
-const labelWidth = 17
+// The widths of a row's parts: the longest label, the number, the note. What is left is for the history.
+const (
+	labelWidth  = 17
+	numberWidth = 18
+	noteWidth   = 24
+	leastDrawn  = 8
+)
+
+// drawable is how many columns the history has; 0 if it is not drawn.
+func (l look) drawable() int {
+	room := min(l.width-labelWidth-numberWidth-noteWidth, keptSamples)
+	if l.narrow() || l.ascii || room < leastDrawn {
+		return 0
+	}
+	return room
+}
+
+// span says above the history how much of it is drawn.
+func (l look) span(s *state) string {
+	samples := min(len(s.samples), l.drawable())
+	if samples < 2 || s.now.HistoryEvery == 0 {
+		return ""
+	}
+	return l.ends("", l.styled(faint, "last "+duration(time.Duration(float64(samples)*s.now.HistoryEvery*float64(time.Second)))))
+}
 
 // numbers are the rows with what happens now, and beside each the last minutes.
 func (l look) numbers(s *state) []string {
@@ -207,7 +230,6 @@ func value(p *float64) float64 {
 
 // row is one number, a note, and its last minutes where of says how they are read.
 func (l look) row(s *state, label, number, note string, of func(*httpapi.Sample) float64) string {
-	const numberWidth, noteWidth = 18, 24
 	line := label + strings.Repeat(" ", labelWidth-len(label)) + l.styled(bold, number)
 	if l.narrow() {
 		if ansi.StringWidth(line)+2+ansi.StringWidth(note) <= l.width {
@@ -216,14 +238,12 @@ func (l look) row(s *state, label, number, note string, of func(*httpapi.Sample)
 		return line
 	}
 	line += strings.Repeat(" ", max(1, numberWidth-ansi.StringWidth(number))) + l.styled(faint, note)
-	room := l.width - labelWidth - numberWidth - noteWidth
-	if of == nil || l.ascii || room < 8 {
+	room := l.drawable()
+	if of == nil || room == 0 {
 		return line
 	}
-	if used := ansi.StringWidth(line); used < l.width-room {
-		line += strings.Repeat(" ", l.width-room-used)
-	}
-	return line + l.styled(drawn, sparkline(s.samples, of, min(room, keptSamples)))
+	line += strings.Repeat(" ", max(0, l.width-room-ansi.StringWidth(line)))
+	return line + l.styled(drawn, sparkline(s.samples, of, room))
 }
 
 // sparkline draws the last samples, the newest at the right, each as a block as high as its share of the highest.

@@ -30,7 +30,8 @@ func overview(t *testing.T, seconds int) *httpapi.Overview {
 			{Name: "Unlimited", Used: 5},
 		},
 		Refused: map[string]uint64{"full": 11, "token_expired": 12}, Closed: map[string]uint64{"client_left": uint64(seconds)},
-		Resume: &httpapi.OverviewResume{Window: 120, Wanted: 120, Resumed: 9, Gaps: 1},
+		HistoryEvery: 10,
+		Resume:       &httpapi.OverviewResume{Window: 120, Wanted: 120, Resumed: 9, Gaps: 1},
 	}
 	o.Redis.Status, o.Redis.PingMS = "connected", &p50
 	for i := range 30 {
@@ -56,7 +57,7 @@ func TestScreenSays(t *testing.T) {
 		"roost ws-1  v0.9.0  up 1 min 42 s", "healthy", "1,234 of 100,000", "1,100 users", "Notifications/s  100 ", "Deliveries/s     2,000", "7 wait",
 		"4 in all", "1.98 ms", "median 0.12 ms", "Closed/s         1.0", "23 in all", "Slow clients     3", "45.0 MiB", "197 B a connection",
 		"2 gaps, 1 reconnect", "9 resumed, 1 gap", "2 min", "▁▁▁▁▁▂▂▂▂▃▃▃▃▄▄▄▄▅▅▅▅▆▆▆▆▇▇▇▇█", "feed", "10 %", "loop 0", "40 %", "loop 1", "97 %", "12 wait",
-		"Limits", "Waiting for clients that tak… █████████░  96 %",
+		"Limits", "Waiting for clients that take nothing  █████████░  96 %", "last 5 min",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -116,6 +117,21 @@ func TestScreenFits(t *testing.T) {
 	low := strings.Join(look{width: 80, height: 40, plain: true}.screen(many, "q quit"), "\n")
 	if !strings.Contains(low, "more loops: a higher terminal shows them") || !strings.Contains(low, "Limits") {
 		t.Errorf("many loops leave no room for the limits:\n%s", low)
+	}
+}
+
+// A terminal of the usual size shows every loop of a small server, and the limits beside them; a pipe gets one below the other.
+func TestScreenOfTheUsualSize(t *testing.T) {
+	t.Parallel()
+	usual := strings.Join(look{width: 80, height: 24, plain: true}.screen(twoAnswers(t), "q quit"), "\n")
+	for _, want := range []string{"  last 3 min 30 s\n", "feed ", "loop 0 ", "loop 1 ", "12 wait", "Waiting for clients"} {
+		if !strings.Contains(usual, want) {
+			t.Errorf("no %q in\n%s", want, usual)
+		}
+	}
+	piped := strings.Join(look{width: 80, plain: true}.screen(twoAnswers(t), ""), "\n")
+	if !strings.Contains(piped, "\nWaiting for clients that take nothing ") || !strings.Contains(piped, "\nConnections ") {
+		t.Errorf("a pipe gets\n%s", piped)
 	}
 }
 
