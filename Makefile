@@ -1,7 +1,7 @@
 # What people do with Roost, one line each. `make help` lists it.
 # Variables given to make reach the server: make run WS_PORT=9081
 
-.PHONY: help run build test quick deps check fuzz soak faults docs client release release-check bench bench-full clean
+.PHONY: help run build test quick deps check fuzz soak faults docs client picture release release-check bench bench-full clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -41,6 +41,9 @@ docs: ## Write docs/configuration.md and the table of docs/metrics.md, from the 
 
 client: ## Pack the client for pages: bin/roost-client-….tgz, for npm install (needs npm)
 	@mkdir -p bin && cd client && npm pack --silent --pack-destination ../bin >/dev/null && ls ../bin/roost-client-*.tgz | sed 's|^../||'
+
+picture: ## Take docs/console.png, of a server with 8,000 connections and five minutes of traffic (needs Chromium; leave the machine alone)
+	@CONSOLE_PICTURE="$(CURDIR)/docs/console.png" CONSOLE_PICTURE_AFTER=5m go test -count=1 -timeout 15m -run '^TestConsolePicture$$' ./cmd/roost/internal/e2e/browsers
 
 release: ## Build bin/release/VERSION from a clean checkout: archives, Debian packages, a container image, checksums; make release VERSION=v0.9.0
 	@scripts/release.sh "$(VERSION)"

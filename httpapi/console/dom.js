@@ -22,7 +22,10 @@ export async function get(path, options) {
   const url = new URL(path, document.baseURI);
   url.username = url.password = ""; // a page opened as name:token@host has them, and fetch refuses such
   const response = await fetch(url, { signal: AbortSignal.timeout(10_000), ...options });
-  const body = await response.json().catch(() => ({ error: response.statusText }));
+  const body = await response.json().catch((error) => {
+    if (response.ok) throw error; // the answer was cut off
+    return { error: response.statusText };
+  });
   if (!response.ok) throw new Error(body.error || `the server answered ${response.status}`);
   return body;
 }

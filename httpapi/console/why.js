@@ -38,7 +38,7 @@ function connections(open) {
     duration((Date.now() - new Date(c.since)) / 1000), c.remote + how(c), duration(c.heard_seconds) + " ago",
     c.waiting ? `${c.waiting} (${bytes(c.waiting_bytes)})` : "0",
     c.stalled_seconds ? element("span", { className: "bad" }, duration(c.stalled_seconds)) : "–",
-    (c.groups ?? []).map((group) => (c.joined?.includes(group) ? `${group} (joined)` : group)).join(", "),
+    (c.groups ?? []).map((group) => (c.joined?.includes(group) ? `${group} (joined)` : group)).join(", ") || "–",
   ]));
 }
 

@@ -87,6 +87,20 @@ func TestConsoleNoticesSilence(t *testing.T) {
 	tab.waitHead("Roost ", "icon.svg")
 }
 
+// TestConsoleForgivesAnAnswerCutOff gives the page half an answer, as where the network ends or the time is over: the next one counts.
+func TestConsoleForgivesAnAnswerCutOff(t *testing.T) {
+	t.Parallel()
+	browser := startBrowser(t)
+	_, server := e2e.Start(t, nil)
+	tab := openTab(t, browser, "about:blank")
+	tab.do(chromedp.Navigate("http://" + server.HTTP + "/"))
+	tab.waitText("#status", "healthy")
+	tab.evaluate(`{ window.whole = fetch; window.fetch = async () => new Response('{"at":'); "" }`)
+	tab.waitText("#status", "no answer")
+	tab.evaluate(`{ window.fetch = window.whole; "" }`)
+	tab.waitText("#status", "healthy")
+}
+
 // TestConsoleNamesFullLimits fills the limit on connections.
 func TestConsoleNamesFullLimits(t *testing.T) {
 	t.Parallel()
