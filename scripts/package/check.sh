@@ -29,7 +29,7 @@ systemd-nspawn --quiet --directory="$root" --boot --register=no --keep-unit --li
   --machine="roostpackage$$" </dev/null >"$work/console" 2>&1 &
 container=$!
 disown
-run() { nsenter --target "$init" --mount --uts --ipc --net --pid --cgroup --root --wd=/ env PATH=/usr/sbin:/usr/bin sh -c "$1" 2>&1; }
+run() { nsenter --target "$init" --mount --uts --ipc --net --pid --cgroup --root env --chdir=/ PATH=/usr/sbin:/usr/bin sh -c "$1" 2>&1; }
 # holds COMMAND: it has to work, within a minute.
 holds() {
   local said
