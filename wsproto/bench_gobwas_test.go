@@ -26,7 +26,7 @@ func BenchmarkHead(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				var d Decoder
-				if _, err := d.readHead(test.frame, 0); err != nil || !d.payload {
+				if _, err := d.readHead(test.frame, Limits{}); err != nil || !d.payload {
 					b.Fatal(err)
 				}
 			}

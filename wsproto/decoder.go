@@ -25,28 +25,30 @@ type Event struct {
 	Kind     EventKind
 	Text     bool      // EventMessage: text, not binary
 	TextPing bool      // EventMessage: the text is {"type":"ping"}, to be answered with [TextPong]
+	Auth     bool      // EventMessage: the text begins with {"type":"auth", and Payload is what is behind that, see [AuthToken]
 	Code     CloseCode // EventClose: 0 when the frame had none
 	Size     int       // EventMessage: bytes of the message, all fragments together
-	Payload  []byte    // EventPing, EventPong: valid until the next call and while the input is
+	Payload  []byte    // EventPing, EventPong, and with Auth: valid until the next call and while the input is
 	Reason   []byte    // EventClose: valid UTF-8, as long as Payload
 }
 
 // Decoder reads what a client sends, split anywhere. The zero value is ready. Owned
 // by the connection's loop, not for concurrent use. It keeps no payload except that of a
-// control frame that comes in pieces (at most 125 bytes); it can be forgotten
-// whenever it is [Decoder.Idle].
+// control frame that comes in pieces (at most 125 bytes), and of a message that renews a token and comes in pieces
+// (Limits.Auth); it can be forgotten whenever it is [Decoder.Idle].
 type Decoder struct {
 	left    int64                                // payload bytes of this frame still to come
 	size    int64                                // bytes of the open message so far
 	control *[ws.MaxControlFramePayloadSize]byte // payload of a control frame in pieces, nil until needed
+	auth    *authText                            // nil unless a message that renews a token is open, in pieces
 	head    frameHead
-	text    utf8Check     // of the open message, if it is text
-	pos     uint8         // payload bytes of this frame so far modulo 4; for control frames their number
-	payload bool          // the head is complete, payload follows
-	open    bool          // a message has begun and not ended
-	isText  bool          // the open message is text
-	ended   bool          // after a close frame or an error
-	asking  textPingMatch // whether the open message is a ping in text
+	text    utf8Check // of the open message, if it is text
+	pos     uint8     // payload bytes of this frame so far modulo 4; for control frames their number
+	payload bool      // the head is complete, payload follows
+	open    bool      // a message has begun and not ended
+	isText  bool      // the open message is text
+	ended   bool      // after a close frame or an error
+	asking  textMatch // what the open message asks for, if it is text
 }
 
 // Idle reports whether the decoder stands between frames with no message open, so
@@ -62,12 +64,17 @@ func (d *Decoder) Idle() bool {
 // together; 0 is no bound. After a close frame or an error everything is accepted
 // and ignored (RFC 6455 sections 5.5.1 and 7.1.7).
 func (d *Decoder) Next(in []byte, maxMessage int) (event Event, rest []byte, err *ProtocolError) {
+	return d.NextWithin(in, Limits{Message: maxMessage})
+}
+
+// NextWithin is Next for a connection that may renew its token. Its limits stay what they are, but that Auth may become 0.
+func (d *Decoder) NextWithin(in []byte, limits Limits) (event Event, rest []byte, err *ProtocolError) {
 	if d.ended {
 		return Event{}, nil, nil
 	}
 	for {
 		if !d.payload {
-			if in, err = d.readHead(in, maxMessage); err != nil {
+			if in, err = d.readHead(in, limits); err != nil {
 				return d.fail(err)
 			}
 			if !d.payload {
@@ -77,7 +84,7 @@ func (d *Decoder) Next(in []byte, maxMessage int) (event Event, rest []byte, err
 		n := min(d.left, int64(len(in)))
 		piece := in[:n]
 		in = in[n:]
-		if event, err = d.readPayload(piece); err != nil {
+		if event, err = d.readPayload(piece, limits); err != nil {
 			return d.fail(err)
 		}
 		if event.Kind != EventNone {
@@ -90,20 +97,20 @@ func (d *Decoder) Next(in []byte, maxMessage int) (event Event, rest []byte, err
 }
 
 func (d *Decoder) fail(err *ProtocolError) (Event, []byte, *ProtocolError) {
-	d.ended = true
+	d.ended, d.auth = true, nil
 	return Event{}, nil, err
 }
 
 // readHead takes bytes of a frame's head, checks each as it comes, and sets up
 // the payload when the head is complete.
-func (d *Decoder) readHead(in []byte, maxMessage int) (rest []byte, err *ProtocolError) {
+func (d *Decoder) readHead(in []byte, limits Limits) (rest []byte, err *ProtocolError) {
 	for i, b := range in {
 		d.head.add(b)
 		if err := d.head.check(d.open); err != nil {
 			return nil, err
 		}
 		if d.head.lengthKnown() {
-			if err := d.setLength(maxMessage); err != nil {
+			if err := d.setLength(limits); err != nil {
 				return nil, err
 			}
 		}
@@ -116,16 +123,30 @@ func (d *Decoder) readHead(in []byte, maxMessage int) (rest []byte, err *Protoco
 }
 
 // setLength takes the payload length from the head, once the head has it.
-func (d *Decoder) setLength(maxMessage int) *ProtocolError {
+func (d *Decoder) setLength(limits Limits) *ProtocolError {
 	length, err := d.head.length()
 	if err != nil {
 		return err
 	}
-	if d.head.opcode().IsData() && maxMessage > 0 && length > int64(maxMessage)-d.size {
+	if most := d.mostOf(limits); d.head.opcode().IsData() && most > 0 && length > int64(most)-d.size {
 		return errTooBig
 	}
 	d.left = length
 	return nil
+}
+
+// mostOf bounds the message that the frame belongs to whose head has come. What the message asks for may not be known yet.
+func (d *Decoder) mostOf(limits Limits) int {
+	isText := d.isText || d.head.opcode() == ws.OpText
+	switch {
+	case limits.Auth == 0 || !isText || !d.mayRenew():
+		return limits.Message
+	case d.asking.renews():
+		return limits.Auth
+	case limits.Message == 0:
+		return 0
+	}
+	return max(limits.Message, limits.Auth)
 }
 
 // begin prepares for the payload of the frame whose head is complete.
@@ -140,7 +161,7 @@ func (d *Decoder) begin() {
 
 // readPayload takes the next piece of a frame's payload, which may be empty, and
 // ends the frame when it is the last.
-func (d *Decoder) readPayload(piece []byte) (Event, *ProtocolError) {
+func (d *Decoder) readPayload(piece []byte, limits Limits) (Event, *ProtocolError) {
 	ws.Cipher(piece, d.head.mask(), int(d.pos))
 	d.left -= int64(len(piece))
 	if d.head.opcode().IsControl() {
@@ -148,19 +169,24 @@ func (d *Decoder) readPayload(piece []byte) (Event, *ProtocolError) {
 	}
 	d.pos = uint8((int(d.pos) + len(piece)) % 4)
 	d.size += int64(len(piece))
+	var auth []byte
 	if d.isText {
 		if !d.text.write(piece) {
 			return Event{}, errInvalidUTF8
 		}
-		d.asking.write(piece)
+		var err *ProtocolError
+		if auth, err = d.readText(piece, limits); err != nil {
+			return Event{}, err
+		}
 	}
 	if d.left > 0 {
 		return Event{}, nil
 	}
-	return d.endFrame()
+	return d.endFrame(auth, limits)
 }
 
-func (d *Decoder) endFrame() (Event, *ProtocolError) {
+// endFrame ends a frame. auth is what came of a message that renews a token, if nothing of it is kept.
+func (d *Decoder) endFrame(auth []byte, limits Limits) (Event, *ProtocolError) {
 	fin := d.head.fin()
 	d.nextFrame()
 	if !fin {
@@ -169,8 +195,16 @@ func (d *Decoder) endFrame() (Event, *ProtocolError) {
 	if !d.text.complete() {
 		return Event{}, errInvalidUTF8
 	}
-	event := Event{Kind: EventMessage, Size: int(d.size), Text: d.isText, TextPing: d.asking.complete()}
-	d.open, d.isText, d.size, d.asking = false, false, 0, 0
+	if limits.Message > 0 && d.size > int64(limits.Message) && !d.asking.renews() {
+		return Event{}, errTooBig // it might have become longer
+	}
+	event := Event{Kind: EventMessage, Size: int(d.size), Text: d.isText, TextPing: d.asking.isPing()}
+	if limits.Auth > 0 && d.asking.renews() {
+		if event.Auth, event.Payload = true, auth; d.auth != nil {
+			event.Payload = d.auth.kept
+		}
+	}
+	d.open, d.isText, d.size, d.asking, d.auth = false, false, 0, 0, nil
 	return event, nil
 }
 

@@ -9,7 +9,8 @@
 //
 // A [Decoder] takes client bytes split anywhere. It unmasks in place, so the
 // input is overwritten, and keeps no payload but that of a control frame which
-// arrives in pieces. Of a text message it knows whether it was {"type":"ping"}. Encoders append to a destination. Frames
+// arrives in pieces, and of a message that renews a token ([Limits]). Of a text message it knows whether it was
+// {"type":"ping"}. Encoders append to a destination. Frames
 // that were built are not modified afterwards: one frame is shared by many connections.
 //
 // It does not answer pings or close frames by itself, and knows neither sockets nor the hub. No extension is spoken.

@@ -26,7 +26,14 @@ func (d *Decoder) AppendState(dst []byte) []byte {
 	dst = wirecodec.AppendBool(dst, d.isText)
 	dst = wirecodec.AppendBool(dst, d.ended)
 	dst = wirecodec.AppendUint(dst, uint64(d.asking))
-	return wirecodec.AppendBytes(dst, control)
+	dst = wirecodec.AppendBytes(dst, control)
+	if !d.asking.renews() { // as releases had it that renew no token
+		return dst
+	}
+	if d.auth == nil {
+		return wirecodec.AppendBytes(dst, nil)
+	}
+	return wirecodec.AppendBytes(dst, d.auth.kept)
 }
 
 // errState is wrapped by the error of a state that no decoder can have.
@@ -39,11 +46,16 @@ func (d *Decoder) ReadState(r *wirecodec.Reader) {
 	d.text.n = uint8(copy(d.text.tail[:], r.Bytes(len(d.text.tail))))
 	d.pos = uint8(r.Uint(math.MaxUint8))
 	d.payload, d.open, d.isText, d.ended = r.Bool(), r.Bool(), r.Bool(), r.Bool()
-	d.asking = textPingMatch(r.Uint(uint64(textPingNot)))
+	d.asking = textMatch(r.Uint(uint64(textNeither)))
 	control := r.Bytes(len(d.control))
 	if len(control) > 0 {
 		d.control = new([len(d.control)]byte)
 		copy(d.control[:], control)
+	}
+	if d.asking.renews() {
+		if kept := r.Bytes(MaxAuth); len(kept) > 0 {
+			d.auth = &authText{append([]byte(nil), kept...)}
+		}
 	}
 	if r.Err() == nil && (!d.possible() || d.control != nil && len(control) != int(d.pos)) {
 		_ = r.Fail(errState)
@@ -65,7 +77,7 @@ func (d *Decoder) possible() bool {
 		return false
 	case d.head.n >= 2 && int(d.head.n) > d.head.lengthEnd()+maskSize:
 		return false
-	case d.asking != textPingNot && int(d.asking) > len(textPing):
+	case !d.asking.possible(), d.asking.renews() && !(d.open && d.isText):
 		return false
 	case inControl && d.left > int64(len(d.control)-kept):
 		return false

@@ -70,6 +70,9 @@ func FuzzDecoderState(f *testing.F) {
 	f.Add(d.AppendState(nil), []byte(end("\xbc")))
 	_, _, _ = d.Next([]byte(ping("12345")[:9]), 0)
 	f.Add(d.AppendState(nil), []byte("45"))
+	d = new(Decoder)
+	_, _, _ = d.NextWithin([]byte(begin(`{"type":"auth","tok`)), Limits{Auth: MaxAuth})
+	f.Add(d.AppendState(nil), []byte(end(`en":"abc"}`)))
 	f.Fuzz(func(t *testing.T, state, input []byte) {
 		r := wirecodec.NewReader(state)
 		d := new(Decoder)
@@ -81,7 +84,7 @@ func FuzzDecoderState(f *testing.F) {
 			t.Fatalf("%x became %x", state, again)
 		}
 		for range len(input) + 1 {
-			event, rest, err := d.Next(input, 1<<16)
+			event, rest, err := d.NextWithin(input, Limits{Message: 1 << 16, Auth: MaxAuth})
 			if err != nil || event.Kind == EventNone {
 				return
 			}

@@ -5,6 +5,7 @@ package wsproto
 const (
 	textPing = `{"type":"ping"}`
 	textPong = `{"type":"pong"}`
+	textAuth = `{"type":"auth"` // and a token behind it
 )
 
 // Full to its capacity, so that appending to it copies.
@@ -14,32 +15,61 @@ var textPongFrame = append(AppendTextHeader(make([]byte, 0, 2+len(textPong)), le
 // and must not be modified.
 func TextPong() []byte { return textPongFrame }
 
-// textPingMatch recognizes a ping while the message comes, and keeps nothing of it
-// but how far it agrees. White space may be where JSON allows it; the message is
-// compared letter by letter otherwise: a text with escapes, or with another member,
-// is not a ping.
-type textPingMatch uint8 // bytes of textPing so far, or textPingNot
+// textMatch recognizes a ping, or the beginning of a message that renews a token, while the message comes, and keeps
+// nothing of it but how far it agrees. White space may be where JSON allows it; the message is
+// compared letter by letter otherwise: a text with escapes is neither, and one with another member is not a ping.
+//
+// It is the number of bytes of textPing so far; once those of textAuth are others, textAuthBranch and their number; or textNeither.
+type textMatch uint8
 
-const textPingNot textPingMatch = 0xff
+const (
+	textPingBranch textMatch = 10   // from here on it is a ping, or neither
+	textAuthBranch textMatch = 0x20 // a bit
+	textAuthDone             = textAuthBranch | textMatch(len(textAuth))
+	textNeither    textMatch = 0xff
+)
 
-func (m *textPingMatch) write(piece []byte) {
-	for _, b := range piece {
+// write takes the next piece of a message. It returns what is behind textAuth, if that is how the message begins.
+func (m *textMatch) write(piece []byte) (behind []byte) {
+	for i, b := range piece {
 		switch {
-		case *m == textPingNot:
-			return
-		case int(*m) < len(textPing) && b == textPing[*m]:
+		case *m == textAuthDone:
+			return piece[i:]
+		case *m == textNeither:
+			return nil
+		case m.agrees(b):
 			*m++
+		case *m == textPingBranch-1 && b == textAuth[textPingBranch-1]:
+			*m = textAuthBranch | textPingBranch
 		case m.betweenTokens() && isJSONSpace(b):
 		default:
-			*m = textPingNot
+			*m = textNeither
 		}
 	}
+	return nil
 }
 
-func (m textPingMatch) complete() bool { return int(m) == len(textPing) }
+// agrees reports whether b is the next byte of what the message agrees with so far.
+func (m textMatch) agrees(b byte) bool {
+	if m&textAuthBranch != 0 {
+		return b == textAuth[m&^textAuthBranch]
+	}
+	return int(m) < len(textPing) && b == textPing[m]
+}
 
-// betweenTokens reports whether none of {, "type", :, "ping" and } is under way.
-func (m textPingMatch) betweenTokens() bool {
+// isPing reports whether the message is a ping, if it ends here.
+func (m textMatch) isPing() bool { return int(m) == len(textPing) }
+
+// renews reports whether the message begins as one that renews a token.
+func (m textMatch) renews() bool { return m == textAuthDone }
+
+// possible reports whether m is anything that write makes.
+func (m textMatch) possible() bool {
+	return int(m) <= len(textPing) || m == textNeither || m >= textAuthBranch|textPingBranch && m <= textAuthDone
+}
+
+// betweenTokens reports whether none of {, "type", :, "ping", "auth" and } is under way.
+func (m textMatch) betweenTokens() bool {
 	switch m {
 	case 0, 1, 7, 8, 14, 15:
 		return true
