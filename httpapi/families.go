@@ -124,7 +124,7 @@ func notificationFamilies() []family {
 			"Commands skipped for their content.",
 			func(s *Stats) float64 { return float64(s.CommandsInvalid) }),
 		counterBy("change", "roost_group_changes_total",
-			"Groups that commands had connections join and leave, once for each connection, by change: joined; left; refused, because the connection is in 200 groups.",
+			"Groups that connections joined and left while they were open, by commands and renewed tokens, once for each connection, by change: joined; left; refused, because the connection is in 200 groups.",
 			func(s *Stats) map[string]uint64 { return s.GroupChanges }),
 	}
 }

@@ -94,7 +94,7 @@ func (h *Hub) Join(c Conn, user string, state []byte) error {
 		return e.err
 	}
 	for _, j := range more {
-		h.regroupConn(c, nil, []string{j.group}, j.from)
+		h.regroupConn(c, regrouping{join: []string{j.group}, from: j.from})
 	}
 	if id != 0 {
 		h.setID(c, id)

@@ -7,7 +7,7 @@ import (
 )
 
 // A command can have the open connections of a user join groups and leave others. It is about these connections: those that
-// come later are in the groups of their tokens.
+// come later are in the groups of their tokens. A token that is renewed changes the groups of one connection (Renew).
 //
 // A connection gets each notification for a group if, and only if, that was heard while it was in. So it is handed what waits
 // before it leaves, and of a group that it joins nothing that was heard before.
@@ -51,15 +51,28 @@ func (h *Hub) regroup(user string, leave, join []string) {
 		defer h.turn.Unlock()
 		h.handWaiting(only, several, leave)
 	}
+	change := regrouping{leave: leave, join: join, from: h.groupNumber.Load()}
 	var done regrouped
 	switch {
 	case several != nil:
 		for _, c := range several.conns {
-			done.add(h.regroupConn(c, leave, join, h.groupNumber.Load()))
+			done.add(h.regroupConn(c, change))
 		}
 	case only != nil:
-		done = h.regroupConn(only, leave, join, h.groupNumber.Load())
+		done = h.regroupConn(only, change)
 	}
+	h.countRegrouped(user, done)
+}
+
+// regrouping is which groups a connection leaves, and which it then joins. Neither names one twice.
+type regrouping struct {
+	leave, join []string
+	from        uint64 // it gets of those that it joins what has a number above this one
+	byToken     bool   // the groups are a token's: those that a command had it join are none of them
+}
+
+// countRegrouped counts what became of the groups of a user's connections, and warns of those that were not joined.
+func (h *Hub) countRegrouped(user string, done regrouped) {
 	h.stats.groupsJoined.Add(uint64(done.joined))
 	h.stats.groupsLeft.Add(uint64(done.left))
 	h.stats.groupsRefused.Add(uint64(done.refused))
@@ -114,16 +127,16 @@ func (s *shard) membership(link *Link, group string) (m *membership, passed bool
 	return nil, false
 }
 
-// regroupConn is regroup for one connection, which gets what has a number above from. The caller holds order.mu, or without
+// regroupConn is regroup for one connection. The caller holds order.mu, or without
 // Config.Resume h.turn; but for one that is registered a moment ago.
-func (h *Hub) regroupConn(c Conn, leave, join []string, from uint64) regrouped {
+func (h *Hub) regroupConn(c Conn, change regrouping) regrouped {
 	s := h.shard(h.hash(c.HubLink().user))
 	if h.stream == nil {
-		return s.regroup(c, leave, join, from)
+		return s.regroup(c, change)
 	}
 	h.stream.mu.Lock()
 	defer h.stream.mu.Unlock()
-	done := s.regroup(c, leave, join, from)
+	done := s.regroup(c, change)
 	h.stream.setPartial(c.HubLink(), done.partial)
 	return done
 }
@@ -141,9 +154,8 @@ func (r *regrouped) add(more regrouped) {
 	r.refused += more.refused
 }
 
-// regroup has a connection leave groups, and then join others, whose notifications it gets from behind the one with the number from. One that is not
-// admitted any longer is left alone.
-func (s *shard) regroup(c Conn, leave, join []string, from uint64) (done regrouped) {
+// regroup has a connection leave groups, and then join others. One that is not admitted any longer is left alone.
+func (s *shard) regroup(c Conn, change regrouping) (done regrouped) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	link := c.HubLink()
@@ -153,7 +165,7 @@ func (s *shard) regroup(c Conn, leave, join []string, from uint64) (done regroup
 	places := s.grouped.Get(link)
 	kept := make([]*membership, 0, len(places))
 	for i := range places {
-		if m := &places[i]; slices.Contains(leave, m.of.name) {
+		if m := &places[i]; slices.Contains(change.leave, m.of.name) && !(change.byToken && m.joined) {
 			m.leave()
 			done.left++
 		} else {
@@ -161,7 +173,7 @@ func (s *shard) regroup(c Conn, leave, join []string, from uint64) (done regroup
 			done.partial = done.partial || m.joined
 		}
 	}
-	join = slices.DeleteFunc(slices.Clone(join), func(name string) bool {
+	join := slices.DeleteFunc(slices.Clone(change.join), func(name string) bool {
 		return slices.ContainsFunc(kept, func(m *membership) bool { return m.of.name == name })
 	})
 	if room := names.MaxGroups - len(kept); len(join) > room {
@@ -169,7 +181,7 @@ func (s *shard) regroup(c Conn, leave, join []string, from uint64) (done regroup
 		join = join[:room]
 	}
 	done.joined = len(join)
-	done.partial = done.partial || done.joined > 0
+	done.partial = done.partial || done.joined > 0 && !change.byToken
 	if done.left == 0 && done.joined == 0 {
 		return done
 	}
@@ -179,7 +191,7 @@ func (s *shard) regroup(c Conn, leave, join []string, from uint64) (done regroup
 	}
 	for i, name := range join {
 		m := &next[len(kept)+i]
-		m.from, m.joined = from, true
+		m.from, m.joined = change.from, !change.byToken
 		s.groups.shard(name).join(m, c, name)
 	}
 	if len(next) == 0 {

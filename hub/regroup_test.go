@@ -58,7 +58,7 @@ func TestJoinAndLeave(t *testing.T) {
 		h.Remove(c)
 	}
 	checkNoGroups(t, h)
-	h.regroupConn(one, nil, []string{"room:42"}, h.groupNumber.Load()) // it has ended
+	h.regroupConn(one, regrouping{join: []string{"room:42"}, from: h.groupNumber.Load()}) // it has ended
 	checkNoGroups(t, h)
 }
 

@@ -80,7 +80,7 @@ type Stats struct {
 
 	Commands        uint64 // done by Control, also where the user was not here
 	CommandsInvalid uint64 // that Control could not use
-	// GroupChanges is how many groups commands had connections join and leave, in connections × groups, by what became of them:
+	// GroupChanges is how many groups connections joined and left by commands and renewed tokens, in connections × groups, by what became of them:
 	// joined, left, or refused because the connection is in too many.
 	GroupChanges map[string]uint64
 
