@@ -73,7 +73,9 @@ func (c *conn) expectsClose(why Reason, closeMessage []byte) (bool, wsproto.Deco
 	case why == ReasonClient, why == ReasonProtocol, why == ReasonInvalid, why == ReasonTooBig, why == ReasonTooFast:
 		return false, wsproto.Decoder{}
 	case c.state == stateOpen && c.extra != nil:
-		return true, c.extra.decoder
+		decoder := c.extra.decoder
+		decoder.DropAuth()
+		return true, decoder
 	}
 	return c.state == stateOpen || bytes.HasPrefix(closeMessage, switching), wsproto.Decoder{}
 }
@@ -210,6 +212,7 @@ func (c *conn) cleanup() {
 	c.state = stateClosed
 	c.cleanupQueue()
 	l.inbound.Forget(c)
+	l.renewed.Forget(c)
 	c.wipe()
 	l.wheel.Disarm(c)
 	l.server.conns.Set(c.fd, nil)
@@ -224,6 +227,7 @@ func (c *conn) detach(code closeClass, left unacked) {
 	c.loop.server.perIP.Release(c.ipSlot)
 	c.ipSlot = 0
 	c.releaseSubscription()
+	c.endRenewal()
 	if c.extra != nil && c.extra.hs != nil {
 		c.extra.hs.end()
 	}

@@ -59,8 +59,11 @@ type extra struct {
 	hs *pendingHandshake
 
 	// In the middle of a TLS record, in any state after the TLS handshake, see tls_record.go.
-	record  []byte          // what came of it
-	partial list.Node[conn] // it is counted in RecordBytes, and in loop.partialRecords; not while pending
+	record []byte // what came of it
+
+	// Of the record and the decoder, not while pending.
+	counted int             // bytes of them that are counted in RecordBytes
+	partial list.Node[conn] // in loop.partialInput, while any are
 
 	// Open, in the middle of a frame or message.
 	decoder wsproto.Decoder // closing: finds the client's close frame
@@ -163,15 +166,16 @@ func (c *conn) resetExtra() {
 	c.extra.decoder, c.extra.free, c.extra.closing = wsproto.Decoder{}, false, closing{discardLeft: ignoredLimit}
 	if !c.extra.partial.InAny() {
 		c.extra.began = instantOf(c.loop.server.now())
-		c.countRecord(0)
 	}
+	c.countHeld()
 }
 
 // putExtra gives c.extra back, if there is one.
 func (c *conn) putExtra() {
 	if c.extra != nil {
-		if c.extra.record != nil {
-			c.dropRecord()
+		if c.extra.counted > 0 {
+			c.extra.record, c.extra.decoder = nil, wsproto.Decoder{}
+			c.countHeld()
 		}
 		c.loop.extras.put(c.extra)
 		c.extra = nil

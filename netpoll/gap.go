@@ -58,10 +58,13 @@ func (g *gaps) frames() []byte {
 	return b
 }
 
+// noticeTime is how clients are told times, to the millisecond.
+const noticeTime = "2006-01-02T15:04:05.000Z"
+
 // appendGap appends one notice. Format rounds the time down to the millisecond, as it should.
 func appendGap(b []byte, reason gapReason, since time.Time) []byte {
 	text := `{"type":"_gap","payload":{"reason":"` + reason.String() + `","since":"` +
-		since.UTC().Format("2006-01-02T15:04:05.000Z") + `"}}`
+		since.UTC().Format(noticeTime) + `"}}`
 	return append(wsproto.AppendTextHeader(b, len(text)), text...)
 }
 

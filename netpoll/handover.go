@@ -83,6 +83,9 @@ const (
 	flagExtra                      // in the middle of a message or record
 	flagInbound                    // has sent more lately than its allowance
 	flagGap                        // is to be told of a gap
+	flagAnswer                     // the answer to a token waits to be written; from here on unknown to releases that renew none
+	flagRenewal                    // a token is being checked
+	flagRenewed                    // has sent tokens of late
 	flagsOpen   = 1<<iota - 1
 )
 
@@ -153,12 +156,15 @@ func (c *conn) appendConn(dst []byte, id uint32, state []byte, gap time.Time, nu
 	record := s.records.Get(c.fd)
 	whole, limited := l.inbound.Whole(c)
 	source, counted := s.perIP.SourceOf(c.ipSlot)
+	renewed, renews := l.renewed.Whole(c)
+	renewal := c.renewal()
 	flags := uint64(0)
 	for _, one := range [...]struct {
 		set  bool
 		flag uint64
 	}{{c.stream, flagStream}, {c.expires != 0, flagExpires}, {counted, flagCounted}, {record != nil, flagTLS},
-		{c.out != nil, flagQueue}, {c.extra != nil, flagExtra}, {limited, flagInbound}, {!gap.IsZero(), flagGap}} {
+		{c.out != nil, flagQueue}, {c.extra != nil, flagExtra}, {limited, flagInbound}, {!gap.IsZero(), flagGap},
+		{c.out != nil && c.out.Answer != nil, flagAnswer}, {renewal != nil, flagRenewal}, {renews, flagRenewed}} {
 		if one.set {
 			flags |= one.flag
 		}
@@ -191,6 +197,15 @@ func (c *conn) appendConn(dst []byte, id uint32, state []byte, gap time.Time, nu
 	}
 	if !gap.IsZero() {
 		dst = wirecodec.AppendUint(dst, uint64(gap.UnixMilli()))
+	}
+	if flags&flagAnswer != 0 {
+		dst = wirecodec.AppendBytes(dst, c.out.Answer)
+	}
+	if renewal != nil {
+		dst = wirecodec.AppendBytes(dst, renewal.token)
+	}
+	if renews {
+		dst = wirecodec.AppendUint(dst, uint64(renewed))
 	}
 	return dst
 }

@@ -14,6 +14,7 @@ import (
 	"roost/netpoll/internal/iplimit"
 	"roost/netpoll/internal/tlsrecord"
 	"roost/wsproto"
+	"roost/wsproto/auth"
 	"roost/wsproto/handshake"
 )
 
@@ -209,6 +210,9 @@ type movedConn struct {
 	whole   time.Duration
 	limited bool
 	gap     int64
+	token   []byte // that was being checked; nil: none was
+	renewed time.Duration
+	renews  bool
 }
 
 // takeConn makes an open connection and registers it. Its socket is not touched.
@@ -241,12 +245,25 @@ func (t *TakingOver) takeConn(r *wirecodec.Reader) error {
 		s.records.Set(c.fd, m.record)
 		l.stats.TLS13.Add(1)
 	}
-	if len(m.partial) > 0 {
-		c.extra.record = append([]byte(nil), m.partial...)
-		c.countRecord(0)
+	if c.extra != nil {
+		if len(m.partial) > 0 {
+			c.extra.record = append([]byte(nil), m.partial...)
+		}
+		c.countHeld()
 	}
 	if rules := s.rules.Load(); m.limited && rules.MessageRate > 0 {
 		l.inbound.Restore(c, m.whole, rules.MessageRate, rules.MessageBurst)
+	}
+	if m.renews {
+		l.renewed.Restore(c, m.renewed, renewalRate, renewalBurst)
+	}
+	if m.token != nil {
+		l.first = append(l.first, func() {
+			defer c.guard()
+			if c.state == stateOpen {
+				c.renew(m.token, true) // the time that the other process had for it does not count
+			}
+		})
 	}
 	if !s.cfg.CloseOnExpiry {
 		c.expires = 0
@@ -263,6 +280,11 @@ func (t *TakingOver) takeConn(r *wirecodec.Reader) error {
 	}
 	return t.register(c, &m)
 }
+
+// maxAnswer bounds, in bytes, the answer to a token.
+const maxAnswer = 1 << 10
+
+var errAnswer = errors.New("an answer that waits nowhere")
 
 // readConn reads the state of an open connection.
 func (t *TakingOver) readConn(c *conn, r *wirecodec.Reader) (m movedConn) {
@@ -295,7 +317,20 @@ func (t *TakingOver) readConn(c *conn, r *wirecodec.Reader) (m movedConn) {
 		m.limited, m.whole = true, time.Duration(r.Uint(math.MaxInt64))
 	}
 	if flags&flagGap != 0 {
-		m.gap = r.Int(math.MinInt64, math.MaxInt64)
+		m.gap = int64(r.Uint(math.MaxInt64))
+	}
+	if flags&flagAnswer != 0 {
+		if c.out == nil {
+			_ = r.Fail(errAnswer)
+			return m
+		}
+		c.out.Answer = append([]byte(nil), r.Bytes(maxAnswer)...)
+	}
+	if flags&flagRenewal != 0 {
+		m.token = append([]byte{}, r.Bytes(auth.MaxToken)...)
+	}
+	if flags&flagRenewed != 0 {
+		m.renews, m.renewed = true, time.Duration(r.Uint(math.MaxInt64))
 	}
 	return m
 }

@@ -219,6 +219,9 @@ func (h *HandingOver) Freeze(ctx context.Context, send Send) error {
 	if h.goOn != nil || h.ended {
 		return errOrder
 	}
+	if err := s.renewals.close(ctx); err != nil {
+		return fmt.Errorf("netpoll: waiting for groups that change: %w", err)
+	}
 	h.goOn = make(chan struct{})
 	s.plain.hold()
 	s.secure.hold()
@@ -292,9 +295,13 @@ func (h *HandingOver) Abort() {
 		return
 	}
 	h.ended = true
+	h.s.renewals.closed.Store(false)
 	h.letGo()
 	for _, l := range h.s.loops {
-		l.do(func() { l.marks = nil })
+		l.do(func() {
+			l.marks = nil
+			l.renewHeld()
+		})
 	}
 	h.s.plain.unhold()
 	h.s.secure.unhold()
@@ -369,6 +376,8 @@ func (c *conn) forget() (waiting int) {
 	}
 	c.state = stateClosed
 	l.inbound.Forget(c)
+	l.renewed.Forget(c)
+	c.endRenewal()
 	c.wipe()
 	l.wheel.Disarm(c)
 	s.conns.Set(c.fd, nil)

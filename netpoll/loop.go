@@ -9,6 +9,7 @@ import (
 
 	"roost/hub"
 	"roost/internal/list"
+	"roost/internal/shrinkmap"
 	"roost/netpoll/internal/ledger"
 	"roost/netpoll/internal/mailbox"
 	"roost/netpoll/internal/meter"
@@ -82,7 +83,11 @@ type loop struct {
 	extras        pool[extra]
 	handshakePool pool[pendingHandshake]
 
-	partialRecords list.List[conn] // TLS connections in the middle of a record, those that have been longest first, but pending handshakes
+	partialInput list.List[conn] // connections of whose input something is kept until the rest comes, those that have waited longest first; no pending handshakes
+
+	renewing     shrinkmap.Map[*conn, *renewal] // tokens that clients have sent and that are being checked
+	renewalBytes int                            // of these
+	renewed      msglimit.Limiter[*conn]        // the tokens that they have sent of late
 
 	first []func()       // done before the first event: what has come of handshakes that were taken over
 	marks *handoverMarks // nil unless connections are being handed over

@@ -64,8 +64,9 @@ func (c *conn) readFrames(b []byte) {
 		decoder, began, free = &c.extra.decoder, c.extra.began, c.extra.free
 	}
 	c.lastRead = instantOf(now)
+	limits := wsproto.Limits{Message: l.server.cfg.MaxMessage, Auth: wsproto.MaxAuth}
 	for len(b) > 0 && c.state == stateOpen {
-		event, rest, problem := decoder.Next(b, l.server.cfg.MaxMessage)
+		event, rest, problem := decoder.NextWithin(b, limits)
 		if problem != nil {
 			c.protocolError(problem)
 			break
@@ -99,6 +100,10 @@ func (c *conn) saveDecoder(decoder *wsproto.Decoder, began instant, free bool) {
 			c.extra.decoder = *decoder
 		}
 		c.extra.began, c.extra.free = began, free
+		if c.extra.held() != c.extra.counted {
+			c.countHeld()
+			c.loop.boundHeld()
+		}
 	case c.state == stateOpen:
 		c.resetExtra()
 	}
@@ -123,6 +128,10 @@ func (c *conn) handleFrame(event wsproto.Event) {
 		l.stats.ClientMessages.Add(1)
 		if event.TextPing {
 			c.sendTextPong()
+			return
+		}
+		if event.Auth {
+			c.receivedAuth(event.Payload)
 			return
 		}
 		l.server.log.Debug("client message ignored", "user_id", c.link.User(), "bytes", event.Size, "text", event.Text)

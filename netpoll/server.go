@@ -3,6 +3,7 @@ package netpoll
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"net"
 	"runtime"
@@ -58,7 +59,8 @@ type Server struct {
 	late       lateHandshakes // see HandingOver.Late
 	run        sync.Once      // of runLoops
 
-	workers workers
+	workers  workers
+	renewals renewals
 
 	looping     sync.WaitGroup // the loops
 	watching    sync.WaitGroup // the watchdog
@@ -86,7 +88,7 @@ func New(cfg Config) (*Server, error) {
 		started: time.Now().Add(-time.Second), tickLength: cfg.tickLength(),
 		firstSocket: make(chan struct{}, 1), lastSocket: make(chan struct{}, 1),
 		done: make(chan struct{}), failed: make(chan error, 1),
-		late: lateHandshakes{wake: make(chan struct{}, 1)},
+		late: lateHandshakes{wake: make(chan struct{}, 1)}, renewals: renewals{seed: maphash.MakeSeed()},
 	}
 	s.rules.Store(newRules(cfg.Rules, cfg.Loops, nil))
 	if err := s.makeLoops(); err != nil {

@@ -35,7 +35,8 @@ type Counters[T any] struct {
 
 	TLS13       T // connections of TLS 1.3 whose TLS handshake is done
 	TLS12       T // and of TLS 1.2
-	RecordBytes T `metric:"roost_tls_partial_record_bytes" help:"Bytes kept of TLS records of open and closing connections whose rest has not come. Above WS_MAX_PENDING_BYTES the connections that have waited longest are closed."`
+	RecordBytes T `metric:"roost_tls_partial_record_bytes" help:"Bytes kept of TLS records of open and closing connections, and of messages with a new token, whose rest has not come. Above WS_MAX_PENDING_BYTES the connections that have waited longest are closed."`
+	Renewing    T `metric:"roost_token_renewals_pending" help:"Tokens that clients have sent on an open connection and that are being checked, or wait for a worker."`
 
 	HandedOver T `metric:"roost_connections_handed_over_total" help:"Open connections that this process gave to the one that took over from it."`
 	TakenOver  T `metric:"roost_connections_taken_over_total" help:"Open connections that this process took over from the one before it. They are not among roost_connections_accepted_total."`
@@ -64,6 +65,8 @@ type loopStats struct {
 	closeCodes   [closeClasses]atomic.Uint64 // the same, by close code
 	unacked      [reasonCount]atomic.Uint64  // notifications in sent that the client had not acknowledged when it ended
 	unackedBytes [reasonCount]atomic.Uint64  // of all that was written
+
+	renewals [renewalResults]atomic.Uint64 // tokens that clients have sent on open connections
 
 	handedOver atomic.Uint64 // notifications that waited for connections which another process has now
 	takenOver  atomic.Uint64 // notifications that waited for connections when they were taken over: they count as accepted
@@ -118,6 +121,8 @@ type Stats struct {
 	Refused map[string]uint64 // handshakes refused, by reason
 	Ended   map[string]uint64 // connections that ended, by reason
 	Closed  map[string]uint64 // the same, by the close code they were told; 1006 without a close frame
+
+	Renewals map[string]uint64 // tokens that clients have sent on an open connection, by result: "renewed", or why not
 
 	Accepted uint64            // notification × connection: taken for delivery, or taken over
 	Sent     uint64            // the kernel has taken the last byte
@@ -185,6 +190,7 @@ func (s *Server) Stats() Stats {
 		QueuedBytes:   s.queues.Bytes(),
 		Closed:        make(map[string]uint64, closeClasses),
 		Failed:        make(map[string]uint64, failureCount),
+		Renewals:      make(map[string]uint64, renewalResults),
 	}
 	sum.TLSHandshakes, sum.TLSFailures = s.tls.handshakes.copy(), s.tls.failures.copy()
 	for i := range s.accepts.unanswered {
@@ -219,6 +225,9 @@ func (l *loop) addTo(sum *Stats) {
 
 	for i := range st.refused {
 		sum.Refused[handshake.RefusalReason(i).String()] += st.refused[i].Load()
+	}
+	for i := range st.renewals {
+		sum.Renewals[renewalNames[i]] += st.renewals[i].Load()
 	}
 	for i := ReasonClient; i <= lastOpenReason; i++ {
 		sum.Ended[i.String()] += st.ended[i].Load()

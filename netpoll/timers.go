@@ -98,7 +98,12 @@ func (c *conn) onTimer(now time.Duration) {
 		c.closeWith(ReasonUnfinished, wsproto.AppendClose(l.scratch[:0], wsproto.ClosePolicy, "message not complete in time"))
 		return
 	}
-	if c.expires != 0 && c.expires.left(cfg.Now()) <= 0 {
+	if k := c.renewal(); k != nil && now >= k.deadline {
+		if k.timedOut(); c.state != stateOpen {
+			return
+		}
+	}
+	if c.expires != 0 && c.expiresIn(now) <= 0 {
 		c.closePlanned(ReasonExpired, closeExpired, "token expired")
 		return
 	}
@@ -109,6 +114,7 @@ func (c *conn) onTimer(now time.Duration) {
 	}
 	if c.lastPing.ago(now) >= cfg.PingInterval {
 		l.inbound.Tidy(c, now)
+		l.renewed.Tidy(c, now)
 		c.sendPing()
 		// From now, not from when it was due: after a pause of the machine one ping is enough.
 		c.lastPing = instantOf(now)
@@ -128,7 +134,10 @@ func (c *conn) resetTimer(now time.Duration) {
 		wait = min(wait, cfg.PongWait-c.lastRead.ago(now))
 	}
 	if c.expires != 0 {
-		wait = min(wait, c.expires.left(cfg.Now()))
+		wait = min(wait, c.expiresIn(now))
+	}
+	if k := c.renewal(); k != nil {
+		wait = min(wait, k.deadline-now)
 	}
 	if c.extra != nil {
 		wait = min(wait, cfg.PongWait-c.unfinishedFor(now))

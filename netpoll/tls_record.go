@@ -161,7 +161,7 @@ func (c *conn) openFailed(err error) {
 	c.closeNow(ReasonTLS)
 }
 
-// keepRecord keeps what came of a record whose rest has not. It may close another connection, see partialRecords.
+// keepRecord keeps what came of a record whose rest has not. It may close another connection, see boundHeld.
 func (c *conn) keepRecord(rest []byte) {
 	l := c.loop
 	if len(rest) == 0 {
@@ -178,46 +178,48 @@ func (c *conn) keepRecord(rest []byte) {
 		c.extra.began = instantOf(l.server.now())
 		c.extra.discardLeft = ignoredLimit // for an event stream
 	}
-	before := cap(c.extra.record)
 	c.extra.record = append(c.extra.record[:0], rest...)
 	if c.extra.hs != nil {
 		c.extra.hs.growBytes()
 		return
 	}
-	c.countRecord(cap(c.extra.record) - before)
-	l.boundRecords()
+	c.countHeld()
+	l.boundHeld()
 }
 
-// countRecord counts what is kept of a record, which has grown by so much. While pending it was counted with the handshake.
-func (c *conn) countRecord(grown int) {
-	l := c.loop
-	if !c.extra.partial.InAny() {
-		grown = cap(c.extra.record)
-		l.partialRecords.Append(&c.extra.partial, c)
+// held is how many bytes are kept of what has not come completely: of a record, and of a message that renews a token.
+func (e *extra) held() int { return cap(e.record) + e.decoder.Kept() }
+
+// countHeld counts that, of a connection that is not pending: until then it is counted with the handshake.
+func (c *conn) countHeld() {
+	l, e, held := c.loop, c.extra, c.extra.held()
+	l.stats.RecordBytes.Add(int64(held - e.counted))
+	e.counted = held
+	switch {
+	case held > 0 && !e.partial.InAny():
+		l.partialInput.Append(&e.partial, c)
+	case held == 0:
+		e.partial.Remove()
 	}
-	l.stats.RecordBytes.Add(int64(grown))
 }
 
 // dropRecord frees what is kept of a record.
 func (c *conn) dropRecord() {
-	l := c.loop
-	if c.extra.partial.InAny() {
-		c.extra.partial.Remove()
-		l.stats.RecordBytes.Add(-int64(cap(c.extra.record)))
-	}
 	c.extra.record = nil
 	if c.extra.hs != nil {
 		c.extra.hs.setBytes(c.extra.hs.keptBytes())
+		return
 	}
+	c.countHeld()
 }
 
-// boundRecords closes the connections whose records have been incomplete for longest, while more than the loop's share
-// of Rules.PendingTotal is kept of such records. A client sends a record at once: what stays incomplete is an attack, or a
+// boundHeld closes the connections whose input has been incomplete for longest, while more than the loop's share
+// of Rules.PendingTotal is kept of it. A client sends a record, or a token, at once: what stays incomplete is an attack, or a
 // network that has stopped.
-func (l *loop) boundRecords() {
+func (l *loop) boundHeld() {
 	share := l.server.rules.Load().pendingShare
-	for share > 0 && l.stats.RecordBytes.Load() > int64(share) && l.partialRecords.Len() > 0 {
-		c := l.partialRecords.First()
+	for share > 0 && l.stats.RecordBytes.Load() > int64(share) && l.partialInput.Len() > 0 {
+		c := l.partialInput.First()
 		func() {
 			defer c.guard() // it is not the connection that the loop is serving
 			c.closeNow(ReasonUnfinished)

@@ -32,6 +32,9 @@ func (d *Decoder) Kept() int {
 	return cap(d.auth.kept)
 }
 
+// DropAuth forgets what is kept of an open message that renews a token, for a connection that is about to close.
+func (d *Decoder) DropAuth() { d.auth = nil }
+
 // mayRenew reports whether the open message renews a token, or may turn out to.
 func (d *Decoder) mayRenew() bool {
 	return d.asking < textPingBranch || d.asking != textNeither && d.asking&textAuthBranch != 0

@@ -88,6 +88,18 @@ func (u *Upgrader) readCredentials(h *head, request *Request) *Refusal {
 	return nil
 }
 
+// Renewal returns a request that stands for the token that the client of an open connection sends, to be authenticated as that of
+// an upgrade ([Upgrader.Identify]). It aliases token.
+func (u *Upgrader) Renewal(token []byte) (Request, *Refusal) {
+	switch {
+	case len(token) == 0:
+		return Request{}, refuseTokenMissing
+	case len(token) > auth.MaxToken:
+		return Request{}, refuseTokenTooLong
+	}
+	return Request{credential: token}, nil
+}
+
 // readSince reads where the client was before: a parameter of the query, or a sub-protocol. A text that can't be a position
 // counts as one that is not known: a client is told that it missed something, and not refused.
 func (h *head) readSince() string {

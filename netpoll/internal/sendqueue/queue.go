@@ -16,13 +16,14 @@ import (
 //
 // Bytes leave in this order: what is sealed, the rest of what the kernel took a part of (after
 // a partial frame nothing may come but its rest), the latest unanswered pong, the
-// answer to a ping in text, a ping, the notice of a loss, the notifications, and the
+// answer to a ping in text, that to a token, a ping, the notice of a loss, the notifications, and the
 // close message.
 type Queue struct {
 	FD int32 // of the connection; static while it has the queue
 
 	Pong         []byte // RFC 6455 section 5.5.3: the latest is enough
 	TextPong     []byte // nil, or the shared answer to a ping in text
+	Answer       []byte // nil, or the answer to the latest token that the client sent
 	Ping         []byte // nil, or the shared ping
 	Notice       []byte // nil, or that notifications were lost: a frame for each reason
 	CloseMessage []byte // nil, or what ends the connection: a close frame or an HTTP answer
@@ -56,7 +57,7 @@ func (q *Queue) Empty() bool {
 }
 
 func (q *Queue) hasControl() bool {
-	return len(q.Pong) > 0 || q.TextPong != nil || q.Ping != nil || q.Notice != nil
+	return len(q.Pong) > 0 || q.TextPong != nil || q.Answer != nil || q.Ping != nil || q.Notice != nil
 }
 
 // Len returns how many notifications wait, one that has partly left included.
@@ -81,7 +82,7 @@ func (q *Queue) Bytes() int { return q.bytes + q.sealed.bytes }
 
 // ControlBytes returns how many other bytes a client can make wait.
 func (q *Queue) ControlBytes() int {
-	n := len(q.Pong) + len(q.TextPong)
+	n := len(q.Pong) + len(q.TextPong) + len(q.Answer)
 	if q.partialOf == nil {
 		n += len(q.partial)
 	}
@@ -156,7 +157,7 @@ func (q *Queue) DropWaiting(why string) (dropped int) {
 		n.Trace.Failed(why)
 		dropped++
 	}
-	q.Pong, q.TextPong, q.Ping, q.Notice = q.Pong[:0], nil, nil, nil
+	q.Pong, q.TextPong, q.Answer, q.Ping, q.Notice = q.Pong[:0], nil, nil, nil, nil
 	return dropped
 }
 
@@ -225,7 +226,7 @@ func (q *Queue) Gather(scratch []byte) []byte {
 		return q.frames[q.head].Frame
 	}
 	buf := scratch[:0]
-	for _, piece := range [5][]byte{q.partial, q.Pong, q.TextPong, q.Ping, q.Notice} {
+	for _, piece := range [6][]byte{q.partial, q.Pong, q.TextPong, q.Answer, q.Ping, q.Notice} {
 		if len(buf) == 0 && len(piece) > cap(buf) {
 			return piece
 		}
@@ -267,6 +268,10 @@ func (q *Queue) Took(n int) (sent int) {
 	if n > 0 && q.TextPong != nil {
 		n = q.tookControl(n, q.TextPong)
 		q.TextPong = nil
+	}
+	if n > 0 && q.Answer != nil {
+		n = q.tookControl(n, q.Answer)
+		q.Answer = nil
 	}
 	if n > 0 && q.Ping != nil {
 		n = q.tookControl(n, q.Ping)

@@ -34,7 +34,7 @@ func (q *Queue) Each(fn func(*hub.Notification)) {
 	}
 }
 
-// AppendState appends all that waits but the close message. number tells a notification's number, by which ReadState asks for it.
+// AppendState appends all that waits but Answer and the close message. number tells a notification's number, by which ReadState asks for it.
 func (q *Queue) AppendState(dst []byte, number func(*hub.Notification) uint64) []byte {
 	for _, piece := range [...][]byte{q.Pong, q.TextPong, q.Ping, q.Notice, q.sealed.rest} {
 		dst = wirecodec.AppendBytes(dst, piece)
@@ -124,7 +124,7 @@ func (q *Queue) Abandon() (abandoned int) {
 	}
 	q.frames, q.head, q.bytes, q.held = nil, 0, 0, 0
 	q.partial, q.partialOf, q.sealed = nil, nil, sealed{}
-	q.Pong, q.TextPong, q.Ping, q.Notice, q.CloseMessage = nil, nil, nil, nil, nil
+	q.Pong, q.TextPong, q.Answer, q.Ping, q.Notice, q.CloseMessage = nil, nil, nil, nil, nil, nil
 	return abandoned
 }
 
