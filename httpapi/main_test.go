@@ -24,7 +24,7 @@ func someStats() Stats {
 		ConnectionsAccepted: 10, ConnectionsRefused: map[string]uint64{"full": 11, "token_expired": 12},
 		ConnectionsClosed:     map[string]uint64{"client_left": 13},
 		NotificationsReceived: 20, NotificationsOffline: 21, NotificationsUnnamed: 26, NotificationsInvalid: map[string]uint64{"type": 22},
-		Commands: 23, CommandsInvalid: 24, GroupChanges: map[string]uint64{"joined": 25},
+		TokenRenewals: map[string]uint64{"renewed": 26}, Commands: 23, CommandsInvalid: 24, GroupChanges: map[string]uint64{"joined": 25},
 		Broadcasts: 52, GroupNotifications: 53, GroupsOffline: 54, BroadcastsWaiting: 55, BroadcastBytes: 560, BroadcastsDropped: map[string]uint64{"queue_full": 56}, BroadcastTime: 57 * time.Second,
 		ResumeWindow: 40 * time.Second, ResumeWindowWanted: 120 * time.Second, ResumeBytes: 61, ResumeRoom: 62, Resumes: map[string]uint64{"resumed": 63}, ReplaysSkipped: map[string]uint64{"expired": 64},
 		DeliveriesAccepted: 141, DeliveriesSent: 30, DeliveriesFailed: map[string]uint64{"queue_full": 31, "gone": 32},

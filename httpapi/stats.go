@@ -16,6 +16,7 @@ type Stats struct {
 
 	ConnectionsAccepted uint64            // admitted: they got their 101
 	ConnectionsRefused  map[string]uint64 // by the reason in the answer
+	TokenRenewals       map[string]uint64 // tokens that clients sent on an open connection, by result
 	ConnectionsClosed   map[string]uint64 // by why they ended
 	ClosedByCode        map[string]uint64 // the same, by the close code, of which there must be few
 	ConnectionsLimit    int               // that may be open at once

@@ -37,18 +37,19 @@ type Why struct {
 
 // WhyConnection is an open connection.
 type WhyConnection struct {
-	Remote       string    `json:"remote"`
-	Transport    string    `json:"transport,omitempty"` // "sse" for an event stream; "": a WebSocket
-	TLS          string    `json:"tls,omitempty"`       // version and cipher suite; "": without TLS on this server
-	Since        time.Time `json:"since"`
-	HeardSeconds float64   `json:"heard_seconds"` // ago: the last bytes from the client; of an event stream, its last acknowledgement
-	StalledFor   float64   `json:"stalled_seconds,omitempty"`
-	Waiting      int       `json:"waiting"` // notifications
-	WaitingBytes int       `json:"waiting_bytes"`
-	UnackedBytes int       `json:"unacknowledged_bytes"` // that were sent, and the client has not acknowledged
-	ID           string    `json:"id,omitempty"`         // that "only" and "except" name; absent where the client did not ask for one
-	Groups       []string  `json:"groups,omitempty"`     // that it is in, sorted; of its token, or joined by a command
-	Joined       []string  `json:"joined,omitempty"`     // of these: by a command
+	Remote       string     `json:"remote"`
+	Transport    string     `json:"transport,omitempty"` // "sse" for an event stream; "": a WebSocket
+	TLS          string     `json:"tls,omitempty"`       // version and cipher suite; "": without TLS on this server
+	Since        time.Time  `json:"since"`
+	HeardSeconds float64    `json:"heard_seconds"` // ago: the last bytes from the client; of an event stream, its last acknowledgement
+	StalledFor   float64    `json:"stalled_seconds,omitempty"`
+	Waiting      int        `json:"waiting"` // notifications
+	WaitingBytes int        `json:"waiting_bytes"`
+	UnackedBytes int        `json:"unacknowledged_bytes"` // that were sent, and the client has not acknowledged
+	ID           string     `json:"id,omitempty"`         // that "only" and "except" name; absent where the client did not ask for one
+	Expires      *time.Time `json:"expires,omitempty"`    // when it ends, unless its client renews the token; absent where it does not end with that
+	Groups       []string   `json:"groups,omitempty"`     // that it is in, sorted; of its token, or joined by a command
+	Joined       []string   `json:"joined,omitempty"`     // of these: by a command
 }
 
 // How says in a few words what the connection is beyond a plain WebSocket: sse, TLS 1.3 TLS_AES_128_GCM_SHA256.

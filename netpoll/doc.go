@@ -7,8 +7,8 @@
 //     queues. A goroutine that touches these holds the loop's lock: the loop's own while it is awake, and in Flush, while
 //     the loop sleeps, the one that delivers.
 //   - A few workers do what takes longer than a loop may (workers.go): they check tokens, of whose request they have a
-//     copy (authenticate.go), and do the public-key part of TLS handshakes, which are theirs meanwhile (tls_handshake.go).
-//     They post the result to the loop.
+//     copy (authenticate.go), also those that renew an open connection's (renew.go), and do the public-key part of TLS
+//     handshakes, which are theirs meanwhile (tls_handshake.go). They post the result to the loop.
 //   - One watchdog checks once a second, while any client is connected, that every loop still answers (watchdog.go).
 //
 // The listening socket goes from loop to loop (accept.go). An idle connection has no goroutine, no timer of the runtime and
@@ -66,6 +66,9 @@
 // The hub's order.mu comes behind the feed's, and before stream.mu, a shard's and a mailbox's. Mailboxes are waited for while it is
 // held, so it is never held together with a loop's lock. The same is true of the hub's turn, which takes the place of order.mu
 // where clients can't resume.
+//
+// A worker that changes the groups of a connection holds the gate of renewals (renew.go) and no other lock, and then takes the hub's
+// order.mu, or its turn. A handover waits for the gate while the loops go on and the feed stands still.
 //
 // A loop takes another loop's lock only with TryLock (evict.go): the other one may be waiting for this one.
 package netpoll

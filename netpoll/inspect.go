@@ -20,6 +20,7 @@ type ConnInfo struct {
 	Bytes    int           // of these notifications
 	Unacked  int           // bytes that the kernel has taken and the client has not acknowledged
 	Groups   []hub.Membership
+	Expires  time.Time // when the connection ends, unless its client renews the token; zero: it does not end with it
 	ID       string // that "only" and "except" name; "": its client did not ask for one
 }
 
@@ -69,6 +70,9 @@ func (l *loop) describe(conns []*conn) []ConnInfo {
 			Unacked: unackedBytes(c.fd),
 			Groups:  l.server.cfg.Hub.GroupsOf(c),
 			ID:      l.server.cfg.Hub.ConnectionID(c),
+		}
+		if c.expires != 0 {
+			info.Expires = time.Unix(int64(c.expires), 0)
 		}
 		if c.out != nil {
 			info.Waiting, info.Bytes = c.out.Len(), c.out.Bytes()

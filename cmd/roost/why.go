@@ -151,6 +151,9 @@ func printWhy(out io.Writer, w *httpapi.Why) error {
 		if c.ID != "" {
 			line("    its id is %s", c.ID)
 		}
+		if c.Expires != nil {
+			line("    its token expires %s", moment(*c.Expires))
+		}
 		if len(c.Groups) > 0 {
 			line("    in %s", groupList(&c))
 		}

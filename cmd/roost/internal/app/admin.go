@@ -150,6 +150,9 @@ func openConnection(info netpoll.ConnInfo) httpapi.WhyConnection {
 		HeardSeconds: info.LastRead.Seconds(), StalledFor: info.Stalled.Seconds(),
 		Waiting: info.Waiting, WaitingBytes: info.Bytes, UnackedBytes: info.Unacked, ID: info.ID,
 	}
+	if !info.Expires.IsZero() {
+		c.Expires = &info.Expires
+	}
 	for _, m := range info.Groups {
 		c.Groups = append(c.Groups, m.Group)
 		if m.Joined {

@@ -58,6 +58,7 @@ func addHub(to *httpapi.Stats, users hub.Stats) {
 // addSockets fills in what netpoll counts: connections, deliveries to them, and the loops.
 func addSockets(to *httpapi.Stats, sockets netpoll.Stats) {
 	to.ConnectionsAccepted = sockets.Opened
+	to.TokenRenewals = sockets.Renewals
 	to.ConnectionsRefused = sockets.Refused
 	maps.Copy(to.ConnectionsRefused, sockets.Unanswered)
 	to.ConnectionsClosed = sockets.Ended

@@ -67,6 +67,24 @@ func TestDocumentedWebSocketResumes(t *testing.T) {
 	tab.wait("show one", "show two", "show three", "refetch")
 }
 
+// The page of docs/clients.md renews its token when the connection opens, and again in time.
+func TestDocumentedRenewal(t *testing.T) {
+	t.Parallel()
+	browser := startBrowser(t)
+	redis := redistest.Start(t)
+	var server *roosttest.Server
+	origin := snippetPage(t, func() string {
+		return snippet(t, "docs/clients.md", "keepRenewed", server.WS) + `
+			const socket = new WebSocket("ws://` + server.WS + `/ws", ["roost.v1", "bearer." + token]);
+			keepRenewed(socket, async () => token, 24 * 3_600_000); // far earlier than it expires: at once
+			socket.addEventListener("message", ({ data }) => show({ payload: { text: JSON.parse(data).type } }));`
+	})
+	server = roosttest.Start(t, redis, roosttest.Env{"WS_CLOSE_ON_EXPIRY": "true", "WS_ALLOWED_ORIGINS": origin})
+	tab := openTab(t, browser, origin)
+	tab.wait("show _auth", "show _auth")
+	server.WaitMetric(`roost_token_renewals_total{result="renewed"}`, 2)
+}
+
 // The EventSource of docs/connecting.md shows notifications, and hears why it ends.
 func TestDocumentedEventSource(t *testing.T) {
 	t.Parallel()

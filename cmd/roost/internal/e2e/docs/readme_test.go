@@ -54,7 +54,7 @@ func ranElsewhere(t *testing.T, page string, block e2e.Block) bool {
 			}
 		}
 	case "docs/clients.md", "docs/connecting.md":
-		return block.Language == "js" // TestDocumentedWebSocketResumes, TestDocumentedEventSource
+		return block.Language == "js" // TestDocumentedWebSocketResumes, TestDocumentedRenewal, TestDocumentedEventSource
 	case "docs/configuration.md":
 		return strings.Contains(block.Text, "kill -HUP") // TestReload, with a process that may be signalled
 	case "docs/reliability.md":
