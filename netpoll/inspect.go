@@ -21,7 +21,7 @@ type ConnInfo struct {
 	Unacked  int           // bytes that the kernel has taken and the client has not acknowledged
 	Groups   []hub.Membership
 	Expires  time.Time // when the connection ends, unless its client renews the token; zero: it does not end with it
-	ID       string // that "only" and "except" name; "": its client did not ask for one
+	ID       string    // that "only" and "except" name; "": its client did not ask for one
 }
 
 // Describe describes connections of this server, without those that have closed meanwhile. It fails if a loop does not answer
