@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"roost/wsproto"
 )
 
@@ -129,4 +131,34 @@ func BenchmarkDeliverAbsent(b *testing.B) {
 			}
 		})
 	}
+}
+
+// A notification for a user who is not here, of 100,000, which clients can resume from or not.
+func BenchmarkHeard(b *testing.B) {
+	users := make([]string, 100_000)
+	for i := range users {
+		users[i] = fmt.Sprint("user-", i)
+	}
+	payload := numbered(1) + strings.Repeat(" ", 300)
+	for name, memory := range map[string][]byte{"off": nil, "on": make([]byte, 64<<20)} {
+		b.Run(name, func(b *testing.B) {
+			h := New(Config{Logger: quiet(), Resume: Resume{Memory: memory, Window: 2 * time.Minute}})
+			for i := range 300_000 { // all of the memory is used
+				h.Deliver(users[i%len(users)], payload)
+			}
+			b.ReportAllocs()
+			began := cpuTime()
+			for i := 0; b.Loop(); i++ {
+				h.Deliver(users[i*7919%len(users)], payload)
+			}
+			b.ReportMetric(float64(cpuTime()-began)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// cpuTime is what this process has used: the same while others use the machine.
+func cpuTime() time.Duration {
+	var used unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &used) // never fails
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
