@@ -204,6 +204,43 @@ func testResumeOverFailover(t *testing.T) {
 	r.wantGaps()
 }
 
+// TestIdleClientResumes has a client get nothing for as long as ROOST_RESUME_FOR says, but answers to its pings, while others get much. Then it
+// is cut off, and resumes at the other instance.
+func TestIdleClientResumes(t *testing.T) {
+	t.Parallel()
+	r := startResuming(t)
+	c := r.newComer("idle", "none")
+	conn := c.connect(func() *roosttest.Server { return r.servers[0] })
+	c.takesOne(conn)
+	first := c.id
+	every := min(30*time.Second, resumeFor(t)/10)
+	pinged := time.Now()
+	for end := time.Now().Add(resumeFor(t)); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		for range 2 {
+			e2e.Notify(r.side.redis.(*redistest.Server), "other", `{"type":"n","payload":{"to":"other"}}`)
+		}
+		if time.Since(pinged) < every {
+			continue
+		}
+		pinged = time.Now()
+		if err := conn.WriteMessage(websocket.TextMessage, []byte(`{"type":"ping"}`)); err != nil {
+			t.Fatal(err)
+		}
+		c.takesOne(conn)
+	}
+	if c.id == first || len(c.last) > 0 {
+		t.Fatalf("its position is still %s, it has got %v", c.id, c.last)
+	}
+	c.cut(conn)
+	conn = c.connect(func() *roosttest.Server { return r.servers[1] })
+	defer func() { _ = conn.Close() }()
+	c.takesOne(conn)
+	r.wantNoGap()
+	if got := r.servers[1].Metrics()[`roost_resumes_total{result="resumed"}`]; got != 1 {
+		t.Errorf("%.0f resumed", got)
+	}
+}
+
 // TestResumeAtARestartedInstance is what docs/scaling.md says of restarts: an instance resumes clients whose last id is younger
 // than its start, and tells the others of a gap.
 func TestResumeAtARestartedInstance(t *testing.T) {
