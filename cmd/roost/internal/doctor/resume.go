@@ -18,7 +18,7 @@ const (
 	resumeEntry    = 56 // beside its payload and the name of its user
 	resumeName     = 24 // a user's name, as a rule
 	leastEntry     = 64
-	indexedEntry   = 69 // bytes for each leastEntry, with the index
+	indexedEntry   = 70 // bytes for each leastEntry, with the index
 	usualPayload   = 300
 	resumeHeadroom = 4 // a quarter more than is needed is suggested
 )
