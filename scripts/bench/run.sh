@@ -60,7 +60,7 @@ done
 
 # Each takes part where its figures are used, for time's sake.
 suite=(bin/bench/roostbench suite --out "$out" --limit "$limit" --commit "$(commit)" "${bench[@]}"
-  --server roost=bin/bench/roost --only 'roost=[^t]*,tls-connect,tls-deliver-10k,tls-storm,tls-crowd'
+  --server roost=bin/bench/roost --only 'roost=[^t]*,tls-connect,tls-deliver-10k,tls-storm'
   --server gorilla=bin/bench/gorilla --only 'gorilla=idle*,connect,storm,deliver-*,burst*,calls-*'
   --server nbio=bin/bench/nbio --only 'nbio=idle,connect,storm,deliver-10k,deliver-max,burst*'
   --server gnet=bin/bench/gnet --only 'gnet=idle,connect,storm,deliver-10k,deliver-max,deliver-few,burst*,calls-*'

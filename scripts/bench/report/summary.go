@@ -85,7 +85,7 @@ func readSummary(path string) (*summary, error) {
 }
 
 // here are the flags that say where things were in that one run.
-var here = []string{"url", "pid", "label", "step", "json", "quiet", "metrics", "server-log", "redis", "program", "logs", "env"}
+var here = []string{"url", "pid", "label", "step", "json", "quiet", "metrics", "server-log", "redis", "program", "logs", "env", "tls-certificate", "tls-key"}
 
 // portable leaves out of a command line what belongs to one run.
 func portable(args []string) []string {

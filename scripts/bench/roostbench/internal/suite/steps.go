@@ -136,7 +136,7 @@ func tlsSteps() []Step {
 			1000, 2000, 30 * time.Second, []string{"--storm=5000"}}).lasting(10*time.Second), 6000).times(3),
 		slow(connect("tls-churn", "50,000 connect and leave, 10,000 at a time", connections{
 			base: 2000, count: 10_000, inFlight: 256, rounds: 5, rest: 35 * time.Second}), 52_000),
-		slow(crowd("tls-crowd", "100,000 connections to six processes", people{100_000, 6, time.Minute, 2500}), 100_000).
+		slow(crowd("tls-crowd", "100,000 connections over TLS to six processes", people{100_000, 6, time.Minute, 2500}), 100_000).
 			also("--in-flight=64", "--open-limit=6m").with(twoProxies),
 	}
 }
