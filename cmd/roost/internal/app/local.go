@@ -14,43 +14,9 @@ import (
 	"roost/netpoll/proxyproto"
 )
 
-// firstPort is the port that this process checks itself: the plain one, where there is one.
-func (s *Service) firstPort() *net.TCPListener {
-	if s.listener != nil {
-		return s.listener
-	}
-	return s.tlsListener
-}
-
-// ports are the WebSocket ports, for the log.
-func (s *Service) ports() slog.Attr {
-	var all []any
-	if s.listener != nil {
-		all = append(all, "websocket", s.listener.Addr().String())
-	}
-	if s.tlsListener != nil {
-		all = append(all, "websocket_tls", s.tlsListener.Addr().String())
-	}
-	return slog.Group("", all...)
-}
-
-// localAddress is host:port of a WebSocket port as this machine reaches it.
-func localAddress(l *net.TCPListener) string {
-	address := l.Addr().(*net.TCPAddr) // a supervisor may have opened it, elsewhere than WS_HOST says
-	return remote.LocalAddress(address.IP.String(), address.Port)
-}
-
-// localURL is where this process reaches itself, with the scheme for plain connections or the one for secure ones, without a path.
-func (s *Service) localURL(plain, secure string) string {
-	if s.listener == nil {
-		plain = secure
-	}
-	return plain + "://" + localAddress(s.firstPort())
-}
-
 // Dial opens a WebSocket on our own port.
 func (s *Service) Dial(ctx context.Context, query string) (*websocket.Conn, error) {
-	return remote.Dial(ctx, s.localURL("ws", "wss")+"/ws?"+query, &http.Client{Transport: s.localTransport()})
+	return remote.Dial(ctx, s.ports.url("ws", "wss")+"/ws?"+query, &http.Client{Transport: s.localTransport()})
 }
 
 // localTransport connects to our own port, whose certificate has to be ours.
@@ -79,13 +45,13 @@ func (s *Service) dialProxied(ctx context.Context, network, address string) (net
 // The rest is for the demo.
 
 // WebSocketAddr is host:port of the WebSocket port as this machine reaches it.
-func (s *Service) WebSocketAddr() string { return localAddress(s.firstPort()) }
+func (s *Service) WebSocketAddr() string { return localAddress(s.ports.first()) }
 
 // LocalURL is the scheme, host and port of the WebSocket port as this machine reaches it.
-func (s *Service) LocalURL() string { return s.localURL("ws", "wss") }
+func (s *Service) LocalURL() string { return s.ports.url("ws", "wss") }
 
 // TLSAddr is host:port of the port for wss:// as this machine reaches it.
-func (s *Service) TLSAddr() string { return localAddress(s.tlsListener) }
+func (s *Service) TLSAddr() string { return localAddress(s.ports.secure) }
 
 // AdminScheme is http or https.
 func (s *Service) AdminScheme() string { return s.cfg.HTTPScheme() }
@@ -118,8 +84,8 @@ func (s *Service) publishOne(ctx context.Context, user, notification string) err
 
 // pageURL is the WebSocket port for a page of the admin server: one that came over https may open wss:// only.
 func (s *Service) pageURL() string {
-	if s.AdminScheme() == "https" && s.tlsListener != nil {
-		return "wss://" + localAddress(s.tlsListener)
+	if s.AdminScheme() == "https" && s.ports.secure != nil {
+		return "wss://" + localAddress(s.ports.secure)
 	}
 	return s.LocalURL()
 }

@@ -84,7 +84,7 @@ func (s *Service) run(ctx context.Context, ready func(*Service), alerts *alert.A
 	s.start()
 	go func() {
 		if s.awaitActive(ctx) {
-			alerts.Up(fmt.Sprintf("version %s, WebSocket on %s", version.Number(), s.firstPort().Addr()))
+			alerts.Up(fmt.Sprintf("version %s, WebSocket on %s", version.Number(), s.ports.first().Addr()))
 		}
 	}()
 	if ready != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -39,7 +38,7 @@ type Service struct {
 	memLimit  slog.Attr // Go's, for the log; static
 	hub       *hub.Hub
 	ws        *netpoll.Server
-	listener  *net.TCPListener // nil with WS_PLAIN=false
+	ports     ports // static once opened
 	feed      *redisfeed.Feed
 	presence  *presence.Writer // nil without REDIS_PRESENCE
 	http      *httpapi.Server
@@ -50,7 +49,6 @@ type Service struct {
 	jwks      *tokenkeys.Remote // nil without JWT_JWKS_URL
 
 	certificates certificates
-	tlsListener  *net.TCPListener // nil without wss://
 
 	droppedLines  func() uint64 // static once started, as the next
 	droppedAlerts func() uint64
@@ -207,7 +205,7 @@ func (s *Service) start() {
 	if s.took.from != nil {
 		s.parts.Go(func() { s.receiveLate() })
 	}
-	s.log.Info("listening", s.ports(), "http", s.http.Addr().String(),
+	s.log.Info("listening", s.ports.attr(), "http", s.http.Addr().String(),
 		"redis", s.cfg.RedisAddr(), "version", version.Number(), "pid", os.Getpid(), s.memLimit)
 }
 
@@ -218,7 +216,7 @@ func (s *Service) serveClients(ctx context.Context) error {
 	}
 	served := make(chan error, 1)
 	err := s.sockets.takeOver(func() {
-		go func() { served <- s.ws.Serve(s.listener, s.tlsListener) }()
+		go func() { served <- s.ws.Serve(s.ports.plain, s.ports.secure) }()
 		s.took.took.Store(int64(time.Since(s.started)))
 		if s.sockets.takingOver() {
 			supervisor.TellMainProcess(s.log) // the old one may end a moment after it is told to drain

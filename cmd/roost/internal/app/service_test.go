@@ -101,7 +101,7 @@ func TestDeliveryTimeBeginsWithTheRead(t *testing.T) {
 	const wait = 100 * time.Millisecond
 	server := redistest.Start(t)
 	s, _ := inProcess(t, server, holdingLog{slog.DiscardHandler, "notification skipped", func() { time.Sleep(wait) }})
-	conn, err := remote.Dial(t.Context(), s.localURL("ws", "wss")+"/ws?token="+roosttest.Token(t, "alice"), nil)
+	conn, err := remote.Dial(t.Context(), s.ports.url("ws", "wss")+"/ws?token="+roosttest.Token(t, "alice"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

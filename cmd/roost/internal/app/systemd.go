@@ -46,10 +46,10 @@ func (s *Service) ready(ctx context.Context) error {
 func (s *Service) portAnswers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	if port := s.certificates.ws; s.listener == nil && len(port.shown()) == 0 {
+	if port := s.certificates.ws; s.ports.plain == nil && len(port.shown()) == 0 {
 		return s.portListens(ctx) // the ACME server asks this port before there is a certificate
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.localURL("http", "https")+"/health", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.ports.url("http", "https")+"/health", nil)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (s *Service) portAnswers(ctx context.Context) error {
 
 // portListens only connects.
 func (s *Service) portListens(ctx context.Context) error {
-	conn, err := s.dialProxied(ctx, "tcp", localAddress(s.firstPort()))
+	conn, err := s.dialProxied(ctx, "tcp", localAddress(s.ports.first()))
 	if err != nil {
 		return fmt.Errorf("our own WebSocket port: %w", err)
 	}
