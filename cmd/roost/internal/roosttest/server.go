@@ -134,12 +134,25 @@ type Metrics map[string]float64
 func (s *Server) Metrics() (all Metrics) {
 	s.t.Helper()
 	asked := time.Now()
-	WaitFor(s.t, "new metrics", func() bool {
+	s.waitScraping("new metrics", func() bool {
 		var gathered time.Time
 		all, gathered = s.scrape()
 		return gathered.After(asked)
 	})
 	return all
+}
+
+// waitScraping is WaitFor for a condition that scrapes. It asks more and more seldom: numbers are gathered five times in a
+// row, and then once a second.
+func (s *Server) waitScraping(what string, holds func() bool) {
+	s.t.Helper()
+	pause := 5 * time.Millisecond
+	for deadline := time.Now().Add(Limit); !holds(); pause = min(2*pause, 100*time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("waited %s for %s", Limit, what)
+		}
+		<-time.After(pause)
+	}
 }
 
 // scrape scrapes the admin server, and says when the numbers were gathered.
@@ -195,7 +208,7 @@ func (m Metrics) Sum(name string) float64 {
 // WaitMetric waits until a metric has a value.
 func (s *Server) WaitMetric(name string, value float64) {
 	s.t.Helper()
-	WaitFor(s.t, name+" to be "+strconv.FormatFloat(value, 'f', -1, 64), func() bool {
+	s.waitScraping(name+" to be "+strconv.FormatFloat(value, 'f', -1, 64), func() bool {
 		all, _ := s.scrape()
 		return all[name] == value
 	})
