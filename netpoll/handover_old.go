@@ -223,6 +223,7 @@ func (h *HandingOver) Freeze(ctx context.Context, send Send) error {
 		return fmt.Errorf("netpoll: waiting for groups that change: %w", err)
 	}
 	h.goOn = make(chan struct{})
+	s.still.Store(true)
 	s.plain.hold()
 	s.secure.hold()
 	for _, l := range s.loops {
@@ -297,6 +298,7 @@ func (h *HandingOver) Abort() {
 	h.ended = true
 	h.s.renewals.closed.Store(false)
 	h.letGo()
+	h.s.still.Store(false)
 	for _, l := range h.s.loops {
 		l.do(func() {
 			l.marks = nil

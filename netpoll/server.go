@@ -56,6 +56,7 @@ type Server struct {
 
 	shared     atomic.Bool    // another process has, or had, some of the sockets, too
 	handedOver atomic.Bool    // HandingOver.Commit was called
+	still      atomic.Bool    // the loops are frozen, or were and are not needed any more: the watchdog does not look
 	late       lateHandshakes // see HandingOver.Late
 	run        sync.Once      // of runLoops
 

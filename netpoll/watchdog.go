@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// The watchdog checks every second that each loop answers, while any client is connected.
+// The watchdog checks every second that each loop answers, while any client is connected, and no handover has the loops stand still: that has a
+// limit of its own, which with many connections is longer.
 const (
 	watchEvery   = time.Second
 	missesToFail = 5
@@ -44,8 +45,9 @@ func (s *Server) watchWhileConnected(tick <-chan time.Time, misses []int) bool {
 			return false
 		case <-tick:
 		}
+		still := s.still.Load()
 		for i, l := range s.loops {
-			if l.alive.Load() {
+			if still || l.alive.Load() {
 				misses[i] = 0
 			}
 			if misses[i] >= missesToFail {

@@ -38,3 +38,26 @@ func TestNobodyAnswersAfterShutdown(t *testing.T) {
 		t.Errorf("%v, want that a loop does not answer", err)
 	}
 }
+
+// Loops that stand still for a handover are not taken for stuck, however long that lasts.
+func TestWatchdogWaitsForAHandover(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.upgrade("alice")
+	m, _ := r.begin(nil)
+	m.freeze()
+	tick, ended := make(chan time.Time), make(chan bool, 1)
+	go func() { ended <- r.server.watchWhileConnected(tick, make([]int, len(r.server.loops))) }()
+	for range 3 * missesToFail {
+		select {
+		case tick <- time.Time{}:
+		case <-ended:
+			t.Fatal("the watchdog has ended the server")
+		}
+	}
+	m.in.Abort()
+	m.out.Abort()
+	if err := r.server.CheckLoops(t.Context()); err != nil {
+		t.Error(err)
+	}
+}

@@ -77,10 +77,10 @@ func start(t *testing.T, feed string, more roosttest.Env, wrap ...string) *stand
 	return s
 }
 
-// explain shows a failed test's warnings and errors of the server, of whose log otherwise only the end is shown.
+// explain shows what the server of a failed test says of handovers, its warnings and errors: of its log otherwise only the end is shown.
 func (s *stand) explain() {
 	for _, line := range s.server.Log.Lines() {
-		if level := line.Text("level"); s.t.Failed() && level != "INFO" {
+		if level := line.Text("level"); s.t.Failed() && (level != "INFO" || strings.Contains(line.Message(), "hand")) {
 			s.t.Logf("%s %s %s %s", line.Text("time"), level, line.Message(), line.Text("error"))
 		}
 	}
