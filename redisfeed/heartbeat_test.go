@@ -88,7 +88,19 @@ func TestProven(t *testing.T) {
 	}
 	server.Kill()
 	redistest.WaitFor(t, "the feed to notice", func() bool { return !feed.Status().Connected })
-	if began := time.Now(); feed.Proven().Before(began) {
+	if began := time.Now(); feed.Proven().Before(began.Add(-time.Second)) {
 		t.Error("without a link something is on its way")
+	}
+}
+
+// A link whose heartbeats don't come back is not waited for without an end: what else it brings may keep it alive.
+func TestProvenWithoutHeartbeats(t *testing.T) {
+	t.Parallel()
+	f := &Feed{monitor: newMonitor(time.Now()), cfg: Config{HeartbeatInterval: time.Minute, HeartbeatTimeout: 10 * time.Minute}}
+	for silent, late := range map[time.Duration]bool{5 * time.Minute: true, 12 * time.Minute: false} {
+		f.monitor.proven.Store(int64(boottime.Now().Add(-silent)))
+		if got := time.Since(f.Proven()); got > 4*time.Minute != late {
+			t.Errorf("after %s without a heartbeat it is late by %s", silent, got)
+		}
 	}
 }

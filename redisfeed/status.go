@@ -70,12 +70,14 @@ func (m *monitor) status() Status {
 }
 
 // Proven returns a time up to which all that Redis had sent to the feed's own link was handed to the sink. It moves on with each
-// heartbeat. Without a link it is now: nothing can come. Any goroutine.
+// heartbeat. It is now where there is nothing to wait for: without a link, and where heartbeats can't be published although the link
+// works, as one that is silent for so long is given up. Any goroutine.
 func (f *Feed) Proven() time.Time {
-	if at := f.monitor.proven.Load(); at != 0 {
-		return boottime.Instant(at).Wall()
+	at, now := boottime.Instant(f.monitor.proven.Load()), boottime.Now()
+	if at == 0 || at < now.Add(-f.cfg.HeartbeatTimeout-f.cfg.HeartbeatInterval) {
+		at = now
 	}
-	return time.Now()
+	return at.Wall()
 }
 
 // up notes a link that has been confirmed, again saying that it is not the first.
