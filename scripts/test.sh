@@ -70,8 +70,8 @@ say '2 of 4: gofmt, vet, staticcheck, shellcheck'
 scripts/check.sh
 
 say '3 of 4: quick tests on one processor'
-# Several tests at a time, since most of them wait; but one processor. What starts the program has that run on two anyway.
-GOMAXPROCS=1 tests . -short -p "$(nproc)" -parallel 4 "${inside[@]}"
+# Many tests at a time, since most of them wait; but one processor. What starts the program has that run on two anyway.
+GOMAXPROCS=1 tests . -short -p "$(nproc)" -parallel 16 "${inside[@]}"
 GOMAXPROCS=1 tests scripts/bench -short -p "$(nproc)" -parallel 4 ./...
 tests . -run '^TestHugePayload' ./cmd/roost/internal/e2e/deliver # whose memory is judged without the race detector
 tests . -run '^TestWorstCase' ./cmd/roost/internal/soak # likewise
