@@ -7,10 +7,10 @@ export type RoostProviderProps =
   /** A connection of your own, which the provider does not close; fakeRoost() in tests. */
   | { roost: Roost<any>; url?: undefined; children?: ReactNode };
 
-/** Has the connection while it is mounted. Connects anew when url or share change. */
+/** Has the connection while it is mounted. Connects again when url or share change. */
 export function RoostProvider(props: RoostProviderProps): ReactElement;
 
-/** What useRoost returns: the connection of the provider. */
+/** The result of useRoost: the connection of the provider. */
 export type Connection<Types = AnyTypes> = Pick<Roost<Types>, "on" | "state" | "status" | "close">;
 
 /** useRoost with the types of your notifications: `export const useNotifications: UseRoost<Types> = useRoost`. */

@@ -1,6 +1,6 @@
 /*! roost-client 1.0.0, (c) The Roost authors, MIT License */
 
-/** What a backend has published. */
+/** A message that a backend has published. */
 export interface Notification<Type extends string = string, Payload = any> {
   type: Type;
   payload: Payload;

@@ -34,7 +34,7 @@ export function connect(url, options) {
   const [after, within, stop] = timer(); // of the connection
   const [syncAfter, syncLimit, syncStop] = timer();
 
-  // What the page sees.
+  // Seen by the page.
   const listeners = new Set(); // of [type, listener]
   let state = "connecting";
   let status = { state }; // and code, reason, delay, resumed
@@ -43,7 +43,7 @@ export function connect(url, options) {
   const opened = new Promise((resolve, reject) => { isOpen = resolve; isOver = reject; });
   opened.catch(() => {}); // not everybody awaits it
 
-  // What it has.
+  // Held by the connection.
   let wasOpen; // once
   let position; // up to which it has everything, as the server named it
   let since; // the timestamp of the latest notification that listeners got
@@ -56,11 +56,11 @@ export function connect(url, options) {
   // The WebSocket.
   let socket;
   let abort; // of token
-  let attempt = 0; // the latest one's number: what an earlier one still says is not heard
+  let attempt = 0; // the latest one's number: events of earlier ones are ignored
   let failures = 0; // in a row
   let expired; // by the last one's code
   let asked; // by a ping, and not answered yet
-  let eager; // the user waits: what fails now is tried again at once
+  let eager; // the user waits: a failed attempt is repeated at once
 
   // The other tabs.
   let here; // the page is not put away
@@ -111,7 +111,7 @@ export function connect(url, options) {
     emit(["*", ["state", "gap"].includes(notification.type) || notification.type], notification);
   }
 
-  // The page's functions run later, each on its own: what one of them throws is reported and changes nothing here.
+  // The page's functions run later, each on its own: an exception of one is reported and changes nothing here.
   function emit(types, value) {
     queueMicrotask(() => {
       if (state !== "closed" || types[0] === "state") listeners.forEach(([type, f]) => types.includes(type) && guarded(f, value));
@@ -163,7 +163,7 @@ export function connect(url, options) {
       const given = await o.token({ signal: abort.signal, reason: expired ? "expired" : wasOpen ? "reconnect" : "first" });
       if (mine !== attempt) return;
       const token = String(given ?? "").trim();
-      // What is no token is named, and not shown.
+      // The message names the type of a value that is no token, and does not show it.
       if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) bad("token()", "a JWT, not " + (token[0] === "<" ? "HTML" : token ? typeof given : "empty"));
       // A token in the URL would be in the logs of proxies.
       socket = new o.WebSocket(o.url, ["roost.v1", "bearer." + token].concat(position ? "since." + position : []));
@@ -404,7 +404,7 @@ function timer() {
   return [after, within, stop];
 }
 
-// What the options have to be: typeof, and what else helps.
+// The options' types, by typeof, and what else helps.
 const kinds = {
   token: "a function",
   sync: "a function",

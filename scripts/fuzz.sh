@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes every fuzz target, one after the other: scripts/fuzz.sh [how long each, 1m] [packages, all]
 # How long is a time (30s) or a number of inputs (20000x).
-# What is found is kept in testdata/fuzz beside the target, and every later
+# Findings are kept in testdata/fuzz beside the target, and every later
 # `go test` tries it.
 set -euo pipefail
 cd "$(dirname "$0")/.."

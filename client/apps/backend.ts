@@ -1,4 +1,4 @@
-// What a page has without Roost: its inbox and its session.
+// A page's own inbox and session, which it has without Roost.
 import { SessionOver } from "roost-client";
 
 export interface Item {

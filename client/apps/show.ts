@@ -1,4 +1,4 @@
-// What the page without a framework shows.
+// The page without a framework.
 import type { Item } from "./backend";
 
 const inbox = new Map<string, Item>();

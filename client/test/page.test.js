@@ -1,4 +1,4 @@
-// What the page sees: listeners, iteration, arguments, and its coming and going.
+// The page's side: listeners, iteration, arguments, and how a page comes and goes.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Tab, World, deferred, token, turn } from "./world.js";
@@ -150,7 +150,7 @@ test("leaving the loop stops listening; a loop that lags is told of the gap", as
   for (let i = 0; i < 1500; i++) world.socket.notify(i); // nobody keeps them
   await turn();
   assert.equal(roost.log.filter((l) => String(l).startsWith("gap overflow")).length, 1);
-  // What was queued when there was too much is gone, what came later is there.
+  // Messages that were queued when there were too many are gone, later ones are there.
   assert.equal(got[0], 0);
   assert.deepEqual(got.slice(1), [...Array(got.length - 2).keys()].map((i) => i + 1500 - got.length + 2).concat("last"));
   assert.ok(got.length > 400);
@@ -267,7 +267,7 @@ test("who looks at the page does not wait for a random time", async () => {
     const before = world.sockets.length;
     await tab.fire(event);
     assert.equal(world.sockets.length, before + 1);
-    // It fails again. Who asks again and again gets an attempt a second.
+    // It fails again. A page that asks again and again gets an attempt a second.
     for (let i = 0; i < 20; i++) {
       await world.pass(100);
       await tab.fire(event);

@@ -1,4 +1,4 @@
-// What may have been missed: sync, gaps, and going on where the server can.
+// Missed notifications: sync, gaps, and going on where the server can.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Tab, World, deferred, turn } from "./world.js";

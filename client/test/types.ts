@@ -1,4 +1,4 @@
-// What has to compile, and what must not: tsc --strict says both.
+// Code that has to compile, and code that must not: tsc --strict says both.
 import { connect, SessionOver, type Roost } from "roost-client";
 import { fakeRoost } from "roost-client/testing";
 import { roostStore } from "roost-client/svelte";

@@ -137,7 +137,7 @@ class Socket {
     world.accepts(this);
   }
 
-  // What the page does. Its pings are answered, as long as the socket lives.
+  // The page's actions. Its pings are answered, as long as the socket lives.
   send(text) {
     this.sent.push(text);
     if (!this.dead) this.world.after(10, () => this.says({ type: "pong", ...(this.place && { id: this.place }) }));
@@ -148,7 +148,7 @@ class Socket {
     this.world.after(5, () => this.end(1005, ""));
   }
 
-  // What the server does.
+  // The server's actions.
   open() {
     if (this.readyState !== 0) return;
     this.readyState = 1;

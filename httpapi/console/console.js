@@ -1,4 +1,4 @@
-// The console: what the server says of itself, every two seconds.
+// The console: the server's figures, every two seconds.
 import { Chart } from "./chart.js";
 import { element, get, table } from "./dom.js";
 import { bytes, count, duration, milliseconds, rate, shown, since, words } from "./format.js";
@@ -16,7 +16,7 @@ const charts = [
 ];
 at("#charts").append(...charts.map((chart) => chart.root));
 
-// What the charts can show: a range of the server's history, or the end of one.
+// The charts show a range of the server's history, or the end of one.
 const ranges = [
   { text: "10 min", name: "hour", seconds: 600 }, { text: "1 h", name: "hour" }, { text: "24 h", name: "day" }, { text: "7 d", name: "week" },
 ];
@@ -130,7 +130,7 @@ function troubles(now) {
   return all;
 }
 
-// tiles are the numbers of now; what happens in a second is counted since the answer before.
+// tiles are the present numbers; rates are counted since the answer before.
 function tiles(now) {
   const old = before && before.started === now.started ? before : now;
   const seconds = (now.at - old.at) / 1000;

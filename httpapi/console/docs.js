@@ -88,7 +88,7 @@ function grid(lines) {
     element("thead", {}, row("th", lines[0])), element("tbody", {}, ...lines.slice(2).map((l) => row("td", l)))));
 }
 
-// list makes a list of the items of the first one's depth; what is deeper belongs to the item before it.
+// list makes a list of the items of the first one's depth; deeper items belong to the item before them.
 function list(lines) {
   const [, depth, mark] = item.exec(lines[0]);
   const items = [];
