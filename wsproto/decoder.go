@@ -128,8 +128,10 @@ func (d *Decoder) setLength(limits Limits) *ProtocolError {
 	if err != nil {
 		return err
 	}
-	if most := d.mostOf(limits); d.head.opcode().IsData() && most > 0 && length > int64(most)-d.size {
-		return errTooBig
+	if d.head.opcode().IsData() && (limits.Message > 0 && length > int64(limits.Message)-d.size || d.asking.renews()) {
+		if most := d.mostOf(limits); most > 0 && length > int64(most)-d.size {
+			return errTooBig
+		}
 	}
 	d.left = length
 	return nil
@@ -174,9 +176,11 @@ func (d *Decoder) readPayload(piece []byte, limits Limits) (Event, *ProtocolErro
 		if !d.text.write(piece) {
 			return Event{}, errInvalidUTF8
 		}
-		var err *ProtocolError
-		if auth, err = d.readText(piece, limits); err != nil {
-			return Event{}, err
+		if auth = d.asking.write(piece); d.asking.renews() || limits.Message > 0 && d.size+d.left > int64(limits.Message) {
+			var err *ProtocolError
+			if auth, err = d.readAuth(auth, limits); err != nil {
+				return Event{}, err
+			}
 		}
 	}
 	if d.left > 0 {

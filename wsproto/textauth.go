@@ -40,26 +40,21 @@ func (d *Decoder) mayRenew() bool {
 	return d.asking < textPingBranch || d.asking != textNeither && d.asking&textAuthBranch != 0
 }
 
-// readText takes the next piece of a text message. It keeps what is behind the beginning of one that renews a token, unless that
-// has come whole: then behind is that.
-func (d *Decoder) readText(piece []byte, limits Limits) (behind []byte, err *ProtocolError) {
-	behind = d.asking.write(piece)
-	if limits.Auth == 0 {
+// readAuth takes what is behind the beginning of a message that renews a token, and refuses what is longer than its kind may be. It
+// keeps the piece, unless the message has come whole: then it returns that.
+func (d *Decoder) readAuth(behind []byte, limits Limits) (whole []byte, err *ProtocolError) {
+	size := d.size + d.left
+	switch {
+	case limits.Auth == 0:
 		d.auth = nil
 		return nil, nil
-	}
-	switch size := d.size + d.left; {
-	case d.asking.renews():
-		if size > int64(limits.Auth) {
-			return nil, errTooBig
-		}
-	case limits.Message > 0 && size > int64(limits.Message) && !d.mayRenew():
+	case d.asking.renews() && size > int64(limits.Auth), !d.mayRenew() && size > int64(limits.Message):
 		return nil, errTooBig
-	}
-	if !d.asking.renews() || d.auth == nil && d.left == 0 && d.head.fin() {
+	case !d.asking.renews():
+		return nil, nil
+	case d.auth == nil && d.left == 0 && d.head.fin():
 		return behind, nil
-	}
-	if d.auth == nil {
+	case d.auth == nil:
 		d.auth = new(authText)
 	}
 	d.auth.kept = append(d.auth.kept, behind...)
