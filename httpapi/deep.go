@@ -12,7 +12,7 @@ import (
 const (
 	// deepTimeout bounds a deep check.
 	deepTimeout = 5 * time.Second
-	// deepFresh is how long a result is given again: a crowd of probes costs one check a second.
+	// deepFresh is how long a result is given again: many probes together cost one check a second.
 	deepFresh = time.Second
 )
 

@@ -101,7 +101,7 @@ func BenchmarkParseEnvelope(b *testing.B) {
 }
 
 // A notification for a user with many connections.
-func BenchmarkDeliverCrowd(b *testing.B) {
+func BenchmarkDeliverToMany(b *testing.B) {
 	for _, n := range []int{8, 100, 1_000} {
 		b.Run(fmt.Sprintf("connections=%d", n), func(b *testing.B) {
 			a := admit(b, n, n)

@@ -157,7 +157,7 @@ func TestEachLossIsTold(t *testing.T) {
 }
 
 // TestQuietGroupBesideNoisyOnes: a group's notification comes within a few chunks although there is more for everyone, for a
-// large group, and for a crowd of small ones, some of them new each time, than can be delivered. None of these starves, and
+// large group, and for many small ones, some of them new each time, than can be delivered. None of these starves, and
 // each gets what it gets in order.
 func TestQuietGroupBesideNoisyOnes(t *testing.T) {
 	t.Parallel()

@@ -8,9 +8,9 @@ import (
 	"roost/internal/shrinkmap"
 )
 
-// A connection may be in groups, those that its token names and those that a command has it join (regroup.go). Each group lists its connections. For each connection that is
-// in a group its user's shard knows its places in these lists, so that leaving takes as long as the number of its groups,
-// however large they are.
+// A connection may be in groups, those that its token names and those that a command has it join (regroup.go). Each group
+// lists its connections. For each connection that is in a group its user's shard knows its places in these lists, so that
+// leaving takes as long as the number of its groups, however large they are.
 //
 // Both change under the lock of the user's shard: a connection that is admitted is in all its groups, and one that is
 // removed, in whatever way, is in none. The group's lock is taken while that one is held, never the other way round.

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listener is a listening socket: that of the plain port, or that of the TLS port. One loop at a time has it in its epoll, and after accepting some clients gives it to the
-// loop with the fewest. So every connection is made by the loop that it stays with, no two loops are woken for one client,
-// and each loop gets its share.
+// listener is a listening socket: that of the plain port, or that of the TLS port. One loop at a time has it in its epoll, and
+// after accepting some clients gives it to the loop with the fewest. So every connection is made by the loop that it stays
+// with, no two loops are woken for one client, and each loop gets its share.
 type listener struct {
 	mark   int32 // static once set: of its events
 	secure bool  // static once set: its clients speak TLS

@@ -291,8 +291,8 @@ func TestDepart(t *testing.T) {
 	// First slowly, so that some are left however late this is looked at.
 	slowly, stop := context.WithCancel(t.Context())
 	defer stop()
-	departed := make(chan struct{})
-	go func() { r.server.Drain(slowly, Restarting(), patience); close(departed) }()
+	drained := make(chan struct{})
+	go func() { r.server.Drain(slowly, Restarting(), patience); close(drained) }()
 	eventually(t, "some are gone", func() bool { return gone.Load() > 0 })
 	left := 0
 	for i := range connections {
@@ -304,7 +304,7 @@ func TestDepart(t *testing.T) {
 		t.Error("all went at once")
 	}
 	stop()
-	<-departed
+	<-drained
 	begun := time.Now()
 	r.server.Drain(t.Context(), Restarting(), over)
 	wg.Wait()

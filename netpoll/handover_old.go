@@ -282,8 +282,8 @@ func (l *loop) thaw() {
 	}
 }
 
-// Forgetting a connection takes 3 µs, most of it in the kernel. The other process has better use for the processors at that time, so that a loop, which
-// still stands still for all others, rests as long again.
+// Forgetting a connection takes 3 µs, most of it in the kernel. The other process has better use for the processors at that
+// time, so that a loop, which still stands still for all others, rests as long again.
 const (
 	letGoBatch = 256
 	letGoPause = 500 * time.Microsecond
@@ -324,10 +324,11 @@ func (h *HandingOver) finish() {
 	h.s.handing = false
 }
 
-// Commit forgets the connections that were exported: from its beginning on this process neither reads from them nor writes to them. The loops close
-// their descriptors, a few at a time, which Commit does not wait for. The listeners are closed. Connections that could not go along because crypto/tls has their keys are told that the server
-// restarts; handshakes that can't go along yet are for Late. The hub and Config.Subscriptions are not told of any of this: theirs goes to the
-// other process as well. Then Late and Shutdown are left to be called.
+// Commit forgets the connections that were exported: from its beginning on this process neither reads from them nor writes to
+// them. The loops close their descriptors, a few at a time, which Commit does not wait for. The listeners are closed.
+// Connections that could not go along because crypto/tls has their keys are told that the server restarts; handshakes that
+// can't go along yet are for Late. The hub and Config.Subscriptions are not told of any of this: theirs goes to the other
+// process as well. Then Late and Shutdown are left to be called.
 func (h *HandingOver) Commit() Handed {
 	s := h.s
 	h.ended = true

@@ -11,34 +11,34 @@ import (
 	"roost/wsproto/handshake"
 )
 
-// crowds are a client that floods, and honest ones that come now and then, each from an address of its own, as the server
+// senders are a client that floods, and honest ones that come now and then, each from an address of its own, as the server
 // comes to know them.
-type crowds struct {
+type senders struct {
 	flooder func(request string) *raw
 	honest  func(n int, request string) *raw
 }
 
 // direct is clients that connect themselves.
-func direct(r *rig) crowds {
+func direct(r *rig) senders {
 	from := func(address, request string) *raw {
 		client := r.dialFrom(address)
 		client.send(r.t, request)
 		return client
 	}
-	return crowds{
+	return senders{
 		func(request string) *raw { return from("127.0.0.66", request) },
 		func(n int, request string) *raw { return from(fmt.Sprintf("127.0.1.%d", n+1), request) },
 	}
 }
 
 // reported is clients of a trusted proxy that reports them.
-func reported(r *rig) crowds {
+func reported(r *rig) senders {
 	from := func(address, request string) *raw {
 		client := r.dial()
 		client.send(r.t, lineAdded(request, "X-Forwarded-For: "+address))
 		return client
 	}
-	return crowds{
+	return senders{
 		func(request string) *raw { return from("192.0.2.66", request) },
 		func(n int, request string) *raw { return from(fmt.Sprintf("2001:db8:0:%x::1", n+1), request) },
 	}
@@ -61,7 +61,7 @@ func withJunk(t *testing.T) string {
 func TestJunkLeavesHandshakesTheirRate(t *testing.T) {
 	t.Parallel()
 	const junk, honest = 500, 40
-	for name, from := range map[string]func(*rig) crowds{"direct": direct, "reported by a proxy": reported} {
+	for name, from := range map[string]func(*rig) senders{"direct": direct, "reported by a proxy": reported} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := start(t, func(c *Config) {
@@ -97,7 +97,7 @@ func TestJunkLeavesHandshakesTheirRate(t *testing.T) {
 func TestHandshakesAreShared(t *testing.T) {
 	t.Parallel()
 	const burst, honest = 90, 8
-	for name, from := range map[string]func(*rig) crowds{"direct": direct, "reported by a proxy": reported} {
+	for name, from := range map[string]func(*rig) senders{"direct": direct, "reported by a proxy": reported} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := start(t, func(c *Config) {

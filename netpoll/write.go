@@ -106,8 +106,9 @@ func (c *conn) flush() {
 	}
 }
 
-// flushed gives the send queue back once the kernel has all of it. A closing connection begins to linger; of one that
-// lingers it was the close_notify. A client that has taken a queue that waited for long counts as alive: the ping may be among what it still has to read.
+// flushed gives the send queue back once the kernel has all of it. A closing connection begins to linger; of one that lingers
+// it was the close_notify. A client that has taken a queue that waited for long counts as alive: the ping may be among what it
+// still has to read.
 func (c *conn) flushed() {
 	if c.out.Progress.Behind() {
 		if now := c.loop.server.now(); c.out.Progress.Slow(now) {

@@ -33,8 +33,8 @@ const (
 	MaxCount = 1<<countBits - 1
 )
 
-// Size is the length of a position as clients get it, in letters, digits, "-" and "_", at the end perhaps PartialEnd: MarkerSize for the marker, then the
-// count, then the check.
+// Size is the length of a position as clients get it, in letters, digits, "-" and "_", at the end perhaps PartialEnd:
+// MarkerSize for the marker, then the count, then the check.
 const (
 	Size       = MarkerSize + (countBits+checkBits)/6
 	MarkerSize = markerBits / 6

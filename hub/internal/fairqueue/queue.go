@@ -57,7 +57,7 @@ type Config[T any] struct {
 // Turns go round between three classes: everyone's flow, groups that have just got something (new flows), and groups that
 // have had a turn and have more to do (old flows). Each class works as much as the others, and within a class the flows
 // have one turn after the other. So a group that is quiet most of the time does not wait for those that always have more,
-// and no crowd of quiet ones keeps the others from their turns.
+// and no number of quiet ones keeps the others from their turns.
 type Queue[T any] struct {
 	cfg     Config[T]
 	flows   shrinkmap.Map[string, *flow[T]]

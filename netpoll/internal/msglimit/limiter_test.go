@@ -39,19 +39,19 @@ func TestLimiterGivesMemoryBack(t *testing.T) {
 	t.Parallel()
 	const burst = 20
 	var all Limiter[*conn]
-	crowd := make([]conn, 10_000)
-	for i := range crowd {
-		all.Allow(&crowd[i], 1, 5, burst)
+	many := make([]conn, 10_000)
+	for i := range many {
+		all.Allow(&many[i], 1, 5, burst)
 	}
-	stays := &crowd[0]
+	stays := &many[0]
 	for range burst - 1 {
 		all.Allow(stays, 1, 5, burst)
 	}
-	for i := range crowd[1:] {
-		all.Forget(&crowd[1+i])
+	for i := range many[1:] {
+		all.Forget(&many[1+i])
 	}
 	if all.whole.Room() > shrinkmap.Kept || all.Len() != 1 {
-		t.Errorf("of %d %d are left, in room for %d", len(crowd), all.Len(), all.whole.Room())
+		t.Errorf("of %d %d are left, in room for %d", len(many), all.Len(), all.whole.Room())
 	}
 	if all.Allow(stays, 1, 5, burst) {
 		t.Error("who talked all the time has a new allowance")

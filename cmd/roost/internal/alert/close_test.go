@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The last words are not held up by the pace: they leave in one message.
+// The last lines don't wait for the pace: they leave in one message.
 func TestCloseDoesNotWaitForThePace(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

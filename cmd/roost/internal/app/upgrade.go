@@ -80,7 +80,7 @@ func (s *Service) upgrade() (done, again bool) {
 	s.log.Info("upgrading: a new process is started", "program", os.Args[0])
 	begun := time.Now()
 	result := make(chan error, 1)
-	go func() { result <- s.spare.upgrade.Lend(s.startNew) }()
+	go func() { result <- s.spare.upgrade.ReleasedDuring(s.startNew) }()
 	wait := upgradeReminder
 	reminder := time.NewTimer(wait)
 	defer reminder.Stop()

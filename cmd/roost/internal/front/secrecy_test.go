@@ -44,7 +44,7 @@ func TestTokensStayOutOfTheLogs(t *testing.T) {
 			}
 		}
 		roosttest.WaitFor(t, "a log line for each request", func() bool { return strings.Count("\n"+f.logs(), "\n127.0.0.2") >= asked })
-		f.proxy.Stop() // its last words count too
+		f.proxy.Stop() // its last lines count too
 		for _, secret := range []string{good, bad, "t0kenbytes", good[len(good)-20:], "token=", "bearer.", "Bearer"} {
 			if where := strings.Index(f.logs(), secret); where >= 0 {
 				from := strings.LastIndex(f.logs()[:where], "\n") + 1

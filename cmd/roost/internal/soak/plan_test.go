@@ -13,7 +13,7 @@ type plan struct {
 	users    int           // healthy ones; the nth has 1 + n%3 connections
 	batch    int           // notifications for them every tick
 	resumers int           // clients that are cut off, and come back
-	crowd    int           // of each kind of troublemaker
+	each     int           // of each kind of troublemaker
 	every    time.Duration // from one trouble with Redis to the next
 }
 
@@ -24,7 +24,7 @@ const (
 )
 
 // short is what `go test` runs, also with the race detector on a machine that does other things.
-var short = plan{length: 12 * time.Second, users: 12, resumers: 3, batch: 2, crowd: 1, every: 2 * time.Second}
+var short = plan{length: 12 * time.Second, users: 12, resumers: 3, batch: 2, each: 1, every: 2 * time.Second}
 
 // planFor reads ROOST_SOAK, which is empty or a duration.
 func planFor(text string) (plan, error) {
@@ -35,7 +35,7 @@ func planFor(text string) (plan, error) {
 	if err != nil || length < shortest || length > longest {
 		return plan{}, fmt.Errorf("ROOST_SOAK is %q, want a duration from %s to %s, such as 5m", text, shortest, longest)
 	}
-	return plan{length: length, users: 100, resumers: 20, batch: 10, crowd: 3, every: min(8*time.Second, length/6)}, nil
+	return plan{length: length, users: 100, resumers: 20, batch: 10, each: 3, every: min(8*time.Second, length/6)}, nil
 }
 
 func planned(t *testing.T) plan {

@@ -124,7 +124,7 @@ func (s *soak) trouble(t *testing.T) {
 	running.Go(func() { s.newcomers.run(ctx) })
 	running.Go(func() { s.full.run(ctx) })
 	for i, kind := range s.kinds {
-		kind.start(ctx, t, &running, s.plan.crowd, s.server, &s.acts[i])
+		kind.start(ctx, t, &running, s.plan.each, s.server, &s.acts[i])
 	}
 	all := redisTroubles()
 	for i := 0; ; i++ {

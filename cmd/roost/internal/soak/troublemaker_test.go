@@ -20,7 +20,7 @@ type troublemaker struct {
 	receive int           // receive buffer; 0: the kernel's choice
 	far     bool          // comes from an address of its own: 127.0.1.1 to 127.0.1.8
 	admin   bool          // goes to the admin port
-	many    int           // as many times the plan's crowd at the same time; 0: once
+	many    int           // as many times the plan's number at the same time; 0: once
 	act     func(p *peer) // what it does then; the socket is closed after it
 	pause   time.Duration // from one to the next
 	shows   string        // the metric that has to rise
@@ -53,8 +53,8 @@ func (m troublemaker) run(ctx context.Context, n int, server *roosttest.Server, 
 	}
 }
 
-// start has crowd times as many as the kind says make trouble until ctx ends.
-func (m troublemaker) start(ctx context.Context, t testing.TB, running *sync.WaitGroup, crowd int, server *roosttest.Server, acts *atomic.Int64) {
+// start has each times as many as the kind says make trouble until ctx ends.
+func (m troublemaker) start(ctx context.Context, t testing.TB, running *sync.WaitGroup, each int, server *roosttest.Server, acts *atomic.Int64) {
 	token := ""
 	if m.user != "" {
 		claims := roosttest.Claims{"sub": m.user, "exp": time.Now().Add(24 * time.Hour).Unix()}
@@ -63,7 +63,7 @@ func (m troublemaker) start(ctx context.Context, t testing.TB, running *sync.Wai
 		}
 		token = roosttest.Sign(t, "HS256", roosttest.Secret, claims)
 	}
-	for n := range crowd * max(m.many, 1) {
+	for n := range each * max(m.many, 1) {
 		running.Go(func() { m.run(ctx, n, server, token, acts) })
 	}
 }

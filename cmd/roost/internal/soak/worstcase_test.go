@@ -89,7 +89,7 @@ func startWorst(t *testing.T, part float64) *worstCase {
 func (w *worstCase) fill(ctx context.Context, t *testing.T, running *sync.WaitGroup) {
 	t.Helper()
 	for _, kind := range floods(t) {
-		kind.start(ctx, t, running, worstCrowd(kind), w.server, &w.acts)
+		kind.start(ctx, t, running, worstNumber(kind), w.server, &w.acts)
 	}
 	deaf := troublemaker{far: true, receive: 4096, act: func(p *peer) {
 		_ = p.SetDeadline(time.Time{})
@@ -106,8 +106,8 @@ func (w *worstCase) fill(ctx context.Context, t *testing.T, running *sync.WaitGr
 // deafGroups is how many groups there are that get more than can be delivered: an eighth of what may wait is for one.
 const deafGroups = 10
 
-// worstCrowd is how many times as many as in the soak there are of a kind: as many sockets as are left.
-func worstCrowd(kind troublemaker) int {
+// worstNumber is how many times as many as in the soak there are of a kind: as many sockets as are left.
+func worstNumber(kind troublemaker) int {
 	if kind.shows == refusedAs("pending_bytes") {
 		return 8
 	}

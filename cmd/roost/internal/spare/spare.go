@@ -66,8 +66,8 @@ func (s *Set) Left() int {
 	return len(s.open)
 }
 
-// Lend calls f while all of the set is released, and fills the set again.
-func (s *Set) Lend(f func() error) error {
+// ReleasedDuring calls f while all of the set is released, and fills the set again.
+func (s *Set) ReleasedDuring(f func() error) error {
 	for s.Release() {
 	}
 	defer s.Refill()

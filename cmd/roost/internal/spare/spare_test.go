@@ -30,13 +30,13 @@ func TestSet(t *testing.T) {
 		t.Errorf("%d after Refill", s.Left())
 	}
 	failed := errors.New("failed")
-	if err := s.Lend(func() error {
+	if err := s.ReleasedDuring(func() error {
 		if s.Left() != 0 {
 			t.Errorf("%d left while all are lent", s.Left())
 		}
 		return failed
 	}); err != failed || s.Left() != 3 {
-		t.Errorf("Lend: %v, %d left", err, s.Left())
+		t.Errorf("ReleasedDuring: %v, %d left", err, s.Left())
 	}
 	s.Close()
 	if s.Refill(); s.Left() != 0 {
@@ -49,7 +49,7 @@ func TestNoSet(t *testing.T) {
 	var s *Set
 	s.Refill()
 	s.Close()
-	if s.Release() || s.Left() != 0 || s.Lend(func() error { return nil }) != nil {
+	if s.Release() || s.Left() != 0 || s.ReleasedDuring(func() error { return nil }) != nil {
 		t.Error("nil has descriptors")
 	}
 }

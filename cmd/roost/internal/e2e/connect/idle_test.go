@@ -14,22 +14,22 @@ import (
 func TestIdleConnectionsHaveNoGoroutine(t *testing.T) {
 	t.Parallel()
 	redis, server := e2e.Start(t, roosttest.Env{"WS_PING_INTERVAL": "5m", "WS_PONG_WAIT": "10m"})
-	crowd(t, server, 10)
+	openIdle(t, server, 10)
 	var few float64
 	roosttest.WaitFor(t, "the goroutines of the start to be done", func() bool {
 		before := few
 		few = server.Metrics()["go_goroutines"]
 		return few == before
 	})
-	crowd(t, server, 4990)
+	openIdle(t, server, 4990)
 	server.WaitMetric("roost_connections", 5000)
 	server.WaitMetric("go_goroutines", few)
 	e2e.Notify(redis, "user-7", e2e.Numbered(1))
-	server.WaitMetric("roost_deliveries_sent_total", 2) // one in each crowd
+	server.WaitMetric("roost_deliveries_sent_total", 2) // one in each group of idle ones
 }
 
-// crowd opens so many idle connections, each of another user, without a goroutine of ours for each.
-func crowd(t *testing.T, server *roosttest.Server, n int) {
+// openIdle opens so many idle connections, each of another user, without a goroutine of ours for each.
+func openIdle(t *testing.T, server *roosttest.Server, n int) {
 	t.Helper()
 	tokens := make(chan string)
 	var dialers sync.WaitGroup

@@ -51,15 +51,15 @@ func TestMoreSocketsThanDescriptors(t *testing.T) {
 	server.WaitLine("the limit on open files allows fewer connections than WS_MAX_CONNECTIONS: raise it (ulimit -n, LimitNOFILE=)",
 		"open_files", 200.0)
 	alice := server.Connect("alice")
-	var crowd []*roosttest.Raw
+	var silent []*roosttest.Raw
 	for range 400 {
-		crowd = append(crowd, server.Dial())
+		silent = append(silent, server.Dial())
 	}
 	const turnedAway = `roost_connections_refused_total{reason="crowded_out"}`
 	roosttest.WaitFor(t, "sockets to be turned away", func() bool { return server.Metrics()[turnedAway] >= 200 })
 	e2e.Notify(redis, "alice", e2e.Numbered(1))
 	alice.WaitMessages(1)
-	for _, raw := range crowd {
+	for _, raw := range silent {
 		_ = raw.Close()
 	}
 	servesAgain(t, redis, server)
@@ -115,7 +115,7 @@ func TestFullOfConnections(t *testing.T) {
 }
 
 // TestAcceptFails takes descriptors from a running server, so that it is the kernel that says no to accept: at once, and
-// again when it has given a few. Then the crowd, which says nothing, makes room.
+// again when it has given a few. Then the silent sockets make room.
 func TestAcceptFails(t *testing.T) {
 	t.Parallel()
 	const failing = "accepting connections fails; trying again"
@@ -125,26 +125,26 @@ func TestAcceptFails(t *testing.T) {
 	few := openDescriptors(t, server) + 12
 
 	e2e.LimitDescriptors(t, server, 3)
-	var crowd []*roosttest.Raw
+	var silent []*roosttest.Raw
 	for range 100 {
-		crowd = append(crowd, server.Dial()) // the kernel's queue takes them
+		silent = append(silent, server.Dial()) // the kernel's queue takes them
 	}
 	server.WaitLine(failing)
 	e2e.Notify(redis, "alice", e2e.Numbered(1))
 	alice.WaitMessages(1)
 
 	e2e.LimitDescriptors(t, server, few)
-	roosttest.WaitFor(t, "some of the crowd to get in", func() bool { return server.Metrics()["roost_sockets"] > 5 })
+	roosttest.WaitFor(t, "some of the silent sockets to get in", func() bool { return server.Metrics()["roost_sockets"] > 5 })
 	if answer := server.Dial().Ask(healthRequest); answer.StatusCode != http.StatusOK {
-		t.Errorf("/health in the crowd: %s", answer.Status)
+		t.Errorf("/health beside silent sockets: %s", answer.Status)
 	}
 	server.Connect("bob")
-	roosttest.WaitFor(t, "the crowd to make room", func() bool {
+	roosttest.WaitFor(t, "the silent sockets to make room", func() bool {
 		return server.Metrics()[`roost_connections_refused_total{reason="crowded_out"}`] >= 50
 	})
 	e2e.Notify(redis, "alice", e2e.Numbered(2))
 	alice.WaitMessages(2)
-	for _, raw := range crowd {
+	for _, raw := range silent {
 		_ = raw.Close()
 	}
 	servesAgain(t, redis, server)
