@@ -18,7 +18,7 @@ func BenchmarkRenewal(b *testing.B) {
 	users := newPeople()
 	everybody := manyUsers(10_000)
 	users.set(1, everybody...)
-	p, err := New(quick(server.Addr()), time.Hour, users)
+	p, err := New(quick(server.Addr()), time.Hour, users, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

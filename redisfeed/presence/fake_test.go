@@ -84,6 +84,7 @@ func (r *people) AppendUsers(part int, dst []string) []string {
 type instance struct {
 	*Writer
 	*people
+	got  *gotten
 	end  func() // ends Run and waits for it; also at the test's end
 	dies func() // the same, without taking users out
 }
@@ -91,8 +92,8 @@ type instance struct {
 // startInstance runs a Presence for nobody until the test ends.
 func startInstance(t testing.TB, cfg publish.Config, ttl time.Duration) *instance {
 	t.Helper()
-	users := newPeople()
-	p, err := New(cfg, ttl, users)
+	users, got := newPeople(), new(gotten)
+	p, err := New(cfg, ttl, users, got.add)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,10 +114,38 @@ func startInstance(t testing.TB, cfg publish.Config, ttl time.Duration) *instanc
 		}
 	}
 	t.Cleanup(end)
-	return &instance{Writer: p, people: users, end: end, dies: func() {
+	return &instance{Writer: p, people: users, got: got, end: end, dies: func() {
 		_ = p.pool.Close() // from here on it can't write
 		end()
 	}}
+}
+
+// gotten are the events that an instance has got.
+type gotten struct {
+	mu  sync.Mutex
+	all []Event
+}
+
+func (g *gotten) add(events []Event) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.all = append(g.all, events...)
+}
+
+// of are those of a user, each as + or -.
+func (g *gotten) of(user string) (all string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, e := range g.all {
+		switch {
+		case e.User != user:
+		case e.Online:
+			all += "+"
+		default:
+			all += "-"
+		}
+	}
+	return all
 }
 
 // exists is the backend's way to ask.

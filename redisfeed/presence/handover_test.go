@@ -62,7 +62,7 @@ func TestPresenceHandover(t *testing.T) {
 	}
 	users := newPeople()
 	users.set(1, "stays", "late", "came")
-	next, err := New(cfg, time.Minute, users)
+	next, err := New(cfg, time.Minute, users, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestKeptState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := New(cfg, time.Minute, newPeople())
+	p, err := New(cfg, time.Minute, newPeople(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestPresenceImportRefuses(t *testing.T) {
 		"more":           append(slices.Clone(whole), 1),
 		"no identity":    {1, 0, 0, 0},
 	} {
-		p, err := New(quick(server.Addr()), time.Minute, newPeople())
+		p, err := New(quick(server.Addr()), time.Minute, newPeople(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,8 @@ type change struct {
 	// told: before, the user was written as here, and who listens knows it. If Redis has forgotten the user since, because
 	// the time ran out, who listens was not told that; so a user who goes is told of all the same.
 	told bool
+	// maybe: the user was sent as here, and there was no answer. Redis may have told of it, and nobody here knows.
+	maybe bool
 }
 
 // take takes the marks of the registry.
@@ -30,7 +32,7 @@ func (p *Writer) mark(user string, was bool, now time.Time) {
 		was = before.told
 	}
 	p.failed.Delete(user)
-	p.pending.Put(user, change{since: now, told: was})
+	p.pending.Put(user, change{since: now, told: was, maybe: before.maybe})
 }
 
 // again has what failed written again.
@@ -69,11 +71,12 @@ func (p *Writer) wrote(user string) {
 }
 
 // didNotWrite notes that a user is to be written later.
-func (p *Writer) didNotWrite(user string, now time.Time) {
-	mark, marked := p.pending.Find(user)
+func (p *Writer) didNotWrite(one failed, now time.Time) {
+	mark, marked := p.pending.Find(one.user)
 	if !marked {
 		mark = change{since: now, told: true} // a renewal
 	}
-	p.failed.Put(user, mark)
-	p.pending.Delete(user)
+	mark.maybe = mark.maybe || one.sent && !mark.told
+	p.failed.Put(one.user, mark)
+	p.pending.Delete(one.user)
 }

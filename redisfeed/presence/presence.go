@@ -72,6 +72,7 @@ type Writer struct {
 	registry Registry
 	id       string // of this process, in the sorted sets
 	ttl      time.Duration
+	tell     func([]Event) // nil: nobody is told
 	log      *slog.Logger
 	meter    meter
 
@@ -101,7 +102,10 @@ type Writer struct {
 
 // New returns a Writer for the Redis of cfg, of which it uses what concerns the server. ttl is how long a user
 // counts as online after this process has died. It does not wait for a connection.
-func New(cfg publish.Config, ttl time.Duration, registry Registry) (*Writer, error) {
+//
+// tell, if it is not nil, is called with what this process has changed for all instances together, on Run's goroutine, which it
+// must not hold up; it does not keep the slice. See [Event] for what comes how often.
+func New(cfg publish.Config, ttl time.Duration, registry Registry, tell func([]Event)) (*Writer, error) {
 	if ttl < minTTL {
 		return nil, fmt.Errorf("redisfeed: the TTL of presence is %s, it has to be %s at least", ttl, minTTL)
 	}
@@ -112,7 +116,7 @@ func New(cfg publish.Config, ttl time.Duration, registry Registry) (*Writer, err
 		return nil, err
 	}
 	return &Writer{
-		pool: p, registry: registry, id: rand.Text(), ttl: ttl, log: p.Config().Logger,
+		pool: p, registry: registry, id: rand.Text(), ttl: ttl, tell: tell, log: p.Config().Logger,
 		meter: meter{started: time.Now()}, ended: make(chan struct{}),
 		slow: loglimit.New(time.Minute, 1), odd: loglimit.New(time.Minute, 1),
 	}, nil

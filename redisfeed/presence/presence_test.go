@@ -200,7 +200,7 @@ func TestPresenceOnAKeyOfSomebodyElse(t *testing.T) {
 
 func TestPresenceRefusesATTLThatIsTooShort(t *testing.T) {
 	t.Parallel()
-	if _, err := New(quick("127.0.0.1:1"), time.Millisecond, newPeople()); err == nil || !strings.Contains(err.Error(), "300ms") {
+	if _, err := New(quick("127.0.0.1:1"), time.Millisecond, newPeople(), nil); err == nil || !strings.Contains(err.Error(), "300ms") {
 		t.Errorf("a TTL of a millisecond: %v", err)
 	}
 }

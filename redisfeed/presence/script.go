@@ -31,6 +31,8 @@ func (s *script) queue(ctx context.Context, pipe redis.Pipeliner, whole bool, ke
 // in milliseconds, and 1 if listeners have been told that the user is here. The key expires with its last member: whoever runs last need not be who lasts longest, where instances
 // have different TTLs.
 //
+// Both answer with the time, in microseconds: above zero if the user has become online or offline by it, and below zero if not.
+//
 // The order in arrive has reasons. PEXPIREAT says whether there was anybody, and as it comes first, a user of Redis's ACL
 // that lacks it fails before there is a key that would stay for ever. When listeners can't be told, the user is not online either:
 // so that it is tried again, and told then. A script's steps are seen together, whatever their order.
@@ -38,8 +40,9 @@ func (s *script) queue(ctx context.Context, pipe redis.Pipeliner, whole bool, ke
 // In depart the key may be gone, because its time ran out, of which there is no message. Listeners who were told that the user is
 // here are told now.
 var (
-	arrive = newScript(`local now = redis.call('TIME')
-now = now[1] * 1000 + math.floor(now[2] / 1000)
+	arrive = newScript(`local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+time = time[1] * 1000000 + time[2]
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 local till = now + ARGV[2]
 local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
@@ -54,19 +57,21 @@ if online == 0 then
     redis.call('ZREM', KEYS[1], ARGV[1])
     return told
   end
+  return time
 end
-return 1`)
+return -time`)
 
 	depart = newScript(`if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 and ARGV[3] ~= '1' then return 0 end
-local now = redis.call('TIME')
-now = now[1] * 1000 + math.floor(now[2] / 1000)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+time = time[1] * 1000000 + time[2]
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2]
 if last then
   redis.call('PEXPIREAT', KEYS[1], last)
-else
-  redis.call('PUBLISH', 'user_presence',
-    '{"user":' .. cjson.encode(string.sub(KEYS[1], 13)) .. ',"online":false}')
+  return -time
 end
-return 1`)
+redis.call('PUBLISH', 'user_presence',
+  '{"user":' .. cjson.encode(string.sub(KEYS[1], 13)) .. ',"online":false}')
+return time`)
 )

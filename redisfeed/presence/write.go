@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -15,10 +16,17 @@ import (
 // written is what became of a batch.
 type written struct {
 	ok     int
-	failed []string // users to try again
+	events []Event
+	failed []failed // users to try again
 	err    error    // why, of the first of them
 	odd    error    // of a key that is somebody else's: trying again does not help
 	oddOf  string
+}
+
+// failed is a user who was not written.
+type failed struct {
+	user string
+	sent bool // Redis may have done it: there is no answer
 }
 
 // write writes for each of at most batchSize users what is true now: here, or gone. It notes what became of it.
@@ -37,33 +45,55 @@ func (p *Writer) write(ctx context.Context, users []string) {
 func (p *Writer) send(ctx context.Context, users []string, whole bool, w *written) (unknown []string) {
 	client, err := p.pool.Client(ctx)
 	if err != nil {
-		w.err, w.failed = err, append(w.failed, users...)
+		for _, user := range users {
+			w.failed = append(w.failed, failed{user: user})
+		}
+		w.err = err
 		return nil
 	}
 	pipe := client.Pipeline()
-	calls := make([]*redis.Cmd, len(users))
+	calls, scripts := make([]*redis.Cmd, len(users)), make([]*script, len(users))
 	for i, user := range users {
-		calls[i] = p.scriptFor(user).queue(ctx, pipe, whole, OnlinePrefix+user, p.id, p.ttl.Milliseconds(), p.pending.Get(user).told)
+		scripts[i] = p.scriptFor(user)
+		calls[i] = scripts[i].queue(ctx, pipe, whole, OnlinePrefix+user, p.id, p.ttl.Milliseconds(), p.pending.Get(user).told)
 	}
 	_, err = pipe.Exec(ctx)
 	for i, user := range users {
-		switch failed := callError(calls[i], err); {
-		case failed == nil:
+		switch wrong := callError(calls[i], err); {
+		case wrong == nil:
 			w.ok++
+			p.event(w, user, scripts[i] == &arrive, calls[i])
 			p.wrote(user)
-		case !whole && redis.HasErrorPrefix(failed, "NOSCRIPT"):
+		case !whole && redis.HasErrorPrefix(wrong, "NOSCRIPT"):
 			unknown = append(unknown, user)
-		case strings.Contains(failed.Error(), "WRONGTYPE"):
-			w.odd, w.oddOf = failed, user
+		case strings.Contains(wrong.Error(), "WRONGTYPE"):
+			w.odd, w.oddOf = wrong, user
 			p.wrote(user)
 		default:
-			w.failed = append(w.failed, user)
+			w.failed = append(w.failed, failed{user: user, sent: !answered(wrong)})
 			if w.err == nil {
-				w.err = failed
+				w.err = wrong
 			}
 		}
 	}
 	return unknown
+}
+
+// event notes what a call that worked has changed.
+func (p *Writer) event(w *written, user string, online bool, call *redis.Cmd) {
+	if p.tell == nil {
+		return
+	}
+	at, _ := call.Val().(int64)
+	if at > 0 || online && p.pending.Get(user).maybe {
+		w.events = append(w.events, Event{User: user, Online: online, At: time.UnixMicro(max(at, -at))})
+	}
+}
+
+// answered reports whether an error is what Redis has answered.
+func answered(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply)
 }
 
 // scriptFor is what to say about a user.
@@ -99,8 +129,11 @@ func (p *Writer) note(w *written, now time.Time) {
 				"key", OnlinePrefix+w.oddOf, "error", w.odd)
 		}
 	}
-	for _, user := range w.failed {
-		p.didNotWrite(user, now)
+	for _, one := range w.failed {
+		p.didNotWrite(one, now)
+	}
+	if len(w.events) > 0 {
+		p.tell(w.events)
 	}
 	switch {
 	case len(w.failed) > 0:

@@ -107,7 +107,7 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 		return nil, err
 	}
 	if cfg.RedisPresence {
-		if s.presence, err = presence.New(feed.Config, cfg.RedisPresenceTTL, s.hub); err != nil {
+		if s.presence, err = presence.New(feed.Config, cfg.RedisPresenceTTL, s.hub, nil); err != nil {
 			return nil, err
 		}
 	}
