@@ -27,7 +27,7 @@ type family struct {
 // table names every field of Stats but Counters for Prometheus.
 func table() []family {
 	return slices.Concat(connectionFamilies(), notificationFamilies(), broadcastFamilies(), resumeFamilies(), deliveryFamilies(),
-		loopFamilies(), redisFamilies(), securityFamilies(), tlsFamilies(), adminFamilies())
+		loopFamilies(), redisFamilies(), webhookFamilies(), securityFamilies(), tlsFamilies(), adminFamilies())
 }
 
 func gauge(name, help string, value func(*Stats) float64) family {
@@ -264,6 +264,27 @@ func redisFamilies() []family {
 		gauge("roost_presence_failing_seconds",
 			"Time for which presence could not be written to Redis; 0 while it can.",
 			func(s *Stats) float64 { return s.PresenceFailingFor.Seconds() }),
+	}
+}
+
+// webhookFamilies are the metrics of the webhook.
+func webhookFamilies() []family {
+	return []family{
+		counterBy("fate", "roost_webhook_events_total",
+			"Events for WEBHOOK_URL by what became of them: sent; refused, the endpoint answered 4xx or a redirect; gave_up, it failed for WEBHOOK_RETRY_FOR; queue_full, more waited than WEBHOOK_QUEUE_BYTES; shutdown, they waited when the server ended; handover, the new process of an upgrade has them. Absent without a webhook.",
+			func(s *Stats) map[string]uint64 { return s.WebhookEvents }),
+		counterBy("result", "roost_webhook_requests_total",
+			"Requests to WEBHOOK_URL, each attempt, by result: ok, 2xx; refused, 4xx; too_many, 429; server_error, 5xx; redirect, 3xx, which is not followed; timeout; network, no response. Absent without a webhook.",
+			func(s *Stats) map[string]uint64 { return s.WebhookRequests }),
+		gauge("roost_webhook_waiting",
+			"Events that wait for WEBHOOK_URL, those of the request under way too.",
+			func(s *Stats) float64 { return float64(s.WebhookWaiting) }),
+		gauge("roost_webhook_waiting_bytes",
+			"Memory of the events that wait for WEBHOOK_URL. WEBHOOK_QUEUE_BYTES bounds it.",
+			func(s *Stats) float64 { return float64(s.WebhookBytes) }),
+		gauge("roost_webhook_failing_seconds",
+			"Time for which WEBHOOK_URL has taken no request, from the first that failed on; 0 while it does.",
+			func(s *Stats) float64 { return s.WebhookFailingFor.Seconds() }),
 	}
 }
 

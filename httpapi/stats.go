@@ -75,6 +75,12 @@ type Stats struct {
 	PresencePending    int               // users to write
 	PresenceFailingFor time.Duration     // since when they can't be; 0 while they can
 
+	WebhookEvents     map[string]uint64 // by what became of them; nil without a webhook, as the next
+	WebhookRequests   map[string]uint64 // by result
+	WebhookWaiting    int               // events
+	WebhookBytes      int               // that these take
+	WebhookFailingFor time.Duration     // since when no request was taken; 0 while they are
+
 	JWKSKeys      int               // public keys from the JWKS
 	JWKSLeftOut   int               // that the JWKS has and that can't be used
 	JWKSRefreshes map[string]uint64 // fetches of the JWKS, by result; nil without one

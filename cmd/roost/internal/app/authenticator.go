@@ -190,5 +190,6 @@ func CheckFiles(cfg config.Config) error {
 	wrongList := checkLists(cfg)
 	_, wrongFeed := redisconfig.New(cfg, nil)
 	_, wrongCertificates := readCertificates(cfg)
-	return errors.Join(wrongKeys, wrongList, wrongFeed, wrongCertificates)
+	_, wrongWebhook := webhookConfig(cfg, nil)
+	return errors.Join(wrongKeys, wrongList, wrongFeed, wrongCertificates, wrongWebhook)
 }

@@ -31,6 +31,8 @@ type handoff struct {
 	paused    time.Duration
 	late      func(context.Context) error // hands over what is left, after commit
 
+	takesWebhook bool // the new process sends what waits for the webhook
+
 	sending sync.Mutex // held while something is sent after commit
 	over    bool       // guarded by sending: nothing more can be sent
 }
@@ -170,6 +172,7 @@ func (s *Service) offer(ctx context.Context, h *handoff) (committed bool, err er
 		s.endNew(hello.Pid)
 		return false, err
 	}
+	h.takesWebhook = slices.Contains(hello.Takes, takesWebhook)
 	h.late = func(ctx context.Context) error { return s.lateConns(ctx, h, conns) }
 	s.tellHandedOver(h, conns.handed)
 	_ = h.sendLate(sectionPaused, binary.BigEndian.AppendUint64(nil, uint64(h.paused)), nil) // it is for people

@@ -59,10 +59,11 @@ const (
 	sectionHub      = "hub"
 	sectionPresence = "presence"
 	sectionConns    = "conns"
-	sectionDone     = "done"   // its body names the kind that is complete
-	sectionLate     = "late"   // conns, after commit
-	sectionPaused   = "paused" // after commit: for how long everything stood still
-	sectionReload   = "reload" // after commit: this process was asked to reload since it has started the new one
+	sectionDone     = "done"    // its body names the kind that is complete
+	sectionLate     = "late"    // conns, after commit
+	sectionPaused   = "paused"  // after commit: for how long everything stood still
+	sectionWebhook  = "webhook" // after commit: events that wait for the webhook
+	sectionReload   = "reload"  // after commit: this process was asked to reload since it has started the new one
 )
 
 const (

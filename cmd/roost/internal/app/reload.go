@@ -131,6 +131,7 @@ func (s *Service) apply(w wanted) error {
 	// From here on nothing can fail.
 	s.hub.SetLimits(now.limits())
 	s.http.SetToken(w.next.HTTPToken)
+	s.setWebhookSecrets(w.next)
 	if budget != old.budget || MemoryBounds(w.next, s.loops) != MemoryBounds(old.cfg, s.loops) {
 		limitMemory(w.next, budget, s.loops, s.log)
 	}

@@ -22,9 +22,13 @@ func MemoryBounds(cfg config.Config, loops int) sizing.Bounds {
 	if cfg.WSResumeWindow == 0 {
 		resume = 0
 	}
+	webhook := cfg.WebhookQueueBytes
+	if cfg.WebhookURL == "" {
+		webhook = 0
+	}
 	return sizing.Bounds{
 		Loops: loops, QueueBytes: cfg.WSQueueBytes, QueuedBytes: cfg.WSMaxQueuedBytes, PendingBytes: cfg.WSMaxPendingBytes,
-		BroadcastBytes: cfg.WSMaxBroadcastBytes, ResumeBytes: resume, WriteBuffer: cfg.WSWriteBufferSize,
+		BroadcastBytes: cfg.WSMaxBroadcastBytes, ResumeBytes: resume, WebhookBytes: webhook, WriteBuffer: cfg.WSWriteBufferSize,
 	}
 }
 
@@ -68,7 +72,7 @@ const (
 )
 
 // otherDescriptors is how many descriptors the process opens beyond the WebSocket server's and those of the pool of Redis
-// connections: the admin server with its clients, the reserved ones, the log, the subscription, a JWKS, alerts, files.
+// connections: the admin server with its clients, the reserved ones, the log, the subscription, a JWKS, alerts, the webhook, files.
 const otherDescriptors = 1 + httpapi.MaxConnections + spareAdmin + spareUpgrade + spareRedis + 32
 
 // spares are the reserved sets. Each has one user, so that none takes another's.

@@ -16,6 +16,7 @@ import (
 	"roost/cmd/roost/internal/supervisor"
 	"roost/cmd/roost/internal/tokenkeys"
 	"roost/cmd/roost/internal/version"
+	"roost/cmd/roost/internal/webhook"
 	"roost/httpapi"
 	"roost/hub"
 	"roost/netpoll"
@@ -41,6 +42,7 @@ type Service struct {
 	ports     ports // static once opened
 	feed      *redisfeed.Feed
 	presence  *presence.Writer // nil without REDIS_PRESENCE
+	webhook   *webhook.Sender  // nil without WEBHOOK_URL
 	http      *httpapi.Server
 	selfCheck *selfCheck
 	publishes chan struct{} // room for each batch that may be on its way to Redis
@@ -64,6 +66,7 @@ type Service struct {
 	stopPresence  context.CancelFunc
 	cutBroadcasts context.CancelFunc // gives up those that wait
 	feedDone      chan struct{}      // closed when the feed has ended
+	presenceDone  chan struct{}      // closed when presence has ended
 	parts         sync.WaitGroup
 }
 
@@ -73,7 +76,7 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 	s := &Service{
 		cfg: cfg, source: source, log: log, sockets: from, loops: loopsAndTwoMore(), started: time.Now(),
 		publishes: make(chan struct{}, max(1, min(maxPublishes, cfg.RedisPoolSize/2))),
-		failed:    make(chan error, 8), feedDone: make(chan struct{}), active: make(chan struct{}),
+		failed:    make(chan error, 8), feedDone: make(chan struct{}), presenceDone: make(chan struct{}), active: make(chan struct{}),
 		upgrades: upgrades{done: make(chan struct{})}, reloads: reloads{more: make(chan struct{}, 1)},
 		droppedLines: none, droppedAlerts: none,
 	}
@@ -106,8 +109,11 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 	if err != nil {
 		return nil, err
 	}
+	if err := s.openWebhook(); err != nil {
+		return nil, err
+	}
 	if cfg.RedisPresence {
-		if s.presence, err = presence.New(feed.Config, cfg.RedisPresenceTTL, s.hub, nil); err != nil {
+		if s.presence, err = presence.New(feed.Config, cfg.RedisPresenceTTL, s.hub, s.tellWebhook()); err != nil {
 			return nil, err
 		}
 	}
@@ -184,7 +190,10 @@ func (s *Service) start() {
 	presenceCtx, stopPresence := context.WithCancel(context.Background())
 	s.stopPresence = stopPresence
 	if s.presence != nil {
-		s.parts.Go(func() { s.ended("presence", s.presence.Run(presenceCtx)) })
+		s.parts.Go(func() { defer close(s.presenceDone); s.ended("presence", s.presence.Run(presenceCtx)) })
+	}
+	if s.webhook != nil {
+		s.parts.Go(s.runWebhook)
 	}
 	if s.jwks != nil {
 		s.parts.Go(func() { s.ended("the JWKS", s.jwks.Run(httpCtx)) })

@@ -96,6 +96,7 @@ func (s *Service) addRedis(to *httpapi.Stats) {
 	to.PresenceWrites = writes
 	to.PresencePending = presence.Pending
 	to.PresenceFailingFor = presence.FailingFor
+	s.addWebhook(to)
 }
 
 // addService fills in what belongs to the process: its settings, keys, certificates, log and alerts.

@@ -69,7 +69,7 @@ func (s *Service) stopInTime(why cause) error {
 }
 
 // stop ends the parts in the order in which notifications pass through them: the feed, the broadcasts, the connections (each
-// with a close frame behind its queued notifications), then presence and the admin server. The error is that of a part that
+// with a close frame behind its queued notifications), then presence, the webhook and the admin server. The error is that of a part that
 // failed while clients were still served. Clients are told to reconnect then.
 func (s *Service) stop(ctx context.Context, why cause) error {
 	progressCtx, done := context.WithCancel(ctx)
@@ -95,6 +95,7 @@ func (s *Service) stop(ctx context.Context, why cause) error {
 	}
 	done()
 	s.stopPresence() // after the last connection, so that no user is written as online after it
+	s.endWebhook(ctx)
 	s.stopHTTP()
 	s.parts.Wait()
 	left := s.ws.Stats()
@@ -102,15 +103,17 @@ func (s *Service) stop(ctx context.Context, why cause) error {
 	return failure
 }
 
-// endHandedOver gives the new process what could not go along with the connections: handshakes under way, each once it can. Then the rest is to
+// endHandedOver gives the new process what could not go along with the connections: handshakes under way, each once it can, and what waits
+// for the webhook. Then the rest is to
 // be closed. The error is that of the new process, if it ends meanwhile.
 func (s *Service) endHandedOver(ctx context.Context) (bye netpoll.CloseMessage, failure error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WSHandshakeTimeout)
 	defer cancel()
 	s.sockets.close()
 	h := s.handoff()
-	ended := make(chan error, 1)
+	ended, webhook := make(chan error, 1), make(chan struct{})
 	go func() { ended <- h.late(ctx) }()
+	go func() { defer close(webhook); s.handOverWebhook(ctx, h) }()
 	select {
 	case err := <-ended:
 		if err != nil {
@@ -120,6 +123,7 @@ func (s *Service) endHandedOver(ctx context.Context) (bye netpoll.CloseMessage, 
 		cancel()
 		<-ended
 	}
+	<-webhook
 	h.end()
 	return netpoll.Restarting(), failure
 }

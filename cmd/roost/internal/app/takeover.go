@@ -132,7 +132,7 @@ func (s *Service) takeConnections(ctx context.Context) error {
 	began := time.Now()
 	hello := handover.Hello{
 		Release: version.Number(), Mode: s.cfg.WSUpgrade, Must: Facts(s.cfg),
-		Sockets: s.current.Load().budget.Sockets, Memory: freeMemory(),
+		Sockets: s.current.Load().budget.Sockets, Memory: freeMemory(), Takes: s.takes(),
 	}
 	from, offer, err := handover.Greet(inherited, hello)
 	if errors.Is(err, handover.ErrDrain) {
@@ -193,6 +193,8 @@ func (s *Service) receiveLate() {
 			return s.ws.TakeLate(section, fds)
 		case sectionReload:
 			s.reloads.again()
+		case sectionWebhook:
+			s.takeWebhook(section)
 		case sectionPaused:
 			if len(section) == 8 {
 				s.took.paused.Store(int64(binary.BigEndian.Uint64(section)))
@@ -203,6 +205,9 @@ func (s *Service) receiveLate() {
 		return nil
 	})
 	s.took.from.Close()
+	if s.webhook != nil {
+		s.webhook.Start()
+	}
 	if err != nil {
 		s.log.LogAttrs(context.Background(), slog.LevelWarn, "what the process before hands over late can't be taken", slog.Any("error", err))
 	}

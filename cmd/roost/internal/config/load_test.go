@@ -43,6 +43,16 @@ func TestProblems(t *testing.T) {
 			`LOGGER_MODE="dev": want production or development`,
 			`LOGGER_ENCODING="text": want json or console`,
 		}},
+		{"a webhook", map[string]string{"WEBHOOK_URL": "https://app.example/hooks", "REDIS_PRESENCE": "true", "WEBHOOK_CA_FILE": "ca.pem",
+			"WEBHOOK_SECRET": " whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw , whsec_AfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}, nil},
+		{"a webhook alone", map[string]string{"WEBHOOK_URL": "http://app/hooks"}, []string{
+			`WEBHOOK_URL="http://app/hooks": want REDIS_PRESENCE=true beside it`, `WEBHOOK_SECRET="": want a secret for WEBHOOK_URL: whsec_ and 24 to 64 random bytes`}},
+		{"a webhook with a password", map[string]string{"WEBHOOK_URL": "https://roost:pw@app.example", "REDIS_PRESENCE": "true", "WEBHOOK_SECRET": "hunter2"}, []string{
+			`WEBHOOK_URL="https://roost:pw@app.example": want an URL that begins with https:// or http://, without a password in it`,
+			`WEBHOOK_SECRET="********": want whsec_ and 24 to 64 random bytes in base64 (make one with:`}},
+		{"of a webhook without one", map[string]string{"WEBHOOK_CA_FILE": "ca.pem", "WEBHOOK_TIMEOUT": "2m", "WEBHOOK_RETRY_FOR": "0s", "WEBHOOK_QUEUE_BYTES": "1000"}, []string{
+			`WEBHOOK_CA_FILE="ca.pem": want WEBHOOK_URL beside it`, `WEBHOOK_TIMEOUT="2m": want a duration from 1s to 1m`,
+			`WEBHOOK_RETRY_FOR="0s": want a duration from 1s to 24h`, `WEBHOOK_QUEUE_BYTES="1000": want a number of bytes from 1048576`}},
 		{"no secret", map[string]string{"JWT_SECRET_KEY": ""}, []string{`JWT_SECRET_KEY="": want the secret that your backend signs tokens with, at least 32` +
 			` bytes (make one with: openssl rand -hex 32), or JWT_PUBLIC_KEY_FILE or JWT_JWKS_URL where`}},
 		{"a key file in place of a secret", map[string]string{"JWT_SECRET_KEY": "", "JWT_PUBLIC_KEY_FILE": "keys.pem"}, nil},

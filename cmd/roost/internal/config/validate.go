@@ -54,7 +54,7 @@ func (c Config) check(unread Problems) Problems {
 // zero.
 func (c Config) valid() map[string]bool {
 	all := c.validClients()
-	for _, more := range []map[string]bool{c.validEnds(), c.validTLS(), c.validRedis(), c.validTokens(), c.validOperators()} {
+	for _, more := range []map[string]bool{c.validEnds(), c.validTLS(), c.validRedis(), c.validWebhook(), c.validTokens(), c.validOperators()} {
 		maps.Copy(all, more)
 	}
 	return all
@@ -183,6 +183,7 @@ func (c Config) conflicts(already Problems) Problems {
 	c.tlsConflicts(add)
 	c.tokenConflicts(add)
 	c.redisConflicts(add)
+	c.webhookConflicts(add)
 	return bad
 }
 

@@ -35,6 +35,9 @@ func (s Source) Warnings(c Config, environ []string) []string {
 		ws = append(ws, "JWT_JWKS_URL is set and JWT_AUDIENCE is not: tokens that the issuer made for other services are"+
 			" good here too")
 	}
+	if c.WebhookURL == "" && len(c.WebhookSecret) > 0 {
+		ws = append(ws, "WEBHOOK_SECRET has no effect without WEBHOOK_URL: nothing is posted")
+	}
 	return slices.Concat(ws, s.warnings(), c.withoutEffect(environ), unknown(environ))
 }
 
@@ -159,7 +162,7 @@ func unknownName(name string) string {
 }
 
 func ours(name string) bool {
-	for _, prefix := range []string{"WS_", "REDIS_", "HTTP_", "JWT_", "LOGGER_", "DISCORD_", "ROOST_CONFIG"} {
+	for _, prefix := range []string{"WS_", "REDIS_", "HTTP_", "JWT_", "LOGGER_", "DISCORD_", "WEBHOOK_", "ROOST_CONFIG"} {
 		if strings.HasPrefix(strings.ToUpper(name), prefix) {
 			return true
 		}

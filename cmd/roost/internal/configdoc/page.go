@@ -27,6 +27,7 @@ var titles = map[string]string{
 	"JWT":     "Tokens",
 	"LOGGER":  "Logs",
 	"DISCORD": "Alerts",
+	"WEBHOOK": "The webhook",
 	"HTTP":    "The admin server",
 }
 

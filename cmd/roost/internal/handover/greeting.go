@@ -25,10 +25,11 @@ type Hello struct {
 	Formats []int  // that it reads
 	Release string // its version, for the log
 	Pid     int
-	Mode    string // its WS_UPGRADE: handover or drain
-	Must    []Fact // what the old process has to agree with
-	Sockets int    // client sockets that its descriptors allow
-	Memory  int64  // bytes that it may still take; 0: no limit is known
+	Mode    string   // its WS_UPGRADE: handover or drain
+	Must    []Fact   // what the old process has to agree with
+	Sockets int      // client sockets that its descriptors allow
+	Memory  int64    // bytes that it may still take; 0: no limit is known
+	Takes   []string // kinds of late sections that it has a use for, where that depends on its settings
 }
 
 // Fact is a setting that both processes have to agree on.

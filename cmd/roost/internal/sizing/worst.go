@@ -37,6 +37,7 @@ type Bounds struct {
 	PendingBytes   int // WS_MAX_PENDING_BYTES; 0: no limit
 	BroadcastBytes int // WS_MAX_BROADCAST_BYTES
 	ResumeBytes    int // WS_RESUME_BYTES; 0: clients can't resume
+	WebhookBytes   int // WEBHOOK_QUEUE_BYTES; 0: there is no webhook
 	WriteBuffer    int // WS_WRITE_BUFFER_SIZE
 }
 
@@ -97,6 +98,9 @@ func WorstCase(b Bounds, r Room) Worst {
 		{"event loops", "GOMAXPROCS", uint64(b.Loops) * perLoop, User},
 		{"connections", "WS_MAX_CONNECTIONS", uint64(r.Sockets) * PerConnection, User},
 		{"tables and buffers", "-", fixed, User},
+	}
+	if b.WebhookBytes > 0 {
+		parts = append(parts, Part{"events for the webhook", "WEBHOOK_QUEUE_BYTES", uint64(b.WebhookBytes), User})
 	}
 	w := Worst{Descriptors: r.Reserved + r.Sockets, Parts: parts}
 	w.Parts = append(w.Parts,

@@ -32,6 +32,7 @@ func TestWorstCase(t *testing.T) {
 		{"few sockets", func(b *Bounds, r *Room) { r.Sockets = 100 }, "pending handshakes", 100 * PerPending},
 		{"broadcasts", func(b *Bounds, r *Room) { b.BroadcastBytes = 1 << 20 }, "broadcasts", 1 << 20},
 		{"resume", func(b *Bounds, r *Room) { b.ResumeBytes = 64 << 20 }, "what clients can resume", 64 << 20},
+		{"webhook", func(b *Bounds, r *Room) { b.WebhookBytes = 1 << 20 }, "events for the webhook", 1 << 20},
 		{"loops", func(b *Bounds, r *Room) { b.Loops = 4 }, "event loops", 4 * perLoop},
 		{"socket buffers", func(*Bounds, *Room) {}, "socket buffers", 12_500 * 128 << 10},
 		{"large socket buffers", func(b *Bounds, r *Room) { b.WriteBuffer = 1 << 20 }, "socket buffers", 12_500 * (1<<20 + 96<<10)},

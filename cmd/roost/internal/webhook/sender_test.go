@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,9 +166,9 @@ func TestBackoff(t *testing.T) {
 func TestFullQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		dead := true
+		var works atomic.Bool
 		e := &endpoint{answer: func(_ int, r *http.Request) (*http.Response, error) {
-			if dead {
+			if !works.Load() {
 				return nil, errors.New("refused")
 			}
 			return response(http.StatusOK), nil
@@ -190,7 +191,7 @@ func TestFullQueue(t *testing.T) {
 		if failing := s.Status().FailingFor; failing < 18*time.Second {
 			t.Errorf("failing for %s", failing)
 		}
-		dead = false
+		works.Store(true)
 		finish(t, s)
 		status := s.Status()
 		dropped, sent := status.Events["queue_full"], status.Events["sent"]

@@ -74,6 +74,7 @@ func everyMetric(t *testing.T) (roosttest.Env, *http.Client) {
 	shown := authority.Issue("127.0.0.1")
 	client := &http.Client{Timeout: roosttest.Limit, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: authority.Roots()}}}
 	return roosttest.Env{"JWT_SECRET_KEY": "", "JWT_JWKS_URL": "http://127.0.0.1:1/jwks.json", "REDIS_FEED": "user", "REDIS_PRESENCE": "true",
+		"WEBHOOK_URL": "http://127.0.0.1:1/", "WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
 		"HTTP_TLS_CERT_FILE": shown.File, "HTTP_TLS_KEY_FILE": shown.Key,
 		"WS_TLS_CERT_FILE": shown.File, "WS_TLS_KEY_FILE": shown.Key, "WS_TLS_PORT": "0"}, client
 }

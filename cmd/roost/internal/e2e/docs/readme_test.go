@@ -53,6 +53,8 @@ func ranElsewhere(t *testing.T, page string, block e2e.Block) bool {
 				return true // TestSnippets, TestSnippetsOverHTTP, TestLaravelAndPusher
 			}
 		}
+	case "docs/webhooks.md":
+		return true // TestDocumentedReceivers, TestDocumentedWebhook
 	case "docs/clients.md", "docs/connecting.md":
 		return block.Language == "js" // TestDocumentedWebSocketResumes, TestDocumentedRenewal, TestDocumentedEventSource
 	case "docs/configuration.md":

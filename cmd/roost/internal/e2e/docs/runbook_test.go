@@ -132,7 +132,8 @@ type operator struct {
 
 func newOperator(t *testing.T) *operator {
 	t.Helper()
-	redis, server := e2e.Start(t, roosttest.Env{"HTTP_PPROF": "true", "REDIS_FEED": "user"})
+	redis, server := e2e.Start(t, roosttest.Env{"HTTP_PPROF": "true", "REDIS_FEED": "user",
+		"REDIS_PRESENCE": "true", "WEBHOOK_URL": "http://127.0.0.1:1/", "WEBHOOK_SECRET": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
 	live(t, redis, server)
 	module, err := filepath.Abs(e2e.Root)
 	if err != nil {

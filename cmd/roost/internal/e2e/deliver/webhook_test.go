@@ -1,0 +1,218 @@
+package deliver
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"roost/cmd/roost/internal/e2e"
+	"roost/cmd/roost/internal/roosttest"
+	"roost/redisfeed/redistest"
+)
+
+const webhookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+// backend is a webhook's endpoint as a backend has it.
+type backend struct {
+	*httptest.Server
+	t *testing.T
+
+	mu     sync.Mutex
+	status int                 // guarded by mu: to answer with
+	events map[string][]string // guarded by mu: types by user
+	ids    map[string]bool     // guarded by mu: of events
+}
+
+func startBackend(t *testing.T) *backend {
+	t.Helper()
+	b := &backend{t: t, status: http.StatusNoContent, events: make(map[string][]string), ids: make(map[string]bool)}
+	b.Server = httptest.NewServer(b)
+	t.Cleanup(b.Close)
+	return b
+}
+
+// env has a server post here.
+func (b *backend) env(more roosttest.Env) roosttest.Env {
+	env := roosttest.Env{"WEBHOOK_URL": b.URL + "/hooks", "WEBHOOK_SECRET": webhookSecret}
+	maps.Copy(env, e2e.WithPresence)
+	maps.Copy(env, more)
+	return env
+}
+
+func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // given up
+	}
+	key, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(webhookSecret, "whsec_"))
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(r.Header.Get("webhook-id") + "." + r.Header.Get("webhook-timestamp") + "." + string(body)))
+	signature := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	var events []struct{ ID, Type, Timestamp, User string }
+	if err := json.Unmarshal(body, &events); err != nil || r.Header.Get("webhook-signature") != signature || r.URL.Path != "/hooks" {
+		b.t.Errorf("%s %v: %s (%v)", r.URL, r.Header, body, err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	w.WriteHeader(b.status)
+	if b.status != http.StatusNoContent {
+		return
+	}
+	for _, e := range events {
+		if b.ids[e.ID] || e.Timestamp == "" {
+			b.t.Errorf("%+v comes again, or without a time", e)
+		}
+		b.ids[e.ID] = true
+		b.events[e.User] = append(b.events[e.User], strings.TrimPrefix(e.Type, "user."))
+	}
+}
+
+func (b *backend) answer(status int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.status = status
+}
+
+// of are the events of a user.
+func (b *backend) of(user string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Join(b.events[user], " ")
+}
+
+func (b *backend) wait(user, want string) {
+	b.t.Helper()
+	roosttest.WaitFor(b.t, "the events of "+user+": "+want, func() bool { return b.of(user) == want })
+}
+
+// Each change comes once, whichever of two servers has made it, and also from one that stops.
+func TestWebhookOfTwoServers(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	b := startBackend(t)
+	one, two := roosttest.Start(t, redis, b.env(nil)), roosttest.Start(t, redis, b.env(nil))
+	odd := `o"d<d>`
+	first, second := one.Connect("alice"), two.Connect("alice")
+	one.Connect(odd)
+	b.wait("alice", "online")
+	b.wait(odd, "online")
+	waitOnInstances(t, redis, "alice", 2)
+	first.Close()
+	waitOnInstances(t, redis, "alice", 1)
+	one.Connect("bob")
+	b.wait("bob", "online")
+	second.Close()
+	b.wait("alice", "online offline")
+	if code := one.Stop(); code != 0 {
+		t.Errorf("ended with %d", code)
+	}
+	if got := b.of("bob") + ", " + b.of(odd); got != "online offline, online offline" { // one has ended: nothing waits there
+		t.Errorf("after the stop: %s", got)
+	}
+	if m := two.Metrics(); m.Sum("roost_webhook_events_total") != m[`roost_webhook_events_total{fate="sent"}`] || m["roost_webhook_waiting"] != 0 {
+		t.Errorf("%v events, %v of them sent, %v wait", m.Sum("roost_webhook_events_total"), m[`roost_webhook_events_total{fate="sent"}`], m["roost_webhook_waiting"])
+	}
+	for _, server := range []*roosttest.Server{one, two} {
+		if log := server.Log.String(); strings.Contains(log, webhookSecret[6:]) {
+			t.Error("the secret is in the log")
+		}
+	}
+}
+
+func waitOnInstances(t *testing.T, redis *redistest.Server, user string, instances int64) {
+	t.Helper()
+	roosttest.WaitFor(t, "the user's instances", func() bool {
+		return redis.Client().ZCard(t.Context(), "user_online:"+user).Val() == instances
+	})
+}
+
+// An endpoint that fails gets everything once it works, in order; one that refuses costs the events, and the log says why.
+func TestWebhookFails(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	b := startBackend(t)
+	b.answer(http.StatusServiceUnavailable)
+	server := roosttest.Start(t, redis, b.env(nil))
+	alice := server.Connect("alice")
+	waitOnline(t, redis, "alice", true)
+	alice.Close()
+	waitOnline(t, redis, "alice", false)
+	server.WaitLine("the webhook fails, and is tried again")
+	server.WaitMetric("roost_webhook_waiting", 2)
+	if m := server.Metrics(); m["roost_webhook_failing_seconds"] == 0 || m[`roost_webhook_requests_total{result="server_error"}`] == 0 || m["roost_webhook_waiting_bytes"] == 0 {
+		t.Errorf("metrics %v", m)
+	}
+	b.answer(http.StatusNoContent)
+	b.wait("alice", "online offline")
+	server.WaitLine("the webhook works again")
+	b.answer(http.StatusUnauthorized)
+	server.Connect("bob")
+	server.WaitMetric(`roost_webhook_events_total{fate="refused"}`, 1)
+	line := server.WaitLine("webhook events are lost: the endpoint does not take them")
+	if line["error"] != "answered 401" || line["events"] != 1.0 {
+		t.Errorf("the line is %v", line)
+	}
+}
+
+// The end comes in time while the endpoint is gone, and says what is lost.
+func TestWebhookIsGoneAtTheEnd(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	b := startBackend(t)
+	b.answer(http.StatusServiceUnavailable)
+	server := roosttest.Start(t, redis, b.env(nil))
+	server.Connect("alice")
+	server.WaitMetric("roost_webhook_waiting", 1)
+	if code := server.Stop(); code != 0 {
+		t.Errorf("ended with %d", code)
+	}
+	line := server.WaitLine("webhook events are lost: the endpoint did not take them before the end")
+	if line["events"] != 2.0 { // that alice was online, and is offline
+		t.Errorf("the line is %v", line)
+	}
+}
+
+// In an upgrade users are not offline in between, and what waits goes to the new process.
+func TestWebhookThroughAnUpgrade(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	b := startBackend(t)
+	b.answer(http.StatusServiceUnavailable)
+	server := roosttest.Start(t, redis, b.env(nil))
+	e2e.EndLast(t, server)
+	stays := server.Connect("stays")
+	server.WaitMetric("roost_webhook_waiting", 1)
+	e2e.SignalLast(server, syscall.SIGUSR2)
+	server.WaitLine("stopped")
+	if stays.Ended() {
+		t.Fatal("the connection was not handed over")
+	}
+	b.answer(http.StatusNoContent)
+	b.wait("stays", "online")
+	stays.Close()
+	b.wait("stays", "online offline")
+	var fates []string
+	for name, n := range server.Metrics() {
+		if strings.HasPrefix(name, "roost_webhook_events_total") && n > 0 {
+			fates = append(fates, name)
+		}
+	}
+	if !slices.Equal(fates, []string{`roost_webhook_events_total{fate="sent"}`}) {
+		t.Errorf("fates in the new process %q", fates)
+	}
+	for _, line := range server.Log.Lines() {
+		if strings.Contains(line.Message(), "lost") {
+			t.Errorf("%v", line)
+		}
+	}
+}
