@@ -269,6 +269,20 @@ func (s *stand) failed(n int) (why string) {
 	return lines[n-1].Text("error")
 }
 
+// checkBooks checks, under traffic, that the latest process accounts for each notification, and that it has taken over what the one before
+// has handed over.
+func (s *stand) checkBooks(n int) {
+	s.t.Helper()
+	e2e.CheckBalanceNow(s.t, s.server.Metrics())
+	roosttest.WaitFor(s.t, "the new process to say what it has", func() bool { return len(s.server.Log.Find("took over")) >= n })
+	handed, took := s.server.Log.Find("handed over")[n-1], s.server.Log.Find("took over")[n-1]
+	for _, what := range []string{"connections", "handshakes", "notifications"} {
+		if handed[what] != took[what] {
+			s.t.Errorf("upgrade %d: %v %s were handed over, and %v taken over", n, handed[what], what, took[what])
+		}
+	}
+}
+
 // end stops the last process, and checks the books of all.
 func (s *stand) end() {
 	s.t.Helper()

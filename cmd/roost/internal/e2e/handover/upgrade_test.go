@@ -44,6 +44,7 @@ func TestUpgradeIsNotNoticed(t *testing.T) {
 			s.awaitRounds(2)
 			for n := 1; n <= upgrades; n++ {
 				s.upgrade(n)
+				s.checkBooks(n)
 				s.awaitRounds(1)
 			}
 			s.quiet()
