@@ -183,8 +183,8 @@ func (r *gapRound) start(l *loop, since time.Time) {
 	})
 }
 
-// adopt adds a connection that another process was about to tell of a gap. All are told of the oldest.
-func (r *gapRound) adopt(c *conn, since time.Time) {
+// takeOver adds a connection that another process was about to tell of a gap. All are told of the oldest.
+func (r *gapRound) takeOver(c *conn, since time.Time) {
 	if len(r.left) == 0 || since.Before(r.since) {
 		r.since, r.frame = since, appendGap(nil, gapRedis, since)
 	}

@@ -84,7 +84,7 @@ func (e *exporter) sendNow(section []byte) {
 	clear(section)
 }
 
-// flush sends what is gathered.
+// flush sends the gathered states.
 func (e *exporter) flush() {
 	if len(e.frames) > 0 {
 		e.sendNow(e.frames)
@@ -127,7 +127,7 @@ func (e *exporter) member(member hub.Conn, state []byte) {
 	e.sum.Connections++
 }
 
-// notMember exports a pending handshake, and counts what stays.
+// notMember exports a pending handshake, or counts a socket that stays.
 func (e *exporter) notMember(c *conn) {
 	m := c.loop.marks
 	number, ok := m.numbers[c]

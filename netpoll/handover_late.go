@@ -131,7 +131,7 @@ func (h *pendingHandshake) appendState(dst []byte) []byte {
 	return h.appendMoved(dst, nil, nil, nil)
 }
 
-// appendMoved appends a pending handshake: its state, and then either what came of its request, or the request, with what came behind it.
+// appendMoved appends a pending handshake: its state, and then either the beginning of its request, or the request and the bytes behind it.
 func (h *pendingHandshake) appendMoved(dst, raw []byte, req *handshake.Request, early []byte) []byte {
 	c, s := h.conn, h.conn.loop.server
 	record := s.records.Get(c.fd)
@@ -166,8 +166,8 @@ type movedHandshake struct {
 	record       *tlsrecord.Conn // nil without TLS
 	raw          []byte          // sealed, behind what was opened
 	out          *sendqueue.Queue
-	req          *handshake.Request // nil: head has what came of it
-	bytes        []byte             // head, or what came behind the request
+	req          *handshake.Request // nil: bytes has its beginning
+	bytes        []byte             // the beginning of the request, or the bytes behind it
 }
 
 // maxMovedRaw bounds the bytes that may have come behind a TLS handshake, or of a head.
@@ -194,9 +194,9 @@ func readMoved(r *wirecodec.Reader) (m movedHandshake) {
 	return m
 }
 
-// adopt goes on with a handshake that another process has begun, on the loop. Its descriptor is in the loop's epoll. It returns what is to be done with
-// what has come of it, which may end it.
-func (m *movedHandshake) adopt(l *loop, fd int32) (goOn func()) {
+// takeOver goes on with a handshake that another process has begun, on the loop. Its descriptor is in the loop's epoll.
+// goOn handles the bytes that have come, and may end it.
+func (m *movedHandshake) takeOver(l *loop, fd int32) (goOn func()) {
 	s := l.server
 	c := &conn{loop: l, fd: fd, lastRead: m.accepted, written: m.written}
 	if m.tls {
@@ -237,8 +237,8 @@ func (m *movedHandshake) adopt(l *loop, fd int32) (goOn func()) {
 	}
 }
 
-// TakeLate goes on with a handshake that another process has begun and that was not among those of its connections, once this one serves. It owns
-// the descriptor. Any goroutine.
+// TakeLate goes on, once this process serves, with a handshake of the other process that became complete after its connections had gone. It
+// owns the descriptor. Any goroutine.
 func (s *Server) TakeLate(section []byte, fds []int) error {
 	m, err := readLate(section, fds)
 	if err == nil && m.record != nil && s.cfg.TLS == nil {
@@ -255,7 +255,7 @@ func (s *Server) TakeLate(section []byte, fds []int) error {
 			s.closeUnanswered(fd, unansweredWatch, err)
 			return
 		}
-		m.adopt(l, int32(fd))()
+		m.takeOver(l, int32(fd))()
 	})
 	return nil
 }

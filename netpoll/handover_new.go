@@ -21,7 +21,7 @@ import (
 // TakingOver is a handover, seen from the process that gets the connections. One goroutine at a time calls its methods, before Serve.
 type TakingOver struct {
 	s      *Server
-	fds    []adopted     // by their numbers
+	fds    []takenFD     // by their numbers
 	live   int           // of fds
 	begun  bool          // sectionBegin has come
 	frozen bool          // sectionFrozen has come
@@ -34,8 +34,8 @@ type TakingOver struct {
 	sum     TakenOver
 }
 
-// adopted is a descriptor of the other process.
-type adopted struct {
+// takenFD is a descriptor of the other process.
+type takenFD struct {
 	fd      int32 // -1: not wanted any more
 	claimed bool  // a connection has it
 	loop    *loop // whose epoll it is in
@@ -133,14 +133,14 @@ func (t *TakingOver) takeDescriptors(r *wirecodec.Reader, fds []int) error {
 			closeAllFDs(fds[i:])
 			return err
 		}
-		t.fds = append(t.fds, adopted{fd: int32(fd), loop: l})
+		t.fds = append(t.fds, takenFD{fd: int32(fd), loop: l})
 		t.live++
 	}
 	return nil
 }
 
 // drop closes a descriptor. The other process may still have the socket: it is not shut down.
-func (t *TakingOver) drop(a *adopted) {
+func (t *TakingOver) drop(a *takenFD) {
 	a.loop.poll.remove(int(a.fd))
 	_ = unix.Close(int(a.fd))
 	a.fd = -1
@@ -150,7 +150,7 @@ func (t *TakingOver) drop(a *adopted) {
 // maxWaitMillis bounds for how long a notification may wait: that of a year, and more.
 const maxWaitMillis = 1 << 36
 
-// takeFrames makes the notifications that connections have waiting.
+// takeFrames makes the notifications of the send queues.
 func (t *TakingOver) takeFrames(r *wirecodec.Reader) {
 	for r.Len() > 0 && t.missing == 0 {
 		size := int(r.Uint(maxWaitingFrame))
@@ -190,7 +190,7 @@ func (t *TakingOver) notification(number uint64) *hub.Notification {
 }
 
 // claim returns the descriptor of a number for a connection.
-func (t *TakingOver) claim(r *wirecodec.Reader) (*adopted, error) {
+func (t *TakingOver) claim(r *wirecodec.Reader) (*takenFD, error) {
 	number := r.Uint(math.MaxUint32)
 	if r.Err() != nil || number >= uint64(len(t.fds)) || t.fds[number].fd < 0 || t.fds[number].claimed {
 		return nil, errNumber
@@ -272,11 +272,11 @@ func (t *TakingOver) takeConn(r *wirecodec.Reader) error {
 		n := c.out.Len()
 		l.stats.takenOver.Add(uint64(n))
 		t.sum.Notifications += n
-		l.sent.Adopted()
+		l.sent.TookOver()
 		c.watchQueue()
 	}
 	if m.gap != 0 && s.cfg.GapNotice {
-		l.gapRound.adopt(c, time.UnixMilli(m.gap))
+		l.gapRound.takeOver(c, time.UnixMilli(m.gap))
 	}
 	return t.register(c, &m)
 }
@@ -367,7 +367,7 @@ func (t *TakingOver) register(c *conn, m *movedConn) error {
 	return nil
 }
 
-// watchQueue has what waits for a connection written when the kernel takes more, and counted.
+// watchQueue has a connection's send queue counted, and written when the kernel takes more.
 func (c *conn) watchQueue() {
 	l := c.loop
 	q := c.out
@@ -396,12 +396,12 @@ func (t *TakingOver) takeHandshake(r *wirecodec.Reader) error {
 	}
 	a.claimed = true
 	t.sum.Handshakes++
-	a.loop.first = append(a.loop.first, m.adopt(a.loop, a.fd))
+	a.loop.first = append(a.loop.first, m.takeOver(a.loop, a.fd))
 	t.conns = append(t.conns, t.s.conns.Get(a.fd))
 	return nil
 }
 
-// takeEnd compares what came with what was sent.
+// takeEnd compares the numbers that came, of connections, handshakes and notifications, with those that were sent.
 func (t *TakingOver) takeEnd(r *wirecodec.Reader) error {
 	for _, n := range [...]int{t.sum.Connections, t.sum.Handshakes, t.sum.Notifications} {
 		if sent := r.Uint(math.MaxUint32); r.Err() == nil && int(sent) != n {
@@ -414,7 +414,7 @@ func (t *TakingOver) takeEnd(r *wirecodec.Reader) error {
 	return nil
 }
 
-// Finish reports whether everything has come. Then Serve may be called, from when on the connections are this process's.
+// Finish reports whether everything has come. From the call of Serve on, which may follow, the connections are this process's.
 func (t *TakingOver) Finish() (TakenOver, error) {
 	if !t.ended {
 		return t.sum, errSection

@@ -39,7 +39,7 @@ const (
 	staySelfCheck = "self_check"
 )
 
-// handoverMarks is what a loop notes while its connections are handed over. Guarded by the loop's lock.
+// handoverMarks are a loop's notes while its connections are handed over. Guarded by the loop's lock.
 type handoverMarks struct {
 	numbers map[*conn]uint32 // of the descriptors that were duplicated
 	fresh   []*conn          // open, and not duplicated
@@ -159,7 +159,7 @@ func (h *HandingOver) PreCopy(ctx context.Context, send Send) error {
 // left returns how many differences are not sent.
 func (m *handoverMarks) left() int { return len(m.fresh) + len(m.gone) }
 
-// descriptorSection is what is sent of descriptors at a time.
+// descriptorSection is a section with descriptors: new ones, and numbers of those that have ended.
 type descriptorSection struct {
 	bytes []byte
 	fds   []int // duplicates
@@ -260,7 +260,7 @@ func (h *HandingOver) Freeze(ctx context.Context, send Send) error {
 	return nil
 }
 
-// thaw has a loop go on that was frozen. Its connections that were handed over are forgotten.
+// thaw lets a frozen loop go on. It forgets the connections that were handed over.
 func (l *loop) thaw() {
 	m := l.marks
 	l.marks = nil
@@ -327,8 +327,8 @@ func (h *HandingOver) finish() {
 // Commit forgets the connections that were exported: from its beginning on this process neither reads from them nor writes to
 // them. The loops close their descriptors, a few at a time, which Commit does not wait for. The listeners are closed.
 // Connections that could not go along because crypto/tls has their keys are told that the server restarts; handshakes that
-// can't go along yet are for Late. The hub and Config.Subscriptions are not told of any of this: theirs goes to the other
-// process as well. Then Late and Shutdown are left to be called.
+// can't go along yet are for Late. The hub and Config.Subscriptions are not told: their state goes to the other process as
+// well. Call Late and Shutdown afterwards.
 func (h *HandingOver) Commit() Handed {
 	s := h.s
 	h.ended = true
@@ -351,7 +351,7 @@ func (c *conn) handOver() {
 	l.stats.handedOver.Add(uint64(c.forget()))
 	_ = unix.Close(int(c.fd))
 	l.server.socketClosed()
-	if open { // last: when all are counted, all is let go
+	if open { // last: when all are counted, all are freed
 		l.stats.HandedOver.Add(1)
 	}
 }

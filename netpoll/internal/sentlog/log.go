@@ -73,8 +73,8 @@ func (d *Log) Open(fd int32, now time.Duration) {
 	d.ring.begin(fd, now)
 }
 
-// Adopted notes that connections came for which notifications were sent that this log has not seen.
-func (d *Log) Adopted() { d.ring.dropped = true }
+// TookOver notes that connections came for which notifications were sent that this log has not seen.
+func (d *Log) TookOver() { d.ring.dropped = true }
 
 // Close ends a connection of which the first acked bytes were acknowledged, and
 // returns how many of its notifications were not, and whether there are no more.
