@@ -340,6 +340,14 @@ func TestRenewalWhileStalled(t *testing.T) {
 		s := r.server.Stats()
 		return s.ClientMessages == 51 && s.Renewals["too_many"] > 0 && s.Renewing == 0
 	})
+	r.onConn("alice", func(c *conn) {
+		for range 1000 { // whatever comes now comes too fast
+			c.loop.renewed.Allow(c, r.server.now(), renewalRate, renewalBurst)
+		}
+	})
+	before := r.server.Stats().Renewals["too_many"]
+	_, _ = c.Write(frame)
+	eventually(t, "one more is refused", func() bool { return r.server.Stats().Renewals["too_many"] == before+1 })
 	if waiting := r.waitingControl(); waiting > 2*150 {
 		t.Errorf("%d bytes of answers wait", waiting)
 	}
