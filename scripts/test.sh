@@ -75,6 +75,7 @@ GOMAXPROCS=1 tests . -short -p "$(nproc)" -parallel 16 "${inside[@]}"
 GOMAXPROCS=1 tests scripts/bench -short -p "$(nproc)" -parallel 4 ./...
 tests . -run '^TestHugePayload' ./cmd/roost/internal/e2e/deliver # whose memory is judged without the race detector
 tests . -run '^TestWorstCase' ./cmd/roost/internal/soak # likewise
+tests . -run '^TestHandoverWithinMemory' ./cmd/roost/internal/systemd # likewise
 
 say '4 of 4: all tests, with the race detector'
 # First the load generator's, which run the server as a program: their results are never taken from earlier runs.

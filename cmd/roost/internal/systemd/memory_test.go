@@ -18,6 +18,9 @@ func TestHandoverWithinMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("boots a container")
 	}
+	if roosttest.RaceEnabled {
+		t.Skip("the race detector has several times the memory")
+	}
 	if _, err := os.Stat("/sys/fs/cgroup/memory"); err != nil {
 		t.Skip("a container doesn't see a limit that is set outside of it, but with control groups of version 1")
 	}

@@ -128,6 +128,8 @@ func (r *relay) pass(from, to int, old bool) {
 			return
 		}
 		switch kind := strings.TrimRight(string(header[:8]), "\x00"); {
+		case old && kind == "commit" && r.action == "stop-after":
+			r.act()
 		case old:
 			r.piece()
 		case kind == "ready":
@@ -139,9 +141,6 @@ func (r *relay) pass(from, to int, old bool) {
 		}
 		if err != nil || r.passBody(from, to, header, old) != nil {
 			return
-		}
-		if old && strings.HasPrefix(string(header), "commit\x00") && r.action == "stop-after" {
-			r.act()
 		}
 	}
 }
