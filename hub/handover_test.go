@@ -301,7 +301,7 @@ func TestHoldBroadcastsInTime(t *testing.T) {
 	waitUntil(t, "the broadcast", func() bool { return c.count() == 1 })
 }
 
-// What a hub could not go on with it refuses, and says why.
+// A hub refuses a state with which it could not go on, and says why.
 func TestImportRefuses(t *testing.T) {
 	t.Parallel()
 	var m memories

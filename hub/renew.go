@@ -3,8 +3,8 @@ package hub
 import "slices"
 
 // Renew gives an open connection the groups of a new token, none of which is named twice, in place of those of the token before.
-// Groups that a command had it join stay: they were never the token's. What waits for groups that it leaves it still gets, and of
-// those that it joins nothing that was heard before, as with a command. One that is not admitted any longer is left alone.
+// Groups that a command had it join stay: they were never the token's. It still gets what waits for groups that it leaves, and
+// nothing of groups that it joins that was heard before, as with a command. One that is not admitted any longer is left alone.
 //
 // It may wait as Deliver does, unless the groups are the same: no loop may call it. The caller calls netpoll.Server.Flush, or
 // wakes the connection's loop.

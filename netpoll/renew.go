@@ -65,7 +65,7 @@ type renewal struct {
 	held     bool          // the loop's: it has to begin again, if the connection is not handed over
 }
 
-// The phases of a renewal. Whoever changes the first one decides what becomes of it.
+// The phases of a renewal. The goroutine that changes the first one decides what becomes of it.
 const (
 	renewalWaits   uint32 = iota // to be checked
 	renewalApplies               // a worker gives the connection its groups

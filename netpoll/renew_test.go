@@ -258,7 +258,7 @@ func TestRenewalInPieces(t *testing.T) {
 	eventually(t, "nothing is kept", func() bool { return r.server.Stats().RecordBytes == 0 })
 }
 
-// What begins as a token and is none has its limits, and what comes of it is counted until it ends.
+// A message that begins as a token and is none has its limits, and its bytes are counted until it ends.
 func TestUnfinishedTokens(t *testing.T) {
 	t.Parallel()
 	const total = 8 * leastPendingShare
@@ -527,7 +527,7 @@ func TestRenewalWhileDraining(t *testing.T) {
 	}
 }
 
-// What a client sends on an event stream is ignored, a token too.
+// Bytes from the client of an event stream are ignored, a token too.
 func TestNoRenewalOnEventStreams(t *testing.T) {
 	t.Parallel()
 	r := startStreams(t, nil)

@@ -345,7 +345,7 @@ func TestFreezeInTime(t *testing.T) {
 	feed.Unfreeze()
 }
 
-// What a feed could not go on with it refuses, and says why.
+// A feed refuses a state with which it could not go on, and says why.
 func TestImportRefuses(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -74,7 +74,7 @@ func TestNoHeartbeatsWithoutALink(t *testing.T) {
 	}
 }
 
-// What is proven moves on with the heartbeats. Without a link nothing is on its way.
+// The proven time moves on with the heartbeats. Without a link nothing is on its way.
 func TestProven(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

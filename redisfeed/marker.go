@@ -68,8 +68,8 @@ func (m *markers) due(now time.Time) (message string) {
 // marks reports whether markers are published and heard.
 func (f *Feed) marks() bool { return f.cfg.Marker != nil && f.cfg.Mode == Pattern }
 
-// sendMarker publishes what is due. What fails is tried again with the next beat, a marker with another text: one that came twice
-// would be in two places.
+// sendMarker publishes the marker that is due. After a failure the next beat tries again, with another text: a marker that came
+// twice would be in two places.
 func (f *Feed) sendMarker(ctx context.Context) {
 	message := f.markers.due(time.Now())
 	if message == "" || f.beats.PublishOnce(ctx, markerChannel, message) != nil || strings.HasPrefix(message, settledPrefix) {

@@ -22,7 +22,7 @@ esac
 
 say() { printf '\n== %s (%d:%02d)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 
-# What starts the program, and waits for it, ends with these.
+# Packages that start the program, and wait for it, end with these.
 end_to_end='/internal/(e2e/.*|faults|front|soak|systemd)$'
 
 flags=(-timeout 10m) # a package that hangs says where, in good time, and one that goes on does so on a busy machine too
@@ -70,7 +70,7 @@ say '2 of 4: gofmt, vet, staticcheck, shellcheck'
 scripts/check.sh
 
 say '3 of 4: quick tests on one processor'
-# Many tests at a time, since most of them wait; but one processor. What starts the program has that run on two anyway.
+# Many tests at a time, since most of them wait; but one processor. Tests that start the program have it run on two anyway.
 GOMAXPROCS=1 tests . -short -p "$(nproc)" -parallel 16 "${inside[@]}"
 GOMAXPROCS=1 tests scripts/bench -short -p "$(nproc)" -parallel 4 ./...
 tests . -run '^TestHugePayload' ./cmd/roost/internal/e2e/deliver # whose memory is judged without the race detector

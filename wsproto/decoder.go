@@ -137,7 +137,7 @@ func (d *Decoder) setLength(limits Limits) *ProtocolError {
 	return nil
 }
 
-// mostOf bounds the message that the frame belongs to whose head has come. What the message asks for may not be known yet.
+// mostOf bounds the message of the frame whose head has come. It may not be known yet what the message asks for.
 func (d *Decoder) mostOf(limits Limits) int {
 	isText := d.isText || d.head.opcode() == ws.OpText
 	switch {

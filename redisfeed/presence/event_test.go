@@ -77,7 +77,7 @@ func TestEventWithoutAnAnswer(t *testing.T) {
 		t.Errorf("got %q, want +-", all)
 	}
 
-	// What was not sent, or refused, is in no doubt.
+	// An event that was not sent, or was refused, is in no doubt.
 	for name, one := range map[string]failed{"not sent": {user: "bob"}, "a renewal": {user: "carol", sent: true}} {
 		users.set(1, one.user)
 		p.take(time.Now())

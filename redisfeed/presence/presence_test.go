@@ -34,7 +34,7 @@ func TestPresenceOverTwoInstances(t *testing.T) {
 	waitOnline(t, server, "alice", false)
 	told.want(event{"alice", false})
 
-	// Who comes and goes before anybody has looked is nobody's business.
+	// A user who comes and goes before anybody has looked is not written.
 	one.set(1, "brief")
 	one.set(0, "brief")
 	one.set(1, "bob")
@@ -156,7 +156,7 @@ func TestPresenceIsTakenOutAtTheEnd(t *testing.T) {
 	}
 }
 
-// What has expired counts for nothing, even while Redis still has it.
+// Expired members count for nothing, even while Redis still has them.
 func TestPresenceIgnoresWhatHasExpired(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

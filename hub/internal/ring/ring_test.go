@@ -244,7 +244,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 	}
 }
 
-// What is forgotten between Since and Fill is missed by the client: it is told so.
+// Notifications that are forgotten between Since and Fill are missed by the client: it is told so.
 func TestFillOfWhatIsForgotten(t *testing.T) {
 	r := newRing(time.Hour)
 	at := r.Head()

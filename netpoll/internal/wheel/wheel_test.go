@@ -93,7 +93,7 @@ func checkWheel(t *testing.T, w *Wheel[*timer], want map[*timer]Tick, now Tick) 
 	}
 }
 
-// What one call leaves, the next one fires, whatever became of it meanwhile.
+// The next call fires the entries that the last one left, unless they were moved or removed meanwhile.
 func TestWheelGoesOn(t *testing.T) {
 	t.Parallel()
 	var w Wheel[*timer]

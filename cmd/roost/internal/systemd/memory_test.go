@@ -42,7 +42,7 @@ func TestHandoverWithinMemory(t *testing.T) {
 	alice := connect(t, address, "alice")
 	stall(t, address, "slow")
 
-	// What waits for a client that does not read is what the new process needs memory for.
+	// The new process needs memory for the send queues of clients that don't read.
 	const waiting, size = 1900, 60_000
 	pad := strings.Repeat("x", size)
 	for n := range waiting {

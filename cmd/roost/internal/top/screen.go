@@ -138,7 +138,7 @@ func (l look) ends(left, right string) string {
 // shown is text of the server as a terminal may get it.
 func shown(text string) string { return string(printable.Line([]byte(text))) }
 
-// The widths of a row's parts: the longest label, the number, the note. What is left is for the history.
+// The widths of a row's parts: the longest label, the number, the note. The rest is for the history.
 const (
 	labelWidth  = 17
 	numberWidth = 18

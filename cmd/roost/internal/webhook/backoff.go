@@ -14,7 +14,7 @@ const (
 )
 
 // backoff is the wait after so many failures in a row: any time up to the bound (full jitter), so that instances whose endpoint
-// was away do not come back together. What the endpoint asks for is waited for first.
+// was away do not come back together. A wait that the endpoint asks for comes first.
 func backoff(failures int, retryAfter time.Duration) time.Duration {
 	bound := longestRetry
 	if shift := failures - 1; shift < 5 {

@@ -8,7 +8,7 @@ import (
 	"roost/internal/wirecodec"
 )
 
-// What waits can go to another process, in place of being sent: the old process calls Freeze and then Export, and the new one
+// Events that wait can go to another process, in place of being sent: the old process calls Freeze and then Export, and the new one
 // Import for each section, before Start.
 
 const (

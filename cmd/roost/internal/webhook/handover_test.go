@@ -28,7 +28,7 @@ func sections(t *testing.T, s *Sender) (all [][]byte) {
 	return all
 }
 
-// What waits goes to another process, which sends it before its own; a request that was given up goes again as it was.
+// Events that wait go to another process, which sends them before its own; a request that was given up goes again as it was.
 func TestHandover(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestFreezeWaitsForTheRequest(t *testing.T) {
 		if n := s.Status().Waiting; n != 1 {
 			t.Errorf("%d wait", n)
 		}
-		// What can't be handed over is counted.
+		// Events that can't be handed over are counted.
 		if err := s.Export(func([]byte) error { return errors.New("gone") }); err == nil {
 			t.Error("no error")
 		}

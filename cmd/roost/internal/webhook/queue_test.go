@@ -82,7 +82,7 @@ func TestBatchBounds(t *testing.T) {
 	}
 }
 
-// What is in a token or a user id can't break out of its string, and is what it was.
+// Text of a token or a user id can't break out of its string, and stays as it was.
 func TestEncodeEscapes(t *testing.T) {
 	t.Parallel()
 	for _, user := range []string{"alice", `","type":"user.offline`, "<script>", "żółw/ \u2028", `\`} {

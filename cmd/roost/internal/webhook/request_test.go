@@ -26,7 +26,7 @@ func tryReal(t *testing.T, cfg Config) (*Sender, answer) {
 	return s, s.post(t.Context(), s.queue.next())
 }
 
-// What real servers do, good ones and bad ones.
+// The behaviour of real servers, good ones and bad ones.
 func TestRealEndpoints(t *testing.T) {
 	t.Parallel()
 	var elsewhere atomic.Int64

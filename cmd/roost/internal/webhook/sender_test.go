@@ -57,7 +57,7 @@ func TestSend(t *testing.T) {
 	})
 }
 
-// What is tried again, and when, and what is lost.
+// The events that are tried again, and when, and those that are lost.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	failed := errors.New("refused")

@@ -55,8 +55,8 @@ func parseSecrets(texts []string) (keys [][]byte, err error) {
 	return keys, nil
 }
 
-// sign is the value of the signature's header: one signature for each key, separated by spaces. What is signed is id, time and
-// body, with full stops between them.
+// sign is the value of the signature's header: one signature for each key, separated by spaces. It signs id, time and body, with
+// full stops between them.
 func sign(keys [][]byte, id string, at time.Time, body []byte) string {
 	var all []string
 	for _, key := range keys {

@@ -12,7 +12,7 @@ import (
 	"roost/cmd/roost/internal/roosttest"
 )
 
-// TestClient has browsers run the client in pages, against a real server. What depends on time is in client/test, where it
+// TestClient has browsers run the client in pages, against a real server. Tests that depend on time are in client/test, where it
 // is virtual.
 func TestClient(t *testing.T) {
 	if testing.Short() {

@@ -296,7 +296,7 @@ func TestDrainIsTheOldWay(t *testing.T) {
 	s.server.WaitMetric(`roost_upgrades_total{result="drain"}`, 1)
 }
 
-// What differs is named, and the old process goes on with everybody.
+// The error names the settings that differ, and the old process goes on with everybody.
 func TestOtherSettingsAreRefused(t *testing.T) {
 	t.Parallel()
 	file := e2e.KeyFile(t, "")
