@@ -229,17 +229,25 @@ func (s *stand) quiet() {
 // tooSlow are the reasons for which a handover fails on a machine that is too busy for it. Then everything goes on, and it is asked for again.
 var tooSlow = regexp.MustCompile("takes too long|deadline exceeded|says nothing for")
 
+// retry asks for an upgrade again that has failed because this machine is too busy for it.
+func (s *stand) retry() {
+	s.t.Helper()
+	failed := s.server.Log.Find("the upgrade failed, this process goes on")
+	if len(failed) <= s.known {
+		return
+	}
+	if why := failed[s.known].Text("error"); !tooSlow.MatchString(why) {
+		s.t.Fatalf("the upgrade failed: %s", why)
+	}
+	s.known++
+	e2e.SignalLast(s.server, syscall.SIGUSR2)
+}
+
 // upgraded waits until n handovers are over: the old processes have ended.
 func (s *stand) upgraded(n int) {
 	s.t.Helper()
 	roosttest.WaitFor(s.t, fmt.Sprint("handover ", n), func() bool {
-		if failed := s.server.Log.Find("the upgrade failed, this process goes on"); len(failed) > s.known {
-			if why := failed[s.known].Text("error"); !tooSlow.MatchString(why) {
-				s.t.Fatalf("the upgrade failed: %s", why)
-			}
-			s.known++
-			e2e.SignalLast(s.server, syscall.SIGUSR2)
-		}
+		s.retry()
 		return len(s.server.Log.Find("stopped")) >= n
 	})
 	if handed := len(s.server.Log.Find("stopping", "why", "handed over to a new process")); handed != n {
