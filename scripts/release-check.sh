@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds a release of HEAD twice, in a clone and in a tarball of git archive, and tries what came out: the same bytes, the program
-# from the archive and from the image, the packages' content. make release-check
+# from the archive and from the image, the client for pages, the packages' content. make release-check
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=v0.0.0-check # to Debian it is older than 0.0.0
@@ -44,6 +44,17 @@ say 'the chart'
 tar -xzf "$out/roost-$version-chart.tgz" -C "$work"
 grep -qx "appVersion: $version" "$work/roost/Chart.yaml" || fail "the chart is for $(grep appVersion "$work/roost/Chart.yaml")"
 (cd scripts/chart && go vet ./... && go test ./... -args --chart "$work/roost") # compiles helm: two minutes the first time
+
+if command -v npm >/dev/null; then
+  say 'the client for pages'
+  mkdir "$work/app"
+  (
+    cd "$work/app"
+    echo '{"private":true}' >package.json
+    npm install --silent --offline --no-audit --no-fund "$out"/roost-client-*.tgz
+    expect function node --eval 'console.log(typeof require("roost-client").connect)'
+  )
+fi
 
 say 'the image'
 mkdir "$work/layout" "$work/root"

@@ -7,6 +7,7 @@
 #   roost_<version>_<architecture>.deb               the server as a package for Debian and Ubuntu
 #   roost-<version>-image.tar.gz                     the container image for amd64 and arm64, as an OCI layout
 #   roost-<version>-chart.tgz                        the Helm chart, for this image
+#   roost-client-<its version>.tgz                   the client for pages, for npm install
 #   roost-<version>-<system>-<architecture>.cdx.json what the program is made of (SBOM, CycloneDX)
 #   SHA256SUMS
 #
@@ -98,6 +99,13 @@ mkdir "$work/chart"
 cp -r scripts/chart/roost "$work/chart/roost"
 sed -i -e "s/^version: .*/version: ${version#v}/" -e "s/^appVersion: .*/appVersion: $version/" "$work/chart/roost/Chart.yaml"
 pack "$work/chart" "$out/roost-$version-chart.tgz" roost
+
+if command -v npm >/dev/null; then
+  say 'client for pages'
+  (cd client && npm pack --silent --pack-destination "$out" >/dev/null)
+else
+  say 'no npm here: no client for pages'
+fi
 
 say 'container image'
 (cd scripts/release && CGO_ENABLED=0 GOFLAGS='' go build -o "$work/image" ./image)
