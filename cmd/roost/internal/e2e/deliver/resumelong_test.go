@@ -62,7 +62,7 @@ func (l *longRun) take(s *roosttest.Server) {
 	e2e.EndLast(l.t, s)
 	s.Log.Keep(func(line roosttest.Line) bool {
 		message := line.Message()
-		return message == "listening" || message == "stopped" || line["level"] != "info" || strings.Contains(message, "process") ||
+		return message == "listening" || message == "stopped" || !strings.EqualFold(line.Text("level"), "info") || strings.Contains(message, "process") ||
 			strings.Contains(message, "handed over") || strings.Contains(message, "subscribed again")
 	})
 }
@@ -142,9 +142,6 @@ func (l *longRun) upgrade() {
 	_ = syscall.Kill(before, syscall.SIGUSR2)
 	roosttest.WaitFor(l.t, "the new process", func() bool { return e2e.LastPid(s) != before })
 	roosttest.WaitFor(l.t, "the old process to end", func() bool { return ended(before) })
-	if len(s.Log.Find("handed over")) == 0 {
-		l.t.Logf("not handed over: %v", s.Log.Messages())
-	}
 }
 
 // freeze has an instance hear later than the other one: within position.MaxLag, or longer.
