@@ -69,17 +69,25 @@ fi
 say '2 of 4: gofmt, vet, staticcheck, shellcheck'
 scripts/check.sh
 
-say '3 of 4: quick tests on one processor'
+say '3 of 4: quick tests on one processor; beside them the load generator with the race detector'
+# The load generator's tests run the server as a program: their results are never taken from earlier runs. They are shown
+# when the others have ended.
+beside=$PWD/bin/test-bench.log
+tests scripts/bench -race -count=1 ./... >"$beside" 2>&1 &
+bench=$!
+trap wait EXIT # nothing goes on when this script has ended
 # Many tests at a time, since most of them wait; but one processor. Tests that start the program have it run on two anyway.
 GOMAXPROCS=1 tests . -short -p "$(nproc)" -parallel 16 "${inside[@]}"
 GOMAXPROCS=1 tests scripts/bench -short -p "$(nproc)" -parallel 4 ./...
 tests . -run '^TestHugePayload' ./cmd/roost/internal/e2e/deliver # whose memory is judged without the race detector
 tests . -run '^TestWorstCase' ./cmd/roost/internal/soak # likewise
 tests . -run '^TestHandoverWithinMemory' ./cmd/roost/internal/systemd # likewise
+benched=0
+wait "$bench" || benched=$?
+cat "$beside"
+[ "$benched" = 0 ] || exit "$benched"
 
 say '4 of 4: all tests, with the race detector'
-# First the load generator's, which run the server as a program: their results are never taken from earlier runs.
-tests scripts/bench -race -count=1 ./...
 # Those that take longest begin first.
 tests . -race -parallel 4 ./cmd/roost/internal/e2e/{connect,browsers,deliver,lifecycle,admin,redis,docs,commands} "${inside[@]}" ./...
 say 'all is well'
