@@ -226,9 +226,11 @@ func (s *Server) stopLoops() {
 		l.do(l.closeAllNow)
 	}
 	s.looping.Wait()
+	for _, l := range s.loops {
+		l.mail.Close() // a worker that changes groups may wait for room
+	}
 	s.workers.stop()
 	for _, l := range s.loops {
-		l.mail.Close()
 		l.failMail()
 	}
 	s.closePollers()
