@@ -395,7 +395,10 @@ func TestTokenExpiresDuringTheCheck(t *testing.T) {
 		"another user's, and too late so": {user: "bob", expired: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, issuer := startIssuer(t, func(c *Config) { c.CloseOnExpiry, c.Now, c.AuthTimeout = true, clock, patience })
+			r, issuer := startIssuer(t, func(c *Config) {
+				c.CloseOnExpiry, c.Now, c.AuthTimeout = true, clock, patience
+				c.PingInterval, c.PongWait = time.Hour, 2*time.Hour // else the first ping may find it expired before the token comes
+			})
 			ahead.Store(0)
 			c := r.upgradeAs(signed(t, jwt.MapClaims{"sub": "alice", "exp": time.Now().Add(30 * time.Minute).Unix()}))
 			if tt.expired {
