@@ -186,11 +186,21 @@ func (s *Sockets) handOver(inherited *os.File, while time.Duration) error {
 	if err := s.upgrader.AddFile(handoverSocket, inherited); err != nil {
 		return fmt.Errorf("passing on the socket of the handover: %w", err)
 	}
-	if err := s.upgrader.Upgrade(); err != nil {
+	err := s.upgrader.Upgrade()
+	// tableflip says that the process before has ended a moment before it counts on that itself.
+	for began := time.Now(); isParentThere(err) && time.Since(began) < while; err = s.upgrader.Upgrade() {
+		time.Sleep(time.Millisecond)
+	}
+	if err != nil {
 		return fmt.Errorf("starting a new process of %s: %w", os.Args[0], err)
 	}
 	s.handed = true
 	return nil
+}
+
+// isParentThere reports whether tableflip starts no new process because the one before has not ended. It has no error of its own for that.
+func isParentThere(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "parent hasn't exited")
 }
 
 // shared reports whether another process has the WebSocket port's socket too: the supervisor, the new process, or the old one
