@@ -13,6 +13,7 @@ import (
 
 	"roost/cmd/roost/internal/cgroup"
 	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/gcpace"
 	"roost/cmd/roost/internal/handover"
 	"roost/cmd/roost/internal/version"
 	"roost/netpoll"
@@ -154,7 +155,10 @@ func (s *Service) takeConnections(ctx context.Context) error {
 		from.Refuse(err)
 		return err
 	}
-	if err := parts.takeOver(from); err != nil {
+	restore := gcpace.Sparing()
+	err = parts.takeOver(from)
+	restore()
+	if err != nil {
 		stopped()
 		return err
 	}

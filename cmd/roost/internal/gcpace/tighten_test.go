@@ -48,3 +48,23 @@ func TestTighten(t *testing.T) {
 	t.Setenv("GOGC", "50")
 	Tighten(t.Context()) // returns at once
 }
+
+// Not parallel: there is one heap.
+func TestSparing(t *testing.T) {
+	t.Setenv("GOGC", "")
+	before := debug.SetGCPercent(loose)
+	defer debug.SetGCPercent(before)
+	restore := Sparing()
+	if got := debug.SetGCPercent(sparing); got != sparing {
+		t.Errorf("GOGC is %d, want %d", got, sparing)
+	}
+	restore()
+	if got := debug.SetGCPercent(loose); got != loose {
+		t.Errorf("GOGC is %d behind it, want %d", got, loose)
+	}
+	t.Setenv("GOGC", "80")
+	Sparing()
+	if got := debug.SetGCPercent(loose); got != loose {
+		t.Errorf("GOGC is %d although the environment sets it, want %d", got, loose)
+	}
+}
