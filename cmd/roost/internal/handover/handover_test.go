@@ -198,6 +198,24 @@ func TestGivingUp(t *testing.T) {
 	}
 }
 
+// A new process that refuses and ends is known by its words, whoever reads them: the goroutine that waits for its answer, or the one that
+// sees it end.
+func TestRefusalAtTheEnd(t *testing.T) {
+	t.Parallel()
+	for range 500 {
+		old, fresh := processes(t)
+		waited := make(chan error, 1)
+		go func() { waited <- old.Finish() }()
+		fresh.Refuse(refused("as asked"))
+		fresh.Close()
+		for name, err := range map[string]error{"the one that sees it end": old.Ended(errors.New("exit status 5")), "the one that waits": <-waited} {
+			if err == nil || !strings.Contains(err.Error(), "as asked") {
+				t.Fatalf("%s says %v, want the refusal", name, err)
+			}
+		}
+	}
+}
+
 // The old process takes everything back at any point: the new one learns it.
 func TestTakingBack(t *testing.T) {
 	t.Parallel()

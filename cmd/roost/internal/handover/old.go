@@ -24,7 +24,10 @@ const (
 // errSilent is why a process gives up on the other.
 var errSilent = fmt.Errorf("the other process says nothing for %s", Patience)
 
-// Old is the handover as the old process sees it. One goroutine uses it, except for Fail.
+// wordsWait is how long the last words of a new process that has ended are waited for: they are there, or the end is.
+const wordsWait = time.Second
+
+// Old is the handover as the old process sees it. One goroutine uses it, except for Dismiss, Fail and Ended.
 type Old struct {
 	conn     *conn
 	patience time.Duration
@@ -33,9 +36,11 @@ type Old struct {
 	unacked  int
 	limit    time.Time // of everything until commit; zero: none
 
-	mu      sync.Mutex
-	greeted bool  // guarded by mu: the new process has sent its Hello
-	cause   error // guarded by mu: what Fail was told
+	reading chan struct{} // holds one value while a message is received: two readers would tear it apart
+
+	mu      sync.Mutex // never held while waiting for reading
+	greeted bool       // guarded by mu: the new process has sent its Hello
+	cause   error      // guarded by mu: why the handover fails, by Fail or by the new process's own words
 }
 
 // NewOld makes the socket pair: Old has one end, the new process has to inherit the other, which the caller closes then.
@@ -49,12 +54,14 @@ func NewOld() (*Old, *os.File, error) {
 		_ = ends[1].Close()
 		return nil, nil, err
 	}
-	return &Old{conn: c, patience: Patience}, ends[1], nil
+	return &Old{conn: c, patience: Patience, reading: make(chan struct{}, 1)}, ends[1], nil
 }
 
 // Await waits for the new process's Hello, until Fail is called: a program without handovers sends none.
 func (o *Old) Await() (h Hello, err error) {
-	m, err := o.conn.receive(time.Time{})
+	o.reading <- struct{}{}
+	m, err := o.receive(time.Time{})
+	<-o.reading
 	if err != nil {
 		return h, o.explain(err)
 	}
@@ -172,14 +179,16 @@ func (o *Old) Fail(err error) {
 }
 
 // Ended is Fail for a new process that has ended with err. It returns why the handover fails: what that process said last counts more.
+// Any goroutine.
 func (o *Old) Ended(err error) error {
+	select {
+	case o.reading <- struct{}{}:
+		o.lastWords()
+		<-o.reading
+	case <-time.After(wordsWait): // the goroutine that waits for an answer has not seen the end
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.cause == nil {
-		if said := o.lastWords(); said != nil { // unless the goroutine that waits for an answer has them
-			err = said
-		}
-	}
 	o.fail(err)
 	return o.cause
 }
@@ -195,40 +204,57 @@ func (o *Old) fail(err error) {
 func (o *Old) send(m message) error {
 	err := o.conn.send(m, o.deadline())
 	if gone(err) {
-		if said := o.lastWords(); said != nil {
-			return said
-		}
+		o.reading <- struct{}{}
+		o.lastWords()
+		<-o.reading
 	}
 	return o.explain(err)
 }
 
-// lastWords are why the new process has closed the socket, if it said so.
-func (o *Old) lastWords() error {
+// lastWords receives what a new process that closes the socket has said before: a refusal becomes the cause. It is called with reading
+// held.
+func (o *Old) lastWords() {
 	for {
-		m, err := o.conn.receive(time.Now().Add(time.Second)) // what it said is there, or the end is
+		m, err := o.receive(time.Now().Add(wordsWait))
 		if err != nil {
-			return nil
+			return
 		}
 		m.closeFiles()
-		if m.kind == kindRefuse {
-			return refused(string(m.body))
-		}
 	}
+}
+
+// receive receives a message that is no refusal. It is called with reading held.
+func (o *Old) receive(deadline time.Time) (message, error) {
+	o.mu.Lock()
+	from := o.conn
+	o.mu.Unlock()
+	m, err := from.receive(deadline)
+	if err != nil || m.kind != kindRefuse {
+		return m, err
+	}
+	m.closeFiles()
+	err = refused(string(m.body))
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cause == nil {
+		o.cause = err
+	}
+	return message{}, err
 }
 
 // await receives a message of a kind.
 func (o *Old) await(kind string) (m message, err error) {
-	if m, err = o.conn.receive(o.deadline()); err != nil {
+	o.reading <- struct{}{}
+	m, err = o.receive(o.deadline())
+	<-o.reading
+	if err != nil {
 		return m, o.explain(err)
 	}
 	m.closeFiles() // there are none
-	switch m.kind {
-	case kind:
-		return m, nil
-	case kindRefuse:
-		return m, refused(string(m.body))
+	if m.kind != kind {
+		return m, fmt.Errorf("the new process says %q, not %q", m.kind, kind)
 	}
-	return m, fmt.Errorf("the new process says %q, not %q", m.kind, kind)
+	return m, nil
 }
 
 func (o *Old) deadline() time.Time {
