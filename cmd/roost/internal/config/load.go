@@ -54,7 +54,7 @@ func (s Source) read() (Config, Problems) {
 	if len(c.WSTLSAcmeDomain) > 0 && !s.Set("WS_TLS_PORT") {
 		c.WSTLSPort = acmePort
 	}
-	c.WebhookSecret = trimmed(c.WebhookSecret)
+	c.WebhookSecret = trimmed(strings.Split(strings.Join(c.WebhookSecret, ","), ",")) // in a file commas separate too: none is part of base64
 	c.JWTAudience, c.JWTAlgorithms = trimmed(c.JWTAudience), trimmed(c.JWTAlgorithms)
 	bad = append(bad, s.previous(&c)...)
 	if c.RedisURL != "" { // what a container engine injects for a service called redis is no contradiction then

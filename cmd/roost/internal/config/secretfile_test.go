@@ -180,6 +180,19 @@ func TestBlemishes(t *testing.T) {
 	}
 }
 
+// The two secrets of a webhook may be on lines of their file, or in a list as in the environment.
+func TestWebhookSecretsInAFile(t *testing.T) {
+	const next, last = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+	for _, text := range []string{next + "," + last, next + " , " + last + "\n", next + "\n" + last + "\n", next + ",\r\n" + last + "\r\n"} {
+		setenv(t, map[string]string{"JWT_SECRET_KEY": goodSecret, "REDIS_PRESENCE": "true", "WEBHOOK_URL": "https://app.example/hooks",
+			"WEBHOOK_SECRET_FILE": secret(t, text)})
+		c, err := Source{}.Load()
+		if err != nil || !slices.Equal(c.WebhookSecret, []string{next, last}) {
+			t.Errorf("%q: %q, %v", text, c.WebhookSecret, err)
+		}
+	}
+}
+
 // A weak secret is warned of, whether it is in use or was.
 func TestWeakSecrets(t *testing.T) {
 	t.Parallel()
