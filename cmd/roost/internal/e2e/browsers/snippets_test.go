@@ -83,6 +83,10 @@ func TestDocumentedRenewal(t *testing.T) {
 	tab := openTab(t, browser, origin)
 	tab.wait("show _auth", "show _auth")
 	server.WaitMetric(`roost_token_renewals_total{result="renewed"}`, 2)
+	// A token that lives for longer than a page's longest timer is not renewed again and again.
+	tab.evaluate(`socket.close(); events = []; window.setTimeout = (_, wait) => show({ payload: { text: wait } });
+		keepRenewed(new WebSocket(socket.url, ["roost.v1", "bearer." + token]), async () => token, -60 * 24 * 3_600_000); ""`)
+	tab.wait("show 2147483647")
 }
 
 // The EventSource of docs/connecting.md shows notifications, and hears why it ends.
