@@ -96,6 +96,45 @@ func TestEventWithoutAnAnswer(t *testing.T) {
 	}
 }
 
+// The doubt whether Redis has told of an arrival goes along in a handover.
+func TestEventWithoutAnAnswerBeforeAHandover(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	got := new(gotten)
+	users := newPeople()
+	made := func() *Writer {
+		p, err := New(quick(server.Addr()), time.Minute, users, got.add)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.pool.Close() })
+		return p
+	}
+	old := made()
+	users.set(1, "alice", "bob")
+	old.take(time.Now())
+	old.write(t.Context(), []string{"alice", "bob"})
+	got.all = nil
+	for user, sent := range map[string]bool{"alice": true, "bob": false} {
+		old.pending.Put(user, change{since: time.Now()})
+		old.didNotWrite(failed{user: user, sent: sent}, time.Now())
+	}
+	section := state(t, old)
+	old.Commit()
+	next := made()
+	if err := next.Import(section, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.FinishImport(); err != nil {
+		t.Fatal(err)
+	}
+	next.settle(time.Now())
+	next.write(t.Context(), []string{"alice", "bob"})
+	if alice, bob := got.of("alice"), got.of("bob"); alice != "+" || bob != "" {
+		t.Errorf("got %q and %q, want + and nothing", alice, bob)
+	}
+}
+
 // An error that Redis has answered says that it has done nothing.
 func TestAnswered(t *testing.T) {
 	t.Parallel()

@@ -91,7 +91,26 @@ func (p *Writer) Export(send func(section []byte, descriptors []int) error) erro
 	for _, user := range users {
 		dst = wirecodec.AppendString(dst, user)
 	}
-	return wirecodec.Send(dst, nil, send)
+	return wirecodec.Send(p.appendDoubts(dst), nil, send)
+}
+
+// appendDoubts appends the users whose arrival got no answer, which only an Event tells of. Where there are none it appends nothing, as
+// releases had it that tell nobody.
+func (p *Writer) appendDoubts(dst []byte) []byte {
+	var users []string
+	for user, change := range p.pending.All() {
+		if change.maybe {
+			users = append(users, user)
+		}
+	}
+	if p.tell == nil || len(users) == 0 {
+		return dst
+	}
+	dst = wirecodec.AppendUint(dst, uint64(len(users)))
+	for _, user := range users {
+		dst = wirecodec.AppendString(dst, user)
+	}
+	return dst
 }
 
 // Import takes a piece of what Export wrote in another process, of which it keeps a copy. Call it before Run, with all pieces in
@@ -122,6 +141,9 @@ func (p *Writer) FinishImport() error {
 	for range r.Count(1) {
 		users[r.String(maxUser)] = true
 	}
+	if r.Err() == nil && r.Len() > 0 {
+		p.readDoubts(r)
+	}
 	if id == "" {
 		r.Fail(errors.New("no identity"))
 	}
@@ -131,6 +153,17 @@ func (p *Writer) FinishImport() error {
 	p.id = id
 	p.imported = &imported{users: users}
 	return nil
+}
+
+// readDoubts reads what appendDoubts wrote.
+func (p *Writer) readDoubts(r *wirecodec.Reader) {
+	for range r.Count(1) {
+		user := r.String(maxUser)
+		if mark, marked := p.pending.Find(user); marked {
+			mark.maybe = true
+			p.pending.Put(user, mark)
+		}
+	}
 }
 
 // settle is the beginning of Run: connections that came along are registered by now. Their users are written already; users whose
