@@ -130,9 +130,10 @@ func (u upgrading) run(pid int, program string, args ...string) (said string, er
 	if err != nil {
 		return "", fmt.Errorf("the server's environment can't be read (run this as root, or as the server's user): %w", err)
 	}
-	ctx, cancel := context.WithTimeout(u.env.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeoutCause(u.env.ctx, 30*time.Second, errors.New("it did not end within 30s, and was killed"))
 	defer cancel()
 	command := exec.CommandContext(ctx, program, args...)
+	command.WaitDelay = time.Second // a child of a killed script keeps the pipes open
 	for text := range bytes.SplitSeq(bytes.TrimRight(environ, "\x00"), []byte{0}) {
 		command.Env = append(command.Env, string(text))
 	}
@@ -144,12 +145,13 @@ func (u upgrading) run(pid int, program string, args ...string) (said string, er
 			command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: owner.Uid, Gid: owner.Gid}}
 		}
 	}
-	var out, errors bytes.Buffer
-	command.Stdout, command.Stderr = &out, &errors
+	var out, complaint bytes.Buffer
+	command.Stdout, command.Stderr = &out, &complaint
 	if err := command.Run(); err != nil {
-		return "", fmt.Errorf("%w\n%s", err, strings.TrimSpace(cmp.Or(errors.String(), out.String())))
+		said := strings.ReplaceAll("\n"+strings.TrimSpace(cmp.Or(complaint.String(), out.String())), "\nroost: ", "\n") // complain says it again
+		return "", fmt.Errorf("%w%s", cmp.Or(context.Cause(ctx), err), strings.TrimRight(said, "\n"))
 	}
-	return strings.TrimSpace(out.String() + errors.String()), nil
+	return strings.TrimSpace(out.String() + complaint.String()), nil
 }
 
 // follow waits until the new process serves, or the server says why it does not.

@@ -3,12 +3,18 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"roost/cmd/roost/internal/app"
 	"roost/httpapi"
@@ -50,5 +56,52 @@ func TestUpgradeIsRefused(t *testing.T) {
 				t.Errorf("ends with %d, saying %s", code, text)
 			}
 		})
+	}
+}
+
+// A program that hangs is not waited for longer than is left, though a child of it has its output open.
+func TestUpgradeLeavesAProgramThatHangs(t *testing.T) {
+	child := filepath.Join(t.TempDir(), "child")
+	program := filepath.Join(t.TempDir(), "roost")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nsleep 600 &\necho $! > "+child+"\nwait\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := upgrading{env: &environment{ctx: ctx}}.run(os.Getpid(), program, "version")
+		ended <- err
+	}()
+	for {
+		text, _ := os.ReadFile(child)
+		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
+		break
+	}
+	cancel(errors.New("out of time"))
+	select {
+	case err := <-ended:
+		if err == nil || err.Error() != "out of time" {
+			t.Errorf("it failed with %v", err)
+		}
+	case <-time.After(5 * time.Minute):
+		t.Error("it waits for the child of the program that was killed")
+	}
+}
+
+// The complaint of a program has no name in front, since each line of what roost upgrade says gets one.
+func TestUpgradeRepeatsTheComplaint(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "roost")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\necho 'roost: WS_PORT is wrong' >&2\necho 'roost: and so is WS_HOST' >&2\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, err := upgrading{env: &environment{ctx: t.Context()}}.run(os.Getpid(), program, "config", "--check")
+	if err == nil || err.Error() != "exit status 1\nWS_PORT is wrong\nand so is WS_HOST" {
+		t.Errorf("it failed with %v", err)
 	}
 }

@@ -135,19 +135,12 @@ func printWhy(out io.Writer, w *httpapi.Why) error {
 		line("incomplete: %s", w.Problem)
 	}
 	line("\nconnections: %d", w.Connections)
+	rows := connectionRows(w.Open)
 	if len(w.Open) > 0 {
-		line("  since\tfrom\tlast heard\twaiting\ttakes nothing for\tnot acknowledged")
+		line("%s", rows[0])
 	}
-	for _, c := range w.Open {
-		stalled := "-"
-		if c.StalledFor > 0 {
-			stalled = seconds(c.StalledFor)
-		}
-		from := c.Remote
-		if how := c.How(); how != "" {
-			from += " (" + how + ")"
-		}
-		line("  %s\t%s\t%s ago\t%d, %d bytes\t%s\t%d bytes", moment(c.Since), from, seconds(c.HeardSeconds), c.Waiting, c.WaitingBytes, stalled, c.UnackedBytes)
+	for i, c := range w.Open {
+		line("%s", rows[i+1])
 		if c.ID != "" {
 			line("    its id is %s", c.ID)
 		}
@@ -164,6 +157,27 @@ func printWhy(out io.Writer, w *httpapi.Why) error {
 	}
 	line("\nwatched until %s, or longer if asked again", moment(w.WatchedUntil))
 	return table.Flush()
+}
+
+// connectionRows is the table of connections, its heading first. It is laid out before the lines that stand between its rows.
+func connectionRows(open []httpapi.WhyConnection) []string {
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "  since\tfrom\tlast heard\twaiting\ttakes nothing for\tnot acknowledged")
+	for _, c := range open {
+		stalled := "-"
+		if c.StalledFor > 0 {
+			stalled = seconds(c.StalledFor)
+		}
+		from := c.Remote
+		if how := c.How(); how != "" {
+			from += " (" + how + ")"
+		}
+		_, _ = fmt.Fprintf(table, "  %s\t%s\t%s ago\t%d, %d bytes\t%s\t%d bytes\n",
+			moment(c.Since), from, seconds(c.HeardSeconds), c.Waiting, c.WaitingBytes, stalled, c.UnackedBytes)
+	}
+	_ = table.Flush()
+	return strings.Split(text.String(), "\n")
 }
 
 // groupList is the groups that a connection is in.
