@@ -19,7 +19,7 @@ const runLength = 9
 // saidTwice are the runs that two places may share, and why. Each begins where the run begins.
 func saidTwice() map[string]string {
 	return map[string]string{
-		"connection that comes back by itself renews its token": "the npm package's README stands alone",
+		"connection that comes back by itself each time with a fresh token": "the npm package's README stands alone",
 	}
 }
 
