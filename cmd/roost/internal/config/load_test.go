@@ -48,7 +48,7 @@ func TestProblems(t *testing.T) {
 		{"a webhook alone", map[string]string{"WEBHOOK_URL": "http://app/hooks"}, []string{
 			`WEBHOOK_URL="http://app/hooks": want REDIS_PRESENCE=true beside it`, `WEBHOOK_SECRET="": want a secret for WEBHOOK_URL: whsec_ and 24 to 64 random bytes`}},
 		{"a webhook with a password", map[string]string{"WEBHOOK_URL": "https://roost:pw@app.example", "REDIS_PRESENCE": "true", "WEBHOOK_SECRET": "hunter2"}, []string{
-			`WEBHOOK_URL="https://roost:pw@app.example": want an URL that begins with https:// or http://, without a password in it`,
+			`WEBHOOK_URL="https://********@app.example": want an URL that begins with https:// or http://, without a password in it`,
 			`WEBHOOK_SECRET="********": want whsec_ and 24 to 64 random bytes in base64 (make one with:`}},
 		{"of a webhook without one", map[string]string{"WEBHOOK_CA_FILE": "ca.pem", "WEBHOOK_TIMEOUT": "2m", "WEBHOOK_RETRY_FOR": "0s", "WEBHOOK_QUEUE_BYTES": "1000"}, []string{
 			`WEBHOOK_CA_FILE="ca.pem": want WEBHOOK_URL beside it`, `WEBHOOK_TIMEOUT="2m": want a duration from 1s to 1m`,

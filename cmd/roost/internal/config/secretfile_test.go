@@ -216,3 +216,22 @@ func TestNumbersAreDecimal(t *testing.T) {
 	_, err := Source{}.Load()
 	checkLines(t, err, []string{`WS_MAX_CONNECTIONS="0100000": want a number of connections of at least 1, in decimal digits without a 0 before them`})
 }
+
+// An address is shown without the password that does not belong there, be it an address or not.
+func TestAddressesAreShownWithoutPasswords(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]string{
+		"": "", "https://app.example/a?b=c@d": "https://app.example/a?b=c@d", "https://u:hush@app.example/a": "https://********@app.example/a",
+		"https://hush@app.example": "https://********@app.example", "https://u:h/us@h@app.example": "https://********@app.example",
+		"u:hush@app.example": "********@app.example", "ftp://u:hush@": "ftp://********@",
+	} {
+		for _, v := range variables() {
+			if v.name != "WEBHOOK_URL" && v.name != "JWT_JWKS_URL" {
+				continue
+			}
+			if got := v.shown(value); got != want {
+				t.Errorf("%s: %q is shown as %q, want %q", v.name, value, got, want)
+			}
+		}
+	}
+}

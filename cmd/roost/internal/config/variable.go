@@ -79,12 +79,30 @@ func (v variable) current(c Config) string {
 	return fmt.Sprint(value)
 }
 
-// shown is value, masked when the variable is a secret that is set.
+// shown is value, masked when the variable is a secret that is set. In an address a user and a password are masked, which do not
+// belong there.
 func (v variable) shown(value string) string {
-	if v.secret && value != "" {
+	switch {
+	case value == "":
+	case v.secret:
 		return mask
+	case strings.HasSuffix(v.name, "_URL"):
+		return withoutPassword(value)
 	}
 	return value
+}
+
+// withoutPassword masks the user and the password of an URL, which need not be right.
+func withoutPassword(address string) string {
+	begin := 0
+	if scheme, _, ok := strings.Cut(address, "://"); ok {
+		begin = len(scheme) + len("://")
+	}
+	path, _, _ := strings.Cut(address, "?")
+	if at := strings.LastIndexByte(path, '@'); at >= begin {
+		return address[:begin] + mask + address[at:]
+	}
+	return address
 }
 
 // problem says that value is wrong for the variable.
