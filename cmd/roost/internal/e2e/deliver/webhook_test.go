@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -131,10 +132,12 @@ func TestWebhookOfTwoServers(t *testing.T) {
 	}
 }
 
+// waitOnInstances waits until so many instances have a user whose time there has not run out.
 func waitOnInstances(t *testing.T, redis *redistest.Server, user string, instances int64) {
 	t.Helper()
 	roosttest.WaitFor(t, "the user's instances", func() bool {
-		return redis.Client().ZCard(t.Context(), "user_online:"+user).Val() == instances
+		now := redis.Client().Time(t.Context()).Val().UnixMilli()
+		return redis.Client().ZCount(t.Context(), "user_online:"+user, strconv.FormatInt(now, 10), "+inf").Val() == instances
 	})
 }
 
@@ -250,6 +253,7 @@ func TestWebhookAfterACrash(t *testing.T) {
 	dies.Signal(syscall.SIGKILL)
 	dies.Wait()
 	waitOnline(t, redis, "alone", false)
+	waitOnInstances(t, redis, "both", 1)
 	both.Close()
 	newest("both", "offline")
 	before := b.of("alone")
