@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
@@ -84,6 +85,9 @@ func TestSignalsThatComeLate(t *testing.T) {
 
 // Commands that don't serve end with their terminal, as other programs do.
 func TestHangUpEndsOtherCommands(t *testing.T) {
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("these tests run under nohup, and so would the command")
+	}
 	t.Parallel()
 	_, server := e2e.Start(t, nil)
 	listener := roosttest.Run(t, roosttest.Command{
