@@ -3,8 +3,8 @@ import { element } from "./dom.js";
 
 const article = document.querySelector("article");
 
-// inline lays out a text: code, links, pictures (by what they show), bold and italics.
-const marks = /(`+)(.+?)\1|!\[(.*?)\]\(.*?\)|\[((?:`[^`]*`|[^\]])+)\]\((.*?)\)|\*\*(.+?)\*\*|\*(\S.*?)\*|<(https?:[^>]+)>/g;
+// inline lays out a text: code, links, pictures (by what they show), bold and italics. It leaves comments out.
+const marks = /(`+)(.+?)\1|!\[(.*?)\]\(.*?\)|\[((?:`[^`]*`|[^\]])+)\]\((.*?)\)|\*\*(.+?)\*\*|\*(\S.*?)\*|<(https?:[^>]+)>|<!--.*?-->/g;
 function inline(text) {
   const parts = [];
   let end = 0;
@@ -35,8 +35,8 @@ function slug(title) {
 }
 
 const isBlank = (line) => line.trim() === "";
-const heading = /^(#{1,6}) (.*)/, fence = /^\s*```/, item = /^(\s*)([-*]|\d+\.) (.*)/, quote = /^> ?/;
-const isBlock = (line) => isBlank(line) || [heading, fence, item, /^\s*\|/, /^<!--/].some((kind) => kind.test(line));
+const heading = /^(#{1,6}) (.*)/, fence = /^\s*```/, item = /^(\s*)([-*]|\d+\.) (.*)/, quote = /^> ?/, comment = /^<!--(?!.*--> *\S)/;
+const isBlock = (line) => isBlank(line) || [heading, fence, item, /^\s*\|/, comment].some((kind) => kind.test(line));
 
 // blocks lays out lines. Each kind of block takes its lines off the beginning.
 function blocks(lines) {
@@ -49,7 +49,7 @@ function blocks(lines) {
   while (lines.length > 0) {
     const [line] = lines;
     if (isBlank(line)) lines.shift();
-    else if (line.startsWith("<!--")) take((l) => !l.includes("-->")), lines.shift();
+    else if (comment.test(line)) take((l) => !l.includes("-->")), lines.shift();
     else if (fence.test(line)) all.push(code(take));
     else if (heading.test(line)) all.push(title(lines.shift()));
     else if (line.startsWith("    ")) all.push(element("pre", {}, text(take((l) => l.startsWith("    ") || isBlank(l)).map((l) => l.slice(4)))));

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -50,5 +51,5 @@ func run(summaryPath, docs, note string, keep bool) error {
 	if err := os.WriteFile(filepath.Join(docs, "benchmarks.md"), text, 0o644); err != nil {
 		return err
 	}
-	return s.quoteIn(filepath.Join(docs, "..", "README.md"))
+	return errors.Join(s.quoteIn(filepath.Join(docs, "..", "README.md")), s.quoteIn(filepath.Join(docs, "deploy.md")))
 }

@@ -8,8 +8,8 @@ import (
 	"regexp"
 )
 
-// quoted is a figure in a page that people write: step, server and figure in a comment, and then its median and its
-// unit, which end at the next comment.
+// quoted is a figure in a page that people write: step, server and figure in a comment ("RssAnon at 15,000" where it has sizes),
+// and then its median and its unit, which end at the next comment.
 var quoted = regexp.MustCompile(`<!-- ([a-z0-9-]+) ([^:>]+): ([^>]+) -->([^<]*)<!-- / -->`)
 
 // quoteIn writes the medians of this run into the figures that a page quotes. Figures that were not measured stay.
@@ -32,7 +32,7 @@ func (s *summary) quote(page string) string {
 		step, server, name := m[1], m[2], m[3]
 		for _, measured := range s.of(step, server) {
 			for _, f := range measured.Figures {
-				if f.Name != name || f.At != 0 {
+				if f.title() != name {
 					continue
 				}
 				median := newSpread(s.values(step, server, f.key()))

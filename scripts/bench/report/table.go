@@ -73,11 +73,16 @@ func (s *summary) row(text *strings.Builder, step string, f figure, servers []st
 	text.WriteString("\n")
 }
 
-func rowName(f figure) string {
-	name := f.Name
-	if f.At > 0 {
-		name += " at " + commas(fmt.Sprint(f.At))
+// title is the figure's name, with the size that it was measured at.
+func (f figure) title() string {
+	if f.At == 0 {
+		return f.Name
 	}
+	return f.Name + " at " + commas(fmt.Sprint(f.At))
+}
+
+func rowName(f figure) string {
+	name := f.title()
 	if f.Unit != "" {
 		name += ", " + f.Unit
 	}
