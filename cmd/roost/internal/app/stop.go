@@ -73,7 +73,9 @@ func (s *Service) stopInTime(why cause) error {
 // failed while clients were still served. Clients are told to reconnect then.
 func (s *Service) stop(ctx context.Context, why cause) error {
 	progressCtx, done := context.WithCancel(ctx)
-	go tellProgress(progressCtx, s.log, s.hub.Connections)
+	if why != handedOver { // then those that the hub still counts are the new process's
+		go tellProgress(progressCtx, s.log, s.hub.Connections)
+	}
 	if why == replaced || why == handedOver {
 		s.http.Release() // requests under way are not told that the service drains: the new process is healthy
 	} else {

@@ -197,15 +197,7 @@ func TestWebhookThroughAnUpgrade(t *testing.T) {
 	e2e.EndLast(t, server)
 	stays := server.Connect("stays")
 	server.WaitMetric("roost_webhook_waiting", 1)
-	e2e.SignalLast(server, syscall.SIGUSR2)
-	failures := 0
-	roosttest.WaitFor(t, "the upgrade", func() bool {
-		if failed := server.Log.Find("the upgrade failed, this process goes on"); len(failed) > failures { // a machine that is too busy
-			failures = len(failed)
-			e2e.SignalLast(server, syscall.SIGUSR2)
-		}
-		return len(server.Log.Find("stopped")) > 0
-	})
+	upgrade(t, server)
 	if stays.Ended() {
 		t.Fatal("the connection was not handed over")
 	}
@@ -227,6 +219,45 @@ func TestWebhookThroughAnUpgrade(t *testing.T) {
 			t.Errorf("%v", line)
 		}
 	}
+}
+
+// upgrade has a new process take over.
+func upgrade(t *testing.T, server *roosttest.Server) {
+	t.Helper()
+	e2e.SignalLast(server, syscall.SIGUSR2)
+	failures := 0
+	roosttest.WaitFor(t, "the upgrade", func() bool {
+		if failed := server.Log.Find("the upgrade failed, this process goes on"); len(failed) > failures { // a machine that is too busy
+			failures = len(failed)
+			e2e.SignalLast(server, syscall.SIGUSR2)
+		}
+		return len(server.Log.Find("stopped")) > 0
+	})
+}
+
+// An old process that waits for a request to the webhook drains no connections meanwhile, and does not say so: the new one has them.
+func TestUpgradeWhileTheWebhookHangs(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	asked := make(chan struct{}, 100)
+	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // or its end would not be noticed
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}))
+	t.Cleanup(hangs.Close)
+	server := roosttest.Start(t, redis, roosttest.Env{"REDIS_PRESENCE": "true", "WEBHOOK_URL": hangs.URL, "WEBHOOK_SECRET": webhookSecret, "WEBHOOK_TIMEOUT": "1m"})
+	e2e.EndLast(t, server)
+	stays := server.Connect("stays")
+	<-asked
+	upgrade(t, server)
+	if stays.Ended() {
+		t.Error("the connection was not handed over")
+	}
+	if lines := server.Log.Find("draining"); len(lines) > 0 {
+		t.Errorf("%v", lines)
+	}
+	server.WaitMetric("roost_webhook_waiting", 1)
 }
 
 // An instance that dies sends nothing, as documented, and others send what they change: a user who was on both is offline once, and one who
