@@ -6,7 +6,7 @@
 # up to three tests that failed run again, alone and five times each: those that pass
 # are named as flaky in the last lines, and do not fail the run.
 #
-#   scripts/test.sh           all of it, seven minutes on two cores; the first time it builds for some minutes more
+#   scripts/test.sh           all of it, a quarter of an hour on two cores; the first time it builds for some minutes more
 #   scripts/test.sh quick     what half a minute shows, for the time between two changes: no race detector, no end to end
 set -euo pipefail
 cd "$(dirname "$0")/.."
