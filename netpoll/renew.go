@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roost/internal/pause"
 	"roost/netpoll/internal/iplimit"
 	"roost/wsproto"
 	"roost/wsproto/handshake"
@@ -101,12 +102,8 @@ func (r *renewals) apply(fn func()) (done bool) {
 // some may still be.
 func (r *renewals) close(ctx context.Context) error {
 	r.closed.Store(true)
-	ticker := time.NewTicker(time.Millisecond)
-	defer ticker.Stop()
 	for !r.gate.TryLock() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
+		if !pause.For(ctx, time.Millisecond) {
 			return ctx.Err()
 		}
 	}

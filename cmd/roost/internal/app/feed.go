@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"roost/internal/pause"
 	"roost/netpoll"
 	"roost/redisfeed"
 )
@@ -54,12 +55,8 @@ func (s *Service) waitForFeed(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, upgradeLimit/2)
 	defer cancel()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
 	for !s.feed.Status().Connected {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
+		if !pause.For(ctx, 5*time.Millisecond) {
 			return errNoFeed
 		}
 	}
