@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"roost/cmd/roost/internal/urlerror"
 )
 
 const (
@@ -103,9 +104,5 @@ func retryAfter(header string) time.Duration {
 
 // masked is the error's text without the address: that of a *url.Error has it, token included.
 func (w *webhook) masked(err error) string {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
-	}
-	return strings.ReplaceAll(err.Error(), w.token, "********")
+	return strings.ReplaceAll(urlerror.Without(err).Error(), w.token, "********")
 }

@@ -10,17 +10,15 @@ import (
 	"mime"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"syscall"
+
+	"roost/cmd/roost/internal/urlerror"
 )
 
 // Unreachable says in words why nothing answered at an address. hint names the source of the address.
 func Unreachable(address, hint string, err error) error {
-	var inURL *url.Error
-	if errors.As(err, &inURL) { // whose text has the URL in it, and that a token
-		err = inURL.Err
-	}
+	err = urlerror.Without(err) // the address may have a token in it
 	var name *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError

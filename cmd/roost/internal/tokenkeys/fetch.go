@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"time"
 
+	"roost/cmd/roost/internal/urlerror"
 	"roost/wsproto/auth"
 )
 
@@ -51,7 +51,7 @@ func (r *Remote) get(ctx context.Context) (keys []auth.PublicKey, leftOut []auth
 	request.Header.Set("Accept", "application/jwk-set+json, application/json")
 	response, err := r.client.Do(request)
 	if err != nil {
-		return nil, nil, withoutURL(err)
+		return nil, nil, urlerror.Without(err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
@@ -60,18 +60,9 @@ func (r *Remote) get(ctx context.Context) (keys []auth.PublicKey, leftOut []auth
 	document, err := io.ReadAll(io.LimitReader(response.Body, maxJWKS+1))
 	switch {
 	case err != nil:
-		return nil, nil, withoutURL(err)
+		return nil, nil, urlerror.Without(err)
 	case len(document) > maxJWKS:
 		return nil, nil, fmt.Errorf("more than %d bytes", maxJWKS)
 	}
 	return readJWKS(document, r.cfg.Algorithms)
-}
-
-// withoutURL takes the address out of an error: its query may be a password.
-func withoutURL(err error) error {
-	var inside *url.Error
-	if errors.As(err, &inside) {
-		return inside.Err
-	}
-	return err
 }

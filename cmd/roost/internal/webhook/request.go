@@ -9,12 +9,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"roost/cmd/roost/internal/urlerror"
 )
 
 const (
@@ -74,7 +75,7 @@ func newClient(timeout time.Duration, authorities *x509.CertPool) *http.Client {
 func (s *Sender) post(ctx context.Context, b *batch) answer {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.cfg.URL, bytes.NewReader(b.body))
 	if err != nil {
-		return answer{result: ResultNetwork, why: withoutURL(err).Error()}
+		return answer{result: ResultNetwork, why: urlerror.Without(err).Error()}
 	}
 	now := time.Now()
 	request.Header.Set("Content-Type", "application/json")
@@ -99,7 +100,7 @@ func failure(err error) answer {
 	if errors.Is(err, context.DeadlineExceeded) || os.IsTimeout(err) {
 		return answer{result: ResultTimeout, why: "no response in time"}
 	}
-	return answer{result: ResultNetwork, why: withoutURL(err).Error()}
+	return answer{result: ResultNetwork, why: urlerror.Without(err).Error()}
 }
 
 // judge says what a response means.
@@ -149,15 +150,6 @@ func firstLine(body []byte) string {
 		n--
 	}
 	return line[:n] + "…"
-}
-
-// withoutURL takes the address out of an error: its query may be a password.
-func withoutURL(err error) error {
-	var inside *url.Error
-	if errors.As(err, &inside) {
-		return inside.Err
-	}
-	return err
 }
 
 // ErrNoCertificate is why a text has no authorities.
