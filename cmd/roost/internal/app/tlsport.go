@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/acme"
+	"roost/cmd/roost/internal/authorities"
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/textfile"
 	"roost/cmd/roost/internal/tlscert"
@@ -46,7 +47,6 @@ const (
 	// acmePatience is how long the start waits for certificates: the cache's are read within milliseconds, and others take longer than a start may.
 	acmePatience = 2 * time.Second
 	maxKeyFile   = 64 << 10
-	maxCAFile    = 4 << 20
 )
 
 // ticketKeys are those of a file, or of this process.
@@ -106,12 +106,9 @@ func readTicketKeys(file string) (keys [][32]byte, text []byte, err error) {
 }
 
 func readClientCAs(file string) (pool *x509.CertPool, text []byte, err error) {
-	if text, err = textfile.Read(file, maxCAFile); err != nil {
-		return nil, nil, fmt.Errorf("WS_TLS_CLIENT_CA_FILE: %w", err)
-	}
 	pool = x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, nil, fmt.Errorf("WS_TLS_CLIENT_CA_FILE: %s has no certificate in it: PEM is wanted, which begins with -----BEGIN CERTIFICATE-----", file)
+	if text, err = authorities.AddFile(pool, file); err != nil {
+		return nil, nil, fmt.Errorf("WS_TLS_CLIENT_CA_FILE: %w", err)
 	}
 	return pool, text, nil
 }

@@ -2,13 +2,14 @@ package app
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"slices"
 	"time"
 
+	"roost/cmd/roost/internal/authorities"
 	"roost/cmd/roost/internal/config"
-	"roost/cmd/roost/internal/textfile"
 	"roost/cmd/roost/internal/version"
 	"roost/cmd/roost/internal/webhook"
 	"roost/httpapi"
@@ -20,8 +21,6 @@ const (
 	webhookLimit = 5 * time.Second
 	// webhookFreeze is how long a request under way may take before what waits goes to the new process of an upgrade.
 	webhookFreeze = 3 * time.Second
-	// maxAuthorities bounds a file with certificates, in bytes: those of all authorities that a system knows have 200 KiB.
-	maxAuthorities = 4 << 20
 	// takesWebhook is what a new process says in Hello.Takes that sends the webhook's events of the old one.
 	takesWebhook = "webhook"
 )
@@ -33,12 +32,9 @@ func webhookConfig(cfg config.Config, log *slog.Logger) (webhook.Config, error) 
 		QueueBytes: cfg.WebhookQueueBytes, UserAgent: "roost/" + version.Number(), Logger: log,
 	}
 	if path := cfg.WebhookCAFile; path != "" {
-		text, err := textfile.Read(path, maxAuthorities)
-		if err != nil {
+		hook.Authorities = x509.NewCertPool() // without those that the system trusts
+		if _, err := authorities.AddFile(hook.Authorities, path); err != nil {
 			return hook, fmt.Errorf("WEBHOOK_CA_FILE: %w", err)
-		}
-		if hook.Authorities, err = webhook.Authorities(text); err != nil {
-			return hook, fmt.Errorf("WEBHOOK_CA_FILE: %s: %w", path, err)
 		}
 	}
 	return hook, nil

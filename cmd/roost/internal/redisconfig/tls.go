@@ -5,25 +5,21 @@ import (
 	"crypto/x509"
 	"fmt"
 
+	"roost/cmd/roost/internal/authorities"
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/textfile"
 )
 
-// maxTLSFile bounds a file with certificates, in bytes: those of all authorities that a system knows have 200 KiB.
+// maxTLSFile bounds the file of a certificate or a key, in bytes.
 const maxTLSFile = 4 << 20
 
 // redisTLS is how Redis is connected to. The error names the variable whose file can't be used.
 func redisTLS(cfg config.Config) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.RedisTLSServerName}
 	if path := cfg.RedisTLSCAFile; path != "" {
-		text, err := textfile.Read(path, maxTLSFile)
-		if err != nil {
-			return nil, fmt.Errorf("REDIS_TLS_CA_FILE: %w", err)
-		}
 		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("REDIS_TLS_CA_FILE: %s: no certificate in it: PEM is wanted, which begins with"+
-				" -----BEGIN CERTIFICATE-----", path)
+		if _, err := authorities.AddFile(c.RootCAs, path); err != nil {
+			return nil, fmt.Errorf("REDIS_TLS_CA_FILE: %w", err)
 		}
 	}
 	if cfg.RedisTLSCertFile == "" {

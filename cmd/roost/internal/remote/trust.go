@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"net/http"
 
-	"roost/cmd/roost/internal/textfile"
+	"roost/cmd/roost/internal/authorities"
 )
-
-// maxCAFile bounds a file of authorities, in bytes: those of a whole system have 200 KiB.
-const maxCAFile = 4 << 20
 
 // Trust says which servers are believed, beside those whose certificate an authority that the system trusts has signed for the name
 // in the address. The zero value is none.
@@ -30,7 +27,7 @@ func (t Trust) Client() (*http.Client, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.Name}
 	if t.CAFile != "" {
 		var err error
-		if c.RootCAs, err = authorities(t.CAFile); err != nil {
+		if c.RootCAs, err = systemAnd(t.CAFile); err != nil {
 			return nil, err
 		}
 	}
@@ -65,18 +62,14 @@ func (t Trust) verify(state tls.ConnectionState, roots *x509.CertPool) error {
 		Err: errors.New("it is not the one in the settings' files, nor one that replaces it")}
 }
 
-// authorities are the system's and those of a file.
-func authorities(file string) (*x509.CertPool, error) {
-	text, err := textfile.Read(file, maxCAFile)
-	if err != nil {
-		return nil, fmt.Errorf("the authorities to trust: %w", err)
-	}
+// systemAnd are the authorities that the system trusts, and those of a file.
+func systemAnd(file string) (*x509.CertPool, error) {
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool() // a system without any
 	}
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s has no certificate in it: PEM is wanted, which begins with -----BEGIN CERTIFICATE-----", file)
+	if _, err := authorities.AddFile(pool, file); err != nil {
+		return nil, fmt.Errorf("the authorities to trust: %w", err)
 	}
 	return pool, nil
 }

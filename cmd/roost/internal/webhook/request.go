@@ -151,15 +151,3 @@ func firstLine(body []byte) string {
 	}
 	return line[:n] + "…"
 }
-
-// ErrNoCertificate is why a text has no authorities.
-var ErrNoCertificate = errors.New("no certificate in it: PEM is wanted, which begins with -----BEGIN CERTIFICATE-----")
-
-// Authorities reads certificates in PEM: those that the system trusts are not among them.
-func Authorities(text []byte) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, ErrNoCertificate
-	}
-	return pool, nil
-}
