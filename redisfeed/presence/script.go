@@ -28,8 +28,8 @@ func (s *script) queue(ctx context.Context, pipe redis.Pipeliner, whole bool, ke
 }
 
 // Both scripts go by Redis's own clock, in milliseconds, so that no other matters. ARGV is the instance and the TTL
-// in milliseconds, and 1 if listeners have been told that the user is here. The key expires with its last member: whoever runs last need not be who lasts longest, where instances
-// have different TTLs.
+// in milliseconds, and 1 if listeners have been told that the user is here. The key expires with its last member, which where
+// instances have different TTLs need not be that of the call that runs last.
 //
 // Both answer with the time, in microseconds: above zero if the user has become online or offline by it, and below zero if not.
 //

@@ -3,7 +3,8 @@
 //
 //	go test -json ./... | go run ./scripts/testreport --again 'go test -race'
 //
-// It ends with 1 if anything failed; with --retry N not for a few tests that pass N times when they run again. Lines that are not JSON are printed as they are.
+// It ends with 1 if anything failed; with --retry N not for a few tests that pass N times when they run again. Lines that are
+// not JSON are printed as they are.
 package main
 
 import (

@@ -119,13 +119,7 @@ func TestWhatIsBroken(t *testing.T) {
 {"Action":"output","Package":"roost/hub","Output":"FAIL\troost/hub [build failed]\n"}
 {"Action":"fail","Package":"roost/hub","Elapsed":0,"FailedBuild":"roost/hub [roost/hub.test]"}
 `, "syntax error\nFAIL\troost/hub [build failed]\n"},
-		{"it takes too long", `
-{"Action":"run","Package":"roost/hub","Test":"TestWaits"}
-{"Action":"output","Package":"roost/hub","Test":"TestWaits","Output":"=== RUN   TestWaits\n"}
-{"Action":"output","Package":"roost/hub","Test":"TestWaits","Output":"panic: test timed out after 5m0s\n"}
-{"Action":"output","Package":"roost/hub","Output":"FAIL\troost/hub\t300.0s\n"}
-{"Action":"fail","Package":"roost/hub","Elapsed":300}
-`, "--- FAIL: TestWaits roost/hub\npanic: test timed out after 5m0s\n"},
+		{"it takes too long", oneTimeout, "--- FAIL: TestWaits roost/hub\npanic: test timed out after 5m0s\n"},
 		{"that is said behind a test that is well", `
 {"Action":"run","Package":"roost/hub","Test":"TestWaits"}
 {"Action":"output","Package":"roost/hub","Test":"TestWaits","Output":"=== RUN   TestWaits\n"}

@@ -18,6 +18,7 @@ const oneRace = `
 
 const oneTimeout = `
 {"Action":"run","Package":"roost/hub","Test":"TestWaits"}
+{"Action":"output","Package":"roost/hub","Test":"TestWaits","Output":"=== RUN   TestWaits\n"}
 {"Action":"output","Package":"roost/hub","Test":"TestWaits","Output":"panic: test timed out after 5m0s\n"}
 {"Action":"output","Package":"roost/hub","Output":"FAIL\troost/hub\t300.0s\n"}
 {"Action":"fail","Package":"roost/hub","Elapsed":300}
