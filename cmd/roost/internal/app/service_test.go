@@ -38,11 +38,13 @@ func (h holdingLog) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
+// processors is GOMAXPROCS as it is before the first service raises it.
+var processors = runtime.GOMAXPROCS(0)
+
 // inProcess runs a service in the test's own process until the test ends, or stop is called.
 func inProcess(t *testing.T, redis *redistest.Server, log slog.Handler) (s *Service, stop func()) {
 	t.Helper()
-	procs := runtime.GOMAXPROCS(0)
-	t.Cleanup(func() { runtime.GOMAXPROCS(procs) })
+	t.Cleanup(func() { runtime.GOMAXPROCS(processors) }) // others run beside it, and have raised it as well
 	cfg, err := config.Read()
 	if err != nil {
 		t.Fatal(err)
