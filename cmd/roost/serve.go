@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"os"
+	"runtime"
 
 	"roost/cmd/roost/internal/app"
 	"roost/cmd/roost/internal/config"
@@ -51,10 +52,18 @@ func (serveCmd) Run(env *environment) error {
 
 // serve runs the service for a command.
 func serve(env *environment, options app.Options) error {
+	keepProfiles(options.Config)
 	options.Log, options.Upgrade = env.log, env.signals.Upgrade
 	err := app.Run(env.ctx, options)
 	if errors.Is(err, app.ErrLogged) {
 		return errSaid
 	}
 	return err
+}
+
+// keepProfiles turns Go's memory profile off where nobody can read it. Its tables are not collected, and grow to 2 MB.
+func keepProfiles(cfg config.Config) {
+	if !cfg.HTTPPProf {
+		runtime.MemProfileRate = 0
+	}
 }
