@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"roost/cmd/roost/internal/cgroup"
 	"roost/cmd/roost/internal/config"
@@ -18,18 +19,31 @@ import (
 
 // MemoryBounds are the settings that bound the memory of a process with so many loops.
 func MemoryBounds(cfg config.Config, loops int) sizing.Bounds {
-	resume := cfg.WSResumeBytes
-	if cfg.WSResumeWindow == 0 {
-		resume = 0
+	b := sizing.Bounds{
+		Loops: loops, QueueBytes: cfg.WSQueueBytes, QueuedBytes: cfg.WSMaxQueuedBytes, NotificationBytes: cfg.WSMaxNotificationSize,
+		PendingBytes: cfg.WSMaxPendingBytes, BroadcastBytes: cfg.WSMaxBroadcastBytes, WriteBuffer: cfg.WSWriteBufferSize,
+		RedisConns: cfg.RedisPoolSize, Publishes: cfg.HTTPToken != "", OldTLS: cfg.WSTLS() && cfg.WSTLSMinVersion == "1.2",
 	}
-	webhook := cfg.WebhookQueueBytes
-	if cfg.WebhookURL == "" {
-		webhook = 0
+	if cfg.WSHandshakeRate > 0 {
+		b.HandshakeBurst = max(cfg.WSHandshakeBurst, cfg.WSHandshakeRate)
 	}
-	return sizing.Bounds{
-		Loops: loops, QueueBytes: cfg.WSQueueBytes, QueuedBytes: cfg.WSMaxQueuedBytes, PendingBytes: cfg.WSMaxPendingBytes,
-		BroadcastBytes: cfg.WSMaxBroadcastBytes, ResumeBytes: resume, WebhookBytes: webhook, WriteBuffer: cfg.WSWriteBufferSize,
+	if cfg.WSResumeWindow > 0 {
+		b.ResumeBytes = cfg.WSResumeBytes
 	}
+	if cfg.WebhookURL != "" {
+		b.WebhookBytes = cfg.WebhookQueueBytes
+	}
+	var after time.Duration // for how long a user is followed who has gone
+	if cfg.RedisPresence {
+		b.Followed, after = true, cfg.RedisPresenceTTL
+	}
+	if cfg.RedisFeed != "pattern" {
+		b.Followed, after = true, max(after, cfg.RedisUnsubscribeDelay, cfg.WSResumeWindow)
+	}
+	if b.Followed {
+		b.Gone = b.HandshakeBurst + cfg.WSHandshakeRate*int(after.Seconds())
+	}
+	return b
 }
 
 // limitMemory sets Go's memory limit from that of the control group, so that Go collects sooner when the heap comes near it:
@@ -41,7 +55,10 @@ func limitMemory(cfg config.Config, budget netpoll.Budget, loops int, log *slog.
 		if err != nil {
 			log.Warn("a memory limit of the control group can't be read", "error", err)
 		}
-		worst := sizing.WorstCase(MemoryBounds(cfg, loops), sizing.Room{Connections: budget.Connections, Sockets: budget.Sockets})
+		bounds := MemoryBounds(cfg, loops)
+		// A limit that allows for these would leave the kernel too little, and they are hardly ever full.
+		bounds.NotificationBytes, bounds.OldTLS = 0, false
+		worst := sizing.WorstCase(bounds, sizing.Room{Connections: budget.Connections, Sockets: budget.Sockets})
 		if soft := gcpace.SoftLimit(limit, budget.Connections, worst, cgroup.CountsBuffers(source)); soft > 0 {
 			debug.SetMemoryLimit(soft)
 			log.Debug("the control group limits memory", "bytes", limit, "file", "/"+source, "soft_limit", soft)

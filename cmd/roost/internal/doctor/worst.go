@@ -43,7 +43,9 @@ func writeWorst(to io.Writer, w sizing.Worst, connections int) error {
 		return fmt.Errorf("writing the worst case: %w", err)
 	}
 	_, err := fmt.Fprintf(to, "In all %s, of which the kernel's %s, and %s descriptors. In a control group of that size\n"+
-		"Roost has Go keep garbage so small; without one it may be as much again as all else of Roost's own.\n",
-		mebibytes(w.Bytes), mebibytes(w.Of(sizing.Sockets)+w.Of(sizing.Buffers)), thousands(uint64(w.Descriptors)))
+		"Roost has Go keep garbage so small; without one it may be as much again as all else of Roost's own.\n"+
+		"While an upgrade goes on, the new process has what is in use a second time, up to %s. It is refused\n"+
+		"where the control group leaves less than that takes at the moment.\n",
+		mebibytes(w.Bytes), mebibytes(w.Of(sizing.Sockets)+w.Of(sizing.Buffers)), thousands(uint64(w.Descriptors)), mebibytes(w.Live()))
 	return err
 }

@@ -4,9 +4,13 @@ import "testing"
 
 // defaults are Roost's, for 10,000 connections on two loops.
 func defaults() (Bounds, Room) {
-	return Bounds{Loops: 2, QueueBytes: 4 << 20, QueuedBytes: 256 << 20, PendingBytes: 32 << 20, BroadcastBytes: 32 << 20, WriteBuffer: 1024},
+	return Bounds{Loops: 2, QueueBytes: 4 << 20, QueuedBytes: 256 << 20, NotificationBytes: 64 << 10, PendingBytes: 32 << 20, HandshakeBurst: 20_000,
+			BroadcastBytes: 32 << 20, WriteBuffer: 1024, RedisConns: 100},
 		Room{Connections: 10_000, Sockets: 12_500, Reserved: 200}
 }
+
+// beyond is the part for what each client's queue keeps, however full all are.
+const beyond = "one notification of each, beyond that"
 
 func (w Worst) part(name string) uint64 {
 	for _, p := range w.Parts {
@@ -30,6 +34,23 @@ func TestWorstCase(t *testing.T) {
 		{"each queue is small", func(b *Bounds, r *Room) { b.QueueBytes = 4096 }, "waiting for slow clients", 10_000 * 4096},
 		{"no limit for pending handshakes", func(b *Bounds, r *Room) { b.PendingBytes = 0 }, "pending handshakes", 12_500 * PerPending},
 		{"few sockets", func(b *Bounds, r *Room) { r.Sockets = 100 }, "pending handshakes", 100 * PerPending},
+		{"few bytes for many loops", func(b *Bounds, r *Room) { b.PendingBytes, b.Loops = 1<<20, 64 }, "pending handshakes", 64 * leastShare},
+		{"records are bounded by themselves", func(*Bounds, *Room) {}, "unfinished records and messages", 32 << 20},
+		{"no limit for records", func(b *Bounds, r *Room) { b.PendingBytes = 0 }, "unfinished records and messages", 12_500 * perUnfinished},
+		{"new tokens are bounded by themselves", func(*Bounds, *Room) {}, "new tokens that are checked", 32 << 20},
+		{"no limit for new tokens", func(b *Bounds, r *Room) { b.PendingBytes = 0 }, "new tokens that are checked", renewals * perRenewal},
+		{"new tokens of few", func(b *Bounds, r *Room) { r.Connections = 10 }, "new tokens that are checked", 10 * perRenewal},
+		{"each keeps one", func(*Bounds, *Room) {}, beyond, 10_000*(72<<10+512) - 256<<20},
+		{"each keeps one, which is small", func(b *Bounds, r *Room) { b.NotificationBytes = 1 << 10 }, beyond, 0},
+		{"notifications without a limit", func(b *Bounds, r *Room) { b.NotificationBytes = 0 }, beyond, 0},
+		{"no TLS 1.2", func(*Bounds, *Room) {}, "TLS 1.2", 0},
+		{"TLS 1.2", func(b *Bounds, r *Room) { b.OldTLS = true }, "TLS 1.2", 12_500 * perHeavy},
+		{"nobody is followed", func(*Bounds, *Room) {}, "users, present or subscribed", 0},
+		{"presence", func(b *Bounds, r *Room) { b.Followed, b.Gone = true, 5000 }, "users, present or subscribed", 15_000 * perFollowed},
+		{"addresses", func(*Bounds, *Room) {}, "addresses", 20_000 * perBurst},
+		{"nothing can be published", func(*Bounds, *Room) {}, "requests to /publish", 0},
+		{"publishing", func(b *Bounds, r *Room) { b.Publishes = true }, "requests to /publish", 64 << 20},
+		{"Redis", func(*Bounds, *Room) {}, "connections to Redis", 100 * perRedisConn},
 		{"broadcasts", func(b *Bounds, r *Room) { b.BroadcastBytes = 1 << 20 }, "broadcasts", 1 << 20},
 		{"resume", func(b *Bounds, r *Room) { b.ResumeBytes = 64 << 20 }, "what clients can resume", 64 << 20},
 		{"webhook", func(b *Bounds, r *Room) { b.WebhookBytes = 1 << 20 }, "events for the webhook", 1 << 20},

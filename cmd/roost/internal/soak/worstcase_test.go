@@ -36,7 +36,7 @@ const (
 	deafBytes = 16 << 10
 	deafBatch = 30        // notifications for them every tick
 	queued    = 192 << 20 // WS_MAX_QUEUED_BYTES
-	pendings  = 8 << 20   // WS_MAX_PENDING_BYTES
+	pendings  = 4 << 20   // WS_MAX_PENDING_BYTES
 	broadcast = 8 << 20   // WS_MAX_BROADCAST_BYTES
 )
 
@@ -45,7 +45,7 @@ func worstEnv(t *testing.T, keys *roosttest.KeyPair) roosttest.Env {
 	return roosttest.Env{
 		"GOMAXPROCS": "1", "WS_MAX_CONNECTIONS": "400", "WS_MAX_QUEUED_BYTES": fmt.Sprint(queued),
 		"WS_MAX_PENDING_BYTES": fmt.Sprint(pendings), "WS_MAX_BROADCAST_BYTES": fmt.Sprint(broadcast),
-		"WS_WRITE_WAIT": "1h", "WS_PONG_WAIT": "1h", "LOGGER_CONNECTION_RATE": "10", "REDIS_HEALTH_GRACE": "1m",
+		"WS_WRITE_WAIT": "1h", "WS_PONG_WAIT": "1h", "LOGGER_CONNECTION_RATE": "10", "REDIS_HEALTH_GRACE": "1m", "REDIS_POOL_SIZE": "10",
 		"JWT_JWKS_URL": roosttest.NewIssuer(t, keys).URL,
 	}
 }
