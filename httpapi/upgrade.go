@@ -14,6 +14,9 @@ type Upgrade struct {
 	Blocked    string `json:"blocked,omitempty"`
 	Busy       string `json:"busy,omitempty"`
 
+	Drains string           `json:"drains,omitempty"` // why no new process can take over the connections; empty: one can
+	Agree  []UpgradeSetting `json:"agree,omitempty"`  // on which a new process that takes them over has to agree
+
 	Began       string `json:"began"` // start, handover or drain: how this process came to serve
 	Before      int    `json:"before,omitempty"`
 	Connections int    `json:"connections,omitempty"` // that it took over
@@ -22,6 +25,12 @@ type Upgrade struct {
 
 	Attempts uint64        `json:"attempts"` // upgrades of this process that have ended, all without success
 	Last     *UpgradeError `json:"last,omitempty"`
+}
+
+// UpgradeSetting is a setting of this process.
+type UpgradeSetting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // UpgradeError is why an upgrade did not come about.

@@ -26,9 +26,10 @@ import (
 
 type upgradeCmd struct {
 	trustFlag
-	URL     string        `name:"url" placeholder:"URL" help:"The admin server to ask, such as http://localhost:8082. Without it: HTTP_HOST and HTTP_PORT of the settings."`
-	Check   bool          `help:"Only check the program and its configuration."`
-	Timeout time.Duration `default:"2m" help:"How long to wait for the new process."`
+	URL       string        `name:"url" placeholder:"URL" help:"The admin server to ask, such as http://localhost:8082. Without it: HTTP_HOST and HTTP_PORT of the settings."`
+	Check     bool          `help:"Only check the program and its configuration, and say whether the connections would be handed over."`
+	Timeout   time.Duration `default:"2m" help:"How long to wait for the new process."`
+	Agreement bool          `name:"agreement" hidden:"" help:"Print the settings of this program on which both processes of a handover have to agree."`
 }
 
 // Help is what `roost upgrade --help` says below the summary.
@@ -42,6 +43,9 @@ var errOlder = errors.New("the server is of a release that `roost upgrade` can't
 
 // Run upgrades the server of this machine.
 func (c *upgradeCmd) Run(env *environment) error {
+	if c.Agreement {
+		return tellAgreement(env)
+	}
 	server, err := c.adminServer(env, c.URL)
 	if err != nil {
 		return err
@@ -119,8 +123,43 @@ func (u upgrading) check(state httpapi.Upgrade) error {
 	if err != nil {
 		return fmt.Errorf("no upgrade: %s would not start: %w", state.Program, err)
 	}
-	_, err = fmt.Fprintf(u.env.stdout, "%s → %s\n%s\n", state.Version, strings.TrimPrefix(version, "roost "), said)
+	if _, err = fmt.Fprintf(u.env.stdout, "%s → %s\n%s\n", state.Version, strings.TrimPrefix(version, "roost "), said); err != nil {
+		return err
+	}
+	return u.foresee(state)
+}
+
+// foresee says what will become of the connections, as far as the settings decide it: the error is the refusal of the server. A program or
+// a server of a release that can't say its settings is not asked: that shows at the upgrade.
+func (u upgrading) foresee(state httpapi.Upgrade) error {
+	said, err := u.run(state.Pid, state.Program, "upgrade", "--agreement")
+	var program app.Agreement
+	if err != nil || json.Unmarshal([]byte(said), &program) != nil || len(state.Agree) == 0 {
+		return nil
+	}
+	drains, err := program.Outlook(state)
+	switch {
+	case err != nil:
+		return fmt.Errorf("no upgrade: %w. Set it as it is in process %d, which is \"this one\"; or set WS_UPGRADE=drain, which closes the connections; or restart the service", err, state.Pid)
+	case drains != "":
+		_, err = fmt.Fprintf(u.env.stdout, "the connections are closed over WS_DRAIN_WINDOW, and clients come back: %s\n", drains)
+	default:
+		_, err = fmt.Fprintln(u.env.stdout, "the new process takes over the connections")
+	}
 	return err
+}
+
+// tellAgreement prints the settings of this program that matter for a handover.
+func tellAgreement(env *environment) error {
+	source, err := env.source()
+	if err != nil {
+		return err
+	}
+	cfg, err := source.Load()
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(env.stdout).Encode(app.NewAgreement(cfg))
 }
 
 // run runs the program as the server would: with its environment, directory and user. It returns what the program printed.

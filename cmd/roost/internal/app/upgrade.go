@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/handover"
 	"roost/cmd/roost/internal/version"
 	"roost/httpapi"
@@ -162,6 +163,12 @@ func (s *Service) upgradeState() httpapi.Upgrade {
 	if program, err := exec.LookPath(os.Args[0]); err == nil {
 		u.Program, _ = filepath.Abs(program)
 	}
+	if err := s.feed.CanHandOver(); err != nil {
+		u.Drains = err.Error()
+	}
+	for _, fact := range Facts(s.cfg) {
+		u.Agree = append(u.Agree, httpapi.UpgradeSetting{Name: fact.Name, Value: fact.Value})
+	}
 	s.upgrades.mu.Lock()
 	defer s.upgrades.mu.Unlock()
 	u.Last = s.upgrades.last
@@ -174,6 +181,31 @@ func (s *Service) upgradeState() httpapi.Upgrade {
 		u.Busy = errOldProcess.Error()
 	}
 	return u
+}
+
+// Agreement is what a program would say of its settings, were it started by an upgrade.
+type Agreement struct {
+	Mode string          `json:"mode"` // WS_UPGRADE
+	Must []handover.Fact `json:"must"`
+}
+
+// NewAgreement is that of a program with this configuration.
+func NewAgreement(cfg config.Config) Agreement { return Agreement{cfg.WSUpgrade, Facts(cfg)} }
+
+// Outlook says what becomes of the connections when a server with this state starts a program that says this of itself: drains is why they are closed,
+// err is the refusal. Descriptors and memory show at the upgrade. The order is that of Service.offer.
+func (a Agreement) Outlook(server httpapi.Upgrade) (drains string, err error) {
+	switch {
+	case a.Mode != modeHandover:
+		return "WS_UPGRADE=" + a.Mode, nil
+	case server.Drains != "":
+		return server.Drains, nil
+	}
+	var must []handover.Fact
+	for _, setting := range server.Agree {
+		must = append(must, handover.Fact{Name: setting.Name, Value: setting.Value})
+	}
+	return "", handover.Hello{Formats: handover.Formats(), Must: a.Must}.Check(handover.Need{Must: must})
 }
 
 // sinceUpgrade describes an upgrade under way, for the log.

@@ -51,6 +51,48 @@ func TestUpgradeCommand(t *testing.T) {
 	}
 }
 
+// What would keep the connections from being handed over is said beforehand, as the server would say it.
+func TestUpgradeCommandForesees(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	file := e2e.KeyFile(t, "")
+	server := roosttest.Start(t, redis, roosttest.Env{"ROOST_CONFIG_FILE": file})
+	alice := server.Connect("alice")
+	e2e.EndLast(t, server)
+	for _, tt := range []struct {
+		settings string
+		code     int
+		says     string
+	}{
+		{"WS_MESSAGE_RATE=8", 0, "the new process takes over the connections"},
+		{"REDIS_FEED=user\nWS_UPGRADE=drain", 0, "closed over WS_DRAIN_WINDOW, and clients come back: WS_UPGRADE=drain"},
+		{"REDIS_FEED=user\nREDIS_PRESENCE=true", 1, `the handover is refused: REDIS_FEED is "user" in the new process and "pattern" in this one; ` +
+			`REDIS_PRESENCE is "on" in the new process and "off" in this one`},
+	} {
+		if err := os.WriteFile(file, []byte(tt.settings+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if code, said := askUpgrade(t, server, "--check"); code != tt.code || !strings.Contains(said, tt.says) {
+			t.Errorf("with %q --check ends with %d, without %q: %s", tt.settings, code, tt.says, said)
+		}
+	}
+	if code, said := askUpgrade(t, server); code != 1 || !strings.Contains(said, "the handover is refused: REDIS_FEED") {
+		t.Errorf("it ends with %d: %s", code, said)
+	}
+	if lines := server.Log.Find("upgrading: a new process is started"); len(lines) > 0 {
+		t.Error("an upgrade is begun without need")
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, said := askUpgrade(t, server); code != 0 || !strings.Contains(said, "with 1 connections of") {
+		t.Errorf("it ends with %d: %s", code, said)
+	}
+	if alice.Ended() {
+		t.Error("the upgrade has closed a connection")
+	}
+}
+
 // A program that passes the checks and then fails is named with its reason, and the old process goes on.
 func TestUpgradeCommandSaysWhyNot(t *testing.T) {
 	t.Parallel()
