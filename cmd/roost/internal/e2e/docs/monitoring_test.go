@@ -2,7 +2,6 @@ package docs
 
 import (
 	"bytes"
-	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -225,9 +224,7 @@ func TestRulesWithPromtool(t *testing.T) {
 
 func promtool(t *testing.T, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), roosttest.Limit)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, "promtool", args...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "promtool", args...).CombinedOutput(); err != nil {
 		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }

@@ -117,8 +117,9 @@ func TestReloadRotatesTheSecret(t *testing.T) {
 	server.ConnectWith(signed(t, otherSecret, "dave"), roosttest.Dial{})
 	e2e.Notify(server.redis, "alice", e2e.Numbered(1))
 	alice.WaitMessages(1)
-	if m := server.Metrics(); m["roost_connections"] != 4 || m[`roost_config_reloads_total{result="ok"}`] != 2 || m[`roost_config_reloads_total{result="failed"}`] != 0 {
-		t.Errorf("%v connections, %v reloads", m["roost_connections"], m[`roost_config_reloads_total{result="ok"}`])
+	server.WaitMetric(`roost_config_reloads_total{result="ok"}`, 2) // the line comes before the count
+	if m := server.Metrics(); m["roost_connections"] != 4 || m[`roost_config_reloads_total{result="failed"}`] != 0 {
+		t.Errorf("%v connections, %v failed reloads", m["roost_connections"], m[`roost_config_reloads_total{result="failed"}`])
 	}
 	if h := server.Health(true); h.Code != http.StatusOK {
 		t.Errorf("the deep check: %+v", h)
