@@ -68,12 +68,12 @@ func linkedFrom(t *testing.T) map[string]string {
 // Each link of a document leads to a file of the repository, and to a heading of it.
 func TestLinksOfDocuments(t *testing.T) {
 	t.Parallel()
-	links := 0
+	links, pages := 0, headings{}
 	for file, text := range linkedFrom(t) {
 		text = mdFence.ReplaceAllString(text, "")
 		for _, m := range mdLink.FindAllStringSubmatch(text, -1) {
 			links++
-			if err := followLink(file, m[1]); err != nil {
+			if err := pages.followLink(file, m[1]); err != nil {
 				t.Errorf("%s links to %s: %v", file, m[1], err)
 			}
 		}
@@ -92,8 +92,24 @@ func TestLinksOfDocuments(t *testing.T) {
 	}
 }
 
+// headings are the anchors of the files that were read, each of them once: Roost's pages lead to each other hundreds of times.
+type headings map[string]map[string]string
+
+// of returns the anchors of a file.
+func (h headings) of(file string) (map[string]string, error) {
+	if all, ok := h[file]; ok {
+		return all, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	h[file] = anchors(string(text))
+	return h[file], nil
+}
+
 // followLink says why a link of a file leads nowhere, if it does.
-func followLink(file, target string) error {
+func (h headings) followLink(file, target string) error {
 	path, anchor, _ := strings.Cut(target, "#")
 	if strings.Contains(path, "://") {
 		return nil
@@ -105,8 +121,11 @@ func followLink(file, target string) error {
 	if info, err := os.Stat(whole); err != nil || info.IsDir() {
 		return err
 	}
-	linked, err := os.ReadFile(whole)
-	if err == nil && anchor != "" && anchors(string(linked))[anchor] == "" {
+	if anchor == "" {
+		return nil
+	}
+	all, err := h.of(whole)
+	if err == nil && all[anchor] == "" {
 		err = fmt.Errorf("%s has no such heading", whole)
 	}
 	return err
@@ -117,7 +136,7 @@ func followLink(file, target string) error {
 func TestLinksLeadToTheRightHeading(t *testing.T) {
 	t.Parallel()
 	texts := linkedFrom(t)
-	links, headings := 0, map[string]map[string]string{} // the latter by file
+	links, pages := 0, headings{}
 	for _, file := range slices.Sorted(maps.Keys(texts)) {
 		if file == alertsFile {
 			continue // TestAlertsAreComplete wants the heading of each alert's name
@@ -138,10 +157,11 @@ func TestLinksLeadToTheRightHeading(t *testing.T) {
 					continue // TestLinksOfDocuments says so
 				}
 				links++
-				if headings[whole] == nil {
-					headings[whole] = anchors(string(linked))
+				all, err := pages.of(whole)
+				if err != nil {
+					t.Fatal(err)
 				}
-				heading := headings[whole][anchor]
+				heading := all[anchor]
 				near := nearby(around, at[0], at[1])
 				if heading != "" && !share(stems(heading), stems(near)) && !related(heading, below(string(linked), heading), link, near) {
 					t.Errorf("%s links to %q from %q, which says nothing of it", file, heading, near)
@@ -239,7 +259,7 @@ func stems(text string) (all []string) {
 func TestSourcesNamePages(t *testing.T) {
 	t.Parallel()
 	named := regexp.MustCompile(`\bdocs/[\w-]+\.md(?:#[\w-]+)?`)
-	found := 0
+	found, pages := 0, headings{}
 	err := filepath.WalkDir(e2e.Root, func(path string, entry fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -255,7 +275,7 @@ func TestSourcesNamePages(t *testing.T) {
 		}
 		for _, name := range named.FindAllString(string(text), -1) {
 			found++
-			if err := followLink(e2e.Root+"/x", name); err != nil {
+			if err := pages.followLink(e2e.Root+"/x", name); err != nil {
 				t.Errorf("%s names %s: %v", path, name, err)
 			}
 		}
