@@ -9,6 +9,8 @@
 #   scripts/bench/run.sh --plan    only says what it would do, and for how long
 #   scripts/bench/run.sh --keep --step burst --step burst-far   measures only these steps, 12 minutes, and keeps all else
 #                                  that docs/benchmarks.md has
+#   scripts/bench/run.sh --keep --tls --of 'roost TLS' --step tls-idle-15k --step tls-talk --step tls-churn
+#                                  measures only this server in these steps: memory with TLS, 11 minutes
 # and any other flag of `roostbench suite`: --step deliver-10k --rounds 1 --perf
 # Reports, logs and summary.json go to bin/bench/out (BENCH_OUT). The page goes to docs if all was measured, otherwise to
 # bin/bench/docs (BENCH_DOCS). It needs Go and redis-server, and for --tls HAProxy and nginx. Nothing else should run meanwhile;

@@ -7,7 +7,7 @@ func (s *summary) tlsTargets() []verdict {
 		atMost("tls-memory", "An idle wss:// connection: at most 450 B of RssAnon", slope, 450),
 		atMost("tls-memory-stretch", "The stretch: at most 400 B", slope, 400),
 		atMost("tls-memory-talk", "and 450 B once each has sent and received 1 KB",
-			s.measured("tls-idle-15k", secure, "RssAnon a connection, with the burst", "B"), 450),
+			s.measured("tls-talk", secure, "RssAnon a connection", "B"), 450),
 		atMost("tls-churn", "After 50,000 connects over TLS RssAnon is back within 10%",
 			s.measured("tls-churn", secure, "RssAnon, after to before", "times what it was"), 1.1),
 		atMost("tls-handshake-haproxy", "A full TLS handshake costs no more CPU than with HAProxy in front",

@@ -61,10 +61,12 @@ func (c *connectCmd) measure(m *measurement) error {
 
 // rest looks at memory once things have calmed down, if that is asked for.
 func (c *connectCmd) rest(m *measurement) (procfs.Sample, error) {
-	if err := m.pause(c.Rest); err != nil {
+	looking := min(c.Rest, restLooks)
+	if err := m.pause(c.Rest - looking); err != nil {
 		return procfs.Sample{}, err
 	}
-	return m.sample()
+	median, _, err := m.sampleFor(looking)
+	return median, err
 }
 
 // rounds is what all rounds cost together, and memory after the first and the

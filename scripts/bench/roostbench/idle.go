@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
 
 	"roost/bench/roostbench/internal/gctrace"
 	"roost/bench/roostbench/internal/procfs"
+	"roost/bench/roostbench/internal/redispub"
 	"roost/bench/roostbench/internal/scrape"
 )
 
@@ -18,6 +20,7 @@ type idleCmd struct {
 	Empty  time.Duration `default:"8s" help:"How long to hold the server with nobody connected, where 0 is among the sizes; 30m at most."`
 	Window time.Duration `default:"30s" help:"The end of a hold in which CPU is measured: a whole ping interval, so that each connection is pinged once."`
 	Burst  int           `default:"0" help:"At the end publish so many notifications to each user and look at what memory they leave behind, 1000 at most; 0: don't."`
+	Each   bool          `name:"burst-each" help:"Publish the burst at each size that has connections, before it is held, and not at the end: the slope is then that of connections that have had it, without what the process keeps of any burst."`
 	Talk   int           `default:"0" help:"Before the burst each connection sends a text message of so many bytes, and notifications have as many, 16384 at most; 0: it sends nothing."`
 	Settle time.Duration `default:"25s" help:"How long to wait after the burst before looking; 30m at most."`
 	Redis  string        `default:"127.0.0.1:6379" help:"The Redis that the server listens to, on a loopback address, for the burst."`
@@ -57,6 +60,9 @@ func (c *idleCmd) validate() (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("--talk %d: from 0 to %d, and with --burst", c.Talk, maxPad)
 	}
 	if c.Burst == 0 {
+		if c.Each {
+			return netip.AddrPort{}, errors.New("--burst-each: with --burst")
+		}
 		return netip.AddrPort{}, nil
 	}
 	redis, err := address(c.Redis)
@@ -76,11 +82,30 @@ func (c *idleCmd) first() int {
 
 func (c *idleCmd) last() int { return c.Sizes[len(c.Sizes)-1] }
 
+// users is how many users so many connections belong to.
+func (c *idleCmd) users(connections int) int {
+	perUser := max(c.PerUser, 1)
+	return (connections + perUser - 1) / perUser
+}
+
 func (c *idleCmd) measure(m *measurement, redis netip.AddrPort) error {
+	if c.Burst == 0 {
+		return c.measureWith(m, nil)
+	}
+	p, err := m.publisherToAll(redis, c.users(c.last()), max(c.PerUser, 1), burstRate, max(burstPad, c.Talk))
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return c.measureWith(m, p)
+}
+
+// measureWith measures with a publisher for the burst, or without both.
+func (c *idleCmd) measureWith(m *measurement, p *redispub.Publisher) error {
 	var first, last look
 	open := 0
 	for _, size := range c.Sizes {
-		now, err := c.look(m, open, size)
+		now, err := c.look(m, p, open, size)
 		if err != nil {
 			return err
 		}
@@ -95,25 +120,25 @@ func (c *idleCmd) measure(m *measurement, redis netip.AddrPort) error {
 	}
 	c.addSlopes(m, first, last)
 	m.report.Add("pings received", float64(m.swarm.Stats().Pings), "")
-	if c.Burst == 0 {
+	if c.Burst == 0 || c.Each {
 		return nil
 	}
-	return c.burst(m, redis, first, last)
+	return c.burst(m, p, last)
 }
 
 // look is what the server looks like with a number of connections.
 type look struct {
 	connections int
-	opened      int         // of them since the look before
-	opening     procfs.Cost // what that cost
-	idling      procfs.Cost // at the end of the hold
-	collections gctrace.Sum // meanwhile; none where the log is not known
-	sample      procfs.Sample
+	opened      int           // of them since the look before
+	opening     procfs.Cost   // what that cost
+	idling      procfs.Cost   // at the end of the hold
+	collections gctrace.Sum   // meanwhile; none where the log is not known
+	sample      procfs.Sample // of its end, see restLooks
 	own         scrape.Values
 }
 
 // look opens connections from one number to another, holds them, and looks.
-func (c *idleCmd) look(m *measurement, from, to int) (look, error) {
+func (c *idleCmd) look(m *measurement, p *redispub.Publisher, from, to int) (look, error) {
 	l := look{connections: to, opened: to - from}
 	start, err := m.sample()
 	if err == nil {
@@ -127,6 +152,11 @@ func (c *idleCmd) look(m *measurement, from, to int) (look, error) {
 		return l, err
 	}
 	l.opening = opened.Since(start)
+	if c.Each && to > 0 {
+		if err := c.publish(m, p, to); err != nil {
+			return l, err
+		}
+	}
 	return l, c.hold(m, &l)
 }
 
@@ -144,13 +174,15 @@ func (c *idleCmd) hold(m *measurement, l *look) error {
 		return err
 	}
 	collections := m.followCollections()
-	if err := m.pause(window); err != nil {
+	looking := min(window, restLooks)
+	if err := m.pause(window - looking); err != nil {
 		return err
 	}
-	if l.sample, err = m.sample(); err != nil {
+	var last procfs.Sample
+	if l.sample, last, err = m.sampleFor(looking); err != nil {
 		return err
 	}
-	l.idling = l.sample.Since(before)
+	l.idling = last.Since(before)
 	if l.collections, err = collections(); err != nil {
 		return err
 	}
@@ -216,20 +248,15 @@ func (c *idleCmd) addSlopes(m *measurement, first, last look) {
 }
 
 // burst publishes to all, and looks at what that left.
-func (c *idleCmd) burst(m *measurement, redis netip.AddrPort, first, before look) error {
-	perUser := max(c.PerUser, 1)
-	users := (c.last() + perUser - 1) / perUser
-	if c.Talk > 0 {
-		m.swarm.Say(c.Talk)
-	}
-	got, err := m.publishToAll(redis, users, perUser, c.Burst*users, burstRate, max(burstPad, c.Talk))
-	if err != nil {
+func (c *idleCmd) burst(m *measurement, p *redispub.Publisher, before look) error {
+	if err := c.publish(m, p, c.last()); err != nil {
 		return err
 	}
-	if err := m.pause(c.Settle); err != nil {
+	looking := min(c.Settle, restLooks)
+	if err := m.pause(c.Settle - looking); err != nil {
 		return err
 	}
-	after, err := m.sample()
+	after, _, err := m.sampleFor(looking)
 	if err != nil {
 		return err
 	}
@@ -237,13 +264,27 @@ func (c *idleCmd) burst(m *measurement, redis netip.AddrPort, first, before look
 		return fmt.Errorf("%d connections were lost: %v", now.Lost, m.swarm.Problems())
 	}
 	r := &m.report
-	r.Add("notifications of the burst", float64(got.published), "")
-	r.Add("missing", float64(got.missing), "")
 	r.Add("RssAnon after the burst", mebi(after.Anon), "MiB")
 	r.Add("RssAnon a connection more after the burst", procfs.Slope(before.sample.Anon, after.Anon, c.last()), "B")
-	r.Add("RssAnon a connection, with the burst", procfs.Slope(first.sample.Anon, before.sample.Anon, c.last()-c.first())+
-		procfs.Slope(before.sample.Anon, after.Anon, c.last()), "B")
 	r.Add("RSS a connection more after the burst", procfs.Slope(before.sample.RSS, after.RSS, c.last()), "B")
+	return nil
+}
+
+// publish has the connections that are open talk, and publishes the burst to them.
+func (c *idleCmd) publish(m *measurement, p *redispub.Publisher, open int) error {
+	if c.Talk > 0 {
+		m.swarm.Say(c.Talk)
+	}
+	got, err := m.publishToAll(p, c.users(open), c.Burst)
+	if err != nil {
+		return err
+	}
+	at := 0
+	if c.Each {
+		at = open
+	}
+	m.report.AddAt("notifications of the burst", at, float64(got.published), "")
+	m.report.AddAt("missing", at, float64(got.missing), "")
 	return nil
 }
 

@@ -181,6 +181,21 @@ func TestIdleAfterBurst(t *testing.T) {
 	expect(t, r, "RssAnon after the burst", 0.1, anyMiB)
 }
 
+// With a burst at each size a connection gets as many as there are sizes since it opened, and none is missing or comes twice.
+func TestIdleBurstAtEachSize(t *testing.T) {
+	t.Parallel()
+	url, redisAddr := new(fakeServer).start(t)
+	r := measure(t, "idle", "--url="+url, "--redis="+redisAddr, "--sizes=0,5,20", "--hold=5ms", "--empty=5ms", "--burst=3", "--burst-each", "--talk=10")
+	for _, size := range []int{5, 20} {
+		expect(t, r, fmt.Sprintf("notifications of the burst at %d", size), float64(3*size), float64(3*size))
+		expect(t, r, fmt.Sprintf("missing at %d", size), 0, 0)
+		expect(t, r, fmt.Sprintf("RssAnon at %d", size), 0.1, anyMiB)
+	}
+	if len(r.Problems) > 0 {
+		t.Errorf("problems: %v", r.Problems)
+	}
+}
+
 func TestIdleAsksTheServer(t *testing.T) {
 	t.Parallel()
 	url, _ := new(fakeServer).start(t)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ type suiteCmd struct {
 	Dialect []string      `sep:"none" placeholder:"LABEL=DIALECT" help:"How one of them is spoken to, centrifugo for instance; without it as Roost is."`
 	Secure  []string      `sep:"none" placeholder:"LABEL" help:"One of them to which clients come by wss://: it gets WS_TLS_PORT, WS_TLS_CERT_FILE and WS_TLS_KEY_FILE."`
 	Only    []string      `sep:"none" placeholder:"LABEL=STEP,…" help:"The steps in which one of them takes part; * is anything. Without it: all."`
+	Of      []string      `sep:"none" placeholder:"LABEL" help:"Only this one of the servers; may be given several times. Without it: all."`
 	Step    []string      `sep:"none" placeholder:"STEP" help:"Only this step; may be given several times. A wrong one lists them."`
 	Rounds  int           `default:"0" help:"Make each step so many times at most, 20 at most; 0: as planned. The table has medians."`
 	Short   bool          `xor:"mode" help:"Only the steps that matter most, and shorter."`
@@ -200,7 +202,19 @@ func (c *suiteCmd) servers() ([]suite.Server, error) {
 			server.Only = append(server.Only, pattern)
 		}
 	}
-	return servers, nil
+	return c.chosen(servers)
+}
+
+// chosen leaves out the servers that were not asked for.
+func (c *suiteCmd) chosen(servers []suite.Server) ([]suite.Server, error) {
+	for _, label := range c.Of {
+		if server, rest := named(servers, label); server == nil || rest != "" {
+			return nil, fmt.Errorf("--of %q: it has to be the label of a --server", label)
+		}
+	}
+	return slices.DeleteFunc(servers, func(s suite.Server) bool {
+		return len(c.Of) > 0 && !slices.Contains(c.Of, s.Label)
+	}), nil
 }
 
 // named finds the server that a flag is about, and the rest of the flag.

@@ -16,6 +16,7 @@ func TestSuiteRefuses(t *testing.T) {
 		"a variable of nobody":        {[]string{"--env=b=X=1"}, "the label of a --server"},
 		"a variable without value":    {[]string{"--env=a=X"}, "WS_PING_INTERVAL=30s"},
 		"steps of nobody":             {[]string{"--only=b=idle"}, "the label of a --server"},
+		"only nobody":                 {[]string{"--of=b"}, "the label of a --server"},
 		"TLS for nobody":              {[]string{"--secure=b"}, "the label of a --server"},
 		"a bad pattern":               {[]string{"--only=a=[x"}, "syntax error"},
 		"too many rounds":             {[]string{"--rounds=21"}, "from 0 to 20"},
@@ -37,6 +38,15 @@ func TestSuiteRefuses(t *testing.T) {
 func TestSuitePlan(t *testing.T) {
 	t.Parallel()
 	code, said := try(t, "suite", "--plan", "--server=a=x", "--server=b b=y", "--env=b b=V=1", "--only=b b=deliver-1*", "--step=connect", "--step=deliver-10k")
+	if code != 0 || !strings.Contains(said, "1 servers × 3") || !strings.Contains(said, "2 servers × 5") || !strings.Contains(said, "for 13 measurements") {
+		t.Errorf("exit code %d, %s", code, said)
+	}
+}
+
+func TestSuiteOfSome(t *testing.T) {
+	t.Parallel()
+	code, said := try(t, "suite", "--plan", "--server=a=x", "--server=b b=y", "--server=c=z", "--of=b b", "--of=c", "--only=c=deliver-10k",
+		"--step=connect", "--step=deliver-10k")
 	if code != 0 || !strings.Contains(said, "1 servers × 3") || !strings.Contains(said, "2 servers × 5") || !strings.Contains(said, "for 13 measurements") {
 		t.Errorf("exit code %d, %s", code, said)
 	}

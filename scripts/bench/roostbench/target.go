@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -165,6 +166,28 @@ func (m *measurement) open(from, to int) error {
 
 // sample looks at the server, with all processes that it has started.
 func (m *measurement) sample() (procfs.Sample, error) { return procfs.ReadTree(m.flags.PID) }
+
+// restLooks is how long memory is looked at, once a second, where it is at rest: a collection may have ended just before one look.
+const restLooks = 10 * time.Second
+
+// sampleFor looks at the server for a time, and returns the look whose RssAnon is the median, and the last one.
+func (m *measurement) sampleFor(d time.Duration) (median, last procfs.Sample, err error) {
+	var looks []procfs.Sample
+	for end := time.Now().Add(d); ; {
+		if last, err = m.sample(); err != nil {
+			return median, last, err
+		}
+		looks = append(looks, last)
+		left := time.Until(end)
+		if left <= 0 {
+			slices.SortFunc(looks, func(a, b procfs.Sample) int { return cmp.Compare(a.Anon, b.Anon) })
+			return looks[len(looks)/2], last, nil
+		}
+		if err := m.pause(min(left, time.Second)); err != nil {
+			return median, last, err
+		}
+	}
+}
 
 // finish writes the report. Err is how the measurement went.
 func (m *measurement) finish(err error) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -18,26 +19,33 @@ const (
 // toAll is how notifications to all users went.
 type toAll struct{ published, missing int }
 
-// publishToAll publishes count notifications with so many bytes of content, to the users in turn, and waits
-// until they have come or nothing comes any more.
-func (m *measurement) publishToAll(redis netip.AddrPort, users, perUser, count, rate, pad int) (toAll, error) {
+// publisherToAll returns a publisher of notifications with so many bytes of content, to the users in turn, once the server
+// listens. The caller closes it.
+func (m *measurement) publisherToAll(redis netip.AddrPort, users, perUser, rate, pad int) (*redispub.Publisher, error) {
 	p, err := redispub.New(redispub.Config{
 		Redis: redis, Rate: rate, Batch: time.Millisecond, Pad: pad, FanOut: perUser, Dialect: m.config.Dialect,
 		Pattern: redispub.Pattern{First: m.flags.FirstUser, Users: users, InTurn: true},
 		Window:  burstWindow, Arrived: func() int { return m.swarm.Stats().Received },
 	}, m.clock)
 	if err != nil {
-		return toAll{}, err
+		return nil, err
 	}
-	defer p.Close()
 	if err := p.AwaitSubscriber(m.env.ctx); err != nil {
-		return toAll{}, err
+		return nil, errors.Join(err, p.Close())
 	}
-	run, err := p.RunCount(m.env.ctx, count)
+	return p, nil
+}
+
+// publishToAll publishes so many notifications to each of the first users, and waits until they have come or nothing comes
+// any more. Missing are those of all that p has published.
+func (m *measurement) publishToAll(p *redispub.Publisher, users, each int) (toAll, error) {
+	p.Among(users)
+	before := m.swarm.Stats().Received
+	run, err := p.RunCount(m.env.ctx, each*users)
 	if err != nil {
 		return toAll{}, fmt.Errorf("publishing to all: %w", err)
 	}
-	m.await(run.Expected)
+	m.await(before + run.Expected)
 	return toAll{published: run.Published, missing: m.swarm.Missing(p.Published)}, m.env.ctx.Err()
 }
 

@@ -120,6 +120,12 @@ func (p *Publisher) Close() error {
 	return err
 }
 
+// Among has the next run publish to the first so many users, from 1 to those of the pattern, beginning with the first.
+func (p *Publisher) Among(users int) {
+	p.picker.pattern.Users = users
+	p.picker.turn = 0
+}
+
 // Published says how many a user was sent.
 func (p *Publisher) Published(user int) uint32 { return p.books[user] }
 

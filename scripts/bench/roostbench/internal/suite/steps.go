@@ -128,6 +128,8 @@ func tlsSteps() []Step {
 	return []Step{
 		slow(idle("tls-idle-15k", "idle connections, 2,000 and 15,000, then 1 KB from each and to each", looks{
 			sizes: []int{2000, 15_000}, hold: 35 * time.Second, burst: 1, settle: 35 * time.Second, more: []string{"--talk=1024"}}), 15_000).with(twoProxies),
+		slow(idle("tls-talk", "2,000 and 15,000 connections, each of which has just sent and received 1 KB", looks{
+			sizes: []int{2000, 15_000}, hold: 35 * time.Second, burst: 1, more: []string{"--talk=1024", "--burst-each"}}), 15_000).times(2),
 		slow(connect("tls-connect", "6,000 full handshakes, 256 at once", connections{base: 500, count: 6000, inFlight: 256, rounds: 1}), 6500).times(3),
 		slow(connect("tls-resume", "6,000 resumed handshakes, 256 at once", connections{base: 500, count: 6000, inFlight: 256, rounds: 1}), 6500).
 			also("--resume").times(3),
