@@ -326,7 +326,7 @@ func TestWrongLengthsWaitForNobody(t *testing.T) {
 func TestChecksWaitForATime(t *testing.T) {
 	t.Parallel()
 	r, issuer := startIssuer(t, func(c *Config) { c.AuthWorkers, c.AuthTimeout, c.HandshakeTimeout = 1, time.Second, time.Hour })
-	issuer.hold(r)
+	release := r.server.workers.hold(t)
 	client := r.send(issuer.token(t, "known", "alice"), "")
 	if response := client.answered(t, http.StatusServiceUnavailable); response.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
@@ -337,7 +337,7 @@ func TestChecksWaitForATime(t *testing.T) {
 		t.Errorf("%d wait", n)
 	}
 	r.server.workers.mu.Unlock()
-	issuer.let()
+	release()
 }
 
 // A server that ends answers those whose token is being checked, and its workers end with it.

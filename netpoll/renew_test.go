@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -444,17 +445,25 @@ func (c *raw) expiredNow(t *testing.T) {
 // A token that is not checked in time changes nothing, whatever becomes of it later.
 func TestRenewalTakesTooLong(t *testing.T) {
 	t.Parallel()
-	r, issuer := startIssuer(t, func(c *Config) { c.AuthTimeout, c.AuthWorkers = 100*time.Millisecond, 1 })
+	r, issuer := startIssuer(t, func(c *Config) { c.AuthWorkers, c.PingInterval, c.PongWait = 1, time.Hour, 2*time.Hour })
 	c := r.upgradeAs(signed(t, jwt.MapClaims{"sub": "alice", "groups": "a"}))
 	_, _ = c.Write(longFrame(0x81, authText(issuer.token(t, "later", "alice")))) // without groups
 	eventually(t, "the worker is held", func() bool { return issuer.held.Load() == 1 })
+	r.onConn("alice", func(c *conn) {
+		k, now := c.renewal(), r.server.now()
+		if at := r.server.moment(c.loop.wheel.At(c)); at > k.deadline+r.server.tickLength {
+			t.Errorf("the timer fires %s after the deadline", at-k.deadline)
+		}
+		k.deadline = now // it is over, however long the worker took to begin
+		c.resetTimer(now)
+	})
 	if a := c.authAnswered(t); a.Code != 4503 || a.RetryAfter < 1 || a.Reason != "too many tokens to check at a time" {
 		t.Errorf("%+v", a)
 	}
 	issuer.let()
 	other := r.upgrade("bob") // the worker is free: it has done with alice's
 	_, _ = other.Write(longFrame(0x81, authText(issuer.token(t, "known", "bob"))))
-	eventually(t, "the next one is done", func() bool { s := r.server.Stats(); return s.Renewals["renewed"]+s.Renewals["busy"] == 2 })
+	eventually(t, "the next one is done", func() bool { s := r.server.Stats(); return s.Renewals["renewed"] == 1 && s.Renewals["busy"] == 1 })
 	if all := r.groupsOf("alice"); !slices.Equal(all, []string{"a"}) {
 		t.Errorf("in %q", all)
 	}
@@ -665,6 +674,27 @@ func (w *workers) waitIdle(t *testing.T) {
 	w.put(&w.tokens, &k.job, 1<<20, 0)
 	<-done
 }
+
+// hold has a worker wait, which has begun with nothing else, until release is called.
+func (w *workers) hold(t *testing.T) (release func()) {
+	t.Helper()
+	k := &holdJob{begun: make(chan struct{}), end: make(chan struct{})}
+	k.job = job{work: k}
+	w.put(&w.tokens, &k.job, 1<<20, 0)
+	<-k.begun
+	release = sync.OnceFunc(func() { close(k.end) })
+	t.Cleanup(release)
+	return release
+}
+
+// holdJob is work that takes until it is told to end.
+type holdJob struct {
+	job
+	begun, end chan struct{}
+}
+
+func (k *holdJob) run(*Server)  { close(k.begun); <-k.end }
+func (k *holdJob) cancel(*loop) {}
 
 // probeJob is work that only says that it was done.
 type probeJob struct {

@@ -85,7 +85,7 @@ func startOnBoth(t testing.TB, with *TLS, change func(*Config), plain, secure *n
 	cfg := Config{Rules: Rules{Upgrader: newUpgrader(t, auth.Config{}, handshake.Config{})}, Hub: h, Logger: slog.New(slog.DiscardHandler), Loops: 2,
 		LingerTimeout: 200 * time.Millisecond,
 		// On a busy machine a client of the tests may take long.
-		HandshakeTimeout: patience, WriteWait: patience, PingInterval: patience, PongWait: 2 * patience}
+		HandshakeTimeout: patience, AuthTimeout: patience, WriteWait: patience, PingInterval: patience, PongWait: 2 * patience}
 	cfg.TLS = with
 	if change != nil {
 		change(&cfg)
