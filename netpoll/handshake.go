@@ -256,7 +256,7 @@ func (h *pendingHandshake) admit(req handshake.Request, more []byte) bool {
 	if welcome.Result == hub.ResumeRefused { // counted first: who has read the notice finds it counted
 		l.stats.GapNotices.Add(1)
 	}
-	c.send(append(s.answer(l.scratch[:0], &req), c.translated(appendHello(nil, &welcome))...))
+	c.send(append(s.answer(l.scratch[:0], &req), c.translated(appendHello(nil, &welcome, c.tellExpiry(&req, &welcome)))...))
 	c.replay(welcome.Missed)
 	if !c.selfCheck {
 		l.handshakes.Observe(accepted.ago(now), 1) // in milliseconds: the answer takes far less

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"roost/hub"
 	"roost/internal/pause"
 	"roost/netpoll/internal/iplimit"
 	"roost/wsproto"
@@ -241,11 +242,27 @@ func (c *conn) accepted(req *handshake.Request) {
 		c.expires = expiryOf(req.Expires)
 	}
 	s.log.Debug("token renewed", "user_id", c.link.User(), "expires", req.Expires, "groups", len(req.Groups))
-	expires := req.Expires.UTC()
+	c.answerToken(renewalDone, `"ok":true,`+string(appendExpires(nil, req.Expires, s.cfg.Now())))
+}
+
+// appendExpires appends when a token expires: the time, and, for clients whose clock is wrong, the whole seconds from now on.
+func appendExpires(text []byte, expires, now time.Time) []byte {
+	left := max(0, expires.Sub(now)) / time.Second
+	expires = expires.UTC()
 	if latest := time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC); expires.After(latest) {
 		expires = latest // later years have no form that everybody reads
 	}
-	c.answerToken(renewalDone, `"ok":true,"expires":"`+expires.Format(noticeTime)+`"`)
+	text = expires.AppendFormat(append(text, `"expires":"`...), noticeTime)
+	return strconv.AppendInt(append(text, `","expires_in":`...), int64(left), 10)
+}
+
+// tellExpiry returns what the hello says of the token, so that the client can renew it in time: nothing where the connection does not end
+// with it. Clients that do not speak our sub-protocol may know no hello: they get none for this alone.
+func (c *conn) tellExpiry(req *handshake.Request, w *hub.Welcome) []byte {
+	if c.expires == 0 || !req.OffersProtocol() && w.ID == "" && w.Connection == "" {
+		return nil
+	}
+	return appendExpires(nil, req.Expires, c.loop.server.cfg.Now())
 }
 
 // renewalRefused tells the client that its token was not accepted, in the words of a handshake.

@@ -1,11 +1,13 @@
 package netpoll
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -56,6 +58,7 @@ type authAnswer struct {
 	Code       int
 	Reason     string
 	RetryAfter int `json:"retry_after"`
+	ExpiresIn  int `json:"expires_in"`
 }
 
 // authAnswered reads the answer to a token.
@@ -146,8 +149,8 @@ func TestRenewal(t *testing.T) {
 			}
 			_, _ = c.Write(longFrame(0x81, text))
 			got := c.authAnswered(t)
-			expires := got.Expires
-			got.Expires = time.Time{}
+			expires, left := got.Expires, time.Duration(got.ExpiresIn)*time.Second
+			got.Expires, got.ExpiresIn = time.Time{}, 0
 			if got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
@@ -160,6 +163,9 @@ func TestRenewal(t *testing.T) {
 				}
 				if !expires.Equal(exp) {
 					t.Errorf("the answer says %s, want %s", expires, exp)
+				}
+				if real := time.Unix(tt.claims["exp"].(int64), 0).Sub(now); left <= 0 || left-auth.DefaultLeeway > real {
+					t.Errorf("the answer says %s, want at most %s and %s", left, real, auth.DefaultLeeway)
 				}
 			}
 			if at := r.expiresOf("alice"); at != wantExpires {
@@ -187,6 +193,64 @@ func (r *rig) upgradeAs(token string) *raw {
 	c := r.send(token, "")
 	c.answered(r.t, 101)
 	return c
+}
+
+// A client is told when its connection ends with its token, by the server's clock: one that speaks our sub-protocol, or asks for a hello.
+func TestHelloTellsTheExpiry(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
+	good := signed(t, jwt.MapClaims{"sub": "alice", "exp": now.Add(time.Minute).Truncate(time.Second).Unix()})
+	forever := signed(t, jwt.MapClaims{"sub": "alice", "exp": int64(1) << 60})
+	const protocol = "Sec-WebSocket-Protocol: roost.v1, bearer."
+	minute := `"expires":"2026-01-02T03:05:10.000Z","expires_in":64`
+	for name, tt := range map[string]struct {
+		query, header string
+		stays, resume bool
+		want          string // the hello's payload, with x for ids; "": there is none
+	}{
+		"with our sub-protocol":       {header: protocol + good, want: minute},
+		"for longer than any year":    {header: protocol + forever, want: `"expires":"9999-12-31T23:59:59.000Z","expires_in":9223372036`},
+		"without":                     {query: "token=" + good},
+		"without, but asks for an id": {query: "hello=1&token=" + good, want: `"connection":"x",` + minute},
+		"with a position":             {query: "token=" + good, resume: true, want: `"id":"x",` + minute},
+		"comes back":                  {query: "since=x&token=" + good, resume: true, want: `"id":"x",` + minute + `,"resumed":false`},
+		"with all":                    {query: "hello=1", header: protocol + good, resume: true, want: `"id":"x","connection":"x",` + minute},
+		"does not end":                {header: protocol + good, stays: true},
+		"does not end, and asks":      {query: "hello=1", header: protocol + good, stays: true, want: `"connection":"x"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, func(c *Config) {
+				if tt.resume {
+					resuming(c)
+				}
+				c.Now, c.CloseOnExpiry = func() time.Time { return now }, !tt.stays
+			})
+			conn, err := r.dialTCP()
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			head := "GET /ws?" + tt.query + " HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+			if tt.header != "" {
+				head += tt.header + "\r\n"
+			}
+			_, _ = io.WriteString(conn, head+"\r\n")
+			c := &raw{conn, bufio.NewReader(conn)}
+			c.answered(t, 101)
+			r.deliver("alice", `{"type":"n"}`)
+			_, first := c.readFrame(t)
+			got := regexp.MustCompile(`"(id|connection)":"[\w.-]+"`).ReplaceAllString(string(first), `"$1":"x"`)
+			switch {
+			case tt.want == "" && !strings.HasPrefix(got, `{"type":"n"`):
+				t.Errorf("got %s before the first notification", first)
+			case tt.want != "" && got != `{"type":"_hello","payload":{`+tt.want+`}}`:
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
 }
 
 // A token of a key pair is checked by a worker, and takes its time.

@@ -9,34 +9,35 @@ import (
 	"roost/wsproto"
 )
 
-// Where the hub's clients can resume (hub.Config.Resume), or a client asks for it, a connection begins with an envelope of type
-// _hello, right behind the 101. Missed notifications follow at once, before anything that is delivered.
+// Where the hub's clients can resume (hub.Config.Resume), a client asks for it, or one that speaks our sub-protocol has to know when
+// the connection ends with its token, a connection begins with an envelope of type _hello, right behind the 101. Missed notifications
+// follow at once, before anything that is delivered.
 
 // appendHello appends the hello of a connection that was admitted, and the notice of a gap where its client can't resume.
-// Without a position, and an id of the connection, there is none.
-func appendHello(b []byte, w *hub.Welcome) []byte {
-	if w.ID == "" && w.Connection == "" {
+// Without a position, an id of the connection, and ends, there is none. ends is what appendExpires says of a connection that ends with its token.
+func appendHello(b []byte, w *hub.Welcome, ends []byte) []byte {
+	if w.ID == "" && w.Connection == "" && len(ends) == 0 {
 		return b
 	}
-	text := make([]byte, 0, 128)
+	text := make([]byte, 0, 192)
 	text = append(text, `{"type":"_hello","payload":{`...)
 	if w.ID != "" {
-		text = append(append(append(text, `"id":"`...), w.ID...), '"')
+		text = append(append(append(text, `"id":"`...), w.ID...), `",`...) // first, see wsproto.AppendEvents
 	}
 	if w.Connection != "" {
-		if w.ID != "" {
-			text = append(text, ',')
-		}
-		text = append(append(append(text, `"connection":"`...), w.Connection...), '"')
+		text = append(append(append(text, `"connection":"`...), w.Connection...), `",`...)
+	}
+	if len(ends) > 0 {
+		text = append(append(text, ends...), ',')
 	}
 	switch w.Result {
 	case hub.ResumeDone:
-		text = append(text, `,"resumed":{"missed":`...)
-		text = append(strconv.AppendInt(text, int64(len(w.Missed)), 10), '}')
+		text = append(text, `"resumed":{"missed":`...)
+		text = append(strconv.AppendInt(text, int64(len(w.Missed)), 10), "},"...)
 	case hub.ResumeRefused:
-		text = append(text, `,"resumed":false`...)
+		text = append(text, `"resumed":false,`...)
 	}
-	text = append(text, "}}"...)
+	text = append(text[:len(text)-1], "}}"...)
 	b = append(wsproto.AppendTextHeader(b, len(text)), text...)
 	if w.Result == hub.ResumeRefused {
 		b = appendResumeGap(b, w.LostSince)
