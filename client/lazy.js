@@ -1,5 +1,6 @@
 /*! roost-client 1.0.0, (c) The Roost authors, MIT License */
 import { connect } from "roost-client";
+import { renewing } from "./renew.js";
 
 const idle = { state: "connecting" };
 
@@ -12,7 +13,7 @@ export function lazy(source, options) {
 
   function start() {
     if (roost) return;
-    roost = typeof source?.on === "function" ? source : connect(source, options());
+    roost = typeof source?.on === "function" ? source : connect(source, renewing(options()));
     const { status } = roost;
     for (const entry of entries) {
       entry.off = roost.on(entry.type, entry.listener);

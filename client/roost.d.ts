@@ -42,10 +42,10 @@ export interface Gap {
 
 export interface Options {
   /**
-   * Returns a JWT of your backend; called before every attempt. Pass signal on to fetch: it is aborted when the attempt
+   * Returns a JWT of your backend; called before every attempt, and by roost-client/renew for the open connection. Pass signal on to fetch: it is aborted when the attempt
    * has taken too long, and when the connection is closed. Throw SessionOver when the user is signed out.
    */
-  token(context: { signal: AbortSignal; reason: "first" | "reconnect" | "expired" }): string | Promise<string>;
+  token(context: { signal: AbortSignal; reason: "first" | "reconnect" | "expired" | "renew" }): string | Promise<string>;
   /**
    * Fetches what may have been missed from your backend. Called once when the connection opens for the first time
    * ("first"), and for each Gap; again, with backoff, until it has succeeded. Notifications wait meanwhile.

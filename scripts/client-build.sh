@@ -10,7 +10,7 @@ mkdir -p "$dist"
 licence=$(head -1 roost.js)
 esbuild() { go tool esbuild --log-level=warning --target=es2022 "$@"; }
 
-# For a script tag the module becomes one expression: its exports are members of the global roost. With let for const, which
+# For a script tag a module becomes one expression: its exports are members of the global roost. With let for const, which
 # means the same in code that runs, esbuild makes one declaration of neighbours.
 {
   echo "$licence"
@@ -18,7 +18,13 @@ esbuild() { go tool esbuild --log-level=warning --target=es2022 "$@"; }
     esbuild --minify --legal-comments=none
 } >"$dist/roost.min.js"
 
-for name in roost react vue svelte testing; do
+{
+  echo "$licence"
+  { echo 'roost.renewing=(()=>{'; sed 's/^export //; s/\bconst /let /g' renew.js; echo 'return renewing})()'; } |
+    esbuild --minify --legal-comments=none
+} >"$dist/renew.min.js"
+
+for name in roost renew react vue svelte testing; do
   esbuild "$name.js" --bundle --format=cjs --platform=neutral --legal-comments=none \
     --external:react --external:vue --external:roost-client |
     { echo "$licence"; cat; } >"$dist/$name.cjs"

@@ -1,6 +1,7 @@
 // Code that has to compile, and code that must not: tsc --strict says both.
 import { connect, SessionOver, type Roost } from "roost-client";
 import { fakeRoost } from "roost-client/testing";
+import { keepRenewed, renewing } from "roost-client/renew";
 import { roostStore } from "roost-client/svelte";
 import { useRoost as useInReact, type UseRoost } from "roost-client/react";
 import { useRoost as useInVue } from "roost-client/vue";
@@ -12,7 +13,7 @@ interface Types {
 
 const roost = connect<Types>("wss://example.com/ws", {
   async token({ signal, reason }) {
-    const why: "first" | "reconnect" | "expired" = reason;
+    const why: "first" | "reconnect" | "expired" | "renew" = reason;
     const answer = await fetch("/token", { method: "POST", signal });
     if (answer.status === 401) throw new SessionOver(why);
     return answer.text();
@@ -34,6 +35,8 @@ async function loop() {
 loop();
 const any: Roost = connect(new URL("wss://example.com/ws"), { token: () => "t" });
 any.on("whatever", ({ payload }) => payload.some.thing);
+connect<Types>("wss://example.com/ws", renewing({ token: () => "t", share: true }));
+const socket: WebSocket = keepRenewed(new WebSocket("wss://example.com/ws"), async ({ signal, reason }) => (signal.aborted ? "" : reason));
 const fake = fakeRoost<Types>();
 fake.notify("greeting", { text: "" });
 const same: Roost<Types> = fake;
@@ -48,6 +51,8 @@ connect("wss://example.com/ws", {});
 connect("wss://example.com/ws", () => "token", {});
 // @ts-expect-error: no such option
 connect("wss://example.com/ws", { token: () => "", onOpen() {} });
+// @ts-expect-error: renewing needs token too
+renewing({ share: true });
 // @ts-expect-error: no such type
 roost.on("farewell", () => {});
 // @ts-expect-error: no such member

@@ -1,12 +1,16 @@
-// A world for tests of roost.js: virtual time, tabs of one browser, and a server whose every move a test decides.
+// A world for tests of roost.js and renew.js: virtual time, tabs of one browser, and a server whose every move a test decides.
 import { readFileSync } from "node:fs";
 
-// The module as a function of the globals that it uses, so that each tab has its own.
-const source = readFileSync(new URL("../roost.js", import.meta.url), "utf8").replace(/^export /gm, "");
+// A module as a function of the globals that it uses, so that each tab has its own.
 const names = ["globalThis", "console", "setTimeout", "clearTimeout", "Date", "Math", "navigator", "BroadcastChannel"];
-const load = new Function(...names, `"use strict"; ${source}\nreturn { connect, SessionOver };`);
+function loader(file, members) {
+  const source = readFileSync(new URL(file, import.meta.url), "utf8").replace(/^export /gm, "");
+  return new Function(...names, `"use strict"; ${source}\nreturn { ${members} };`);
+}
+const loaders = [loader("../roost.js", "connect, SessionOver"), loader("../renew.js", "renewing, keepRenewed")];
 
 export const token = "head.body.sign";
+const longest = 2 ** 31 - 1; // milliseconds: a timer of more ends at once, as in browsers
 
 // turn lets everything run that waits for no time.
 export async function turn() {
@@ -76,10 +80,10 @@ export class Tab {
     const tab = this;
     const globals = {
       console: { warn: (text) => this.warned.push(text), error: (error) => this.reported.push(error) },
-      setTimeout: (f, ms) => world.after(Math.max(ms, this.clamp), f, this),
+      setTimeout: (f, ms) => world.after(Math.max(ms > longest ? 1 : ms, this.clamp), f, this),
       clearTimeout: (id) => world.timers.delete(id),
       Date: { now: () => world.now },
-      Math: { min: Math.min, random: () => this.random },
+      Math: { min: Math.min, max: Math.max, random: () => this.random },
     };
     if (!bare) {
       Object.assign(globals, {
@@ -94,7 +98,7 @@ export class Tab {
       });
     }
     this.globals = globals.globalThis = globals;
-    Object.assign(this, load(...names.map((name) => globals[name])));
+    for (const load of loaders) Object.assign(this, load(...names.map((name) => globals[name])));
   }
 
   #at(type) {
@@ -129,6 +133,7 @@ export class Tab {
 class Socket {
   readyState = 0;
   sent = [];
+  #heard = new Map(); // type → listeners
 
   constructor(tab, url, protocols) {
     const { world } = tab;
@@ -137,25 +142,34 @@ class Socket {
     world.accepts(this);
   }
 
-  // The page's actions. Its pings are answered, as long as the socket lives.
+  addEventListener(type, f) { this.#heard.set(type, [...(this.#heard.get(type) ?? []), f]); }
+  #fire(type, event) {
+    for (const f of this.#heard.get(type) ?? []) f(event);
+    this["on" + type]?.(event);
+  }
+
+  // The page's actions. Its pings are answered, as long as the socket lives, and its tokens as the test says.
   send(text) {
     this.sent.push(text);
-    if (!this.dead) this.world.after(10, () => this.says({ type: "pong", ...(this.place && { id: this.place }) }));
+    const { type, token } = JSON.parse(text);
+    if (this.dead) return;
+    if (type === "ping") this.world.after(10, () => this.says({ type: "pong", ...(this.place && { id: this.place }) }));
+    else this.world.after(10, () => this.renews?.(token));
   }
-  close() {
+  close(code = 1005, reason = "") {
     if (this.readyState > 1) return;
     this.readyState = 2;
-    this.world.after(5, () => this.end(1005, ""));
+    this.world.after(5, () => this.end(code, reason));
   }
 
   // The server's actions.
   open() {
     if (this.readyState !== 0) return;
     this.readyState = 1;
-    this.onopen();
+    this.#fire("open", {});
   }
   says(message) {
-    if (this.readyState === 1) this.onmessage({ data: typeof message === "string" ? message : JSON.stringify(message) });
+    if (this.readyState === 1) this.#fire("message", { data: typeof message === "string" ? message : JSON.stringify(message) });
   }
   notify(payload, id) {
     this.says({ type: "n", payload, timestamp: new Date(this.world.now).toISOString(), ...(id && { id }) });
@@ -164,7 +178,7 @@ class Socket {
     if (this.readyState === 3) return;
     this.readyState = 3;
     if (code === 1006) this.onerror({}); // outside of browsers it must not go unheard
-    this.onclose({ code, reason });
+    this.#fire("close", { code, reason });
   }
 }
 

@@ -67,26 +67,55 @@ func TestDocumentedWebSocketResumes(t *testing.T) {
 	tab.wait("show one", "show two", "show three", "refetch")
 }
 
-// The page of docs/clients.md renews its token when the connection opens, and again in time.
+// The page of docs/clients.md renews its token before the old one expires, again and again, and tries again when it can't get one.
 func TestDocumentedRenewal(t *testing.T) {
 	t.Parallel()
 	browser := startBrowser(t)
 	redis := redistest.Start(t)
 	var server *roosttest.Server
+	// The page's timers end at once, and say how long they were to take.
 	origin := snippetPage(t, func() string {
 		return snippet(t, "docs/clients.md", "keepRenewed", server.WS) + `
+			console.warn = ({ message }) => events.push("warned " + message);
+			const later = window.setTimeout, waits = [];
+			window.setTimeout = (f, wait) => { waits.push(wait); return later(f, 0); };
+			let asked = 0;
 			const socket = new WebSocket("ws://` + server.WS + `/ws", ["roost.v1", "bearer." + token]);
-			keepRenewed(socket, async () => token, 24 * 3_600_000); // far earlier than it expires: at once
-			socket.addEventListener("message", ({ data }) => show({ payload: { text: JSON.parse(data).type } }));`
+			keepRenewed(socket, async () => {
+				if (++asked === 2) throw new Error("no network");
+				if (asked === 5) window.setTimeout = () => events.push("enough");
+				return token;
+			});`
 	})
 	server = roosttest.Start(t, redis, roosttest.Env{"WS_CLOSE_ON_EXPIRY": "true", "WS_ALLOWED_ORIGINS": origin})
 	tab := openTab(t, browser, origin)
-	tab.wait("show _auth", "show _auth")
-	server.WaitMetric(`roost_token_renewals_total{result="renewed"}`, 2)
-	// A token that lives for longer than a page's longest timer is not renewed again and again.
-	tab.evaluate(`socket.close(); events = []; window.setTimeout = (_, wait) => show({ payload: { text: wait } });
-		keepRenewed(new WebSocket(socket.url, ["roost.v1", "bearer." + token]), async () => token, -60 * 24 * 3_600_000); ""`)
-	tab.wait("show 2147483647")
+	happened := func(what string) {
+		roosttest.WaitFor(t, what, func() bool { return strings.Contains(tab.evaluate("events.join()"), what) })
+	}
+	happened("enough")
+	happened("warned no network")
+	if closed := tab.evaluate(`String(socket.readyState)`); closed != "1" {
+		t.Errorf("the connection's state is %s, want 1, open", closed)
+	}
+	// A token that lives for longer than a page's longest timer is not renewed again and again; others at some moment in the middle.
+	for text, want := range map[string]string{
+		`{type: "_hello", payload: {expires_in: 9_000_000_000}}`: "wait === 2147483647",
+		`{type: "_hello", payload: {expires_in: 1_000}}`:         "wait > 399_000 && wait <= 800_000",
+		`{type: "_auth", payload: {ok: true, expires_in: 6}}`:    "wait === 5_000",
+		`{type: "_auth", payload: {ok: true, expires_in: 3}}`:    "wait === undefined",
+		`{type: "_auth", payload: {ok: false, code: 4401}}`:      "wait === undefined",
+		`{type: "n", payload: {expires_in: 1_000}}`:              "wait === undefined",
+	} {
+		said := tab.evaluate(`{
+			let wait;
+			window.setTimeout = (_, ms) => { wait = ms; };
+			socket.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(` + text + `) }));
+			String(` + want + `);
+		}`)
+		if said != "true" {
+			t.Errorf("%s: not so: %s", text, want)
+		}
+	}
 }
 
 // The EventSource of docs/connecting.md shows notifications, and hears why it ends.

@@ -1,0 +1,91 @@
+/*! roost-client 1.0.0, (c) The Roost authors, MIT License */
+// A token is replaced over the open connection before it expires, where the server ends the connection then and says when
+// that is (WS_CLOSE_ON_EXPIRY): connect(url, renewing({ token, sync })). docs/frontend.md explains it.
+
+const soon = 5_000; // milliseconds: sooner than this no token is replaced
+const longest = 2 ** 31 - 1; // milliseconds that a timer can take: one of more ends at once
+
+// renewing returns options of connect with which its connections renew their tokens.
+export function renewing(options) {
+  const Base = options?.WebSocket ?? globalThis.WebSocket;
+  if (typeof Base !== "function" || typeof options?.token !== "function") return options; // connect says what is wrong
+  function Renewed(url, protocols) {
+    return keepRenewed(new Base(url, protocols), (context) => options.token(context));
+  }
+  return { ...options, WebSocket: Renewed };
+}
+
+// keepRenewed renews the token of a WebSocket that is not open yet, and returns the WebSocket. Where that fails, the server
+// closes the connection when the old token expires. The server has to know that the client speaks roost.v1.
+export function keepRenewed(socket, token) {
+  let ends; // when the connection ends with its token
+  let next = Infinity; // when the next token is due
+  let timer;
+  let abort; // of token
+
+  // plan chooses a random moment in the middle of the time that is left: not the same one for all pages that came together,
+  // and with time for another try.
+  function plan() {
+    const left = ends - Date.now();
+    next = left > soon ? Date.now() + Math.max(soon, left * (0.4 + 0.4 * Math.random())) : Infinity;
+    look();
+  }
+
+  // look goes by the clock: a machine that slept holds timers back.
+  function look() {
+    clearTimeout(timer);
+    if (Date.now() >= next) return renew();
+    if (next < Infinity) timer = setTimeout(look, next - Date.now());
+  }
+
+  async function renew() {
+    plan(); // the next try, if this one fails
+    abort?.abort();
+    const { signal } = abort = new AbortController();
+    try {
+      const given = String((await token({ signal, reason: "renew" })) ?? "").trim();
+      if (signal.aborted) return;
+      if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(given)) throw new TypeError("roost: token() has to be a JWT"); // which is not shown
+      socket.send(JSON.stringify({ type: "auth", token: given }));
+    } catch (error) {
+      if (signal.aborted) return;
+      if (error?.name === "SessionOver") socket.close(4403, String(error).slice(0, 40)); // of 123 bytes
+      else warn(error);
+    }
+  }
+
+  function heard({ data }) {
+    if (/^{"type":"_(hello|auth)"/.test(data)) {
+      const { expires_in: left, ok, reason } = JSON.parse(data).payload;
+      if (ok === false) warn("the new token was refused: " + reason);
+      if (left) {
+        ends = Date.now() + left * 1_000;
+        plan();
+      }
+    }
+    if (Date.now() >= next) look(); // a message comes before the timer where timers are late
+  }
+
+  function stop() {
+    next = Infinity;
+    clearTimeout(timer);
+    abort?.abort();
+  }
+
+  const { close } = socket;
+  socket.close = (...reason) => {
+    stop(); // the close event of a dead connection comes late
+    close.apply(socket, reason);
+  };
+  socket.addEventListener("message", heard);
+  socket.addEventListener("close", stop);
+  return socket;
+}
+
+// warn says it once.
+const warned = new Set();
+function warn(text) {
+  if (warned.has(String(text))) return;
+  warned.add(String(text));
+  console.warn("roost: " + text);
+}
