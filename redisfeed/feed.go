@@ -162,6 +162,11 @@ func (f *Feed) PublishBatch(ctx context.Context, batch []publish.Message) (recei
 	return f.publisher.PublishBatch(ctx, batch)
 }
 
+// PublishIdempotent publishes messages once, as [publish.Publisher.PublishIdempotent] does. Any goroutine, until Run returns.
+func (f *Feed) PublishIdempotent(ctx context.Context, key publish.Key, batch []publish.Message) (publish.Idempotent, error) {
+	return f.publisher.PublishIdempotent(ctx, key, batch)
+}
+
 // Acquire counts one more connection, or handshake, of user. It reports whether the user is subscribed, so that what is
 // published from now on arrives, or that waiting is of no use, because Redis has been away for more than a second. Otherwise
 // w is told when either is true. Connections that are let in before that are told of a gap when it is over (Config.Gap,

@@ -17,6 +17,7 @@ type Proxy struct {
 	mu     sync.Mutex // guards the rest
 	Target string     // set before Start, and then by TurnTo
 	conns  []net.Conn
+	mute   bool
 
 	wg sync.WaitGroup
 }
@@ -68,10 +69,26 @@ func (p *Proxy) serve(client net.Conn) {
 			return
 		}
 		time.Sleep(p.Delay)
+		if p.isMute() {
+			continue
+		}
 		if _, err := client.Write(buf[:n]); err != nil {
 			return
 		}
 	}
+}
+
+// Mute has answers of Redis thrown away from now on, or no longer.
+func (p *Proxy) Mute(mute bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mute = mute
+}
+
+func (p *Proxy) isMute() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mute
 }
 
 // TurnTo cuts all connections; new ones go to another address.

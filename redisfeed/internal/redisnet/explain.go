@@ -45,7 +45,7 @@ func (c Config) Explain(err error) error {
 		return fmt.Errorf("%w: the user has a password and none is configured (REDIS_PASSWORD beside REDIS_USERNAME): %w", ErrAuth, err)
 	case redis.IsAuthError(err):
 		return fmt.Errorf("%w: wrong user name or password (REDIS_USERNAME, REDIS_PASSWORD): %w", ErrAuth, err)
-	case redis.IsPermissionError(err):
+	case LacksPermission(err):
 		return fmt.Errorf("%w: the user lacks a permission, of %s: %w", ErrAuth, c.Needs, err)
 	case redis.HasErrorPrefix(err, "This instance has cluster support disabled"):
 		return fmt.Errorf("this Redis is not one of a cluster (REDIS_CLUSTER has to be false): %w", err)
@@ -55,6 +55,13 @@ func (c Config) Explain(err error) error {
 		return fmt.Errorf("this Redis has no sharded channels, which want 7.0 or later (REDIS_FEED): %w", err)
 	}
 	return explainPort(err)
+}
+
+// LacksPermission reports whether Redis refused something because the user's ACL does not allow it. Redis has said in several ways, from
+// version to version, that a script may not do something.
+func LacksPermission(err error) bool {
+	return redis.IsPermissionError(err) || strings.Contains(err.Error(), "user executing the script can't") ||
+		strings.Contains(err.Error(), "ACL failure in script")
 }
 
 // LocalShortage reports whether an attempt failed for want of something that this host has too little of: descriptors,
