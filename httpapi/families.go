@@ -364,6 +364,9 @@ func adminFamilies() []family {
 		counterBy("kind", "roost_publish_publications_total",
 			"Publications over POST /publish, by kind: notifications for a user, a group or everyone, disconnect commands, and changes of groups.",
 			func(s *Stats) map[string]uint64 { return s.PublishedOverHTTP }),
+		counter("roost_publish_repeats_total",
+			"Requests to POST /publish that were published before, or a part of them, by a request with the same Idempotency-Key: that is not published again.",
+			func(s *Stats) float64 { return float64(s.PublishRepeats) }),
 	}
 }
 

@@ -34,9 +34,17 @@ const (
 type Publishing struct {
 	// Check says why servers would skip a publication, or that it can reach nobody; nil where neither is so.
 	Check func(Publication) error
-	// Publish publishes in order. It returns for each publication how many servers got it from Redis, -1 where Redis does not
-	// say it. The error may be a *PublishError, which says how far it got.
-	Publish func(context.Context, []Publication) (receivers []int64, err error)
+	// Publish publishes in order. The error may be a *PublishError, which says how far it got. With a key, which may be nil, what an
+	// earlier request with the same key published is not published again; ErrKeyUsed: that request had another content.
+	Publish func(context.Context, []Publication, *Idempotency) (Published, error)
+	// Keys reports whether requests may have an idempotency key. Nil: they may not.
+	Keys func() bool
+}
+
+// Published is what became of publications.
+type Published struct {
+	Receivers []int64 // for each how many servers got it from Redis; -1 where Redis does not say it
+	Before    int     // so many were published by an earlier request with the same key
 }
 
 // PublishError is why not all publications of a request were published.
@@ -82,6 +90,7 @@ type publisher struct {
 
 	requests  map[int]*atomic.Uint64    // by code; the map is static
 	published map[string]*atomic.Uint64 // by kind; the map is static
+	repeated  atomic.Uint64             // requests
 }
 
 func newPublisher(cfg Config) *publisher {
@@ -133,20 +142,23 @@ func (p *publisher) serve(w http.ResponseWriter, r *http.Request) {
 		p.refuse(w, r, failed(http.StatusServiceUnavailable, "%d requests are being published: try again", publishAtOnce))
 		return
 	}
-	all, wrong := p.read(w, r)
+	all, key, wrong := p.read(w, r)
 	if wrong != nil {
 		p.refuse(w, r, wrong)
 		return
 	}
-	receivers, wrong := p.publish(context.WithoutCancel(r.Context()), all) // whoever hangs up has published all the same
+	done, wrong := p.publish(context.WithoutCancel(r.Context()), all, key) // whoever hangs up has published all the same
 	if wrong != nil {
 		p.refuse(w, r, wrong)
 		return
 	}
 	p.count(http.StatusOK)
-	p.tell(r, all)
+	p.tell(r, all, done.Before)
+	if done.Before == len(all) {
+		w.Header().Set(replayedHeader, "true")
+	}
 	answer := publishedJSON{Published: len(all), Receivers: make([]*int64, len(all))}
-	for i, n := range receivers {
+	for i, n := range done.Receivers {
 		if n >= 0 {
 			answer.Receivers[i] = &n
 		}
@@ -154,8 +166,46 @@ func (p *publisher) serve(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, marshal(answer))
 }
 
-// read reads the publications, and checks all of them.
-func (p *publisher) read(w http.ResponseWriter, r *http.Request) ([]Publication, *failure) {
+// read reads the publications, and checks all of them. key is nil for a request that has none.
+func (p *publisher) read(w http.ResponseWriter, r *http.Request) (all []Publication, key *Idempotency, wrong *failure) {
+	name, wrong := p.readKey(r)
+	if wrong != nil {
+		return nil, nil, wrong
+	}
+	body, wrong := readBody(w, r)
+	if wrong != nil {
+		return nil, nil, wrong
+	}
+	all, bad := readPublications(string(body))
+	traceAll(all, r.Header.Get("Traceparent"))
+	for i := 0; bad == nil && i < len(all); i++ {
+		if err := p.Check(all[i]); err != nil {
+			bad = &bodyError{index: i, err: err}
+		}
+	}
+	if bad != nil {
+		return nil, nil, bad.failure()
+	}
+	if name != "" {
+		key = &Idempotency{Key: name, Content: contentOf(body)}
+	}
+	return all, key, nil
+}
+
+// readKey returns the idempotency key; "": the request has none.
+func (p *publisher) readKey(r *http.Request) (string, *failure) {
+	name, err := readKey(r.Header)
+	switch {
+	case err != nil:
+		return "", failed(http.StatusBadRequest, "%s; nothing is published", err)
+	case name != "" && (p.Keys == nil || !p.Keys()):
+		return "", failed(http.StatusBadRequest, "this server remembers no %s (HTTP_IDEMPOTENCY_TTL is 0s): nothing is published", idempotencyHeader)
+	}
+	return name, nil
+}
+
+// readBody reads a body that may be JSON.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *failure) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case err != nil || kind != "application/json":
@@ -175,17 +225,7 @@ func (p *publisher) read(w http.ResponseWriter, r *http.Request) ([]Publication,
 	case err != nil:
 		return nil, failed(http.StatusBadRequest, "the body can't be read: %s", err)
 	}
-	all, wrong := readPublications(string(body))
-	traceAll(all, r.Header.Get("Traceparent"))
-	for i := 0; wrong == nil && i < len(all); i++ {
-		if err := p.Check(all[i]); err != nil {
-			wrong = &bodyError{index: i, err: err}
-		}
-	}
-	if wrong != nil {
-		return nil, wrong.failure()
-	}
-	return all, nil
+	return body, nil
 }
 
 // traceAll gives each notification that has none the traceparent of the request. One that is not valid is left out by the servers.
@@ -216,28 +256,40 @@ func (e *bodyError) failure() *failure {
 }
 
 // publish publishes, and counts what is published.
-func (p *publisher) publish(ctx context.Context, all []Publication) ([]int64, *failure) {
+func (p *publisher) publish(ctx context.Context, all []Publication, key *Idempotency) (Published, *failure) {
 	if redis := p.redis(); !redis.Connected {
 		none, certain := 0, false
 		f := failed(http.StatusServiceUnavailable, "Redis is not connected: nothing is published, try again")
 		f.answer.Published, f.answer.Uncertain = &none, &certain
-		return nil, f
+		return Published{}, f
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	receivers, err := p.Publish(ctx, all)
+	done, err := p.Publish(ctx, all, key)
+	if done.Before > 0 {
+		p.repeated.Add(1)
+	}
 	if err == nil {
-		p.countPublished(all)
-		return receivers, nil
+		p.countPublished(all[done.Before:])
+		return done, nil
+	}
+	if key != nil && errors.Is(err, ErrKeyUsed) {
+		return done, failed(http.StatusUnprocessableEntity,
+			"%s %q came before with another body: nothing is published. Each request needs a key of its own, and the same body when it is sent again",
+			idempotencyHeader, key.Key)
 	}
 	far := &PublishError{Uncertain: true}
 	if !errors.As(err, &far) {
 		far.Err = err
 	}
-	p.countPublished(all[:far.Published])
-	f := failed(http.StatusServiceUnavailable, "%s; %s", err, far.far(len(all)))
+	p.countPublished(all[min(done.Before, far.Published):far.Published])
+	says := far.far(len(all))
+	if key != nil {
+		says += ". Send it again with the same " + idempotencyHeader + ": nothing is published twice"
+	}
+	f := failed(http.StatusServiceUnavailable, "%s; %s", err, says)
 	f.answer.Published, f.answer.Uncertain = &far.Published, &far.Uncertain
-	return nil, f
+	return done, f
 }
 
 // refuse answers and logs.
@@ -252,8 +304,8 @@ func (p *publisher) refuse(w http.ResponseWriter, r *http.Request, f *failure) {
 	writeJSON(w, f.code, marshal(f.answer))
 }
 
-// tell logs who published for whom, without what.
-func (p *publisher) tell(r *http.Request, all []Publication) {
+// tell logs who published for whom, without what. before were published by an earlier request.
+func (p *publisher) tell(r *http.Request, all []Publication, before int) {
 	leftOut, ok := p.said.Allow()
 	if !ok {
 		return
@@ -261,6 +313,10 @@ func (p *publisher) tell(r *http.Request, all []Publication) {
 	kinds := make(map[string]int)
 	for i := range all {
 		kinds[all[i].kind()]++
+	}
+	if before == len(all) {
+		p.log.Info("request to publish repeated, it was published before", "remote", r.RemoteAddr, "publications", len(all), "left_out", leftOut)
+		return
 	}
 	p.log.Info("published over HTTP", "remote", r.RemoteAddr, "publications", len(all), "users", kinds["user"],
 		"groups", kinds["group"], "everyone", kinds["everyone"], "disconnects", kinds["disconnect"],
@@ -284,7 +340,7 @@ func (p *publisher) countPublished(all []Publication) {
 }
 
 // counts reads the counters.
-func (p *publisher) counts() (requests, published map[string]uint64) {
+func (p *publisher) counts() (requests, published map[string]uint64, repeated uint64) {
 	requests, published = make(map[string]uint64), make(map[string]uint64)
 	for code, n := range p.requests {
 		requests[strconv.Itoa(code)] = n.Load()
@@ -292,7 +348,7 @@ func (p *publisher) counts() (requests, published map[string]uint64) {
 	for kind, n := range p.published {
 		published[kind] = n.Load()
 	}
-	return requests, published
+	return requests, published, p.repeated.Load()
 }
 
 // serveOpenAPI answers with the description of /publish.

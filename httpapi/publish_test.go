@@ -27,6 +27,8 @@ type fakePublishing struct {
 	published []Publication
 	err       error
 	hold      chan struct{} // nil: does not wait
+	keys      map[string]Idempotency
+	forgetful bool // takes no keys
 }
 
 func (f *fakePublishing) publishing() *Publishing {
@@ -37,17 +39,32 @@ func (f *fakePublishing) publishing() *Publishing {
 			}
 			return nil
 		},
-		Publish: func(_ context.Context, all []Publication) ([]int64, error) {
+		Keys: func() bool { return !f.forgetful },
+		Publish: func(_ context.Context, all []Publication, key *Idempotency) (done Published, err error) {
 			if f.hold != nil {
 				<-f.hold
 			}
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			if f.err != nil {
-				return nil, f.err
+				return Published{}, f.err
+			}
+			done.Receivers = append(make([]int64, len(all)-1), -1)
+			if key != nil {
+				switch before, known := f.keys[key.Key]; {
+				case known && before.Content != key.Content:
+					return Published{}, fmt.Errorf("elsewhere: %w", ErrKeyUsed)
+				case known:
+					done.Before = len(all)
+					return done, nil
+				}
+				if f.keys == nil {
+					f.keys = make(map[string]Idempotency)
+				}
+				f.keys[key.Key] = *key
 			}
 			f.published = append(f.published, all...)
-			return append(make([]int64, len(all)-1), -1), nil
+			return done, nil
 		},
 	}
 }

@@ -196,7 +196,7 @@ func (s *Server) stats() Stats {
 	stats := s.cfg.Stats()
 	stats.AdminConnections, stats.AdminEvicted = s.conns.read()
 	if s.publish != nil {
-		stats.PublishRequests, stats.PublishedOverHTTP = s.publish.counts()
+		stats.PublishRequests, stats.PublishedOverHTTP, stats.PublishRepeats = s.publish.counts()
 	}
 	return stats
 }

@@ -108,6 +108,7 @@ type Stats struct {
 
 	PublishRequests   map[string]uint64 // to /publish, by status; nil without it. Set by the admin server, as the next
 	PublishedOverHTTP map[string]uint64 // of these: what was published, by kind
+	PublishRepeats    uint64            // of these: requests with an idempotency key that had come before
 }
 
 // Counter returns the value of one of Counters, by the name of its metric; 0 if there is none.

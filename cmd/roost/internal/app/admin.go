@@ -35,7 +35,10 @@ func (s *Service) httpConfig() httpapi.Config {
 		Docs:      docs.Files,
 		Limits:    s.limits,
 
-		Publishing: &httpapi.Publishing{Check: s.checkPublication, Publish: s.publish},
+		Publishing: &httpapi.Publishing{
+			Check: s.checkPublication, Publish: s.publish,
+			Keys: func() bool { return s.idempotencyTTL() > 0 },
+		},
 
 		HealthStatusOnly: s.cfg.WSHealthDetail == "status",
 

@@ -78,7 +78,7 @@ func (s *Service) publishOne(ctx context.Context, user, notification string) err
 	if err := s.checkPublication(p); err != nil {
 		return err
 	}
-	_, err := s.publish(ctx, []httpapi.Publication{p})
+	_, err := s.publish(ctx, []httpapi.Publication{p}, nil)
 	return err
 }
 

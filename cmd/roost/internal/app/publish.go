@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"roost/httpapi"
 	"roost/hub"
@@ -64,23 +65,35 @@ func command(p httpapi.Publication) string {
 }
 
 // publish publishes what was checked.
-func (s *Service) publish(ctx context.Context, all []httpapi.Publication) ([]int64, error) {
+func (s *Service) publish(ctx context.Context, all []httpapi.Publication, key *httpapi.Idempotency) (done httpapi.Published, err error) {
 	select {
 	case s.publishes <- struct{}{}:
 		defer func() { <-s.publishes }()
 	case <-ctx.Done():
-		return nil, &httpapi.PublishError{Err: errors.New("earlier requests are still being published")}
+		return done, &httpapi.PublishError{Err: errors.New("earlier requests are still being published")}
 	}
 	batch := make([]publish.Message, len(all))
 	for i, p := range all {
 		batch[i] = message(p)
 	}
-	receivers, err := s.feed.PublishBatch(ctx, batch)
-	if far := new(publish.BatchError); errors.As(err, &far) {
-		return receivers, &httpapi.PublishError{Published: far.Published, Uncertain: far.Uncertain, Err: err}
+	if key == nil {
+		done.Receivers, err = s.feed.PublishBatch(ctx, batch)
+	} else {
+		var once publish.Idempotent
+		once, err = s.feed.PublishIdempotent(ctx, publish.Key{Name: key.Key, Content: key.Content, Keep: s.idempotencyTTL()}, batch)
+		done.Receivers, done.Before = once.Receivers, once.Before
 	}
-	return receivers, err
+	if errors.Is(err, publish.ErrKeyUsed) {
+		return done, fmt.Errorf("%w: %w", httpapi.ErrKeyUsed, err)
+	}
+	if far := new(publish.BatchError); errors.As(err, &far) {
+		return done, &httpapi.PublishError{Published: far.Published, Uncertain: far.Uncertain, Err: err}
+	}
+	return done, err
 }
+
+// idempotencyTTL is for how long requests over HTTP are remembered; 0: they are not.
+func (s *Service) idempotencyTTL() time.Duration { return s.current.Load().cfg.HTTPIdempotencyTTL }
 
 func message(p httpapi.Publication) publish.Message {
 	switch {

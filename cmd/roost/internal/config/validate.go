@@ -28,6 +28,8 @@ const (
 	maxFlushWindow    = 100 * time.Millisecond
 	minPresenceTTL    = 10 * time.Second
 	maxPresenceTTL    = time.Hour
+	minIdempotencyTTL = time.Minute
+	maxIdempotencyTTL = 168 * time.Hour
 	drainSlack        = 5 * time.Second // of WS_SHUTDOWN_TIMEOUT, for what is left after the drain
 )
 
@@ -156,6 +158,7 @@ func (c Config) validOperators() map[string]bool {
 		"DISCORD_WEBHOOK_TOKEN":  c.DiscordWebhookID == "" || pathSegment(c.DiscordWebhookToken),
 		"HTTP_HOST":              host(c.HTTPHost),
 		"HTTP_PORT":              within(c.HTTPPort, 0, maxPort),
+		"HTTP_IDEMPOTENCY_TTL":   c.HTTPIdempotencyTTL == 0 || c.HTTPIdempotencyTTL >= minIdempotencyTTL && c.HTTPIdempotencyTTL <= maxIdempotencyTTL,
 		"HTTP_TOKEN":             c.HTTPToken == "" || headerToken(c.HTTPToken),
 	}
 }

@@ -58,9 +58,9 @@ func exchange(t *testing.T, request *http.Request) (*http.Response, []byte) {
 	return response, body
 }
 
-// post sends a body. It fails the test where the answer is not as described, and where the server takes what is described
+// post sends a body, and headers with their values. It fails the test where the answer is not as described, and where the server takes what is described
 // otherwise. The server may refuse things that are described loosely, such as the length of a name in bytes.
-func (c *publishClient) post(body, kind, token string) (code int, says string) {
+func (c *publishClient) post(body, kind, token string, headers ...string) (code int, says string) {
 	c.t.Helper()
 	request := func() *http.Request {
 		r, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, "http://"+c.server.HTTP+"/publish", strings.NewReader(body))
@@ -70,6 +70,9 @@ func (c *publishClient) post(body, kind, token string) (code int, says string) {
 		r.Header.Set("Content-Type", kind)
 		if token != "" {
 			r.Header.Set("Authorization", "Bearer "+token)
+		}
+		for i := 0; i+1 < len(headers); i += 2 {
+			r.Header.Add(headers[i], headers[i+1])
 		}
 		return r
 	}
@@ -202,6 +205,48 @@ func TestPublishWithoutRedis(t *testing.T) {
 		code, _ := client.post(body, "application/json", adminToken)
 		return code == 200
 	})
+}
+
+// What a request with an idempotency key is answered is described, and so are the keys that are taken.
+func TestPublishIdempotencyKey(t *testing.T) {
+	t.Parallel()
+	_, server := e2e.Start(t, roosttest.Env{"HTTP_TOKEN": adminToken})
+	client := newPublishClient(t, server.WithToken(adminToken))
+	const body = `{"user":"alice","notification":{"type":"x"}}`
+	longest := strings.Repeat("k", 255)
+	for _, tt := range []struct {
+		name, body string
+		keys       []string
+		code       int
+		says       string
+	}{
+		{name: "the first", body: body, keys: []string{"a"}, code: 200},
+		{name: "again", body: body, keys: []string{"a"}, code: 200},
+		{name: "quoted", body: body, keys: []string{`"a"`}, code: 200},
+		{name: "spaced out", body: "[ \n" + body + " ]", keys: []string{"b"}, code: 200},
+		{name: "of another request", body: "[" + body + "]", keys: []string{"a"}, code: 422, says: `Idempotency-Key \"a\" came before with another body`},
+		{name: "as long as it may be", body: body, keys: []string{longest}, code: 200},
+		{name: "as long as it may be, quoted", body: body, keys: []string{`"` + longest[1:] + `"`}, code: 200},
+		{name: "too long", body: body, keys: []string{longest + "k"}, code: 400, says: "255"},
+		{name: "empty", body: body, keys: []string{""}, code: 400, says: "1 to 255"},
+		{name: "no ASCII", body: body, keys: []string{"ä"}, code: 400, says: "ASCII"},
+		{name: "not closed", body: body, keys: []string{`"a`}, code: 400, says: "quotation mark"},
+		{name: "two", body: body, keys: []string{"a", "a"}, code: 400, says: "more than once"},
+		{name: "1,000", body: "[" + strings.TrimSuffix(strings.Repeat(body+",", 1000), ",") + "]", keys: []string{"c"}, code: 200, says: `{"published":1000,`},
+		{name: "1,000 again", body: "[" + strings.TrimSuffix(strings.Repeat(body+",", 1000), ",") + "]", keys: []string{"c"}, code: 200, says: `{"published":1000,`},
+	} {
+		var headers []string
+		for _, key := range tt.keys {
+			headers = append(headers, "Idempotency-Key", key)
+		}
+		if code, says := client.post(tt.body, "application/json", adminToken, headers...); code != tt.code || !strings.Contains(says, tt.says) {
+			t.Errorf("%s: %d %.300s, want %d and %q", tt.name, code, says, tt.code, tt.says)
+		}
+	}
+	metrics := server.WithToken(adminToken).Metrics()
+	if metrics["roost_publish_repeats_total"] != 3 || metrics.Sum("roost_publish_publications_total") != 1004 {
+		t.Errorf("counted %v repeats and %v publications", metrics["roost_publish_repeats_total"], metrics.Sum("roost_publish_publications_total"))
+	}
 }
 
 // Without HTTP_TOKEN nobody publishes, this machine neither.

@@ -126,7 +126,7 @@ func httpLanguages() map[string]language {
 func TestSnippetsOverHTTP(t *testing.T) {
 	t.Parallel()
 	const token = "0123456789abcdef"
-	_, server := e2e.Start(t, roosttest.Env{"HTTP_TOKEN": token})
+	redis, server := e2e.Start(t, roosttest.Env{"HTTP_TOKEN": token})
 	at := strings.NewReplacer("localhost:8082", server.HTTP, "$HTTP_TOKEN", token, "getenv('HTTP_TOKEN')", "'"+token+"'", `os.environ["HTTP_TOKEN"]`, `"`+token+`"`)
 	seen := map[string]bool{}
 	for _, block := range e2e.Blocks(e2e.Section(t, e2e.ReadDoc(t, "docs/publishing.md"), httpSection)) {
@@ -139,6 +139,13 @@ func TestSnippetsOverHTTP(t *testing.T) {
 			runSnippet(t, httpLanguages(), at, block)
 			if got := alice.WaitMessages(1)[0]; !greets(got) {
 				t.Errorf("alice got %s", got)
+			}
+			if strings.Contains(block.Text, "Idempotency-Key") {
+				runSnippet(t, httpLanguages(), at, block)
+				redis.Publish("user_noti:alice", `{"type":"end"}`)
+				if got := alice.WaitMessages(2)[1]; greets(got) {
+					t.Error("sent again, alice got it again")
+				}
 			}
 		})
 	}
