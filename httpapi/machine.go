@@ -81,7 +81,7 @@ func (m *machine) collect(sockets int, ch chan<- prometheus.Metric) {
 // limits is how close those of the machine are, as far as it says.
 func (m *machine) limits(sockets int) []Limit {
 	all := []Limit{{
-		Name: "Open files", Variable: "ulimit -n, LimitNOFILE=", Used: int64(m.process.openDescriptors(sockets)), Max: maxDescriptors(),
+		Name: "Open files", Variable: "ulimit -n, LimitNOFILE=", Used: int64(m.process.openDescriptors(sockets)), Max: maxDescriptors(), Help: "RoostDescriptorsLow",
 	}}
 	fs, err := procfs.NewFS(m.proc)
 	if err != nil {
@@ -89,7 +89,7 @@ func (m *machine) limits(sockets int) []Limit {
 	}
 	page := int64(os.Getpagesize())
 	if pages, ok := tcpPages(fs); ok {
-		limit := Limit{Name: "Kernel's buffers of TCP, all processes", Variable: "net.ipv4.tcp_mem", Unit: "bytes", Used: int64(pages) * page}
+		limit := Limit{Name: "Kernel's buffers of TCP, all processes", Variable: "net.ipv4.tcp_mem", Unit: "bytes", Used: int64(pages) * page, Help: "RoostKernelMemoryLow"}
 		if levels := tcpLevels(fs); levels != nil {
 			limit.Max = int64(levels[2]) * page
 		}

@@ -15,6 +15,9 @@ type Limit struct {
 	Unit     string `json:"unit,omitempty"`     // "bytes", or "" for a count
 	Used     int64  `json:"used"`
 	Max      int64  `json:"max"` // 0: no limit
+
+	Help  string `json:"help,omitempty"`  // the heading in docs/operations.md that says what to do when it is used up
+	Cycle bool   `json:"cycle,omitempty"` // it is full in normal service, and the oldest makes room
 }
 
 // Overview is what the console and roost top ask for every two seconds. It is the JSON of /console.json.

@@ -123,9 +123,14 @@ function troubles(now) {
   }
   if (now.token_keys) all.push({ short: "No token keys", look: "bad", text: `Tokens can't be checked: ${now.token_keys.error}.`, help: "RoostTokenKeysStale" });
   for (const one of now.limits) {
-    if (one.max <= 0 || one.used < full * one.max) continue;
+    if (one.max <= 0 || one.cycle || one.used < full * one.max) continue;
     const { used, max } = amounts(one);
-    all.push({ short: one.name + " nearly full", look: "warn", text: `${one.name}: ${used} of ${max}${one.variable ? ` (${one.variable})` : ""}.`, help: "RoostNearlyFull" });
+    all.push({ short: one.name + " nearly full", look: "warn", text: `${one.name}: ${used} of ${max}${one.variable ? ` (${one.variable})` : ""}.`, help: one.help });
+  }
+  const { resume } = now;
+  if (resume && resume.window_seconds < 0.9 * resume.wanted_seconds && resume.bytes > 0.8 * resume.room) {
+    const text = `Clients can resume for ${duration(Math.round(resume.window_seconds))}, not ${duration(resume.wanted_seconds)}: more is published than WS_RESUME_BYTES can keep.`;
+    all.push({ short: "Resume is short", look: "warn", text, help: "RoostResumeShort" });
   }
   return all;
 }
@@ -192,11 +197,12 @@ function amounts(one) {
 function limit(one) {
   const share = one.max > 0 ? one.used / one.max : 0;
   const { used, max } = amounts(one);
-  const look = share >= full ? "bad" : share >= 0.8 ? "warn" : "";
+  const look = one.cycle ? "" : share >= full ? "bad" : share >= 0.8 ? "warn" : "";
   const fill = element("i", { className: look });
   fill.style.width = Math.min(share, 1) * 100 + "%"; // a property, which the policy allows
-  const amount = one.max > 0 ? `${used} of ${max}` : `${used}, no limit`;
-  return element("div", { className: "limit", title: one.variable ?? "" },
+  const amount = one.max > 0 ? `${used} of ${max}${one.cycle ? ", full by design" : ""}` : `${used}, no limit`;
+  const title = [one.variable, one.cycle && "full in normal service: the oldest makes room"].filter(Boolean).join(": ");
+  return element("div", { className: "limit", title },
     element("p", {}, element("span", {}, one.name), element("span", { className: look }, amount)),
     element("div", { className: "bar" }, fill));
 }

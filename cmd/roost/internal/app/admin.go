@@ -64,19 +64,19 @@ func (s *Service) limits(stats httpapi.Stats) []httpapi.Limit {
 		connections = "the limit on open files (ulimit -n)"
 	}
 	all := []httpapi.Limit{
-		{Name: "Connections", Variable: connections, Used: int64(stats.Connections), Max: int64(now.budget.Connections)},
+		{Name: "Connections", Variable: connections, Used: int64(stats.Connections), Max: int64(now.budget.Connections), Help: "RoostNearlyFull"},
 		{Name: "Client sockets, in every state", Variable: "follows from the connections and ulimit -n",
-			Used: int64(stats.Sockets), Max: int64(now.budget.Sockets)},
+			Used: int64(stats.Sockets), Max: int64(now.budget.Sockets), Help: "RoostRefusesForWantOfRoom"},
 		{Name: "Waiting for clients that take nothing", Variable: "WS_MAX_QUEUED_BYTES", Unit: "bytes",
-			Used: int64(stats.QueuedBytes), Max: int64(now.cfg.WSMaxQueuedBytes)},
+			Used: int64(stats.QueuedBytes), Max: int64(now.cfg.WSMaxQueuedBytes), Help: "RoostQueuesFull"},
 		{Name: "Waiting for everyone and groups", Variable: "WS_MAX_BROADCAST_BYTES", Unit: "bytes",
-			Used: int64(stats.BroadcastBytes), Max: int64(now.cfg.WSMaxBroadcastBytes)},
+			Used: int64(stats.BroadcastBytes), Max: int64(now.cfg.WSMaxBroadcastBytes), Help: "RoostBroadcastsDropped"},
 		{Name: "Kept for clients that are not let in yet", Variable: "WS_MAX_PENDING_BYTES", Unit: "bytes",
-			Used: stats.Counter("roost_pending_bytes"), Max: int64(now.cfg.WSMaxPendingBytes)},
+			Used: stats.Counter("roost_pending_bytes"), Max: int64(now.cfg.WSMaxPendingBytes), Help: "RoostRefusesForWantOfRoom"},
 	}
 	if stats.ResumeWindowWanted > 0 {
 		all = append(all, httpapi.Limit{Name: "Published of late, for clients that come back", Variable: "WS_RESUME_BYTES", Unit: "bytes",
-			Used: int64(stats.ResumeBytes), Max: int64(stats.ResumeRoom)})
+			Used: int64(stats.ResumeBytes), Max: int64(stats.ResumeRoom), Help: "RoostResumeShort", Cycle: true})
 	}
 	return all
 }

@@ -98,7 +98,11 @@ func (l look) limits(o *httpapi.Overview, room int) []string {
 			write = size
 		}
 		share := float64(limit.Used) / float64(limit.Max)
-		rows = append(rows, l.gauge(shown(limit.Name), min(38, max(l.width/2, l.width-17)), share, 0.8, 0.95, percent(share), write(float64(limit.Used))+" of "+write(float64(limit.Max))))
+		warnAt, badAt, note := 0.8, 0.95, write(float64(limit.Used))+" of "+write(float64(limit.Max))
+		if limit.Cycle {
+			warnAt, badAt, note = 2, 2, note+", full by design"
+		}
+		rows = append(rows, l.gauge(shown(limit.Name), min(38, max(l.width/2, l.width-17)), share, warnAt, badAt, percent(share), note))
 	}
 	return l.fitted("Limits", rows, "limits", room)
 }

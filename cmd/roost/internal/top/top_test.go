@@ -27,7 +27,7 @@ func overview(t *testing.T, seconds int) *httpapi.Overview {
 		Loops:    []httpapi.OverviewLoop{{Busy: 0.4 * float64(seconds)}, {Busy: 0.97 * float64(seconds), Mailbox: 12}},
 		Limits: []httpapi.Limit{
 			{Name: "Connections", Used: 1234, Max: 100000}, {Name: "Waiting for clients that take nothing", Unit: "bytes", Used: 96 << 20, Max: 100 << 20},
-			{Name: "Unlimited", Used: 5},
+			{Name: "Unlimited", Used: 5}, {Name: "Kept for clients that come back", Used: 99, Max: 100, Cycle: true},
 		},
 		Refused: map[string]uint64{"full": 11, "token_expired": 12}, Closed: map[string]uint64{"client_left": uint64(seconds)},
 		HistoryEvery: 10,
@@ -57,7 +57,7 @@ func TestScreenSays(t *testing.T) {
 		"roost ws-1  v0.9.0  up 1 min 42 s", "healthy", "1,234 of 100,000", "1,100 users", "Notifications/s  100 ", "Deliveries/s     2,000", "7 wait",
 		"4 in all", "1.98 ms", "median 0.12 ms", "Closed/s         1.0", "23 in all", "Slow clients     3", "45.0 MiB", "197 B a connection",
 		"2 gaps, 1 reconnect", "9 resumed, 1 gap", "2 min", "▁▁▁▁▁▂▂▂▂▃▃▃▃▄▄▄▄▅▅▅▅▆▆▆▆▇▇▇▇█", "feed", "10 %", "loop 0", "40 %", "loop 1", "97 %", "12 wait",
-		"Limits", "Waiting for clients that take nothing  █████████░  96 %", "last 5 min",
+		"Limits", "Waiting for clients that take nothing  █████████░  96 %", "Kept for clients that come back", "last 5 min",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
@@ -65,6 +65,19 @@ func TestScreenSays(t *testing.T) {
 	}
 	if strings.Contains(text, "Unlimited") || strings.Contains(text, "\x1b") {
 		t.Errorf("what has no limit, or an escape sequence, is in\n%s", text)
+	}
+}
+
+// What is full by design is not shown as trouble.
+func TestScreenOfWhatIsFullByDesign(t *testing.T) {
+	t.Parallel()
+	for _, by := range []bool{false, true} {
+		o := &httpapi.Overview{Limits: []httpapi.Limit{{Name: "ring", Used: 99, Max: 100, Cycle: by}}}
+		l := look{width: 120}
+		text := strings.Join(l.limits(o, -1), "\n")
+		if red := l.styled(bad, "99 %"); strings.Contains(text, red) == by || strings.Contains(text, "99 of 100, full by design") != by {
+			t.Errorf("full by design %v: %q", by, text)
+		}
 	}
 }
 

@@ -101,16 +101,24 @@ func TestConsoleForgivesAnAnswerCutOff(t *testing.T) {
 	tab.waitText("#status", "healthy")
 }
 
-// TestConsoleNamesFullLimits fills the limit on connections.
+// TestConsoleNamesFullLimits fills the limit on connections, and the ring for clients that come back, which is full by design.
 func TestConsoleNamesFullLimits(t *testing.T) {
 	t.Parallel()
 	browser := startBrowser(t)
-	_, server := e2e.Start(t, roosttest.Env{"WS_MAX_CONNECTIONS": "1"})
+	redis, server := e2e.Start(t, roosttest.Env{"WS_MAX_CONNECTIONS": "1", "WS_RESUME_WINDOW": "1h", "WS_RESUME_BYTES": "1048576"})
 	server.Connect("alice")
+	for range 40 {
+		redis.Publish("user_noti:bob", `{"type":"n","payload":"`+strings.Repeat("x", 50_000)+`"}`)
+	}
 	tab := openTab(t, browser, "about:blank")
 	tab.do(chromedp.Navigate("http://" + server.HTTP + "/"))
-	tab.waitText("#troubles", "Connections: 1 of 1 (WS_MAX_CONNECTIONS).", "What to do")
+	tab.waitText("#troubles", "Connections: 1 of 1 (WS_MAX_CONNECTIONS).", "What to do", "not 1 h", "more is published than WS_RESUME_BYTES can keep")
+	tab.waitText("#limits", ", full by design")
 	tab.waitHead("Connections nearly full · Roost ", "icon-warn.svg")
+	links := tab.evaluate(`[...document.querySelectorAll("#troubles a")].map((a) => a.getAttribute("href")).join(" ")`)
+	if want := "docs/operations.md#roostnearlyfull docs/operations.md#roostresumeshort"; links != want {
+		t.Errorf("what to do is at %q, want %q", links, want)
+	}
 }
 
 // markdown is what is left where Markdown was not understood.
