@@ -8,10 +8,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
+	"roost/cmd/roost/internal/retryafter"
 	"roost/cmd/roost/internal/urlerror"
 )
 
@@ -89,17 +89,8 @@ func answer(resp *http.Response) error {
 	}
 	f := &failure{text: fmt.Sprintf("discord answered %s", resp.Status)}
 	f.passing = resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests
-	f.retryAfter = retryAfter(resp.Header.Get("Retry-After"))
+	f.retryAfter = retryafter.Wait(resp.Header.Get("Retry-After"), time.Now(), maxRetryAfter)
 	return f
-}
-
-// retryAfter reads seconds, which Discord may give with a fraction.
-func retryAfter(header string) time.Duration {
-	seconds, err := strconv.ParseFloat(header, 64)
-	if err != nil || !(seconds > 0) {
-		return 0
-	}
-	return time.Duration(min(seconds, maxRetryAfter.Seconds()) * float64(time.Second))
 }
 
 // masked is the error's text without the address: that of a *url.Error has it, token included.

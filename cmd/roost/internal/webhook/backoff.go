@@ -20,5 +20,5 @@ func backoff(failures int, retryAfter time.Duration) time.Duration {
 	if shift := failures - 1; shift < 5 {
 		bound = min(bound, firstRetry<<shift)
 	}
-	return min(retryAfter, longestRetryAfter) + rand.N(bound)
+	return retryAfter + rand.N(bound)
 }

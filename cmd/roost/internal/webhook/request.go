@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"roost/cmd/roost/internal/retryafter"
 	"roost/cmd/roost/internal/urlerror"
 )
 
@@ -119,23 +120,12 @@ func judge(response *http.Response, body []byte) answer {
 		a.result = ResultRefused
 	}
 	if a.result.passing() {
-		a.retryAfter = retryAfter(response.Header.Get("Retry-After"), time.Now())
+		a.retryAfter = retryafter.Wait(response.Header.Get("Retry-After"), time.Now(), longestRetryAfter)
 	}
 	if line := firstLine(body); line != "" {
 		a.why += ": " + line
 	}
 	return a
-}
-
-// retryAfter reads seconds or a date (RFC 9110 section 10.2.3); 0 for anything else.
-func retryAfter(header string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second
-	}
-	if at, err := http.ParseTime(header); err == nil {
-		return max(0, at.Sub(now))
-	}
-	return 0
 }
 
 // firstLine is the first line of a text, as far as a log line has room for it.
