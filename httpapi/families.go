@@ -274,7 +274,7 @@ func webhookFamilies() []family {
 			"Events for WEBHOOK_URL by what became of them: sent; refused, the endpoint answered 4xx or a redirect; gave_up, it failed for WEBHOOK_RETRY_FOR; queue_full, more waited than WEBHOOK_QUEUE_BYTES; shutdown, they waited when the server ended; handover, the new process of an upgrade has them. Absent without a webhook.",
 			func(s *Stats) map[string]uint64 { return s.WebhookEvents }),
 		counterBy("result", "roost_webhook_requests_total",
-			"Requests to WEBHOOK_URL, each attempt, by result: ok, 2xx; refused, 4xx; too_many, 429; server_error, 5xx; redirect, 3xx, which is not followed; timeout; network, no response. Absent without a webhook.",
+			"Requests to WEBHOOK_URL, each attempt, by result: ok, 2xx; refused, 4xx; too_many, 429; try_again, 408 and 425; server_error, 5xx; redirect, 3xx, which is not followed; timeout; network, no response. Absent without a webhook.",
 			func(s *Stats) map[string]uint64 { return s.WebhookRequests }),
 		gauge("roost_webhook_waiting",
 			"Events that wait for WEBHOOK_URL, those of the request under way too.",

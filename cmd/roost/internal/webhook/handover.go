@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"roost/internal/wirecodec"
 )
@@ -12,10 +13,11 @@ import (
 // Import for each section, before Start.
 
 const (
-	stateVersion = 1
+	stateVersion = 2
 	// sectionBytes is from which length on a section is sent; a section has the batch under way, too.
 	sectionBytes = 256 << 10
 	maxEvent     = 64 << 10 // bytes
+	maxTried     = 24 * time.Hour
 )
 
 // imported is what another process has left to this one.
@@ -60,6 +62,7 @@ func (q *queue) section() (section []byte, events int) {
 		section = wirecodec.AppendString(section, b.id)
 		section = wirecodec.AppendUint(section, uint64(b.events))
 		section = wirecodec.AppendBytes(section, b.body)
+		section = wirecodec.AppendUint(section, uint64(b.tried()))
 		events = b.events
 	}
 	for _, event := range q.events[q.first:] {
@@ -70,6 +73,14 @@ func (q *queue) section() (section []byte, events int) {
 		events++
 	}
 	return section, events
+}
+
+// tried is for how long a batch has been tried.
+func (b *batch) tried() time.Duration {
+	if b.began.IsZero() {
+		return 0
+	}
+	return min(time.Since(b.began), maxTried)
 }
 
 // drop takes out so many of the oldest events, after the whole batch.
@@ -110,6 +121,9 @@ func readSection(section []byte) (got imported, err error) {
 	if r.Bool() {
 		got.batch = &batch{id: r.String(maxEvent), events: int(r.Uint(maxBatch))}
 		got.batch.body = append([]byte(nil), r.Bytes(wirecodec.MaxPiece)...)
+		if tried := r.Uint(uint64(maxTried)); tried > 0 {
+			got.batch.began = time.Now().Add(-time.Duration(tried))
+		}
 	}
 	for r.Err() == nil && r.Len() > 0 {
 		got.events = append(got.events, append([]byte(nil), r.Bytes(maxEvent)...))

@@ -85,6 +85,34 @@ func TestHandover(t *testing.T) {
 	})
 }
 
+// A request is given up so long after its first attempt, whichever process made it.
+func TestRetryForGoesOnInTheNextProcess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		e := &endpoint{answer: func(int, *http.Request) (*http.Response, error) { return response(http.StatusServiceUnavailable), nil }}
+		began := time.Now()
+		old, _ := start(t, testConfig(), e)
+		push(old, "alice")
+		time.Sleep(7 * time.Minute) // of synctest's clock
+		next, _ := stopped(t, testConfig(), e)
+		old.Freeze(t.Context())
+		for _, section := range sections(t, old) {
+			if err := next.Import(section); err != nil {
+				t.Fatal(err)
+			}
+		}
+		finish(t, old)
+		next.Start()
+		time.Sleep(time.Hour)
+		seen := e.seen()
+		if last := seen[len(seen)-1].at.Sub(began); last != testConfig().RetryFor {
+			t.Errorf("the last attempt came after %s, want %s", last, testConfig().RetryFor)
+		}
+		wantFates(t, next, "gave_up 1")
+		finish(t, next)
+	})
+}
+
 // A request under way ends before the handover, if it does so in time.
 func TestFreezeWaitsForTheRequest(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,9 @@
 package webhook
 
-import "crypto/rand"
+import (
+	"crypto/rand"
+	"time"
+)
 
 const (
 	// maxBatch bounds how many events are in one request, and maxBody the bytes of its body: that of a single event may be longer.
@@ -20,11 +23,12 @@ type queue struct {
 	batch  *batch
 }
 
-// batch is the body of one request. It stays as it is, however often it is sent.
+// batch is the body of one request. It stays as it is, however often it is sent; began is for the goroutine that sends.
 type batch struct {
 	id     string
 	events int
 	body   []byte
+	began  time.Time // of the first attempt, whichever process made it; zero: there was none
 }
 
 func size(event []byte) int { return len(event) + eventOverhead }

@@ -33,8 +33,9 @@ type Result string
 // The results.
 const (
 	ResultOK          Result = "ok"           // 2xx
-	ResultRefused     Result = "refused"      // 4xx, but for the next
+	ResultRefused     Result = "refused"      // 4xx, but for the next two
 	ResultTooMany     Result = "too_many"     // 429
+	ResultTryAgain    Result = "try_again"    // 408 and 425
 	ResultServerError Result = "server_error" // 5xx
 	ResultRedirect    Result = "redirect"     // 3xx, which is not followed
 	ResultTimeout     Result = "timeout"      // no whole response in time
@@ -43,12 +44,12 @@ const (
 
 // Results are all results.
 func Results() []Result {
-	return []Result{ResultOK, ResultRefused, ResultTooMany, ResultServerError, ResultRedirect, ResultTimeout, ResultNetwork}
+	return []Result{ResultOK, ResultRefused, ResultTooMany, ResultTryAgain, ResultServerError, ResultRedirect, ResultTimeout, ResultNetwork}
 }
 
 // passing reports whether the same request may be taken later.
 func (r Result) passing() bool {
-	return r == ResultTooMany || r == ResultServerError || r == ResultTimeout || r == ResultNetwork
+	return r == ResultTooMany || r == ResultTryAgain || r == ResultServerError || r == ResultTimeout || r == ResultNetwork
 }
 
 // answer is a result with what there is to say about it.
@@ -112,6 +113,8 @@ func judge(response *http.Response, body []byte) answer {
 		a.result = ResultOK
 	case code == http.StatusTooManyRequests:
 		a.result = ResultTooMany
+	case code == http.StatusRequestTimeout || code == http.StatusTooEarly: // RFC 9110 section 15.5.9, RFC 8470 section 5.2
+		a.result = ResultTryAgain
 	case code >= 500:
 		a.result = ResultServerError
 	case code >= 300 && code < 400:

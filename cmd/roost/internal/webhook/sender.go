@@ -179,7 +179,9 @@ func (s *Sender) await() *batch {
 
 // deliver sends a batch until it is taken, refused, or has been tried for long enough. Without a fate nothing more is sent.
 func (s *Sender) deliver(b *batch) Fate {
-	began := time.Now()
+	if b.began.IsZero() {
+		b.began = time.Now()
+	}
 	for failures := 1; ; failures++ {
 		a := s.post(s.cut, b)
 		if a.result != ResultOK && s.cut.Err() != nil {
@@ -193,7 +195,7 @@ func (s *Sender) deliver(b *batch) Fate {
 			s.tellRefused("webhook events are lost: the endpoint does not take them", a, b)
 			return FateRefused
 		}
-		left := s.cfg.RetryFor - time.Since(began)
+		left := s.cfg.RetryFor - time.Since(b.began)
 		if left <= 0 {
 			s.tellRefused("webhook events are lost: the endpoint has failed for too long", a, b)
 			return FateGaveUp

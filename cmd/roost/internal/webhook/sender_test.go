@@ -93,6 +93,9 @@ func TestFailures(t *testing.T) {
 		{"server error, with seconds", once(always(500, "Retry-After", "7")), ResultServerError, 7 * second, 8 * second, "sent 1", "500"},
 		{"too many, for days", once(always(429, "Retry-After", "999999")), ResultTooMany, 300 * second, 301 * second, "sent 1", "429"},
 		{"too many, with nonsense", once(always(429, "Retry-After", "-5")), ResultTooMany, 0, second, "sent 1", "429"},
+		{"too early", once(always(425)), ResultTryAgain, 0, second, "sent 1", "answered 425"},
+		{"too slow, with a date", once(always(408, "Retry-After", "Sat, 01 Jan 2000 00:00:30 GMT")), ResultTryAgain, 30 * second, 31 * second, "sent 1", "408"}, // synctest begins in 2000
+		{"too early, always", always(425), ResultTryAgain, 0, second, "gave_up 1", "has failed for too long"},
 		{"hangs", once(hang), ResultTimeout, 10 * second, 11 * second, "sent 1", "no response in time"},
 		{"refused", always(422), ResultRefused, 0, 0, "refused 1", "answered 422: no\""},
 		{"gone", always(410), ResultRefused, 0, 0, "refused 1", "answered 410"},
