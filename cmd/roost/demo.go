@@ -102,11 +102,22 @@ func demoConfig(source config.Source, cfg *config.Config, redisPort int) error {
 	return cfg.Validate()
 }
 
-// greet prints what to do next, ready to paste.
+// plain is the notification that the demo's lines publish.
+const plain = `{"type":"greeting","payload":{"text":"hello"}}`
+
+// greet prints what to do next, ready to paste. Of a demo in a container that is a terminal of the machine around it.
 func (c *demoCmd) greet(env *environment, s *app.Service, token, adminToken, certificate string, redis demoRedis) {
 	url := s.LocalURL() + "/ws?token=" + token
-	const plain = `{"type":"greeting","payload":{"text":"hello"}}`
-	const notification = `'` + plain + `'`
+	program, withRedis := env.program, fmt.Sprintf(`or, as a backend would:
+
+  redis-cli -p %d PUBLISH user_noti:%s '%s'
+
+`, redis.port, c.User, plain)
+	host, _ := os.Hostname()
+	_, notPodman := os.Stat("/run/.containerenv")
+	if exec := containerExec(os.Getpid(), host, notPodman == nil); exec != "" { // no port of the Redis is published
+		program, withRedis = exec+program, ""
+	}
 	options, overTLS := "", ""
 	if adminToken != "" {
 		options = " -H 'Authorization: Bearer " + adminToken + "'"
@@ -119,27 +130,35 @@ Roost is running, with a Redis of its own on %[1]s, and %[2]s is listening here.
 
 Make a notification arrive, from another terminal:
 
-  %[3]s publish --redis %[1]s %[2]s %[4]s
+  %[3]s publish --redis %[1]s %[2]s '%[8]s'
 
-or, as a backend would:
+%[4]sor one without a Redis client:
 
-  redis-cli -p %[5]d PUBLISH user_noti:%[2]s %[4]s
-
-or one without a Redis client:
-
-  curl%[9]s %[7]s/publish -H 'Content-Type: application/json' -d '{"user":"%[2]s","notification":%[8]s}'
+  curl%[6]s %[7]s/publish -H 'Content-Type: application/json' -d '{"user":"%[2]s","notification":%[8]s}'
 
 Connect as %[2]s too (a token for a day):
 
-  %[3]s listen --url '%[6]s'
+  %[3]s listen --url '%[5]s'
 
 or look at the console, which connects and publishes too:
 
   %[7]s/
-%[10]s
+%[9]s
 Ctrl-C ends the demo. What follows is the server's log, and what %[2]s gets.
 
-`, redis.addr(), c.User, env.program, notification, redis.port, url, s.AdminScheme()+"://"+s.AdminAddr(), plain, options, overTLS)
+`, redis.addr(), c.User, program, withRedis, url, options, s.AdminScheme()+"://"+s.AdminAddr(), plain, overTLS)
+}
+
+// containerExec is what runs a program in the container whose first process this is, from the machine around it; empty outside of containers.
+// host is the container's name for itself: the first digits of its id.
+func containerExec(pid int, host string, podman bool) string {
+	switch {
+	case pid != 1 || host == "":
+		return ""
+	case podman:
+		return "podman exec " + host + " "
+	}
+	return "docker exec " + host + " "
 }
 
 // demoTLS has a demo serve TLS, unless the settings have a certificate already. The returned file has its certificate, for --ca-file.

@@ -56,8 +56,11 @@ func (s *Service) TLSAddr() string { return localAddress(s.ports.secure) }
 // AdminScheme is http or https.
 func (s *Service) AdminScheme() string { return s.cfg.HTTPScheme() }
 
-// AdminAddr is host:port of the admin server.
-func (s *Service) AdminAddr() string { return s.http.Addr().String() }
+// AdminAddr is host:port of the admin server as this machine reaches it.
+func (s *Service) AdminAddr() string {
+	address := s.http.Addr().(*net.TCPAddr)
+	return remote.LocalAddress(address.IP.String(), address.Port)
+}
 
 // Logger is the service's log.
 func (s *Service) Logger() *slog.Logger { return s.log }
