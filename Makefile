@@ -1,7 +1,7 @@
 # What people do with Roost, one line each. `make help` lists it.
 # Variables given to make reach the server: make run WS_PORT=9081
 
-.PHONY: help run build test quick deps check fuzz soak faults docs client picture release release-check bench bench-full clean
+.PHONY: help run build test quick deps check fuzz soak faults docs client picture release release-check module-path bench bench-full clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -50,6 +50,9 @@ release: ## Build bin/release/VERSION from a clean checkout: archives, Debian pa
 
 release-check: ## Build a release of HEAD twice, compare the bytes, and try what came out
 	@scripts/release-check.sh
+
+module-path: ## Give the module the path of its repository, for go install; make module-path MODULE=example.com/org/roost
+	@scripts/module-path.sh "$(MODULE)"
 
 bench: ## Measure Roost beside other servers and write docs/benchmarks.md: 50 minutes at most, nothing else running
 	@scripts/deps.sh

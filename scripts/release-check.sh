@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds a release of HEAD twice, in a clone and in a tarball of git archive, and tries what came out: the same bytes, the program
-# from the archive and from the image, the client for pages, the packages' content. make release-check
+# from the archive and from the image, the client for pages, the packages' content, and go install. make release-check
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=v0.0.0-check # to Debian it is older than 0.0.0
@@ -89,4 +89,6 @@ if command -v dpkg-deb >/dev/null; then
     say 'no root, debootstrap or systemd-nspawn: the package is not installed'
   fi
 fi
+say 'go install, once the module has the path of its repository'
+scripts/module-path-check.sh
 say 'all is well'

@@ -47,7 +47,8 @@ fi
 
 # build writes the program for a system and an architecture: build SYSTEM ARCHITECTURE FILE
 build() {
-  local stamp=roost/cmd/roost/internal/version
+  local stamp
+  stamp=$(GOFLAGS='' go list -m)/cmd/roost/internal/version
   GOOS=$1 GOARCH=$2 CGO_ENABLED=0 GOFLAGS='' go build -trimpath -buildvcs=false \
     -ldflags "-s -w -buildid= -X $stamp.release=$version -X $stamp.commit=$commit" -o "$3" ./cmd/roost
 }

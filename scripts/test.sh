@@ -51,7 +51,7 @@ if [ "$what" = all ]; then
 fi
 go build -o "$report" ./scripts/testreport
 # Those that take longest begin first.
-longest=(roost/redisfeed roost/netpoll)
+mapfile -t longest < <(go list ./redisfeed ./netpoll)
 mapfile -t inside < <(printf '%s\n' "${longest[@]}"; go list ./... | grep -Ev "$end_to_end" | grep -vxF "$(printf '%s\n' "${longest[@]}")")
 
 if [ "$what" = quick ]; then
