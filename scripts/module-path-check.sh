@@ -42,7 +42,7 @@ say "go install $path/cmd/roost@$version"
 (
   cd "$work"
   GOBIN=$work/bin GOPROXY="file://$work/proxy,file://$(go env GOMODCACHE)/cache/download,$(go env GOPROXY)" GOSUMDB=off \
-    GOMODCACHE=$work/modules GOFLAGS=-modcacherw go install "$path/cmd/roost@$version"
+    GOMODCACHE=$work/modules GOFLAGS="$(go env GOFLAGS) -modcacherw" go install "$path/cmd/roost@$version"
 )
 said=$("$work/bin/roost" version)
 [ "$said" = "roost $version" ] || fail "roost version says \"$said\", want \"roost $version\""

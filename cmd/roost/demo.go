@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -114,8 +115,7 @@ func (c *demoCmd) greet(env *environment, s *app.Service, token, adminToken, cer
 
 `, redis.port, c.User, plain)
 	host, _ := os.Hostname()
-	_, notPodman := os.Stat("/run/.containerenv")
-	if exec := containerExec(os.Getpid(), host, notPodman == nil); exec != "" { // no port of the Redis is published
+	if exec := containerExec(os.Getpid(), host, os.Getenv("container")); exec != "" { // no port of the Redis is published
 		program, withRedis = exec+program, ""
 	}
 	options, overTLS := "", ""
@@ -149,16 +149,23 @@ Ctrl-C ends the demo. What follows is the server's log, and what %[2]s gets.
 `, redis.addr(), c.User, program, withRedis, url, options, s.AdminScheme()+"://"+s.AdminAddr(), plain, overTLS)
 }
 
+// containerID is the beginning of an id, which containers have for a name unless they are given another.
+var containerID = regexp.MustCompile(`^[0-9a-f]{12}$`)
+
 // containerExec is what runs a program in the container whose first process this is, from the machine around it; empty outside of containers.
-// host is the container's name for itself: the first digits of its id.
-func containerExec(pid int, host string, podman bool) string {
-	switch {
-	case pid != 1 || host == "":
+// host is the host's name as the process sees it, kind the variable "container", which Podman sets.
+func containerExec(pid int, host, kind string) string {
+	if pid != 1 {
 		return ""
-	case podman:
-		return "podman exec " + host + " "
 	}
-	return "docker exec " + host + " "
+	engine := "docker"
+	if kind == "podman" {
+		engine = "podman"
+	}
+	if !containerID.MatchString(host) {
+		host = "CONTAINER"
+	}
+	return engine + " exec " + host + " "
 }
 
 // demoTLS has a demo serve TLS, unless the settings have a certificate already. The returned file has its certificate, for --ca-file.
