@@ -126,7 +126,7 @@ func TestRenewal(t *testing.T) {
 	}{
 		"good":            {claims: jwt.MapClaims{"sub": "alice", "exp": now.Add(2 * time.Hour).Unix(), "groups": []string{"b", "c"}}, want: authAnswer{OK: true}, groups: []string{"b", "c"}},
 		"without groups":  {claims: jwt.MapClaims{"sub": "alice", "exp": now.Add(2 * time.Hour).Unix()}, want: authAnswer{OK: true}},
-		"shorter":         {claims: jwt.MapClaims{"sub": "alice", "exp": now.Add(time.Minute).Unix(), "groups": "a"}, want: authAnswer{OK: true}, groups: []string{"a"}},
+		"shorter":         {claims: jwt.MapClaims{"sub": "alice", "exp": now.Add(50 * time.Minute).Unix(), "groups": "a"}, want: authAnswer{OK: true}, groups: []string{"a"}},
 		"for a long time": {claims: jwt.MapClaims{"sub": "alice", "exp": int64(1) << 60}, want: authAnswer{OK: true}},
 		"expired":         {claims: jwt.MapClaims{"sub": "alice", "exp": now.Add(-time.Hour).Unix()}, want: authAnswer{Code: 4401, Reason: "token expired"}, result: renewalToken},
 		"another user's":  {claims: jwt.MapClaims{"sub": "bob"}, want: authAnswer{Code: 4403, Reason: "token of another user: a connection keeps its user"}, result: renewalOtherUser},

@@ -101,7 +101,7 @@ func TestFeedStatusBeforeAndAfter(t *testing.T) {
 
 func TestFeedOverUnixSocket(t *testing.T) {
 	t.Parallel()
-	path := t.TempDir() + "/redis.sock"
+	path := redistest.SocketDir(t) + "/redis.sock"
 	redistest.Start(t, "--unixsocket", path)
 	var sink collector
 	feed := connected(t, quick(path), &sink)

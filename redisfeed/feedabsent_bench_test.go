@@ -16,6 +16,7 @@ import (
 	"roost/hub"
 	"roost/redisfeed"
 	"roost/redisfeed/publish"
+	"roost/redisfeed/redistest"
 )
 
 // absentSink is a hub without connections, which counts.
@@ -37,7 +38,7 @@ func (*absentSink) Flush() {}
 // BenchmarkFeedAbsent is the way of notifications of 200 bytes for users who are not here, from a socket to the hub. In place of
 // Redis it has a goroutine that writes what was made before, so that the feed is all that takes time.
 func BenchmarkFeedAbsent(b *testing.B) {
-	path := filepath.Join(b.TempDir(), "redis.sock")
+	path := filepath.Join(redistest.SocketDir(b), "redis.sock")
 	ln, err := net.Listen("unix", path)
 	if err != nil {
 		b.Fatal(err)

@@ -196,6 +196,7 @@ func TestCompletionsAndManual(t *testing.T) {
 		}
 		check := exec.CommandContext(t.Context(), tt.check[0], tt.check[1:]...)
 		check.Stdin = strings.NewReader(text)
+		check.Env = append(os.Environ(), "LC_ALL=C.UTF-8") // they warn of a locale that is set and not installed
 		var warnings strings.Builder
 		check.Stderr = &warnings
 		if err := check.Run(); err != nil || warnings.Len() > 0 {

@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"net"
+	"os"
 	"testing"
 )
 
@@ -28,4 +29,16 @@ func Listen(t testing.TB) (addr string) {
 		<-done
 	})
 	return ln.Addr().String()
+}
+
+// SocketDir returns a directory for Unix sockets, whose paths have 107 bytes at most: those below TMPDIR may be longer. It
+// is removed when the test ends.
+func SocketDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/tmp", "roost-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }

@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"roost/redisfeed/redistest"
 )
 
 // corked keeps what is written while it is corked.
@@ -138,7 +140,7 @@ func TestStreamKnowsThatMoreWaits(t *testing.T) {
 
 func TestStreamOverAUnixSocket(t *testing.T) {
 	t.Parallel()
-	path := t.TempDir() + "/redis.sock"
+	path := redistest.SocketDir(t) + "/redis.sock"
 	ln, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ type ear struct {
 // supervise listens for a service whose watchdog waits for a second.
 func supervise(t *testing.T) *ear {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "notify")
+	path := filepath.Join(redistest.SocketDir(t), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
