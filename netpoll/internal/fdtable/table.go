@@ -19,6 +19,9 @@ type page[T any] struct {
 	*pageState
 }
 
+// empty reports whether the page is there and no descriptor of it has an owner.
+func (p page[T]) empty() bool { return p.owners != nil && p.taken.Load() == 0 }
+
 type pageState struct {
 	taken  atomic.Int32                            // how many owners there are, or are about to be; or pageDropped
 	opened atomic.Pointer[[pageSize]atomic.Uint32] // when owners were admitted, in seconds; nil before SetOpened
@@ -134,17 +137,18 @@ func (t *Table[T]) extend(at int) page[T] {
 func (t *Table[T]) shrink() {
 	t.resize.Lock()
 	defer t.resize.Unlock()
-	pages, kept := slices.Clone(*t.pages.Load()), false
-	for i, p := range pages {
-		switch {
-		case p.owners == nil || p.taken.Load() != 0:
-		case !kept:
-			kept = true
-		case p.taken.CompareAndSwap(0, pageDropped):
-			pages[i] = page[T]{}
+	pages := *t.pages.Load()
+	kept := slices.IndexFunc(pages, page[T].empty)
+	if kept < 0 || !slices.ContainsFunc(pages[kept+1:], page[T].empty) {
+		return
+	}
+	pages = slices.Clone(pages)
+	for i, p := range pages[kept+1:] {
+		if p.empty() && p.taken.CompareAndSwap(0, pageDropped) {
+			pages[kept+1+i] = page[T]{}
 		}
 	}
-	for len(pages) > 0 && pages[len(pages)-1].owners == nil {
+	for pages[len(pages)-1].owners == nil {
 		pages = pages[:len(pages)-1]
 	}
 	t.pages.Store(&pages)
