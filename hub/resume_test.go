@@ -267,6 +267,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 			}
 			feed := &numberedFeed{hub: h, random: rand.New(rand.NewPCG(1, 2)), ended: make(chan struct{})}
 			var wg sync.WaitGroup
+			// Sleeps are the pace of the loops, the feed and the visitors, each random: nothing depends on how long they are.
 			pause := func() { time.Sleep(time.Duration(rand.IntN(200)) * time.Microsecond) }
 			if name == "dropping" {
 				pause = func() { time.Sleep(time.Millisecond) }

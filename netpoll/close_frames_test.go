@@ -75,11 +75,8 @@ func TestDisconnectOfAClosedConnection(t *testing.T) {
 	r.hub.Control("alice", `{"disconnect":{}}`)
 	_ = c.Close()
 	release()
-	deadline := time.Now().Add(time.Minute)
-	for r.server.Stats().Sockets != 0 && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
-	}
-	if s := r.server.Stats(); s.Sockets != 0 || s.Panics != 0 {
+	eventually(t, "the socket to go", func() bool { return r.server.Stats().Sockets == 0 })
+	if s := r.server.Stats(); s.Panics != 0 {
 		t.Errorf("stats %+v", s)
 	}
 }

@@ -58,7 +58,7 @@ func benchmarkHandover(b *testing.B, wss bool, n int) {
 		begun = time.Now()
 		m.out.Commit()
 		for int(r.server.Stats().HandedOver) < n {
-			time.Sleep(100 * time.Microsecond)
+			time.Sleep(100 * time.Microsecond) // between two looks
 		}
 		commit += time.Since(begun)
 		serve()

@@ -93,7 +93,7 @@ func (w *wire) carry(from, to *os.File, delay time.Duration, rate int) {
 	w.carriers.Go(func() {
 		for p := range underWay {
 			if wait := time.Until(p.due); wait > 0 {
-				time.Sleep(wait)
+				time.Sleep(wait) // the delay of the network
 			}
 			if !w.cut.Load() {
 				_, _ = to.Write(p.bytes)

@@ -20,7 +20,7 @@ func TestArrivedAndBusy(t *testing.T) {
 	cfg.Arrived = func(time.Time) { told.Store(true) }
 	feed := run(t, cfg, sinkFunc(func(string, string) {
 		early.Store(!told.Load())
-		time.Sleep(work)
+		time.Sleep(work) // it is the work
 	}))
 	redistest.WaitFor(t, "the work to be counted", func() bool { return feed.Status().Busy >= work })
 	if early.Load() {

@@ -72,7 +72,7 @@ func BenchmarkFeedAbsent(b *testing.B) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = feed.Run(ctx) }()
 	for !feed.Status().Connected {
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) // between two looks
 	}
 	before := processTime(b)
 	b.ReportAllocs()

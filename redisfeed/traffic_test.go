@@ -163,7 +163,7 @@ func (tr *traffic) lastComes(user string) bool {
 	if !tr.one(user, number) {
 		return false
 	}
-	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) { // the caller asks again where it did not come
 		tr.mu.Lock()
 		got := tr.got[user]
 		came := len(got) > 0 && got[len(got)-1].number == number

@@ -77,7 +77,7 @@ func TestUpgradeLeavesAProgramThatHangs(t *testing.T) {
 		text, _ := os.ReadFile(child)
 		pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 		if err != nil {
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond) // between two looks
 			continue
 		}
 		defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()

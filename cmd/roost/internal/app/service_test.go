@@ -102,7 +102,7 @@ func TestDeliveryTimeBeginsWithTheRead(t *testing.T) {
 	t.Parallel()
 	const wait = 100 * time.Millisecond
 	server := redistest.Start(t)
-	s, _ := inProcess(t, server, holdingLog{slog.DiscardHandler, "notification skipped", func() { time.Sleep(wait) }})
+	s, _ := inProcess(t, server, holdingLog{slog.DiscardHandler, "notification skipped", func() { time.Sleep(wait) /* the feed stands still */ }})
 	conn, err := remote.Dial(t.Context(), s.ports.url("ws", "wss")+"/ws?token="+roosttest.Token(t, "alice"), nil)
 	if err != nil {
 		t.Fatal(err)

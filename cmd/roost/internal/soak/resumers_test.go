@@ -73,7 +73,7 @@ func (r *resumer) run(ctx context.Context) {
 // connect comes back. It is refused while the server is full of others, or has to catch up.
 func (r *resumer) connect() *websocket.Conn {
 	dialer := websocket.Dialer{HandshakeTimeout: roosttest.Limit}
-	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) { // between two attempts
 		conn, _, err := dialer.Dial(r.url+"&since="+r.id, nil)
 		if err == nil {
 			return conn

@@ -62,7 +62,7 @@ func boot(t *testing.T, wrap ...string) *machine {
 		process.Wait()
 		_ = os.Remove("/run/systemd/nspawn/propagate/" + name) // which systemd-nspawn leaves behind
 	})
-	for deadline := time.Now().Add(bootLimit); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(bootLimit); ; time.Sleep(50 * time.Millisecond) { // between two looks
 		if m.init = initOf(process.Pid()); m.init != 0 {
 			if said, _ := m.try("systemctl", "is-active", "roosttest.target"); said == "active" {
 				return m

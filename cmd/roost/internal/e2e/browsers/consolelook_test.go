@@ -83,7 +83,7 @@ func TestConsolePicture(t *testing.T) {
 		if n == seconds/3 {
 			traffic.relay.Cut(traffic.redis.Addr()) // a gap
 		}
-		time.Sleep(time.Until(begin.Add(time.Second)))
+		time.Sleep(time.Until(begin.Add(time.Second))) // the pace of the traffic
 	}
 	tab.window(1200, 1000, "light")
 	tab.waitText("#status", "healthy")

@@ -89,7 +89,7 @@ func TestEventStreamsMissNothing(t *testing.T) {
 				there = false
 			}
 		}
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(200 * time.Millisecond) // what was published needs a moment; without a pause there would be far more of it
 		return there
 	})
 	cancel()
@@ -281,7 +281,7 @@ func (c *streamClient) listen() error {
 			c.event(kind, data)
 			kind, data = "", ""
 			if c.slow && rand.IntN(200) == 0 {
-				time.Sleep(1500 * time.Millisecond)
+				time.Sleep(1500 * time.Millisecond) // it is slow
 			}
 		}
 	}

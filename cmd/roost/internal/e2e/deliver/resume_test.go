@@ -115,7 +115,7 @@ func TestNoSilentHole(t *testing.T) {
 		r.run(resumeFor(t), func() {
 			redis := r.side.redis.(*redistest.Server)
 			redis.Kill()
-			time.Sleep(200 * time.Millisecond)
+			time.Sleep(200 * time.Millisecond) // Redis is away; what is waited for is below
 			redis.Restart()
 			r.awaitReconnect()
 		})
@@ -211,7 +211,7 @@ func TestIdleClientResumes(t *testing.T) {
 	first := c.id
 	every := min(30*time.Second, resumeFor(t)/10)
 	pinged := time.Now()
-	for end := time.Now().Add(resumeFor(t)); time.Now().Before(end) || c.id == first; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(resumeFor(t)); time.Now().Before(end) || c.id == first; time.Sleep(10 * time.Millisecond) { // the pace of the traffic
 		for range 2 {
 			e2e.Notify(r.side.redis.(*redistest.Server), "other", `{"type":"n","payload":{"to":"other"}}`)
 		}

@@ -75,7 +75,7 @@ func (l *longRun) happens() {
 		"killed": l.kill, "drained": l.drain, "upgraded": l.upgrade, "stopped for a moment": l.freeze, "redis restarted": l.restartRedis}
 	names := []string{"killed", "drained", "upgraded", "upgraded", "stopped for a moment", "stopped for a moment", "redis restarted"}
 	for i := 0; time.Since(began) < resumeFor(l.t); i++ {
-		time.Sleep(10 * time.Second)
+		time.Sleep(10 * time.Second) // the pace of what happens
 		if i%len(names) == 0 {
 			rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		}
@@ -148,7 +148,7 @@ func (l *longRun) upgrade() {
 func (l *longRun) freeze() {
 	pid := e2e.LastPid(l.servers[rand.IntN(2)])
 	_ = syscall.Kill(pid, syscall.SIGSTOP)
-	time.Sleep(time.Duration(500+rand.IntN(3000)) * time.Millisecond)
+	time.Sleep(time.Duration(500+rand.IntN(3000)) * time.Millisecond) // it stands still
 	_ = syscall.Kill(pid, syscall.SIGCONT)
 }
 
@@ -162,7 +162,7 @@ func (l *longRun) restartRedis() {
 	}
 	redis := l.side.redis.(*redistest.Server)
 	redis.Kill()
-	time.Sleep(200 * time.Millisecond)
+	time.Sleep(200 * time.Millisecond) // Redis is away; what is waited for is below
 	redis.Restart()
 	roosttest.WaitFor(l.t, "all to be subscribed again", func() bool {
 		return !slices.ContainsFunc(slices.Collect(maps.Keys(heard)), func(s *roosttest.Server) bool { return len(s.Log.Find(again)) == heard[s] })

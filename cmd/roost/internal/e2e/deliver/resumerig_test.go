@@ -164,7 +164,7 @@ func (r *resumingRig) wantGaps() {
 func (r *resumingRig) run(d time.Duration, middle func()) {
 	r.t.Helper()
 	r.runWhile(func() {
-		time.Sleep(d / 2)
+		time.Sleep(d / 2) // the length of the traffic
 		if middle != nil {
 			r.pause.Lock()
 			middle()
@@ -240,7 +240,7 @@ func (r *resumingRig) publish(backend int, multi bool) {
 	if err != nil {
 		r.t.Errorf("publishing: %v", err)
 	}
-	time.Sleep(r.rest)
+	time.Sleep(r.rest) // the pace of the backend
 }
 
 func (r *resumingRig) next(to string) int {
@@ -287,7 +287,7 @@ func (c *comer) run(ready chan<- struct{}) {
 		}
 		c.stay(conn, stay)
 		c.cut(conn)
-		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond)
+		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond) // it is away
 	}
 }
 
@@ -295,7 +295,7 @@ func (c *comer) run(ready chan<- struct{}) {
 func (c *comer) connect(to func() *roosttest.Server) *websocket.Conn {
 	token := roosttest.Sign(c.rig.t, "HS256", roosttest.Secret, roosttest.Claims{
 		"sub": c.user, "groups": []string{c.group}, "exp": time.Now().Add(time.Hour).Unix()})
-	for deadline := time.Now().Add(roosttest.Limit); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(roosttest.Limit); ; time.Sleep(10 * time.Millisecond) { // between two attempts
 		url := to().URL(token)
 		if c.id != "" {
 			url += "&since=" + c.id

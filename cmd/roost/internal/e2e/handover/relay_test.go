@@ -59,7 +59,7 @@ func runRelay(what string) int {
 	_ = unix.Close(inner[1])
 	go func() {
 		if r.at < 0 {
-			time.Sleep(rand.N(100 * time.Millisecond))
+			time.Sleep(rand.N(100 * time.Millisecond)) // at any moment of the handover, or behind it
 			r.act()
 		}
 		r.greet(inner[0], inherited)
@@ -199,7 +199,7 @@ func (r *relay) act() {
 		old := os.Getppid()
 		_ = syscall.Kill(old, syscall.SIGSTOP)
 		for !stopped(old) {
-			time.Sleep(time.Millisecond)
+			time.Sleep(time.Millisecond) // between two looks
 		}
 		return
 	}

@@ -42,7 +42,7 @@ func (h *host) start(t *testing.T) raw.Target {
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/ws" {
 		h.mu.Lock()
-		time.Sleep(h.stall)
+		time.Sleep(h.stall) // it is what the test measures
 		h.mu.Unlock()
 		http.NotFound(w, r)
 		return
