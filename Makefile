@@ -20,7 +20,7 @@ test: ## Check the code and run all tests with the race detector (make deps come
 quick: ## What half a minute shows, for the time between two changes
 	@scripts/test.sh quick
 
-deps: ## Install what the tests use besides Go: redis-server, gcc, nginx, haproxy; make deps ALL=1 for browsers and the like too
+deps: ## Install what the tests use in addition to Go: redis-server, gcc, nginx, haproxy; make deps ALL=1 for browsers and the like too
 	@scripts/deps.sh $(if $(ALL),--all)
 
 check: ## Only the checks that run nothing: gofmt, vet, staticcheck, shellcheck

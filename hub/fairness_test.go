@@ -175,7 +175,7 @@ func TestQuietGroupBesideNoisyOnes(t *testing.T) {
 	sent, asked, waited := 0, 0, 0
 	publish := func() {
 		for i := range small {
-			if i < small/2 || i%10 == sent%10 { // a half is always busy, the others come anew
+			if i < small/2 || i%10 == sent%10 { // a half is always busy, the others come and go
 				h.DeliverGroup(fmt.Sprint("small-", i), fmt.Sprintf(`{"type":"small","payload":%d}`, sent))
 			}
 		}

@@ -16,7 +16,7 @@ import (
 	"roost/internal/wirecodec"
 )
 
-// record has TestKeptState write the files of testdata anew, which is for a new version of the state only, in files of their own.
+// record has TestKeptState write the files of testdata again, which is for a new version of the state only, in files of their own.
 var record = flag.Bool("record", false, "write the kept states of this version")
 
 func keptFile(name string) string { return filepath.Join("testdata", "handover", "1-"+name) }

@@ -124,7 +124,7 @@ func TestLineLimitChanges(t *testing.T) {
 	first := l.limit
 	l.setRate(1)
 	if l.limit != first || !l.allow(leftOut{connected: 1}) {
-		t.Error("the same rate begins anew")
+		t.Error("the same rate begins again")
 	}
 	l.setRate(0)
 	for range 3 {

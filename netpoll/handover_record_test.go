@@ -68,7 +68,7 @@ func takeAll(in *TakingOver, b []byte, socket func() int) error {
 // fixture has the sections of a handover, as version 1 was when it was recorded.
 const fixture = "testdata/handover-v1.bin"
 
-var recordFixture = flag.Bool("record-fixture", false, "record "+fixture+" anew: only before a version of the format is released")
+var recordFixture = flag.Bool("record-fixture", false, "record "+fixture+" again: only before a version of the format is released")
 
 // eventfd is a descriptor in place of another process's.
 func eventfd(t testing.TB) int {

@@ -14,7 +14,7 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// record has TestKeptState write the files of testdata anew, which is for a new version of the state only, in files of their own.
+// record has TestKeptState write the files of testdata again, which is for a new version of the state only, in files of their own.
 var record = flag.Bool("record", false, "write the kept states of this version")
 
 // kept is how a feed was configured whose state is kept, and what the state says.

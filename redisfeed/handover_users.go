@@ -85,7 +85,7 @@ func (s *shards) takeOver(ctx context.Context, nodes []*importedNode) {
 }
 
 // append appends the links to shards, what is known of the others, and the view. Users that wait for a node are unsubscribed
-// in the manager's subscriptions, which is enough: they are looked for anew.
+// in the manager's subscriptions, which is enough: they are looked for again.
 func (s *shards) append(dst []byte, links []frozenLink) []byte {
 	dst = wirecodec.AppendUint(dst, uint64(s.lastID))
 	if dst = wirecodec.AppendBool(dst, s.view != nil); s.view != nil {

@@ -124,7 +124,7 @@ func TestRetrySaysHowLongTheLinkWasGone(t *testing.T) {
 	}
 }
 
-// Links that break soon are kept apart from the second one in a row on; one that lived begins anew.
+// Links that break soon are kept apart from the second one in a row on; one that lived begins the count again.
 func TestRetryPacesFlaps(t *testing.T) {
 	t.Parallel()
 	r := retry{delay: 5 * time.Second, chance: never}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds what the npm package roost-client has besides its sources, with the esbuild that go.mod names: roost.min.js for a
+# Builds what the npm package roost-client has in addition to its sources, with the esbuild that go.mod names: roost.min.js for a
 # script tag, and everything for CommonJS. scripts/client-build.sh [where to, client/dist]. npm pack runs it.
 set -euo pipefail
 cd "$(dirname "$0")/../client"

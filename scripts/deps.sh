@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs through apt-get what the tests use besides Go, where it is missing, and
+# Installs through apt-get what the tests use in addition to Go, where it is missing, and
 # says before what that is and what for. A Redis server and a C compiler are needed;
 # of what is optional the tests skip themselves where it is not there (but for nginx
 # and HAProxy in CI). Without --all, or CI=true, only small things are installed.

@@ -43,7 +43,7 @@ tests() {
 }
 
 if [ "$what" = all ]; then
-  say '1 of 4: what the tests use besides Go'
+  say '1 of 4: what the tests use in addition to Go'
   scripts/deps.sh
   if [ "${CI:-}" = true ]; then # elsewhere by hand: it fetches 300 MB
     scripts/client-deps.sh || echo 'going on without what npm has: tests of client/ will be skipped' >&2

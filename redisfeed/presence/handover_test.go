@@ -96,7 +96,7 @@ func TestPresenceHandover(t *testing.T) {
 	told.want(event{"came", false}, event{"late", false})
 }
 
-// record has TestKeptState write the file of testdata anew, which is for a new version of the state only, in a file of its own.
+// record has TestKeptState write the file of testdata again, which is for a new version of the state only, in a file of its own.
 var record = flag.Bool("record", false, "write the kept state of this version")
 
 // Every release reads what the one before has written down: this was recorded when version 1 was new.

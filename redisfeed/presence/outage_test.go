@@ -17,7 +17,7 @@ func manyUsers(n int) (users []string) {
 	return users
 }
 
-// A Redis that was started anew knows nothing, neither users nor scripts; nobody comes or goes meanwhile.
+// A Redis that was started again knows nothing, neither users nor scripts; nobody comes or goes meanwhile.
 func TestPresenceLearnsAnEmptyRedisAgain(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

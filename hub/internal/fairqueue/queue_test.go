@@ -141,7 +141,7 @@ func TestQuietGroupBesideManyBusyOnes(t *testing.T) {
 	}
 }
 
-// TestNewFlowsLeaveOthersTheirTurns: groups that come anew all the time, more than there are turns, take two thirds of them
+// TestNewFlowsLeaveOthersTheirTurns: new groups all the time, more than there are turns, take two thirds of them
 // at most.
 func TestNewFlowsLeaveOthersTheirTurns(t *testing.T) {
 	t.Parallel()

@@ -104,7 +104,7 @@ func (s *Subscriptions) Restore(r *wirecodec.Reader, now time.Time) {
 // maxDelay is longer than any time for which a user is kept.
 const maxDelay = 1000 * time.Hour
 
-// restore adds a user without connections. It is false for one that is there.
+// restore adds a user without connections. It is false for a user who is known already.
 func (s *Subscriptions) restore(u saved, since boottime.Instant, now time.Time) bool {
 	sh := s.shard(u.name)
 	sh.mu.Lock()

@@ -15,7 +15,7 @@ type backCmd struct {
 	Connections int    `default:"15000" help:"Clients, 19000 at most."`
 	Missed      int    `default:"3" help:"Notifications that each misses, on average; 20 at most."`
 	Notify      int    `name:"notify-rate" default:"10000" help:"Notifications published a second while they are away."`
-	Pad         int    `default:"100" help:"Bytes of content in a notification besides the note, 16384 at most."`
+	Pad         int    `default:"100" help:"Bytes of content in a notification in addition to the note, 16384 at most."`
 }
 
 // mostMissed keeps all clients below what Roost replays to one.

@@ -21,7 +21,7 @@ type deliverCmd struct {
 	Window      int           `default:"0" help:"Publish only while fewer deliveries than this are outstanding, to find the highest rate without loss; 0: always."`
 	Users       string        `default:"spread" enum:"spread,one,absent,bursts,stalled" help:"For whom: spread over all users; one user who has all connections; 90% absent; bursts of 50 to a user; one that stops reading gets a fifth (${enum})."`
 	Storm       int           `default:"0" help:"Open so many more connections, all at once, while measuring, from another process of lower priority; with --connections 19000 at most."`
-	Pad         int           `default:"100" help:"Bytes of content in a notification besides the note, 16384 at most."`
+	Pad         int           `default:"100" help:"Bytes of content in a notification in addition to the note, 16384 at most."`
 	Warmup      time.Duration `default:"2s" help:"Publish for so long before measuring; 30m at most."`
 	Duration    time.Duration `default:"10s" help:"Measure for so long, 30m at most; with --storm until all of it is open, if that is sooner."`
 	CountCalls  bool          `help:"Count the server's system calls, which costs it a little; left out where the kernel does not let us."`

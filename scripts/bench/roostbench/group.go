@@ -60,7 +60,7 @@ func (c *crowdCmd) startServers(env *environment, redis netip.AddrPort) (group, 
 	return servers, scheme + "://127.0.0.1:" + port + "/ws", nil
 }
 
-// variables are those of a server whose clients come to port. With TLS it has a plain port inside besides, for itself.
+// variables are those of a server whose clients come to port. With TLS it has a plain port inside as well, for itself.
 func (c *crowdCmd) variables(redis netip.AddrPort, port, side, inside string) []string {
 	all := []string{
 		"JWT_SECRET_KEY=" + c.Secret, "WS_HOST=127.0.0.1", "WS_REUSE_PORT=true",

@@ -100,7 +100,7 @@ func FuzzFile(f *testing.F) {
 	})
 }
 
-// withFile makes the environment name a file, and hold env besides.
+// withFile makes the environment name a file, and hold env as well.
 func withFile(t *testing.T, text string, env map[string]string) (path string) {
 	t.Helper()
 	setenv(t, env)

@@ -146,7 +146,7 @@ func forEach(t *testing.T, test func(*testing.T, *kind)) {
 	}
 }
 
-// The programs take the files as they are shipped, with a certificate that is there.
+// The programs take the files as they are shipped, with a certificate that exists.
 func TestShippedFilesAreValid(t *testing.T) {
 	forEach(t, func(t *testing.T, k *kind) {
 		dir := t.TempDir()

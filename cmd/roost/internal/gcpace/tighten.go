@@ -20,7 +20,7 @@ const (
 )
 
 // Tighten keeps less garbage while little goes on, until ctx ends. It is for a process with idle TLS connections: each ping
-// makes two cipher objects anew, 1.3 KB each, which without it double what such a connection takes, and keep Release from
+// makes two cipher objects, 1.3 KB each, which without it double what such a connection takes, and keep Release from
 // finding the process idle. So it gives memory back too, once when the process becomes calm. Where GOGC is set in the environment it does nothing.
 func Tighten(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {

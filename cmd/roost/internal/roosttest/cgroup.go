@@ -49,7 +49,7 @@ func makeGroup(t testing.TB, dir string) bool {
 	return true
 }
 
-// set writes to a file that is there, if the directory is a control group.
+// set writes to an existing file, if the directory is a control group.
 func set(dir, file string, value uint64) error {
 	f, err := os.OpenFile(filepath.Join(dir, file), os.O_WRONLY, 0)
 	if err != nil {

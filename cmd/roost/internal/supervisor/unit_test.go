@@ -10,7 +10,7 @@ import (
 
 const unitFile = "../../../../scripts/roost.service"
 
-// unit returns the file of the unit with a program that is there, and its text.
+// unit returns the file of the unit with a program that exists, and its text.
 func unit(t *testing.T) (path, text string) {
 	t.Helper()
 	content, err := os.ReadFile(unitFile)

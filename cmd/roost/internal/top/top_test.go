@@ -161,7 +161,7 @@ func TestScreenIsSafe(t *testing.T) {
 	}
 }
 
-// Another process begins anew, and the same reading twice is no time that passed.
+// Another process begins at 0, and the same reading twice is no time that passed.
 func TestStateOfAnotherProcess(t *testing.T) {
 	t.Parallel()
 	s := twoAnswers(t)

@@ -55,7 +55,7 @@ roost.on("*", ({ payload }) => events.push("message " + payload));
 // options of connect.
 type options map[string]any
 
-// site is a server with a page that uses the client, and what the page talks to besides.
+// site is a server with a page that uses the client, and what else the page talks to.
 type site struct {
 	t       *testing.T
 	browser webBrowser

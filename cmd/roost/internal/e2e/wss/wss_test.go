@@ -26,7 +26,7 @@ type stand struct {
 	shown     redistest.Certificate
 }
 
-// start starts one whose settings are env besides.
+// start starts one with env in addition to its own settings.
 func start(t *testing.T, env roosttest.Env) *stand {
 	t.Helper()
 	s := &stand{t: t, redis: redistest.Start(t), authority: redistest.NewAuthority(t)}

@@ -134,7 +134,7 @@ func (c *conn) writeRaw(buf []byte) error {
 	return nil
 }
 
-// read takes all that is there, to the end of the stream if that has come.
+// read takes all that has come, to the end of the stream if that has come.
 func (c *conn) read(ending bool) error {
 	buf := c.loop.buffer
 	for {
