@@ -37,6 +37,7 @@ done
 git -c user.name=check -c user.email=check@example.com commit --quiet --all --message 'go.mod: another path'
 
 say "go install $path/cmd/roost@$version"
+printf '* -export-subst -export-ignore\n' >.git/info/attributes # as the go command has it, so that commit.txt stays a placeholder
 "$work/modproxy" --dir "$work/proxy" --repo . --module "$path" --version "$version"
 # What the module needs is in the module cache, or comes from the usual proxy.
 (

@@ -1,4 +1,5 @@
-// Package chart tests the Helm chart in roost: it renders it as helm does, and holds what comes out against Kubernetes' own types.
+// Package chart tests the Helm chart in roost: it renders it as helm does, decodes what comes out into Kubernetes' own types, and has the code
+// of its API server check it.
 //
 // It is a module of its own, so that the server's go.mod has nothing of Kubernetes. kubernetes.yaml is what the chart makes of its
 // default values and of values-all.yaml, for those who use no helm:
