@@ -87,13 +87,23 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 }
 
+// leastAllocs returns how many allocations a run takes: the least of several measurements, each of which counts those of all
+// goroutines, and so of servers of earlier tests that are still stopping.
+func leastAllocs(run func()) float64 {
+	least := testing.AllocsPerRun(100, run)
+	for range 9 {
+		least = min(least, testing.AllocsPerRun(100, run))
+	}
+	return least
+}
+
 // A notification's way from the mailbox to the kernel must not be paid by the collector.
 func TestFlushAllocations(t *testing.T) {
 	l := sleeper(t)
 	c, client := l.connect(t)
 	n := &hub.Notification{Frame: make([]byte, 200)}
 	sink := make([]byte, 1<<16)
-	got := testing.AllocsPerRun(200, func() {
+	got := leastAllocs(func() {
 		for range 3 {
 			c.Deliver(n)
 		}
@@ -122,7 +132,7 @@ func TestHandshakeAllocations(t *testing.T) {
 		t.Skip("the token check's sync.Pool drops items under the race detector")
 	}
 	h := newHandshaker(t)
-	if got := testing.AllocsPerRun(200, h.run); got > 10 {
+	if got := leastAllocs(h.run); got > 10 {
 		t.Errorf("a connection costs %v allocations, want 10: itself, its user, and 8 of the token's check", got)
 	}
 }
