@@ -137,16 +137,22 @@ func (t *Table[T]) extend(at int) page[T] {
 func (t *Table[T]) shrink() {
 	t.resize.Lock()
 	defer t.resize.Unlock()
-	pages := *t.pages.Load()
-	kept := slices.IndexFunc(pages, page[T].empty)
-	if kept < 0 || !slices.ContainsFunc(pages[kept+1:], page[T].empty) {
-		return
-	}
-	pages = slices.Clone(pages)
-	for i, p := range pages[kept+1:] {
-		if p.empty() && p.taken.CompareAndSwap(0, pageDropped) {
-			pages[kept+1+i] = page[T]{}
+	old, kept := *t.pages.Load(), false
+	var pages []page[T] // a copy of old, made for the first page that goes
+	for i, p := range old {
+		switch {
+		case !p.empty():
+		case !kept:
+			kept = true
+		case p.taken.CompareAndSwap(0, pageDropped):
+			if pages == nil {
+				pages = slices.Clone(old)
+			}
+			pages[i] = page[T]{}
 		}
+	}
+	if pages == nil {
+		return
 	}
 	for pages[len(pages)-1].owners == nil {
 		pages = pages[:len(pages)-1]
