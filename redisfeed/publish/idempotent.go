@@ -51,7 +51,7 @@ func (p *Publisher) PublishIdempotent(ctx context.Context, key Key, batch []Mess
 	if !p.pool.Config().Sharded {
 		return k.steps(ctx, []step{k.step("", batch)})
 	}
-	if _, err := k.steps(ctx, []step{k.step("", nil)}); err != nil {
+	if _, err := k.steps(ctx, []step{k.claim()}); err != nil {
 		if failed := new(BatchError); errors.As(err, &failed) {
 			failed.Uncertain = false
 		}
@@ -86,6 +86,18 @@ type keyed struct {
 type step struct {
 	mark     string // the key of Redis
 	messages []Message
+	keep     time.Duration
+}
+
+// claimSlack is for how much longer a key is claimed than its messages are remembered, which are published later: none of them may be
+// remembered when another batch can claim the key.
+const claimSlack = time.Minute
+
+// claim is a step that publishes nothing, and fails if the key is another batch's.
+func (k *keyed) claim() step {
+	s := k.step("", nil)
+	s.keep += claimSlack
+	return s
 }
 
 // run returns the steps of batch[at:end], whose messages are published with one command.
@@ -103,7 +115,7 @@ func (k *keyed) run(batch []Message, at, end int, sharded bool) (steps []step) {
 
 func (k *keyed) step(part string, messages []Message) step {
 	name := sha256.Sum256([]byte(k.key.Name))
-	return step{KeyPrefix + digest(name) + part, messages}
+	return step{mark: KeyPrefix + digest(name) + part, messages: messages, keep: k.key.Keep}
 }
 
 // digest is 128 bits of a digest, as text without spaces and braces.
@@ -177,7 +189,7 @@ func (k *keyed) send(ctx context.Context, client redis.UniversalClient, steps []
 			if len(s.messages) > 0 && k.sharded(s.messages[0]) {
 				command = "SPUBLISH"
 			}
-			args := []any{digest(k.key.Content), k.by, k.key.Keep.Milliseconds(), command}
+			args := []any{digest(k.key.Content), k.by, s.keep.Milliseconds(), command}
 			for _, m := range s.messages {
 				args = append(args, Channel(m.Kind, m.Name), m.Payload)
 			}
@@ -197,10 +209,11 @@ const markBy = 8
 
 // publishOnce publishes what KEYS[1] does not say to be published, and has it say so. ARGV is the digest of the batch, who calls, for how
 // long the key is kept, in milliseconds, the command, and channel and payload of each message. The value of the key is the digest, who
-// published last, and a space and the receivers for each message that is published.
+// published last, and a space and the receivers for each message that is published. Without messages the key is only claimed, again for
+// so long.
 //
-// It answers how many were published by others before, or -1 for another batch; the receivers; and the error of the message behind these, or
-// nothing. The key is written before anything is published, too: where Redis takes no more writes, nothing is published that it can't
+// It answers how many were published by others before, or -1 for another batch; the receivers; and the error of the message behind these,
+// or nothing. The key is written before anything is published, too: where Redis takes no more writes, nothing is published that it can't
 // remember.
 var publishOnce = redis.NewScript(`local content, by, keep, command = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local kept = redis.call('GET', KEYS[1])
@@ -212,7 +225,7 @@ end
 local had = select(2, string.gsub(heard, ' ', ' '))
 if kept and string.sub(kept, #content + 1, #content + #by) ~= by then before = had end
 local all = (#ARGV - 4) / 2
-if kept and had == all then return {before, heard, ''} end
+if kept and had == all and all > 0 then return {before, heard, ''} end
 redis.call('SET', KEYS[1], content .. by .. heard, 'PX', keep)
 local failed, more = '', {heard}
 for i = had + 1, all do
