@@ -15,16 +15,6 @@ func broadcasting(t *testing.T, h *Hub) {
 	t.Cleanup(func() { h.EndBroadcasts(context.Background()) })
 }
 
-// admitted admits a connection with groups.
-func mustAdmitTo(t *testing.T, h *Hub, user string, groups ...string) *fakeConn {
-	t.Helper()
-	c := new(fakeConn)
-	if _, _, err := h.Admit(c, user, groups...); err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 // waitUntil waits for what must happen.
 func waitUntil(t *testing.T, what string, cond func() bool) {
 	t.Helper()
@@ -52,7 +42,7 @@ func TestBroadcastReachesEveryConnectionOnce(t *testing.T) {
 	var conns []*fakeConn
 	for i := range 1_000 { // on every shard; of every tenth user many
 		for range 1 + 3*(i%10/9) {
-			conns = append(conns, mustAdmitTo(t, h, fmt.Sprint("user-", i)))
+			conns = append(conns, mustAdmit(t, h, fmt.Sprint("user-", i)))
 		}
 	}
 	probe, left := mustAdmit(t, h, "\x00probe"), mustAdmit(t, h, "left")
@@ -84,10 +74,10 @@ func TestGroupNotificationsReachTheMembers(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Limits: Limits{MaxPerUser: 1, ReplaceOldest: true}, Logger: quiet()})
 	broadcasting(t, h)
-	both, admin, none := mustAdmitTo(t, h, "a", "admins", "staff"), mustAdmitTo(t, h, "b", "admins"), mustAdmitTo(t, h, "c")
-	left, replaced, shown := mustAdmitTo(t, h, "d", "admins"), mustAdmitTo(t, h, "e", "admins"), mustAdmitTo(t, h, "f", "admins")
+	both, admin, none := mustAdmit(t, h, "a", "admins", "staff"), mustAdmit(t, h, "b", "admins"), mustAdmit(t, h, "c")
+	left, replaced, shown := mustAdmit(t, h, "d", "admins"), mustAdmit(t, h, "e", "admins"), mustAdmit(t, h, "f", "admins")
 	h.Remove(left)
-	newer := mustAdmitTo(t, h, "e", "staff")
+	newer := mustAdmit(t, h, "e", "staff")
 	h.Control("f", `{"disconnect":{}}`)
 
 	h.DeliverGroup("admins", `{"type":"x"}`)
@@ -113,7 +103,7 @@ func TestInvalidBroadcastsAreCounted(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Limits: Limits{MaxNotification: 40}, Logger: quiet()})
 	broadcasting(t, h)
-	c := mustAdmitTo(t, h, "alice", "staff")
+	c := mustAdmit(t, h, "alice", "staff")
 	for _, payload := range []string{"", "{", `{"payload":1}`, `{"type":1}`, `[]`, "\"\xff\"", `{"type":"` + strings.Repeat("x", 40) + `"}`} {
 		h.Broadcast(payload)
 		h.DeliverGroup("staff", payload)
@@ -231,7 +221,7 @@ func TestWatchSeesBroadcasts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	other := mustAdmitTo(t, h, "bob", "staff")
+	other := mustAdmit(t, h, "bob", "staff")
 	h.Watch("alice")
 	h.Broadcast(`{"type":"all"}`)
 	h.DeliverGroup("staff", `{"type":"some"}`)
@@ -253,9 +243,9 @@ func TestWatchSeesDroppedBroadcasts(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Logger: quiet()})
 	for range 2 {
-		mustAdmitTo(t, h, "alice", "staff")
+		mustAdmit(t, h, "alice", "staff")
 	}
-	mustAdmitTo(t, h, "bob", "others")
+	mustAdmit(t, h, "bob", "others")
 	h.Watch("alice")
 	h.Watch("carol") // who is not here
 	for range maxBroadcasts + 1 {

@@ -33,7 +33,7 @@ func stall(t *testing.T, h *Hub) (release func()) {
 func TestBroadcastsNeverMakeTheFeedWait(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Logger: quiet()})
-	alice, mallory, staff := mustAdmit(t, h, "alice"), mustAdmit(t, h, "mallory"), mustAdmitTo(t, h, "bob", "staff")
+	alice, mallory, staff := mustAdmit(t, h, "alice"), mustAdmit(t, h, "mallory"), mustAdmit(t, h, "bob", "staff")
 	release := stall(t, h)
 	const total, own = 10 * maxBroadcasts, 10
 	for i := range total { // this is the feed: it would hang here
@@ -96,7 +96,7 @@ func TestDroppedBroadcastsAreTold(t *testing.T) {
 	for _, notices := range []bool{true, false} {
 		clock := time.Unix(1_700_000_000, 0)
 		h := New(Config{Logger: quiet(), GapNotice: notices, Now: func() time.Time { return clock }})
-		staff, other := mustAdmitTo(t, h, "bob", "staff"), mustAdmitTo(t, h, "carol", "others")
+		staff, other := mustAdmit(t, h, "bob", "staff"), mustAdmit(t, h, "carol", "others")
 		release := stall(t, h)
 		for range maxBroadcasts + 10 {
 			clock = clock.Add(time.Second)
@@ -125,7 +125,7 @@ func TestEachLossIsTold(t *testing.T) {
 	t.Parallel()
 	for _, ends := range []bool{false, true} {
 		h := New(Config{Logger: quiet(), GapNotice: true})
-		c := mustAdmitTo(t, h, "alice", "staff")
+		c := mustAdmit(t, h, "alice", "staff")
 		told := func() int {
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -163,15 +163,15 @@ func TestQuietGroupBesideNoisyOnes(t *testing.T) {
 	t.Parallel()
 	const small = 150
 	h := New(Config{Logger: quiet()})
-	last := mustAdmitTo(t, h, "large", "large")
+	last := mustAdmit(t, h, "large", "large")
 	for i := range 3 * broadcastChunk {
-		last = mustAdmitTo(t, h, fmt.Sprint("large-", i), "large")
+		last = mustAdmit(t, h, fmt.Sprint("large-", i), "large")
 	}
 	conns := make([]*fakeConn, small)
 	for i := range conns {
-		conns[i] = mustAdmitTo(t, h, fmt.Sprint("small-", i), fmt.Sprint("small-", i))
+		conns[i] = mustAdmit(t, h, fmt.Sprint("small-", i), fmt.Sprint("small-", i))
 	}
-	rare := mustAdmitTo(t, h, "rare", "rare")
+	rare := mustAdmit(t, h, "rare", "rare")
 	sent, asked, waited := 0, 0, 0
 	publish := func() {
 		for i := range small {
@@ -218,7 +218,7 @@ func TestGroupIsWalkedWhileMembersComeAndGo(t *testing.T) {
 		h := New(Config{Logger: quiet()})
 		here, stay := make(map[*fakeConn]bool), make(map[*fakeConn]bool)
 		join := func() {
-			c := mustAdmitTo(t, h, fmt.Sprint("user-", rand.IntN(30)), "g")
+			c := mustAdmit(t, h, fmt.Sprint("user-", rand.IntN(30)), "g")
 			here[c] = true
 		}
 		for range 1 + rand.IntN(40) {

@@ -146,10 +146,7 @@ func checkGroups(t *testing.T, h *Hub, model map[*fakeConn][]string) {
 func TestGroupsUnderChurn(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Limits: Limits{MaxPerUser: 3, ReplaceOldest: true}, Logger: quiet()})
-	stays := new(fakeConn)
-	if _, _, err := h.Admit(stays, "stays", "group-0"); err != nil {
-		t.Fatal(err)
-	}
+	stays := mustAdmit(t, h, "stays", "group-0")
 	go h.RunBroadcasts(func() {})
 	var loops sync.WaitGroup
 	for loop := range 4 {
@@ -193,16 +190,10 @@ func TestGroupsUnderChurn(t *testing.T) {
 func TestGroupsGiveMemoryBack(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Logger: quiet()})
-	stays := new(fakeConn)
-	if _, _, err := h.Admit(stays, "stays", "everybody"); err != nil {
-		t.Fatal(err)
-	}
+	stays := mustAdmit(t, h, "stays", "everybody")
 	var conns []*fakeConn
 	for i := range 20_000 {
-		c := new(fakeConn)
-		if _, _, err := h.Admit(c, fmt.Sprint("user-", i), "everybody", fmt.Sprint("own-", i)); err != nil {
-			t.Fatal(err)
-		}
+		c := mustAdmit(t, h, fmt.Sprint("user-", i), "everybody", fmt.Sprint("own-", i))
 		conns = append(conns, c)
 	}
 	for _, c := range conns {

@@ -58,7 +58,7 @@ func TestKeptState(t *testing.T) {
 		if err := h.FinishImport(); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		c := mustAdmitTo(t, h, "alice", "g")
+		c := mustAdmit(t, h, "alice", "g")
 		if n := h.BroadcastsWaiting(); n != maxBroadcasts+1 {
 			t.Errorf("%s: %d wait", name, n)
 		}
@@ -83,7 +83,7 @@ func recordState(t *testing.T, name string, resumes bool) {
 	var m memories
 	h := New(keptConfig(&m, resumes))
 	h.Marker("begin", false)
-	mustAdmitTo(t, h, "bob", "g")
+	mustAdmit(t, h, "bob", "g")
 	h.Deliver("alice", numbered(7))
 	h.broadcasts.hold()
 	for i := range maxBroadcasts + 3 {

@@ -222,7 +222,7 @@ func TestHandoverOfBroadcasts(t *testing.T) {
 	broadcasting(t, old)
 	var conns []*fakeConn
 	for i := range 300 {
-		conns = append(conns, mustAdmitTo(t, old, fmt.Sprint("user", i), "g"))
+		conns = append(conns, mustAdmit(t, old, fmt.Sprint("user", i), "g"))
 	}
 	old.Broadcast(numbered(0))
 	if err := old.HoldBroadcasts(t.Context()); err != nil {

@@ -48,10 +48,10 @@ func (c *fakeConn) count() int {
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
-func mustAdmit(t testing.TB, h *Hub, user string) *fakeConn {
+func mustAdmit(t testing.TB, h *Hub, user string, groups ...string) *fakeConn {
 	t.Helper()
 	c := new(fakeConn)
-	if _, _, err := h.Admit(c, user); err != nil {
+	if _, _, err := h.Admit(c, user, groups...); err != nil {
 		t.Fatalf("admitting a connection of %s: %v", user, err)
 	}
 	return c

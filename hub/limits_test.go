@@ -46,7 +46,7 @@ func TestSetLimits(t *testing.T) {
 func TestSetLimitOfBroadcasts(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Logger: quiet()})
-	mustAdmitTo(t, h, "alice", "staff")
+	mustAdmit(t, h, "alice", "staff")
 	payload := `{"type":"x","payload":"` + strings.Repeat("x", 10_000) + `"}`
 	for range 100 {
 		h.DeliverGroup("staff", payload)

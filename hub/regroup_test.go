@@ -25,12 +25,7 @@ func groupNames(c Conn, h *Hub) (all []string) {
 func TestJoinAndLeave(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Logger: quiet()})
-	one, two, bob := new(fakeConn), new(fakeConn), mustAdmit(t, h, "bob")
-	for _, c := range []*fakeConn{one, two} {
-		if _, _, err := h.Admit(c, "alice", "staff", "lobby"); err != nil {
-			t.Fatal(err)
-		}
-	}
+	one, two, bob := mustAdmit(t, h, "alice", "staff", "lobby"), mustAdmit(t, h, "alice", "staff", "lobby"), mustAdmit(t, h, "bob")
 	h.Control("alice", `{"join":["room:42","lobby","staff"],"leave":["lobby","nowhere"]}`)
 	want := []string{"lobby*", "room:42*", "staff"} // it left the lobby first, and came back
 	for _, c := range []*fakeConn{one, two} {
@@ -41,10 +36,7 @@ func TestJoinAndLeave(t *testing.T) {
 	if got := groupNames(bob, h); len(got) > 0 {
 		t.Errorf("bob is in %q", got)
 	}
-	later := new(fakeConn)
-	if _, _, err := h.Admit(later, "alice", "staff"); err != nil {
-		t.Fatal(err)
-	}
+	later := mustAdmit(t, h, "alice", "staff")
 	if got := groupNames(later, h); !slices.Equal(got, []string{"staff"}) {
 		t.Errorf("one that came later is in %q", got)
 	}
@@ -65,10 +57,7 @@ func TestJoinAndLeave(t *testing.T) {
 func TestGroupsOfAConnectionAreBounded(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Logger: quiet()})
-	c := new(fakeConn)
-	if _, _, err := h.Admit(c, "alice", "first", "second"); err != nil {
-		t.Fatal(err)
-	}
+	c := mustAdmit(t, h, "alice", "first", "second")
 	var list []string
 	for i := range names.MaxGroups {
 		list = append(list, fmt.Sprintf(`"room:%d"`, i))

@@ -33,12 +33,7 @@ func TestRenew(t *testing.T) {
 			if resume {
 				h = resuming(t, Limits{})
 			}
-			c, other := new(fakeConn), new(fakeConn)
-			for _, one := range []*fakeConn{c, other} {
-				if _, _, err := h.Admit(one, "alice", tt.before...); err != nil {
-					t.Fatal(err)
-				}
-			}
+			c, other := mustAdmit(t, h, "alice", tt.before...), mustAdmit(t, h, "alice", tt.before...)
 			if tt.command != "" {
 				h.Control("alice", tt.command)
 			}
@@ -68,10 +63,7 @@ func TestRenew(t *testing.T) {
 func TestRenewIsBounded(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Logger: quiet()})
-	c := new(fakeConn)
-	if _, _, err := h.Admit(c, "alice"); err != nil {
-		t.Fatal(err)
-	}
+	c := mustAdmit(t, h, "alice")
 	h.Control("alice", `{"join":["one","two"]}`)
 	var all []string
 	for i := range names.MaxGroups {

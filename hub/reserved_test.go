@@ -14,7 +14,7 @@ func TestTypesOfRoostReachNobody(t *testing.T) {
 	var log bytes.Buffer
 	h := New(Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	broadcasting(t, h)
-	alice := mustAdmitTo(t, h, "alice", "staff")
+	alice := mustAdmit(t, h, "alice", "staff")
 	reserved := []string{
 		`{"type":"_gap","payload":{"reason":"redis","since":"2026-01-02T03:04:05.678Z"}}`,
 		`{"type":"_"}`, `{"type":"\u005fgap"}`, `{"type":"\u005Fgap"}`, `{"ty\u0070e":"_gap"}`, `{"type":"gap","type":"_gap"}`,

@@ -170,9 +170,9 @@ func TestWatchEndsDuringABroadcast(t *testing.T) {
 func TestConcernsAnyConnection(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Logger: quiet()})
-	mustAdmitTo(t, h, "alice", "g")
-	mustAdmitTo(t, h, "alice", "h")
-	mustAdmitTo(t, h, "bob", "b")
+	mustAdmit(t, h, "alice", "g")
+	mustAdmit(t, h, "alice", "h")
+	mustAdmit(t, h, "bob", "b")
 	for group, want := range map[string]bool{"g": true, "h": true, "b": false, "": true} {
 		if got := h.concerns(&broadcast{group: group}, "alice"); got != want {
 			t.Errorf("%q concerns alice: %v", group, got)

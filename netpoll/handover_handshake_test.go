@@ -54,11 +54,7 @@ func (*slowSubscriptions) Release(string)              {}
 // TLS handshakes under way end in the old process, and follow.
 func TestHandoverOfLateHandshakes(t *testing.T) {
 	t.Parallel()
-	ln, err := Listen(t.Context(), ListenConfig{Address: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := startSecure(t, testTLS(t, TLSOptions{}), func(c *Config) { c.HandshakeTimeout = patience }, ln)
+	r := secureRig(t, func(c *Config) { c.HandshakeTimeout = patience })
 	half := newHoldingConn(t, r.addr)
 	done := make(chan error, 1)
 	secure := tlsClient(half)

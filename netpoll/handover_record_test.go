@@ -84,14 +84,10 @@ func TestRecordHandover(t *testing.T) {
 	if !*recordFixture {
 		t.Skip("go test -run RecordHandover -record-fixture ./netpoll")
 	}
-	ln, err := Listen(t.Context(), ListenConfig{Address: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := startSecure(t, testTLS(t, TLSOptions{}), func(c *Config) {
+	r := secureRig(t, func(c *Config) {
 		withStreams(t, c)
 		c.MaxPerIP, c.CloseOnExpiry, c.MessageRate, c.MessageBurst, c.HandshakeTimeout = 100, true, 10, 10, patience
-	}, ln)
+	})
 	dial := func() (*halvingConn, *tls.Conn) {
 		conn, err := net.Dial("tcp", r.addr)
 		if err != nil {

@@ -230,6 +230,16 @@ func (c *raw) expectNumbers(t testing.TB, from, to int) {
 	}
 }
 
+// secureRig starts a server with a TLS port, on a listener that can be handed over.
+func secureRig(t testing.TB, change func(*Config)) *rig {
+	t.Helper()
+	ln, err := Listen(t.Context(), ListenConfig{Address: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startSecure(t, testTLS(t, TLSOptions{}), change, ln)
+}
+
 func tlsClient(conn net.Conn) *tls.Conn {
 	return tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13})
 }

@@ -147,11 +147,7 @@ func TestHandoverOfEventStreams(t *testing.T) {
 // A TLS record that comes half before and half after is opened, and so is one that left half.
 func TestHandoverInTheMiddleOfARecord(t *testing.T) {
 	t.Parallel()
-	ln, err := Listen(t.Context(), ListenConfig{Address: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := startSecure(t, testTLS(t, TLSOptions{}), nil, ln)
+	r := secureRig(t, nil)
 	conn, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		t.Fatal(err)

@@ -206,11 +206,7 @@ func TestHandoverOfWhatChangesMeanwhile(t *testing.T) {
 // Connections of TLS 1.2 can't go along, and are told so.
 func TestHandoverLeavesTLS12(t *testing.T) {
 	t.Parallel()
-	ln, err := Listen(t.Context(), ListenConfig{Address: "127.0.0.1:0"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := startSecure(t, testTLS(t, TLSOptions{}), nil, ln)
+	r := secureRig(t, nil)
 	conn, err := net.Dial("tcp", r.addr)
 	if err != nil {
 		t.Fatal(err)
