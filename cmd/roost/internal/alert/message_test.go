@@ -6,6 +6,8 @@ import (
 	"testing"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"roost/cmd/roost/internal/printable"
 )
 
 func TestCut(t *testing.T) {
@@ -17,7 +19,7 @@ func TestCut(t *testing.T) {
 		{strings.Repeat("é", maxLine), strings.Repeat("é", maxLine/2) + "…"},
 		{"x" + strings.Repeat("😀", maxLine), "x" + strings.Repeat("😀", (maxLine-1)/4) + "…"},
 	} {
-		if got := cut(tt.in); got != tt.want {
+		if got := printable.Cut(tt.in, maxLine); got != tt.want {
 			t.Errorf("%d runes became %d, want %d", utf8.RuneCountInString(tt.in), utf8.RuneCountInString(got), utf8.RuneCountInString(tt.want))
 		}
 	}

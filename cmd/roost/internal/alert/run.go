@@ -7,9 +7,10 @@ import (
 	"log/slog"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"roost/internal/pause"
+
+	"roost/cmd/roost/internal/printable"
 )
 
 const (
@@ -119,7 +120,7 @@ func message(lines []string, missed int) string {
 		if i > 0 {
 			b.WriteByte('\n')
 		}
-		b.WriteString(cut(line))
+		b.WriteString(printable.Cut(line, maxLine))
 	}
 	if missed > 0 {
 		fmt.Fprintf(&b, "\n(%d more left out)", missed)
@@ -136,21 +137,9 @@ func fitting(lines []string, newest bool) int {
 		if newest {
 			line = lines[len(lines)-1-n]
 		}
-		if total += len(cut(line)) + 1; total > maxMessage {
+		if total += len(printable.Cut(line, maxLine)) + 1; total > maxMessage {
 			return n
 		}
 	}
 	return len(lines)
-}
-
-// cut shortens a line to maxLine.
-func cut(line string) string {
-	if len(line) <= maxLine {
-		return line
-	}
-	n := maxLine
-	for n > maxLine-utf8.UTFMax && !utf8.RuneStart(line[n]) {
-		n--
-	}
-	return line[:n] + "…"
 }

@@ -79,6 +79,18 @@ func Line(text []byte) []byte {
 	return Append(nil, text)
 }
 
+// Cut returns a text of which so many bytes are shown at most. It ends with a whole character, and "…" says that something is missing.
+func Cut(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	n := most
+	for n > most-utf8.UTFMax && n > 0 && !utf8.RuneStart(text[n]) { // what is no UTF-8 may have no such place
+		n--
+	}
+	return text[:n] + "…"
+}
+
 // Writer writes to w what can be shown. Each Write has to hold whole characters.
 func Writer(w io.Writer) io.Writer { return writer{w} }
 

@@ -82,3 +82,20 @@ func TestWriterPassesErrorsOn(t *testing.T) {
 		}
 	}
 }
+
+func TestCut(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		text string
+		most int
+		want string
+	}{
+		{"", 0, ""}, {"abc", 3, "abc"}, {"abcd", 3, "abc…"}, {"żżż", 4, "żż…"}, {"żżż", 5, "żż…"}, {"żżż", 6, "żżż"}, {"x", 0, "…"}, {"ż", 1, "…"},
+		{"a😀b", 4, "a…"}, {"a😀b", 5, "a😀…"},
+		{"\x80\x80\x80\x80\x80\x80\x80\x80", 6, "\x80\x80…"}, // no UTF-8: what is cut is little
+	} {
+		if got := Cut(tt.text, tt.most); got != tt.want {
+			t.Errorf("%q, %d: %q, want %q", tt.text, tt.most, got, tt.want)
+		}
+	}
+}

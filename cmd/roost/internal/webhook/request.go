@@ -13,8 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"roost/cmd/roost/internal/printable"
 	"roost/cmd/roost/internal/retryafter"
 	"roost/cmd/roost/internal/urlerror"
 )
@@ -134,13 +134,5 @@ func judge(response *http.Response, body []byte) answer {
 // firstLine is the first line of a text, as far as a log line has room for it.
 func firstLine(body []byte) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(strings.ToValidUTF8(string(body), "\uFFFD")), "\n")
-	line = strings.TrimSpace(line)
-	if len(line) <= maxLine {
-		return line
-	}
-	n := maxLine
-	for !utf8.RuneStart(line[n]) {
-		n--
-	}
-	return line[:n] + "…"
+	return printable.Cut(strings.TrimSpace(line), maxLine)
 }
