@@ -344,7 +344,7 @@ func (c *raw) deafen(t testing.TB) {
 		t.Fatal(err)
 	}
 	if err != nil {
-		t.Skip("the kernel has no socket filters:", err)
+		t.Skip("no socket filters for this user on this kernel:", err)
 	}
 }
 

@@ -315,9 +315,13 @@ func (f *Feed) sendBeat(ctx context.Context) {
 		return
 	}
 	// No longer than until the next beat, so that one stuck connection of the pool does not end the link.
+	stopped := ctx.Err
 	ctx, cancel := context.WithTimeout(ctx, f.beat.interval)
 	defer cancel()
 	_, err := f.beats.PublishTo(ctx, f.beat.channel, stamp(boottime.Now()))
+	if err != nil && stopped() != nil {
+		return // the feed ends, and the connection with it
+	}
 	if err != nil && !f.beatFailing && !errors.Is(err, redis.ErrClosed) {
 		f.cfg.Logger.Warn("redis heartbeat cannot be published", "addr", f.beats.Addr(), "error", err)
 	}

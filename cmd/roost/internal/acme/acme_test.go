@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,14 +66,15 @@ func open(t *testing.T, get func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	return p
 }
 
-// start runs a manager until the test ends, and waits for its first attempt.
-func start(t *testing.T, cfg Config) *Manager {
+// start runs a manager until the test ends. client asks the ACME server; nil is the one of the service.
+func start(t *testing.T, cfg Config, client *http.Client) *Manager {
 	t.Helper()
 	cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
 	m, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.auto.Client.HTTPClient = client
 	ctx, cancel := context.WithCancel(context.Background())
 	var ran sync.WaitGroup
 	t.Cleanup(func() { cancel(); ran.Wait() })
@@ -104,9 +106,8 @@ func TestCertificateFromPebble(t *testing.T) {
 		return m.GetCertificate(hello)
 	})
 	pebble := roosttest.StartPebble(t, p.listener.Addr().(*net.TCPAddr).Port, 90*24*time.Hour)
-	t.Setenv("SSL_CERT_FILE", pebble.CAFile)
 	cache := filepath.Join(t.TempDir(), "cache")
-	m = start(t, Config{Domains: []string{domain}, Email: "ops@example.com", Directory: pebble.Directory, Cache: cache, Use: p.use})
+	m = start(t, Config{Domains: []string{domain}, Email: "ops@example.com", Directory: pebble.Directory, Cache: cache, Use: p.use}, pebble.Client())
 	ready.Done()
 	loaded(t, m)
 	if renewed, failed := m.Counts(); renewed != 1 || failed != 0 {
@@ -123,7 +124,7 @@ func TestCertificateFromPebble(t *testing.T) {
 	}
 
 	var again atomic.Pointer[[]tls.Certificate]
-	second := start(t, Config{Domains: []string{domain}, Directory: "https://127.0.0.1:1/nobody", Cache: cache, Use: func(all []tls.Certificate) { again.Store(&all) }})
+	second := start(t, Config{Domains: []string{domain}, Directory: "https://127.0.0.1:1/nobody", Cache: cache, Use: func(all []tls.Certificate) { again.Store(&all) }}, nil)
 	loaded(t, second)
 	if all := again.Load(); all == nil || !(*all)[0].Leaf.Equal(leaf) {
 		t.Error("the second start has another certificate than the cache")
@@ -159,7 +160,7 @@ func TestWhatIsAnswered(t *testing.T) {
 // An authority that can't be reached is an error in the log and a count, and nothing waits for it.
 func TestNobodyAnswers(t *testing.T) {
 	t.Parallel()
-	m := start(t, Config{Domains: []string{"ws.example.com"}, Directory: "https://127.0.0.1:1/dir", Cache: t.TempDir(), Use: func([]tls.Certificate) { t.Error("a certificate from nobody") }})
+	m := start(t, Config{Domains: []string{"ws.example.com"}, Directory: "https://127.0.0.1:1/dir", Cache: t.TempDir(), Use: func([]tls.Certificate) { t.Error("a certificate from nobody") }}, nil)
 	loaded(t, m)
 	if renewed, failed := m.Counts(); renewed != 0 || failed != 1 {
 		t.Errorf("%d certificates came, %d attempts failed", renewed, failed)

@@ -72,7 +72,7 @@ func CheckRefusesToStart(t *testing.T, env roosttest.Env, words ...string) {
 		t.Errorf("ended with %d, want 1", code)
 	}
 	said := process.Stderr.String()
-	if strings.Count(said, "\n") != 1 || len(said) > 400 {
+	if short := strings.ReplaceAll(said, os.TempDir(), ""); strings.Count(said, "\n") != 1 || len(short) > 400 {
 		t.Errorf("said more, or less, than one line: %q", said)
 	}
 	for _, word := range words {

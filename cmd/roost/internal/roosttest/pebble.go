@@ -96,6 +96,9 @@ func StartPebble(t testing.TB, tlsPort int, life time.Duration) *Pebble {
 	return p
 }
 
+// Client trusts the certificate of Directory, in a process that may have trusted another one: Go reads SSL_CERT_FILE once.
+func (p *Pebble) Client() *http.Client { return &http.Client{Transport: p.client.Transport} }
+
 // Roots trusts what the server signs.
 func (p *Pebble) Roots(t testing.TB) *x509.CertPool {
 	t.Helper()

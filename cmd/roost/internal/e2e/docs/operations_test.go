@@ -28,6 +28,9 @@ const (
 // `make docs` has it write the table.
 func TestOperationsMetrics(t *testing.T) {
 	t.Parallel()
+	if !seesTCPMem() {
+		t.Skip("one metric is missing: there is no /proc/sys/net/ipv4/tcp_mem, as in a container with a network of its own")
+	}
 	env, client := everyMetric(t)
 	server := roosttest.Launch(t, e2e.NoRedis{}, env).Through(client, "https")
 	_, text := server.Get("/metrics?format=prometheus")

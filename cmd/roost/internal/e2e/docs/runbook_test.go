@@ -81,6 +81,10 @@ func TestOperationsCommands(t *testing.T) {
 			t.Errorf("nothing runs blocks of %q: %s", block.Language, name)
 			continue
 		}
+		if strings.Contains(block.Text, "net.ipv4.tcp_mem") && !seesTCPMem() {
+			t.Logf("not tried, as in a container with a network of its own: %s", block.Text)
+			continue
+		}
 		for _, search := range searches(block.Text) {
 			if output, err := inShell(t, o.dir, o.script(shorthands, search)); err != nil {
 				t.Errorf("this finds nothing: %s\n%s\nof\n%s", search, output, block.Text)
