@@ -27,7 +27,7 @@ export function keepRenewed(socket, token) {
   // and with time for another try.
   function plan() {
     const left = ends - Date.now();
-    next = left > soon ? Date.now() + Math.max(soon, left * (0.4 + 0.4 * Math.random())) : Infinity;
+    next = left > soon ? Date.now() + Math.max(soon, Math.floor(left * (0.4 + 0.4 * Math.random()))) : Infinity;
     look();
   }
 
@@ -35,7 +35,7 @@ export function keepRenewed(socket, token) {
   function look() {
     clearTimeout(timer);
     if (Date.now() >= next) return renew();
-    if (next < Infinity) timer = setTimeout(look, next - Date.now());
+    if (next < Infinity) timer = setTimeout(look, Math.min(next - Date.now(), longest));
   }
 
   async function renew() {

@@ -83,7 +83,7 @@ export class Tab {
       setTimeout: (f, ms) => world.after(Math.max(ms > longest ? 1 : ms, this.clamp), f, this),
       clearTimeout: (id) => world.timers.delete(id),
       Date: { now: () => world.now },
-      Math: { min: Math.min, max: Math.max, random: () => this.random },
+      Math: { min: Math.min, max: Math.max, floor: Math.floor, random: () => this.random },
     };
     if (!bare) {
       Object.assign(globals, {
