@@ -44,5 +44,6 @@ export function lazy(source, options) {
     close: () => roost?.close(),
     get status() { return roost?.status ?? idle; },
     get state() { return this.status.state; },
+    get id() { return roost?.id; },
   };
 }

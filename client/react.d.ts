@@ -11,7 +11,7 @@ export type RoostProviderProps =
 export function RoostProvider(props: RoostProviderProps): ReactElement;
 
 /** The result of useRoost: the connection of the provider. */
-export type Connection<Types = AnyTypes> = Pick<Roost<Types>, "on" | "state" | "status" | "close">;
+export type Connection<Types = AnyTypes> = Pick<Roost<Types>, "on" | "state" | "status" | "id" | "close">;
 
 /** useRoost with the types of your notifications: `export const useNotifications: UseRoost<Types> = useRoost`. */
 export interface UseRoost<Types> {

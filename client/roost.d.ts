@@ -30,6 +30,8 @@ export interface Status {
   delay?: number;
   /** "open": whether the server has sent what was missed. */
   resumed?: unknown;
+  /** "open": the id of the connection, with the option id. */
+  id?: string;
 }
 
 /** Notifications may have been missed. */
@@ -53,6 +55,8 @@ export interface Options {
   sync?(context: { signal: AbortSignal; since?: string; reason: string }): unknown;
   /** One connection for all tabs of this browser: true, or the user's name where tabs may have different users. */
   share?: boolean | string;
+  /** Asks the server for the id of the connection, which a backend names in "only" and "except". */
+  id?: boolean;
   /** Where there is no WebSocket, as in Node before 22, or for tests. */
   WebSocket?: unknown;
   /** Closes the connection. */
@@ -75,6 +79,8 @@ export interface Roost<Types = AnyTypes> extends AsyncIterable<Of<Types>> {
   on<Type extends keyof Types & string>(type: Type, listener: (notification: Notification<Type, Types[Type]>) => unknown): () => void;
   readonly state: State;
   readonly status: Status;
+  /** The id of the connection, with the option id, once it is open; it keeps it when it comes back. Tabs that share have the same. */
+  readonly id: string | undefined;
   /** Settles when the connection is open for the first time, or is closed before. */
   readonly opened: Promise<void>;
   /** Closes the connection for good. */

@@ -46,6 +46,7 @@ export function connect(url, options) {
   // Held by the connection.
   let wasOpen; // once
   let position; // up to which it has everything, as the server named it
+  let ownId; // of the connection, as the server named it; it keeps it when it comes back
   let since; // the timestamp of the latest notification that listeners got
   let missed = o.sync && { reason: "first" }; // what sync has to be called for
   let syncing; // the AbortController of sync, until it has succeeded or is tried again
@@ -78,6 +79,7 @@ export function connect(url, options) {
       emit(["state"], status);
       if (state === "closed") finish();
       if (state !== "open") return;
+      ownId = status.id;
       if (wasOpen && !status.resumed) events.gap({ reason: "reconnect" });
       wasOpen = true;
       isOpen();
@@ -92,7 +94,7 @@ export function connect(url, options) {
       else deliver(notification);
     },
     gap(gap) {
-      gap = { ...gap, since: since ?? gap.since };
+      gap.since = since ?? gap.since;
       emit(["gap"], gap);
       if (o.sync) missed ??= gap;
       queueMicrotask(catchUp);
@@ -101,9 +103,10 @@ export function connect(url, options) {
 
   // keep lets what is too much go, and says so.
   function keep(queue, value) {
-    if (queue.push(value) <= kept) return;
-    queue.length = 0;
-    events.gap({ reason: "overflow" });
+    if (queue.push(value) > kept) {
+      queue.length = 0;
+      events.gap({ reason: "overflow" });
+    }
   }
 
   function deliver(notification) {
@@ -113,9 +116,9 @@ export function connect(url, options) {
 
   // The page's functions run later, each on its own: an exception of one is reported and changes nothing here.
   function emit(types, value) {
-    queueMicrotask(() => {
-      if (state !== "closed" || types[0] === "state") listeners.forEach(([type, f]) => types.includes(type) && guarded(f, value));
-    });
+    queueMicrotask(() => listeners.forEach(([type, f]) => {
+      if (types.includes(type) && (state !== "closed" || type === "state")) guarded(f, value);
+    }));
   }
 
   // catchUp calls sync until it has succeeded, then lets out what came meanwhile.
@@ -166,7 +169,10 @@ export function connect(url, options) {
       // The message names the type of a value that is no token, and does not show it.
       if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) bad("token()", "a JWT, not " + (token[0] === "<" ? "HTML" : token ? typeof given : "empty"));
       // A token in the URL would be in the logs of proxies.
-      socket = new o.WebSocket(o.url, ["roost.v1", "bearer." + token].concat(position ? "since." + position : []));
+      socket = new o.WebSocket(o.url, ["roost.v1", "bearer." + token].concat(
+        position ? "since." + position : [],
+        o.id ? "hello." + (ownId ?? "") : [],
+      ));
       socket.onopen = ifMine(() => after(settle, ready));
       socket.onmessage = ifMine((event) => received(JSON.parse(event.data)));
       socket.onerror = () => {}; // says nothing, but outside of browsers it must not go unheard
@@ -178,9 +184,9 @@ export function connect(url, options) {
     }
   }
 
-  function ready(resumed) {
+  function ready(resumed, id) {
     heard();
-    tell("state", { state: "open", resumed });
+    tell("state", { state: "open", resumed, id });
   }
 
   function received(message) {
@@ -189,7 +195,7 @@ export function connect(url, options) {
       const hello = type === "_hello" && payload;
       const resumed = position && hello.resumed; // position has been sent, if there was one
       if (hello && !resumed?.missed) position = hello.id; // else what was missed follows, each with its own id
-      ready(resumed);
+      ready(resumed, hello.connection);
     }
     heard();
     if (id) position = id;
@@ -239,13 +245,12 @@ export function connect(url, options) {
 
   // wake looks at once, because the user does.
   function wake() {
-    const age = Date.now() - at;
     if (!leads) return ask();
     eager = state === "open";
-    const soon = state === "waiting" && 1_000;
+    const waiting = state === "waiting";
     if (eager) ping(o.answerWithin);
-    else if (age > (soon || o.answerWithin)) open();
-    else if (soon) after(soon, open);
+    else if (Date.now() - at > (waiting ? 1_000 : o.answerWithin)) open();
+    else if (waiting) after(1_000, open);
   }
 
   // --- Other tabs: one of them leads. It has the WebSocket and a lock, which the browser hands on when the tab goes. A
@@ -281,7 +286,7 @@ export function connect(url, options) {
       if (!leads) return;
       wake();
       channel.postMessage(["state", { ...status, resumed: false }, position]);
-    } else if (!leads || value.state === "closed") { // the lock of a leader that ended may be here before its last word
+    } else if (value.state === "closed" || !leads) { // the lock of a leader that ended may be here before its last word
       // Timers of a tab that nobody looks at are late: ask it when it should have tried again.
       after(value.delay + 500 || 2 * o.pingAfter, ask);
       position = id;
@@ -295,10 +300,12 @@ export function connect(url, options) {
     if (here || state === "closed") return;
     here = true;
     leads = !o.share || !globalThis.navigator?.locks;
-    if (leads) return open();
-    channel = new BroadcastChannel(`roost ${o.url} ${o.share}`);
-    channel.onmessage = hear;
-    lead();
+    if (leads) open();
+    else {
+      channel = new BroadcastChannel(`roost ${o.url} ${o.share}`);
+      channel.onmessage = hear;
+      lead();
+    }
   }
 
   // A page that the browser puts away would get nothing, and its connection would keep it from coming back quickly.
@@ -343,21 +350,6 @@ export function connect(url, options) {
     return () => { listeners.delete(entry); };
   }
 
-  async function* iterate() {
-    const queue = [];
-    let next;
-    const offs = ["*", "state"].map((type) => on(type, (value) => { keep(queue, value); next?.(); }));
-    try {
-      while (queue.length || state !== "closed") {
-        const value = queue.shift();
-        if (!value) await new Promise((resolve) => { next = resolve; });
-        else if (value.type) yield value; // and not a state
-      }
-    } finally {
-      offs.forEach((off) => off());
-    }
-  }
-
   listen("addEventListener");
   queueMicrotask(join); // connect returns first
   if (o.signal?.aborted) close();
@@ -367,7 +359,21 @@ export function connect(url, options) {
     opened,
     get state() { return state; },
     get status() { return status; },
-    [Symbol.asyncIterator]: iterate,
+    get id() { return ownId; },
+    async *[Symbol.asyncIterator]() {
+      const queue = [];
+      let next;
+      const offs = ["*", "state"].map((type) => on(type, (value) => { keep(queue, value); next?.(); }));
+      try {
+        while (queue.length || state !== "closed") {
+          const value = queue.shift();
+          if (!value) await new Promise((resolve) => { next = resolve; });
+          else if (value.type) yield value; // and not a state
+        }
+      } finally {
+        offs.forEach((off) => off());
+      }
+    },
   };
 }
 
@@ -381,7 +387,7 @@ async function guarded(f, value) {
   }
 }
 
-const bad = (what, wanted) => { throw new TypeError(`roost: ${what} has to be ${wanted}`); };
+const bad = (what, wanted) => { throw new TypeError("roost: " + what + " has to be " + wanted); };
 
 // warn says it once.
 const warned = {};
@@ -409,6 +415,7 @@ const kinds = {
   token: "a function",
   sync: "a function",
   share: "a boolean or a string",
+  id: "a boolean",
   signal: "an object",
   WebSocket: "a function: servers have none",
 };
@@ -422,5 +429,6 @@ function checked(url, options) {
     if (!kind.includes(typeof o[name]) || (times[name] && (o[name] | 0) < 1)) bad(name, kind);
   }
   if (!/^(ws|http)s?:[^#]*$|^\//.test(url)) bad("url", "like wss://example.com/ws");
-  return { ...o, url: new URL(url, globalThis.location).href.replace(/^http/, "ws") };
+  o.url = new URL(url, globalThis.location).href.replace(/^http/, "ws");
+  return o;
 }

@@ -3,6 +3,7 @@
 export function fakeRoost() {
   const listeners = new Set();
   let status = { state: "connecting" };
+  let id;
   let settle;
   const opened = new Promise((resolve, reject) => { settle = { resolve, reject }; });
   opened.catch(() => {});
@@ -18,7 +19,10 @@ export function fakeRoost() {
   function enter(state, more) {
     if (status.state === "closed") return;
     status = { state, ...more };
-    if (state === "open") settle.resolve();
+    if (state === "open") {
+      ({ id } = status);
+      settle.resolve();
+    }
     if (state === "closed") settle.reject(new Error(status.reason));
     emit(["state"], status);
   }
@@ -47,6 +51,7 @@ export function fakeRoost() {
     opened,
     get state() { return status.state; },
     get status() { return status; },
+    get id() { return id; },
     close: () => enter("closed", { code: 1000, reason: "closed by the page" }),
     [Symbol.asyncIterator]: iterate,
     enter,

@@ -173,6 +173,7 @@ test("wrong arguments throw at once, in words", () => {
     [[url, { ...good, onOpen() {} }], /onOpen has to be left out/],
     [[url, { ...good, sync: true }], /sync has to be a function/],
     [[url, { ...good, share: 5 }], /share has to be a boolean or a string/],
+    [[url, { ...good, id: "x" }], /id has to be a boolean/],
     [[url, { ...good, signal: "x" }], /signal has to be an object/],
     [[url, { ...good, WebSocket: "x" }], /WebSocket has to be a function/],
     ...[0, -1, NaN, Infinity, "5", 2 ** 31].map((baseDelay) => [[url, { ...good, baseDelay }], /baseDelay has to be a number above 0/]),

@@ -47,6 +47,23 @@ test("a tab that comes later joins, and knows the state", async () => {
   assert.deepEqual(numbers(pages[0]), [1, 2]);
 });
 
+test("tabs that share have one id, which the next leader keeps", async () => {
+  const world = new World();
+  world.accepts = (s) => world.after(10, () => {
+    s.open();
+    s.says({ type: "_hello", payload: { connection: s.protocols.at(-1).slice(6) || "q83vEjRWeJA" } });
+  });
+  const pages = [0, 1].map(() => join(new Tab(world), { id: true }));
+  await world.pass(1_000);
+  pages.push(join(new Tab(world), { id: true }));
+  await world.pass(1_000);
+  assert.deepEqual(pages.map((roost) => roost.id), Array(3).fill("q83vEjRWeJA"));
+  pages[0].close();
+  await world.pass(1_000);
+  assert.deepEqual(world.socket.protocols, ["roost.v1", "bearer." + token, "hello.q83vEjRWeJA"]);
+  assert.deepEqual(pages.map((roost) => roost.id), Array(3).fill("q83vEjRWeJA"));
+});
+
 test("a tab that comes while there is no connection knows that", async () => {
   const { world } = await open(1);
   world.accepts = () => {};

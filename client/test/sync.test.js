@@ -1,7 +1,7 @@
 // Missed notifications: sync, gaps, and going on where the server can.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Tab, World, deferred, turn } from "./world.js";
+import { Tab, World, deferred, token, turn } from "./world.js";
 
 const iso = (world) => new Date(world.now).toISOString();
 
@@ -187,6 +187,41 @@ test("the hello opens it, and goes on from the last position without sync", asyn
   assert.equal(calls.length, 1);
   assert.deepEqual(roost.log.filter((l) => typeof l === "number"), [1, 2, 3]);
   assert.ok(!roost.log.some((l) => String(l).startsWith("gap")));
+});
+
+test("the connection asks for its id, and keeps it when it comes back", async () => {
+  const { world, roost } = start({ id: true });
+  const asked = () => world.socket.protocols.find((p) => p.startsWith("hello"));
+  let given = { connection: "q83vEjRWeJA" };
+  world.accepts = (s) => world.after(10, () => { s.open(); if (given) s.says({ type: "_hello", payload: given }); });
+  const told = [];
+  roost.on("state", ({ state, id }) => told.push(state === "open" ? id : state));
+  assert.equal(roost.id, undefined);
+  await world.pass(20);
+  assert.equal(asked(), "hello.");
+  assert.equal(roost.id, "q83vEjRWeJA");
+  assert.equal(roost.status.id, "q83vEjRWeJA");
+  world.socket.end();
+  await turn();
+  assert.equal(roost.id, "q83vEjRWeJA"); // what the page does now is for the connection that comes
+  given = { id: "m.0", connection: "AAAAAAAAAAE" }; // a server that knows it no more
+  await world.pass(5_000);
+  assert.equal(asked(), "hello.q83vEjRWeJA");
+  assert.equal(roost.id, "AAAAAAAAAAE");
+  given = undefined; // an older one
+  world.socket.end();
+  await world.pass(10_000);
+  assert.equal(asked(), "hello.AAAAAAAAAAE");
+  assert.deepEqual([roost.state, roost.id], ["open", undefined]);
+  assert.deepEqual(told.filter((t) => !["connecting", "waiting"].includes(t)), ["q83vEjRWeJA", "AAAAAAAAAAE", undefined]);
+});
+
+test("who does not want an id does not ask", async () => {
+  const { world, roost } = start();
+  resuming(world, () => ({ missed: 0 }));
+  await world.pass(20);
+  assert.deepEqual(world.socket.protocols, ["roost.v1", "bearer." + token]);
+  assert.equal(roost.id, undefined);
 });
 
 test("the position steps over nothing that is still to come", async () => {

@@ -20,6 +20,7 @@ const roost = connect<Types>("wss://example.com/ws", {
   },
   sync: async ({ signal, since, reason }) => fetch(`/inbox?since=${since ?? ""}&why=${reason}`, { signal }),
   share: true,
+  id: true,
   signal: new AbortController().signal,
   baseDelay: 1,
 });
@@ -27,6 +28,9 @@ const off: () => void = roost.on("greeting", ({ payload, timestamp }) => payload
 roost.on("*", (n) => (n.type === "greeting" ? n.payload.text : n.payload.id));
 roost.on("state", ({ state, reason }) => state === "open" && reason?.length);
 roost.on("gap", ({ since }) => since?.length);
+const id: string | undefined = roost.id;
+roost.on("state", (status) => status.id === id);
+useInReact().id?.length;
 off();
 async function loop() {
   await roost.opened;
