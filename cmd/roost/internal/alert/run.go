@@ -8,9 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"roost/internal/pause"
-
 	"roost/cmd/roost/internal/printable"
+	"roost/internal/pause"
 )
 
 const (
