@@ -97,7 +97,7 @@ func (c *crowdCmd) measure(env *environment, redis netip.AddrPort, r *report.Rep
 		return err
 	}
 	w := &watch{env: env, crowd: people, servers: servers, quiet: c.Quiet}
-	if err := w.env.pause(settled); err != nil {
+	if err := w.env.pause(startUp); err != nil {
 		return err
 	}
 	empty, err := w.sample()
@@ -113,9 +113,9 @@ func (c *crowdCmd) measure(env *environment, redis netip.AddrPort, r *report.Rep
 	return c.notify(w, redis, r)
 }
 
-// settled is how long processes get to start up, before what they are without connections is looked at. A proxy that starts later
+// startUp is how long processes get to start up, before what they are without connections is looked at. A proxy that starts later
 // than others would leave them more connections than they have room for.
-const settled = 2 * time.Second
+const startUp = 2 * time.Second
 
 // connect has all members connect and says what that took.
 func (c *crowdCmd) connect(w *watch, before procfs.Sample, r *report.Report) error {

@@ -177,7 +177,7 @@ func TestNewProcessFails(t *testing.T) {
 					t.Errorf("%s: the log says %q", what, why)
 				}
 				s.awaitRounds(1)
-				check(t, s.crowd)
+				check(t, s.members)
 			}
 			if n := s.server.Metrics().Sum("roost_upgrades_total"); n != float64(len(all)) {
 				t.Errorf("%v upgrades are counted, of %d", n, len(all))
@@ -228,7 +228,7 @@ func TestNewProcessHasNoRoom(t *testing.T) {
 			t.Errorf("the log says %q", why)
 		}
 	}
-	check(t, s.crowd)
+	check(t, s.members)
 }
 
 // A new process that dies when everything is its own leaves nobody who serves: the old one ends, so that the service is started again.
@@ -245,7 +245,7 @@ func TestNewProcessDiesAfterCommit(t *testing.T) {
 	if why := line.Text("error"); !strings.Contains(why, "the new process has ended after it had taken over the connections") {
 		t.Errorf("the log says %q", why)
 	}
-	for _, m := range s.crowd {
+	for _, m := range s.members {
 		m.mayRead()
 		<-m.done
 	}
@@ -259,7 +259,7 @@ func TestNewProcessIsOlder(t *testing.T) {
 	program.be(t, "old")
 	s.server.Signal(syscall.SIGUSR2)
 	s.server.WaitLine("stopping", "why", "replaced by a new process")
-	for _, m := range s.crowd {
+	for _, m := range s.members {
 		m.mayRead()
 		<-m.done
 		if err := m.problem(); m.kind != stream && (err == nil || !strings.Contains(err.Error(), "closed with 1001")) {

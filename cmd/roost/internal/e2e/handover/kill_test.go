@@ -27,7 +27,7 @@ func TestNewProcessIsKilled(t *testing.T) {
 		s.server.Signal(syscall.SIGUSR2)
 		s.failed(n)
 		s.awaitRounds(1)
-		check(t, s.crowd)
+		check(t, s.members)
 	}
 	n, text := 1, []byte(nil)
 	for len(text) == 0 { // again, where the handover has failed before that, because it took too long
@@ -127,14 +127,14 @@ func TestOldProcessHangsAfterCommit(t *testing.T) {
 	s.stoppedBy(program, "stop-after", 0)
 	until := int(s.rounds.Load()) + 2
 	roosttest.WaitFor(t, "everybody to be served by the new process", func() bool {
-		for _, m := range s.crowd {
+		for _, m := range s.members {
 			if m.kind != slow && m.problem() == nil && m.got("own") < until {
 				return false
 			}
 		}
 		return true
 	})
-	check(t, s.crowd)
+	check(t, s.members)
 	s.server.Signal(syscall.SIGCONT)
 	s.upgraded(1)
 	s.quiet()

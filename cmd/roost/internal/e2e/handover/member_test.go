@@ -20,7 +20,7 @@ import (
 	"roost/cmd/roost/internal/roosttest"
 )
 
-// kind is what a member of the crowd is.
+// kind is what a member is.
 type kind int
 
 const (
@@ -246,10 +246,10 @@ func (m *member) problem() error {
 }
 
 // check fails the test for each member, up to ten, that noticed anything.
-func check(t *testing.T, crowd []*member) {
+func check(t *testing.T, members []*member) {
 	t.Helper()
 	failed := 0
-	for _, m := range crowd {
+	for _, m := range members {
 		if err := m.problem(); err != nil {
 			if failed++; failed <= 10 {
 				t.Error(err)

@@ -19,7 +19,7 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// stand is a server with a crowd of clients, and a backend that publishes for all of them.
+// stand is a server with members, which are its clients, and a backend that publishes for all of them.
 type stand struct {
 	t         *testing.T
 	feed      string
@@ -27,7 +27,7 @@ type stand struct {
 	client    redis.UniversalClient
 	server    *roosttest.Server
 	authority *redistest.Authority
-	crowd     []*member
+	members   []*member
 	groups    int
 	known     int // failed upgrades that the test expects
 
@@ -88,7 +88,7 @@ func (s *stand) explain() {
 // fill connects so many members, of all kinds in turn.
 func (s *stand) fill(members int) {
 	s.t.Helper()
-	s.crowd = make([]*member, members)
+	s.members = make([]*member, members)
 	var joining sync.WaitGroup
 	var failed atomic.Int64
 	const atOnce = 32
@@ -102,7 +102,7 @@ func (s *stand) fill(members int) {
 					}
 					return
 				}
-				s.crowd[i] = m
+				s.members[i] = m
 			}
 		})
 	}
@@ -110,7 +110,7 @@ func (s *stand) fill(members int) {
 	if s.t.Failed() {
 		s.t.FailNow()
 	}
-	for _, m := range s.crowd {
+	for _, m := range s.members {
 		if m.kind == half {
 			if err := m.send(halves[0]); err != nil {
 				s.t.Fatal(err)
@@ -150,7 +150,7 @@ func (s *stand) round(n int) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), roosttest.Limit)
 	defer cancel()
 	result, err := s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for _, m := range s.crowd {
+		for _, m := range s.members {
 			channel, text := "user_noti:"+m.user, fmt.Sprintf(`{"type":"own","payload":{"n":%d,"pad":%q}}`, n, pad)
 			if s.feed == "sharded" {
 				pipe.SPublish(ctx, channel, text)
@@ -192,7 +192,7 @@ func (s *stand) quiet() {
 	close(s.stop)
 	s.stopped.Wait()
 	want := int(s.rounds.Load())
-	for _, m := range s.crowd {
+	for _, m := range s.members {
 		m.mayRead()
 		if m.kind == half {
 			if err := m.send(halves[1]); err != nil {
@@ -201,7 +201,7 @@ func (s *stand) quiet() {
 		}
 	}
 	complete := func() bool {
-		for _, m := range s.crowd {
+		for _, m := range s.members {
 			if m.problem() != nil {
 				return true
 			}
@@ -212,8 +212,8 @@ func (s *stand) quiet() {
 		return true
 	}
 	roosttest.WaitFor(s.t, fmt.Sprintf("everybody to have %d of each", want), complete)
-	check(s.t, s.crowd)
-	for _, m := range s.crowd {
+	check(s.t, s.members)
+	for _, m := range s.members {
 		if n := m.got("_gap"); n > 0 {
 			s.t.Errorf("%s (%s) is told of %d gaps", m.user, m.kind, n)
 			break
@@ -222,7 +222,7 @@ func (s *stand) quiet() {
 	if n := s.lost.Load(); n > 0 {
 		s.t.Errorf("%d publications did not have exactly one subscriber", n)
 	}
-	s.t.Logf("%s: %d members, %d rounds", s.feed, len(s.crowd), want)
+	s.t.Logf("%s: %d members, %d rounds", s.feed, len(s.members), want)
 }
 
 // tooSlow are the reasons for which a handover fails on a machine that is too busy for it. Then everything goes on, and it is asked for again.

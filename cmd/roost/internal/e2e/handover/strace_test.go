@@ -75,7 +75,7 @@ func TestOldProcessTouchesNothing(t *testing.T) {
 			delete(handed, name)
 		}
 	}
-	if len(handed) < len(s.crowd)+1 { // and the link to Redis
+	if len(handed) < len(s.members)+1 { // and the link to Redis
 		t.Fatalf("the processes have had only %d sockets in common", len(handed))
 	}
 	s.quiet()

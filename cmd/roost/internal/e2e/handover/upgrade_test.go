@@ -80,7 +80,7 @@ func TestUpgradeCommandHandsOver(t *testing.T) {
 		t.Errorf("it ends with %d: %s %s", code, said, command.Stderr)
 	}
 	s.upgraded(1)
-	check(t, s.crowd)
+	check(t, s.members)
 }
 
 // While Redis is away the connections are handed over all the same, and are notified once it is back.
@@ -95,7 +95,7 @@ func TestRedisIsAway(t *testing.T) {
 				t.Fatal("publishing failed")
 			}
 			roosttest.WaitFor(t, "everybody to be notified", func() bool {
-				for _, m := range s.crowd {
+				for _, m := range s.members {
 					if m.kind != slow && (m.got("own") < 1 || m.got("all") < 1) {
 						return false
 					}
@@ -108,7 +108,7 @@ func TestRedisIsAway(t *testing.T) {
 			s.redis.Restart()
 			s.server.WaitMetric("roost_redis_up", 1)
 			told := func() bool {
-				for _, m := range s.crowd {
+				for _, m := range s.members {
 					if m.kind != slow && m.kind != stream && m.got("_gap") == 0 {
 						return false
 					}
@@ -117,25 +117,25 @@ func TestRedisIsAway(t *testing.T) {
 			}
 			roosttest.WaitFor(t, "everybody to be told of the gap", told)
 			roosttest.WaitFor(t, "everybody to be subscribed", func() bool {
-				for _, m := range s.crowd {
+				for _, m := range s.members {
 					if s.client.PubSubNumSub(t.Context(), "user_noti:"+m.user).Val()["user_noti:"+m.user] != 1 && feed == "user" {
 						return false
 					}
 				}
 				return s.client.Publish(t.Context(), "user_noti_all", `{"type":"all","payload":{"n":2}}`).Val() == 1 // heard once
 			})
-			for _, m := range s.crowd {
+			for _, m := range s.members {
 				m.mayRead()
 			}
 			roosttest.WaitFor(t, "everybody to be notified", func() bool {
-				for _, m := range s.crowd {
+				for _, m := range s.members {
 					if m.got("all") < 2 && m.problem() == nil {
 						return false
 					}
 				}
 				return true
 			})
-			check(t, s.crowd)
+			check(t, s.members)
 		})
 	}
 }
@@ -156,7 +156,7 @@ func TestRedisIsKilledMeanwhile(t *testing.T) {
 		s.upgraded(n)
 		s.server.WaitMetric("roost_redis_up", 1)
 	}
-	for _, m := range s.crowd {
+	for _, m := range s.members {
 		m.mayRead()
 	}
 	roosttest.WaitFor(t, "the subscription", func() bool {
@@ -166,14 +166,14 @@ func TestRedisIsKilledMeanwhile(t *testing.T) {
 		t.Fatal("publishing failed")
 	}
 	roosttest.WaitFor(t, "everybody to be notified", func() bool {
-		for _, m := range s.crowd {
+		for _, m := range s.members {
 			if m.got("own") < 1 && m.problem() == nil {
 				return false
 			}
 		}
 		return true
 	})
-	check(t, s.crowd)
+	check(t, s.members)
 }
 
 // A SIGHUP while the new process starts, or right after it has taken over, is not lost: the process that serves has read the file again.
@@ -203,7 +203,7 @@ func TestReloadMeanwhile(t *testing.T) {
 			return strings.Contains(string(body), `"name":"WS_MESSAGE_RATE","value":"`+rate+`"`)
 		})
 	}
-	check(t, s.crowd)
+	check(t, s.members)
 }
 
 // Two signals are one upgrade after the other, or one whose second is refused: nobody notices either.
@@ -237,11 +237,11 @@ func TestStopMeanwhile(t *testing.T) {
 			} else {
 				_ = syscall.Kill(fresh, syscall.SIGTERM)
 			}
-			for _, m := range s.crowd {
+			for _, m := range s.members {
 				m.mayRead()
 			}
 			ended := func() (n int) {
-				for _, m := range s.crowd {
+				for _, m := range s.members {
 					if err := m.problem(); err != nil {
 						n++
 					}
@@ -255,16 +255,16 @@ func TestStopMeanwhile(t *testing.T) {
 			})
 			if len(s.server.Log.Find("handed over")) == 0 && who == "new" {
 				s.failed(1)
-				check(t, s.crowd) // the old one goes on, with everybody
+				check(t, s.members) // the old one goes on, with everybody
 				return
 			}
 			if len(s.server.Log.Find("handed over")) > 0 && who == "old" {
 				s.upgraded(1)
-				check(t, s.crowd)
+				check(t, s.members)
 				return
 			}
-			roosttest.WaitFor(t, "everybody to be told", func() bool { return ended() == len(s.crowd) })
-			for _, m := range s.crowd {
+			roosttest.WaitFor(t, "everybody to be told", func() bool { return ended() == len(s.members) })
+			for _, m := range s.members {
 				if err := m.problem(); m.kind != stream && !strings.Contains(err.Error(), "closed with 1001") {
 					t.Error(err)
 				}
@@ -283,7 +283,7 @@ func TestDrainIsTheOldWay(t *testing.T) {
 	s.fill(5)
 	s.server.Signal(syscall.SIGUSR2)
 	s.server.WaitLine("stopping", "why", "replaced by a new process")
-	for _, m := range s.crowd {
+	for _, m := range s.members {
 		m.mayRead()
 		<-m.done
 		if err := m.problem(); m.kind != stream && (err == nil || !strings.Contains(err.Error(), "closed with 1001")) {
@@ -316,10 +316,10 @@ func TestOtherSettingsAreRefused(t *testing.T) {
 		}
 		s.server.WaitMetric(`roost_upgrades_total{result="refused"}`, float64(n+1))
 	}
-	check(t, s.crowd)
+	check(t, s.members)
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.upgrade(1)
-	check(t, s.crowd)
+	check(t, s.members)
 }
