@@ -23,6 +23,12 @@ const (
 	logFile = "var/log/roost.log"
 )
 
+// TestMain has the files of the machines be for all users in them, whatever this user's umask.
+func TestMain(m *testing.M) {
+	syscall.Umask(0o022)
+	os.Exit(m.Run())
+}
+
 // machine is a container whose first process is systemd. It shares the host's network.
 type machine struct {
 	t    *testing.T
