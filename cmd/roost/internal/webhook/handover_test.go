@@ -66,6 +66,9 @@ func TestHandover(t *testing.T) {
 			clear(section)
 		}
 		synctest.Wait()
+		if next.Pushed() != 1 || next.Settled() >= 0 {
+			t.Errorf("%d of %d are settled, and what was imported waits", next.Settled(), next.Pushed())
+		}
 		if n := len(e.seen()); n != 1 {
 			t.Errorf("%d requests before the new process may send", n)
 		}

@@ -21,6 +21,9 @@ type queue struct {
 	events [][]byte
 	first  int // index of the oldest in events: those before it are gone
 	batch  *batch
+
+	pushed int64 // events that were pushed, of which each so has a number; what was imported has those up to 0
+	before int64 // number of the event before the batch under way
 }
 
 // batch is the body of one request. It stays as it is, however often it is sent; began is for the goroutine that sends.
@@ -49,9 +52,18 @@ func (q *queue) len() int {
 	return n
 }
 
+// settled is the number up to which nothing waits any more.
+func (q *queue) settled() int64 {
+	if q.batch != nil {
+		return q.before
+	}
+	return q.pushed - int64(len(q.events)-q.first)
+}
+
 // push adds an event, and returns how many of the oldest had to go for it. The batch under way stays.
 func (q *queue) push(event []byte) (dropped int) {
 	q.events = append(q.events, event)
+	q.pushed++
 	q.bytes += size(event)
 	return q.shrink()
 }
@@ -84,6 +96,7 @@ func (q *queue) next() *batch {
 	if q.batch != nil || q.first == len(q.events) {
 		return q.batch
 	}
+	q.before = q.settled()
 	b := &batch{id: "msg_" + rand.Text(), body: []byte{'['}}
 	for q.first < len(q.events) && b.events < maxBatch {
 		if b.events > 0 && len(b.body)+len(q.events[q.first]) > maxBody {
@@ -116,6 +129,7 @@ func (q *queue) putFirst(b *batch, events [][]byte) (dropped int) {
 		q.bytes += size(event)
 	}
 	if b != nil {
+		q.before = q.settled() - int64(b.events)
 		q.batch = b
 		q.bytes += b.size()
 	}

@@ -15,7 +15,8 @@ func TestQueueModel(t *testing.T) {
 	const seed = 1
 	random := rand.New(rand.NewPCG(seed, seed))
 	q := queue{limit: 64 << 10}
-	var model []string // those that wait, with those of the batch first
+	var model []string  // those that wait, with those of the batch first
+	var numbers []int64 // theirs
 	inBatch := 0
 	dropped, modelDropped, next := 0, 0, 0
 	for step := range 20_000 {
@@ -23,7 +24,7 @@ func TestQueueModel(t *testing.T) {
 		default:
 			event := fmt.Sprintf(`{"user":%q}`, fmt.Sprint(next, strings.Repeat("x", random.IntN(300))))
 			next++
-			model = append(model, event)
+			model, numbers = append(model, event), append(numbers, int64(next))
 			dropped += q.push([]byte(event))
 		case 0, 1, 2:
 			if b := q.next(); b != nil {
@@ -35,12 +36,19 @@ func TestQueueModel(t *testing.T) {
 		case 3, 4:
 			if q.batch != nil {
 				q.done()
-				model, inBatch = model[inBatch:], 0
+				model, numbers, inBatch = model[inBatch:], numbers[inBatch:], 0
 			}
 		}
 		for len(model) > q.len() { // the oldest behind the batch are gone
-			model = slices.Delete(model, inBatch, inBatch+1)
+			model, numbers = slices.Delete(model, inBatch, inBatch+1), slices.Delete(numbers, inBatch, inBatch+1)
 			modelDropped++
+		}
+		settled := int64(next)
+		if len(numbers) > 0 {
+			settled = numbers[0] - 1
+		}
+		if q.pushed != int64(next) || q.settled() != settled {
+			t.Fatalf("step %d: %d of %d are settled, want %d of %d", step, q.settled(), q.pushed, settled, next)
 		}
 		bytes := 0
 		for _, event := range model {

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -115,6 +116,24 @@ func (s *Sender) Push(events []Event) {
 	s.mu.Unlock()
 	s.signal()
 	s.tellFull(dropped)
+}
+
+// Pushed is how many events Push has been given: a place in their order.
+func (s *Sender) Pushed() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queue.pushed
+}
+
+// Settled is the place, of those that Pushed returns, up to which the endpoint has every event, or has it lost and counted. What was
+// imported is before place 0. Events that Close drops are never settled.
+func (s *Sender) Settled() int64 {
+	if !s.hold.isOpen() {
+		return math.MinInt64 // what was imported is not complete
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queue.settled()
 }
 
 func (s *Sender) signal() {
@@ -258,7 +277,7 @@ func (s *Sender) discard() (events int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	events = s.queue.len()
-	s.queue = queue{limit: s.queue.limit}
+	s.queue = queue{limit: s.queue.limit, pushed: s.queue.settled()}
 	s.meter.count(FateShutdown, events)
 	return events
 }

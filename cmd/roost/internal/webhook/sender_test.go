@@ -282,3 +282,35 @@ func TestNewRefuses(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// An event is settled once it was taken, or is lost and counted. What is dropped at the end never is: others have to know.
+func TestSettled(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		status := http.StatusOK
+		e := &endpoint{answer: func(int, *http.Request) (*http.Response, error) { return response(status), nil }}
+		s, _ := start(t, testConfig(), e)
+		settled := func(of, want int64) {
+			t.Helper()
+			synctest.Wait()
+			if s.Pushed() != of || s.Settled() != want {
+				t.Errorf("%d of %d are settled, want %d of %d", s.Settled(), s.Pushed(), want, of)
+			}
+		}
+		push(s, "taken")
+		settled(1, 1)
+		status = http.StatusBadRequest
+		push(s, "refused")
+		settled(2, 2)
+		status = http.StatusServiceUnavailable
+		push(s, "waits")
+		push(s, "too")
+		settled(4, 2)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		s.Close(ctx)
+		if n := s.Settled(); n != 2 {
+			t.Errorf("%d are settled at the end", n)
+		}
+	})
+}
