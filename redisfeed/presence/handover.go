@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -23,6 +24,8 @@ const (
 type imported struct {
 	pieces wirecodec.Pieces
 	users  map[string]bool // who was connected there, and is written as here unless marked
+	listed bool            // the process kept a list
+	gone   []string        // who is on it, and has gone
 }
 
 // Freeze waits until what is under way is written, for 3 s at most. From then on nothing is written until Unfreeze or Commit, one of
@@ -91,7 +94,7 @@ func (p *Writer) Export(send func(section []byte, descriptors []int) error) erro
 	for _, user := range users {
 		dst = wirecodec.AppendString(dst, user)
 	}
-	return wirecodec.Send(p.appendDoubts(dst), nil, send)
+	return wirecodec.Send(p.appendList(p.appendDoubts(dst)), nil, send)
 }
 
 // appendDoubts appends the users whose arrival got no answer, which only an Event tells of. Where there are none it appends nothing, as
@@ -103,12 +106,26 @@ func (p *Writer) appendDoubts(dst []byte) []byte {
 			users = append(users, user)
 		}
 	}
-	if p.tell == nil || len(users) == 0 {
+	if p.list == nil && (p.tell == nil || len(users) == 0) {
 		return dst
 	}
 	dst = wirecodec.AppendUint(dst, uint64(len(users)))
 	for _, user := range users {
 		dst = wirecodec.AppendString(dst, user)
+	}
+	return dst
+}
+
+// appendList appends what belongs to the list: nothing where there is none.
+func (p *Writer) appendList(dst []byte) []byte {
+	if p.list == nil {
+		return dst
+	}
+	dst = wirecodec.AppendString(dst, p.previous)
+	dst = wirecodec.AppendBool(dst, p.list.forgot)
+	dst = wirecodec.AppendUint(dst, uint64(len(p.list.gone)))
+	for _, one := range p.list.gone {
+		dst = wirecodec.AppendString(dst, one.user)
 	}
 	return dst
 }
@@ -137,12 +154,15 @@ func (p *Writer) FinishImport() error {
 		user, told := r.String(maxUser), r.Bool()
 		p.pending.Put(user, change{since: now, told: told})
 	}
-	users := make(map[string]bool)
+	from := &imported{users: make(map[string]bool)}
 	for range r.Count(1) {
-		users[r.String(maxUser)] = true
+		from.users[r.String(maxUser)] = true
 	}
 	if r.Err() == nil && r.Len() > 0 {
 		p.readDoubts(r)
+	}
+	if r.Err() == nil && r.Len() > 0 {
+		p.readList(r, from)
 	}
 	if id == "" {
 		r.Fail(errors.New("no identity"))
@@ -151,7 +171,7 @@ func (p *Writer) FinishImport() error {
 		return fmt.Errorf("the state of presence: %w", err)
 	}
 	p.id = id
-	p.imported = &imported{users: users}
+	p.imported = from
 	return nil
 }
 
@@ -166,6 +186,19 @@ func (p *Writer) readDoubts(r *wirecodec.Reader) {
 	}
 }
 
+// readList reads what appendList wrote.
+func (p *Writer) readList(r *wirecodec.Reader, from *imported) {
+	from.listed = true
+	p.previous = r.String(maxUser)
+	forgot := r.Bool()
+	for range r.Count(1) {
+		from.gone = append(from.gone, r.String(maxUser))
+	}
+	if p.list != nil {
+		p.list.forgot = forgot
+	}
+}
+
 // settle is the beginning of Run: connections that came along are registered by now. Their users are written already; users whose
 // connections did not come along are gone.
 func (p *Writer) settle(now time.Time) {
@@ -174,7 +207,7 @@ func (p *Writer) settle(now time.Time) {
 	if p.imported == nil {
 		return
 	}
-	users := p.imported.users
+	from, users := p.imported, p.imported.users
 	p.imported = nil
 	p.registry.TakeChanged(func(user string, was bool) {
 		if !users[user] {
@@ -184,6 +217,23 @@ func (p *Writer) settle(now time.Time) {
 	for user := range users {
 		if p.registry.ConnectionsOf(user) == 0 {
 			p.mark(user, true, now)
+		}
+	}
+	p.settleList(from, now)
+}
+
+// settleList goes on with the list of the process before. A process that keeps none goes on under another name: the one before would be
+// taken for dead.
+func (p *Writer) settleList(from *imported, now time.Time) {
+	switch {
+	case !from.listed:
+	case p.list == nil:
+		p.previous, p.id = p.id, rand.Text()
+		p.markAll(now)
+	default:
+		p.list.registered = true
+		for _, user := range from.gone {
+			p.list.gone = append(p.list.gone, departed{user, 0}) // their events are imported
 		}
 	}
 }

@@ -146,7 +146,7 @@ func TestPresenceImportRefuses(t *testing.T) {
 		"version 7":             append([]byte{7}, whole[1:]...),
 		"ends too early":        whole[:len(whole)-1],
 		"1 elements in 0 bytes": append(slices.Clone(whole), 1),
-		"more":                  append(slices.Clone(whole), 0, 1),
+		"more":                  append(slices.Clone(whole), 0, 0, 0, 0, 1), // behind an empty list
 		"no identity":           {1, 0, 0, 0},
 	} {
 		p, err := New(quick(server.Addr()), time.Minute, newPeople(), nil)

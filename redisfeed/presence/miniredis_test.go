@@ -46,3 +46,29 @@ func TestPresenceOnMiniredis(t *testing.T) {
 	wantEvent(event{"a/b", false})
 	waitInstances(t, cfg, "a/b", 0)
 }
+
+// Dead instances are reported on the Redis of the demo, too.
+func TestListsOnMiniredis(t *testing.T) {
+	t.Parallel()
+	server := miniredis.NewMiniRedis()
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	cfg := quick(server.Addr())
+	dead, lives := newKeeper(t, nil, cfg), newKeeper(t, nil, cfg)
+	dead.writes(1, "alice", "bob")
+	lives.writes(1, "bob")
+	if _, err := server.ZAdd(InstancesKey, 1, dead.id); err != nil {
+		t.Fatal(err)
+	}
+	lives.looks()
+	if alice, bob := lives.out.of("alice"), lives.out.of("bob"); alice != "-" || bob != "+" {
+		t.Errorf("events %q and %q", alice, bob)
+	}
+	lives.leave()
+	lives.Retire(t.Context())
+	if keys := server.Keys(); len(keys) > 0 {
+		t.Errorf("keys %q are left", keys)
+	}
+}

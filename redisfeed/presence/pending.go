@@ -35,6 +35,17 @@ func (p *Writer) mark(user string, was bool, now time.Time) {
 	p.pending.Put(user, change{since: now, told: was, maybe: before.maybe})
 }
 
+// markAll has all users written who are here.
+func (p *Writer) markAll(now time.Time) {
+	var users []string
+	for part := range p.registry.Shards() {
+		users = p.registry.AppendUsers(part, users[:0])
+		for _, user := range users {
+			p.mark(user, true, now)
+		}
+	}
+}
+
 // again has what failed written again.
 //
 // Users who have been gone for longer than Redis remembers them are dropped. So there are never more marks than users who
@@ -51,6 +62,9 @@ func (p *Writer) again(now time.Time) {
 	for user, mark := range p.pending.All() {
 		if now.Sub(mark.since) > p.ttl+answerLimit && p.registry.ConnectionsOf(user) == 0 {
 			forgotten = append(forgotten, user)
+			if p.list != nil && user != nobody && (mark.told || mark.maybe) {
+				p.list.forgot = true
+			}
 		}
 	}
 	for _, user := range forgotten {

@@ -70,11 +70,11 @@ type Writer struct {
 
 	pool     *pool.Pool // of its own: it has to work when the feed has ended
 	registry Registry
-	id       string // of this process, in the sorted sets
 	ttl      time.Duration
 	tell     func([]Event) // nil: nobody is told
 	log      *slog.Logger
 	meter    meter
+	list     *list // nil: none is kept
 
 	working  sync.Mutex    // held by Run while it works, and while nothing may be written
 	ended    chan struct{} // closed by Commit
@@ -85,6 +85,8 @@ type Writer struct {
 
 	// Owned by Run's goroutine, which holds working. So they are Freeze's, too.
 
+	id       string                        // of this process, in the sorted sets
+	previous string                        // the same, before it went on under another name; empty: never
 	pending  shrinkmap.Map[string, change] // users to write
 	failed   shrinkmap.Map[string, change] // the same, whom Redis did not take: to write at retryAt
 	takeAt   time.Time                     // when to take the marks of the registry; zero while there are none
@@ -129,7 +131,7 @@ const minTTL = 300 * time.Millisecond
 // more where Redis does not answer to what is under way), and returns nil. Users that are left by then expire. It can be
 // called once. Frozen it does not end before Unfreeze or Commit.
 func (p *Writer) Run(ctx context.Context) error {
-	defer func() { _ = p.pool.Close() }()
+	defer p.close()
 	p.rounds = newRounds(time.Now(), p.ttl/3, p.registry.Shards())
 	p.renewed = make([]time.Time, p.registry.Shards())
 	timer := time.NewTimer(0)
@@ -157,6 +159,13 @@ func (p *Writer) Run(ctx context.Context) error {
 		p.leave()
 	}
 	return nil
+}
+
+// close closes the connections, unless Retire needs them.
+func (p *Writer) close() {
+	if p.list == nil || p.released.Load() {
+		_ = p.pool.Close()
+	}
 }
 
 // turn works once it is not frozen. It says how long to wait for more, and whether it is known that there are marks.
@@ -193,10 +202,14 @@ func (p *Writer) work(ctx context.Context, now time.Time) (wait time.Duration) {
 	if marked {
 		p.writePending(ctx)
 	}
+	rest := time.Hour
+	if p.list != nil {
+		rest = p.tend(ctx, now)
+	}
 	if len(p.renewing) == 0 {
 		part, early := p.rounds.next(now)
 		if early > 0 && !marked {
-			return p.until(now, early)
+			return p.until(now, min(early, rest))
 		}
 		if early == 0 {
 			p.checkPace(part, now)
@@ -250,8 +263,9 @@ func (p *Writer) checkPace(part int, now time.Time) {
 // renew writes some of the users whose turn it is, whether or not anything has changed.
 func (p *Writer) renew(ctx context.Context) {
 	n := min(len(p.renewing), batchSize)
-	p.write(ctx, p.renewing[:n])
+	users := p.renewing[:n]
 	p.renewing = p.renewing[n:]
+	p.write(ctx, users)
 }
 
 // leave takes all users of this process out of Redis, also those who are still connected. Users that can't be taken out in
@@ -262,12 +276,7 @@ func (p *Writer) leave() {
 	p.leaving = true
 	now := time.Now()
 	p.take(now)
-	for part := range p.registry.Shards() {
-		p.shard = p.registry.AppendUsers(part, p.shard[:0])
-		for _, user := range p.shard {
-			p.mark(user, true, now)
-		}
-	}
+	p.markAll(now)
 	for range 2 { // a connection that broke while it was idle costs one
 		for user, change := range p.failed.All() {
 			p.pending.Put(user, change)

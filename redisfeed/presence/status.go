@@ -9,7 +9,10 @@ import (
 type Status struct {
 	Written uint64 // users that were written: who came, who went, and who was renewed
 	Failed  uint64 // times that Redis did not take one
-	Pending int    // users to write that are known of now
+
+	Reported uint64 // users of instances that have died, whose state this one has told
+
+	Pending int // users to write that are known of now
 
 	// FailingFor is how long writing has not worked, 0 while it does.
 	FailingFor time.Duration
@@ -18,7 +21,7 @@ type Status struct {
 // Status says how it is. Any goroutine; it never waits for Redis.
 func (p *Writer) Status() Status {
 	return Status{
-		Written: p.meter.written.Load(), Failed: p.meter.failed.Load(), Pending: int(p.meter.pending.Load()),
+		Written: p.meter.written.Load(), Failed: p.meter.failed.Load(), Pending: int(p.meter.pending.Load()), Reported: p.meter.reported.Load(),
 		FailingFor: p.meter.failingFor(time.Now()),
 	}
 }
@@ -27,9 +30,9 @@ func (p *Writer) Status() Status {
 type meter struct {
 	started time.Time // static
 
-	written, failed atomic.Uint64
-	pending         atomic.Int64
-	failing         atomic.Int64 // since when, in nanoseconds after started; 0: it works
+	written, failed, reported atomic.Uint64
+	pending                   atomic.Int64
+	failing                   atomic.Int64 // since when, in nanoseconds after started; 0: it works
 }
 
 // fails notes that something could not be written, and says whether that is new.

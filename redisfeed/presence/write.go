@@ -16,11 +16,21 @@ import (
 // written is what became of a batch.
 type written struct {
 	ok     int
+	gone   []string // of them, those who are not here
 	events []Event
 	failed []failed // users to try again
 	err    error    // why, of the first of them
 	odd    error    // of a key that is somebody else's: trying again does not help
 	oddOf  string
+
+	unlisted error // why not all are on the list who should be
+	taken    bool  // this instance has to go on under another name
+}
+
+// step is what to write of a user.
+type step struct {
+	user   string
+	script *script
 }
 
 // failed is a user who was not written.
@@ -33,39 +43,82 @@ type failed struct {
 func (p *Writer) write(ctx context.Context, users []string) {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
-	var w written
-	rest := p.send(ctx, users, false, &w)
-	if len(rest) > 0 { // a Redis that has restarted since does not know the scripts
-		p.send(ctx, rest, true, &w)
+	steps := make([]step, len(users)) // what is listed and what is written has to be the same, whoever comes or goes meanwhile
+	for i, user := range users {
+		steps[i] = step{user, p.scriptFor(user)}
 	}
-	p.note(&w, time.Now())
+	var w written
+	if p.list == nil || !p.list.apart {
+		p.sendAll(ctx, steps, &w)
+	} else if listed, err := p.writeAhead(ctx, steps); listed {
+		p.sendAll(ctx, steps, &w)
+	} else if err != nil {
+		w.refuse(steps, err)
+	} else {
+		return // under another name: all are marked
+	}
+	now := time.Now()
+	p.note(&w, now)
+	if p.list != nil {
+		p.list.unlistLater(w.gone)
+	}
+	if w.taken {
+		p.rename(now)
+	}
+}
+
+// sendAll sends the users' scripts.
+func (p *Writer) sendAll(ctx context.Context, steps []step, w *written) {
+	rest := p.send(ctx, steps, false, w)
+	if len(rest) > 0 { // a Redis that has restarted since does not know the scripts
+		p.send(ctx, rest, true, w)
+	}
+}
+
+// refuse notes that nobody was written.
+func (w *written) refuse(steps []step, err error) {
+	w.err = err
+	for _, s := range steps {
+		w.failed = append(w.failed, failed{user: s.user})
+	}
 }
 
 // send does one round trip, and returns the users for whom Redis needs the whole script.
-func (p *Writer) send(ctx context.Context, users []string, whole bool, w *written) (unknown []string) {
+func (p *Writer) send(ctx context.Context, steps []step, whole bool, w *written) (unknown []step) {
 	client, err := p.pool.Client(ctx)
 	if err != nil {
-		for _, user := range users {
-			w.failed = append(w.failed, failed{user: user})
-		}
-		w.err = err
+		w.refuse(steps, err)
 		return nil
 	}
 	pipe := client.Pipeline()
-	calls, scripts := make([]*redis.Cmd, len(users)), make([]*script, len(users))
-	for i, user := range users {
-		scripts[i] = p.scriptFor(user)
-		calls[i] = scripts[i].queue(ctx, pipe, whole, OnlinePrefix+user, p.id, p.ttl.Milliseconds(), p.pending.Get(user).told)
+	listed := p.list != nil && !p.list.apart && !whole
+	var a ahead
+	if listed {
+		a = p.queueAhead(ctx, pipe, steps)
+	}
+	calls := make([]*redis.Cmd, len(steps))
+	for i, s := range steps {
+		calls[i] = s.script.queue(ctx, pipe, whole, OnlinePrefix+s.user, p.args(s.user)...)
 	}
 	_, err = pipe.Exec(ctx)
-	for i, user := range users {
+	if listed {
+		w.taken, w.unlisted = p.tookAhead(a, err, time.Now())
+	}
+	for i, s := range steps {
+		user := s.user
 		switch wrong := callError(calls[i], err); {
 		case wrong == nil:
 			w.ok++
-			p.event(w, user, scripts[i] == &arrive, calls[i])
+			p.event(w, user, s.script == &arrive, calls[i])
 			p.wrote(user)
+			switch {
+			case s.script == &depart && user != nobody:
+				w.gone = append(w.gone, user)
+			case s.script == &arrive && w.unlisted != nil:
+				w.failed, w.err = append(w.failed, failed{user: user}), w.unlisted
+			}
 		case !whole && redis.HasErrorPrefix(wrong, "NOSCRIPT"):
-			unknown = append(unknown, user)
+			unknown = append(unknown, s)
 		case strings.Contains(wrong.Error(), "WRONGTYPE"):
 			w.odd, w.oddOf = wrong, user
 			p.wrote(user)
@@ -77,6 +130,15 @@ func (p *Writer) send(ctx context.Context, users []string, whole bool, w *writte
 		}
 	}
 	return unknown
+}
+
+// args are those of both scripts.
+func (p *Writer) args(user string) []any {
+	args := []any{p.id, p.ttl.Milliseconds(), p.pending.Get(user).told}
+	if p.previous != "" {
+		args = append(args, p.previous)
+	}
+	return args
 }
 
 // event notes what a call that worked has changed.
@@ -163,6 +225,17 @@ func (p *Writer) trouble(w *written, now time.Time) {
 // needs is what the user of the Redis ACL needs for presence.
 const needs = "+evalsha +eval +time +zadd +zrem +zremrangebyscore +zrange +pexpireat +publish ~" +
 	OnlinePrefix + "* &" + PresenceChannel
+
+// listNeeds is what it needs beside that for lists.
+const listNeeds = "+sadd +srem +srandmember +zscore ~roost:presence:*"
+
+// explainList is explain for what concerns lists.
+func explainList(c publish.Config, err error) error {
+	if !redisnet.LacksPermission(err) {
+		return c.Explain(err)
+	}
+	return fmt.Errorf("%w: the user lacks a permission for webhooks, of %s: %w", publish.ErrAuth, listNeeds, err)
+}
 
 // explain is Config.Explain for what concerns presence.
 func explain(c publish.Config, err error) error {
