@@ -33,7 +33,7 @@ func someStats() Stats {
 		RedisConnected: true, RedisPing: 1500 * time.Microsecond, RedisReconnects: 43, RedisGaps: 44,
 		FeedUsers:      map[string]uint64{"heard": 45, "unheard": 46, "parting": 47},
 		PresenceWrites: map[string]uint64{"ok": 52, "failed": 53}, PresencePending: 54, PresenceFailingFor: 55 * time.Second,
-		WebhookEvents: map[string]uint64{"sent": 81, "queue_full": 82}, WebhookRequests: map[string]uint64{"ok": 83}, WebhookWaiting: 84, WebhookBytes: 85, WebhookFailingFor: 86 * time.Second,
+		WebhookEvents: map[string]uint64{"sent": 81, "queue_full": 82}, WebhookRequests: map[string]uint64{"ok": 83}, WebhookReported: 87, WebhookWaiting: 84, WebhookBytes: 85, WebhookFailingFor: 86 * time.Second,
 		JWKSKeys: 47, JWKSLeftOut: 60, JWKSRefreshes: map[string]uint64{"ok": 48, "failed": 49},
 		ConfigReloads:  map[string]uint64{"ok": 50, "failed": 51},
 		Upgrades:       map[string]uint64{"handover": 1, "failed": 80},

@@ -77,6 +77,7 @@ type Stats struct {
 
 	WebhookEvents     map[string]uint64 // by what became of them; nil without a webhook, as the next
 	WebhookRequests   map[string]uint64 // by result
+	WebhookReported   uint64            // users of dead instances
 	WebhookWaiting    int               // events
 	WebhookBytes      int               // that these take
 	WebhookFailingFor time.Duration     // since when no request was taken; 0 while they are

@@ -116,6 +116,9 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 		if s.presence, err = presence.New(feed.Config, cfg.RedisPresenceTTL, s.hub, s.tellWebhook()); err != nil {
 			return nil, err
 		}
+		if s.webhook != nil {
+			s.presence.KeepList(s.webhook)
+		}
 	}
 	feed.Gap, feed.UserGap, feed.Arrived, feed.Reserve = s.tellGap, s.tellUserGap, s.hub.Arrived, s.spare.redis
 	s.hearStream(&feed)

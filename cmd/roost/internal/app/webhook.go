@@ -19,6 +19,8 @@ import (
 const (
 	// webhookLimit is how long what waits for the webhook is sent at the end.
 	webhookLimit = 5 * time.Second
+	// retireLimit is how long it may take to take this instance's users off its list in Redis, where no time to stop is left.
+	retireLimit = 500 * time.Millisecond
 	// webhookFreeze is how long a request under way may take before what waits goes to the new process of an upgrade.
 	webhookFreeze = 3 * time.Second
 	// takesWebhook is what a new process says in Hello.Takes that sends the webhook's events of the old one.
@@ -75,15 +77,20 @@ func (s *Service) runWebhook() {
 	s.webhook.Run()
 }
 
-// endWebhook sends what waits, for a bounded time, once presence has ended.
+// endWebhook sends what waits, for a bounded time, once presence has ended. Another instance reports users whose events are left.
 func (s *Service) endWebhook(ctx context.Context) {
 	if s.webhook == nil {
 		return
 	}
 	<-s.presenceDone
-	ctx, cancel := context.WithTimeout(ctx, webhookLimit)
+	closing, cancel := context.WithTimeout(ctx, webhookLimit)
 	defer cancel()
-	s.webhook.Close(ctx)
+	s.webhook.Close(closing)
+	if ctx.Err() != nil { // nothing of the time to stop is left
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), retireLimit)
+		defer cancel()
+	}
+	s.presence.Retire(ctx)
 }
 
 // handOverWebhook gives what waits for the webhook to the new process, after commit: no events come any more. If that takes none, this
@@ -135,5 +142,6 @@ func (s *Service) addWebhook(to *httpapi.Stats) {
 	}
 	status := s.webhook.Status()
 	to.WebhookEvents, to.WebhookRequests = status.Events, status.Requests
+	to.WebhookReported = s.presence.Status().Reported
 	to.WebhookWaiting, to.WebhookBytes, to.WebhookFailingFor = status.Waiting, status.Bytes, status.FailingFor
 }

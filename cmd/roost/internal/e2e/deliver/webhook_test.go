@@ -29,14 +29,15 @@ type backend struct {
 	t *testing.T
 
 	mu     sync.Mutex
-	status int                 // guarded by mu: to answer with
-	events map[string][]string // guarded by mu: types by user
-	ids    map[string]bool     // guarded by mu: of events
+	status int                  // guarded by mu: to answer with
+	events map[string][]string  // guarded by mu: types by user
+	newest map[string][2]string // guarded by mu: timestamp and type by user, as a backend keeps them
+	ids    map[string]bool      // guarded by mu: of events
 }
 
 func startBackend(t *testing.T) *backend {
 	t.Helper()
-	b := &backend{t: t, status: http.StatusNoContent, events: make(map[string][]string), ids: make(map[string]bool)}
+	b := &backend{t: t, status: http.StatusNoContent, events: make(map[string][]string), newest: make(map[string][2]string), ids: make(map[string]bool)}
 	b.Server = httptest.NewServer(b)
 	t.Cleanup(b.Close)
 	return b
@@ -73,7 +74,11 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			b.t.Errorf("%+v comes again, or without a time", e)
 		}
 		b.ids[e.ID] = true
-		b.events[e.User] = append(b.events[e.User], strings.TrimPrefix(e.Type, "user."))
+		kind := strings.TrimPrefix(e.Type, "user.")
+		b.events[e.User] = append(b.events[e.User], kind)
+		if e.Timestamp > b.newest[e.User][0] {
+			b.newest[e.User] = [2]string{e.Timestamp, kind}
+		}
 	}
 }
 
@@ -258,39 +263,4 @@ func TestUpgradeWhileTheWebhookHangs(t *testing.T) {
 		t.Errorf("%v", lines)
 	}
 	server.WaitMetric("roost_webhook_waiting", 1)
-}
-
-// An instance that dies sends nothing, as documented, and others send what they change: a user who was on both is offline once, and one who
-// comes back after the key has expired is online again.
-func TestWebhookAfterACrash(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for the TTL of presence, 10 s")
-	}
-	t.Parallel()
-	redis := redistest.Start(t)
-	b := startBackend(t)
-	dies := roosttest.Start(t, redis, b.env(e2e.WithPresence))
-	stays := roosttest.Start(t, redis, b.env(roosttest.Env{"REDIS_PRESENCE_TTL": "10m"})) // so that it is never late
-	dies.Connect("alone")
-	dies.Connect("both")
-	newest := func(user, event string) { // a process that stands still for longer than its TTL has its users online again
-		t.Helper()
-		roosttest.WaitFor(t, user+" to be "+event, func() bool { all := strings.Fields(b.of(user)); return len(all) > 0 && all[len(all)-1] == event })
-	}
-	newest("alone", "online")
-	newest("both", "online")
-	both := stays.Connect("both")
-	waitOnInstances(t, redis, "both", 2)
-	dies.Signal(syscall.SIGKILL)
-	dies.Wait()
-	waitOnline(t, redis, "alone", false)
-	waitOnInstances(t, redis, "both", 1)
-	both.Close()
-	newest("both", "offline")
-	before := b.of("alone")
-	if strings.Contains(before, "offline") || strings.Count(b.of("both"), "offline") != 1 {
-		t.Errorf("events %q of the user whose instance has died, and %q of the other", before, b.of("both"))
-	}
-	stays.Connect("alone")
-	b.wait("alone", before+" online")
 }
