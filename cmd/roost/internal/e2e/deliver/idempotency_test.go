@@ -211,8 +211,10 @@ func TestIdempotencyKeyIsRefused(t *testing.T) {
 		t.Errorf("with permission: %+v", a)
 	}
 	e2e.Notify(redis, "alice", "end")
+	ctx, cancel := context.WithTimeout(t.Context(), redistest.Patience)
+	defer cancel()
 	for _, want := range []string{`{"type":"x"}`, "end"} {
-		if m, err := heard.ReceiveMessage(t.Context()); err != nil || m.Payload != want {
+		if m, err := heard.ReceiveMessage(ctx); err != nil || m.Payload != want {
 			t.Errorf("published %v, %v, want %s", m, err, want)
 		}
 	}
