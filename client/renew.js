@@ -10,14 +10,16 @@ export function renewing(options) {
   const Base = options?.WebSocket ?? globalThis.WebSocket;
   if (typeof Base !== "function" || typeof options?.token !== "function") return options; // connect says what is wrong
   function Renewed(url, protocols) {
-    return keepRenewed(new Base(url, protocols), (context) => options.token(context));
+    const socket = new Base(url, protocols);
+    // A server's close frame would not have the reason, and that of a dead connection never comes.
+    return keepRenewed(socket, (context) => options.token(context), (reason) => socket.onclose({ code: 4403, reason }));
   }
   return { ...options, WebSocket: Renewed };
 }
 
 // keepRenewed renews the token of a WebSocket that is not open yet, and returns the WebSocket. Where that fails, the server
-// closes the connection when the old token expires. The server has to know that the client speaks roost.v1.
-export function keepRenewed(socket, token) {
+// closes the connection when the old token expires. The WebSocket has to offer roost.v1. over is called when the session is.
+export function keepRenewed(socket, token, over = (reason) => socket.close(4403, reason.slice(0, 40))) { // 123 bytes at most
   let ends; // when the connection ends with its token
   let next = Infinity; // when the next token is due
   let timer;
@@ -49,7 +51,7 @@ export function keepRenewed(socket, token) {
       socket.send(JSON.stringify({ type: "auth", token: given }));
     } catch (error) {
       if (signal.aborted) return;
-      if (error?.name === "SessionOver") socket.close(4403, String(error).slice(0, 40)); // of 123 bytes
+      if (error?.name === "SessionOver") over(String(error));
       else warn(error);
     }
   }

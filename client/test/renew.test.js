@@ -214,6 +214,23 @@ test("SessionOver ends for good", async () => {
   assert.equal(tab.timers + tab.listeners, 0);
 });
 
+test("SessionOver closes a WebSocket that is used without connect", () => {
+  const tab = new Tab(new World());
+  const listeners = {};
+  const closed = [];
+  const socket = { addEventListener: (type, f) => { listeners[type] = f; }, close: (...why) => closed.push(why), send() {} };
+  assert.equal(tab.keepRenewed(socket, () => { throw new tab.SessionOver("é".repeat(100)); }), socket);
+  listeners.message({ data: JSON.stringify(hello(600)) });
+  tab.world.sleep(599_000);
+  listeners.message({ data: "{}" });
+  return turn().then(() => {
+    assert.equal(closed.length, 1);
+    assert.equal(closed[0][0], 4403);
+    assert.ok(new TextEncoder().encode(closed[0][1]).length <= 123); // or a browser throws
+    assert.equal(tab.timers, 0);
+  });
+});
+
 test("tokens that are about to expire are not replaced over and over", async () => {
   const { world, asked } = start(6, {});
   await world.pass(60_000); // each lives for 6 s
