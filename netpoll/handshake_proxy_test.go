@@ -63,6 +63,7 @@ func (r *rig) dial() *raw {
 
 func (c *raw) send(t testing.TB, text string) {
 	t.Helper()
+	_ = c.SetDeadline(time.Now().Add(patience)) // from now, as in readAnyFrame
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
 	}

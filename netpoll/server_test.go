@@ -201,6 +201,7 @@ func (c *raw) readFrame(t testing.TB) (opcode byte, payload []byte) {
 // readAnyFrame reads one unmasked server frame.
 func (c *raw) readAnyFrame(t testing.TB) (opcode byte, payload []byte) {
 	t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(patience)) // from now, not from when it connected: others may have connected since
 	var header [2]byte
 	if _, err := io.ReadFull(c.r, header[:]); err != nil {
 		t.Fatalf("reading a frame's header: %v", err)
