@@ -25,6 +25,7 @@ export class World {
   channels = new Set();
   lag = 0; // of what tabs tell each other: locks are handed on another way, and may overtake it
   #ids = 0;
+  #passes = 0;
 
   // accepts says what a new socket does: by default it opens 10 ms later.
   accepts = (socket) => this.after(10, () => socket.open());
@@ -39,9 +40,11 @@ export class World {
   async pass(ms) {
     const end = this.now + ms;
     await turn();
-    for (;;) {
+    if (++this.#passes > 100_000) throw new Error("time passes for ever");
+    for (let fired = 0; ; fired++) {
       const [id, next] = this.#next(end);
       if (!next) break;
+      if (fired > 100_000) throw new Error(`timers for ever: ${next.f}`);
       this.timers.delete(id);
       this.now = Math.max(this.now, next.at);
       next.f();
