@@ -80,6 +80,7 @@ trap wait EXIT # nothing goes on when this script has ended
 GOMAXPROCS=1 tests . -short -p "$(nproc)" -parallel 16 "${inside[@]}"
 GOMAXPROCS=1 tests scripts/bench -short -p "$(nproc)" -parallel 4 ./...
 tests . -run '^TestHugePayload' ./cmd/roost/internal/e2e/deliver # whose memory is judged without the race detector
+tests . -run '^TestEveryLengthWithCryptoTLS$' ./netpoll/internal/tlsrecord # all lengths, not every 89th
 tests . -run '^TestWorstCase' ./cmd/roost/internal/soak # likewise
 tests . -run '^TestHandoverWithinMemory' ./cmd/roost/internal/systemd # likewise
 benched=0
@@ -88,6 +89,8 @@ cat "$beside"
 [ "$benched" = 0 ] || exit "$benched"
 
 say '4 of 4: all tests, with the race detector'
-# Those that take longest begin first.
-tests . -race -parallel 4 ./cmd/roost/internal/e2e/{connect,browsers,deliver,lifecycle,admin,redis,docs,commands} "${inside[@]}" ./...
+# Those that take longest begin first. Left out are tests of one goroutine that go through thousands of cases: they ran in step 3,
+# and the race detector, which makes them ten times slower, has nothing to find there.
+one_goroutine='^Test(EveryLengthWithCryptoTLS|RingGoesOn|RingModel|ScreenFits|TamperedHello|WaitingBroadcastsMemory)$'
+tests . -race -parallel 4 -skip "$one_goroutine" ./cmd/roost/internal/e2e/{connect,browsers,deliver,lifecycle,admin,redis,docs,commands} "${inside[@]}" ./...
 say 'all is well'

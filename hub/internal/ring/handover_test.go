@@ -26,7 +26,7 @@ func goesOn(t testing.TB, r *Ring, memory []byte) *Ring {
 
 // A ring that goes on in another process, in the same memory or in one of another size, says what it would have said,
 // whatever came before and comes behind.
-func TestHandover(t *testing.T) {
+func TestRingGoesOn(t *testing.T) {
 	for seed := range uint64(12) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()

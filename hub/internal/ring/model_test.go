@@ -25,9 +25,9 @@ type given struct {
 	stream int
 }
 
-// TestModel compares rings with a model that forgets nothing, in random histories of two instances: the second begins
+// TestRingModel compares rings with a model that forgets nothing, in random histories of two instances: the second begins
 // later, and sometimes hears something else.
-func TestModel(t *testing.T) {
+func TestRingModel(t *testing.T) {
 	for seed := range uint64(25) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
