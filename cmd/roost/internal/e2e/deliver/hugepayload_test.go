@@ -61,7 +61,7 @@ func TestHugePayloadIsDropped(t *testing.T) {
 	before := server.Memory("RssAnon")
 	times := 3 // so that memory that is kept adds up
 	if roosttest.RaceEnabled {
-		times = 1 // memory is not judged, and 100 MiB take the race detector five seconds
+		times = 1 // memory is not judged, and 100 MiB take the race detector three seconds of processor time
 	}
 	for n := range times {
 		publishHuge(t, redis)
