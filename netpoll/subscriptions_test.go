@@ -158,7 +158,7 @@ func churn(t *testing.T, limits hub.Limits) {
 		})
 	}
 	busy.Go(func() { r.feed(a, stop) })
-	eventually(t, "everything happens", func() bool { return r.allHappened(limits) })
+	eventuallyWithin(t, 4*patience, "everything happens", func() bool { return r.allHappened(limits) })
 	halt()
 	r.endWhileSomeWait(t, a)
 	if n := r.server.Stats().Panics; n != 0 {
