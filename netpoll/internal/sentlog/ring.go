@@ -2,6 +2,7 @@ package sentlog
 
 import (
 	"iter"
+	"slices"
 	"time"
 )
 
@@ -12,18 +13,24 @@ import (
 // zero value is empty; keep has to be set.
 type ring struct {
 	keep    time.Duration  // for which an entry is of use
-	entries []entry        // the one at position p is at p modulo its length, a power of two
+	pages   []page         // the oldest first; all but the last are full
 	next    uint32         // the position of the next entry, modulo 2^32
 	filled  uint32         // how many before next there are
 	dropped bool           // there have been more
 	heads   [chains]uint32 // the position of the newest entry of each chain
-	marked  time.Duration  // when next was a multiple of minEntries
+}
+
+// page has entries that were sent one after the other. It comes when they do, and goes when none of them is of use,
+// so that the ring never has room for much more than it has to.
+type page struct {
+	entries *[pageEntries]entry
+	full    time.Duration // when the next page began
 }
 
 const (
-	chains     = 1 << 12
-	minEntries = 1 << 10 // entries
-	maxEntries = 1 << 17
+	chains      = 1 << 12
+	pageEntries = 1 << 10 // 12 KiB, which is a size class of Go
+	maxPages    = 1 << 7
 )
 
 // entry is one notification.
@@ -35,18 +42,14 @@ type entry struct {
 
 // note enters a notification that was sent at a moment.
 func (g *ring) note(fd int32, end uint32, now time.Duration) {
-	if g.next%minEntries == 0 {
-		g.resize(now)
+	if int(g.filled) == len(g.pages)*pageEntries {
+		g.turn(now)
 	}
 	head := &g.heads[fd%chains]
-	g.entries[g.at(g.next)] = entry{fd, end, g.next - *head}
+	*g.at(g.filled) = entry{fd, end, g.next - *head}
 	*head = g.next
 	g.next++
-	if int(g.filled) < len(g.entries) {
-		g.filled++
-	} else {
-		g.dropped = true
-	}
+	g.filled++
 }
 
 // begin notes that a descriptor is another connection's from now on, to which nothing
@@ -79,7 +82,7 @@ func (g *ring) chain(fd int32) iter.Seq[entry] {
 	return func(yield func(entry) bool) {
 		back := uint64(g.next - g.heads[fd%chains])
 		for back > 0 && back <= uint64(g.filled) {
-			e := g.entries[g.at(g.next-uint32(back))]
+			e := *g.at(g.filled - uint32(back))
 			if e.fd == fd && !yield(e) || e.back == 0 {
 				return
 			}
@@ -88,33 +91,28 @@ func (g *ring) chain(fd int32) iter.Seq[entry] {
 	}
 }
 
-// resize has the ring grow while it does not go back for keep, and shrink when it
-// goes back for much longer, going by how long the last minEntries entries took.
-func (g *ring) resize(now time.Duration) {
-	took := max(now-g.marked, 1)
-	g.marked = now
-	want := minEntries * (1 + int64(g.keep/took)) // that many come while one is of use
-	size := int64(len(g.entries))
-	switch {
-	case size == 0:
-		g.copyTo(make([]entry, minEntries))
-	case want > size && size < maxEntries && int64(g.filled) == size:
-		g.copyTo(make([]entry, 2*size))
-	case 4*want < size:
-		g.copyTo(make([]entry, size/2))
+// turn begins a page, in place of one that is of no use any more, if there is one. Others of these go.
+func (g *ring) turn(now time.Duration) {
+	if last := len(g.pages) - 1; last >= 0 {
+		g.pages[last].full = now
 	}
+	old := 0
+	for old < len(g.pages) && now-g.pages[old].full > g.keep {
+		old++
+	}
+	if len(g.pages) == maxPages {
+		old = max(old, 1)
+	}
+	begun := page{}
+	if old > 0 {
+		begun.entries = g.pages[0].entries
+		g.pages = slices.Delete(g.pages, 0, old)
+		g.filled, g.dropped = g.filled-uint32(old*pageEntries), true
+	} else {
+		begun.entries = new([pageEntries]entry)
+	}
+	g.pages = append(g.pages, begun)
 }
 
-// copyTo replaces the ring, keeping as much as there is room for.
-func (g *ring) copyTo(entries []entry) {
-	old := *g
-	if g.entries = entries; int(g.filled) > len(entries) {
-		g.filled, g.dropped = uint32(len(entries)), true
-	}
-	for p := g.next - g.filled; p != g.next; p++ {
-		g.entries[g.at(p)] = old.entries[old.at(p)]
-	}
-}
-
-// at returns where the entry at a position is.
-func (g *ring) at(position uint32) uint32 { return position & uint32(len(g.entries)-1) }
+// at returns the entry before which there are n.
+func (g *ring) at(n uint32) *entry { return &g.pages[n/pageEntries].entries[n%pageEntries] }

@@ -11,8 +11,8 @@ func TestSentLogAgainstModel(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		log := ring{keep: time.Minute, next: -uint32(rng.IntN(15) * minEntries)} // wraps around on its way
-		ends := map[int32][]uint32{}                                             // of the connection that has the descriptor
+		log := ring{keep: time.Minute, next: -uint32(rng.IntN(15_000))} // wraps around on its way
+		ends := map[int32][]uint32{}                                    // of the connection that has the descriptor
 		written := map[int32]uint32{}
 		now, known := time.Duration(0), 0
 		for range 20_000 {
@@ -65,15 +65,15 @@ func TestSentLogSize(t *testing.T) {
 		every       time.Duration
 		least, most int
 	}{
-		{time.Second, minEntries, 4 * minEntries},
-		{10 * time.Millisecond, 6000, 4 * 6000},
-		{time.Millisecond, 60_000, maxEntries},
-		{time.Microsecond, maxEntries, maxEntries},
-		{10 * time.Millisecond, 6000, 4 * 7000},
-		{time.Second, minEntries, 4 * minEntries},
+		{time.Second, 60, 2 * pageEntries},
+		{10 * time.Millisecond, 6000, 6000 + 2*pageEntries},
+		{time.Millisecond, 60_000, 60_000 + 2*pageEntries},
+		{time.Microsecond, maxPages * pageEntries, maxPages * pageEntries},
+		{10 * time.Millisecond, 6000, 6000 + 2*pageEntries},
+		{time.Second, 60, 2 * pageEntries},
 	} {
-		fill(3*maxEntries, tt.every)
-		if size := len(log.entries); size < tt.least || size > tt.most {
+		fill(3*maxPages*pageEntries, tt.every)
+		if size := len(log.pages) * pageEntries; size < tt.least || size > tt.most {
 			t.Errorf("one every %s: room for %d, want %d to %d", tt.every, size, tt.least, tt.most)
 		}
 	}
@@ -113,8 +113,8 @@ func TestSentLogOfConnectionsThatGetNothing(t *testing.T) {
 	for i := range int32(100_000) {
 		log.begin(i, time.Duration(i))
 	}
-	if len(log.entries) != 0 {
-		t.Errorf("room for %d entries", len(log.entries))
+	if len(log.pages) != 0 {
+		t.Errorf("room for %d entries", len(log.pages)*pageEntries)
 	}
 	if n, all := log.after(7, 0); n != 0 || !all {
 		t.Errorf("%d, all: %v; nothing was ever sent", n, all)
