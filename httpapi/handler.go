@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -116,9 +117,11 @@ func write(w http.ResponseWriter, status int, body []byte) {
 
 // marshal encodes one of this package's own answers, none of which can fail to be encoded.
 func marshal(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	to := json.NewEncoder(&b) // which ends with a line feed
+	to.SetEscapeHTML(false)   // people read "a->b" and "&user_noti:*" in a terminal; no page has it in its HTML
+	if err := to.Encode(v); err != nil {
 		panic("httpapi: " + err.Error())
 	}
-	return append(b, '\n')
+	return b.Bytes()
 }
