@@ -28,7 +28,7 @@ func TestNarrowACL(t *testing.T) {
 	cfg.DB = 1
 	cfg.MaxAttempts = 1
 	redistest.Allow(t, server.Client(), "otherdb", "pw", append(all, "+select"))
-	refused(t, "Run", run(t, cfg, &collector{}).wait(t), "lacks a permission", "pw")
+	refused(t, "Run", run(t, cfg, &collector{}).wait(t), "+publish +select &", "pw")
 	cfg.Username = "otherdb"
 	worksOver(t, cfg)
 

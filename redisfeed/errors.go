@@ -45,5 +45,8 @@ func (c Config) permissions() string {
 	if len(c.Nodes) > 0 {
 		commands += " +cluster|slots +cluster|info"
 	}
+	if c.DB > 0 {
+		commands += " +select"
+	}
 	return fmt.Sprintf("%s &%s* &%s* &%s &%s* &%s*", commands, publish.ChannelPrefix, publish.ControlPrefix, publish.AllChannel, publish.GroupPrefix, heartbeatPrefix)
 }

@@ -234,7 +234,7 @@ func explainList(c publish.Config, err error) error {
 	if !redisnet.LacksPermission(err) {
 		return c.Explain(err)
 	}
-	return fmt.Errorf("%w: the user lacks a permission for webhooks, of %s: %w", publish.ErrAuth, listNeeds, err)
+	return fmt.Errorf("%w: the user lacks a permission for webhooks, of %s, or one for presence, of %s: %w", publish.ErrAuth, listNeeds, needs, err)
 }
 
 // explain is Config.Explain for what concerns presence.

@@ -174,9 +174,10 @@ func (k *keyed) failed(err error, published int, answers []*redis.Cmd) *BatchErr
 	for _, a := range answers[1:] {
 		uncertain = uncertain || a.Err() == nil || unsure(a.Err())
 	}
-	err = k.pool.Config().Explain(err)
-	if errors.Is(err, ErrAuth) {
-		err = fmt.Errorf("%w (an idempotency key needs %s too)", err, KeyNeeds)
+	if c := k.pool.Config(); redisnet.LacksPermission(err) {
+		err = fmt.Errorf("%w: the user lacks a permission for an Idempotency-Key, of %s, or one for publishing, of %s: %w", ErrAuth, KeyNeeds, c.Needs, err)
+	} else {
+		err = c.Explain(err)
 	}
 	return &BatchError{Published: published, Uncertain: uncertain, Err: fmt.Errorf("redis publish: %w", err)}
 }

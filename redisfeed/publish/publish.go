@@ -64,6 +64,9 @@ func needs(cfg Config) string {
 	if len(cfg.Nodes) > 0 {
 		commands += " +cluster|slots"
 	}
+	if cfg.DB > 0 {
+		commands += " +select"
+	}
 	return fmt.Sprintf("%s &%s* &%s* &%s &%s*", commands, ChannelPrefix, ControlPrefix, AllChannel, GroupPrefix)
 }
 
