@@ -37,15 +37,19 @@ func writeWorst(to io.Writer, w sizing.Worst, connections int) error {
 	fmt.Fprintf(to, "\nThe worst case of %s connections with these settings, everything full at once:\n", thousands(uint64(connections)))
 	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, p := range w.Parts {
-		fmt.Fprintf(t, "  %s\t  %s (%s)\n", mebibytes(p.Bytes), p.Name, p.Source)
+		source := " (" + p.Source + ")"
+		if p.Source == "-" { // no setting changes it
+			source = ""
+		}
+		fmt.Fprintf(t, "  %s\t  %s%s\n", mebibytes(p.Bytes), p.Name, source)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("writing the worst case: %w", err)
 	}
-	_, err := fmt.Fprintf(to, "In all %s, of which the kernel's %s, and %s descriptors. In a control group of that size\n"+
-		"Roost has Go keep garbage so small; without one it may be as much again as all else of Roost's own.\n"+
-		"While an upgrade goes on, the new process has what is in use a second time, up to %s. It is refused\n"+
-		"where the control group leaves less than that takes at the moment.\n",
+	_, err := fmt.Fprintf(to, "In all %s, of which the kernel has %s, and %s descriptors. In a control group of that size\n"+
+		"Go keeps garbage as small as above. Without one, garbage may be as much as all else of Roost's own.\n"+
+		"During an upgrade the new process has what is in use a second time, up to %s. The upgrade is\n"+
+		"refused if the control group has less room than that takes at the moment.\n",
 		mebibytes(w.Bytes), mebibytes(w.Of(sizing.Sockets)+w.Of(sizing.Buffers)), thousands(uint64(w.Descriptors)), mebibytes(w.Live()))
 	return err
 }

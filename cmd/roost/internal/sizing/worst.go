@@ -136,7 +136,7 @@ func WorstCase(b Bounds, r Room) Worst {
 
 	queued := b.queued(r)
 	add(User, "waiting for slow clients", "WS_MAX_QUEUED_BYTES", queued)
-	add(User, "one notification of each, beyond that", "WS_MAX_NOTIFICATION_SIZE", less(connections*b.notification(), queued))
+	add(User, "one notification more for each client", "WS_MAX_NOTIFICATION_SIZE", less(connections*b.notification(), queued))
 	add(User, "pending handshakes", "WS_MAX_PENDING_BYTES", b.pending(sockets*PerPending))
 	add(User, "unfinished records and messages", "WS_MAX_PENDING_BYTES", b.pending(sockets*perUnfinished))
 	add(User, "new tokens that are checked", "WS_MAX_PENDING_BYTES", b.pending(min(connections, renewals)*perRenewal))

@@ -10,7 +10,7 @@ func defaults() (Bounds, Room) {
 }
 
 // beyond is the part for what each client's queue keeps, however full all are.
-const beyond = "one notification of each, beyond that"
+const beyond = "one notification more for each client"
 
 func (w Worst) part(name string) uint64 {
 	for _, p := range w.Parts {
