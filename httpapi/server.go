@@ -185,7 +185,11 @@ func (s *Server) shutdown() {
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	defer time.AfterFunc(waitingTimeout, s.conns.closeWaiting).Stop()
-	if err := s.http.Shutdown(ctx); err != nil {
+	err := s.http.Shutdown(ctx)
+	if errors.Is(err, net.ErrClosed) { // the listener, which Release has closed: net/http says so if it has not noticed yet
+		err = nil
+	}
+	if err != nil {
 		s.cfg.Logger.Warn("requests cut off at shutdown", slog.String("error", err.Error()))
 		_ = s.http.Close() // its error is one of closing sockets that are of no use any more
 	}

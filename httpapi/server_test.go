@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -122,6 +125,63 @@ func TestStopWaitsForRequests(t *testing.T) {
 	if resp.StatusCode != 503 || !strings.Contains(text(t, resp.Body), "context canceled") {
 		t.Errorf("%s", resp.Status)
 	}
+}
+
+// A server that was released, and stops before net/http has noticed that, does not say that it cuts off requests.
+func TestStopAtOnceAfterRelease(t *testing.T) {
+	t.Parallel()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	s := newServer(t, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	l := &slowListener{Listener: inner, accepts: make(chan struct{}), closedTwice: make(chan struct{})}
+	s.Use(l)
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan error, 1)
+	go func() { ran <- s.Run(ctx) }()
+	<-l.accepts
+	s.Release()
+	cancel()
+	select {
+	case err := <-ran:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(soon):
+		t.Fatal("Run does not return")
+	}
+	if l.closed.Load() < 2 {
+		t.Error("net/http has noticed it")
+	}
+	if strings.Contains(log.String(), "cut off") {
+		t.Errorf("the log says %s", log.String())
+	}
+}
+
+// slowListener says that it is closed only once it is closed twice.
+type slowListener struct {
+	net.Listener
+	accepts, closedTwice chan struct{}
+	once                 sync.Once
+	closed               atomic.Int32
+}
+
+func (l *slowListener) Accept() (net.Conn, error) {
+	l.once.Do(func() { close(l.accepts) })
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		<-l.closedTwice
+	}
+	return conn, err
+}
+
+func (l *slowListener) Close() error {
+	if l.closed.Add(1) == 2 {
+		close(l.closedTwice)
+	}
+	return l.Listener.Close()
 }
 
 // HEAD over the wire: the length of the body and no body.
