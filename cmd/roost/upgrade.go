@@ -140,7 +140,7 @@ func (u upgrading) foresee(state httpapi.Upgrade) error {
 	drains, err := program.Outlook(state)
 	switch {
 	case err != nil:
-		return fmt.Errorf("no upgrade: %w. Set it as it is in process %d, which is \"this one\"; or set WS_UPGRADE=drain, which closes the connections; or restart the service", err, state.Pid)
+		return fmt.Errorf("no upgrade: %w. Set it back to what the running one, process %d, has; or set WS_UPGRADE=drain, which closes the connections; or restart the service", err, state.Pid)
 	case drains != "":
 		_, err = fmt.Fprintf(u.env.stdout, "the connections are closed over WS_DRAIN_WINDOW, and clients come back: %s\n", drains)
 	default:

@@ -87,7 +87,7 @@ func (f Fact) differs(other Fact, known bool) string {
 	case f.Secret || other.Secret:
 		return f.Name + " is another one in the new process"
 	}
-	return fmt.Sprintf("%s is %q in the new process and %q in this one", f.Name, other.Value, f.Value)
+	return fmt.Sprintf("%s is %q in the new process and %q in the running one", f.Name, other.Value, f.Value)
 }
 
 func find(facts []Fact, name string) (Fact, bool) {

@@ -362,11 +362,11 @@ func TestCheck(t *testing.T) {
 	for want, change := range map[string]func(*Hello){
 		"hands over in format 1, the new one (v9) reads 7 8": func(h *Hello) { h.Formats, h.Release = []int{7, 8}, "v9" },
 		"reads none": func(h *Hello) { h.Formats = nil },
-		`REDIS_FEED is "user" in the new process and "pattern" in this one`: func(h *Hello) { h.Must = []Fact{{Name: "REDIS_FEED", Value: "user"}, must[1]} },
-		"REDIS_URL is another one in the new process":                       func(h *Hello) { h.Must = []Fact{must[0], {Name: "REDIS_URL", Value: "2", Secret: true}} },
-		"the new process does not say what its REDIS_URL is":                func(h *Hello) { h.Must = must[:1] },
-		"descriptors for 99 client sockets":                                 func(h *Hello) { h.Sockets = 99 },
-		"leaves the new process 999 bytes":                                  func(h *Hello) { h.Memory = 999 },
+		`REDIS_FEED is "user" in the new process and "pattern" in the running one`: func(h *Hello) { h.Must = []Fact{{Name: "REDIS_FEED", Value: "user"}, must[1]} },
+		"REDIS_URL is another one in the new process":                              func(h *Hello) { h.Must = []Fact{must[0], {Name: "REDIS_URL", Value: "2", Secret: true}} },
+		"the new process does not say what its REDIS_URL is":                       func(h *Hello) { h.Must = must[:1] },
+		"descriptors for 99 client sockets":                                        func(h *Hello) { h.Sockets = 99 },
+		"leaves the new process 999 bytes":                                         func(h *Hello) { h.Memory = 999 },
 	} {
 		hello := good
 		change(&hello)

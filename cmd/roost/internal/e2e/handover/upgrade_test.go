@@ -303,9 +303,9 @@ func TestOtherSettingsAreRefused(t *testing.T) {
 	s := start(t, "", roosttest.Env{"ROOST_CONFIG_FILE": file})
 	s.fill(10)
 	for n, test := range []struct{ settings, says string }{
-		{"REDIS_FEED=user", `REDIS_FEED is "user" in the new process and "pattern" in this one`},
-		{"REDIS_PRESENCE=true", `REDIS_PRESENCE is "on" in the new process and "off" in this one`},
-		{"WS_RESUME_WINDOW=1m", `WS_RESUME_WINDOW is "on" in the new process and "off" in this one`},
+		{"REDIS_FEED=user", `REDIS_FEED is "user" in the new process and "pattern" in the running one`},
+		{"REDIS_PRESENCE=true", `REDIS_PRESENCE is "on" in the new process and "off" in the running one`},
+		{"WS_RESUME_WINDOW=1m", `WS_RESUME_WINDOW is "on" in the new process and "off" in the running one`},
 	} {
 		if err := os.WriteFile(file, []byte(test.settings+"\n"), 0o600); err != nil {
 			t.Fatal(err)

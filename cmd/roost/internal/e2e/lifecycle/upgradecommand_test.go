@@ -66,8 +66,8 @@ func TestUpgradeCommandForesees(t *testing.T) {
 	}{
 		{"WS_MESSAGE_RATE=8", 0, "the new process takes over the connections"},
 		{"REDIS_FEED=user\nWS_UPGRADE=drain", 0, "closed over WS_DRAIN_WINDOW, and clients come back: WS_UPGRADE=drain"},
-		{"REDIS_FEED=user\nREDIS_PRESENCE=true", 1, `the handover is refused: REDIS_FEED is "user" in the new process and "pattern" in this one; ` +
-			`REDIS_PRESENCE is "on" in the new process and "off" in this one`},
+		{"REDIS_FEED=user\nREDIS_PRESENCE=true", 1, `the handover is refused: REDIS_FEED is "user" in the new process and "pattern" in the running one; ` +
+			`REDIS_PRESENCE is "on" in the new process and "off" in the running one`},
 	} {
 		if err := os.WriteFile(file, []byte(tt.settings+"\n"), 0o600); err != nil {
 			t.Fatal(err)
