@@ -76,7 +76,7 @@ func TestUpgradeCommandHandsOver(t *testing.T) {
 	if tooSlow.MatchString(command.Stderr.String()) {
 		t.Skipf("this machine is too busy: %s", command.Stderr)
 	}
-	if said, want := command.Log.String(), fmt.Sprintf("serves, with 10 connections of %d, ", s.server.Pid()); code != 0 || !strings.Contains(said, want) {
+	if said, want := command.Log.String(), fmt.Sprintf("serves, with 10 connections of process %d, ", s.server.Pid()); code != 0 || !strings.Contains(said, want) {
 		t.Errorf("it ends with %d: %s %s", code, said, command.Stderr)
 	}
 	s.upgraded(1)
