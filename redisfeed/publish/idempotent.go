@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -107,7 +108,7 @@ func (k *keyed) run(batch []Message, at, end int, sharded bool) (steps []step) {
 	}
 	for ; at < end; at++ {
 		s := k.step(":"+strconv.Itoa(at), batch[at:at+1])
-		s.mark = KeyPrefix + slotTag(batch[at].Name) + strings.TrimPrefix(s.mark, KeyPrefix)
+		s.mark = KeyPrefix + k.slotTag(batch[at].Name) + strings.TrimPrefix(s.mark, KeyPrefix)
 		steps = append(steps, s)
 	}
 	return steps
@@ -122,13 +123,26 @@ func (k *keyed) step(part string, messages []Message) step {
 func digest(sum [sha256.Size]byte) string { return base64.RawURLEncoding.EncodeToString(sum[:16]) }
 
 // slotTag is a hash tag that is in the slot of a user's channel. Where the channel's name itself can't be one, it is a number.
-func slotTag(user string) string {
+func (p *Publisher) slotTag(user string) string {
 	slot := topology.Slot(ChannelPrefix, user)
 	tag := "{" + ChannelPrefix + user + "}"
-	for n := 0; topology.Slot("", tag) != slot; n++ {
-		tag = "{" + strconv.Itoa(n) + "}"
+	if topology.Slot("", tag) != slot {
+		tag = "{" + strconv.Itoa(int(p.numbers()[slot])) + "}"
 	}
 	return tag
+}
+
+// slotNumbers are the least numbers whose decimal digits are in each slot. To find one takes milliseconds, and a request may need a
+// thousand.
+func slotNumbers() []int32 {
+	numbers := slices.Repeat([]int32{-1}, topology.Slots)
+	for n, left := int32(0), topology.Slots; left > 0; n++ {
+		if slot := topology.Slot("", strconv.Itoa(int(n))); numbers[slot] < 0 {
+			numbers[slot] = n
+			left--
+		}
+	}
+	return numbers
 }
 
 // steps does some, in one pipeline, and says what became of those that surely are done, from the first on.

@@ -348,10 +348,22 @@ func TestIdempotentOnACluster(t *testing.T) {
 
 func TestSlotTag(t *testing.T) {
 	t.Parallel()
+	p := &Publisher{numbers: sync.OnceValue(slotNumbers)}
 	for _, user := range []string{"alice", "{x}carol", "a}b", "{}d", "e{", "f}{g}", "{a{b}c", "}{"} {
-		if tag := slotTag(user); topology.Slot("", KeyPrefix+tag+"x{y}") != topology.Slot(ChannelPrefix, user) {
+		if tag := p.slotTag(user); topology.Slot("", KeyPrefix+tag+"x{y}") != topology.Slot(ChannelPrefix, user) {
 			t.Errorf("%q: %s is in another slot", user, tag)
 		}
+	}
+	if tag := p.slotTag("a}b"); tag != "{12560}" { // what instances of other releases take, too
+		t.Errorf("the tag is %s", tag)
+	}
+}
+
+// Names that can't be hash tags cost no search: a request may have a thousand of them. Not parallel: it counts allocations.
+func TestSlotTagIsFoundAtOnce(t *testing.T) {
+	p := &Publisher{numbers: sync.OnceValue(slotNumbers)}
+	if n := testing.AllocsPerRun(100, func() { p.slotTag("a}b") }); n > 5 {
+		t.Errorf("%v allocations for a tag", n)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 
@@ -38,7 +39,10 @@ func RouteLibraryLog(logger *slog.Logger) { redisnet.RouteLibraryLog(logger) }
 //
 // With Sentinel it asks where the master is before it publishes for the first time, and again after it has failed. A former
 // master accepts publications all the same; only a feed notices that, for its own Publisher.
-type Publisher struct{ pool *pool.Pool }
+type Publisher struct {
+	pool    *pool.Pool
+	numbers func() []int32 // slotNumbers, made once
+}
 
 // New returns a Publisher for the Redis of cfg. It does not wait for a connection.
 func New(cfg Config) (*Publisher, error) {
@@ -49,11 +53,11 @@ func New(cfg Config) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Publisher{p}, nil
+	return &Publisher{p, sync.OnceValue(slotNumbers)}, nil
 }
 
 // On returns a Publisher that publishes on the connections of p, and closes them.
-func On(p *pool.Pool) *Publisher { return &Publisher{p} }
+func On(p *pool.Pool) *Publisher { return &Publisher{p, sync.OnceValue(slotNumbers)} }
 
 // needs is what the user of the Redis ACL needs to publish.
 func needs(cfg Config) string {

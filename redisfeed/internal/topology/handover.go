@@ -22,9 +22,9 @@ func (v *View) Append(dst []byte) []byte {
 			dst = wirecodec.AppendString(dst, addr)
 		}
 	}
-	for slot := 0; slot < slots; {
+	for slot := 0; slot < Slots; {
 		end := slot
-		for end < slots && v.owner[end] == v.owner[slot] {
+		for end < Slots && v.owner[end] == v.owner[slot] {
 			end++
 		}
 		dst = wirecodec.AppendUint(dst, uint64(v.owner[slot]))
@@ -43,8 +43,8 @@ func ReadView(r *wirecodec.Reader) *View {
 		}
 	}
 	before := uint16(0)
-	for slot := 0; slot < slots && r.Err() == nil; {
-		owner, n := uint16(r.Uint(uint64(len(v.Masters)))), int(r.Uint(uint64(slots-slot)))
+	for slot := 0; slot < Slots && r.Err() == nil; {
+		owner, n := uint16(r.Uint(uint64(len(v.Masters)))), int(r.Uint(uint64(Slots-slot)))
 		if n == 0 || slot > 0 && owner == before {
 			r.Fail(errView)
 			break

@@ -2,8 +2,8 @@ package topology
 
 import "strings"
 
-// slots is how many there are in a Redis Cluster.
-const slots = 16384
+// Slots is how many there are in a Redis Cluster.
+const Slots = 16384
 
 // Slot is the slot of the channel whose name is prefix and name put together. The prefix has no braces. (Redis Cluster
 // specification, "Hash tags": of a name with braces only what is between the first { and the } after it counts, unless
@@ -11,10 +11,10 @@ const slots = 16384
 func Slot(prefix, name string) uint16 {
 	if open := strings.IndexByte(name, '{'); open >= 0 {
 		if n := strings.IndexByte(name[open+1:], '}'); n > 0 {
-			return crc16(0, name[open+1:open+1+n]) % slots
+			return crc16(0, name[open+1:open+1+n]) % Slots
 		}
 	}
-	return crc16(crc16(0, prefix), name) % slots
+	return crc16(crc16(0, prefix), name) % Slots
 }
 
 // crc16 goes on with a checksum: polynomial 0x1021, nothing reflected, from 0 (the specification's Appendix A).

@@ -11,7 +11,7 @@ import (
 
 // View says which node has which slots at one moment. It does not change.
 type View struct {
-	owner   [slots]uint16    // 1 + the place in Masters; 0: nobody
+	owner   [Slots]uint16    // 1 + the place in Masters; 0: nobody
 	Masters []string         // host:port of those that have slots, in order
 	Nodes   []string         // the same of those and their replicas
 	Asked   boottime.Instant // it is not older than this
@@ -38,7 +38,7 @@ func newView(from string, ranges []redis.ClusterSlot) *View {
 			continue
 		}
 		at, _ := slices.BinarySearch(v.Masters, reachable(r.Nodes[0].Addr, from))
-		for slot := max(0, r.Start); slot <= min(r.End, slots-1); slot++ {
+		for slot := max(0, r.Start); slot <= min(r.End, Slots-1); slot++ {
 			v.owner[slot] = uint16(at + 1)
 		}
 	}

@@ -46,8 +46,8 @@ func TestOddViews(t *testing.T) {
 		ranges []redis.ClusterSlot
 		owners map[uint16]string
 	}{
-		"no answer":         {nil, map[uint16]string{0: "", slots - 1: ""}},
-		"beyond the end":    {[]redis.ClusterSlot{{Start: slots - 1, End: slots + 5, Nodes: nodes("a:1")}}, map[uint16]string{slots - 2: "", slots - 1: "a:1"}},
+		"no answer":         {nil, map[uint16]string{0: "", Slots - 1: ""}},
+		"beyond the end":    {[]redis.ClusterSlot{{Start: Slots - 1, End: Slots + 5, Nodes: nodes("a:1")}}, map[uint16]string{Slots - 2: "", Slots - 1: "a:1"}},
 		"before the first":  {[]redis.ClusterSlot{{Start: -7, End: 0, Nodes: nodes("a:1")}}, map[uint16]string{0: "a:1", 1: ""}},
 		"the wrong way":     {[]redis.ClusterSlot{{Start: 9, End: 3, Nodes: nodes("a:1")}}, map[uint16]string{3: "", 6: "", 9: ""}},
 		"twice":             {[]redis.ClusterSlot{{Start: 0, End: 9, Nodes: nodes("a:1")}, {Start: 5, End: 5, Nodes: nodes("b:1")}}, map[uint16]string{4: "a:1", 5: "b:1", 6: "a:1"}},
