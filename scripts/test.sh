@@ -89,8 +89,8 @@ cat "$beside"
 [ "$benched" = 0 ] || exit "$benched"
 
 say '4 of 4: all tests, with the race detector'
-# Those that take longest begin first. Left out are tests of one goroutine that go through thousands of cases: they ran in step 3,
-# and the race detector, which makes them ten times slower, has nothing to find there.
+# Those that take longest begin first. Left out are tests of one goroutine, or two that take turns, that go through thousands of
+# cases: they ran in step 3, and the race detector, which makes them ten times slower, has next to nothing to find there.
 one_goroutine='^Test(EveryLengthWithCryptoTLS|RingGoesOn|RingModel|ScreenFits|TamperedHello|WaitingBroadcastsMemory)$'
-tests . -race -parallel 4 -skip "$one_goroutine" ./cmd/roost/internal/e2e/{connect,browsers,deliver,lifecycle,admin,redis,docs,commands} "${inside[@]}" ./...
+tests . -race -parallel 4 -skip "$one_goroutine" ./cmd/roost/internal/{systemd,e2e/{connect,browsers,deliver,lifecycle,admin,redis,docs,commands}} "${inside[@]}" ./...
 say 'all is well'

@@ -118,6 +118,7 @@ func TestHandoverUnderSystemd(t *testing.T) {
 	if said, err := m.try("systemctl", "start", "roost-upgrade"); err == nil {
 		t.Errorf("an upgrade to another Redis works: %s", said)
 	}
+	m.upgrade() // roost upgrade asks first; the signal alone does not
 	if why := m.await("the upgrade failed, this process goes on", 1).Text("error"); !strings.Contains(why, "the address of Redis is") {
 		t.Errorf("the log says %q", why)
 	}
