@@ -190,13 +190,14 @@ func TestWorstCase(t *testing.T) {
 		mib(int(m["roost_queued_bytes"])), mib(int(m["roost_pending_bytes"])), m["roost_sockets"])
 }
 
-// TestWorstCaseIsNotTooMuch has a control group of two thirds of what is stated, where honest clients can't be served: so
-// TestWorstCase would notice if less were stated than is needed.
+// TestWorstCaseIsNotTooMuch has a control group of little more than half of what is stated, where honest clients can't be served: so
+// TestWorstCase would notice if that little were stated. What waits for slow clients alone takes nearly all of it. Of the rest of what
+// is stated this test fills only a part, and how much garbage there is beside it depends on how busy the machine is.
 func TestWorstCaseIsNotTooMuch(t *testing.T) {
 	skipWorst(t)
-	w := startWorst(t, 2./3)
+	w := startWorst(t, 0.55)
 	if w.drive(t, short.length) && w.newcomers.handshakes.percent() >= enough && w.newcomers.health.percent() == 100 {
-		t.Errorf("two thirds are enough: %s; %s were charged at most", w.served(), mib(w.group.Peak()))
+		t.Errorf("little more than half is enough: %s; %s were charged at most", w.served(), mib(w.group.Peak()))
 	} else if w.server.Exited() {
 		w.server.Wait()
 		t.Logf("ended by %s; %s", w.server.EndedBy(), w.served())
