@@ -47,5 +47,5 @@ printf '* -export-subst -export-ignore\n' >.git/info/attributes # as the go comm
 )
 said=$("$work/bin/roost" version)
 [ "$said" = "roost $version" ] || fail "roost version says \"$said\", want \"roost $version\""
-"$work/bin/roost" config >/dev/null || fail 'roost config fails'
+JWT_SECRET_KEY=0123456789abcdef0123456789abcdef "$work/bin/roost" config >/dev/null || fail 'roost config fails'
 say "$said"
