@@ -175,11 +175,11 @@ type streamClient struct {
 	last    atomic.Int64 // the number of the latest notification
 
 	// Of run, and of the test when that has ended.
-	id      string // the last event's
-	refused bool   // by this connection's hello: an instance that has heard less than the last one may say again what that said
-	got     int
-	holes   []hole
-	gaps    []gap
+	id    string // the last event's
+	again bool   // it was refused, and told where that instance is: one that has heard less says again what another one said
+	got   int
+	holes []hole
+	gaps  []gap
 
 	mu   sync.Mutex
 	conn *net.TCPConn // guarded by mu: the current one
@@ -299,7 +299,7 @@ func (c *streamClient) event(kind, data string) {
 		if strings.Contains(data, `"resumed":{`) {
 			c.resumed.Add(1)
 		}
-		c.refused = strings.Contains(data, `"resumed":false`)
+		c.again = c.again || strings.Contains(data, `"resumed":false`) // also to a connection that resumes from there
 		return
 	case strings.HasPrefix(data, `{"type":"_gap"`):
 		if err := json.Unmarshal([]byte(data), &told); err != nil {
@@ -314,7 +314,7 @@ func (c *streamClient) event(kind, data string) {
 	}
 	last := c.last.Load()
 	if n <= last {
-		if !c.refused {
+		if !c.again {
 			c.t.Errorf("%s got %d after %d", c.user, n, last)
 		}
 		return
@@ -323,5 +323,6 @@ func (c *streamClient) event(kind, data string) {
 		c.holes = append(c.holes, hole{last + 1, n})
 	}
 	c.last.Store(n)
+	c.again = false
 	c.got++
 }
