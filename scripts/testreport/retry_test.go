@@ -80,3 +80,27 @@ func TestRetry(t *testing.T) {
 		})
 	}
 }
+
+// The status says whether all is well, anything failed, or a few tests did that pass when they run again.
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	good := strings.ReplaceAll(oneExit, "FAIL", "ok")
+	good = good[:strings.LastIndex(good, "{")] + `{"Action":"pass","Package":"roost/hub","Elapsed":1}`
+	for name, tt := range map[string]struct {
+		lines, again, retry string
+		want                int
+	}{
+		"well":                          {good, "false", "5", 0},
+		"a test failed":                 {oneOfEach, "true", "0", 1},
+		"it fails again":                {oneOfEach, "false", "5", 1},
+		"it passes":                     {oneOfEach, "true", "5", onlyFlaky},
+		"one of them was no test":       {oneExit, "true", "5", 1},
+		"go test's own status is of it": {"go: no such tool\n", "true", "5", 0},
+	} {
+		var out strings.Builder
+		args := []string{"--packages-last", "--again", tt.again, "--retry", tt.retry}
+		if got := run(args, strings.NewReader(tt.lines), &out); got != tt.want {
+			t.Errorf("%s: status %d, want %d:\n%s", name, got, tt.want, out.String())
+		}
+	}
+}

@@ -162,7 +162,7 @@ func TestIdle(t *testing.T) {
 	r := measure(t, "idle", "--url="+url, "--sizes=0,5,10,30", "--hold=10ms", "--glance=2ms", "--empty=3ms", "--window=5ms", "--step=named")
 	expect(t, r, "threads", 1, 1_000)
 	expect(t, r, "RssAnon at 10", 0.1, anyMiB)
-	expect(t, r, "wake-ups idling at 30", 0, 1e6)
+	expect(t, r, "wake-ups idling at 30", -1e6, 1e6) // of the test's own process, whose threads end
 	expect(t, r, "RssAnon with nobody connected", 0.1, anyMiB)
 	if r.Step != "named" {
 		t.Errorf("the step is called %q", r.Step)
