@@ -16,6 +16,7 @@ type Upgrade struct {
 
 	Drains string           `json:"drains,omitempty"` // why no new process can take over the connections; empty: one can
 	Agree  []UpgradeSetting `json:"agree,omitempty"`  // on which a new process that takes them over has to agree
+	Open   int              `json:"open,omitempty"`   // connections now
 
 	Began       string `json:"began"` // start, handover or drain: how this process came to serve
 	Before      int    `json:"before,omitempty"`

@@ -138,11 +138,15 @@ func (u upgrading) foresee(state httpapi.Upgrade) error {
 		return nil
 	}
 	drains, err := program.Outlook(state)
+	tooMany := program.TooMany(state)
 	switch {
 	case err != nil:
 		return fmt.Errorf("no upgrade: %w. Set it back to what the running one, process %d, has; or set WS_UPGRADE=drain, which closes the connections; or restart the service", err, state.Pid)
 	case drains != "":
 		_, err = fmt.Fprintf(u.env.stdout, "the connections are closed over WS_DRAIN_WINDOW, and clients come back: %s\n", drains)
+	case tooMany > 0:
+		_, err = fmt.Fprintf(u.env.stdout, "the new process takes over %d of %d connections, and closes the others: WS_MAX_CONNECTIONS=%d\n",
+			program.Most, state.Open, program.Most)
 	default:
 		_, err = fmt.Fprintln(u.env.stdout, "the new process takes over the connections")
 	}

@@ -157,7 +157,7 @@ func (s *Service) upgradeState() httpapi.Upgrade {
 	u := httpapi.Upgrade{
 		Pid: os.Getpid(), Version: version.Text(), Blocked: upgradeBlocked(), Began: s.began(), Before: s.took.pid,
 		Connections: s.took.taken.Connections, TookMS: s.took.took.Load() / int64(time.Millisecond), PausedMS: s.took.paused.Load() / int64(time.Millisecond),
-		Attempts: s.upgrades.failed.Load() + s.upgrades.refused.Load(),
+		Open: s.hub.Connections(), Attempts: s.upgrades.failed.Load() + s.upgrades.refused.Load(),
 	}
 	u.StartTicks, _ = StartTicks(u.Pid) // 0 is nobody's
 	if program, err := exec.LookPath(os.Args[0]); err == nil {
@@ -187,10 +187,13 @@ func (s *Service) upgradeState() httpapi.Upgrade {
 type Agreement struct {
 	Mode string          `json:"mode"` // WS_UPGRADE
 	Must []handover.Fact `json:"must"`
+	Most int             `json:"most"` // WS_MAX_CONNECTIONS; 0: it does not say
 }
 
 // NewAgreement is that of a program with this configuration.
-func NewAgreement(cfg config.Config) Agreement { return Agreement{cfg.WSUpgrade, Facts(cfg)} }
+func NewAgreement(cfg config.Config) Agreement {
+	return Agreement{cfg.WSUpgrade, Facts(cfg), cfg.WSMaxConnections}
+}
 
 // Outlook says what becomes of the connections when a server with this state starts a program that says this of itself: drains is why they are closed,
 // err is the refusal. Descriptors and memory show at the upgrade. The order is that of Service.offer.
@@ -206,6 +209,14 @@ func (a Agreement) Outlook(server httpapi.Upgrade) (drains string, err error) {
 		must = append(must, handover.Fact{Name: setting.Name, Value: setting.Value})
 	}
 	return "", handover.Hello{Formats: handover.Formats(), Must: a.Must}.Check(handover.Need{Must: must})
+}
+
+// TooMany is how many connections of a server with this state have no room in the program, which closes them.
+func (a Agreement) TooMany(server httpapi.Upgrade) int {
+	if a.Most == 0 {
+		return 0
+	}
+	return max(0, server.Open-a.Most)
 }
 
 // sinceUpgrade describes an upgrade under way, for the log.

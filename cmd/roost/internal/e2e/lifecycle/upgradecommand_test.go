@@ -57,7 +57,7 @@ func TestUpgradeCommandForesees(t *testing.T) {
 	redis := redistest.Start(t)
 	file := e2e.KeyFile(t, "")
 	server := roosttest.Start(t, redis, roosttest.Env{"ROOST_CONFIG_FILE": file})
-	alice := server.Connect("alice")
+	alice, bob := server.Connect("alice"), server.Connect("bob")
 	e2e.EndLast(t, server)
 	for _, tt := range []struct {
 		settings string
@@ -65,6 +65,7 @@ func TestUpgradeCommandForesees(t *testing.T) {
 		says     string
 	}{
 		{"WS_MESSAGE_RATE=8", 0, "the new process takes over the connections"},
+		{"WS_MAX_CONNECTIONS=1", 0, "the new process takes over 1 of 2 connections, and closes the others: WS_MAX_CONNECTIONS=1"},
 		{"REDIS_FEED=user\nWS_UPGRADE=drain", 0, "closed over WS_DRAIN_WINDOW, and clients come back: WS_UPGRADE=drain"},
 		{"REDIS_FEED=user\nREDIS_PRESENCE=true", 1, `the handover is refused: REDIS_FEED is "user" in the new process and "pattern" in the running one; ` +
 			`REDIS_PRESENCE is "on" in the new process and "off" in the running one`},
@@ -85,10 +86,10 @@ func TestUpgradeCommandForesees(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, said := askUpgrade(t, server); code != 0 || !strings.Contains(said, "with 1 connections of") {
+	if code, said := askUpgrade(t, server); code != 0 || !strings.Contains(said, "with 2 connections of") {
 		t.Errorf("it ends with %d: %s", code, said)
 	}
-	if alice.Ended() {
+	if alice.Ended() || bob.Ended() {
 		t.Error("the upgrade has closed a connection")
 	}
 }
