@@ -12,11 +12,7 @@ import (
 // The demo runs on miniredis.
 func TestFeedOnMiniredis(t *testing.T) {
 	t.Parallel()
-	server := miniredis.NewMiniRedis()
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
+	server := miniredis.RunT(t)
 	var sink collector
 	cfg := quick(server.Addr())
 	feed := connected(t, cfg, &sink)

@@ -11,11 +11,7 @@ import (
 
 func TestPresenceOnMiniredis(t *testing.T) {
 	t.Parallel()
-	server := miniredis.NewMiniRedis()
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
+	server := miniredis.RunT(t)
 	cfg := quick(server.Addr())
 	client := redis.NewClient(cfg.Options())
 	defer client.Close()
@@ -50,11 +46,7 @@ func TestPresenceOnMiniredis(t *testing.T) {
 // Dead instances are reported on the Redis of the demo, too.
 func TestListsOnMiniredis(t *testing.T) {
 	t.Parallel()
-	server := miniredis.NewMiniRedis()
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
+	server := miniredis.RunT(t)
 	cfg := quick(server.Addr())
 	dead, lives := newKeeper(t, nil, cfg), newKeeper(t, nil, cfg)
 	dead.writes(1, "alice", "bob")

@@ -75,11 +75,7 @@ func TestIdempotent(t *testing.T) {
 
 func TestIdempotentOnMiniredis(t *testing.T) {
 	t.Parallel()
-	server := miniredis.NewMiniRedis()
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
+	server := miniredis.RunT(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr(), Protocol: 2})
 	defer client.Close()
 	idempotentOn(t, client, server.Addr())
