@@ -8,17 +8,28 @@ import { gzipSync } from "node:zlib";
 const root = "bin/compare/node_modules";
 const url = "wss://server.example/ws";
 
-// The clients: how one connects, and what its server says when a socket opens and when something comes. Names are what a
-// package calls a thing, by which it is found in its files.
+// The clients: how one connects, and what its server says when a socket opens and when something comes. expiring is the same
+// for a token that expires after a minute, and the message that carries the next one; the packages without it send no such message.
+// Names are what a package calls a thing, by which it is found in its files.
 const clients = {
   "roost-client": {
     connect: (lib, WebSocket) => lib.connect(url, { token: () => "head.body.sign", WebSocket }),
     answer: (text) => text.includes('"ping"') && '{"type":"pong"}',
+    expiring: {
+      also: "/renew", by: "`renewing`", sends: '"type":"auth"',
+      connect: (lib, WebSocket) => lib.connect(url, lib.renewing({ token: () => "head.body.sign", WebSocket })),
+      hello: '{"type":"_hello","payload":{"expires":"2026-01-02T03:04:05.000Z","expires_in":60}}',
+      answer: (text) => text.includes('"auth"') ? '{"type":"_auth","payload":{"ok":true,"expires_in":60}}' : text.includes('"ping"') && '{"type":"pong"}',
+    },
   },
   centrifuge: {
     connect: (lib, WebSocket) => new lib.Centrifuge(url, { websocket: WebSocket, getToken: async () => "token" }).connect(),
     answer: (text) => text.includes('"connect"') && '{"id":1,"connect":{"client":"c","version":"6","ping":25,"pong":true}}',
     beat: ["{}", 25_000],
+    expiring: {
+      by: "`getToken`", sends: '"refresh"',
+      answer: (text) => JSON.stringify({ id: JSON.parse(text).id, [text.includes('"refresh"') ? "refresh" : "connect"]: { client: "c", version: "6", expires: true, ttl: 60, ping: 25, pong: true } }),
+    },
   },
   "reconnecting-websocket": { connect: (lib, WebSocket) => new lib.default(url, [], { WebSocket }) },
   partysocket: { connect: (lib, WebSocket) => new lib.WebSocket(url, [], { WebSocket }) },
@@ -64,6 +75,7 @@ class Page {
   sockets = [];
   listens = new Set();
   handlers = [];
+  sent = [];
   silent = false;
   refuses = false;
 
@@ -129,6 +141,7 @@ class Page {
       }
       hear(data) { if (this.readyState === 1 && !page.silent) page.in(1, () => this.readyState === 1 && this.say("message", { data })); }
       send(text) {
+        page.sent.push(String(text));
         let answer;
         try { answer = page.client.answer?.(String(text)); } catch { /* none */ }
         if (answer) this.hear(answer);
@@ -195,6 +208,7 @@ async function observe(name, client, script) {
   await page.pass(10_000);
   for (const [type, f] of page.handlers) if (type === "pagehide") (f.handleEvent ?? f).call(page.context, { type, persisted: true });
   await page.pass(100);
+  const putAway = page.live.length === 0 ? "closes" : "stays open";
   const range = (all) => {
     const low = Math.min(...all), high = Math.max(...all);
     return high - low < 20 ? seconds(high) : `${seconds(low)} – ${seconds(high)}`;
@@ -204,8 +218,21 @@ async function observe(name, client, script) {
     "wait after the twelfth failure": range(lasts),
     "a dead connection is noticed after": noticed ? seconds(after - silent) : "never",
     "listens to the page": events.join(", ") || "no",
-    "a page put away": page.live.length === 0 ? "closes" : "stays open",
+    "a page put away": putAway,
+    [renewal]: await renews(name, client),
   };
+}
+
+const renewal = "replaces the token of the open connection";
+
+// renews watches a client for three lives of a token.
+async function renews(name, { expiring, ...client }) {
+  if (!expiring) return "no";
+  const lib = [name, expiring.also && name + expiring.also].filter(Boolean);
+  const page = new Page({ ...client, ...expiring }, new vm.Script(bundle(lib).code));
+  await page.pass(180_000);
+  const tokens = page.sent.filter((text) => text.includes(expiring.sends)).length;
+  return tokens >= 2 && page.sockets.length === 1 ? expiring.by : "no";
 }
 
 function describe(name, { also = [] }) {
@@ -239,9 +266,10 @@ function texts(folder) {
   }).join("\n");
 }
 
-function bundle(name, ...flags) {
+function bundle(names, ...flags) {
   const entry = `bin/compare/entry.js`;
-  writeFileSync(entry, `import * as lib from ${JSON.stringify(name)}; globalThis.lib = lib;`);
+  const imports = [names].flat().map((name, i) => `import * as lib${i} from ${JSON.stringify(name)};`);
+  writeFileSync(entry, `${imports.join("")} globalThis.lib = ${imports.length > 1 ? `{ ${imports.map((_, i) => `...lib${i}`)} }` : "lib0"};`);
   const code = execFileSync("bin/compare/esbuild", [entry, "--bundle", "--format=iife", "--platform=browser", "--log-level=error", "--legal-comments=none", ...flags], { maxBuffer: 1 << 26 });
   return { code: code.toString(), gzipped: gzipSync(code, { level: 9 }).length };
 }
@@ -255,7 +283,7 @@ for (const [name, client] of Object.entries(clients)) {
   columns.push({ name, cells: { ...describe(name, client), ...(await observe(name, client, script)) } });
 }
 const order = ["version", "size, minified and gzipped", "dependencies", "its own types", "formats", "wait after the first cut, 100 clients", "wait after the twelfth failure",
-  "a dead connection is noticed after", "listens to the page", "a page put away", ...Object.keys(found)];
+  "a dead connection is noticed after", "listens to the page", "a page put away", ...Object.keys(found).flatMap((row) => (row === "a fresh token" ? [row, renewal] : row))];
 console.log(`| | ${columns.map((c) => c.name).join(" | ")} |`);
 console.log(`|---|${columns.map(() => "---|").join("")}`);
 for (const row of order) console.log(`| ${row} | ${columns.map((c) => c.cells[row]).join(" | ")} |`);
