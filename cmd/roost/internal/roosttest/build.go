@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,7 +15,12 @@ import (
 )
 
 // built is the binary of this test run, made when the first test asks for it.
-var built = sync.OnceValues(build)
+var built = sync.OnceValues(func() (string, error) {
+	if RaceEnabled {
+		return build("roost-race", nil, "-race")
+	}
+	return build("roost", nil)
+})
 
 // Binary returns the path of the roost program. All packages' tests share one, in bin/roosttest, which go build makes
 // again only when a source has changed.
@@ -27,7 +33,28 @@ func Binary(t testing.TB) string {
 	return path
 }
 
-func build() (string, error) {
+// BinaryWith is the program built with a tag, without the race detector. It is shared and kept as Binary is.
+func BinaryWith(t testing.TB, tag string) string {
+	t.Helper()
+	path, err := build("roost-"+tag, nil, "-tags", tag)
+	if err != nil {
+		t.Fatalf("roosttest: %v", err)
+	}
+	return path
+}
+
+// BinaryFor is the program for another system, darwin/arm64 say. It is shared and kept as Binary is.
+func BinaryFor(t testing.TB, system, architecture string) string {
+	t.Helper()
+	path, err := build("roost-"+system+"-"+architecture, []string{"GOOS=" + system, "GOARCH=" + architecture, "CGO_ENABLED=0"})
+	if err != nil {
+		t.Fatalf("roosttest: %v", err)
+	}
+	return path
+}
+
+// build builds the program as bin/roosttest/name: go build links nothing where that is what it would link.
+func build(name string, env []string, flags ...string) (string, error) {
 	module, err := findModule()
 	if err != nil {
 		return "", err
@@ -44,14 +71,10 @@ func build() (string, error) {
 		return "", err
 	}
 	defer unlock()
-	path := filepath.Join(dir, "roost")
-	args := []string{"build", "-buildvcs=false"}
-	if RaceEnabled {
-		path += "-race"
-		args = append(args, "-race")
-	}
-	output, err := exec.Command("go", append(args, "-o", path, "roost/cmd/roost")...).CombinedOutput()
-	if err != nil {
+	path := filepath.Join(dir, name)
+	command := exec.Command("go", slices.Concat([]string{"build", "-buildvcs=false"}, flags, []string{"-o", path, "roost/cmd/roost"})...)
+	command.Env = append(os.Environ(), env...)
+	if output, err := command.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, output)
 	}
 	return path, nil

@@ -3,7 +3,6 @@ package commands
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -20,15 +19,11 @@ func TestBuildsForOtherSystems(t *testing.T) {
 	for _, target := range []string{"darwin/arm64", "windows/amd64"} {
 		t.Run(target, func(t *testing.T) { // one after the other: each has the processors to itself
 			system, architecture, _ := strings.Cut(target, "/")
-			for _, args := range [][]string{
-				{"build", "-buildvcs=false", "-o", os.DevNull, "roost/cmd/roost"},
-				{"vet", "roost/cmd/roost"},
-			} {
-				command := exec.Command("go", args...)
-				command.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+architecture, "CGO_ENABLED=0")
-				if said, err := command.CombinedOutput(); err != nil {
-					t.Errorf("go %s: %v\n%s", args[0], err, said)
-				}
+			roosttest.BinaryFor(t, system, architecture)
+			vet := exec.Command("go", "vet", "roost/cmd/roost")
+			vet.Env = append(os.Environ(), "GOOS="+system, "GOARCH="+architecture, "CGO_ENABLED=0")
+			if said, err := vet.CombinedOutput(); err != nil {
+				t.Errorf("go vet: %v\n%s", err, said)
 			}
 		})
 	}
@@ -40,10 +35,7 @@ func TestWithoutServer(t *testing.T) {
 		t.Skip("compiles a program")
 	}
 	t.Parallel()
-	program := filepath.Join(t.TempDir(), "roost")
-	if said, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "client", "-o", program, "roost/cmd/roost").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, said)
-	}
+	program := roosttest.BinaryWith(t, "client")
 	redis, server := e2e.Start(t, nil)
 	env := roosttest.ServerEnv(redis, roosttest.Env{
 		"WS_PORT": server.WS[strings.LastIndexByte(server.WS, ':')+1:], "HTTP_PORT": server.HTTP[strings.LastIndexByte(server.HTTP, ':')+1:],

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,12 +22,8 @@ func TestDemo(t *testing.T) {
 	})
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
-		program := filepath.Join(t.TempDir(), "roost")
-		if said, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "demo", "-o", program, "roost/cmd/roost").CombinedOutput(); err != nil {
-			t.Fatalf("go build: %v\n%s", err, said)
-		}
 		// Without a PATH there is no redis-server.
-		tryDemo(t, program, roosttest.Env{"PATH": ""})
+		tryDemo(t, roosttest.BinaryWith(t, "demo"), roosttest.Env{"PATH": ""})
 	})
 }
 
