@@ -10,12 +10,16 @@ time=${1:-1m}
 if [ $# -gt 0 ]; then shift; fi
 if [ $# -eq 0 ]; then set -- ./...; fi
 
-dirs=$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.Dir}}{{end}}' "$@")
-for dir in $dirs; do
-  grep -qs '^func Fuzz' "$dir"/*_test.go || continue
-  targets=$(go test -list '^Fuzz' "$dir" | grep '^Fuzz')
+built=$(mktemp -d)
+trap 'rm -rf "$built"' EXIT
+cache=$(go env GOCACHE)/fuzz # where go test keeps interesting inputs, too
+go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' "$@" | while read -r package dir; do
+  targets=$(sed -n 's/^func \(Fuzz[^(]*\)(.*/\1/p' "$dir"/*_test.go)
+  [ -n "$targets" ] || continue
+  # One program for all targets of a package: go test -fuzz would link one for each.
+  go test -c -fuzz . -o "$built/fuzz.test" "$package"
   for target in $targets; do
     printf '== %s for %s\n' "$target" "$time"
-    go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 1s "$dir"
+    (cd "$dir" && "$built/fuzz.test" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$time" -test.fuzzminimizetime 1s -test.fuzzcachedir "$cache/$package") </dev/null
   done
 done
