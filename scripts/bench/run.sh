@@ -55,9 +55,9 @@ peer+=(--server 'centrifugo TLS=scripts/bench/peers/centrifugo/serve' --dialect 
 scripts/bench/centrifugo.sh || { echo 'going on without Centrifugo' >&2; peer=(); }
 for proxy in haproxy nginx; do
   command -v "$proxy" >/dev/null || { echo "going on without $proxy" >&2; continue; }
-  crowd=,tls-crowd
-  [ "$proxy" = haproxy ] || crowd=
-  peer+=(--server "$proxy=bin/bench/front" --env "$proxy=FRONT=$proxy" --secure "$proxy" --only "$proxy=tls-idle-15k,tls-connect,tls-resume,tls-deliver-10k,tls-storm$crowd")
+  scale=,tls-scale
+  [ "$proxy" = haproxy ] || scale=
+  peer+=(--server "$proxy=bin/bench/front" --env "$proxy=FRONT=$proxy" --secure "$proxy" --only "$proxy=tls-idle-15k,tls-connect,tls-resume,tls-deliver-10k,tls-storm$scale")
 done
 
 # Each takes part where its figures are used, for time's sake.

@@ -16,7 +16,7 @@ const (
 // targets are all of them, in the order of the page.
 func (s *summary) targets() []verdict {
 	var all []verdict
-	for _, part := range [][]verdict{s.memoryTargets(), s.handshakeTargets(), s.deliveryTargets(), s.burstTargets(), s.idleTargets(), s.crowdTargets(), s.tlsTargets(), s.upgradeTargets()} {
+	for _, part := range [][]verdict{s.memoryTargets(), s.handshakeTargets(), s.deliveryTargets(), s.burstTargets(), s.idleTargets(), s.scaleTargets(), s.tlsTargets(), s.upgradeTargets()} {
 		all = append(all, part...)
 	}
 	return all
@@ -133,11 +133,11 @@ func (s *summary) idleTargets() []verdict {
 	}
 }
 
-func (s *summary) crowdTargets() []verdict {
-	lost := s.measured("crowd-100k", ours, "missing", "notifications lost")
+func (s *summary) scaleTargets() []verdict {
+	lost := s.measured("scale-100k", ours, "missing", "notifications lost")
 	return []verdict{
-		atMost("crowd", "100,000 connections to six processes: at most 100 MiB of RssAnon in all",
-			s.measured("crowd-100k", ours, "RssAnon in all", "MiB"), 100),
-		atMost("crowd-lost", "and nothing lost", lost, 0),
+		atMost("scale", "100,000 connections to six processes: at most 100 MiB of RssAnon in all",
+			s.measured("scale-100k", ours, "RssAnon in all", "MiB"), 100),
+		atMost("scale-lost", "and nothing lost", lost, 0),
 	}
 }

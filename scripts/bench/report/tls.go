@@ -19,8 +19,8 @@ func (s *summary) tlsTargets() []verdict {
 			s.against("tls-deliver-10k", cpuNotification, secure, "haproxy"), 0.6),
 		atMost("tls-storm", "While 5,000 connect over TLS at once the p99 of deliveries to others stays under 50 ms",
 			s.measured("tls-storm", secure, p99, "ms"), 50),
-		atMost("tls-crowd", "100,000 wss:// connections to six processes: at most half of the memory, the kernel's too, that they take with HAProxy in front",
-			s.against("tls-crowd", "RssAnon and kernel memory in all", secure, "haproxy"), 0.5),
-		atMost("tls-crowd-lost", "and nothing lost", s.measured("tls-crowd", secure, "missing", "notifications lost"), 0),
+		atMost("tls-scale", "100,000 wss:// connections to six processes: at most half of the memory, the kernel's too, that they take with HAProxy in front",
+			s.against("tls-scale", "RssAnon and kernel memory in all", secure, "haproxy"), 0.5),
+		atMost("tls-scale-lost", "and nothing lost", s.measured("tls-scale", secure, "missing", "notifications lost"), 0),
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"sync"
 
 	"roost/bench/roostbench/internal/child"
-	"roost/bench/roostbench/internal/crowd"
+	"roost/bench/roostbench/internal/controller"
 )
 
 // group is processes that we started.
@@ -26,7 +26,7 @@ func (g group) stop() {
 
 // startServers starts the server processes, whose clients share a port, and waits until
 // each is healthy. With an error it also returns what has been started.
-func (c *crowdCmd) startServers(env *environment, redis netip.AddrPort) (group, string, error) {
+func (c *scaleCmd) startServers(env *environment, redis netip.AddrPort) (group, string, error) {
 	port, err := child.FreePort()
 	if err != nil {
 		return nil, "", err
@@ -61,7 +61,7 @@ func (c *crowdCmd) startServers(env *environment, redis netip.AddrPort) (group, 
 }
 
 // variables are those of a server whose clients come to port. With TLS it has a plain port inside as well, for itself.
-func (c *crowdCmd) variables(redis netip.AddrPort, port, side, inside string) []string {
+func (c *scaleCmd) variables(redis netip.AddrPort, port, side, inside string) []string {
 	all := []string{
 		"JWT_SECRET_KEY=" + c.Secret, "WS_HOST=127.0.0.1", "WS_REUSE_PORT=true",
 		"HTTP_HOST=127.0.0.1", "HTTP_PORT=" + side, "WS_MAX_CONNECTIONS=19000", "WS_MAX_CONNECTIONS_PER_USER=0", "WS_HANDSHAKE_RATE=0",
@@ -73,31 +73,31 @@ func (c *crowdCmd) variables(redis netip.AddrPort, port, side, inside string) []
 	return append(all, "WS_PORT="+inside, "WS_TLS_HOST=127.0.0.1", "WS_TLS_PORT="+port, "WS_TLS_CERT_FILE="+c.Certificate, "WS_TLS_KEY_FILE="+c.Key)
 }
 
-// memberSources is how many source addresses a member has: 16 times 15 of the
+// workerSources is how many source addresses a worker has: 16 times 15 of the
 // 250 that there are, with 28,000 ports each.
-const memberSources = 15
+const workerSources = 15
 
-// startMembers starts the processes that connect. Each has its own users and
+// startWorkers starts the processes that connect. Each has its own users and
 // source addresses.
-func (c *crowdCmd) startMembers(url string) (group, *crowd.Crowd, error) {
+func (c *scaleCmd) startWorkers(url string) (group, *controller.Controller, error) {
 	bench, err := os.Executable()
 	if err != nil {
 		return nil, nil, fmt.Errorf("where this program is: %w", err)
 	}
-	var members group
-	var voices []crowd.Voice
+	var workers group
+	var pipes []controller.Pipes
 	first := 0
 	for i := range c.Processes {
 		share := (c.Connections - first) / (c.Processes - i)
-		p, orders, answers, err := child.Talk(fmt.Sprintf("%s.member-%d.log", c.Logs, i+1), []string{"JWT_SECRET_KEY=" + c.Secret},
-			bench, "member", "--url="+url, "--pid="+strconv.Itoa(os.Getpid()), fmt.Sprintf("--connections=%d", share),
-			fmt.Sprintf("--first-user=%d", first), fmt.Sprintf("--first-source=%d", i*memberSources), fmt.Sprintf("--sources=%d", memberSources),
+		p, commands, responses, err := child.Talk(fmt.Sprintf("%s.worker-%d.log", c.Logs, i+1), []string{"JWT_SECRET_KEY=" + c.Secret},
+			bench, "worker", "--url="+url, "--pid="+strconv.Itoa(os.Getpid()), fmt.Sprintf("--connections=%d", share),
+			fmt.Sprintf("--first-user=%d", first), fmt.Sprintf("--first-source=%d", i*workerSources), fmt.Sprintf("--sources=%d", workerSources),
 			fmt.Sprintf("--connect-rate=%v", c.Rate/float64(c.Processes)), fmt.Sprintf("--in-flight=%d", c.InFlight))
 		if err != nil {
-			return members, nil, err
+			return workers, nil, err
 		}
-		members, voices = append(members, p), append(voices, crowd.Voice{Orders: orders, Answers: answers})
+		workers, pipes = append(workers, p), append(pipes, controller.Pipes{Commands: commands, Responses: responses})
 		first += share
 	}
-	return members, crowd.New(voices), nil
+	return workers, controller.New(pipes), nil
 }

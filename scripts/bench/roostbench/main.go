@@ -7,7 +7,7 @@
 //	roostbench connect  handshakes a second, and their CPU
 //	roostbench deliver  latency, CPU and losses of notifications through Redis
 //	roostbench burst    bursts to clients that are fast, slow, far, or read nothing
-//	roostbench crowd    100,000 connections and more, of several processes
+//	roostbench scale    100,000 connections and more, of several processes
 //	roostbench abuse    what comes of every broken rule, and of clients that do harm
 //	roostbench feeds    what each REDIS_FEED costs as instances and users grow
 //	roostbench upgrade  pause, time and memory of replacing the program while clients are connected
@@ -38,8 +38,8 @@ type commandLine struct {
 	Deliver deliverCmd `cmd:"" help:"Publish through Redis: latency, server CPU a notification, losses."`
 	Back    backCmd    `cmd:"" help:"Clients leave, are published for, and come back, as far as the server can resume: time until all have what they have missed, server CPU a client."`
 	Burst   burstCmd   `cmd:"" help:"Start Redis and a server, and publish bursts for clients that are fast, slow, far, or read nothing: which share arrives, what the slow cost, how late the others' come."`
-	Crowd   crowdCmd   `cmd:"" help:"Start several processes of a server that share a port, have as many processes connect, hold, and notify each user once."`
-	Member  memberCmd  `cmd:"" hidden:"" help:"One of the processes that connect; crowd starts them."`
+	Scale   scaleCmd   `cmd:"" help:"Start several processes of a server that share a port, have as many processes connect, hold, and notify each user once."`
+	Worker  workerCmd  `cmd:"" hidden:"" help:"One of the processes that connect; scale starts them."`
 	Abuse   abuseCmd   `cmd:"" help:"Break every rule of RFC 6455 and do what clients shouldn't, over sockets; say what came of it. Exit status 1 where a rule was not kept."`
 	Feeds   feedsCmd   `cmd:"" help:"Start Redis, or a cluster, and instances of a server, and measure each REDIS_FEED as instances and users grow."`
 	Upgrade upgradeCmd `cmd:"" help:"Start Redis and a server, connect clients, and replace the server's program under a stream of notifications."`

@@ -28,7 +28,7 @@ var built struct {
 
 // TestMain is the program where a command starts it again, for clients of their own process.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "member" {
+	if len(os.Args) > 1 && os.Args[1] == "worker" {
 		os.Exit(run(&environment{ctx: context.Background(), args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
 	}
 	code := m.Run()
@@ -92,7 +92,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestCrowdRefuses(t *testing.T) {
+func TestScaleRefuses(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		args []string
@@ -107,7 +107,7 @@ func TestCrowdRefuses(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			code, said := try(t, append([]string{"crowd", "--program=x", "--secret=s"}, tt.args...)...)
+			code, said := try(t, append([]string{"scale", "--program=x", "--secret=s"}, tt.args...)...)
 			if code == 0 || !strings.Contains(said, tt.want) {
 				t.Errorf("exit code %d, %s", code, said)
 			}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"roost/bench/roostbench/internal/child"
-	"roost/bench/roostbench/internal/crowd"
+	"roost/bench/roostbench/internal/controller"
 	"roost/bench/roostbench/internal/procfs"
 )
 
@@ -18,12 +18,12 @@ import (
 // than ours: in reality those who connect compute on other machines, and here they may not take the processor from those
 // whose latency is measured.
 type storm struct {
-	clients int
-	process *child.Process // nil: no storm
-	crowd   *crowd.Crowd
-	dir     string // of its log
-	idle    time.Duration
-	last    crowd.Sum // what it said last
+	clients    int
+	process    *child.Process // nil: no storm
+	controller *controller.Controller
+	dir        string // of its log
+	idle       time.Duration
+	last       controller.Sum // what it said last
 }
 
 // stormNice is by how much its priority is lower.
@@ -47,17 +47,17 @@ func (c *deliverCmd) startStorm(m *measurement) (*storm, error) {
 	if s.dir, err = os.MkdirTemp("", "roostbench-"); err != nil {
 		return s, err
 	}
-	args := []string{"-n", strconv.Itoa(stormNice), bench, "member", "--url=" + c.URL, fmt.Sprintf("--pid=%d", c.PID),
+	args := []string{"-n", strconv.Itoa(stormNice), bench, "worker", "--url=" + c.URL, fmt.Sprintf("--pid=%d", c.PID),
 		fmt.Sprintf("--connections=%d", c.Storm), fmt.Sprintf("--in-flight=%d", c.Storm), fmt.Sprintf("--first-user=%d", c.FirstUser+c.Connections),
 		fmt.Sprintf("--first-source=%d", c.FirstSource+c.Sources), fmt.Sprintf("--sources=%d", c.Sources), "--dialect=" + c.Dialect,
 		fmt.Sprintf("--resume=%t", c.Resume)}
-	p, orders, answers, err := child.Talk(s.log(), []string{"JWT_SECRET_KEY=" + c.Secret}, "nice", args...)
+	p, commands, responses, err := child.Talk(s.log(), []string{"JWT_SECRET_KEY=" + c.Secret}, "nice", args...)
 	if err != nil {
 		s.stop()
 		return s, err
 	}
-	s.process, s.crowd = p, crowd.New([]crowd.Voice{{Orders: orders, Answers: answers}})
-	if err := s.tell(crowd.Look); err != nil { // it is ready
+	s.process, s.controller = p, controller.New([]controller.Pipes{{Commands: commands, Responses: responses}})
+	if err := s.tell(controller.Status); err != nil { // it is ready
 		s.stop()
 		return s, err
 	}
@@ -67,10 +67,10 @@ func (c *deliverCmd) startStorm(m *measurement) (*storm, error) {
 
 func (s *storm) log() string { return filepath.Join(s.dir, "storm.log") }
 
-// tell gives an order, and keeps the answer.
-func (s *storm) tell(order crowd.Order) error {
+// tell sends a command, and keeps the response.
+func (s *storm) tell(command controller.Command) error {
 	var err error
-	if s.last, err = s.crowd.Tell(order); err != nil {
+	if s.last, err = s.controller.Send(command); err != nil {
 		said, _ := os.ReadFile(s.log())
 		return fmt.Errorf("%w: %w: %.500s", errStorm, err, said)
 	}
@@ -79,18 +79,18 @@ func (s *storm) tell(order crowd.Order) error {
 
 // run opens all connections and returns when they are open or one has failed.
 func (s *storm) run(ctx context.Context) error {
-	if err := s.tell(crowd.Open); err != nil {
+	if err := s.tell(controller.Open); err != nil {
 		return err
 	}
 	for {
-		if err := s.tell(crowd.Look); err != nil {
+		if err := s.tell(controller.Status); err != nil {
 			return err
 		}
 		switch now := s.last.Stats; {
 		case now.Opened == s.clients:
 			return nil
 		case now.Failed > 0:
-			return fmt.Errorf("%w: %d of %d connections are open: %s", errStorm, now.Open, s.clients, s.last.Trouble())
+			return fmt.Errorf("%w: %d of %d connections are open: %s", errStorm, now.Open, s.clients, s.last.Failures())
 		}
 		select {
 		case <-time.After(stormLook):

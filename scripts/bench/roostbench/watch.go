@@ -5,17 +5,17 @@ import (
 	"fmt"
 	"time"
 
-	"roost/bench/roostbench/internal/crowd"
+	"roost/bench/roostbench/internal/controller"
 	"roost/bench/roostbench/internal/procfs"
 	"roost/bench/roostbench/internal/swarm"
 )
 
-// watch looks at a crowd and at all server processes.
+// watch looks at the workers and at all server processes.
 type watch struct {
-	env     *environment
-	crowd   *crowd.Crowd
-	servers group
-	quiet   bool
+	env        *environment
+	controller *controller.Controller
+	servers    group
+	quiet      bool
 }
 
 // sample adds up the server processes, with those that they have started. Figures of the whole machine are
@@ -32,16 +32,16 @@ func (w *watch) sample() (procfs.Sample, error) {
 	return sum, nil
 }
 
-// lookEvery is how often the crowd is asked how things are.
+// lookEvery is how often the workers are asked for their status.
 const lookEvery = 200 * time.Millisecond
 
 // errPatience is wrapped by what until says when nothing happens any more.
 var errPatience = errors.New("no progress")
 
 // until waits until ok says so, or for limit at most.
-func (w *watch) until(limit time.Duration, ok func(swarm.Stats) bool) (crowd.Sum, error) {
+func (w *watch) until(limit time.Duration, ok func(swarm.Stats) bool) (controller.Sum, error) {
 	for start := time.Now(); ; {
-		now, err := w.crowd.Tell(crowd.Look)
+		now, err := w.controller.Send(controller.Status)
 		if err != nil || ok(now.Stats) {
 			return now, err
 		}
@@ -64,7 +64,7 @@ func (w *watch) pause(d time.Duration) error {
 		if w.quiet {
 			continue
 		}
-		now, err := w.crowd.Tell(crowd.Look)
+		now, err := w.controller.Send(controller.Status)
 		if err != nil {
 			return err
 		}

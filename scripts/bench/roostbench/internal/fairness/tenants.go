@@ -78,10 +78,10 @@ func (a *attack) deaf(ctx context.Context, i int) {
 
 // Notifications for many.
 const (
-	manyCrowd = 300 // other connections, all in the group
-	manyRate  = 100
-	manyBytes = 1000
-	manyGroup = "crowd"
+	manyMembers = 300 // other connections, all in the group
+	manyRate    = 100
+	manyBytes   = 1000
+	manyGroup   = "many"
 )
 
 func broadcasts(ctx context.Context, a *attack) {
@@ -92,11 +92,11 @@ func groupFlood(ctx context.Context, a *attack) {
 	a.forMany(ctx, redispub.Group(manyGroup), "for the group")
 }
 
-// forMany has a crowd connect and read, and publishes for them.
+// forMany has many members of a group connect and read, and publishes for them.
 func (a *attack) forMany(ctx context.Context, channel, what string) {
-	var crowd sync.WaitGroup
-	for i := range manyCrowd {
-		crowd.Go(func() {
+	var members sync.WaitGroup
+	for i := range manyMembers {
+		members.Go(func() {
 			target := a.from(i)
 			target.Sign = a.member
 			r, err := readers.Open(ctx, target, streamUser+1+i, readers.Full)
@@ -111,7 +111,7 @@ func (a *attack) forMany(ctx context.Context, channel, what string) {
 	if err := redispub.ForMany(ctx, a.Redis, channel, manyRate, manyBytes, func() { a.count(what) }); err != nil {
 		a.blame("publishing: %v", err)
 	}
-	crowd.Wait()
+	members.Wait()
 }
 
 // member is a good token of a user who is in the group.

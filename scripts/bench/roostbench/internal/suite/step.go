@@ -112,15 +112,15 @@ func burst(id, title, only string, lasts time.Duration) Step {
 	return Step{ID: id, Title: title, Args: []string{"burst", "--only=" + only}, Rounds: 1, Lasts: lasts, Own: true}
 }
 
-// people is what a crowd step holds.
-type people struct {
+// scaleLoad is what a scale step holds.
+type scaleLoad struct {
 	connections, processes int
 	hold                   time.Duration
 	rate                   int // of notifications a second
 }
 
-func crowd(id, title string, p people) Step {
-	args := []string{"crowd", fmt.Sprintf("--connections=%d", p.connections), fmt.Sprintf("--processes=%d", p.processes),
+func scale(id, title string, p scaleLoad) Step {
+	args := []string{"scale", fmt.Sprintf("--connections=%d", p.connections), fmt.Sprintf("--processes=%d", p.processes),
 		"--hold=" + p.hold.String(), fmt.Sprintf("--notify-rate=%d", p.rate)}
 	return Step{ID: id, Title: title, Args: args, Rounds: 1, Redis: true, Own: true,
 		Lasts: 10*time.Second + opening(p.connections) + p.hold + time.Duration(p.connections)*time.Second/time.Duration(p.rate)}

@@ -35,7 +35,7 @@ func Steps(mode Mode) []Step {
 	case Short:
 		return shortSteps()
 	case Full:
-		return append(normalSteps(), crowds()...)
+		return append(normalSteps(), scaleSteps()...)
 	case TLS:
 		return tlsSteps()
 	case Resume:
@@ -138,7 +138,7 @@ func tlsSteps() []Step {
 			1000, 2000, 30 * time.Second, []string{"--storm=5000"}}).lasting(10*time.Second), 6000).times(3),
 		slow(connect("tls-churn", "50,000 connect and leave, 10,000 at a time", connections{
 			base: 2000, count: 10_000, inFlight: 256, rounds: 5, rest: 35 * time.Second}), 52_000),
-		slow(crowd("tls-crowd", "100,000 connections over TLS to six processes", people{100_000, 6, time.Minute, 2500}), 100_000).
+		slow(scale("tls-scale", "100,000 connections over TLS to six processes", scaleLoad{100_000, 6, time.Minute, 2500}), 100_000).
 			also("--in-flight=64", "--open-limit=6m").with(twoProxies),
 	}
 }
@@ -169,10 +169,10 @@ func (s Step) also(flags ...string) Step {
 	return s
 }
 
-func crowds() []Step {
+func scaleSteps() []Step {
 	return []Step{
-		crowd("crowd-100k", "100,000 connections to six processes", people{100_000, 6, 2 * time.Minute, 5000}),
-		crowd("crowd-200k", "200,000 connections to twelve processes", people{200_000, 12, 2 * time.Minute, 5000}),
+		scale("scale-100k", "100,000 connections to six processes", scaleLoad{100_000, 6, 2 * time.Minute, 5000}),
+		scale("scale-200k", "200,000 connections to twelve processes", scaleLoad{200_000, 12, 2 * time.Minute, 5000}),
 	}
 }
 

@@ -1,4 +1,4 @@
-package crowd
+package controller
 
 import (
 	"io"
@@ -46,29 +46,29 @@ func serve(t *testing.T, greet func(nth int) *note.Note) netip.AddrPort {
 	return netip.MustParseAddrPort(server.Listener.Addr().String())
 }
 
-// assemble starts members in this process. Each has one user.
-func assemble(t *testing.T, server netip.AddrPort, members, each int) *Crowd {
+// startWorkers starts workers in this process. Each has one user.
+func startWorkers(t *testing.T, server netip.AddrPort, workers, each int) *Controller {
 	t.Helper()
-	var voices []Voice
+	var pipes []Pipes
 	var serving sync.WaitGroup
-	t.Cleanup(serving.Wait) // after the orders of all have ended
-	for i := range members {
-		orders, in := io.Pipe()
-		out, answers := io.Pipe()
+	t.Cleanup(serving.Wait) // after the commands of all have ended
+	for i := range workers {
+		commands, in := io.Pipe()
+		out, responses := io.Pipe()
 		cfg := swarm.Config{Server: server, Path: "/ws", Secret: []byte("s"), PerUser: each, FirstUser: i, FirstSource: i, Sources: 1}
 		serving.Go(func() {
-			if err := Serve(t.Context(), cfg, each, swarm.Pace{}, orders, answers); err != nil {
+			if err := Serve(t.Context(), cfg, each, swarm.Pace{}, commands, responses); err != nil {
 				t.Error(err)
 			}
-			_ = answers.Close()
+			_ = responses.Close()
 		})
 		t.Cleanup(func() { _ = in.Close() })
-		voices = append(voices, Voice{in, out})
+		pipes = append(pipes, Pipes{in, out})
 	}
-	return New(voices)
+	return New(pipes)
 }
 
-func TestCrowdAddsUp(t *testing.T) {
+func TestControllerAddsUp(t *testing.T) {
 	t.Parallel()
 	// The first three connections get what every user 0 waits for.
 	server := serve(t, func(nth int) *note.Note {
@@ -77,13 +77,13 @@ func TestCrowdAddsUp(t *testing.T) {
 		}
 		return &note.Note{User: 0, Seq: 1, At: time.Now().UnixNano()}
 	})
-	c := assemble(t, server, 1, 5)
-	if _, err := c.Tell(Open); err != nil {
+	c := startWorkers(t, server, 1, 5)
+	if _, err := c.Send(Open); err != nil {
 		t.Fatal(err)
 	}
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		now, err := c.Tell(Look)
+		now, err := c.Send(Status)
 		if err != nil || time.Now().After(deadline) {
 			t.Fatalf("%+v, %v", now, err)
 		}
@@ -91,20 +91,20 @@ func TestCrowdAddsUp(t *testing.T) {
 			break
 		}
 	}
-	got, err := c.Tell(Results)
+	got, err := c.Send(Results)
 	if err != nil || got.Missing != 2 || got.Latencies.TotalCount() != 3 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
 
-func TestMembersWorkTogether(t *testing.T) {
+func TestWorkersWorkTogether(t *testing.T) {
 	t.Parallel()
-	c := assemble(t, serve(t, func(int) *note.Note { return nil }), 3, 4)
-	if _, err := c.Tell(Open); err != nil {
+	c := startWorkers(t, serve(t, func(int) *note.Note { return nil }), 3, 4)
+	if _, err := c.Send(Open); err != nil {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(20 * time.Second); ; {
-		now, err := c.Tell(Look)
+		now, err := c.Send(Status)
 		if err != nil || time.Now().After(deadline) {
 			t.Fatalf("%+v, %v", now, err)
 		}
@@ -112,16 +112,16 @@ func TestMembersWorkTogether(t *testing.T) {
 			break
 		}
 	}
-	if _, err := c.Tell(Measure); err != nil {
+	if _, err := c.Send(Measure); err != nil {
 		t.Fatal(err)
 	}
-	got, err := c.Tell(Results)
+	got, err := c.Send(Results)
 	if err != nil || got.Missing != 12 || got.Latencies.TotalCount() != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
 
-func TestUnknownOrderEndsAMember(t *testing.T) {
+func TestUnknownCommandEndsAWorker(t *testing.T) {
 	t.Parallel()
 	cfg := swarm.Config{Server: netip.MustParseAddrPort("127.0.0.1:1"), Path: "/ws"}
 	err := Serve(t.Context(), cfg, 1, swarm.Pace{}, strings.NewReader("sing\n"), io.Discard)

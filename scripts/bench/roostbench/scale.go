@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"time"
 
-	"roost/bench/roostbench/internal/crowd"
+	"roost/bench/roostbench/internal/controller"
 	"roost/bench/roostbench/internal/note"
 	"roost/bench/roostbench/internal/procfs"
 	"roost/bench/roostbench/internal/redispub"
@@ -16,7 +16,7 @@ import (
 	"roost/bench/roostbench/internal/swarm"
 )
 
-type crowdCmd struct {
+type scaleCmd struct {
 	Program     string        `required:"" help:"The server. It has to know WS_REUSE_PORT=true, with which several processes share WS_PORT."`
 	Env         []string      `sep:"none" placeholder:"VAR=VALUE" help:"A variable for it; may be given several times."`
 	Redis       string        `default:"127.0.0.1:6379" help:"The Redis that the servers shall listen to, on a loopback address."`
@@ -34,18 +34,18 @@ type crowdCmd struct {
 	Label       string        `default:"server" help:"What to call the server in the report."`
 	Step        string        `help:"What to call the measurement in the report."`
 	JSON        string        `name:"json" placeholder:"FILE" help:"Write the report here too."`
-	Logs        string        `default:"crowd" placeholder:"PREFIX" help:"What the names of the processes' log files begin with."`
+	Logs        string        `default:"scale" placeholder:"PREFIX" help:"What the names of the processes' log files begin with."`
 	Quiet       bool          `help:"No progress line."`
 }
 
-// The bounds of a crowd. Connections spread over the servers by chance, so that
+// The bounds of a run. Connections spread over the servers by chance, so that
 // one may get some hundred more than its share.
 const (
 	maxProcesses = 16
 	maxShare     = 18_000
 )
 
-func (c *crowdCmd) validate() (netip.AddrPort, error) {
+func (c *scaleCmd) validate() (netip.AddrPort, error) {
 	redis, err := address(c.Redis)
 	switch {
 	case err != nil:
@@ -65,7 +65,7 @@ func (c *crowdCmd) validate() (netip.AddrPort, error) {
 }
 
 // Run starts everything, measures, and ends everything.
-func (c *crowdCmd) Run(env *environment) error {
+func (c *scaleCmd) Run(env *environment) error {
 	redis, err := c.validate()
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func (c *crowdCmd) Run(env *environment) error {
 	if err := roomForFiles(); err != nil { // the children inherit it
 		return err
 	}
-	r := report.Report{Step: cmp.Or(c.Step, "crowd"), Server: c.Label, Time: time.Now().UTC(), Args: withoutSecret(env.args, c.Secret)}
+	r := report.Report{Step: cmp.Or(c.Step, "scale"), Server: c.Label, Time: time.Now().UTC(), Args: withoutSecret(env.args, c.Secret)}
 	if err := c.measure(env, redis, &r); err != nil {
 		return err
 	}
@@ -85,18 +85,18 @@ func (c *crowdCmd) Run(env *environment) error {
 	return r.Table(env.stdout)
 }
 
-func (c *crowdCmd) measure(env *environment, redis netip.AddrPort, r *report.Report) error {
+func (c *scaleCmd) measure(env *environment, redis netip.AddrPort, r *report.Report) error {
 	servers, url, err := c.startServers(env, redis)
 	defer servers.stop()
 	if err != nil {
 		return err
 	}
-	members, people, err := c.startMembers(url)
-	defer members.stop()
+	workers, ctl, err := c.startWorkers(url)
+	defer workers.stop()
 	if err != nil {
 		return err
 	}
-	w := &watch{env: env, crowd: people, servers: servers, quiet: c.Quiet}
+	w := &watch{env: env, controller: ctl, servers: servers, quiet: c.Quiet}
 	if err := w.env.pause(startUp); err != nil {
 		return err
 	}
@@ -117,10 +117,10 @@ func (c *crowdCmd) measure(env *environment, redis netip.AddrPort, r *report.Rep
 // than others would leave them more connections than they have room for.
 const startUp = 2 * time.Second
 
-// connect has all members connect and says what that took.
-func (c *crowdCmd) connect(w *watch, before procfs.Sample, r *report.Report) error {
+// connect has all workers connect and says what that took.
+func (c *scaleCmd) connect(w *watch, before procfs.Sample, r *report.Report) error {
 	start := time.Now()
-	if _, err := w.crowd.Tell(crowd.Open); err != nil {
+	if _, err := w.controller.Send(controller.Open); err != nil {
 		return err
 	}
 	now, err := w.until(c.OpenLimit, func(s swarm.Stats) bool { return s.Open+s.Failed+s.Lost >= c.Connections })
@@ -129,7 +129,7 @@ func (c *crowdCmd) connect(w *watch, before procfs.Sample, r *report.Report) err
 	}
 	took := time.Since(start)
 	if now.Stats.Open != c.Connections {
-		return fmt.Errorf("%d of %d connections are open after %s: %s", now.Stats.Open, c.Connections, took, now.Trouble())
+		return fmt.Errorf("%d of %d connections are open after %s: %s", now.Stats.Open, c.Connections, took, now.Failures())
 	}
 	after, err := w.sample()
 	if err != nil {
@@ -144,7 +144,7 @@ func (c *crowdCmd) connect(w *watch, before procfs.Sample, r *report.Report) err
 }
 
 // holdAll holds all connections and looks at what that costs.
-func (c *crowdCmd) holdAll(w *watch, empty procfs.Sample, r *report.Report) error {
+func (c *scaleCmd) holdAll(w *watch, empty procfs.Sample, r *report.Report) error {
 	if err := w.pause(max(c.Hold-c.Window, 0)); err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (c *crowdCmd) holdAll(w *watch, empty procfs.Sample, r *report.Report) erro
 
 // addKernel adds what the kernel has for the connections. A connection has two sockets on this machine, and four with a proxy;
 // one of them is the client's.
-func (c *crowdCmd) addKernel(empty, after procfs.Sample, r *report.Report) {
+func (c *scaleCmd) addKernel(empty, after procfs.Sample, r *report.Report) {
 	kernel := after.KernelMemory - empty.KernelMemory + after.TCPMemory - empty.TCPMemory
 	sockets := 2 * max(1, math.Round(procfs.Slope(empty.TCPSockets, after.TCPSockets, c.Connections)/2))
 	servers := mebi(kernel) * (sockets - 1) / sockets
@@ -183,13 +183,13 @@ func (c *crowdCmd) addKernel(empty, after procfs.Sample, r *report.Report) {
 }
 
 // notify sends each user one notification.
-func (c *crowdCmd) notify(w *watch, redis netip.AddrPort, r *report.Report) error {
-	now, err := w.crowd.Tell(crowd.Measure)
+func (c *scaleCmd) notify(w *watch, redis netip.AddrPort, r *report.Report) error {
+	now, err := w.controller.Send(controller.Measure)
 	if err != nil {
 		return err
 	}
 	if now.Stats.Lost > 0 {
-		return fmt.Errorf("%d connections were lost: %s", now.Stats.Lost, now.Trouble())
+		return fmt.Errorf("%d connections were lost: %s", now.Stats.Lost, now.Failures())
 	}
 	before, err := w.sample()
 	if err != nil {
@@ -206,7 +206,7 @@ func (c *crowdCmd) notify(w *watch, redis netip.AddrPort, r *report.Report) erro
 	if err != nil {
 		return err
 	}
-	sum, err := w.crowd.Tell(crowd.Results)
+	sum, err := w.controller.Send(controller.Results)
 	if err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func (c *crowdCmd) notify(w *watch, redis netip.AddrPort, r *report.Report) erro
 	return w.env.ctx.Err()
 }
 
-func (c *crowdCmd) publish(w *watch, redis netip.AddrPort) (redispub.Result, error) {
+func (c *scaleCmd) publish(w *watch, redis netip.AddrPort) (redispub.Result, error) {
 	p, err := redispub.New(redispub.Config{
 		Redis: redis, Rate: c.Notify, Pad: burstPad, Pattern: redispub.Pattern{Users: c.Connections, InTurn: true},
 	}, note.NewClock())

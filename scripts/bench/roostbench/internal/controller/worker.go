@@ -1,4 +1,4 @@
-package crowd
+package controller
 
 import (
 	"bufio"
@@ -13,8 +13,8 @@ import (
 	"roost/bench/roostbench/internal/swarm"
 )
 
-// member is a process that obeys. One goroutine uses it, but for what mu guards.
-type member struct {
+// worker is a process that runs commands. One goroutine uses it, but for what mu guards.
+type worker struct {
 	swarm       *swarm.Swarm
 	clock       note.Clock
 	connections int
@@ -24,28 +24,28 @@ type member struct {
 	failed error // guarded by mu: of opening
 }
 
-var errOrder = errors.New("not an order")
+var errCommand = errors.New("not an command")
 
-// Serve holds connections as it is told, until orders end or ctx does.
-func Serve(ctx context.Context, cfg swarm.Config, connections int, pace swarm.Pace, orders io.Reader, answers io.Writer) error {
+// Serve holds connections as the commands say, until they end or ctx does.
+func Serve(ctx context.Context, cfg swarm.Config, connections int, pace swarm.Pace, commands io.Reader, responses io.Writer) error {
 	clock := note.NewClock()
 	s, err := swarm.New(cfg, clock)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	m := &member{swarm: s, clock: clock, connections: connections, pace: pace}
+	m := &worker{swarm: s, clock: clock, connections: connections, pace: pace}
 	var opening sync.WaitGroup
-	err = m.obey(ctx, &opening, orders, answers)
+	err = m.serve(ctx, &opening, commands, responses)
 	cancel()
 	opening.Wait()
 	return errors.Join(err, s.Stop())
 }
 
-func (m *member) obey(ctx context.Context, opening *sync.WaitGroup, orders io.Reader, answers io.Writer) error {
-	lines := bufio.NewScanner(orders)
+func (m *worker) serve(ctx context.Context, opening *sync.WaitGroup, commands io.Reader, responses io.Writer) error {
+	lines := bufio.NewScanner(commands)
 	for lines.Scan() && ctx.Err() == nil {
-		state, err := m.do(ctx, opening, Order(lines.Text()))
+		state, err := m.do(ctx, opening, Command(lines.Text()))
 		if err != nil {
 			return err
 		}
@@ -53,26 +53,26 @@ func (m *member) obey(ctx context.Context, opening *sync.WaitGroup, orders io.Re
 		if err != nil {
 			return fmt.Errorf("answering: %w", err)
 		}
-		if _, err := answers.Write(append(text, '\n')); err != nil {
+		if _, err := responses.Write(append(text, '\n')); err != nil {
 			return fmt.Errorf("answering: %w", err)
 		}
 	}
 	return lines.Err()
 }
 
-func (m *member) do(ctx context.Context, opening *sync.WaitGroup, order Order) (State, error) {
+func (m *worker) do(ctx context.Context, opening *sync.WaitGroup, command Command) (State, error) {
 	state := State{}
-	switch order {
+	switch command {
 	case Open:
 		opening.Go(func() { m.open(ctx) })
-	case Look:
+	case Status:
 	case Measure:
 		m.swarm.RecordFrom(m.clock.Now())
 	case Results:
 		state.Missing = m.swarm.Missing(func(int) uint32 { return 1 })
 		state.Latencies = m.swarm.Latencies().Export()
 	default:
-		return state, fmt.Errorf("%w: %q", errOrder, order)
+		return state, fmt.Errorf("%w: %q", errCommand, command)
 	}
 	state.Stats, state.Problems = m.swarm.Stats(), m.swarm.Problems()
 	m.mu.Lock()
@@ -83,7 +83,7 @@ func (m *member) do(ctx context.Context, opening *sync.WaitGroup, order Order) (
 	return state, nil
 }
 
-func (m *member) open(ctx context.Context) {
+func (m *worker) open(ctx context.Context) {
 	err := m.swarm.Open(ctx, 0, m.connections, m.pace)
 	m.mu.Lock()
 	defer m.mu.Unlock()

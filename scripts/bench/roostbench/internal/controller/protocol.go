@@ -1,4 +1,4 @@
-package crowd
+package controller
 
 import (
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -6,18 +6,18 @@ import (
 	"roost/bench/roostbench/internal/swarm"
 )
 
-// Order is what a member is told, as one line.
-type Order string
+// Command is what a worker is told, as one line.
+type Command string
 
-// The orders.
+// The commands.
 const (
-	Open    Order = "open"    // begin to open all connections
-	Look    Order = "look"    // say how things are
-	Measure Order = "measure" // forget latencies so far
-	Results Order = "results" // say what was missing and how long things took; each user was to get one notification
+	Open    Command = "open"    // begin to open all connections
+	Status  Command = "status"  // say how things are
+	Measure Command = "measure" // forget latencies so far
+	Results Command = "results" // say what was missing and how long things took; each user was to get one notification
 )
 
-// State is a member's answer.
+// State is a worker's response.
 type State struct {
 	Stats     swarm.Stats            `json:"stats"`
 	Problems  map[string]int         `json:"problems,omitempty"`
