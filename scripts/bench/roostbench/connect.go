@@ -13,7 +13,7 @@ type connectCmd struct {
 	Base        int           `default:"1000" help:"Connections that are open before and stay, so that the server has warmed up."`
 	Connections int           `default:"17000" help:"Connections of a round; with --base 19000 at most."`
 	Rounds      int           `default:"1" help:"Rounds of connecting, and leaving between them; 100 at most."`
-	Settle      time.Duration `default:"2s" help:"How long to wait after a round before looking at memory; 30m at most."`
+	Cooldown    time.Duration `default:"2s" help:"How long to wait after a round before looking at memory; 30m at most."`
 	Rest        time.Duration `default:"0" help:"Leave after the last round too, and compare memory with only the base open, so long after it has opened and so long after the others have left; 30m at most. 0: don't."`
 }
 
@@ -92,7 +92,7 @@ func (c *connectCmd) rounds(m *measurement) (rounds, error) {
 		}
 		sum.own += ownCPU() - own
 		sum.cost = plus(sum.cost, cost)
-		if err := m.pause(c.Settle); err != nil {
+		if err := m.pause(c.Cooldown); err != nil {
 			return sum, err
 		}
 		if sum.last, err = m.sample(); err != nil {

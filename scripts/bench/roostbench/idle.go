@@ -14,16 +14,16 @@ import (
 
 type idleCmd struct {
 	targetFlags
-	Sizes  []int         `default:"2000,18000" help:"Numbers of connections to look at, rising, 19000 at most. The slope is that between the first that is not 0 and the last."`
-	Hold   time.Duration `default:"35s" help:"How long to hold those two before looking: longer than a ping interval, 30m at most."`
-	Glance time.Duration `default:"22s" help:"How long to hold the others: long enough for a server to give back what connecting took; 30m at most."`
-	Empty  time.Duration `default:"8s" help:"How long to hold the server with nobody connected, where 0 is among the sizes; 30m at most."`
-	Window time.Duration `default:"30s" help:"The end of a hold in which CPU is measured: a whole ping interval, so that each connection is pinged once."`
-	Burst  int           `default:"0" help:"At the end publish so many notifications to each user and look at what memory they leave behind, 1000 at most; 0: don't."`
-	Each   bool          `name:"burst-each" help:"Publish the burst at each size that has connections, before it is held, and not at the end: the slope is then that of connections that have had it, without what the process keeps of any burst."`
-	Talk   int           `default:"0" help:"Before the burst each connection sends a text message of so many bytes, and notifications have as many, 16384 at most; 0: it sends nothing."`
-	Settle time.Duration `default:"25s" help:"How long to wait after the burst before looking; 30m at most."`
-	Redis  string        `default:"127.0.0.1:6379" help:"The Redis that the server listens to, on a loopback address, for the burst."`
+	Sizes      []int         `default:"2000,18000" help:"Numbers of connections to look at, rising, 19000 at most. The slope is that between the first that is not 0 and the last."`
+	Hold       time.Duration `default:"35s" help:"How long to hold those two before looking: longer than a ping interval, 30m at most."`
+	HoldOthers time.Duration `default:"22s" help:"How long to hold the others: long enough for a server to give back what connecting took; 30m at most."`
+	Empty      time.Duration `default:"8s" help:"How long to hold the server with nobody connected, where 0 is among the sizes; 30m at most."`
+	Window     time.Duration `default:"30s" help:"The end of a hold in which CPU is measured: a whole ping interval, so that each connection is pinged once."`
+	Burst      int           `default:"0" help:"At the end publish so many notifications to each user and look at what memory they leave behind, 1000 at most; 0: don't."`
+	Each       bool          `name:"burst-each" help:"Publish the burst at each size that has connections, before it is held, and not at the end: the slope is then that of connections that have had it, without what the process keeps of any burst."`
+	Talk       int           `default:"0" help:"Before the burst each connection sends a text message of so many bytes, and notifications have as many, 16384 at most; 0: it sends nothing."`
+	Cooldown   time.Duration `default:"25s" help:"How long to wait after the burst before looking; 30m at most."`
+	Redis      string        `default:"127.0.0.1:6379" help:"The Redis that the server listens to, on a loopback address, for the burst."`
 }
 
 // maxBurst bounds the burst: 19 million notifications.
@@ -198,7 +198,7 @@ func (c *idleCmd) lasts(size int) time.Duration {
 	case c.held(size):
 		return c.Hold
 	}
-	return c.Glance
+	return c.HoldOthers
 }
 
 // held says whether a size is held for long, so that its CPU means something.
@@ -252,8 +252,8 @@ func (c *idleCmd) burst(m *measurement, p *redispub.Publisher, before look) erro
 	if err := c.publish(m, p, c.last()); err != nil {
 		return err
 	}
-	looking := min(c.Settle, restLooks)
-	if err := m.pause(c.Settle - looking); err != nil {
+	looking := min(c.Cooldown, restLooks)
+	if err := m.pause(c.Cooldown - looking); err != nil {
 		return err
 	}
 	after, _, err := m.sampleFor(looking)

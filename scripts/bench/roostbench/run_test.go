@@ -159,7 +159,7 @@ func TestDeliverDuringStorm(t *testing.T) {
 func TestIdle(t *testing.T) {
 	t.Parallel()
 	url, _ := new(fakeServer).start(t)
-	r := measure(t, "idle", "--url="+url, "--sizes=0,5,10,30", "--hold=10ms", "--glance=2ms", "--empty=3ms", "--window=5ms", "--step=named")
+	r := measure(t, "idle", "--url="+url, "--sizes=0,5,10,30", "--hold=10ms", "--hold-others=2ms", "--empty=3ms", "--window=5ms", "--step=named")
 	expect(t, r, "threads", 1, 1_000)
 	expect(t, r, "RssAnon at 10", 0.1, anyMiB)
 	expect(t, r, "wake-ups idling at 30", -1e6, 1e6) // of the test's own process, whose threads end
@@ -175,7 +175,7 @@ func TestIdle(t *testing.T) {
 func TestIdleAfterBurst(t *testing.T) {
 	t.Parallel()
 	url, redisAddr := new(fakeServer).start(t)
-	r := measure(t, "idle", "--url="+url, "--redis="+redisAddr, "--sizes=5,20", "--hold=5ms", "--burst=3", "--settle=5ms")
+	r := measure(t, "idle", "--url="+url, "--redis="+redisAddr, "--sizes=5,20", "--hold=5ms", "--burst=3", "--cooldown=5ms")
 	expect(t, r, "notifications of the burst", 60, 60)
 	expect(t, r, "missing", 0, 0)
 	expect(t, r, "RssAnon after the burst", 0.1, anyMiB)
@@ -217,7 +217,7 @@ func TestIdleAsksTheServer(t *testing.T) {
 func TestConnectAndLeave(t *testing.T) {
 	t.Parallel()
 	url, _ := new(fakeServer).start(t)
-	r := measure(t, "connect", "--url="+url, "--base=5", "--connections=20", "--rounds=3", "--settle=10ms", "--rest=5ms")
+	r := measure(t, "connect", "--url="+url, "--base=5", "--connections=20", "--rounds=3", "--cooldown=10ms", "--rest=5ms")
 	expect(t, r, "RssAnon, after to before", 0.01, 1_000)
 	expect(t, r, "handshakes", 1, 1e6)
 	expect(t, r, "handshake p50", 0.001, 60_000)

@@ -30,7 +30,7 @@ type upgradeCmd struct {
 	Env         []string      `sep:"none" placeholder:"VAR=VALUE" help:"A variable for it, such as WS_UPGRADE=drain; may be given several times."`
 	Connections []int         `default:"1000,5000,15000" help:"Connections that are open, 18000 at most; an upgrade for each number."`
 	Notify      int           `name:"notify-rate" default:"2000" help:"Notifications a second while the upgrade goes on, 10000 at most."`
-	Settle      time.Duration `default:"2s" help:"How long to publish before the upgrade, and after it; 1m at most."`
+	Steady      time.Duration `default:"2s" help:"How long to publish before the upgrade, and after it; 1m at most."`
 	Logs        string        `placeholder:"PREFIX" help:"What the names of the log files begin with; without it they go away at the end."`
 	Label       string        `default:"server" help:"What to call the server in the report."`
 	Step        string        `help:"What to call the measurement in the report."`
@@ -116,8 +116,8 @@ func (c *upgradeCmd) validate() error {
 	switch {
 	case c.Notify < 1 || c.Notify > 10_000:
 		return fmt.Errorf("--notify-rate %d: from 1 to 10000", c.Notify)
-	case c.Settle <= 0 || c.Settle > time.Minute:
-		return fmt.Errorf("--settle %s: 1m at most", c.Settle)
+	case c.Steady <= 0 || c.Steady > time.Minute:
+		return fmt.Errorf("--steady %s: 1m at most", c.Steady)
 	}
 	return nil
 }
@@ -181,7 +181,7 @@ func (m *upgradeMeasurement) measure(server *child.Process, url string, clients 
 	defer stop()
 	published := make(chan error, 1)
 	go func() { _, err := publisher.Run(ctx, 5*time.Minute); published <- err }()
-	time.Sleep(m.Settle)
+	time.Sleep(m.Steady)
 	before, err := procfs.Read(server.PID())
 	if err != nil {
 		return err
@@ -207,7 +207,7 @@ func (m *upgradeMeasurement) measure(server *child.Process, url string, clients 
 		time.Sleep(10 * time.Millisecond)
 	}
 	closed := time.Since(began)
-	time.Sleep(m.Settle)
+	time.Sleep(m.Steady)
 	stop()
 	if err := <-published; err != nil && !errors.Is(err, context.Canceled) {
 		return err

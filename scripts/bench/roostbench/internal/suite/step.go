@@ -37,12 +37,12 @@ func (s Step) with(env ...string) Step { s.Env = append(s.Env, env...); return s
 
 // looks is what an idle step looks at.
 type looks struct {
-	sizes        []int
-	hold, glance time.Duration // at the first size that has connections and the last; at the others
-	empty        time.Duration // at 0
-	burst        int           // notifications for each connection at the end
-	settle       time.Duration // after them
-	more         []string      // flags
+	sizes            []int
+	hold, holdOthers time.Duration // at the first size that has connections and the last; at the others
+	empty            time.Duration // at 0
+	burst            int           // notifications for each connection at the end
+	cooldown         time.Duration // after them
+	more             []string      // flags
 }
 
 // burstRate is how many notifications of the burst arrive a second, at least.
@@ -60,12 +60,12 @@ func idle(id, title string, l looks) Step {
 		lasts += l.empty
 		between--
 	}
-	lasts += time.Duration(between) * l.glance
-	args := []string{"idle", "--sizes=" + strings.Join(sizes, ","), "--hold=" + l.hold.String(), "--glance=" + l.glance.String(),
+	lasts += time.Duration(between) * l.holdOthers
+	args := []string{"idle", "--sizes=" + strings.Join(sizes, ","), "--hold=" + l.hold.String(), "--hold-others=" + l.holdOthers.String(),
 		"--empty=" + l.empty.String()}
 	if l.burst > 0 {
-		args = append(args, fmt.Sprintf("--burst=%d", l.burst), "--settle="+l.settle.String())
-		lasts += l.settle + time.Duration(last*l.burst)*time.Second/burstRate
+		args = append(args, fmt.Sprintf("--burst=%d", l.burst), "--cooldown="+l.cooldown.String())
+		lasts += l.cooldown + time.Duration(last*l.burst)*time.Second/burstRate
 	}
 	return Step{ID: id, Title: title, Args: append(args, l.more...), Rounds: 1, Lasts: lasts, Redis: l.burst > 0}
 }
@@ -82,7 +82,7 @@ const churnPause = time.Second
 func connect(id, title string, c connections) Step {
 	round := opening(c.count) + churnPause
 	args := []string{"connect", fmt.Sprintf("--base=%d", c.base), fmt.Sprintf("--connections=%d", c.count),
-		fmt.Sprintf("--in-flight=%d", c.inFlight), fmt.Sprintf("--rounds=%d", c.rounds), "--settle=" + churnPause.String()}
+		fmt.Sprintf("--in-flight=%d", c.inFlight), fmt.Sprintf("--rounds=%d", c.rounds), "--cooldown=" + churnPause.String()}
 	if c.rest > 0 {
 		args = append(args, "--rest="+c.rest.String())
 		round += opening(c.count) // leaving

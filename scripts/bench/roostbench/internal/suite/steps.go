@@ -53,8 +53,8 @@ func normalSteps() []Step {
 func idling() []Step {
 	return []Step{
 		idle("idle", "idle connections, each its own user", looks{
-			sizes: []int{0, 2000, 7000, 12_000, 18_000}, hold: 35 * time.Second, glance: 22 * time.Second,
-			empty: 8 * time.Second, burst: 10, settle: 22 * time.Second}).with(gcTrace),
+			sizes: []int{0, 2000, 7000, 12_000, 18_000}, hold: 35 * time.Second, holdOthers: 22 * time.Second,
+			empty: 8 * time.Second, burst: 10, cooldown: 22 * time.Second}).with(gcTrace),
 		idle("idle-8", "idle connections, 8 for each user", looks{
 			sizes: []int{2000, 18_000}, hold: 22 * time.Second, more: []string{"--per-user=8"}}).with(quickPings()...),
 	}
@@ -127,7 +127,7 @@ func tlsSteps() []Step {
 	slow := func(s Step, n int) Step { s.Lasts += time.Duration(n) * 2 * time.Millisecond; return s } // handshakes
 	return []Step{
 		slow(idle("tls-idle-15k", "idle connections, 2,000 and 15,000, then 1 KB from each and to each", looks{
-			sizes: []int{2000, 15_000}, hold: 35 * time.Second, burst: 1, settle: 35 * time.Second, more: []string{"--talk=1024"}}), 15_000).with(twoProxies),
+			sizes: []int{2000, 15_000}, hold: 35 * time.Second, burst: 1, cooldown: 35 * time.Second, more: []string{"--talk=1024"}}), 15_000).with(twoProxies),
 		slow(idle("tls-talk", "2,000 and 15,000 connections, each of which has just sent and received 1 KB", looks{
 			sizes: []int{2000, 15_000}, hold: 35 * time.Second, burst: 1, more: []string{"--talk=1024", "--burst-each"}}), 15_000).times(2),
 		slow(connect("tls-connect", "6,000 full handshakes, 256 at once", connections{base: 500, count: 6000, inFlight: 256, rounds: 1}), 6500).times(3),
@@ -180,8 +180,8 @@ func shortSteps() []Step {
 	return []Step{
 		// Another name: neither its memory nor its CPU is what the targets speak of.
 		idle("idle-quick", "idle connections, each its own user, held for 7 s, pings every 5 s", looks{
-			sizes: []int{0, 2000, 10_000, 18_000}, hold: 7 * time.Second, glance: 3 * time.Second,
-			empty: 3 * time.Second, burst: 3, settle: 5 * time.Second}).with(append(quickPings(), gcTrace)...),
+			sizes: []int{0, 2000, 10_000, 18_000}, hold: 7 * time.Second, holdOthers: 3 * time.Second,
+			empty: 3 * time.Second, burst: 3, cooldown: 5 * time.Second}).with(append(quickPings(), gcTrace)...),
 		connect("connect", "17,000 connect, 256 at once", connections{base: 1000, count: 17_000, inFlight: 256, rounds: 1}),
 		deliver("deliver-10k", "10,000 a second to 5,000 connections", deliveries{5000, 10_000, 3 * time.Second, nil}).times(3),
 		deliver("deliver-max", "80,000 a second asked, pipelined, to 5,000 connections", deliveries{5000, 80_000, 3 * time.Second, saturating()}).times(2),

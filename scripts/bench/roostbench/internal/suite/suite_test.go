@@ -68,9 +68,9 @@ func TestEstimateFollowsTheFlags(t *testing.T) {
 	t.Parallel()
 	one := looks{sizes: []int{2000, 6000}, hold: 10 * time.Second}
 	two := one
-	two.sizes, two.hold, two.glance, two.empty = []int{0, 2000, 3000, 6000}, 11*time.Second, time.Second, 7*time.Second
-	two.burst, two.settle = 10, 5*time.Second
-	// Both holds, a glance, nobody, the burst, and its settling.
+	two.sizes, two.hold, two.holdOthers, two.empty = []int{0, 2000, 3000, 6000}, 11*time.Second, time.Second, 7*time.Second
+	two.burst, two.cooldown = 10, 5*time.Second
+	// Both holds, the others, nobody, the burst, and its cooldown.
 	want := 2*time.Second + time.Second + 7*time.Second + 3*time.Second + 5*time.Second
 	if got := idle("b", "", two).Lasts - idle("a", "", one).Lasts; got != want {
 		t.Errorf("the longer one lasts %s longer, want %s", got, want)
