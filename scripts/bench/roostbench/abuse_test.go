@@ -125,7 +125,7 @@ func TestFairnessOfRoost(t *testing.T) {
 		t.Fatalf("%d cases, want %d; exit code %d, %s", len(all.Fairness), len(names), code, said)
 	}
 	for i, r := range all.Fairness {
-		if r.Name != names[i] || !r.Kept() || r.Newcomers.Tried == 0 || r.Health.Tried == 0 || r.Metrics.Tried == 0 || r.Delivered.Tried == 0 {
+		if r.Name != names[i] || !r.Kept() || r.NewClients.Tried == 0 || r.Health.Tried == 0 || r.Metrics.Tried == 0 || r.Delivered.Tried == 0 {
 			t.Errorf("%+v", r)
 		}
 		if i > 0 && r.Did == "" {
@@ -141,7 +141,7 @@ func TestFairnessOfRoost(t *testing.T) {
 func TestUnfairServerIsFoundOut(t *testing.T) {
 	t.Parallel()
 	for name, r := range map[string]fairness.Result{
-		"newcomers":      {Newcomers: fairness.Share{Tried: 100, Served: 98}},
+		"new clients":    {NewClients: fairness.Share{Tried: 100, Served: 98}},
 		"health":         {Health: fairness.Share{Tried: 100, Served: 99}},
 		"metrics":        {Metrics: fairness.Share{Tried: 100, Served: 99}},
 		"delivered":      {Delivered: fairness.Share{Tried: 1000, Served: 999}},
@@ -152,7 +152,7 @@ func TestUnfairServerIsFoundOut(t *testing.T) {
 			t.Errorf("%s: kept", name)
 		}
 	}
-	if r := (fairness.Result{Newcomers: fairness.Share{Tried: 100, Served: 99}}); !r.Kept() {
+	if r := (fairness.Result{NewClients: fairness.Share{Tried: 100, Served: 99}}); !r.Kept() {
 		t.Errorf("%+v", r)
 	}
 }
@@ -166,8 +166,8 @@ func TestAbusePage(t *testing.T) {
 		Report: report.Report{Server: "a"},
 		Cases:  []rules.Result{{Group: rules.Wire, Verdict: rules.Kept}, {Group: rules.Wire, Verdict: rules.Broken}},
 		Fairness: []fairness.Result{
-			{Name: fairness.Names()[0], Newcomers: served, Memory: 7},
-			{Name: fairness.Names()[1], Newcomers: fairness.Share{Tried: 10, Served: 5}, Health: served},
+			{Name: fairness.Names()[0], NewClients: served, Memory: 7},
+			{Name: fairness.Names()[1], NewClients: fairness.Share{Tried: 10, Served: 5}, Health: served},
 		},
 	}
 	if err := report.WriteFile(file, all); err != nil {
@@ -184,7 +184,7 @@ func TestAbusePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"head\n", "| Frames | 1 ok, 1 FAIL |", "| nobody does harm | all served, p99 0 ms; 7 MiB |", "| newcomers 50%; 0 MiB |", "\nend\n"} {
+	for _, want := range []string{"head\n", "| Frames | 1 ok, 1 FAIL |", "| nobody does harm | all served, p99 0 ms; 7 MiB |", "| new clients 50%; 0 MiB |", "\nend\n"} {
 		if !strings.Contains(string(got), want) {
 			t.Errorf("%q is missing in\n%s", want, got)
 		}

@@ -59,20 +59,20 @@ func (c *abuseCmd) fairnessTable(env *environment, all []fairness.Result) error 
 		return nil
 	}
 	t := tabwriter.NewWriter(env.stdout, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(t, "\nverdict\twhile\tnewcomers\tp99\t/health\t/metrics\tdelivered\tp99\tRssAnon\twhat was done\n")
+	_, _ = fmt.Fprintf(t, "\nverdict\twhile\tnew clients\tp99\t/health\t/metrics\tdelivered\tp99\tRssAnon\twhat was done\n")
 	for _, r := range all {
 		verdict := fairVerdict(r)
 		if c.Failures && verdict == rules.Kept {
 			continue
 		}
 		did := r.Did
-		for _, why := range []string{r.Wronged, r.Newcomers.Why, r.Health.Why, r.Metrics.Why, r.Delivered.Why} {
+		for _, why := range []string{r.Wronged, r.NewClients.Why, r.Health.Why, r.Metrics.Why, r.Delivered.Why} {
 			if why != "" {
 				did += "; " + why
 				break
 			}
 		}
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s ms\t%s\t%s\t%s\t%s ms\t%.1f MiB\t%s\n", verdict, r.Name, served(r.Newcomers), milli(r.Newcomers.P99),
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s ms\t%s\t%s\t%s\t%s ms\t%.1f MiB\t%s\n", verdict, r.Name, served(r.NewClients), milli(r.NewClients.P99),
 			served(r.Health), served(r.Metrics), served(r.Delivered), milli(r.Delivered.P99), r.Memory, did)
 	}
 	return errors.Join(t.Flush())

@@ -144,16 +144,16 @@ func fairTable(all []abuseReport) string {
 	return text
 }
 
-// fairCell is how soon newcomers were let in, or who was not served.
+// fairCell is how soon new clients were admitted, or who was not served.
 func fairCell(r fairness.Result) string {
 	var text []string
 	if r.Kept() {
-		text = append(text, "all served, p99 "+milli(r.Newcomers.P99)+" ms")
+		text = append(text, "all served, p99 "+milli(r.NewClients.P99)+" ms")
 	}
 	for _, s := range []struct {
 		name  string
 		share fairness.Share
-	}{{"newcomers", r.Newcomers}, {"`/health`", r.Health}, {"`/metrics`", r.Metrics}, {"delivered", r.Delivered}} {
+	}{{"new clients", r.NewClients}, {"`/health`", r.Health}, {"`/metrics`", r.Metrics}, {"delivered", r.Delivered}} {
 		if p := s.share.Percent(); p < 100 {
 			text = append(text, fmt.Sprintf("%s %s%%", s.name, report.Number(min(p, 99.9))))
 		}

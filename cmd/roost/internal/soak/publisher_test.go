@@ -28,16 +28,16 @@ type publisher struct {
 	batches int
 }
 
-// crowded is a group that gets more at once than may wait for it.
+// flooded is a group that gets more at once than may wait for it.
 const (
-	crowded      = "crowd"
-	crowdedBurst = 2_000
-	crowdedEvery = 20 // batches
+	flooded      = "flooded"
+	floodedBurst = 2_000
+	floodedEvery = 20 // batches
 )
 
 const channel = "user_noti:"
 
-// everyone are notifications for all who are connected, so many every crowdedEvery batches.
+// everyone are notifications for all who are connected, so many every floodedEvery batches.
 const everyone = 10
 
 // padding makes notifications large: twice for slow readers, whose buffers and queues shall be full soon.
@@ -90,9 +90,9 @@ func (p *publisher) publish() {
 		pipe.Publish(ctx, channel+user, text)
 		p.extra++
 	}
-	if p.batches++; p.batches%crowdedEvery == 0 {
-		for range crowdedBurst {
-			pipe.Publish(ctx, "group_noti:"+crowded, `{"type":"soak","payload":"for a group"}`)
+	if p.batches++; p.batches%floodedEvery == 0 {
+		for range floodedBurst {
+			pipe.Publish(ctx, "group_noti:"+flooded, `{"type":"soak","payload":"for a group"}`)
 			p.extra++
 		}
 		for range everyone {

@@ -21,7 +21,7 @@ func slowReaders() []troublemaker {
 				p.wait(20 * time.Millisecond)
 			}
 		}},
-		{name: "in a group that gets too much", user: "member", group: crowded, shows: `roost_broadcasts_dropped_total{reason="queue_full"}`,
+		{name: "in a group that gets too much", user: "member", group: flooded, shows: `roost_broadcasts_dropped_total{reason="queue_full"}`,
 			act: func(p *peer) { p.takeFor(2 * time.Second) }},
 		{name: "reads and answers no ping", user: "churn", shows: closedAs("pong_timeout"), takes: 30 * time.Second,
 			act: func(p *peer) { p.takeAll() }},

@@ -32,15 +32,15 @@ type soak struct {
 	redis  *redistest.Server
 	server *roosttest.Server
 
-	publisher *publisher
-	clients   map[string][]*healthy // by user
-	kinds     []troublemaker
-	acts      []atomic.Int64 // of each kind; any goroutine
-	troubles  map[string]int // with Redis, by name
-	newcomers *newcomers
-	resumers  []*resumer
-	full      *fullServer
-	cuts      []cut
+	publisher  *publisher
+	clients    map[string][]*healthy // by user
+	kinds      []troublemaker
+	acts       []atomic.Int64 // of each kind; any goroutine
+	troubles   map[string]int // with Redis, by name
+	newClients *newClients
+	resumers   []*resumer
+	full       *fullServer
+	cuts       []cut
 
 	before, peak, after figures
 	metrics             roosttest.Metrics // of the end, with nobody connected
@@ -84,7 +84,7 @@ func begin(t *testing.T) *soak {
 	})
 	s.server.WaitMetric("roost_redis_up", 1)
 	roosttest.WaitFor(t, "the heartbeat", func() bool { return s.server.Metrics()["roost_redis_ping_seconds"] > 0 })
-	s.newcomers, s.full = newNewcomers(t, s.server, keys), startFull(t, s.redis)
+	s.newClients, s.full = prepareNewClients(t, s.server, keys), startFull(t, s.redis)
 	s.before = measure(t, s.server)
 	s.before.goroutines = int(s.server.Metrics()["go_goroutines"])
 
@@ -121,7 +121,7 @@ func (s *soak) trouble(t *testing.T) {
 		<-r.came // so that each has an id, and nothing of its begins before it
 	}
 	running.Go(func() { s.publisher.run(ctx) })
-	running.Go(func() { s.newcomers.run(ctx) })
+	running.Go(func() { s.newClients.run(ctx) })
 	running.Go(func() { s.full.run(ctx) })
 	for i, kind := range s.kinds {
 		kind.start(ctx, t, &running, s.plan.each, s.server, &s.acts[i])

@@ -55,7 +55,7 @@ func (s *soak) judge(t *testing.T) {
 	if s.outcome.arrived == 0 {
 		t.Error("nothing arrived")
 	}
-	s.newcomers.check(t)
+	s.newClients.check(t)
 	s.full.check(t)
 }
 

@@ -21,14 +21,14 @@ import (
 // worstCase is a server in a control group of a given size, and with as many descriptors as it may need, of which all
 // that can be filled is full.
 type worstCase struct {
-	redis     *redistest.Server
-	server    *roosttest.Server
-	group     *roosttest.MemoryGroup
-	newcomers *newcomers
-	acts      atomic.Int64
-	filled    atomic.Bool       // the queues are full: what is for many begins
-	numbers   roosttest.Metrics // the latest
-	stayed    bool              // the queues were full in the end
+	redis      *redistest.Server
+	server     *roosttest.Server
+	group      *roosttest.MemoryGroup
+	newClients *newClients
+	acts       atomic.Int64
+	filled     atomic.Bool       // the queues are full: what is for many begins
+	numbers    roosttest.Metrics // the latest
+	stayed     bool              // the queues were full in the end
 }
 
 const (
@@ -81,7 +81,7 @@ func startWorst(t *testing.T, part float64) *worstCase {
 	t.Logf("the worst case is %s, %s of it socket buffers, and %d descriptors", mib(int(all.Bytes)), mib(int(buffers)), all.Descriptors)
 	wrap := append(w.group.Join(), "prlimit", fmt.Sprintf("--nofile=%d", all.Descriptors))
 	w.server = roosttest.StartWrapped(t, w.redis, env, wrap...)
-	w.newcomers = newNewcomers(t, w.server, keys)
+	w.newClients = prepareNewClients(t, w.server, keys)
 	return w
 }
 
@@ -161,7 +161,7 @@ func (w *worstCase) drive(t *testing.T, length time.Duration) (lives bool) {
 			}
 		}
 	})
-	w.newcomers.run(measured)
+	w.newClients.run(measured)
 	w.full()
 	w.stayed = w.numbers["roost_queued_bytes"] > 0.9*queued // pending handshakes come and go
 	return !w.server.Exited()
@@ -169,7 +169,7 @@ func (w *worstCase) drive(t *testing.T, length time.Duration) (lives bool) {
 
 // served says how the honest fared.
 func (w *worstCase) served() string {
-	return fmt.Sprintf("let in: %s; /health: %s; /metrics: %s", &w.newcomers.handshakes, &w.newcomers.health, &w.newcomers.metrics)
+	return fmt.Sprintf("let in: %s; /health: %s; /metrics: %s", &w.newClients.handshakes, &w.newClients.health, &w.newClients.metrics)
 }
 
 // TestWorstCase drives a server to the worst case that roost doctor states for it, in a control group of just that size:
@@ -181,7 +181,7 @@ func TestWorstCase(t *testing.T) {
 		w.server.Wait()
 		t.Fatalf("the server was ended in its worst case (%s); %s", w.server.EndedBy(), w.served())
 	}
-	w.newcomers.check(t)
+	w.newClients.check(t)
 	m := w.numbers
 	if !w.stayed {
 		t.Errorf("the queues did not stay full: %s wait", mib(int(m["roost_queued_bytes"])))
@@ -196,7 +196,7 @@ func TestWorstCase(t *testing.T) {
 func TestWorstCaseIsNotTooMuch(t *testing.T) {
 	skipWorst(t)
 	w := startWorst(t, 0.55)
-	if w.drive(t, short.length) && w.newcomers.handshakes.percent() >= enough && w.newcomers.health.percent() == 100 {
+	if w.drive(t, short.length) && w.newClients.handshakes.percent() >= enough && w.newClients.health.percent() == 100 {
 		t.Errorf("little more than half is enough: %s; %s were charged at most", w.served(), mib(w.group.Peak()))
 	} else if w.server.Exited() {
 		w.server.Wait()

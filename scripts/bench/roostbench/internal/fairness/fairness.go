@@ -45,23 +45,23 @@ func (s Share) Percent() float64 {
 
 // Result is what came of a case.
 type Result struct {
-	Name      string  `json:"name"`
-	Did       string  `json:"did"` // what was done meanwhile, and how often
-	Newcomers Share   `json:"newcomers"`
-	Health    Share   `json:"health"`
-	Metrics   Share   `json:"metrics"`           // none tried: where they are is not known
-	Delivered Share   `json:"delivered"`         // notifications of those who were connected before
-	Lost      int     `json:"lost"`              // connections of these
-	Memory    float64 `json:"memory"`            // MiB of RssAnon, the most; 0: not known
-	Wronged   string  `json:"wronged,omitempty"` // what the case itself found to be wrong
+	Name       string  `json:"name"`
+	Did        string  `json:"did"` // what was done meanwhile, and how often
+	NewClients Share   `json:"new_clients"`
+	Health     Share   `json:"health"`
+	Metrics    Share   `json:"metrics"`           // none tried: where they are is not known
+	Delivered  Share   `json:"delivered"`         // notifications of those who were connected before
+	Lost       int     `json:"lost"`              // connections of these
+	Memory     float64 `json:"memory"`            // MiB of RssAnon, the most; 0: not known
+	Wronged    string  `json:"wronged,omitempty"` // what the case itself found to be wrong
 }
 
-// enough is which share of honest newcomers has to be served.
+// enough is which share of honest new clients has to be served.
 const enough = 99
 
 // Kept says whether the honest were served.
 func (r Result) Kept() bool {
-	return r.Newcomers.Percent() >= enough && r.Health.Percent() == 100 && r.Metrics.Percent() == 100 &&
+	return r.NewClients.Percent() >= enough && r.Health.Percent() == 100 && r.Metrics.Percent() == 100 &&
 		r.Delivered.Percent() == 100 && r.Lost == 0 && r.Wronged == ""
 }
 
@@ -84,8 +84,8 @@ func Run(ctx context.Context, cfg Config) ([]Result, error) {
 			return all, fmt.Errorf("%s: %w", k.name, err)
 		}
 		if err != nil { // what the case before has left
-			r = Result{Name: k.name, Newcomers: Share{Tried: bystanderUsers}, Wronged: "lets nobody in since the case before", Memory: cfg.anon()}
-			r.Newcomers.Why = err.Error()
+			r = Result{Name: k.name, NewClients: Share{Tried: bystanderUsers}, Wronged: "admits nobody since the case before", Memory: cfg.anon()}
+			r.NewClients.Why = err.Error()
 			all = append(all, r)
 			return all, nil
 		}
@@ -135,7 +135,7 @@ func (cfg Config) inflict(ctx context.Context, k kind) (Result, error) {
 	<-done
 	r := Result{
 		Name: k.name, Did: a.did(), Wronged: a.wronged(),
-		Newcomers: h.newcomers.share(), Health: h.health.share(), Metrics: h.metrics.share(), Memory: h.memory,
+		NewClients: h.newClients.share(), Health: h.health.share(), Metrics: h.metrics.share(), Memory: h.memory,
 	}
 	received := b.Received()
 	p99 := b.P99()

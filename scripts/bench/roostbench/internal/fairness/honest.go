@@ -13,11 +13,11 @@ import (
 
 // How often honest clients come, and each of the ports is asked.
 const (
-	newcomerEvery = 40 * time.Millisecond
-	newcomerStays = 500 * time.Millisecond
-	healthEvery   = 200 * time.Millisecond
-	metricsEvery  = 500 * time.Millisecond
-	memoryEvery   = 200 * time.Millisecond
+	newClientEvery = 40 * time.Millisecond
+	newClientStays = 500 * time.Millisecond
+	healthEvery    = 200 * time.Millisecond
+	metricsEvery   = 500 * time.Millisecond
+	memoryEvery    = 200 * time.Millisecond
 )
 
 // honest is those who are watched while harm is done.
@@ -27,7 +27,7 @@ type honest struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
-	newcomers, health, metrics tally
+	newClients, health, metrics tally
 
 	memory float64 // the most; read after finish
 }
@@ -66,7 +66,7 @@ func (t *tally) share() Share {
 func (cfg Config) watch(ctx context.Context) *honest {
 	h := &honest{cfg: cfg}
 	h.ctx, h.cancel = context.WithCancel(ctx)
-	h.every(newcomerEvery, func(n int) { h.newcomers.time(func() error { return h.connect(ctx, n) }) })
+	h.every(newClientEvery, func(n int) { h.newClients.time(func() error { return h.connect(ctx, n) }) })
 	health := "http://" + cfg.Target.Host() + "/health"
 	if cfg.AdminAlone {
 		health = "http://" + cfg.Admin + "/health"
@@ -116,22 +116,22 @@ func (t *tally) time(ask func() error) {
 	t.add(time.Since(began), err)
 }
 
-// newcomerAddresses is how many addresses newcomers have, 127.0.2.1 and on.
-const newcomerAddresses = 50
+// newClientAddresses is how many addresses new clients have, 127.0.2.1 and on.
+const newClientAddresses = 50
 
-// connect is one newcomer, who stays for a moment after it was served.
+// connect is a new client, which stays for a moment after it was served.
 func (h *honest) connect(ctx context.Context, n int) error {
 	target := h.cfg.Target
-	target.Source = netip.AddrFrom4([4]byte{127, 0, 2, byte(1 + n%newcomerAddresses)})
+	target.Source = netip.AddrFrom4([4]byte{127, 0, 2, byte(1 + n%newClientAddresses)})
 	if h.cfg.Keys != nil && n%2 == 1 {
 		target.Sign = h.cfg.Keys.Good
 	}
-	conn, err := target.Open(ctx, fmt.Sprintf("newcomer-%d", n), 0)
+	conn, err := target.Open(ctx, fmt.Sprintf("new-client-%d", n), 0)
 	if err != nil {
 		return err
 	}
 	h.done.Go(func() {
-		sleep(h.ctx, newcomerStays)
+		sleep(h.ctx, newClientStays)
 		_ = conn.SetLinger(0) // so that no port rests for a minute
 		_ = conn.Close()
 	})

@@ -14,9 +14,9 @@ import (
 	"roost/internal/pause"
 )
 
-// newcomers are honest clients who come while others make trouble, and what asks the server how it is. Each wants an
+// newClients are honest clients that connect while others make trouble, and requests for /health and /metrics. Each expects an
 // answer; which share gets one is counted.
-type newcomers struct {
+type newClients struct {
 	server *roosttest.Server
 	tokens []string // of the users who come, in turn
 
@@ -69,7 +69,7 @@ func (l *tally) percent() float64 {
 const enough = 99
 
 // check wants nearly all who came to be let in, and everybody who asked to be answered.
-func (n *newcomers) check(t *testing.T) {
+func (n *newClients) check(t *testing.T) {
 	t.Helper()
 	if n.handshakes.percent() < enough {
 		t.Errorf("honest clients who were let in: %s", &n.handshakes)
@@ -82,24 +82,24 @@ func (n *newcomers) check(t *testing.T) {
 	}
 }
 
-// newNewcomers are users of both kinds of tokens.
-func newNewcomers(t testing.TB, server *roosttest.Server, keys *roosttest.KeyPair) *newcomers {
-	n := &newcomers{server: server}
+// prepareNewClients prepares users of both kinds of tokens.
+func prepareNewClients(t testing.TB, server *roosttest.Server, keys *roosttest.KeyPair) *newClients {
+	n := &newClients{server: server}
 	for i := range 20 {
-		user := fmt.Sprintf("newcomer-%d", i)
+		user := fmt.Sprintf("new-client-%d", i)
 		n.tokens = append(n.tokens, roosttest.Token(t, user), keys.Token(t, user))
 	}
 	return n
 }
 
 const (
-	atOnce    = 4                      // newcomers who come at the same time
+	atOnce    = 4                      // new clients that connect at the same time
 	comesFor  = 200 * time.Millisecond // how long one stays
 	looksEach = 200 * time.Millisecond // how often each port is asked
 )
 
 // run has them come and ask until ctx ends.
-func (n *newcomers) run(ctx context.Context) {
+func (n *newClients) run(ctx context.Context) {
 	var all sync.WaitGroup
 	for i := range atOnce {
 		all.Go(func() {
@@ -122,8 +122,8 @@ func (n *newcomers) run(ctx context.Context) {
 	all.Wait()
 }
 
-// come is one newcomer, from one of the addresses from 127.0.2.1 on.
-func (n *newcomers) come(ctx context.Context, k int) {
+// come is one new client, from one of the addresses from 127.0.2.1 on.
+func (n *newClients) come(ctx context.Context, k int) {
 	began := time.Now()
 	p, letGo, err := dial(ctx, n.server.WS, fmt.Sprintf("127.0.2.%d", 1+k%50), 0)
 	if err == nil {
