@@ -1,7 +1,7 @@
 # What people do with Roost, one line each. `make help` lists it.
 # Variables given to make reach the server: make run WS_PORT=9081
 
-.PHONY: help run build test quick deps check fuzz soak faults docs client picture release release-check module-path bench bench-full clean
+.PHONY: help run build test quick repeat deps check fuzz soak faults docs client picture release release-check module-path bench bench-full clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -19,6 +19,9 @@ test: ## Check the code and run all tests with the race detector (make deps come
 
 quick: ## What half a minute shows, for the time between two changes
 	@scripts/test.sh quick
+
+repeat: ## Run all tests again and again, to find those that fail once in many times; make repeat RUNS=20 AT_A_TIME=4
+	@scripts/repeat.sh $(or $(RUNS),20) $(or $(AT_A_TIME),1)
 
 deps: ## Install what the tests use in addition to Go: redis-server, gcc, nginx, haproxy; make deps ALL=1 for browsers and the like too
 	@scripts/deps.sh $(if $(ALL),--all)
