@@ -101,18 +101,18 @@ func newMarker() uint64 {
 	return position.MarkerOf(string(random[:]))
 }
 
-// Marker notes that a marker was heard: a message that all instances on this Redis hear. It comes twice, the second time settled,
+// Marker notes that a marker was heard: a message that all instances on this Redis hear. It comes twice, the second time confirmed,
 // once no instance can be asked for it that has not heard it: from then on a position that any of them gives out means the same to
 // all. The goroutine that calls Deliver calls it.
-func (h *Hub) Marker(text string, settled bool) {
+func (h *Hub) Marker(text string, confirmed bool) {
 	s := h.stream
 	if s == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if settled {
-		s.ring.Settle(position.MarkerOf(text))
+	if confirmed {
+		s.ring.Confirm(position.MarkerOf(text))
 	} else {
 		s.ring.Mark(position.MarkerOf(text), h.cfg.Now().UnixMilli())
 	}

@@ -64,10 +64,10 @@ type Config struct {
 
 	// Marker is told, by the goroutine that reads, of messages that every instance on this Redis hears at the same place
 	// among what is published. Behind one of them all instances can count the same. One is published when a link is up
-	// or none has come for a while. It is settled by another message, about position.MaxLag later, which all hear at the same place
+	// or none has come for a while. It is confirmed by another message, about position.MaxLag later, which all hear at the same place
 	// too: who has heard that may name the marker to the others. Only in Pattern mode. Nil: none is published, and none is
 	// subscribed to.
-	Marker func(text string, settled bool)
+	Marker func(text string, confirmed bool)
 
 	// Lost is told, by the goroutine that reads, that the link was lost: what comes next does not continue what came
 	// before. Nil: nobody is told.

@@ -18,29 +18,29 @@ const markerChannel = heartbeatPrefix + "marker"
 // once; more of them only keep the counts small.
 const markerEvery = 5 * time.Minute
 
-// settledPrefix begins the message which says that a marker is settled: all instances that are not too slow for it have heard it.
-const settledPrefix = "="
+// confirmedPrefix begins the message which says that a marker is confirmed: all instances that are not too slow for it have heard it.
+const confirmedPrefix = "="
 
 // markers is what came on this link. Any goroutine.
 type markers struct {
 	last atomic.Int64 // when the last marker came, in Unix nanoseconds; 0: none
 
 	mu      sync.Mutex
-	waiting string    // guarded by mu: the latest that is not settled; "": none
+	waiting string    // guarded by mu: the latest that is not confirmed; "": none
 	since   time.Time // guarded by mu: when it came
 }
 
-// heard notes that a message came. It returns the marker, and whether it is settled now.
-func (m *markers) heard(message string, now time.Time) (marker string, settled bool) {
+// heard notes that a message came. It returns the marker, and whether it is confirmed now.
+func (m *markers) heard(message string, now time.Time) (marker string, confirmed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if marker, settled = strings.CutPrefix(message, settledPrefix); !settled {
+	if marker, confirmed = strings.CutPrefix(message, confirmedPrefix); !confirmed {
 		m.last.Store(now.UnixNano())
 		m.waiting, m.since = marker, now
 	} else if m.waiting == marker {
 		m.waiting = ""
 	}
-	return marker, settled
+	return marker, confirmed
 }
 
 func (m *markers) forget() {
@@ -50,7 +50,7 @@ func (m *markers) forget() {
 	m.waiting = ""
 }
 
-// due returns the message that has to be published; "": none. Any of the instances says that a marker is settled, and says it again
+// due returns the message that has to be published; "": none. Any of the instances says that a marker is confirmed, and says it again
 // until it has heard it: whoever has published the marker may have stopped.
 func (m *markers) due(now time.Time) (message string) {
 	m.mu.Lock()
@@ -60,7 +60,7 @@ func (m *markers) due(now time.Time) (message string) {
 	case last == 0 || now.Sub(time.Unix(0, last)) >= markerEvery:
 		return rand.Text()
 	case m.waiting != "" && now.Sub(m.since) >= position.MaxLag:
-		return settledPrefix + m.waiting
+		return confirmedPrefix + m.waiting
 	}
 	return ""
 }
@@ -72,7 +72,7 @@ func (f *Feed) marks() bool { return f.cfg.Marker != nil && f.cfg.Mode == Patter
 // twice would be in two places.
 func (f *Feed) sendMarker(ctx context.Context) {
 	message := f.markers.due(time.Now())
-	if message == "" || f.beats.PublishOnce(ctx, markerChannel, message) != nil || strings.HasPrefix(message, settledPrefix) {
+	if message == "" || f.beats.PublishOnce(ctx, markerChannel, message) != nil || strings.HasPrefix(message, confirmedPrefix) {
 		return
 	}
 	time.AfterFunc(position.MaxLag, f.beat.soon) // others do it with their beats, if this one does not

@@ -39,12 +39,12 @@ func TestMarkersAreHeardByAll(t *testing.T) {
 	start := func() *stream {
 		s := &stream{}
 		cfg := quick(server.Addr())
-		cfg.Marker = func(text string, settled bool) {
+		cfg.Marker = func(text string, confirmed bool) {
 			switch {
-			case !settled:
+			case !confirmed:
 				s.note("marker " + text)
-			case !slices.Contains(s.all(), "settled "+text): // several instances may say so
-				s.note("settled " + text)
+			case !slices.Contains(s.all(), "confirmed "+text): // several instances may say so
+				s.note("confirmed " + text)
 			}
 		}
 		cfg.Lost = func() { s.note("lost") }
@@ -56,7 +56,7 @@ func TestMarkersAreHeardByAll(t *testing.T) {
 	before := len(first.all())
 	second := start()
 	redistest.WaitFor(t, "a marker of the second", func() bool { return len(second.all()) > 0 && len(first.all()) > before })
-	redistest.WaitFor(t, "the latest marker to be settled", func() bool { return allSettled(first) && allSettled(second) })
+	redistest.WaitFor(t, "the latest marker to be confirmed", func() bool { return allConfirmed(first) && allConfirmed(second) })
 	server.Publish("user_noti:a", "1")
 	server.Publish("user_noti:b", "2")
 	last := func(s *stream) bool { all := s.all(); return len(all) > 0 && all[len(all)-1] == "b 2" }
@@ -72,13 +72,13 @@ func TestMarkersAreHeardByAll(t *testing.T) {
 	})
 }
 
-// allSettled reports whether the latest marker that was heard is settled.
-func allSettled(s *stream) bool {
+// allConfirmed reports whether the latest marker that was heard is confirmed.
+func allConfirmed(s *stream) bool {
 	latest := ""
 	for _, what := range s.all() {
 		if marker, ok := strings.CutPrefix(what, "marker "); ok {
 			latest = marker
-		} else if what == "settled "+latest {
+		} else if what == "confirmed "+latest {
 			latest = ""
 		}
 	}

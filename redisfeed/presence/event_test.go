@@ -128,7 +128,7 @@ func TestEventWithoutAnAnswerBeforeAHandover(t *testing.T) {
 	if err := next.FinishImport(); err != nil {
 		t.Fatal(err)
 	}
-	next.settle(time.Now())
+	next.finishImport(time.Now())
 	next.write(t.Context(), []string{"alice", "bob"})
 	if alice, bob := got.of("alice"), got.of("bob"); alice != "+" || bob != "" {
 		t.Errorf("got %q and %q, want + and nothing", alice, bob)

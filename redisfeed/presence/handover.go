@@ -199,9 +199,9 @@ func (p *Writer) readList(r *wirecodec.Reader, from *imported) {
 	}
 }
 
-// settle is the beginning of Run: connections that came along are registered by now. Their users are written already; users whose
+// finishImport is the beginning of Run: connections that came along are registered by now. Their users are written already; users whose
 // connections did not come along are gone.
-func (p *Writer) settle(now time.Time) {
+func (p *Writer) finishImport(now time.Time) {
 	p.working.Lock()
 	defer p.working.Unlock()
 	if p.imported == nil {
@@ -219,12 +219,12 @@ func (p *Writer) settle(now time.Time) {
 			p.mark(user, true, now)
 		}
 	}
-	p.settleList(from, now)
+	p.finishImportOfList(from, now)
 }
 
-// settleList goes on with the list of the process before. A process that keeps none goes on under another name: the one before would be
+// finishImportOfList goes on with the list of the process before. A process that keeps none goes on under another name: the one before would be
 // taken for dead.
-func (p *Writer) settleList(from *imported, now time.Time) {
+func (p *Writer) finishImportOfList(from *imported, now time.Time) {
 	switch {
 	case !from.listed:
 	case p.list == nil:

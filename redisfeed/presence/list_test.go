@@ -573,7 +573,7 @@ func TestListThroughAHandover(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.set(1, "stays")
-		k.settle(time.Now())
+		k.finishImport(time.Now())
 		k.flush()
 		return k
 	}

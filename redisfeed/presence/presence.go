@@ -137,7 +137,7 @@ func (p *Writer) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	toTheEnd := context.WithoutCancel(ctx) // what is under way when ctx ends is not in doubt
-	p.settle(time.Now())
+	p.finishImport(time.Now())
 	for ctx.Err() == nil && !p.released.Load() {
 		wait, known := p.turn(toTheEnd)
 		changed := p.registry.Changed()

@@ -57,7 +57,7 @@ func TestRingGoesOn(t *testing.T) {
 					case i%700 == 9:
 						r.Mark(position.MarkerOf(fmt.Sprint("m", i)), now)
 					case i%700 == 29 && seed%2 == 0:
-						r.Settle(position.MarkerOf(fmt.Sprint("m", i-20)))
+						r.Confirm(position.MarkerOf(fmt.Sprint("m", i-20)))
 					case seed%4 == 1 && i == 1000:
 						r.Reset(77, now)
 					default:

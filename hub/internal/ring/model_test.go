@@ -59,9 +59,9 @@ func runModel(t *testing.T, random *rand.Rand) {
 			}
 			b.Mark(id, now)
 			latest, same = id, true
-		case n < 10: // the latest marker is settled
-			a.Settle(latest)
-			if b.Settle(latest); same {
+		case n < 10: // the latest marker is confirmed
+			a.Confirm(latest)
+			if b.Confirm(latest); same {
 				parted = false
 			}
 		case n < 11: // a's link is lost: another stream

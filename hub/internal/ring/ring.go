@@ -106,7 +106,7 @@ func (r *Ring) Reset(marker uint64, now int64) {
 }
 
 // Mark notes that a marker was heard, which other instances hear as well. A position that counts from it is known from now on, but
-// Head counts on from the marker before until the new one is settled: another instance may be asked before it has heard it. Where
+// Head counts on from the marker before until the new one is confirmed: another instance may be asked before it has heard it. Where
 // nobody else knows the marker before, Head counts from the new one at once.
 //
 // One that is known already is none: a position at it would be in two places.
@@ -120,19 +120,19 @@ func (r *Ring) Mark(marker uint64, now int64) {
 	}
 	r.segments = append(r.segments, segment{marker: marker, first: r.count, from: notYet, began: now, chain: r.chain})
 	if r.segments[r.current].alone {
-		r.settle(len(r.segments) - 1)
+		r.confirm(len(r.segments) - 1)
 	}
 }
 
-// Settle notes that all other instances have heard a marker. All of them have to be told so at the same place in the stream: then
+// Confirm notes that all other instances have heard a marker. All of them have to be told so at the same place in the stream: then
 // they give the same positions.
-func (r *Ring) Settle(marker uint64) {
+func (r *Ring) Confirm(marker uint64) {
 	if i := r.find(marker); i > r.current {
-		r.settle(i)
+		r.confirm(i)
 	}
 }
 
-func (r *Ring) settle(segment int) {
+func (r *Ring) confirm(segment int) {
 	for i := r.current + 1; i <= segment; i++ {
 		r.segments[i].from = r.count
 	}

@@ -47,7 +47,7 @@ func TestMarkersDoNotEndAStream(t *testing.T) {
 }
 
 // Positions count from a marker once other instances have heard it too; those that count from it are known at once.
-func TestMarkersSettle(t *testing.T) {
+func TestMarkersAreConfirmed(t *testing.T) {
 	a, b := New(make([]byte, MinMemory), time.Minute), New(make([]byte, MinMemory), time.Minute)
 	a.Reset(1, 0)
 	b.Reset(2, 0)
@@ -65,8 +65,8 @@ func TestMarkersSettle(t *testing.T) {
 	}
 	first := hears(a, "2")
 	b.Mark(11, 4)
-	a.Settle(99) // not known here
-	a.Settle(11)
+	a.Confirm(99) // not known here
+	a.Confirm(11)
 	second := hears(a, "3")
 	if first.Marker != 10 || second.Marker != 11 || second.Count != 2 {
 		t.Fatalf("at %+v, then at %+v", first, second)
@@ -79,8 +79,8 @@ func TestMarkersSettle(t *testing.T) {
 	if missed, _, why := b.Since(second, []Key{{User, "a"}}, most); len(missed) != 0 || why != NotRefused {
 		t.Errorf("b still counts from the marker before: %d missed, %q", len(missed), why)
 	}
-	b.Settle(11)
-	if b.Settle(10); b.Head() != second {
+	b.Confirm(11)
+	if b.Confirm(10); b.Head() != second {
 		t.Errorf("b is at %+v", b.Head())
 	}
 	missed, _, why := a.Since(position.Position{Marker: 11}, []Key{{User, "a"}}, most)
