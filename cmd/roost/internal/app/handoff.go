@@ -140,18 +140,18 @@ func (s *Service) offer(ctx context.Context, h *handoff) (committed bool, err er
 	if err != nil {
 		return false, err
 	}
-	if hello.Mode != modeHandover {
-		return false, h.old.Drain("WS_UPGRADE=" + hello.Mode)
-	}
-	if err := s.feed.CanHandOver(); err != nil {
-		s.log.Warn("the connections can't be handed over: they are drained", "reason", err)
-		return false, h.old.Drain(err.Error())
-	}
 	connections := s.hub.Connections()
 	need := handover.Need{Must: Facts(s.cfg), Sockets: s.ws.Stats().Sockets, Bytes: liveHeap()}
-	if err := hello.Check(need); err != nil {
+	drains, err := outcome(hello, s.cannotHandOver(), need)
+	switch {
+	case err != nil:
 		h.old.Refuse(err)
 		return false, err
+	case drains != "":
+		if hello.Mode == modeHandover { // otherwise the operator wants it
+			s.log.Warn("the connections can't be handed over: they are drained", "reason", drains)
+		}
+		return false, h.old.Drain(drains)
 	}
 	if err := h.old.Offer(handover.Offer{Format: handover.Format, Release: version.Number(), Sockets: need.Sockets}); err != nil {
 		s.endNew(hello.Pid)
@@ -177,6 +177,26 @@ func (s *Service) offer(ctx context.Context, h *handoff) (committed bool, err er
 	s.tellHandedOver(h, conns.handed)
 	_ = h.sendLate(sectionPaused, binary.BigEndian.AppendUint64(nil, uint64(h.paused)), nil) // it is for people
 	return true, nil
+}
+
+// outcome says what becomes of the connections when a new process greets with hello. drains is why they are closed instead, which is so where
+// cannot says why this process can't hand them over; err refuses the upgrade.
+func outcome(hello handover.Hello, cannot string, need handover.Need) (drains string, err error) {
+	switch {
+	case hello.Mode != modeHandover:
+		return "WS_UPGRADE=" + hello.Mode, nil
+	case cannot != "":
+		return cannot, nil
+	}
+	return "", hello.Check(need)
+}
+
+// cannotHandOver is why this process can't hand over its connections; empty: it can.
+func (s *Service) cannotHandOver() string {
+	if err := s.feed.CanHandOver(); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // endNew ends a new process after a handover that failed, if it does not end by itself: it may be stopped, or hang.

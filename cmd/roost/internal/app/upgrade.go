@@ -163,9 +163,7 @@ func (s *Service) upgradeState() httpapi.Upgrade {
 	if program, err := exec.LookPath(os.Args[0]); err == nil {
 		u.Program, _ = filepath.Abs(program)
 	}
-	if err := s.feed.CanHandOver(); err != nil {
-		u.Drains = err.Error()
-	}
+	u.Drains = s.cannotHandOver()
 	for _, fact := range Facts(s.cfg) {
 		u.Agree = append(u.Agree, httpapi.UpgradeSetting{Name: fact.Name, Value: fact.Value})
 	}
@@ -196,19 +194,13 @@ func NewAgreement(cfg config.Config) Agreement {
 }
 
 // Outlook says what becomes of the connections when a server with this state starts a program that says this of itself: drains is why they are closed,
-// err is the refusal. Descriptors and memory show at the upgrade. The order is that of Service.offer.
+// err is the refusal. Descriptors and memory show at the upgrade.
 func (a Agreement) Outlook(server httpapi.Upgrade) (drains string, err error) {
-	switch {
-	case a.Mode != modeHandover:
-		return "WS_UPGRADE=" + a.Mode, nil
-	case server.Drains != "":
-		return server.Drains, nil
-	}
 	var must []handover.Fact
 	for _, setting := range server.Agree {
 		must = append(must, handover.Fact{Name: setting.Name, Value: setting.Value})
 	}
-	return "", handover.Hello{Formats: handover.Formats(), Must: a.Must}.Check(handover.Need{Must: must})
+	return outcome(handover.Hello{Formats: handover.Formats(), Mode: a.Mode, Must: a.Must}, server.Drains, handover.Need{Must: must})
 }
 
 // TooMany is how many connections of a server with this state have no room in the program, which closes them.
