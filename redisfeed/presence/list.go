@@ -59,7 +59,6 @@ type list struct {
 	apart      bool // a cluster: a pipeline's commands for different nodes have no order
 	registered bool // by this process, or the one before it
 	forgot     bool // users on the list have gone while Redis was away, and nobody was told
-	reports    bool // the list may have more users than is known, for somebody else to report even after a clean end
 
 	gone []departed // the oldest first
 
@@ -154,7 +153,6 @@ func (p *Writer) listError(err error) error {
 	if err == nil || passing(err) {
 		return err
 	}
-	p.list.reports = true // whatever is on the list
 	if leftOut, ok := p.list.refused.Allow(); ok {
 		p.log.Warn("users of instances that crash are not reported to the webhook: redis refuses what that needs",
 			"error", explainList(p.pool.Config(), err), "lines_left_out", leftOut)
@@ -193,7 +191,7 @@ func (l *list) unlistLater(users []string) {
 		l.gone = append(l.gone, departed{user, at})
 	}
 	if over := len(l.gone) - maxGone; over > 0 { // they stay on the list, which costs Redis memory
-		l.gone, l.reports = l.gone[over:], true
+		l.gone = l.gone[over:]
 	}
 }
 
@@ -245,9 +243,10 @@ func (p *Writer) Retire(ctx context.Context) {
 	}
 	l := p.list
 	if err == nil {
-		if len(l.gone) > 0 || p.pending.Len()+p.failed.Len() > 0 || l.reports {
+		var left bool
+		if left, err = p.leavesUsers(ctx, client); left {
 			err = client.ZAddXX(ctx, InstancesKey, redis.Z{Member: p.id}).Err()
-		} else {
+		} else if err == nil {
 			err = client.ZRem(ctx, InstancesKey, p.id).Err()
 		}
 	}
@@ -257,4 +256,18 @@ func (p *Writer) Retire(ctx context.Context) {
 	if err != nil {
 		p.log.Warn("the list of this instance's users stays in redis: another instance reports them", "error", explainList(p.pool.Config(), err))
 	}
+}
+
+// leavesUsers reports whether there are users for another instance to report after a clean end. The list itself says so, since it may have
+// users of whom this process does not know: it has forgotten them, could not take them off, or the process before it could not. Where
+// Redis refuses to say, or to take any off, nobody could report them either, and there are none.
+func (p *Writer) leavesUsers(ctx context.Context, client redis.UniversalClient) (bool, error) {
+	if len(p.list.gone) > 0 || p.pending.Len()+p.failed.Len() > 0 {
+		return true, nil
+	}
+	if removed, err := p.removeFrom(ctx, p.id, []any{nobody}); !removed {
+		return false, err
+	}
+	users, err := client.SRandMemberN(ctx, ListPrefix+p.id, 1).Result()
+	return len(users) > 0, p.listError(err)
 }

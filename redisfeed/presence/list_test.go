@@ -352,7 +352,7 @@ func TestManyGoWhileNothingIsSettled(t *testing.T) {
 	one.writes(1, "alice")
 	one.writes(0, "alice")
 	one.list.unlistLater(manyUsers(maxGone))
-	if n := len(one.list.gone); n != maxGone || !one.list.reports {
+	if n := len(one.list.gone); n != maxGone {
 		t.Errorf("%d are remembered", n)
 	}
 	one.list.gone = nil
@@ -429,6 +429,22 @@ func TestRetire(t *testing.T) {
 	if told < 500 || told > 1100-500 {
 		t.Errorf("%d are told by the other, and some 600 were settled", told)
 	}
+}
+
+// A user whom Redis refused to take off the list, in this process or the one before it, is left for another instance once that may.
+func TestRetireLeavesWhoIsOnTheList(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	one, other := newKeeper(t, server, quick(server.Addr())), newKeeper(t, server, quick(server.Addr()))
+	one.writes(1, "alice")
+	one.writes(0, "alice")
+	one.list.gone = nil // as after a refusal
+	one.leave()
+	one.Retire(t.Context())
+	other.wantInstances(one.id)
+	other.looks()
+	other.wantList(one.id)
+	other.wantInstances(other.id)
 }
 
 // Only one of those who look gets a dead instance, and nobody does who has just come back itself.
@@ -649,6 +665,9 @@ func TestNarrowACLOfLists(t *testing.T) {
 			lives.writes(0, "carol")
 			lives.leave()
 			lives.Retire(t.Context())
+			if left := server.Client().ZRank(t.Context(), InstancesKey, lives.id).Err(); !errors.Is(left, redis.Nil) {
+				t.Errorf("an instance that has ended cleanly is still registered (%v)", left)
+			}
 			if dead, lives := dead.out.of("bob"), lives.out.of("carol"); dead != "+-" || lives != "+-" {
 				t.Errorf("events %q and %q", dead, lives)
 			}
