@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,9 +165,7 @@ func (s *Service) upgradeState() httpapi.Upgrade {
 		u.Program, _ = filepath.Abs(program)
 	}
 	u.Drains = s.cannotHandOver()
-	for _, fact := range Facts(s.cfg) {
-		u.Agree = append(u.Agree, httpapi.UpgradeSetting{Name: fact.Name, Value: fact.Value})
-	}
+	u.Agree = settingsShown(Facts(s.cfg))
 	s.upgrades.mu.Lock()
 	defer s.upgrades.mu.Unlock()
 	u.Last = s.upgrades.last
@@ -188,16 +187,39 @@ type Agreement struct {
 	Most int             `json:"most"` // WS_MAX_CONNECTIONS; 0: it does not say
 }
 
-// NewAgreement is that of a program with this configuration.
+// NewAgreement is that of a program with this configuration. Secrets have no value in it.
 func NewAgreement(cfg config.Config) Agreement {
-	return Agreement{cfg.WSUpgrade, Facts(cfg), cfg.WSMaxConnections}
+	return Agreement{cfg.WSUpgrade, withoutSecrets(Facts(cfg)), cfg.WSMaxConnections}
+}
+
+// withoutSecrets takes the values of secrets out of facts. Whether they differ shows at the upgrade.
+func withoutSecrets(facts []handover.Fact) []handover.Fact {
+	for i := range facts {
+		if facts[i].Secret {
+			facts[i].Value = ""
+		}
+	}
+	return facts
+}
+
+// settingsShown are facts as /upgrade shows them to whoever asks: without those that are secret.
+func settingsShown(facts []handover.Fact) (shown []httpapi.UpgradeSetting) {
+	for _, fact := range facts {
+		if !fact.Secret {
+			shown = append(shown, httpapi.UpgradeSetting{Name: fact.Name, Value: fact.Value})
+		}
+	}
+	return shown
 }
 
 // Outlook says what becomes of the connections when a server with this state starts a program that says this of itself: drains is why they are closed,
-// err is the refusal. Descriptors and memory show at the upgrade.
+// err is the refusal. Descriptors, memory and secrets show at the upgrade.
 func (a Agreement) Outlook(server httpapi.Upgrade) (drains string, err error) {
 	var must []handover.Fact
 	for _, setting := range server.Agree {
+		if slices.ContainsFunc(a.Must, func(f handover.Fact) bool { return f.Secret && f.Name == setting.Name }) {
+			continue // secret in the program, and not in a server of another release
+		}
 		must = append(must, handover.Fact{Name: setting.Name, Value: setting.Value})
 	}
 	return outcome(handover.Hello{Formats: handover.Formats(), Mode: a.Mode, Must: a.Must}, server.Drains, handover.Need{Must: must})

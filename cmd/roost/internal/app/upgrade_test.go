@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -36,5 +37,27 @@ func TestOutlook(t *testing.T) {
 				t.Errorf("Outlook is %q, %v", drains, err)
 			}
 		})
+	}
+}
+
+// TestSecretsStayIn: neither /upgrade nor `roost upgrade --agreement` shows a secret on which both processes have to agree, and the outlook
+// does not take two that it can't see for different ones.
+func TestSecretsStayIn(t *testing.T) {
+	facts := func() []handover.Fact {
+		return []handover.Fact{{Name: "REDIS_FEED", Value: "user"}, {Name: "A_KEY", Value: "hush", Secret: true}}
+	}
+	server := httpapi.Upgrade{Agree: settingsShown(facts())}
+	program := Agreement{Mode: "handover", Must: withoutSecrets(facts())}
+	for _, shown := range []any{server, program} {
+		text, err := json.Marshal(shown)
+		if err != nil || strings.Contains(string(text), "hush") || !strings.Contains(string(text), "REDIS_FEED") {
+			t.Errorf("%T shows %s, %v", shown, text, err)
+		}
+	}
+	earlier := httpapi.Upgrade{Agree: append(server.Agree, httpapi.UpgradeSetting{Name: "A_KEY", Value: "of a release in which it is none"})}
+	for _, server := range []httpapi.Upgrade{server, earlier} {
+		if drains, err := program.Outlook(server); drains != "" || err != nil {
+			t.Errorf("the outlook is %q, %v", drains, err)
+		}
 	}
 }
