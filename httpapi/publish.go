@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"roost/internal/loglimit"
+	"roost/internal/plural"
 )
 
 // Bounds on the requests to /publish together.
@@ -65,9 +66,9 @@ func (e *PublishError) far(all int) string {
 	case e.Published == 0:
 		return fmt.Sprintf("some of the %d publications may be published", all)
 	case !e.Uncertain:
-		return fmt.Sprintf("of %d publications the first %d are published, and no others", all, e.Published)
+		return fmt.Sprintf("of %d publications %s published, and no others", all, plural.FirstAre(e.Published))
 	}
-	return fmt.Sprintf("of %d publications the first %d are published, and some of the others may be", all, e.Published)
+	return fmt.Sprintf("of %d publications %s published, and some of the others may be", all, plural.FirstAre(e.Published))
 }
 
 // Unwrap is the cause.

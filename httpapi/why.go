@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"roost/internal/plural"
 )
 
 // ErrNoSuchUser is returned by Config.Why for a text that can't be a user id.
@@ -157,7 +159,11 @@ func (w *Why) verdict() string {
 		return "Redis has not confirmed the subscription to this user, so nothing can come: its shard may be away. The log says which is."
 	case w.stalled() != nil:
 		c := w.stalled()
-		return fmt.Sprintf("The client at %s has taken nothing for %.0f s; %d notifications wait for it.", c.Remote, c.StalledFor, c.Waiting)
+		wait := plural.Count(c.Waiting, "notification") + " wait"
+		if c.Waiting == 1 {
+			wait += "s"
+		}
+		return fmt.Sprintf("The client at %s has taken nothing for %.0f s; %s for it.", c.Remote, c.StalledFor, wait)
 	case w.Seen == 0:
 		return fmt.Sprintf("Connected, but nothing was published for this user since %s: is the channel's name right, to the letter? It has to be %s %s.",
 			clock(w.WatchedSince), w.Command, w.Channel)
@@ -185,15 +191,15 @@ func (w *Why) verdict() string {
 		}
 		return fmt.Sprintf("The last notification, at %s, was dropped for want of room: %s.", clock(last.At), why)
 	case outcomeQueued:
-		return fmt.Sprintf("The last notification, at %s, waits for %d of %d connections.", clock(last.At), last.Queued, last.Connections)
+		return fmt.Sprintf("The last notification, at %s, waits for %d of %s.", clock(last.At), last.Queued, plural.Count(last.Connections, "connection"))
 	case outcomeUnacked:
 		return fmt.Sprintf("The last notification, at %s, was sent, but the connection ended before the client had acknowledged it: most likely it never arrived.", clock(last.At))
 	case outcomeClosed:
 		return fmt.Sprintf("The last notification, at %s, was lost with a connection that ended.", clock(last.At))
 	}
 	if c := w.silent(); c != nil && time.Since(last.At) > silentAfter*time.Second {
-		return fmt.Sprintf("The last notification, at %s, was sent, but the client at %s has not acknowledged %d bytes, and nothing came from it for %.0f s: it may be gone.",
-			clock(last.At), c.Remote, c.UnackedBytes, c.HeardSeconds)
+		return fmt.Sprintf("The last notification, at %s, was sent, but the client at %s has not acknowledged %s, and nothing came from it for %.0f s: it may be gone.",
+			clock(last.At), c.Remote, plural.Count(c.UnackedBytes, "byte"), c.HeardSeconds)
 	}
 	return fmt.Sprintf("The last notification, at %s, left for all connections that were open (%d), within %.2f ms: look at the client.",
 		clock(last.At), last.Connections, last.TookMS)
@@ -206,7 +212,7 @@ func (w *Why) verdictOffline() string {
 	if w.Seen == 0 {
 		return "The user has no connection to this server. Nothing was published for them since they are watched."
 	}
-	return fmt.Sprintf("The user has no connection to this server; %d notifications came since %s.", w.Seen, clock(w.WatchedSince))
+	return fmt.Sprintf("The user has no connection to this server; %s came since %s.", plural.Count(w.Seen, "notification"), clock(w.WatchedSince))
 }
 
 // stalled returns the open connection that takes nothing for longest, or nil.

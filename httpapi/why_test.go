@@ -51,6 +51,8 @@ func TestVerdict(t *testing.T) {
 		{"has not confirmed the subscription to this user", Why{Redis: up, Alone: true, Unheard: true, Connections: 1, Open: open}},
 		{"192.0.2.1:4000 has taken nothing for 7 s; 5 notifications wait", Why{Redis: up, Connections: 1,
 			Open: []WhyConnection{{StalledFor: 2}, {Remote: "192.0.2.1:4000", StalledFor: 7, Waiting: 5}}}},
+		{"192.0.2.1:4000 has taken nothing for 7 s; 1 notification waits for it", Why{Redis: up, Connections: 1,
+			Open: []WhyConnection{{Remote: "192.0.2.1:4000", StalledFor: 7, Waiting: 1}}}},
 		{"nothing was published for this user since 03:04:05 UTC: is the channel's name right, to the letter? It has to be SPUBLISH user_noti:alice.",
 			Why{Command: "SPUBLISH", Channel: "user_noti:alice", Redis: up, Connections: 1, WatchedSince: at, Open: open}},
 		{"came while the user was not connected", with(WhyNotification{Problem: "offline"})},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/remote"
+	"roost/internal/plural"
 )
 
 type healthCmd struct {
@@ -62,7 +63,7 @@ func (c *healthCmd) print(env *environment, host string, response *http.Response
 	if !c.JSON {
 		line = health.Status
 		if !c.Live {
-			line += fmt.Sprintf(": %d connections, Redis %s", health.WebSocket.Connections, health.Redis.Status)
+			line += fmt.Sprintf(": %s, Redis %s", plural.Count(health.WebSocket.Connections, "connection"), health.Redis.Status)
 		}
 		if health.Redis.Error != "" {
 			line += " (" + health.Redis.Error + ")"

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/remote"
+	"roost/internal/plural"
 	"roost/redisfeed/presence"
 )
 
@@ -87,10 +88,8 @@ func printOnline(out io.Writer, found []presenceOf) error {
 	for _, one := range found {
 		state := "offline"
 		switch {
-		case one.Instances == 1:
-			state = "online\ton 1 instance"
 		case one.Online:
-			state = fmt.Sprintf("online\ton %d instances", one.Instances)
+			state = "online\ton " + plural.Count(one.Instances, "instance")
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\n", one.User, state)
 	}

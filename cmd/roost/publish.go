@@ -11,6 +11,7 @@ import (
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/redisconfig"
 	"roost/cmd/roost/internal/remote"
+	"roost/internal/plural"
 	"roost/redisfeed/publish"
 )
 
@@ -71,7 +72,7 @@ func publishNotifications(env *environment, address, argument, whom string, forU
 	})
 	switch {
 	case err != nil && number > 0:
-		return fmt.Errorf("%w; of %d notifications the first %d are published", err, len(all), number)
+		return fmt.Errorf("%w; of %d notifications %s published", err, len(all), plural.FirstAre(number))
 	case err != nil:
 		return err
 	}
@@ -118,10 +119,7 @@ func (p published) String() string {
 	if !p.counted {
 		return fmt.Sprintf("on %s; a cluster does not say how many servers got it", p.where)
 	}
-	if p.receivers == 1 {
-		return fmt.Sprintf("on %s; 1 server got it from Redis, clients are not counted", p.where)
-	}
-	return fmt.Sprintf("on %s; %d servers got it from Redis, clients are not counted", p.where, p.receivers)
+	return fmt.Sprintf("on %s; %s got it from Redis, clients are not counted", p.where, plural.Count(p.receivers, "server"))
 }
 
 // publisherFor returns the publisher of a command, for the Redis at address, or that of cfg if address is empty; and cfg

@@ -22,6 +22,7 @@ import (
 	"roost/cmd/roost/internal/remote"
 	"roost/httpapi"
 	"roost/internal/pause"
+	"roost/internal/plural"
 )
 
 type upgradeCmd struct {
@@ -225,7 +226,7 @@ func (u upgrading) succeeded(before, now httpapi.Upgrade) (err error) {
 		_, err = fmt.Fprintf(u.env.stdout, "process %d serves; %d closes its connections over WS_DRAIN_WINDOW\n", now.Pid, before.Pid)
 		return err
 	}
-	_, err = fmt.Fprintf(u.env.stdout, "process %d serves, with %d connections of process %d, %d ms after its start; they stood still for %d ms\n",
-		now.Pid, now.Connections, before.Pid, now.TookMS, now.PausedMS)
+	_, err = fmt.Fprintf(u.env.stdout, "process %d serves, with %s of process %d, %d ms after its start; they stood still for %d ms\n",
+		now.Pid, plural.Count(now.Connections, "connection"), before.Pid, now.TookMS, now.PausedMS)
 	return err
 }

@@ -19,6 +19,7 @@ import (
 	"roost/cmd/roost/internal/remote"
 	"roost/httpapi"
 	"roost/internal/pause"
+	"roost/internal/plural"
 )
 
 type whyCmd struct {
@@ -295,8 +296,8 @@ func (c *whyCmd) several(env *environment, cfg config.Config, user string, serve
 		_, _ = fmt.Fprintln(env.stdout)
 	}
 	if !c.JSON {
-		_, _ = fmt.Fprintf(env.stdout, "%s has %d connections to the %d servers that answered%s\n",
-			user, connections, len(servers)-silent, c.notAsked(env, cfg, len(servers)))
+		_, _ = fmt.Fprintf(env.stdout, "%s has %s to the %s that answered%s\n",
+			user, plural.Count(connections, "connection"), plural.Count(len(servers)-silent, "server"), c.notAsked(env, cfg, len(servers)))
 	}
 	if silent > 0 {
 		return errSaid
@@ -317,7 +318,7 @@ func (c *whyCmd) notAsked(env *environment, cfg config.Config, asked int) string
 	if err != nil || subscribed <= int64(asked) {
 		return ""
 	}
-	return fmt.Sprintf("; %d servers are subscribed on %s, so %d were not asked", subscribed, cfg.RedisAddr(), subscribed-int64(asked))
+	return fmt.Sprintf("; %d servers are subscribed on %s, so the question did not go to %d of them", subscribed, cfg.RedisAddr(), subscribed-int64(asked))
 }
 
 // everyAddress is the server once for each address that its name has.

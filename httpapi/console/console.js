@@ -1,7 +1,7 @@
 // The console: the server's figures, every two seconds.
 import { Chart } from "./chart.js";
 import { element, get, table } from "./dom.js";
-import { bytes, count, duration, milliseconds, rate, shown, since, words } from "./format.js";
+import { bytes, count, counted, duration, milliseconds, rate, shown, since, words } from "./format.js";
 import { allow } from "./publish.js";
 import "./why.js";
 
@@ -143,14 +143,14 @@ function tiles(now) {
   const latest = now.latest ?? {};
   const redis = now.redis.status === "connected";
   return [
-    tile("Connections", count(now.connections), `of ${count(now.limits[0].max)} at most; ${count(now.users)} ${now.users === 1 ? "user" : "users"}`),
+    tile("Connections", count(now.connections), `of ${count(now.limits[0].max)} at most; ${counted(now.users, "user")}`),
     tile("Notifications/s", perSecond((c) => c.received), "from Redis"),
     tile("Deliveries/s", perSecond((c) => c.sent), "sent to connections"),
-    tile("Failed deliveries/s", perSecond((c) => c.failed), `${count(now.waiting)} wait`, now.stalled > 0 ? `${count(now.stalled)} slow ${now.stalled === 1 ? "client" : "clients"}` : ""),
+    tile("Failed deliveries/s", perSecond((c) => c.failed), `${count(now.waiting)} wait`, now.stalled > 0 ? counted(now.stalled, "slow client") : ""),
     tile("Latency p99", milliseconds(latest.p99_ms), `median ${milliseconds(latest.p50_ms)}, in the last 10 s`),
     tile("Busiest loop", latest.busy === undefined ? "–" : Math.round(latest.busy * 100) + " %", "of its time"),
     tile("Memory", bytes(now.memory_bytes), now.memory_per_connection_bytes > 0 ? `${bytes(now.memory_per_connection_bytes)} a connection` : "of the process"),
-    tile("Redis", redis ? milliseconds(now.redis.ping_ms) : "away", redis ? `for a round trip; ${count(now.counters.gaps)} ${now.counters.gaps === 1 ? "gap" : "gaps"}` : now.redis.since ? since(now.redis.since) : "", "", redis ? "" : "bad"),
+    tile("Redis", redis ? milliseconds(now.redis.ping_ms) : "away", redis ? `for a round trip; ${counted(now.counters.gaps, "gap")}` : now.redis.since ? since(now.redis.since) : "", "", redis ? "" : "bad"),
     ...(now.resume ? [resumeTile(now.resume)] : []),
   ];
 }
@@ -179,7 +179,7 @@ function loops(now) {
 // resumeTile shows how far back clients can resume, and how that went since the start.
 function resumeTile(resume) {
   return tile("Resume", duration(Math.round(resume.window_seconds)), `of ${duration(resume.wanted_seconds)}; ${bytes(resume.bytes)} of ${bytes(resume.room)}`,
-    `${count(resume.resumed)} resumed, ${count(resume.gaps)} ${resume.gaps === 1 ? "gap" : "gaps"}`);
+    `${count(resume.resumed)} resumed, ${counted(resume.gaps, "gap")}`);
 }
 
 function tile(name, value, note = "", more = "", look = "") {

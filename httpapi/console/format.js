@@ -8,6 +8,11 @@ export function count(n) {
   return whole.format(Math.round(n));
 }
 
+// counted writes 1 gap, 2 gaps.
+export function counted(n, what) {
+  return count(n) + " " + what + (n === 1 ? "" : "s");
+}
+
 // rate writes what happens in a second: 0, 0.3, 12, 3,400.
 export function rate(n) {
   return n > 0 && n < 9.95 ? n.toFixed(1) : count(n);

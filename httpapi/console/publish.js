@@ -1,6 +1,6 @@
 // The panel that publishes and disconnects, for those who may: POST /publish, as a backend without a Redis client does it.
 import { element, get } from "./dom.js";
-import { count } from "./format.js";
+import { counted } from "./format.js";
 
 const at = (id) => document.querySelector(id);
 const sureFor = 5000; // milliseconds in which a second click disconnects
@@ -58,7 +58,7 @@ async function send(answer, submitter, publication, done) {
   try {
     const { receivers } = await get("publish", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(publication) });
     const servers = receivers[0];
-    const heard = servers === null ? "" : servers === 0 ? ", and no server heard it" : `, heard by ${count(servers)} ${servers === 1 ? "server" : "servers"}`;
+    const heard = servers === null ? "" : servers === 0 ? ", and no server heard it" : `, heard by ${counted(servers, "server")}`;
     say(answer, `${done}${heard}.`, servers === 0 ? "warn" : "good");
   } catch (error) {
     say(answer, "Refused: " + error.message, "bad");

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"roost/cmd/roost/internal/supervisor"
+	"roost/internal/plural"
 )
 
 // readyPatience is how long the service waits for Redis before it reports ready. Without Redis clients can connect all the same,
@@ -71,7 +72,7 @@ func (s *Service) portListens(ctx context.Context) error {
 
 // statusLine is what systemctl status shows.
 func (s *Service) statusLine() string {
-	line := fmt.Sprintf("%d connections of %d users", s.hub.Connections(), s.hub.Users())
+	line := plural.Count(s.hub.Connections(), "connection") + " of " + plural.Count(s.hub.Users(), "user")
 	if !s.feed.Status().Connected {
 		line += "; waiting for Redis"
 	}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"roost/internal/plural"
 )
 
 // WriteText writes the report for people: a line for each limit, the verdict,
@@ -38,7 +40,7 @@ func (r Report) verdict() string {
 		}
 	}
 	if len(r.Unread) > 0 {
-		verdict += fmt.Sprintf("%d limits can't be read, and may be lower: %s.\n", len(r.Unread), strings.Join(r.Unread, ", "))
+		verdict += fmt.Sprintf("%s can't be read, and may be lower: %s.\n", plural.Count(len(r.Unread), "limit"), strings.Join(r.Unread, ", "))
 	}
 	return verdict
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"roost/internal/plural"
 )
 
 // queue takes lines from any goroutine and writes them from one. Two buffers change places, so the mutex is held for a
@@ -140,7 +142,7 @@ func (q *queue) close(timeout time.Duration) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return fmt.Errorf("log: %d lines not written after %s: nobody reads them", q.writing+countLines(q.waiting), timeout)
+	return fmt.Errorf("log: %s not written after %s: nobody reads them", plural.Count(q.writing+countLines(q.waiting), "line"), timeout)
 }
 
 func countLines(b []byte) int { return bytes.Count(b, []byte{'\n'}) }

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"roost/internal/plural"
 )
 
 // Soon is when a certificate that was not renewed is worth a warning. Let's Encrypt's are renewed with 30 days left.
@@ -75,7 +77,7 @@ func validity(c tls.Certificate, now time.Time, add func(bool, string, ...any)) 
 		case now.Before(x.NotBefore):
 			add(true, "%s is valid from %s on only: is the clock right?", what, x.NotBefore.UTC().Format(time.RFC3339))
 		case left < Soon && x.NotAfter.Sub(x.NotBefore) > 2*Soon:
-			add(false, "%s expires on %s, in %d days", what, day(x.NotAfter), int(left.Hours()/24))
+			add(false, "%s expires on %s, in %s", what, day(x.NotAfter), plural.Count(int(left.Hours()/24), "day"))
 		case left < x.NotAfter.Sub(x.NotBefore)/4: // one for a few days is renewed within these
 			add(false, "%s expires on %s", what, x.NotAfter.UTC().Format(time.RFC3339))
 		}

@@ -3,6 +3,8 @@ package top
 import (
 	"strconv"
 	"time"
+
+	"roost/internal/plural"
 )
 
 // count writes 12,345, and 12.3 M above ten million.
@@ -19,10 +21,7 @@ func count(n float64) string {
 
 // counted writes 1 gap, 2 gaps.
 func counted(n uint64, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return count(float64(n)) + " " + what
+	return count(float64(n)) + " " + plural.Noun(n, what)
 }
 
 // rate writes what happens in a second: 0, 0.3, 12, 3,400.

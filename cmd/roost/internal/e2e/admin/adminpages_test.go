@@ -112,10 +112,10 @@ func TestWhyAsksSeveralServers(t *testing.T) {
 		t.Errorf("ends with %d, saying %s", code, says)
 	}
 	if code, says := why("--url", first.HTTP, "--url", "127.0.0.1:1"); code != 1 || !strings.Contains(says, "nothing listens on 127.0.0.1:1") ||
-		!strings.Contains(says, "1 connections to the 1 servers that answered") {
+		!strings.Contains(says, "1 connection to the 1 server that answered") {
 		t.Errorf("ends with %d, saying %s", code, says)
 	}
-	if code, says := why("--url", first.HTTP, "--all"); code != 0 || !strings.Contains(says, "2 servers are subscribed on ") || !strings.Contains(says, "so 1 were not asked") {
+	if code, says := why("--url", first.HTTP, "--all"); code != 0 || !strings.Contains(says, "2 servers are subscribed on ") || !strings.Contains(says, "so the question did not go to 1 of them") {
 		t.Errorf("ends with %d, saying %s", code, says)
 	}
 	if code, says := why("--url", first.HTTP, "--url", second.HTTP, "--follow"); code != 2 || !strings.Contains(says, "--follow follows one server") {

@@ -31,7 +31,7 @@ func TestWhy(t *testing.T) {
 	expect("no connection to this server", "connections: 0", ": 0\n")
 	e2e.Notify(redis, "alice", e2e.Numbered(1))
 	server.WaitMetric("roost_notifications_offline_total", 1)
-	expect("1 notifications came", "offline")
+	expect("1 notification came", "offline")
 
 	alice := server.Connect("alice")
 	redis.Publish("user_noti:alice", "nonsense")

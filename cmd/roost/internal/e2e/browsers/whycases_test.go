@@ -32,7 +32,7 @@ func reasonsForNothing() map[string]nothing {
 		"offline": {func(_ *testing.T, redis *redistest.Server, server *roosttest.Server) {
 			e2e.Notify(redis, "x", `{"type":"early"}`)
 			server.WaitMetric("roost_notifications_offline_total", 1)
-		}, []string{"no connection to this server; 1 notifications came since", "offline"}},
+		}, []string{"no connection to this server; 1 notification came since", "offline"}},
 		"slow": {func(t *testing.T, redis *redistest.Server, server *roosttest.Server) {
 			slow := server.As(t).DialBuffered(4096)
 			slow.MustUpgrade(roosttest.Token(t, "x"))

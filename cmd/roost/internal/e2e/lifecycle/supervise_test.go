@@ -67,7 +67,7 @@ func TestSupervisorHearsOfALife(t *testing.T) {
 		t.Errorf("/health is %d when it is ready", health.Code)
 	}
 	alice := server.Connect("alice")
-	ear.await("STATUS=1 connections of 1 users")
+	ear.await("STATUS=1 connection of 1 user")
 	ear.await("WATCHDOG=1")
 	ear.await("WATCHDOG=1")
 	if code := server.Stop(); code != 0 {
@@ -165,7 +165,7 @@ func TestFailedUpgradeSaysNothing(t *testing.T) {
 				}
 			}
 			server.Connect("alice")
-			ear.await("STATUS=1 connections")
+			ear.await("STATUS=1 connection of ")
 			if len(server.Log.Find("stopping takes too long; the rest is cut")) > 0 {
 				t.Error("a part of the new process did not end by itself")
 			}
