@@ -207,17 +207,17 @@ func (s *Server) stats() Stats {
 
 // errorLog is what net/http writes to.
 func errorLog(logger *slog.Logger) *log.Logger {
-	return log.New(&complaints{logger: logger, handshakes: loglimit.New(10*time.Second, 3)}, "", 0)
+	return log.New(&errorWriter{logger: logger, handshakes: loglimit.New(10*time.Second, 3)}, "", 0)
 }
 
-// complaints logs what net/http writes. Any goroutine.
-type complaints struct {
+// errorWriter logs what net/http writes. Any goroutine.
+type errorWriter struct {
 	logger     *slog.Logger
 	handshakes *loglimit.Limit // every probe and every scanner causes one
 }
 
 // Write logs a line.
-func (c *complaints) Write(line []byte) (int, error) {
+func (c *errorWriter) Write(line []byte) (int, error) {
 	text := strings.TrimSuffix(string(line), "\n")
 	failed, isHandshake := strings.CutPrefix(text, "http: TLS handshake error from ")
 	if !isHandshake {

@@ -181,12 +181,12 @@ func TestNobodyResumesAcrossATimeUnheard(t *testing.T) {
 	heard["alice"] = true
 	since := time.Now()
 	other, _ := arrive("alice", "")
-	h.HeardAnew("alice", since)
+	h.UserHeard("alice", since)
 	if got := other.take(); len(got) != 1 || got[0].Lost != LostFeed || got[0].After != since.UnixMilli() {
 		t.Errorf("one that was here got %+v", got)
 	}
 	at, _ := h.Position(other)
-	h.HeardAnew("carol", time.Time{})
+	h.UserHeard("carol", time.Time{})
 	for id, want := range map[string]ResumeResult{before: ResumeRefused, at.String(): ResumeDone} {
 		if _, w := arrive("alice", id); w.Result != want || len(w.Missed) != 0 {
 			t.Errorf("from %s: %+v", id, w)

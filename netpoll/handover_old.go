@@ -275,8 +275,8 @@ func (l *loop) thaw() {
 		}
 	})
 	for i, c := range m.going {
-		if i%letGoBatch == letGoBatch-1 {
-			time.Sleep(letGoPause)
+		if i%forgetBatch == forgetBatch-1 {
+			time.Sleep(forgetPause)
 		}
 		c.handOver()
 	}
@@ -285,8 +285,8 @@ func (l *loop) thaw() {
 // Forgetting a connection takes 3 µs, most of it in the kernel. The other process has better use for the processors at that
 // time, so that a loop, which still stands still for all others, rests as long again.
 const (
-	letGoBatch = 256
-	letGoPause = 500 * time.Microsecond
+	forgetBatch = 256
+	forgetPause = 500 * time.Microsecond
 )
 
 // Abort takes everything back: the connections are served as before. It may be called at any time before Commit, also after an error of
@@ -297,7 +297,7 @@ func (h *HandingOver) Abort() {
 	}
 	h.ended = true
 	h.s.renewals.closed.Store(false)
-	h.letGo()
+	h.unfreeze()
 	h.s.still.Store(false)
 	for _, l := range h.s.loops {
 		l.do(func() {
@@ -310,8 +310,8 @@ func (h *HandingOver) Abort() {
 	h.finish()
 }
 
-// letGo lets frozen loops go on.
-func (h *HandingOver) letGo() {
+// unfreeze lets frozen loops go on.
+func (h *HandingOver) unfreeze() {
 	if h.goOn != nil {
 		close(h.goOn)
 	}
@@ -340,7 +340,7 @@ func (h *HandingOver) Commit() Handed {
 	}
 	s.plain.close()
 	s.secure.close()
-	h.letGo()
+	h.unfreeze()
 	return h.sum
 }
 

@@ -158,7 +158,7 @@ func (s *Service) offer(ctx context.Context, h *handoff) (committed bool, err er
 		return false, err
 	}
 	s.log.Info("handing over the connections", "new_process", hello.Pid, "version", hello.Release, "connections", connections)
-	parts, conns, err := s.givers()
+	parts, conns, err := s.exporters()
 	if err != nil {
 		s.endNew(hello.Pid)
 		return false, err

@@ -15,15 +15,15 @@ import (
 // send sends a section of a part's state, with descriptors beside it. The caller keeps both.
 type send = func(section []byte, fds []int) error
 
-// givers are the parts of the service that hand over their state. Each knows what its own sections mean.
-type givers struct {
-	feed     feedGiver
-	hub      hubGiver
-	presence presenceGiver // nil without REDIS_PRESENCE
-	conns    connsGiver
+// exporters are the parts of the service that hand over their state. Each knows what its own sections mean.
+type exporters struct {
+	feed     feedExporter
+	hub      hubExporter
+	presence presenceExporter // nil without REDIS_PRESENCE
+	conns    connsExporter
 }
 
-type feedGiver interface {
+type feedExporter interface {
 	Prepare(ctx context.Context) error
 	Freeze(ctx context.Context) error
 	Export(send) error
@@ -31,21 +31,21 @@ type feedGiver interface {
 	Commit()
 }
 
-type hubGiver interface {
+type hubExporter interface {
 	HoldBroadcasts(ctx context.Context) error
 	LetBroadcasts()
 	Export(send) error
 	Commit()
 }
 
-type presenceGiver interface {
+type presenceExporter interface {
 	Freeze(ctx context.Context) error
 	Export(send) error
 	Unfreeze()
 	Commit()
 }
 
-type connsGiver interface {
+type connsExporter interface {
 	PreCopy(ctx context.Context, to send) error
 	Freeze(ctx context.Context, to send) error
 	Export(send) error
@@ -76,7 +76,7 @@ const (
 // handing is a handover under way.
 type handing struct {
 	old   *handover.Old
-	parts givers
+	parts exporters
 	undo  []func() // in the order in which it was done
 }
 

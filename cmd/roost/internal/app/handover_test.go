@@ -37,51 +37,51 @@ func (s *steps) all() []string {
 	return slices.Clone(s.done)
 }
 
-// giver is every part of an old process.
-type giver struct {
+// fakeExporter is every part of an old process.
+type fakeExporter struct {
 	steps *steps
 	name  string
 }
 
-func (g giver) export(to send) error {
+func (g fakeExporter) export(to send) error {
 	if err := g.steps.do(g.name + " export"); err != nil {
 		return err
 	}
 	return to([]byte(g.name), nil)
 }
 
-func (g giver) Prepare(context.Context) error        { return g.steps.do(g.name + " prepare") }
-func (g giver) Freeze(context.Context) error         { return g.steps.do(g.name + " freeze") }
-func (g giver) HoldBroadcasts(context.Context) error { return g.steps.do(g.name + " hold") }
-func (g giver) LetBroadcasts()                       { _ = g.steps.do(g.name + " undo") }
-func (g giver) Unfreeze()                            { _ = g.steps.do(g.name + " undo") }
-func (g giver) Export(to send) error                 { return g.export(to) }
-func (g giver) Commit()                              { _ = g.steps.do(g.name + " commit") }
+func (g fakeExporter) Prepare(context.Context) error        { return g.steps.do(g.name + " prepare") }
+func (g fakeExporter) Freeze(context.Context) error         { return g.steps.do(g.name + " freeze") }
+func (g fakeExporter) HoldBroadcasts(context.Context) error { return g.steps.do(g.name + " hold") }
+func (g fakeExporter) LetBroadcasts()                       { _ = g.steps.do(g.name + " undo") }
+func (g fakeExporter) Unfreeze()                            { _ = g.steps.do(g.name + " undo") }
+func (g fakeExporter) Export(to send) error                 { return g.export(to) }
+func (g fakeExporter) Commit()                              { _ = g.steps.do(g.name + " commit") }
 
-type connGiver struct{ giver }
+type fakeConnExporter struct{ fakeExporter }
 
-func (g connGiver) PreCopy(_ context.Context, to send) error {
+func (g fakeConnExporter) PreCopy(_ context.Context, to send) error {
 	return errors.Join(g.steps.do("conns precopy"), to([]byte("descriptors"), nil))
 }
 
-func (g connGiver) Freeze(_ context.Context, to send) error {
+func (g fakeConnExporter) Freeze(_ context.Context, to send) error {
 	return errors.Join(g.steps.do("conns freeze"), to([]byte("differences"), nil))
 }
 
-func (g connGiver) Abort()  { _ = g.steps.do("conns undo") }
-func (g connGiver) Commit() { _ = g.steps.do("conns commit") }
+func (g fakeConnExporter) Abort()  { _ = g.steps.do("conns undo") }
+func (g fakeConnExporter) Commit() { _ = g.steps.do("conns commit") }
 
-// fakeTaker is a part of a new process.
-type fakeTaker struct {
+// fakeImporter is a part of a new process.
+type fakeImporter struct {
 	steps *steps
 	name  string
 }
 
-func (t fakeTaker) Import(section []byte, _ []int) error {
+func (t fakeImporter) Import(section []byte, _ []int) error {
 	return t.steps.do(t.name + " import " + string(section))
 }
-func (t fakeTaker) FinishImport() error { return t.steps.do(t.name + " finish") }
-func (t fakeTaker) DiscardImport()      { _ = t.steps.do(t.name + " discard") }
+func (t fakeImporter) FinishImport() error { return t.steps.do(t.name + " finish") }
+func (t fakeImporter) DiscardImport()      { _ = t.steps.do(t.name + " discard") }
 
 // between runs a handover between an old process that fails at one step, and a new one that does.
 func between(t *testing.T, oldFails, newFails string) (old, fresh []string, oldErr, newErr error) {
@@ -96,9 +96,9 @@ func between(t *testing.T, oldFails, newFails string) (old, fresh []string, oldE
 	go func() {
 		from, _, err := handover.Greet(inherited, handover.Hello{})
 		if err == nil {
-			parts := takers{}
+			parts := importers{}
 			for _, name := range []string{sectionFeed, sectionHub, sectionPresence, sectionConns} {
-				parts[name] = fakeTaker{will, name}
+				parts[name] = fakeImporter{will, name}
 			}
 			err = parts.takeOver(from)
 		}
@@ -110,8 +110,8 @@ func between(t *testing.T, oldFails, newFails string) (old, fresh []string, oldE
 	if err := side.Offer(handover.Offer{Format: handover.Format}); err != nil {
 		t.Fatal(err)
 	}
-	h := handing{old: side, parts: givers{
-		feed: giver{is, "feed"}, hub: giver{is, "hub"}, presence: giver{is, "presence"}, conns: connGiver{giver{is, "conns"}},
+	h := handing{old: side, parts: exporters{
+		feed: fakeExporter{is, "feed"}, hub: fakeExporter{is, "hub"}, presence: fakeExporter{is, "presence"}, conns: fakeConnExporter{fakeExporter{is, "conns"}},
 	}}
 	_, oldErr = h.run(t.Context(), 10)
 	if oldErr != nil {
@@ -223,7 +223,7 @@ func TestTakersRefuse(t *testing.T) {
 			from, _, err := handover.Greet(inherited, handover.Hello{})
 			if err == nil {
 				none := &steps{}
-				err = takers{sectionFeed: fakeTaker{none, sectionFeed}, sectionHub: fakeTaker{none, sectionHub}}.takeOver(from)
+				err = importers{sectionFeed: fakeImporter{none, sectionFeed}, sectionHub: fakeImporter{none, sectionHub}}.takeOver(from)
 			}
 			done <- err
 		}()

@@ -9,23 +9,23 @@ import (
 
 // The parts of this service, as handover.go and takeover.go want them.
 
-// givenConns hands over netpoll's part.
-type givenConns struct {
+// exportedConns hands over netpoll's part.
+type exportedConns struct {
 	*netpoll.HandingOver
 	handed netpoll.Handed // set by Commit
 }
 
-// Commit implements connsGiver.
-func (c *givenConns) Commit() { c.handed = c.HandingOver.Commit() }
+// Commit implements connsExporter.
+func (c *exportedConns) Commit() { c.handed = c.HandingOver.Commit() }
 
-// givers begins a handover of this service's parts.
-func (s *Service) givers() (g givers, conns *givenConns, err error) {
+// exporters begins a handover of this service's parts.
+func (s *Service) exporters() (g exporters, conns *exportedConns, err error) {
 	begun, err := s.ws.BeginHandover()
 	if err != nil {
 		return g, nil, err
 	}
-	conns = &givenConns{HandingOver: begun}
-	g = givers{feed: s.feed, hub: s.hub, conns: conns}
+	conns = &exportedConns{HandingOver: begun}
+	g = exporters{feed: s.feed, hub: s.hub, conns: conns}
 	if s.presence != nil {
 		g.presence = s.presence
 	}
@@ -38,43 +38,43 @@ func (s *Service) tellHandedOver(h *handoff, handed netpoll.Handed) {
 		"not_handed_over", handed.Stay, "stood_still", h.paused.String())
 }
 
-// takenConns takes over netpoll's part.
-type takenConns struct {
+// importedConns takes over netpoll's part.
+type importedConns struct {
 	*netpoll.TakingOver
 	taken netpoll.TakenOver // set by FinishImport
 }
 
-// Import implements taker, as the next two.
-func (t *takenConns) Import(section []byte, fds []int) error { return t.Take(section, fds) }
+// Import implements importer, as the next two.
+func (t *importedConns) Import(section []byte, fds []int) error { return t.Take(section, fds) }
 
-func (t *takenConns) FinishImport() (err error) {
+func (t *importedConns) FinishImport() (err error) {
 	t.taken, err = t.Finish()
 	return err
 }
 
-func (t *takenConns) DiscardImport() { t.Abort() }
+func (t *importedConns) DiscardImport() { t.Abort() }
 
-// takenPresence takes over presence, of which there is nothing to discard.
-type takenPresence struct{ *presence.Writer }
+// importedPresence takes over presence, of which there is nothing to discard.
+type importedPresence struct{ *presence.Writer }
 
-func (takenPresence) DiscardImport() {}
+func (importedPresence) DiscardImport() {}
 
-// takers begins to take over this service's parts.
-func (s *Service) takers() (takers, *takenConns, error) {
+// importers begins to take over this service's parts.
+func (s *Service) importers() (importers, *importedConns, error) {
 	begun, err := s.ws.BeginTakeover()
 	if err != nil {
 		return nil, nil, err
 	}
-	conns := &takenConns{TakingOver: begun}
-	t := takers{sectionFeed: s.feed, sectionHub: s.hub, sectionConns: conns}
+	conns := &importedConns{TakingOver: begun}
+	t := importers{sectionFeed: s.feed, sectionHub: s.hub, sectionConns: conns}
 	if s.presence != nil {
-		t[sectionPresence] = takenPresence{s.presence}
+		t[sectionPresence] = importedPresence{s.presence}
 	}
 	return t, conns, nil
 }
 
 // lateConns hands over the handshakes that could not go along, until none is left or ctx ends.
-func (s *Service) lateConns(ctx context.Context, h *handoff, conns *givenConns) error {
+func (s *Service) lateConns(ctx context.Context, h *handoff, conns *exportedConns) error {
 	sent, err := conns.Late(ctx, func(section []byte, fds []int) error { return h.sendLate(sectionLate, section, fds) })
 	if sent > 0 {
 		s.log.Info("handed over late", "handshakes", sent)

@@ -65,7 +65,7 @@ func mapMemory(descriptor int) (memory []byte, unmap func(), err error) {
 // hearStream has the feed tell the hub where the stream of notifications goes on, and where it does not.
 func (s *Service) hearStream(feed *redisfeed.Config) {
 	if s.hub.Resumes() {
-		feed.Marker, feed.Lost, feed.UserHeard = s.hub.Marker, s.hub.NewStream, s.hub.HeardAnew
+		feed.Marker, feed.Lost, feed.UserHeard = s.hub.Marker, s.hub.NewStream, s.hub.UserHeard
 	}
 }
 

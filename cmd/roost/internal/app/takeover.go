@@ -22,19 +22,19 @@ import (
 // A new process takes over the connections of the old one before any of its parts runs: it opens no subscription, and touches no
 // descriptor that it is given, until the old one has committed.
 
-// taker is a part of the service that takes over state. Import owns the descriptors from then on, also on an error, and uses the
+// importer is a part of the service that takes over state. Import owns the descriptors from then on, also on an error, and uses the
 // section only until it returns.
-type taker interface {
+type importer interface {
 	Import(section []byte, fds []int) error
 	FinishImport() error // everything has come, and is good
 	DiscardImport()      // closes what came, without a word to anybody
 }
 
-// takers are the parts by the kind of their sections.
-type takers map[string]taker
+// importers are the parts by the kind of their sections.
+type importers map[string]importer
 
 // receive takes all sections. After an error everything has to be discarded.
-func (t takers) receive(from *handover.New) error {
+func (t importers) receive(from *handover.New) error {
 	finished := make(map[string]bool)
 	err := from.Receive(func(kind string, section []byte, fds []int) error {
 		defer clear(section) // there are keys in it
@@ -70,14 +70,14 @@ func (t takers) receive(from *handover.New) error {
 	return nil
 }
 
-func (t takers) discard() {
+func (t importers) discard() {
 	for _, part := range t {
 		part.DiscardImport()
 	}
 }
 
 // takeOver accepts an offer, and returns nil once everything is this process's.
-func (t takers) takeOver(from *handover.New) error {
+func (t importers) takeOver(from *handover.New) error {
 	err := from.Accept()
 	if err == nil {
 		err = t.receive(from)
@@ -150,7 +150,7 @@ func (s *Service) takeConnections(ctx context.Context) error {
 	}
 	s.log.Debug("taking over connections", "sockets", offer.Sockets, "from_version", offer.Release)
 	stopped := context.AfterFunc(ctx, from.Close)
-	parts, conns, err := s.takers()
+	parts, conns, err := s.importers()
 	if err != nil {
 		from.Refuse(err)
 		return err

@@ -69,9 +69,9 @@ func slowClients(h Host, ask Ask) Finding {
 		Fix{Environment, fmt.Sprintf("WS_MAX_QUEUED_BYTES=%d", left)})
 }
 
-// strangers judges whether there is memory for the handshakes of clients that are
-// not let in yet. A collection may come when there is as much garbage.
-func strangers(h Host, ask Ask) Finding {
+// pendingHandshakes judges whether there is memory for the handshakes of clients that are
+// not admitted yet. A collection may come when there is as much garbage.
+func pendingHandshakes(h Host, ask Ask) Finding {
 	kept := uint64(ask.Memory.PendingBytes)
 	if ask.Memory.PendingBytes == 0 {
 		kept = uint64(max(512, ask.Connections/4)) * sizing.PerPending

@@ -30,7 +30,7 @@ func Judge(h Host, ask Ask) Report {
 	r := Report{Connections: ask.Connections, Worst: worstCase(h, ask)}
 	for _, judge := range []func(Host, Ask) Finding{
 		openFiles, nrOpen, fileMax, epollWatches,
-		available, group, slowClients, broadcasts, strangers, everything,
+		available, group, slowClients, broadcasts, pendingHandshakes, everything,
 		tcpMem, tcpRmem, tcpWmem,
 		somaxconn, synBacklog, conntrack, sourcePorts,
 		processors, maxConnections,
