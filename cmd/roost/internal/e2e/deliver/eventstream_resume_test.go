@@ -30,7 +30,7 @@ func TestEventStreamsMissNothing(t *testing.T) {
 		t.Skip("takes seconds")
 	}
 	t.Parallel()
-	const users, lasts = 60, 8 * time.Second
+	const users, lasts = 30, 6 * time.Second
 	env := roosttest.Env{"WS_RESUME_WINDOW": "1m", "WS_PING_INTERVAL": "500ms", "WS_PONG_WAIT": "3s", "WS_QUEUE_BYTES": "65536", "WS_DRAIN_WINDOW": "500ms"}
 	redis := redistest.Start(t)
 	site := &instances{servers: []*roosttest.Server{roosttest.Start(t, redis, env), roosttest.Start(t, redis, env)}}

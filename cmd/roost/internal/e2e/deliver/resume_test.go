@@ -29,6 +29,14 @@ func resumeFor(t *testing.T) time.Duration {
 	return d
 }
 
+// resumeRate is how many notifications are published a second, to about 20 users: ten and more while one of them is away for a moment.
+func resumeRate(t *testing.T) int {
+	if os.Getenv("ROOST_RESUME_FOR") == "" {
+		return 1200
+	}
+	return fromEnvironment(t, "ROOST_RESUME_RATE", 4000)
+}
+
 // TestNothingIsMissedByClientsThatComeBack has two instances on one Redis, and clients that are cut off at random and come
 // back to a random instance. Each has everything that was published for it, for its group and for everyone, once and in
 // order, without a single gap.

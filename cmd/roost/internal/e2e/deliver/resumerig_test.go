@@ -65,7 +65,7 @@ func startResuming(t *testing.T, extra ...roosttest.Env) *resumingRig {
 func startResumingOn(t *testing.T, side *feedSide, instances int, backends ...redis.UniversalClient) *resumingRig {
 	t.Helper()
 	r := &resumingRig{t: t, side: side, backends: [2]redis.UniversalClient(backends), ended: make(chan struct{}), published: make(map[string]int),
-		users: comers, groups: comersGroups, rest: 2 * 10 * time.Second / time.Duration(fromEnvironment(t, "ROOST_RESUME_RATE", 4000)),
+		users: comers, groups: comersGroups, rest: 2 * 10 * time.Second / time.Duration(resumeRate(t)),
 		abandoned: make(chan *websocket.Conn, 200)}
 	t.Cleanup(func() {
 		for len(r.abandoned) > 0 {
