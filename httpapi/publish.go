@@ -50,12 +50,12 @@ type Published struct {
 
 // PublishError is why not all publications of a request were published.
 type PublishError struct {
-	Published int  // so many, from the first on, surely are
-	Uncertain bool // some of the others may be
+	Published int  // the first so many are published for certain
+	Uncertain bool // some of the others may be published
 	Err       error
 }
 
-// Error is that of Err.
+// Error returns the text of Err.
 func (e *PublishError) Error() string { return e.Err.Error() }
 
 // far says how far a request with so many publications got.
@@ -216,7 +216,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, *failure) {
 	case r.ContentLength > maxPublishBody:
 		return nil, failed(http.StatusRequestEntityTooLarge, "the body may have %d bytes: send it in several requests", maxPublishBody)
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(publishBodyTimeout)) // what has none has no slow clients
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(publishBodyTimeout)) // without one, as in tests, no client is slow
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPublishBody))
 	switch {
 	case errors.As(err, new(*http.MaxBytesError)):

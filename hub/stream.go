@@ -144,10 +144,9 @@ func (h *Hub) TellLost(since time.Time) {
 	h.put(b, since)
 }
 
-// UserHeard notes that a user's notifications come to Deliver from now on, and that some may have been published
-// before that did not: nobody resumes from a position before. The user's connections are told of a gap since a time, before
-// anything that comes later; the zero time: they have missed nothing. The goroutine that calls Deliver calls it, with
-// Config.Resume only.
+// UserHeard notes that the user is subscribed: notifications come to Deliver from now on, and earlier ones may not have, so nobody
+// resumes from an earlier position. The user's connections are told of a gap since a time, before anything that comes later; the
+// zero time: they have missed nothing. The goroutine that calls Deliver calls it, with Config.Resume only.
 func (h *Hub) UserHeard(user string, since time.Time) {
 	s, hash := h.stream, h.hash(user)
 	s.mu.Lock()

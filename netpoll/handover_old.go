@@ -282,8 +282,8 @@ func (l *loop) thaw() {
 	}
 }
 
-// Forgetting a connection takes 3 µs, most of it in the kernel. The other process has better use for the processors at that
-// time, so that a loop, which still stands still for all others, rests as long again.
+// Forgetting a connection takes 3 µs, most of it in the kernel. The other process needs the processors more at that time, so a loop
+// pauses for about as long after each batch.
 const (
 	forgetBatch = 256
 	forgetPause = 500 * time.Microsecond

@@ -17,13 +17,13 @@ import (
 	"roost/wsproto/handshake"
 )
 
-// The client of an open connection can renew its token: it sends {"type":"auth","token":"…"}, a worker checks the token as that of a
-// handshake, and the connection gets its groups and its expiry. There is one answer to each such message, in an envelope of type
-// _auth. A token that is not accepted changes nothing.
+// The client of an open connection can renew its token: it sends {"type":"auth","token":"…"}, a worker checks the token as in a
+// handshake, and the connection gets the token's groups and expiry. Each such message gets one answer, in an envelope of type _auth.
+// A token that is not accepted changes nothing.
 //
 // A worker does it, even where a loop could check the token: changing groups may have to wait for the turn of a broadcast. At most
 // one token of a connection is checked at a time, and only so many a second, so that a stranger with one good token keeps no
-// worker from the tokens of others. In the queue the renewals of one user stand for each other, as the handshakes of one address do.
+// worker from the tokens of others. The queue is fair among users for renewals, as it is among addresses for handshakes.
 
 const (
 	// renewalRate is how many tokens a second a client may send, and renewalBurst how many at once.
@@ -63,7 +63,7 @@ type renewal struct {
 	phase atomic.Uint32     // see below
 
 	deadline time.Duration // the loop's: until when it has to be done
-	inTime   bool          // the loop's: it began before the token of before expired, which is waited with until it is done
+	inTime   bool          // the loop's: it began before the previous token expired, and the connection does not end until it is done
 	held     bool          // the loop's: it has to begin again, if the connection is not handed over
 }
 
@@ -99,8 +99,8 @@ func (r *renewals) apply(fn func()) (done bool) {
 	return true
 }
 
-// close closes the gate, and waits for groups that are being changed, for which the loops have to go on. After an error, that of ctx,
-// some may still be.
+// close closes the gate, and waits until no groups are being changed, for which the loops have to run. After an error, that of ctx,
+// some groups may still be changing.
 func (r *renewals) close(ctx context.Context) error {
 	r.closed.Store(true)
 	for !r.gate.TryLock() {
@@ -144,7 +144,7 @@ func (c *conn) receivedAuth(text []byte) {
 	c.renew(token, c.expires == 0 || c.expires.left(s.cfg.Now()) > 0)
 }
 
-// renew begins to check a token, which it keeps. inTime says that the token of before had not expired when it came.
+// renew begins to check a token, which it keeps. inTime says that the previous token had not expired when this one came.
 func (c *conn) renew(token []byte, inTime bool) {
 	l, s := c.loop, c.loop.server
 	upgrader := s.upgrader()

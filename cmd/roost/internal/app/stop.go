@@ -105,9 +105,9 @@ func (s *Service) stop(ctx context.Context, why cause) error {
 	return failure
 }
 
-// endHandedOver gives the new process what could not go along with the connections: handshakes under way, each once it can, and what waits
-// for the webhook. Then the rest is to
-// be closed. The error is that of the new process, if it ends meanwhile.
+// endHandedOver gives the new process what could not go along with the connections: handshakes under way, each as soon as it can go,
+// and events that wait for the webhook. It returns the close message for everything else. The error is that of the new process, if
+// that ends meanwhile.
 func (s *Service) endHandedOver(ctx context.Context) (bye netpoll.CloseMessage, failure error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WSHandshakeTimeout)
 	defer cancel()

@@ -212,8 +212,8 @@ func settingsShown(facts []handover.Fact) (shown []httpapi.UpgradeSetting) {
 	return shown
 }
 
-// Outlook says what becomes of the connections when a server with this state starts a program that says this of itself: drains is why they are closed,
-// err is the refusal. Descriptors, memory and secrets show at the upgrade.
+// Outlook says what becomes of the connections when a server in this state starts the program whose agreement this is. drains is why
+// they are closed, "" if they are handed over; err is why the upgrade is refused. Descriptors, memory and secrets show at the upgrade.
 func (a Agreement) Outlook(server httpapi.Upgrade) (drains string, err error) {
 	var must []handover.Fact
 	for _, setting := range server.Agree {
