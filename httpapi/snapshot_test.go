@@ -25,7 +25,7 @@ func TestGatheringIsShared(t *testing.T) {
 					if status := ask(s, "GET", path).StatusCode; status != http.StatusOK {
 						t.Errorf("%s: %d", path, status)
 					}
-					time.Sleep(10 * time.Millisecond)
+					time.Sleep(100 * time.Millisecond)
 				}
 			})
 		}
