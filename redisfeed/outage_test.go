@@ -35,6 +35,7 @@ func TestKilledAndRestartedMidTraffic(t *testing.T) {
 	wg.Go(func() {
 		for i := 0; ctx.Err() == nil; i++ {
 			_, _ = publisher.Publish(ctx, "alice", strconv.Itoa(i)) // fails while Redis is away
+			time.Sleep(time.Millisecond)                            // a pace, and no wait for anything
 		}
 	})
 	redistest.WaitFor(t, "traffic", func() bool { return len(sink.all()) > 100 })

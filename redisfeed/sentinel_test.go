@@ -40,6 +40,7 @@ func TestFailoverMidTraffic(t *testing.T) {
 			if n, err := feed.Publish(ctx, "alice", strconv.Itoa(i)); err == nil && n > 0 {
 				received.Store(i, true)
 			}
+			time.Sleep(time.Millisecond) // a pace, and no wait for anything
 		}
 	})
 	redistest.WaitFor(t, "traffic", func() bool { return len(sink.all()) > 100 })
