@@ -45,10 +45,11 @@ export function keepRenewed(socket, token, over = (reason) => socket.close(4403,
     abort?.abort();
     const { signal } = abort = new AbortController();
     try {
-      const given = String((await token({ signal, reason: "renew" })) ?? "").trim();
+      const given = await token({ signal, reason: "renew" });
       if (signal.aborted) return;
-      if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(given)) throw new TypeError("roost: token() has to be a JWT"); // which is not shown
-      socket.send(JSON.stringify({ type: "auth", token: given }));
+      const text = String(given ?? "").trim();
+      if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(text)) throw new TypeError("roost: token() has to be a JWT, not " + kind(given, text));
+      socket.send(JSON.stringify({ type: "auth", token: text }));
     } catch (error) {
       if (signal.aborted) return;
       if (error?.name === "SessionOver") over(String(error));
@@ -84,10 +85,17 @@ export function keepRenewed(socket, token, over = (reason) => socket.close(4403,
   return socket;
 }
 
-// warn says it once.
+// kind says what came in place of a token, and does not show it.
+function kind(given, text) {
+  if (given?.headers?.get) return `a Response (${given.status}, ${given.headers.get("content-type")}): return its text`;
+  return text[0] === "<" ? "HTML" : text ? typeof given : "empty";
+}
+
+// warn says it once, as long as it is among the latest twenty.
 const warned = new Set();
 function warn(text) {
   if (warned.has(String(text))) return;
   warned.add(String(text));
+  if (warned.size > 20) warned.delete(warned.values().next().value);
   console.warn("roost: " + text);
 }

@@ -96,6 +96,31 @@ for (const [why, server, getToken] of [
   });
 }
 
+test("what came in place of a token is named, and not shown", async () => {
+  const response = { status: 200, headers: new Map([["content-type", "text/html; charset=utf-8"]]) };
+  for (const [given, kind] of [
+    ["<!doctype html><title>secret</title>", "HTML"],
+    [" ", "empty"],
+    [undefined, "empty"],
+    [{ token: "secret" }, "object"],
+    ["secret", "string"],
+    [response, "a Response (200, text/html; charset=utf-8): return its text"],
+  ]) {
+    const { world, tab } = start(600, { token: ({ reason }) => (reason === "renew" ? given : token) });
+    await world.pass(599_000);
+    assert.deepEqual(tab.warned, ["roost: TypeError: roost: token() has to be a JWT, not " + kind]);
+  }
+});
+
+test("a warning is said once, and not every one is remembered", async () => {
+  let n = 0;
+  const texts = [1, 1, ...Array.from({ length: 20 }, (_, i) => i + 2), 21, 1];
+  const { world, tab } = start(600, { renews: (s) => s.says({ type: "_auth", payload: { ok: false, reason: texts[Math.min(n++, texts.length - 1)], expires_in: 600 } }) });
+  while (n < texts.length) await world.pass(500_000);
+  const said = tab.warned.map((text) => Number(text.match(/\d+$/)[0]));
+  assert.deepEqual(said, [1, ...Array.from({ length: 20 }, (_, i) => i + 2), 1]);
+});
+
 test("one that failed may succeed the next time", async () => {
   const results = [() => Promise.reject(new Error("no network")), () => new Promise(() => {})];
   const { world, roost } = start(600, { token: ({ reason }) => (reason === "renew" && results.shift()?.()) || token });
