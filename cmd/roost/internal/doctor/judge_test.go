@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +32,22 @@ func (r Report) states(state State) (names []string) {
 		}
 	}
 	return names
+}
+
+// WS_MAX_PENDING_BYTES bounds three things, each by itself: all are judged, and the advice leaves room for all.
+func TestPendingBytesAreJudgedThreeTimes(t *testing.T) {
+	t.Parallel()
+	want := ask(10_000)
+	want.Memory.PendingBytes = 32 << 20
+	if f := Judge(ReadHost(bareMetal().fs(), 2), want).find(t, "pending handshakes"); f.State != OK || f.Found != "96 MiB" {
+		t.Errorf("it finds %s, %s", f.Found, f.State)
+	}
+	have := sizing.Memory(10_000) + 100<<20 // enough for one of them, and its garbage
+	tight := container().with(files{"sys/fs/cgroup/memory.max": fmt.Sprintln(have)})
+	f := Judge(ReadHost(tight.fs(), 2), want).find(t, "pending handshakes")
+	if f.State != Warn || len(f.Fixes) != 1 || f.Fixes[0].Line != fmt.Sprintf("WS_MAX_PENDING_BYTES=%d", uint64(100<<20)/4/3) {
+		t.Errorf("with too little memory it is %s, and advises %v", f.State, f.Fixes)
+	}
 }
 
 func TestHosts(t *testing.T) {

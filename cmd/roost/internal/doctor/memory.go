@@ -69,24 +69,22 @@ func slowClients(h Host, ask Ask) Finding {
 		Fix{Environment, fmt.Sprintf("WS_MAX_QUEUED_BYTES=%d", left)})
 }
 
-// pendingHandshakes judges whether there is memory for the handshakes of clients that are
-// not admitted yet. A collection may come when there is as much garbage.
+// pendingHandshakes judges whether there is memory for all three things that WS_MAX_PENDING_BYTES bounds, each by itself: handshakes of clients that are
+// not admitted yet, unfinished records and messages, and new tokens. A collection may come when there is as much garbage.
 func pendingHandshakes(h Host, ask Ask) Finding {
-	kept := uint64(ask.Memory.PendingBytes)
-	if ask.Memory.PendingBytes == 0 {
-		kept = uint64(max(512, ask.Connections/4)) * sizing.PerPending
-	}
-	return passing(h, ask, Finding{Name: "pending handshakes", Source: "WS_MAX_PENDING_BYTES"}, kept, "may be kept for them, and as much again be garbage")
+	kept := worstCase(h, ask).From("WS_MAX_PENDING_BYTES")
+	return passing(h, ask, Finding{Name: "pending handshakes", Source: "WS_MAX_PENDING_BYTES"}, kept, 3,
+		"may be kept for them, unfinished records and new tokens, and as much again be garbage")
 }
 
 // broadcasts judges whether there is memory for what may wait for everyone and for groups.
 func broadcasts(h Host, ask Ask) Finding {
-	return passing(h, ask, Finding{Name: "broadcasts", Source: "WS_MAX_BROADCAST_BYTES"}, uint64(ask.Memory.BroadcastBytes),
+	return passing(h, ask, Finding{Name: "broadcasts", Source: "WS_MAX_BROADCAST_BYTES"}, uint64(ask.Memory.BroadcastBytes), 1,
 		"may wait for everyone and for groups, and as much again be garbage")
 }
 
-// passing judges whether there is memory for what the variable f.Source bounds and a collection may find twice.
-func passing(h Host, ask Ask, f Finding, kept uint64, what string) Finding {
+// passing judges whether there is memory for what the variable f.Source bounds, in so many things, and a collection may find twice.
+func passing(h Host, ask Ask, f Finding, kept, things uint64, what string) Finding {
 	f.Found, f.State = mebibytes(kept), OK
 	have, ok := leastMemory(h)
 	if !ok {
@@ -98,7 +96,7 @@ func passing(h Host, ask Ask, f Finding, kept uint64, what string) Finding {
 	}
 	left := uint64(1 << 20)
 	if have > need {
-		left = max(left, (have-need)/4)
+		left = max(left, (have-need)/4/things)
 	}
 	return f.warn(what+": more memory than the connections leave", Fix{Environment, fmt.Sprintf("%s=%d", f.Source, left)})
 }

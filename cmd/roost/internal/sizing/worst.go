@@ -49,6 +49,12 @@ const (
 	// for a subscription of its own: 250 were measured (scaling.md), and a name of 255.
 	perFollowed = 512
 
+	// perGone is a user who has gone and whose events the webhook has not settled, in
+	// bytes: 24 in a list that may be half empty, and a name of 255. rememberedGone is how many
+	// presence remembers.
+	perGone        = 320
+	rememberedGone = 100_000
+
 	// fixed is what has a bound that no variable changes, in bytes: addresses that
 	// are remembered for the limit on checks, names of keys, lines for the log and for
 	// Discord, and 64 requests to the admin server.
@@ -151,6 +157,9 @@ func WorstCase(b Bounds, r Room) Worst {
 	}
 	add(User, "addresses", "WS_HANDSHAKE_BURST", uint64(b.HandshakeBurst)*perBurst)
 	add(User, "events for the webhook", "WEBHOOK_QUEUE_BYTES", uint64(b.WebhookBytes))
+	if b.WebhookBytes > 0 {
+		add(User, "users who have gone, for the webhook", "-", rememberedGone*perGone)
+	}
 	if b.Publishes {
 		add(User, "requests to /publish", "-", publishes*perPublish)
 	}
@@ -206,6 +215,16 @@ func less(a, b uint64) uint64 { return a - min(a, b) }
 func (w Worst) Of(owner Owner) (sum uint64) {
 	for _, p := range w.Parts {
 		if p.Owner == owner {
+			sum += p.Bytes
+		}
+	}
+	return sum
+}
+
+// From is what one setting bounds, in bytes.
+func (w Worst) From(source string) (sum uint64) {
+	for _, p := range w.Parts {
+		if p.Source == source {
 			sum += p.Bytes
 		}
 	}

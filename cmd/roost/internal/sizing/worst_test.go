@@ -54,6 +54,8 @@ func TestWorstCase(t *testing.T) {
 		{"broadcasts", func(b *Bounds, r *Room) { b.BroadcastBytes = 1 << 20 }, "broadcasts", 1 << 20},
 		{"resume", func(b *Bounds, r *Room) { b.ResumeBytes = 64 << 20 }, "what clients can resume", 64 << 20},
 		{"webhook", func(b *Bounds, r *Room) { b.WebhookBytes = 1 << 20 }, "events for the webhook", 1 << 20},
+		{"who has gone", func(b *Bounds, r *Room) { b.WebhookBytes = 1 << 20 }, "users who have gone, for the webhook", 100_000 * perGone},
+		{"who has gone, without a webhook", func(*Bounds, *Room) {}, "users who have gone, for the webhook", 0},
 		{"loops", func(b *Bounds, r *Room) { b.Loops = 4 }, "event loops", 4 * perLoop},
 		{"socket buffers", func(*Bounds, *Room) {}, "socket buffers", 12_500 * 128 << 10},
 		{"large socket buffers", func(b *Bounds, r *Room) { b.WriteBuffer = 1 << 20 }, "socket buffers", 12_500 * (1<<20 + 96<<10)},
