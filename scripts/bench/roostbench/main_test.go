@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -19,23 +21,15 @@ func try(t *testing.T, args ...string) (int, string) {
 	return code, said.String()
 }
 
-// built is where buildRoost builds to, once.
-var built struct {
-	once sync.Once
-	dir  string
-	err  error
-}
+// built is the server, built when the first test asks for it.
+var built = sync.OnceValues(build)
 
 // TestMain is the program where a command starts it again, for clients of their own process.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "worker" {
 		os.Exit(run(&environment{ctx: context.Background(), args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
 	}
-	code := m.Run()
-	if built.dir != "" {
-		_ = os.RemoveAll(built.dir)
-	}
-	os.Exit(code)
+	os.Exit(m.Run())
 }
 
 // buildRoost builds the server, which is another module, and returns the program. The test is skipped where there is no
@@ -45,20 +39,41 @@ func buildRoost(t *testing.T) string {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip(err)
 	}
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "roostbench-test-"); built.err != nil {
-			return
-		}
-		build := exec.Command("go", "build", "-buildvcs=false", "-o", built.dir+"/roost", "./cmd/roost")
-		build.Dir = "../../.."
-		if said, err := build.CombinedOutput(); err != nil {
-			built.err = fmt.Errorf("%w: %s", err, said)
-		}
-	})
-	if built.err != nil {
-		t.Fatal(built.err)
+	path, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return built.dir + "/roost"
+	return path
+}
+
+// build keeps the program beside those of other tests: go build links nothing where that is what it would link.
+func build() (string, error) {
+	module, err := filepath.Abs("../../..")
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(module, "bin", "roosttest")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	for err = syscall.EINTR; err == syscall.EINTR; { // until no other test process builds
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		return "", fmt.Errorf("locking %s: %w", lock.Name(), err)
+	}
+	path := filepath.Join(dir, "roost-bench")
+	command := exec.Command("go", "build", "-buildvcs=false", "-o", path, "./cmd/roost")
+	command.Dir = module
+	if said, err := command.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, said)
+	}
+	return path, nil
 }
 
 func TestRefusals(t *testing.T) {
