@@ -170,9 +170,10 @@ func newOperator(t *testing.T) *operator {
 		"export REDIS_HOST=" + redis.Host() + " REDIS_PORT=" + strconv.Itoa(redis.Port()),
 		"export JWT_SECRET_KEY=" + roosttest.Secret + " TOKEN=" + roosttest.Token(t, "alice"), "",
 	}, "\n")
+	kept := module + "/bin/roosttest/roost-documented" // go build links nothing where that is what it would link
 	o.replace = strings.NewReplacer(
-		"CGO_ENABLED=0 go build -trimpath -o bin/roost", "(cd "+module+"; CGO_ENABLED=0 go build -trimpath -o "+dir+"/bin/roost",
-		"./cmd/roost\n", "./cmd/roost)\n",
+		"CGO_ENABLED=0 go build -trimpath -o bin/roost", "(cd "+module+"; CGO_ENABLED=0 go build -trimpath -o "+kept,
+		"./cmd/roost\n", "./cmd/roost; mkdir -p "+dir+"/bin; cp "+kept+" "+dir+"/bin/roost)\n",
 		"localhost:8081", server.WS, "localhost:8082", server.HTTP, "127.0.0.1:8082", server.HTTP, ":8081", ":"+wsPort,
 		"seconds=10", "seconds=1", "timeout 10 ", "timeout 1 ",
 		" /usr/local/", " "+o.root+"/usr/local/", " /etc/", " "+o.root+"/etc/",
