@@ -96,5 +96,6 @@ say '4 of 4: all tests, with the race detector'
 # Those that take longest begin first. Left out are tests of one goroutine, or two that take turns, that go through thousands of
 # cases: they ran in step 3, and the race detector, which makes them ten times slower, has next to nothing to find there.
 one_goroutine='^Test(EveryLengthWithCryptoTLS|RingGoesOn|RingModel|ScreenFits|TamperedHello|WaitingBroadcastsMemory)$'
-tests . -race -parallel 4 -skip "$one_goroutine" ./cmd/roost/internal/{systemd,e2e/{connect,browsers,deliver,lifecycle,admin,redis,docs,commands}} "${inside[@]}" ./...
+# One package more at a time than there are processors, since most tests wait.
+tests . -race -p $(($(nproc) + 1)) -parallel 4 -skip "$one_goroutine" ./cmd/roost/internal/{systemd,e2e/{connect,browsers,deliver,lifecycle,admin,redis,docs,commands}} "${inside[@]}" ./...
 say 'all is well'
