@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,5 +25,36 @@ func TestTellMainProcess(t *testing.T) {
 	TellMainProcess(logger)
 	if !strings.Contains(log.String(), "NOTIFY_SOCKET") {
 		t.Errorf("the log does not say that nobody listens: %q", &log)
+	}
+}
+
+// A supervisor that does not read holds nothing up, and hears of the new process when it reads again.
+func TestTellMainProcessToWhoDoesNotRead(t *testing.T) {
+	e := listen(t, 0)
+	before := e.fill()
+	var log bytes.Buffer
+	TellMainProcess(slog.New(slog.NewTextHandler(&log, nil)))
+	if !strings.Contains(log.String(), "does not read") {
+		t.Errorf("the log is %q", &log)
+	}
+	e.await(fmt.Sprintf("MAINPID=%d", os.Getpid()))
+	if before == 0 {
+		t.Error("nothing filled its queue")
+	}
+}
+
+// fill sends messages until no more fit into the supervisor's queue, and returns how many did.
+func (e *ear) fill() (n int) {
+	e.t.Helper()
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: os.Getenv("NOTIFY_SOCKET"), Net: "unixgram"})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer conn.Close()
+	for ; ; n++ {
+		_ = conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
+		if _, err := conn.Write([]byte("STATUS=before")); err != nil {
+			return n
+		}
 	}
 }

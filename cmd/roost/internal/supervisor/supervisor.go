@@ -74,11 +74,25 @@ func Start(cfg Config) *Supervisor {
 	return s
 }
 
+// tellPatience is how long a service that takes over waits for a supervisor that does not read.
+const tellPatience = time.Second
+
 // TellMainProcess says that this process is the service's from now on: one that takes over says it before the old one
-// ends. A supervisor that sees its main process end, and knows of no other, ends the service.
+// ends. A supervisor that sees its main process end, and knows of no other, ends the service. Where the supervisor does not
+// read, the message follows once it does.
 func TellMainProcess(log *slog.Logger) {
-	if _, err := daemon.SdNotify(false, mainPID()); err != nil {
-		log.Warn("the supervisor can't be told which process is the service's: NOTIFY_SOCKET", "error", err)
+	told := make(chan error, 1)
+	go func() {
+		_, err := daemon.SdNotify(false, mainPID()) // waits while the supervisor's queue is full
+		told <- err
+	}()
+	select {
+	case err := <-told:
+		if err != nil {
+			log.Warn("the supervisor can't be told which process is the service's: NOTIFY_SOCKET", "error", err)
+		}
+	case <-time.After(tellPatience):
+		log.Warn("the supervisor does not read which process is the service's: NOTIFY_SOCKET", "after", tellPatience.String())
 	}
 }
 
@@ -139,13 +153,22 @@ func (s *Supervisor) run(ctx context.Context) {
 	}
 	if s.awaitReady() {
 		// After an upgrade another process is the service's.
-		s.tell(daemon.SdNotifyReady + "\n" + mainPID() + "\n" + s.status())
+		s.tell(s.alsoToWatchdog(daemon.SdNotifyReady+"\n"+mainPID()) + "\n" + s.status())
 		s.each(s.serving, s.news, s.keepAlive)
 	}
 	if s.stopped.Load() && s.speaks() {
-		s.tell(daemon.SdNotifyStopping + "\nSTATUS=stopping")
+		s.tell(s.alsoToWatchdog(daemon.SdNotifyStopping) + "\nSTATUS=stopping")
 		s.each(ctx, nil, func() { s.tell(daemon.SdNotifyWatchdog) })
 	}
+}
+
+// alsoToWatchdog adds the word to the watchdog to what begins something new. Its last one, from this process or the one
+// before, may be an interval old, which is half of its patience, and the next comes after another one.
+func (s *Supervisor) alsoToWatchdog(state string) string {
+	if s.watchdog == 0 {
+		return state
+	}
+	return state + "\n" + daemon.SdNotifyWatchdog
 }
 
 // begin says the first words, and returns false when there is nobody to hear them.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -129,6 +130,16 @@ func TestConversation(t *testing.T) {
 	ear.await("WATCHDOG=1") // stopping may take longer than the watchdog waits
 }
 
+// The watchdog hears of a process that takes over at once, and of one that stops: the last word may be an interval old.
+func TestWatchdogHearsOfEachPhaseAtOnce(t *testing.T) {
+	ear := listen(t, 24*time.Hour)
+	service, s := start(t)
+	service.ready.Store(true)
+	ear.await("READY=1\nMAINPID=" + strconv.Itoa(os.Getpid()) + "\nWATCHDOG=1\n")
+	s.Stopping()
+	ear.await("STOPPING=1\nWATCHDOG=1\n")
+}
+
 // A watchdog that waits 400 ms hears of us every 200.
 func TestWatchdogIsToldInTime(t *testing.T) {
 	ear := listen(t, 400*time.Millisecond)
@@ -138,6 +149,7 @@ func TestWatchdogIsToldInTime(t *testing.T) {
 	}
 	begun := time.Now()
 	service.ready.Store(true)
+	ear.await("READY=1")
 	for range 5 {
 		ear.await("WATCHDOG=1")
 	}

@@ -104,6 +104,7 @@ func TestHandoverUnderSystemd(t *testing.T) {
 		text := settings(redisPort, append(more, "WS_UPGRADE=handover", "REDIS_PRESENCE=true")...)
 		m.write(settingsFile, strings.Replace(text, "HTTP_PORT=0", fmt.Sprint("HTTP_PORT=", port), 1)) // by which roost upgrade finds it
 	}
+	m.write("etc/systemd/system/roost.service.d/watchdog.conf", "[Service]\nWatchdogSec=1h\n") // within which a process says once that it is there
 	set(redis.Port())
 	m.run("systemctl", "start", "roost")
 	first := m.mustRun("the start")
@@ -128,11 +129,13 @@ func TestHandoverUnderSystemd(t *testing.T) {
 
 	set(redis.Port())
 	for n := 1; n <= 3; n++ {
+		heard := m.show("WatchdogTimestampMonotonic")
 		m.run("systemctl", "start", "roost-upgrade")
 		m.await("handed over", n)
 		m.await("stopped", n)
 		roosttest.WaitFor(t, "systemd to know of the new process", func() bool { return m.show("MainPID") != first })
 		first = m.mustRun("a handover")
+		roosttest.WaitFor(t, "systemd's watchdog to hear of the new process", func() bool { return m.show("WatchdogTimestampMonotonic") != heard })
 		redis.Publish("user_noti:alice", fmt.Sprintf(`{"type":"n","payload":%d}`, n))
 		alice.WaitMessages(n)
 	}
