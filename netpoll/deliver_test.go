@@ -157,6 +157,22 @@ func TestWriteWaitEndsAClientThatTakesNothing(t *testing.T) {
 	r.balanced()
 }
 
+// The grace after a pause of the process is longer than WriteWait. It gives such a client that time once, and not over and over again.
+func TestWriteWaitEndsAClientThatTakesNothingAfterAPause(t *testing.T) {
+	t.Parallel()
+	r := start(t, func(c *Config) { c.Loops, c.WriteWait, c.PongWait = 1, 200*time.Millisecond, 100*patience })
+	r.upgrade("stuck")
+	padding := strings.Repeat("x", 20_000)
+	eventually(t, "the client takes no more", func() bool {
+		r.deliver("stuck", `{"type":"n","payload":"`+padding+`"}`)
+		return r.server.Stats().Stalled == 1
+	})
+	l := r.server.loops[0]
+	l.do(func() { l.graceUntil = r.server.now() + r.server.cfg.grace() }) // as after a pause that has just ended
+	eventually(t, "the connection is ended", func() bool { return r.server.Stats().Ended["write_timeout"] == 1 })
+	r.balanced()
+}
+
 // Connections come and go while notifications for them are under way.
 func TestChurnUnderDelivery(t *testing.T) {
 	t.Parallel()

@@ -185,17 +185,19 @@ func (l *loop) detectPause(now time.Duration) {
 }
 
 // extendDeadlines moves the deadlines of an open connection that passed during a pause: it is pinged now and has until
-// graceUntil to answer, and WriteWait starts over.
+// graceUntil to answer. For messages that are not complete, and clients that take nothing, the time begins anew at the end
+// of the pause, once: it has to run out on a machine too that pauses the process now and then.
 func (c *conn) extendDeadlines(now time.Duration) {
 	cfg := &c.loop.server.cfg
+	pauseEnded := c.loop.graceUntil - cfg.grace()
 	if heard := c.loop.graceUntil - cfg.PongWait; c.lastRead.ago(now) > now-heard {
 		c.lastRead, c.lastPing = instantOf(heard), instantOf(now-cfg.PingInterval)
 	}
-	if c.extra != nil {
-		c.extra.began = instantOf(now)
+	if c.extra != nil && c.extra.began.ago(now) > now-pauseEnded {
+		c.extra.began = instantOf(pauseEnded)
 	}
-	if c.stalled() && c.out.Progress.Idle(now) >= cfg.WriteWait {
-		c.out.Progress.Excuse(now)
+	if c.stalled() {
+		c.out.Progress.Excuse(pauseEnded)
 	}
 }
 

@@ -60,8 +60,8 @@ func (p *Progress) Stalled() bool { return p.stalled != 0 }
 // Behind reports whether something has been waiting since the kernel took no more.
 func (p *Progress) Behind() bool { return p.behind != 0 }
 
-// Excuse restarts the time that a client may take nothing.
-func (p *Progress) Excuse(now time.Duration) { p.taken = now }
+// Excuse has the time that a client may take nothing begin at a moment that has passed, unless it began later.
+func (p *Progress) Excuse(since time.Duration) { p.taken = max(p.taken, since) }
 
 // LookedAgo returns how long ago it was looked at what is not acknowledged.
 func (p *Progress) LookedAgo(now time.Duration) time.Duration { return now - p.looked }

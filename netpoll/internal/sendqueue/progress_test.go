@@ -9,7 +9,7 @@ func TestProgress(t *testing.T) {
 	t.Parallel()
 	type step struct {
 		at      time.Duration
-		do      string // stall, resume or look
+		do      string // stall, resume or look; excuse, until the second that unacked says
 		unacked int
 		idle    time.Duration
 		slow    bool
@@ -28,6 +28,9 @@ func TestProgress(t *testing.T) {
 		"what it had acknowledged counts once": {
 			{1 * s, "stall", 100, 0, false}, {2 * s, "look", 50, 0, true},
 			{3 * s, "look", 60, s, true}, {4 * s, "look", 50, 2 * s, true}},
+		"excused for a pause until the seventh second, once": {
+			{1 * s, "stall", 100, 0, false}, {8 * s, "excuse", 7, s, true}, {9 * s, "excuse", 7, 2 * s, true},
+			{10 * s, "look", 99, 0, true}, {11 * s, "excuse", 7, s, true}},
 	} {
 		var p Progress
 		if p.Idle(s) != 0 || p.Slow(s) {
@@ -41,6 +44,8 @@ func TestProgress(t *testing.T) {
 				p.Look(step.at, step.unacked)
 			case "resume":
 				p.Resume()
+			case "excuse":
+				p.Excuse(time.Duration(step.unacked) * s)
 			}
 			if idle, slow := p.Idle(step.at), p.Slow(step.at); idle != step.idle || slow != step.slow {
 				t.Errorf("%s, step %d: idle for %s, slow %v; want %s, %v", name, i, idle, slow, step.idle, step.slow)
