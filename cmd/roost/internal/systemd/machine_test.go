@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -51,7 +52,7 @@ func boot(t *testing.T, wrap ...string) *machine {
 	m := &machine{t: t, root: t.TempDir()}
 	m.fill()
 	name := "roosttest" + strconv.Itoa(os.Getpid())
-	process := roosttest.Run(t, roosttest.Command{Wrap: wrap, Program: "systemd-nspawn", Args: []string{
+	process := roosttest.Run(t, roosttest.Command{Wrap: append(joinOwnGroup(t, name), wrap...), Program: "systemd-nspawn", Args: []string{
 		"--quiet", "--directory=" + m.root, "--bind-ro=/usr", "--boot", "--register=no", "--keep-unit", "--link-journal=no",
 		"--console=pipe", "--machine=" + name, "systemd.unit=roosttest.target",
 	}})
@@ -78,6 +79,38 @@ func boot(t *testing.T, wrap ...string) *machine {
 			t.Skipf("no container can be booted here: the unit is not tried under a real systemd\n%s\n%s", process.Log, process.Stderr)
 		}
 	}
+}
+
+// joinOwnGroup makes a control group, and is a program that joins it and replaces itself by another: see roosttest.Command.Wrap.
+// A machine's systemd takes the group that it finds itself in for the root of all, and so would that of another run of these
+// tests: their services have the same names, and would be in one group.
+func joinOwnGroup(t *testing.T, name string) []string {
+	t.Helper()
+	for _, hierarchy := range []string{"/sys/fs/cgroup/systemd", "/sys/fs/cgroup"} { // version 1, version 2
+		dir := filepath.Join(hierarchy, name+"-"+t.Name())
+		if os.Mkdir(dir, 0o755) != nil {
+			continue
+		}
+		t.Cleanup(func() {
+			roosttest.WaitFor(t, "the machine's control groups to be empty", func() bool { return removeGroups(dir) == nil })
+		})
+		procs := filepath.Join(dir, "cgroup.procs")
+		if _, err := os.Stat(procs); err == nil {
+			return []string{"sh", "-c", `echo $$ > "$0" && exec "$@"`, procs}
+		}
+	}
+	return nil
+}
+
+// removeGroups removes a control group and those inside.
+func removeGroups(dir string) error {
+	inside, err := os.ReadDir(dir)
+	for _, entry := range inside {
+		if entry.IsDir() {
+			err = errors.Join(err, removeGroups(filepath.Join(dir, entry.Name())))
+		}
+	}
+	return errors.Join(err, os.Remove(dir))
 }
 
 // fill makes the files of the machine: what the boot needs, a user roost, and the unit as it is shipped, but for the path

@@ -2,6 +2,9 @@ package systemd
 
 import (
 	"crypto/tls"
+	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -28,15 +31,17 @@ func TestPort443UnderSystemd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	with := []string{"WS_TLS_CERT_FILE=/etc/roost/cert.pem", "WS_TLS_KEY_FILE=/etc/roost/key.pem", "WS_TLS_HOST=127.0.0.9", "WS_TLS_PORT=443"}
+	host := freeHost(t, "443")
+	address := net.JoinHostPort(host, "443")
+	with := []string{"WS_TLS_CERT_FILE=/etc/roost/cert.pem", "WS_TLS_KEY_FILE=/etc/roost/key.pem", "WS_TLS_HOST=" + host, "WS_TLS_PORT=443"}
 	m.write(settingsFile, settings(redis.Port(), with...))
 	m.run("systemctl", "start", "roost")
-	if got := m.await("listening", 1).Text("websocket_tls"); got != "127.0.0.9:443" {
+	if got := m.await("listening", 1).Text("websocket_tls"); got != address {
 		t.Errorf("it listens on %q", got)
 	}
 	shakeHands := func() {
 		t.Helper()
-		conn, err := tls.Dial("tcp", "127.0.0.9:443", &tls.Config{RootCAs: authority.Roots(), ServerName: "localhost"})
+		conn, err := tls.Dial("tcp", address, &tls.Config{RootCAs: authority.Roots(), ServerName: "localhost"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,13 +57,25 @@ func TestPort443UnderSystemd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.write("etc/systemd/system/roost-tls.socket", strings.Replace(string(socket), "ListenStream=443", "ListenStream=127.0.0.9:443", 1))
+	m.write("etc/systemd/system/roost-tls.socket", strings.Replace(string(socket), "ListenStream=443", "ListenStream="+address, 1))
 	m.write("etc/systemd/system/roost.service.d/sealed.conf", "[Service]\nAmbientCapabilities=\nCapabilityBoundingSet=\nPrivateUsers=yes\n")
 	m.write(settingsFile, settings(redis.Port(), with[:2]...))
 	m.run("systemctl", "daemon-reload")
 	m.run("systemctl", "start", "roost-tls.socket", "roost")
-	if got := m.await("listening", 2).Text("websocket_tls"); got != "127.0.0.9:443" {
+	if got := m.await("listening", 2).Text("websocket_tls"); got != address {
 		t.Errorf("with the socket of systemd it listens on %q", got)
 	}
 	shakeHands()
+}
+
+// freeHost is a loopback address whose port nobody listens on.
+func freeHost(t *testing.T, port string) string {
+	t.Helper()
+	for {
+		host := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(254), rand.IntN(256), 1+rand.IntN(254))
+		if ln, err := net.Listen("tcp", net.JoinHostPort(host, port)); err == nil {
+			_ = ln.Close()
+			return host
+		}
+	}
 }

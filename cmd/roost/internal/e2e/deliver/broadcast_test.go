@@ -300,7 +300,7 @@ func readNumbered(t *testing.T, text string) (m numberedMessage) {
 func TestStopHandsBroadcastsOver(t *testing.T) {
 	t.Parallel()
 	const connections, total = 400, 100
-	redis, server := e2e.Start(t, nil)
+	redis, server := e2e.Start(t, roosttest.Env{"WS_SHUTDOWN_TIMEOUT": "5m"}) // half of it is for broadcasts
 	var clients []*roosttest.Client
 	for i := range connections {
 		clients = append(clients, server.Connect(fmt.Sprint("user-", i)))

@@ -61,10 +61,10 @@ func TestSignalsThatComeEarly(t *testing.T) {
 // Signals that come while a server stops, or in its very last moments, change nothing about how it ends.
 func TestSignalsThatComeLate(t *testing.T) {
 	t.Parallel()
-	_, server := e2e.Start(t, roosttest.Env{"WS_DRAIN_DELAY": "200ms"})
+	_, server := e2e.Start(t, roosttest.Env{"WS_DRAIN_DELAY": "2s"})
 	server.Signal(syscall.SIGTERM)
 	server.WaitLine("stopping")
-	pace := time.NewTicker(100 * time.Microsecond) // so that signals are not all that it does
+	pace := time.NewTicker(500 * time.Microsecond) // so that signals are not all that it does
 	defer pace.Stop()
 	for deadline := time.Now().Add(roosttest.Limit); !server.Exited() && time.Now().Before(deadline); <-pace.C {
 		server.Signal(syscall.SIGHUP)
