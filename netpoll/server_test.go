@@ -153,7 +153,16 @@ func (r *rig) connect(user string) *websocket.Conn {
 		r.t.Fatalf("connecting as %s: %v", user, err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
+	answerPings(conn)
 	return conn
+}
+
+// answerPings has a connection answer pings. Gorilla's own handler gives each answer a second, which may pass on a busy machine before a byte is
+// written, and then fails the connection.
+func answerPings(conn *websocket.Conn) {
+	conn.SetPingHandler(func(data string) error {
+		return conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(patience))
+	})
 }
 
 // raw is a client that sends and reads bytes.

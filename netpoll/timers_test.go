@@ -72,6 +72,7 @@ func (r *rig) watch(user string, expires time.Time) *watched {
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
 	w := &watched{user: user, end: make(chan error, 1)}
+	answerPings(conn)
 	answer := conn.PingHandler()
 	conn.SetPingHandler(func(data string) error { w.pings.Add(1); return answer(data) })
 	go func() {

@@ -36,6 +36,7 @@ func connect(t *testing.T, server *roosttest.Server, user string) *client {
 	if err != nil {
 		t.Fatalf("connecting as %s: %v", user, err)
 	}
+	roosttest.AnswerPings(conn)
 	c := &client{user: user, conn: conn, got: make(map[int]time.Time), last: -1}
 	done := make(chan struct{})
 	t.Cleanup(func() { _ = conn.Close(); <-done })

@@ -54,6 +54,14 @@ func (s *Server) ConnectWith(token string, d Dial) *Client {
 	return record(s.t, conn, d)
 }
 
+// AnswerPings has a connection that a test reads itself answer pings. The library gives each answer a second, which may pass on a busy machine
+// before a byte is written, and then fails the connection.
+func AnswerPings(conn *websocket.Conn) {
+	conn.SetPingHandler(func(payload string) error {
+		return conn.WriteControl(websocket.PongMessage, []byte(payload), time.Now().Add(Limit))
+	})
+}
+
 // Record is a client on a connection that the test opened, through a proxy, say.
 func Record(t testing.TB, conn *websocket.Conn) *Client { return record(t, conn, Dial{}) }
 

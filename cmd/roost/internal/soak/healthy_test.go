@@ -34,6 +34,7 @@ func connect(t *testing.T, server *roosttest.Server, user string) *healthy {
 	if err != nil {
 		t.Fatalf("connecting as %s: %v", user, err)
 	}
+	roosttest.AnswerPings(conn)
 	t.Cleanup(func() { _ = conn.Close() })
 	h := &healthy{user: user, conn: conn, done: make(chan struct{})}
 	go h.read()

@@ -76,6 +76,7 @@ func (r *resumer) connect() *websocket.Conn {
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) { // between two attempts
 		conn, _, err := dialer.Dial(r.url+"&since="+r.id, nil)
 		if err == nil {
+			roosttest.AnswerPings(conn)
 			return conn
 		}
 		if time.Since(began) > roosttest.Limit {

@@ -302,6 +302,7 @@ func (c *comer) connect(to func() *roosttest.Server) *websocket.Conn {
 		}
 		conn, _, err := websocket.DefaultDialer.DialContext(c.rig.t.Context(), url, nil)
 		if err == nil {
+			roosttest.AnswerPings(conn)
 			return conn
 		}
 		if time.Now().After(deadline) {
