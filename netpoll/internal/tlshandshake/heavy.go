@@ -13,11 +13,12 @@ import (
 // everything where the light way does not work. Its methods are those of tlsrecord.Conn as far as
 // they can be. One goroutine at a time.
 type Heavy struct {
-	conn   *tls.Conn
-	t      *transport
-	most   int // bytes that it was given at once; crypto/tls keeps a buffer for as much
-	again  int // bytes of handshake records
-	closed bool
+	conn    *tls.Conn
+	t       *transport
+	most    int           // bytes that it was given at once; crypto/tls keeps a buffer for as much
+	records recordCounter // of what came
+	again   int           // bytes of handshake records
+	closed  bool
 }
 
 const (
@@ -34,13 +35,7 @@ func (h *Heavy) Held() int { return heavyBytes + h.most }
 
 // countAgain counts handshake records in what came. In TLS 1.3 these look like data.
 func (h *Heavy) countAgain(in []byte) error {
-	for n := completeRecord(in); n > 0; n = completeRecord(in) {
-		if in[0] == typeHandshake {
-			h.again += n
-		}
-		in = in[n:]
-	}
-	if h.again > maxAgain {
+	if h.again += h.records.handshakeBytes(in); h.again > maxAgain {
 		return tlsrecord.Violation(tlsrecord.AlertUnexpectedMessage, "a long handshake message after the handshake")
 	}
 	return nil

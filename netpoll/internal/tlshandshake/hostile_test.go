@@ -7,6 +7,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -469,20 +471,62 @@ func TestMessagesThatDoNotEnd(t *testing.T) {
 		t.Errorf("%d bytes count of %d", held, message)
 	}
 
-	for n, want := range map[int]tlsrecord.Alert{200: tlsrecord.AlertBadRecordMAC, maxAgain: tlsrecord.AlertUnexpectedMessage} {
+	for _, test := range []struct {
+		bytes, piece int
+		want         tlsrecord.Alert
+	}{
+		{200, 205, tlsrecord.AlertBadRecordMAC}, {200, 1, tlsrecord.AlertBadRecordMAC},
+		{maxAgain, headerLen + maxAgain, tlsrecord.AlertUnexpectedMessage}, {16_000, 1000, tlsrecord.AlertUnexpectedMessage},
+	} {
 		client := newMemoryClient(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
 		defer client.stop()
 		r, err := client.connect(s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = r.Heavy.Open(nil, append([]byte{typeHandshake, 3, 3, byte(n >> 8), byte(n)}, zeros(n)...))
-		var alert *tlsrecord.Error
-		if !errors.As(err, &alert) || alert.Alert != want {
-			t.Errorf("a handshake record of %d bytes after the handshake: %v, want %v", n, err, want)
+		n, given := test.bytes, 0
+		for piece := range slices.Chunk(append([]byte{typeHandshake, 3, 3, byte(n >> 8), byte(n)}, zeros(n)...), test.piece) {
+			if _, err = r.Heavy.Open(nil, piece); err != nil {
+				break
+			}
+			given += len(piece)
 		}
-		if held := r.Heavy.Held(); held < heavyBytes+n {
+		var alert *tlsrecord.Error
+		if !errors.As(err, &alert) || alert.Alert != test.want {
+			t.Errorf("a handshake record of %d bytes after the handshake, %d at a time: %v, want %v", n, test.piece, err, test.want)
+		}
+		if given > maxAgain {
+			t.Errorf("takes %d bytes of a handshake after the handshake", given)
+		}
+		if held := r.Heavy.Held(); held < heavyBytes+min(n, test.piece) {
 			t.Errorf("%d bytes count of a connection", held)
 		}
+	}
+}
+
+// Pieces that begin in the middle of a record of data are not taken for records of a handshake, whatever they begin with.
+func TestLongMessagesInPieces(t *testing.T) {
+	t.Parallel()
+	client := newMemoryClient(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12})
+	defer client.stop()
+	r, err := client.connect(testServer(t, Options{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := make([]byte, 4<<20)
+	if _, err := client.conn.Write(message); err != nil {
+		t.Fatal(err)
+	}
+	got := 0
+	for rest := client.t.take(); len(rest) > 0; {
+		piece := rest[:min(len(rest), 1+rand.IntN(20_000))]
+		rest = rest[len(piece):]
+		plain, err := r.Heavy.Open(nil, piece)
+		if got += len(plain); err != nil {
+			t.Fatalf("after %d bytes: %v", got, err)
+		}
+	}
+	if got != len(message) {
+		t.Errorf("%d bytes came of %d", got, len(message))
 	}
 }

@@ -348,7 +348,10 @@ for i in range(2):
     for n in [1, 2, 100, 16384, 16385, 100000]:
         data = bytes(i * 7 % 256 for i in range(n)); got = b""
         s.sendall(data)
-        while len(got) < n: got += s.recv(65536)
+        while len(got) < n:
+            part = s.recv(65536)
+            assert part, "ended after %d bytes of %d" % (len(got), n)
+            got += part
         assert got == data, n
     session = s.session
     print(s.version(), s.session_reused)
