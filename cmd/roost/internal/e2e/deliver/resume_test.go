@@ -147,6 +147,7 @@ func TestNoSilentHole(t *testing.T) {
 		r.run(resumeFor(t)/2, func() {
 			r.replace(func(old *roosttest.Server) {
 				staying := r.newComer("staying", "none")
+				staying.excuse() // a broadcast may still be on its way to who is here now
 				conn := staying.connect(func() *roosttest.Server { return old })
 				if code := old.Stop(); code != 0 {
 					t.Errorf("it ended with %d", code)

@@ -463,9 +463,14 @@ func (c *comer) takes(message []byte) {
 	}
 }
 
-// gap notes that whatever was published until now may be missing, or come twice.
+// gap is told.
 func (c *comer) gap() {
 	c.rig.gaps.Add(1)
+	c.excuse()
+}
+
+// excuse notes that whatever was published until now may be missing, or come twice.
+func (c *comer) excuse() {
 	c.rig.mu.Lock()
 	defer c.rig.mu.Unlock()
 	for _, to := range []string{c.user, c.group, ""} {
