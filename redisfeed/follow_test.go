@@ -138,12 +138,17 @@ func TestSentinelThatIsBehind(t *testing.T) {
 	// Where the right one takes its time to answer, the first link is to the other.
 	redistest.WaitFor(t, "a ping of the right one", func() bool {
 		s := feed.Status()
-		return s.Connected && s.Ping > 0 && feed.publisher.Addr() == right.Addr()
+		at := feed.target.Load() // publishers move before the link does
+		return s.Connected && s.Ping > 0 && at != nil && at.Addr == right.Addr() && feed.publisher.Addr() == right.Addr()
 	})
 	gaps := feed.Status().Gaps
 	list[1].shut()
 	before := list[0].questions()
 	redistest.WaitFor(t, "the one that is behind to be asked", func() bool { return list[0].questions() > before+3 })
+	feed.publisher.Pool().Doubt() // as after a publish that failed
+	if _, err := feed.publisher.Pool().Client(t.Context()); err != nil {
+		t.Error(err)
+	}
 	if s := feed.Status(); !s.Connected || s.Gaps != gaps || feed.publisher.Addr() != right.Addr() {
 		t.Errorf("on %s: %+v", feed.publisher.Addr(), s)
 	}

@@ -32,6 +32,7 @@ type Pool struct {
 	client redis.UniversalClient // nil before the master is known, and once closed
 	at     string                // its address
 	unsure bool                  // the last use failed
+	epoch  int64                 // of the failover that made it the master; 0 without Sentinel
 	closed bool
 }
 
@@ -84,11 +85,12 @@ func (p *Pool) swap(m topology.Master) (old redis.UniversalClient) {
 	defer p.mu.Unlock()
 	p.unsure = false
 	if p.closed || m.Addr == p.at {
+		p.epoch = m.Epoch
 		return nil
 	}
 	cfg := p.cfg
 	cfg.Addr = m.Addr
-	old, p.client, p.at = p.client, redis.NewClient(poolOptions(p.life, cfg)), m.Addr
+	old, p.client, p.at, p.epoch = p.client, redis.NewClient(poolOptions(p.life, cfg)), m.Addr, m.Epoch
 	return old
 }
 
@@ -102,7 +104,7 @@ func (p *Pool) Addr() string {
 // Client is the client to use.
 func (p *Pool) Client(ctx context.Context) (redis.UniversalClient, error) {
 	p.mu.Lock()
-	client, unsure, closed := p.client, p.unsure, p.closed
+	client, unsure, closed, epoch := p.client, p.unsure, p.closed, p.epoch
 	p.mu.Unlock()
 	switch {
 	case closed:
@@ -115,6 +117,9 @@ func (p *Pool) Client(ctx context.Context) (redis.UniversalClient, error) {
 	m, err := p.sentinels.Master(ctx, p.Addr())
 	if err != nil {
 		return nil, err
+	}
+	if client != nil && m.Epoch < epoch && !m.Sure { // from before the last failover: who was cut off from the others says what was
+		return client, nil
 	}
 	p.Use(m)
 	p.mu.Lock()
