@@ -83,14 +83,13 @@ func (p *Pool) Use(m topology.Master) {
 func (p *Pool) swap(m topology.Master) (old redis.UniversalClient) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.unsure = false
+	p.unsure, p.epoch = false, m.Epoch
 	if p.closed || m.Addr == p.at {
-		p.epoch = m.Epoch
 		return nil
 	}
 	cfg := p.cfg
 	cfg.Addr = m.Addr
-	old, p.client, p.at, p.epoch = p.client, redis.NewClient(poolOptions(p.life, cfg)), m.Addr, m.Epoch
+	old, p.client, p.at = p.client, redis.NewClient(poolOptions(p.life, cfg)), m.Addr
 	return old
 }
 
