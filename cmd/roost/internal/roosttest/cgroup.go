@@ -91,8 +91,11 @@ func (g *MemoryGroup) Used(t testing.TB) uint64 {
 }
 
 // Join is a program that joins the group and replaces itself by another: see Command.Wrap.
-func (g *MemoryGroup) Join() []string {
-	return []string{"sh", "-c", `echo $$ > "$0/cgroup.procs" && exec "$@"`, g.dir}
+func (g *MemoryGroup) Join() []string { return JoinGroup(g.dir) }
+
+// JoinGroup is Join for the control group of a directory.
+func JoinGroup(dir string) []string {
+	return []string{"sh", "-c", `echo $$ > "$0/cgroup.procs" && exec "$@"`, dir}
 }
 
 // Peak is the most that was charged to the group, in bytes; 0 where the kernel doesn't say. Socket buffers are in it with

@@ -94,9 +94,8 @@ func joinOwnGroup(t *testing.T, name string) []string {
 		t.Cleanup(func() {
 			roosttest.WaitFor(t, "the machine's control groups to be empty", func() bool { return removeGroups(dir) == nil })
 		})
-		procs := filepath.Join(dir, "cgroup.procs")
-		if _, err := os.Stat(procs); err == nil {
-			return []string{"sh", "-c", `echo $$ > "$0" && exec "$@"`, procs}
+		if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err == nil {
+			return roosttest.JoinGroup(dir)
 		}
 	}
 	return nil
