@@ -185,8 +185,8 @@ func (l *loop) detectPause(now time.Duration) {
 }
 
 // extendDeadlines moves the deadlines of an open connection that passed during a pause: it is pinged now and has until
-// graceUntil to answer. For messages that are not complete, and clients that take nothing, the time begins anew at the end
-// of the pause, once: it has to run out on a machine too that pauses the process now and then.
+// graceUntil to answer. The time for messages that are not complete, and for clients that take nothing, starts over once, at
+// the end of the pause: it has to run out also on a machine that pauses the process now and then.
 func (c *conn) extendDeadlines(now time.Duration) {
 	cfg := &c.loop.server.cfg
 	pauseEnded := c.loop.graceUntil - cfg.grace()

@@ -6,8 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-number='^[1-9][0-9]*$'
-[[ ${1:-} =~ $number && ${2:-1} =~ $number ]] || {
+count='^[1-9][0-9]*$'
+[[ ${1:-} =~ $count && ${2:-1} =~ $count ]] || {
   echo 'scripts/repeat.sh: want how many runs, and how many of them at a time: scripts/repeat.sh 20 4' >&2
   exit 2
 }
