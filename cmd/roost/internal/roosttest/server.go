@@ -214,6 +214,17 @@ func (s *Server) WaitMetric(name string, value float64) {
 	})
 }
 
+// Goroutines is how many goroutines the server has while nothing happens: the most of several counts, as the runtime counts without
+// stopping what goes on, and is too low by one or two now and then.
+func (s *Server) Goroutines() int {
+	s.t.Helper()
+	most := 0.0
+	for range 10 {
+		most = max(most, s.Metrics()["go_goroutines"])
+	}
+	return int(most)
+}
+
 // Health is what /health says.
 type Health struct {
 	Code      int    `json:"-"`

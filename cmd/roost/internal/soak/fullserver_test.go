@@ -14,8 +14,9 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// fullServer is a second server beside the one of the soak, on the same Redis. It has as many connections as it may, and
-// a user who has as many as one may comes again and again, in place of itself. Now and then all descriptors are taken.
+// fullServer is a second server beside the one of the soak, on a Redis of its own: else a PUBLISH would count its subscription
+// too. It has as many connections as it may, and a user who has as many as one may comes again and again, in place of itself.
+// Now and then all descriptors are taken.
 type fullServer struct {
 	*roosttest.Server
 	token string
@@ -30,9 +31,9 @@ const (
 	perUser = 2
 )
 
-func startFull(t *testing.T, redis *redistest.Server) *fullServer {
+func startFull(t *testing.T) *fullServer {
 	t.Helper()
-	f := &fullServer{token: roosttest.Token(t, "replacing"), Server: roosttest.Start(t, redis, roosttest.Env{
+	f := &fullServer{token: roosttest.Token(t, "replacing"), Server: roosttest.Start(t, redistest.Start(t), roosttest.Env{
 		"WS_MAX_CONNECTIONS": fmt.Sprint(fullOf), "WS_MAX_CONNECTIONS_PER_USER": fmt.Sprint(perUser), "WS_USER_LIMIT": "replace", "GOMAXPROCS": "1",
 		"WS_PONG_WAIT": "1h",
 	})}

@@ -18,7 +18,7 @@ type healthy struct {
 	done chan struct{} // closed when the last notification has come, or nothing can come any more
 
 	// Of the reader; of the test when done is closed.
-	sequence []int
+	record
 	epoch    int
 	took     []time.Duration // from publishing to arrival
 	everyone int             // notifications for everyone
@@ -64,11 +64,18 @@ func (h *healthy) take(message []byte) (isLast bool) {
 			User       string
 			Epoch, Seq int
 			At         int64
+			Reason     string
+			Since      time.Time
 		} `json:"payload"`
 	}
 	switch err := json.Unmarshal(message, &got); {
-	case err == nil && (got.Type == "_hello" || got.Type == "_gap"):
-		return false // what it may have missed is judged by what Redis did
+	case err == nil && got.Type == "_hello":
+		return false
+	case err == nil && got.Type == "_gap":
+		if got.Payload.Reason == "redis" { // it is never slow, so that no other excuses anything
+			h.gaps = append(h.gaps, told{got.Payload.Since, now})
+		}
+		return false
 	case err == nil && got.Type == "everyone":
 		h.everyone++
 		return false

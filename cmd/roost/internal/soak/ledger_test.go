@@ -10,7 +10,7 @@ import (
 type state uint8
 
 const (
-	heard   state = iota // one subscriber or more: the server's feed
+	heard   state = iota // a subscriber: the server's feed
 	unheard              // no subscriber, or there was no Redis to say it to
 	unsure               // the connection broke before the reply came
 )
@@ -26,13 +26,18 @@ type publication struct {
 // it had taken effect.
 type cut struct{ from, to time.Time }
 
-// inFlight is how long before a cut Redis may have counted a receiver without having written to it. Both happen in one
-// turn of its event loop.
-const inFlight = 250 * time.Millisecond
+// told is a notice to a connection that something published since a time may be missing.
+type told struct{ since, at time.Time }
 
-// covers reports whether Redis may have been cut before what was published between two moments left it.
-func (c cut) covers(sent, replied time.Time) bool {
-	return replied.After(c.from.Add(-inFlight)) && sent.Before(c.to.Add(inFlight))
+// record is what a connection got.
+type record struct {
+	sequence []int // the numbers of the user's notifications
+	gaps     []told
+}
+
+// knows reports whether the connection was told, after p was published, that it may be missing.
+func (r record) knows(p publication) bool {
+	return slices.ContainsFunc(r.gaps, func(g told) bool { return !p.replied.Before(g.since) && p.sent.Before(g.at) })
 }
 
 // outcome counts what became of the publications for a user.
@@ -41,7 +46,7 @@ type outcome struct {
 	deliveries int // the same, counted for each connection
 	unheard    int // Redis said so, and nobody got them
 	unsure     int // no reply, and nobody got them
-	lost       int // in flight when Redis was cut, and nobody got them
+	lost       int // on the way when Redis was cut: nobody got them, and everybody was told
 	faults     []string
 }
 
@@ -58,14 +63,16 @@ func (o *outcome) add(more outcome) {
 	o.faults = append(o.faults, more.faults...)
 }
 
-// judge compares what was published for a user with the sequence numbers that each of the user's connections got. All
-// connections were open from before the first publication until after the last, so a notification reaches all of them
-// or, if Redis dropped it, none.
-func judge(user string, all []publication, cuts []cut, connections [][]int) outcome {
+// judge compares what was published for a user with what each of the user's connections got. All connections were open from
+// before the first publication until after the last, so a notification reaches all of them or, if Redis dropped it, none.
+func judge(user string, all []publication, cuts []cut, connections []record) outcome {
 	var o outcome
 	got := make([]int, len(all)) // connections that got each
-	for i, sequence := range connections {
-		o.checkOrder(fmt.Sprintf("%s, connection %d", user, i), sequence, got)
+	for i, r := range connections {
+		o.checkOrder(fmt.Sprintf("%s, connection %d", user, i), r.sequence, got)
+	}
+	untold := func(p publication) bool {
+		return slices.ContainsFunc(connections, func(r record) bool { return !r.knows(p) })
 	}
 	for seq, p := range all {
 		switch n := got[seq]; {
@@ -80,10 +87,12 @@ func judge(user string, all []publication, cuts []cut, connections [][]int) outc
 			o.fault("%s: %d reached %d of %d connections", user, seq, n, len(connections))
 		case p.state == unsure:
 			o.unsure++
-		case covered(cuts, p):
-			o.lost++
-		default:
+		case !cutOff(all, got, seq, cuts):
 			o.fault("%s: %d is lost, in epoch %d", user, seq, p.epoch)
+		case untold(p):
+			o.fault("%s: %d is lost, in epoch %d, and not everybody was told", user, seq, p.epoch)
+		default:
+			o.lost++
 		}
 	}
 	return o
@@ -106,6 +115,18 @@ func (o *outcome) checkOrder(who string, sequence, got []int) {
 	}
 }
 
-func covered(cuts []cut, p publication) bool {
-	return slices.ContainsFunc(cuts, func(c cut) bool { return c.covers(p.sent, p.replied) })
+// cutOff reports whether a cut can be why a notification came nowhere: one followed, and nothing came of what Redis had
+// carried between the two. A cut takes the end of a stream, however long it is: where the server gets no processor, much is on
+// the way to it.
+func cutOff(all []publication, got []int, seq int, cuts []cut) bool {
+	next := slices.IndexFunc(cuts, func(c cut) bool { return all[seq].sent.Before(c.to) })
+	if next < 0 {
+		return false
+	}
+	for later := seq + 1; later < len(all) && all[later].replied.Before(cuts[next].from); later++ {
+		if got[later] > 0 {
+			return false
+		}
+	}
+	return true
 }

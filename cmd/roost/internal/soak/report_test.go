@@ -61,7 +61,7 @@ func (s *soak) figures() string {
 	row("Arrived at every connection of their user", "%d, which are %d deliveries", s.outcome.arrived, s.outcome.deliveries)
 	row("Published while no feed was subscribed", "%d (Redis said 0 receivers, or was not there)", s.outcome.unheard)
 	row("Published without a reply, Redis being killed", "%d that did not arrive", s.outcome.unsure)
-	row("In flight when Redis was killed or cut the feed", "%d (within %s of it)", s.outcome.lost, inFlight)
+	row("In flight when Redis was killed or cut the feed", "%d, which clients were told of", s.outcome.lost)
 	row("Lost otherwise, twice, out of order, or to another user", "%d", len(s.outcome.faults))
 	row("From publishing to arrival, Redis's pauses included", "p50 %s, p99 %s, at most %s", s.quantile(0.5), s.quantile(0.99), s.quantile(1))
 	row("What happened to Redis", "%s", counts(s.troubles))

@@ -84,9 +84,9 @@ func begin(t *testing.T) *soak {
 	})
 	s.server.WaitMetric("roost_redis_up", 1)
 	roosttest.WaitFor(t, "the heartbeat", func() bool { return s.server.Metrics()["roost_redis_ping_seconds"] > 0 })
-	s.newClients, s.full = prepareNewClients(t, s.server, keys), startFull(t, s.redis)
+	s.newClients, s.full = prepareNewClients(t, s.server, keys), startFull(t)
 	s.before = measure(t, s.server)
-	s.before.goroutines = int(s.server.Metrics()["go_goroutines"])
+	s.before.goroutines = s.server.Goroutines()
 
 	var users []string
 	for n := range s.plan.users {

@@ -25,19 +25,19 @@ const (
 func (s *soak) judge(t *testing.T) {
 	t.Helper()
 	for user, clients := range s.clients {
-		var got [][]int
+		var got []record
 		for _, h := range clients {
 			if h.err != nil {
 				s.outcome.fault("%s: a healthy connection ended: %v", user, h.err)
 			}
 			s.outcome.faults = append(s.outcome.faults, h.faults...)
-			got = append(got, h.sequence)
+			got = append(got, h.record)
 			s.took = append(s.took, h.took...)
 		}
 		s.outcome.add(judge(user, s.publisher.ledger[user], s.cuts, got))
 	}
 	for _, r := range s.resumers {
-		arrived, faults := r.judge(s.publisher.ledger[r.user], s.cuts)
+		arrived, faults := r.judge(s.publisher.ledger[r.user])
 		s.outcome.faults = append(s.outcome.faults, faults...)
 		s.resumed.arrived += arrived
 		s.resumed.times += r.resumed
