@@ -71,6 +71,7 @@ func TestPresenceWhileRedisIsAway(t *testing.T) {
 			t.Errorf("%s is online: %t", user, !want)
 		}
 	}
+	redistest.WaitFor(t, "the log to say so", func() bool { return strings.Contains(log.String(), "presence is written again") })
 	for _, line := range []string{"presence can't be written to redis", "presence is written again"} {
 		if n := strings.Count(log.String(), line); n != 1 {
 			t.Errorf("%d lines %q, want 1:\n%s", n, line, log.String())
