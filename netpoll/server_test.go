@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -159,14 +158,11 @@ func (r *rig) connect(user string) *websocket.Conn {
 }
 
 // answerPings has a connection answer pings. Gorilla's own handler gives each answer a second, which may pass on a busy machine before a byte is
-// written, and then fails the connection. A ping that crosses the test's close frame stays unanswered.
+// written, and then fails the connection. That a ping can't be answered, because one side has closed by then, hides nothing that came behind it.
 func answerPings(conn *websocket.Conn) {
 	conn.SetPingHandler(func(data string) error {
-		err := conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(patience))
-		if errors.Is(err, websocket.ErrCloseSent) {
-			return nil
-		}
-		return err
+		_ = conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(patience))
+		return nil
 	})
 }
 

@@ -55,14 +55,12 @@ func (s *Server) ConnectWith(token string, d Dial) *Client {
 }
 
 // AnswerPings has a connection that a test reads itself answer pings. The library gives each answer a second, which may pass on a busy machine
-// before a byte is written, and then fails the connection. A ping that crosses the test's close frame stays unanswered.
+// before a byte is written, and then fails the connection. That a ping can't be answered, because one side has closed by then, hides nothing
+// that came behind it.
 func AnswerPings(conn *websocket.Conn) {
 	conn.SetPingHandler(func(payload string) error {
-		err := conn.WriteControl(websocket.PongMessage, []byte(payload), time.Now().Add(Limit))
-		if errors.Is(err, websocket.ErrCloseSent) {
-			return nil
-		}
-		return err
+		_ = conn.WriteControl(websocket.PongMessage, []byte(payload), time.Now().Add(Limit))
+		return nil
 	})
 }
 
@@ -82,10 +80,10 @@ func (c *Client) handle(d Dial) {
 		c.mu.Lock()
 		c.pings++
 		c.mu.Unlock()
-		if d.Mute {
-			return nil
+		if !d.Mute {
+			_ = c.control(websocket.PongMessage, []byte(payload)) // what came behind the ping says why it failed
 		}
-		return c.control(websocket.PongMessage, []byte(payload))
+		return nil
 	})
 	c.conn.SetPongHandler(func(payload string) error {
 		c.mu.Lock()

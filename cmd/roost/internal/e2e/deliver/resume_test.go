@@ -152,12 +152,12 @@ func TestNoSilentHole(t *testing.T) {
 				if code := old.Stop(); code != 0 {
 					t.Errorf("it ended with %d", code)
 				}
-				if staying.stay(conn, roosttest.Limit); r.ends.Load() == 0 {
-					t.Error("a planned end named no position")
+				if err := staying.stay(conn, roosttest.Limit); r.ends.Load() == 0 {
+					t.Errorf("a planned end named no position: %v", err)
 				}
 				gaps := r.gaps.Load()
 				conn = staying.connect(r.some)
-				if staying.stay(conn, 100*time.Millisecond); r.gaps.Load() != gaps {
+				if _ = staying.stay(conn, 100*time.Millisecond); r.gaps.Load() != gaps {
 					t.Error("nothing was published, and a gap was told")
 				}
 			})

@@ -285,7 +285,7 @@ func (c *comer) run(ready chan<- struct{}) {
 		if rand.IntN(20) == 0 {
 			time.Sleep(stay) // it reads nothing for a while
 		}
-		c.stay(conn, stay)
+		_ = c.stay(conn, stay)
 		c.cut(conn)
 		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond) // it is away
 	}
@@ -312,15 +312,15 @@ func (c *comer) connect(to func() *roosttest.Server) *websocket.Conn {
 	}
 }
 
-// stay reads for a while. It sends a ping now and then.
-func (c *comer) stay(conn *websocket.Conn, d time.Duration) {
+// stay sends a ping, and reads for a while. It returns why it ended.
+func (c *comer) stay(conn *websocket.Conn, d time.Duration) error {
 	_ = conn.WriteMessage(websocket.TextMessage, []byte(`{"type":"ping"}`))
 	_ = conn.SetReadDeadline(time.Now().Add(d))
 	for {
 		_, message, err := conn.ReadMessage()
 		if err != nil {
 			c.endedWith(err)
-			return
+			return err
 		}
 		c.takes(message)
 	}
