@@ -377,7 +377,7 @@ func TestSlowReadersOfOneStreamAndAQuickOne(t *testing.T) {
 	if s.FailedTotal() != 0 {
 		t.Errorf("lost %v", s.Failed)
 	}
-	if s.Queued < slow*stream/2 || s.QueuedBytes > stream*(frame+200)+slow*stream*sendqueue.PlaceCost {
+	if s.Queued < slow*stream/2 || s.QueuedBytes > 2*stream*frame+slow*stream*sendqueue.PlaceCost {
 		t.Errorf("%d wait, in %d bytes", s.Queued, s.QueuedBytes)
 	}
 	r.balanced()
