@@ -81,17 +81,39 @@ func begin(t testing.TB, s *Server) *Server {
 }
 
 // reservePort takes a port that no other Server has before the test ends, in whichever process: while this one is down
-// another would be taken for it. It is below the ephemeral range, from which a client's socket could take the port while the
-// server is down, or a client that dials it even connect to itself.
+// another would be taken for it.
 func (s *Server) reservePort() int {
+	port, place := reserve()
+	s.places = append(s.places, place)
+	return port
+}
+
+// reserve takes a port that nobody else gets here, in whichever process, before place is closed. It is below the ephemeral range, from
+// which a client's socket could take the port while nobody listens, or a client that dials it even connect to itself.
+func reserve() (port int, place io.Closer) {
 	for {
 		port := 10000 + rand.IntN(20000)
 		// The name is in no file system, and is free again when this process ends, however it does.
 		if place, err := net.Listen("unix", "@redistest-port-"+strconv.Itoa(port)); err == nil {
-			s.places = append(s.places, place)
+			return port, place
+		}
+	}
+}
+
+// FreePort is a port on which nothing listens, at no address, for a program that can't take any free one. Nobody who asks here gets it, and
+// no Server, before the test ends.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	for range portTries {
+		port, place := reserve()
+		t.Cleanup(func() { _ = place.Close() })
+		if l, err := net.Listen("tcp4", ":"+strconv.Itoa(port)); err == nil {
+			_ = l.Close()
 			return port
 		}
 	}
+	t.Fatalf("redistest: none of %d ports is free", portTries)
+	return 0
 }
 
 // Addr is the host and port.

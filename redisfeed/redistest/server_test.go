@@ -139,3 +139,17 @@ func TestTLS(t *testing.T) {
 		t.Error("does not answer")
 	}
 }
+
+func TestFreePortIsKept(t *testing.T) {
+	t.Parallel()
+	port := FreePort(t)
+	if place, err := net.Listen("unix", "@redistest-port-"+strconv.Itoa(port)); err == nil {
+		_ = place.Close()
+		t.Errorf("somebody else gets port %d", port)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = listener.Close()
+}

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,19 +68,10 @@ func start(t *testing.T, k *kind, env roosttest.Env, edits ...edit) *front {
 	return f
 }
 
-// freePort is a port that is free on all addresses. It is below those that the kernel gives to clients, so that
-// nobody gets it by chance before it is used, nor while Roost is away.
+// freePort is a port that nobody gets before it is used, nor while Roost is away.
 func freePort(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		port := fmt.Sprint(11000 + rand.IntN(20000))
-		if l, err := net.Listen("tcp4", "0.0.0.0:"+port); err == nil {
-			_ = l.Close()
-			return port
-		}
-	}
-	t.Fatal("found no free port")
-	return ""
+	return strconv.Itoa(redistest.FreePort(t))
 }
 
 // logs is what the proxy has logged so far.

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -118,17 +116,9 @@ func (p *Pebble) Roots(t testing.TB) *x509.CertPool {
 	return pool
 }
 
-// FreeAddress is an address of this machine whose port nobody has, for programs that can't take any free one. It is below the ports that the
-// kernel gives to those who take any, so that nobody gets it meanwhile.
+// FreeAddress is an address of this machine whose port nobody has, and nobody gets from here before the test ends, for programs that can't
+// take any free one.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(10000))
-		if l, err := net.Listen("tcp", address); err == nil {
-			_ = l.Close()
-			return address
-		}
-	}
-	t.Fatal("roosttest: no port is free")
-	return ""
+	return fmt.Sprintf("127.0.0.1:%d", redistest.FreePort(t))
 }
