@@ -50,6 +50,7 @@ func (r *rig) connectSince(user, since string) (conn *websocket.Conn, id, resume
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
+	answerPings(conn)
 	hello, text := readTold(r.t, conn)
 	var payload struct {
 		ID      string
@@ -285,6 +286,7 @@ func TestWithoutResume(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
+	answerPings(conn)
 	if err := conn.WriteMessage(websocket.TextMessage, []byte(textPing)); err != nil {
 		t.Fatal(err)
 	}

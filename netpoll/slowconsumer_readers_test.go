@@ -32,6 +32,7 @@ func (r *rig) via(w *wire, user string, receiveBuffer int) *websocket.Conn {
 		r.t.Fatalf("connecting as %s: %v", user, err)
 	}
 	r.t.Cleanup(func() { _ = conn.Close() })
+	answerPings(conn)
 	if receiveBuffer > 0 {
 		_ = tcpOf(conn.NetConn()).SetReadBuffer(receiveBuffer)
 	}
