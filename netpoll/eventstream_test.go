@@ -320,7 +320,7 @@ func TestEventStreamHalfOpen(t *testing.T) {
 			beats++
 		}
 	}
-	eventually(t, "the silent one has ended", func() bool { return r.hub.ConnectionsOf("gone") == 0 })
+	eventually(t, "the silent one has ended", func() bool { return r.hub.ConnectionsOf("gone") == 0 && r.server.Stats().Ended["pong_timeout"] > 0 })
 	if st := r.server.Stats(); st.Ended["pong_timeout"] != 1 || st.EventStreams != 1 {
 		t.Errorf("ended %v, %d streams", st.Ended, st.EventStreams)
 	}

@@ -262,7 +262,7 @@ func TestHandshakesThatWaitMakeRoom(t *testing.T) {
 		t.Errorf("the first is answered %d, want 503", status)
 	}
 	honest := r.send(token(t, "alice"), "")
-	eventually(t, "alice waits", func() bool { acquired, _ := a.acquiredOf("alice"); return acquired == 1 })
+	eventually(t, "alice waits", func() bool { return a.waitsFor("alice") })
 	a.heard("alice")
 	honest.answered(t, http.StatusSwitchingProtocols)
 	if n := r.server.Stats().Unanswered["pending_bytes"]; n == 0 {

@@ -51,6 +51,10 @@ func (r *rig) closesAfterLoss(reason, code string) (late bool) {
 		r.deliver("slow", `{"type":"n","payload":"`+padding+`"}`)
 		return r.hub.ConnectionsOf("slow") == 0
 	})
+	eventually(t, "its end is counted", func() bool {
+		ended := r.server.Stats().Ended
+		return ended["slow_consumer"]+ended["queue_full"] == 1
+	})
 	if reason == "queue_full" && r.server.Stats().Ended["slow_consumer"] == 1 && time.Since(begun) > sendqueue.SlowAfter {
 		return true
 	}

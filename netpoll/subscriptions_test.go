@@ -80,6 +80,13 @@ func (a *subscriptions) acquiredOf(user string) (acquired, now int) {
 	return a.acquired[user], a.acquired[user] - a.released[user]
 }
 
+// waitsFor reports whether somebody waits for user, whom heard would tell.
+func (a *subscriptions) waitsFor(user string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.waiting[user]) > 0
+}
+
 // balanced waits until each Acquire has its Release.
 func (a *subscriptions) balanced(t testing.TB) {
 	t.Helper()
