@@ -22,6 +22,7 @@ import (
 const (
 	host       = "127.0.0.1"
 	startLimit = 20 * time.Second // for a machine that is busy with other tests
+	replyLimit = 10 * time.Second // for a reply to a client of the tests
 	portTries  = 20
 )
 
@@ -185,8 +186,12 @@ func (s *Server) Client() *redis.Client {
 			s.t.Fatalf("redistest: %v", err)
 		}
 		s.client = redis.NewClient(&redis.Options{
-			Addr:                     s.Addr(),
-			TLSConfig:                secured,
+			Addr:      s.Addr(),
+			TLSConfig: secured,
+			// After a timeout the client tries again, and what it publishes could come twice: a server that gets no processor
+			// for a while is waited for.
+			ReadTimeout:              replyLimit,
+			WriteTimeout:             replyLimit,
 			Protocol:                 2,
 			DisableIdentity:          true,
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
