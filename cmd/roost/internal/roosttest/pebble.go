@@ -82,7 +82,7 @@ func StartPebble(t testing.TB, tlsPort int, life time.Duration) *Pebble {
 	}})
 	p := &Pebble{
 		Directory: "https://" + directory + "/dir", CAFile: authority.File, management: "https://" + management,
-		client: &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: authority.Roots()}}},
+		client: &http.Client{Timeout: Limit / 2, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: authority.Roots()}}},
 	}
 	WaitFor(t, "pebble to answer", func() bool {
 		response, err := p.client.Get(p.Directory)

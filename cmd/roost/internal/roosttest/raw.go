@@ -65,9 +65,22 @@ func (s *Server) dial(dialer net.Dialer) (*Raw, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = conn.SetDeadline(time.Now().Add(Limit))
 	s.t.Cleanup(func() { _ = conn.Close() })
-	return &Raw{TCPConn: conn.(*net.TCPConn), t: s.t, in: bufio.NewReaderSize(conn, 512)}, nil
+	raw := &Raw{TCPConn: conn.(*net.TCPConn), t: s.t}
+	raw.in = bufio.NewReaderSize(raw, 512)
+	return raw, nil
+}
+
+// Read implements io.Reader. Each read may take Limit: a test may do much between two of them.
+func (r *Raw) Read(b []byte) (int, error) {
+	_ = r.SetReadDeadline(time.Now().Add(Limit))
+	return r.TCPConn.Read(b)
+}
+
+// Write implements io.Writer, within Limit.
+func (r *Raw) Write(b []byte) (int, error) {
+	_ = r.SetWriteDeadline(time.Now().Add(Limit))
+	return r.TCPConn.Write(b)
 }
 
 // Head is the request of an ordinary WebSocket client. Lines are added to it; one that names a header which is there

@@ -28,7 +28,7 @@ func TestHandoverWithinMemory(t *testing.T) {
 	group := roosttest.NewMemoryGroup(t, plenty, 0)
 	redis := redistest.Start(t)
 	m := boot(t, group.Join()...)
-	port := freePort(t)
+	port := redistest.FreePort(t)
 	m.write(settingsFile, strings.Replace(settings(redis.Port(),
 		"WS_UPGRADE=handover", "WS_MAX_CONNECTIONS=100", "WS_MAX_QUEUED_BYTES=268435456", "WS_QUEUE_BYTES=134217728", "WS_QUEUE_MESSAGES=10000", "WS_WRITE_WAIT=10m", "WS_PONG_WAIT=10m"),
 		"HTTP_PORT=0", fmt.Sprint("HTTP_PORT=", port), 1))

@@ -2,8 +2,6 @@ package systemd
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"strings"
 	"testing"
 
@@ -80,18 +78,6 @@ func TestServiceUnderSystemd(t *testing.T) {
 	}
 }
 
-// freePort is a port that nobody has, below those that the kernel gives to others.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for {
-		port := 10000 + rand.IntN(20000)
-		if ln, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port)); err == nil {
-			_ = ln.Close()
-			return port
-		}
-	}
-}
-
 // An operator replaces the program with one line: nobody is disconnected, systemd follows, and what goes wrong is said.
 func TestHandoverUnderSystemd(t *testing.T) {
 	if testing.Short() {
@@ -99,7 +85,7 @@ func TestHandoverUnderSystemd(t *testing.T) {
 	}
 	redis := redistest.Start(t)
 	m := boot(t)
-	port := freePort(t)
+	port := redistest.FreePort(t)
 	set := func(redisPort int, more ...string) {
 		text := settings(redisPort, append(more, "WS_UPGRADE=handover", "REDIS_PRESENCE=true")...)
 		m.write(settingsFile, strings.Replace(text, "HTTP_PORT=0", fmt.Sprint("HTTP_PORT=", port), 1)) // by which roost upgrade finds it
