@@ -2,12 +2,15 @@ package roosttest
 
 import (
 	"errors"
+	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
+	"golang.org/x/sys/unix"
 )
 
 // Client is a WebSocket client that records what it gets. Its own goroutine reads, so that it takes messages and
@@ -31,6 +34,7 @@ type Client struct {
 type Dial struct {
 	Header http.Header
 	Mute   bool // does not answer pings
+	Room   int  // bytes of what the client has not read yet that its kernel takes at least, if it may; 0: what the kernel likes
 }
 
 // Connect opens a connection as a user.
@@ -43,6 +47,9 @@ func (s *Server) Connect(user string) *Client {
 func (s *Server) ConnectWith(token string, d Dial) *Client {
 	s.t.Helper()
 	dialer := websocket.Dialer{HandshakeTimeout: Limit}
+	if d.Room > 0 {
+		dialer.NetDialContext = (&net.Dialer{Control: Room(d.Room)}).DialContext
+	}
 	conn, response, err := dialer.Dial(s.URL(token), d.Header)
 	if err != nil {
 		status := "no answer"
@@ -52,6 +59,19 @@ func (s *Server) ConnectWith(token string, d Dial) *Client {
 		s.t.Fatalf("connecting: %v (%s)", err, status)
 	}
 	return record(s.t, conn, d)
+}
+
+// Room is for a net.Dialer's Control: the kernel takes so many bytes for a client that can't read for a while, since its machine is busy,
+// so that the server does not take it for one that reads nothing. The kernel counts its own records too, and so gets four times as many.
+// Without the right to have more, it may give less.
+func Room(bytes int) func(network, address string, c syscall.RawConn) error {
+	return func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) {
+			if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4*bytes) != nil {
+				_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4*bytes)
+			}
+		})
+	}
 }
 
 // AnswerPings has a connection that a test reads itself answer pings. The library gives each answer a second, which may pass on a busy machine

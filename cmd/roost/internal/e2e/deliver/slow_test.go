@@ -13,7 +13,7 @@ import (
 func TestSlowConsumer(t *testing.T) {
 	t.Parallel()
 	const queueBytes = 256 << 10
-	redis, server := e2e.Start(t, roosttest.Env{"WS_QUEUE_BYTES": fmt.Sprint(queueBytes)})
+	redis, server := e2e.Start(t, roosttest.Env{"WS_QUEUE_BYTES": fmt.Sprint(queueBytes), "WS_WRITE_WAIT": "5m"}) // it stays for as long as the test needs
 	fast, other := server.Connect("alice"), server.Connect("bob")
 	slow := server.DialBuffered(4096)
 	slow.MustUpgrade(roosttest.Token(t, "alice"))
@@ -74,7 +74,7 @@ func TestSlowConsumer(t *testing.T) {
 // TestSlowConsumerCatchesUp has the queue written out in order once the client reads again.
 func TestSlowConsumerCatchesUp(t *testing.T) {
 	t.Parallel()
-	redis, server := e2e.Start(t, roosttest.Env{"WS_QUEUE_MESSAGES": "10000"}) // on a busy machine they take longer than a second
+	redis, server := e2e.Start(t, roosttest.Env{"WS_QUEUE_MESSAGES": "10000", "WS_WRITE_WAIT": "5m"}) // on a busy machine they take longer than a second
 	client := server.DialBuffered(4096)
 	client.MustUpgrade(roosttest.Token(t, "alice"))
 	padding := strings.Repeat("x", 2<<10)

@@ -59,7 +59,7 @@ func TestDocumentedReceivers(t *testing.T) {
 				t.Errorf("without a signature: %d", status)
 			}
 			redis := redistest.Start(t)
-			env := roosttest.Env{"WEBHOOK_URL": url, "WEBHOOK_SECRET": webhookSecret, "REDIS_PRESENCE": "true"}
+			env := roosttest.Env{"WEBHOOK_URL": url, "WEBHOOK_SECRET": webhookSecret, "REDIS_PRESENCE": "true", "WEBHOOK_TIMEOUT": "1m"}
 			server := roosttest.Start(t, redis, env)
 			client := server.Connect("żółw")
 			roosttest.WaitFor(t, "the first event", func() bool { return strings.Contains(said(), "żółw user.online 2") })
