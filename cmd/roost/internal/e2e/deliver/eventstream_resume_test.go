@@ -49,10 +49,11 @@ func TestEventStreamsMissNothing(t *testing.T) {
 
 	begin := time.Now()
 	faults := []func(){site.drainOne(t, redis, env), site.killOne(t, redis, env)}
-	published := make([][]time.Time, users) // when, by user and number
+	published := make([][]publication, users) // by user and number
 	publish := func(i int) {
-		published[i] = append(published[i], time.Now())
-		redis.Publish("user_noti:"+clients[i].user, fmt.Sprintf(`{"type":"n","payload":[%d,"%s"]}`, len(published[i]), strings.Repeat("x", rand.IntN(8000))))
+		begun := time.Now()
+		redis.Publish("user_noti:"+clients[i].user, fmt.Sprintf(`{"type":"n","payload":[%d,"%s"]}`, len(published[i])+1, strings.Repeat("x", rand.IntN(8000))))
+		published[i] = append(published[i], publication{begun, time.Now()})
 	}
 	pace := time.NewTicker(20 * time.Millisecond)
 	defer pace.Stop()
@@ -99,8 +100,8 @@ func TestEventStreamsMissNothing(t *testing.T) {
 		got, holes, gaps = got+c.got, holes+len(c.holes), gaps+len(c.gaps)
 		for _, hole := range c.holes {
 			for n := hole.from; n < hole.to; n++ {
-				if at := published[i][n-1]; !c.wasTold(at) {
-					t.Errorf("%s missed %d, published at %s, and no gap tells of it: %v", c.user, n, at.Format(time.StampMilli), c.gaps)
+				if p := published[i][n-1]; !c.wasTold(p) {
+					t.Errorf("%s missed %d, published at %s, and no gap tells of it: %v", c.user, n, p.begun.Format(time.StampMilli), c.gaps)
 					break
 				}
 			}
@@ -191,10 +192,12 @@ type hole struct{ from, to int64 }
 // gap is what a client was told: that it may have missed what was published since a time, or the zero time: at any.
 type gap struct{ since, told time.Time }
 
-// wasTold reports whether a gap has what was published at a time.
-func (c *streamClient) wasTold(at time.Time) bool {
-	at = at.Truncate(time.Millisecond)
-	return slices.ContainsFunc(c.gaps, func(g gap) bool { return !g.since.After(at) && !g.told.Before(at) })
+// publication is between which times Redis took a notification.
+type publication struct{ begun, done time.Time }
+
+// wasTold reports whether a gap has what was published.
+func (c *streamClient) wasTold(p publication) bool {
+	return slices.ContainsFunc(c.gaps, func(g gap) bool { return !g.since.After(p.done) && !g.told.Before(p.begun) })
 }
 
 // cut ends the client's connection: with a reset, without a word, or in order.
@@ -228,14 +231,14 @@ func (c *streamClient) run(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() { c.cut(2) })
 	defer stop()
 	for ctx.Err() == nil {
-		if err := c.listen(); err != nil && ctx.Err() == nil {
+		if err := c.listen(ctx); err != nil && ctx.Err() == nil {
 			time.Sleep(time.Duration(rand.IntN(50)) * time.Millisecond) // as EventSource's retry
 		}
 	}
 }
 
 // listen connects to any instance and reads until the connection ends.
-func (c *streamClient) listen() error {
+func (c *streamClient) listen(ctx context.Context) error {
 	dialer := net.Dialer{Timeout: time.Second, Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 8<<10) })
 	}}
@@ -246,6 +249,9 @@ func (c *streamClient) listen() error {
 	c.mu.Lock()
 	c.conn = conn.(*net.TCPConn)
 	c.mu.Unlock()
+	if ctx.Err() != nil { // the end came before there was anything to cut
+		c.cut(2)
+	}
 	request := "GET /sse?token=" + c.token + " HTTP/1.1\r\nHost: roost.example\r\nAccept: text/event-stream\r\n"
 	if c.id != "" {
 		request += "Last-Event-ID: " + c.id + "\r\n"

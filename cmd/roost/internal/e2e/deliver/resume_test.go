@@ -190,7 +190,8 @@ func testResumeOverFailover(t *testing.T) {
 		"REDIS_ADDRS": strings.Join(trio.Addrs(), ","), "REDIS_MASTER_NAME": redistest.MasterName}}
 	clients := make([]redis.UniversalClient, 2)
 	for i := range clients {
-		client := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: redistest.MasterName, SentinelAddrs: trio.Addrs()})
+		client := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: redistest.MasterName, SentinelAddrs: trio.Addrs(),
+			ReadTimeout: roosttest.Limit, WriteTimeout: roosttest.Limit}) // after a timeout it would publish again
 		t.Cleanup(func() { _ = client.Close() })
 		clients[i] = client
 	}
