@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 	"golang.org/x/sys/unix"
 
 	"roost/cmd/roost/internal/roosttest"
@@ -40,6 +41,34 @@ func Notify(redis *redistest.Server, user, notification string) {
 
 // Numbered is the nth of many notifications.
 func Numbered(n int) string { return fmt.Sprintf(`{"type":"n","payload":%d}`, n) }
+
+// ClusterClient is a client of a cluster that publishes nothing twice: it waits for a reply for as long as a busy machine may take, where
+// others try again.
+func ClusterClient(t *testing.T, cluster *redistest.Cluster) *redis.ClusterClient {
+	t.Helper()
+	client := redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: cluster.Addrs(), Protocol: 2, DisableIdentity: true, ReadTimeout: roosttest.Limit, WriteTimeout: roosttest.Limit,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// WaitDeep waits until the deep check of /health finds all well. Its steps have two seconds each, which a busy machine may need for
+// anything else.
+func WaitDeep(t *testing.T, server *roosttest.Server) {
+	t.Helper()
+	var health roosttest.Health
+	defer func() {
+		if t.Failed() {
+			t.Logf("the deep check says %+v", health)
+		}
+	}()
+	roosttest.WaitFor(t, "the deep check to find all well", func() bool {
+		health = server.Health(true)
+		return health.Code == http.StatusOK
+	})
+}
 
 // NotifyAll publishes many in one go.
 func NotifyAll(t *testing.T, server *redistest.Server, user string, notifications []string) {

@@ -77,9 +77,7 @@ func TestBroadcastReachesEveryone(t *testing.T) {
 			metrics["roost_deliveries_accepted_total"] != 40*total || metrics["roost_broadcast_seconds_total"] <= 0 {
 			t.Errorf("%v", metrics)
 		}
-		if health := server.Health(true); health.Code != 200 {
-			t.Errorf("deep health is %+v", health)
-		}
+		e2e.WaitDeep(t, server)
 	}
 }
 

@@ -14,6 +14,7 @@ func TestCommandsOfEachFeed(t *testing.T) {
 	eachFeed(t, func(t *testing.T, b *feedSide) {
 		server := b.start(t, nil)
 		alice := server.Connect("alice")
+		b.awaitHeard(t, server, 1)
 		env := roosttest.ServerEnv(b.redis, maps.Clone(b.env))
 		run := func(wantCode int, want string, args ...string) {
 			t.Helper()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"roost/cmd/roost/internal/e2e"
 	"roost/cmd/roost/internal/roosttest"
 	"roost/redisfeed/redistest"
 )
@@ -28,7 +29,7 @@ func eachFeed(t *testing.T, test func(*testing.T, *feedSide)) {
 			b := &feedSide{feed: feed, env: roosttest.Env{"REDIS_FEED": feed}}
 			if feed == "sharded" {
 				cluster := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
-				b.redis, b.client = cluster.Nodes()[0], cluster.Client()
+				b.redis, b.client = cluster.Nodes()[0], e2e.ClusterClient(t, cluster)
 				b.env["REDIS_CLUSTER"] = "true"
 			} else {
 				server := redistest.Start(t)
@@ -66,6 +67,21 @@ func (b *feedSide) notify(t *testing.T, user, notification string) int64 {
 		t.Fatalf("publishing for %s: %v", user, err)
 	}
 	return n
+}
+
+// reach publishes a notification for a user who is connected. As long as nobody has heard it that is done again: where Redis, or the
+// server, gets no processor for a second, a handshake goes on without the subscription to its user.
+func (b *feedSide) reach(t *testing.T, user, notification string) {
+	t.Helper()
+	roosttest.WaitFor(t, "a server to hear what is for "+user, func() bool { return b.notify(t, user, notification) > 0 })
+}
+
+// awaitHeard waits until a server is subscribed to so many users: those who are connected. See reach.
+func (b *feedSide) awaitHeard(t *testing.T, server *roosttest.Server, users int) {
+	t.Helper()
+	if !b.hearsAll() {
+		server.WaitMetric(`roost_feed_users{state="heard"}`, float64(users))
+	}
 }
 
 // notifyAll publishes many in one go.

@@ -18,6 +18,7 @@ func TestGroupsWhileConnected(t *testing.T) {
 		stream := server.Dial()
 		stream.Send("GET /sse?token=" + roosttest.Token(t, "alice") + " HTTP/1.1\r\nHost: x\r\n\r\n")
 		stream.ReadUntil("retry: ")
+		b.awaitHeard(t, server, 2)
 
 		command := func(text string) {
 			t.Helper()

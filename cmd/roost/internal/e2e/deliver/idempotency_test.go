@@ -69,6 +69,9 @@ func TestIdempotencyKey(t *testing.T) {
 		env := roosttest.Env{"HTTP_TOKEN": adminToken}
 		servers := []*roosttest.Server{b.start(t, env), b.start(t, env)}
 		clients := []*roosttest.Client{servers[0].Connect("alice"), servers[1].Connect("alice")}
+		for _, server := range servers {
+			b.awaitHeard(t, server.WithToken(adminToken), 1)
+		}
 		names := 0
 		check := func(name string) { // that it came once: what is published behind it is the next
 			t.Helper()

@@ -40,6 +40,7 @@ func TestOnlyAndExceptConnections(t *testing.T) {
 		text := stream.ReadUntil("}}\n")
 		events := readHello(t, text[strings.LastIndex(text, "data: ")+6:]).Payload.Connection
 
+		b.awaitHeard(t, server, 1)
 		if n := b.notify(t, "alice", fmt.Sprintf(`{"type":"only","only":%q,"payload":1}`, one)); n != 1 {
 			t.Errorf("%d servers got it", n)
 		}

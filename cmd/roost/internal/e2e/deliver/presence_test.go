@@ -2,7 +2,6 @@ package deliver
 
 import (
 	"encoding/json"
-	"net/http"
 	"slices"
 	"strings"
 	"syscall"
@@ -93,9 +92,7 @@ func TestPresenceOfTwoServers(t *testing.T) {
 	if got := events(); !slices.Equal(got, []string{"alice+", "bob+", "carol+", "dave+"}) {
 		t.Errorf("told %q", got)
 	}
-	if health := one.Health(true); health.Code != http.StatusOK {
-		t.Errorf("deep health is %+v", health)
-	}
+	e2e.WaitDeep(t, one)
 	if n := redis.Client().DBSize(t.Context()).Val(); n != 4 {
 		t.Errorf("%d users are online, want 4: probes are nobody", n)
 	}
