@@ -44,6 +44,9 @@ func TestResumeAcrossUpgrades(t *testing.T) {
 				s.redis.Publish("user_noti:"+user, fmt.Sprintf(`{"type":"n","payload":%d}`, n))
 			}
 			stays, leaves := s.server.Connect("stays"), s.server.Connect("leaves")
+			if feed == "user" {
+				s.server.WaitMetric(`roost_feed_users{state="heard"}`, 2)
+			}
 			publish("stays", 1)
 			publish("leaves", 1)
 			stays.WaitMessages(2) // behind the hello

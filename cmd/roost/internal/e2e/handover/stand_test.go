@@ -65,7 +65,7 @@ func start(t *testing.T, feed string, more roosttest.Env, wrap ...string) *stand
 	s := &stand{t: t, feed: feed, authority: redistest.NewAuthority(t), stop: make(chan struct{}), groups: number(t, "HANDOVER_GROUPS", 5)}
 	if feed == "sharded" {
 		cluster := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
-		s.redis, s.client = cluster.Nodes()[0], cluster.Client()
+		s.redis, s.client = cluster.Nodes()[0], e2e.ClusterClient(t, cluster)
 	} else {
 		s.redis = redistest.Start(t)
 		s.client = s.redis.Client()
@@ -109,6 +109,9 @@ func (s *stand) fill(members int) {
 	joining.Wait()
 	if s.t.Failed() {
 		s.t.FailNow()
+	}
+	if s.feed == "user" || s.feed == "sharded" { // a handshake waits for the subscription to its user for a second only
+		s.server.WaitMetric(`roost_feed_users{state="heard"}`, float64(members))
 	}
 	for _, m := range s.members {
 		if m.kind == half {
@@ -242,10 +245,11 @@ func (s *stand) retry() {
 	e2e.SignalLast(s.server, syscall.SIGUSR2)
 }
 
-// upgraded waits until n handovers are over: the old processes have ended.
+// upgraded waits until n handovers are over: the old processes have ended. One that is too slow for this machine is tried again, for some
+// minutes.
 func (s *stand) upgraded(n int) {
 	s.t.Helper()
-	roosttest.WaitFor(s.t, fmt.Sprint("handover ", n), func() bool {
+	roosttest.WaitWithin(s.t, 4*roosttest.Limit, fmt.Sprint("handover ", n), func() bool {
 		s.retry()
 		return len(s.server.Log.Find("stopped")) >= n
 	})
