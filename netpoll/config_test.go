@@ -103,7 +103,7 @@ func TestSetRulesQueueTotal(t *testing.T) {
 	r := start(t, nil)
 	r.upgrade("slow")
 	notification := `{"type":"n","payload":"` + strings.Repeat("x", 50_000) + `"}`
-	eventually(t, "something waits", func() bool { r.deliver("slow", notification); return r.server.Stats().Waiting > 2 })
+	eventually(t, "something waits", func() bool { r.deliverThrough("slow", notification); return r.server.Stats().Waiting > 2 })
 	r.setRules(func(next *Rules) { next.QueueTotal = 2 * 1000 })
 	r.deliver("slow", notification)
 	eventually(t, "one is dropped", func() bool { return r.server.Stats().Failed["queues_full"] == 1 })

@@ -44,7 +44,7 @@ func TestGapNoticeAfterDrops(t *testing.T) {
 	padding := strings.Repeat("x", 20_000)
 	sent := 0
 	eventually(t, "many are dropped", func() bool {
-		r.deliver("slow", fmt.Sprintf(`{"type":"n","payload":[%d,"%s"]}`, sent, padding))
+		r.deliverThrough("slow", fmt.Sprintf(`{"type":"n","payload":[%d,"%s"]}`, sent, padding))
 		sent++
 		return r.roomless() > 50
 	})

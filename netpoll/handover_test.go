@@ -69,7 +69,7 @@ func TestHandoverOfFullQueues(t *testing.T) {
 	payload := strings.Repeat("x", 2000)
 	n := 0
 	for ; r.server.Stats().Waiting < 200; n++ {
-		r.deliver("alice", fmt.Sprintf(`{"type":"n","payload":"%d %s"}`, n, payload))
+		r.deliverThrough("alice", fmt.Sprintf(`{"type":"n","payload":"%d %s"}`, n, payload))
 	}
 	next, handed := r.handOver(nil)
 	if int(r.server.Stats().HandedOverNotifications) != handed.Notifications || handed.Notifications == 0 {

@@ -193,7 +193,7 @@ func TestPongAheadOfTheSendQueue(t *testing.T) {
 	payload := strings.Repeat("x", 20_000)
 	sent := 0
 	deliver := func() {
-		r.deliver("alice", `{"type":"n","payload":"`+payload+`"}`)
+		r.deliverThrough("alice", `{"type":"n","payload":"`+payload+`"}`)
 		sent++
 	}
 	eventually(t, "the connection stalls", func() bool { deliver(); return r.server.Stats().Stalled == 1 })

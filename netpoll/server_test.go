@@ -112,6 +112,13 @@ func (r *rig) deliver(user, payload string) {
 	r.server.Flush()
 }
 
+// deliverThrough is deliver, and returns when the notification is sent, waits in a send queue, or is lost. A loop that is busy comes to it
+// only after deliver has returned.
+func (r *rig) deliverThrough(user, payload string) {
+	r.deliver(user, payload)
+	r.server.WaitForLoops(r.t.Context(), false)
+}
+
 // hold keeps the loop busy until release is called.
 func (l *loop) hold() (release func()) {
 	held, end := make(chan struct{}), make(chan struct{})

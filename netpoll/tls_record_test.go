@@ -138,7 +138,7 @@ func TestKeyUpdateWhileStalled(t *testing.T) {
 	payload := `{"type":"n","payload":"` + strings.Repeat("x", 10_000) + `"}`
 	sent := 0
 	for ; r.server.Stats().Stalled == 0; sent++ {
-		r.deliver("alice", payload)
+		r.deliverThrough("alice", payload)
 	}
 	update, err := client.record.SealKeyUpdate(nil, true, client.cache)
 	if err != nil {

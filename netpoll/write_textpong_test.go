@@ -118,7 +118,7 @@ func TestTextPingWhileStalled(t *testing.T) {
 	padding := strings.Repeat("x", 40_000)
 	sent := 0
 	eventually(t, "the connection stalls", func() bool {
-		r.deliver("alice", fmt.Sprintf(`{"type":"n%d.","payload":"%s"}`, sent, padding))
+		r.deliverThrough("alice", fmt.Sprintf(`{"type":"n%d.","payload":"%s"}`, sent, padding))
 		sent++
 		return r.server.Stats().Stalled == 1
 	})

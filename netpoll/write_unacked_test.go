@@ -111,7 +111,7 @@ func TestWhatAResetLeaves(t *testing.T) {
 	const n = 30
 	for _, user := range []string{"reads", "resets"} {
 		for range n {
-			r.deliver(user, payload)
+			r.deliverThrough(user, payload)
 		}
 	}
 	for range n {
