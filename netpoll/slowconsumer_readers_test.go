@@ -156,12 +156,22 @@ func TestBurstToFarClients(t *testing.T) {
 // most; after WriteWait it is ended.
 func TestAClientThatReadsNothing(t *testing.T) {
 	t.Parallel()
+	for range 5 {
+		if readsNothing(t) {
+			return
+		}
+	}
+	t.Error("each of five clients was ended before anybody looked at it")
+}
+
+// readsNothing returns false if the client was ended before it was looked at, as on a busy machine.
+func readsNothing(t *testing.T) (seen bool) {
 	w := newWire(t, 10*time.Millisecond, 0)
 	const queue = 1 << 20
 	r := startOn(t, func(c *Config) { c.QueueBytes, c.WriteWait = queue, 3*time.Second }, w.listen(t))
 	r.via(w, "stuck", 0)
 	r.burst("stuck", 3000, 1000)
-	eventually(t, "it stalls", func() bool { return r.server.Stats().Stalled == 1 })
+	eventually(t, "it stalls, or has", func() bool { s := r.server.Stats(); return s.Stalled == 1 || s.Ended["write_timeout"] > 0 })
 	kernel := make(chan int, 1)
 	most := 0
 	for r.server.Stats().Ended["write_timeout"] == 0 {
@@ -184,7 +194,10 @@ func TestAClientThatReadsNothing(t *testing.T) {
 			t.Fatalf("%d bytes wait", s.QueuedBytes)
 		}
 	}
-	if most == 0 || most > 128<<10 {
+	if most == 0 {
+		return false
+	}
+	if most > 128<<10 {
 		t.Errorf("the kernel keeps %d bytes for it, want 128 KiB at most", most)
 	}
 	eventually(t, "nothing waits", func() bool { s := r.server.Stats(); return s.Waiting == 0 && s.QueuedBytes == 0 })
@@ -192,6 +205,7 @@ func TestAClientThatReadsNothing(t *testing.T) {
 		t.Errorf("not acknowledged: %d deliveries, %d bytes", s.Unacked["write_timeout"], s.UnackedBytes["write_timeout"])
 	}
 	r.balanced()
+	return true
 }
 
 // kernelMemory returns what the kernel has charged a socket with for what waits to be
@@ -226,7 +240,7 @@ func readsALittle(t *testing.T) (ended string) {
 	r := startOn(t, func(c *Config) { c.WriteWait, c.PongWait, c.PingInterval = wait, 3*wait/2, wait }, w.listen(t))
 	conn := r.via(w, "slow", 4096).NetConn()
 	r.burst("slow", 3000, 1000)
-	eventually(t, "it stalls", func() bool { return r.server.Stats().Stalled == 1 })
+	eventually(t, "it stalls, or has", func() bool { return r.server.Stats().Stalled == 1 || r.hub.Connections() == 0 })
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	const rate = 5000 // bytes a second
@@ -243,7 +257,7 @@ func readsALittle(t *testing.T) (ended string) {
 		}
 	}
 	if longest < wait+wait/4 {
-		t.Errorf("the kernel took something every %s: the test shows nothing", longest)
+		return fmt.Sprintf("the kernel took something every %s: the test shows nothing", longest)
 	}
 	// Now it reads nothing.
 	eventually(t, "it is ended", func() bool { return r.server.Stats().Ended["write_timeout"] == 1 })
