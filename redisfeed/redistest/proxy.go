@@ -78,11 +78,11 @@ func (p *Proxy) serve(client net.Conn) {
 	}
 }
 
-// Mute has answers of Redis thrown away from now on, or no longer.
-func (p *Proxy) Mute(mute bool) {
+// Mute has answers of Redis thrown away from now on, until TurnTo.
+func (p *Proxy) Mute() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mute = mute
+	p.mute = true
 }
 
 func (p *Proxy) isMute() bool {
@@ -91,11 +91,11 @@ func (p *Proxy) isMute() bool {
 	return p.mute
 }
 
-// TurnTo cuts all connections; new ones go to another address.
+// TurnTo cuts all connections; new ones go to another address, and are not mute. No answer slips through in between.
 func (p *Proxy) TurnTo(target string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.Target = target
+	p.Target, p.mute = target, false
 	for _, conn := range p.conns {
 		conn.Close()
 	}
