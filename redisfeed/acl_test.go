@@ -77,7 +77,7 @@ func TestNarrowSentinelACL(t *testing.T) {
 		}
 		cfg := watching(tr)
 		cfg.SentinelUsername, cfg.SentinelPassword, cfg.MaxAttempts = name, "pw2", 1
-		err := run(t, cfg, &collector{}).wait(t)
+		err := inTime(t, func() error { return run(t, cfg, &collector{}).wait(t) })
 		if !errors.Is(err, ErrAuth) || !strings.Contains(err.Error(), strings.Join(all, " ")) {
 			t.Errorf("%s: Run: %v", name, err)
 		}

@@ -57,6 +57,7 @@ func TestBackendACL(t *testing.T) {
 func TestBackendACLSharded(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	c.KeepRoles()
 	for _, server := range clients(c) {
 		redistest.Paste(t, server, "..", "… with a `sharded` feed")
 	}

@@ -20,12 +20,14 @@ func TestNarrowACLPerUser(t *testing.T) {
 func TestNarrowACLSharded(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	c.KeepRoles()
 	narrow(t, sharded(c), clients(c), "Roost, `sharded`")
 }
 
 func TestNarrowACLPatternOnACluster(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	c.KeepRoles()
 	cfg := quick("")
 	cfg.Nodes = c.Addrs()
 	narrow(t, cfg, clients(c), "Roost, `pattern` on a cluster")
@@ -34,6 +36,7 @@ func TestNarrowACLPatternOnACluster(t *testing.T) {
 func TestNarrowACLPerUserOnACluster(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	c.KeepRoles()
 	cfg := perUser("")
 	cfg.Nodes = c.Addrs()
 	narrow(t, cfg, clients(c), "Roost, `user` on a cluster")

@@ -41,10 +41,12 @@ func TestWaitingIsNotBusy(t *testing.T) {
 	began := time.Now()
 	feed := run(t, cfg, sinkFunc(func(string, string) {}))
 	redistest.WaitFor(t, "nine links", func() bool { return feed.Status().Messages >= 9 })
-	// Between them it has waited for a second and a half at least: see retry.
-	if busy, took := feed.Status().Busy, time.Since(began); busy > took/2 {
-		t.Errorf("%s busy of %s", busy, took)
-	}
+	// Between them it has waited for a second and a half at least: see retry. More links follow, and longer waits, which
+	// make up for a machine that stood still in the middle of the work.
+	redistest.WaitFor(t, "most of the time not to be busy", func() bool {
+		busy, took := feed.Status().Busy, time.Since(began)
+		return busy <= took/2
+	})
 }
 
 // With what came it is told since when that can have been published: never later than it was, and not much earlier than a

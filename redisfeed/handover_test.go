@@ -93,20 +93,22 @@ func handedOver(t *testing.T, old *running, cfg Config, sink Sink, users []strin
 var handoverCases = map[string]func(t *testing.T) (Config, func(context.Context, string, string) error){
 	"pattern": func(t *testing.T) (Config, func(context.Context, string, string) error) {
 		server := redistest.Start(t)
-		return quick(server.Addr()), publishTo(server)
+		return quick(server.Addr()), publishTo(t, server)
 	},
 	"user": func(t *testing.T) (Config, func(context.Context, string, string) error) {
 		server := redistest.Start(t)
 		cfg := quick(server.Addr())
 		cfg.Mode = PerUser
-		return cfg, publishTo(server)
+		return cfg, publishTo(t, server)
 	},
 	"sentinel": func(t *testing.T) (Config, func(context.Context, string, string) error) {
 		trio := redistest.StartTrio(t, nil)
-		return watching(trio), publishTo(trio.Master)
+		trio.KeepMaster()
+		return watching(trio), publishTo(t, trio.Master)
 	},
 	"sharded": func(t *testing.T) (Config, func(context.Context, string, string) error) {
 		c := redistest.StartCluster(t, redistest.ClusterOptions{})
+		c.KeepRoles()
 		return sharded(c), spublish(t, c)
 	},
 }
@@ -243,7 +245,7 @@ func TestHandoverWhileRedisIsAway(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
 			cfg := noticing(quick(server.Addr()))
-			feed, tr := follows(t, cfg, mode, publishTo(server))
+			feed, tr := follows(t, cfg, mode, publishTo(t, server))
 			cfg.Mode = mode
 			tr.watch(&cfg)
 			server.Kill()
@@ -269,7 +271,7 @@ func TestRedisDiesAtTheHandover(t *testing.T) {
 				t.Parallel()
 				server := redistest.Start(t)
 				cfg := noticing(quick(server.Addr()))
-				feed, tr := follows(t, cfg, mode, publishTo(server))
+				feed, tr := follows(t, cfg, mode, publishTo(t, server))
 				cfg.Mode = mode
 				tr.watch(&cfg)
 				next := imports(t, cfg, tr, frozen(t, feed.Feed))

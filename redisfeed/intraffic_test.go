@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"roost/redisfeed/publish"
 	"roost/redisfeed/redistest"
 )
@@ -13,9 +15,14 @@ import (
 // modes are those that a plain PUBLISH is for.
 var modes = map[string]Mode{"pattern": Pattern, "user": PerUser}
 
-// publishTo is how a backend publishes that knows one server.
-func publishTo(server *redistest.Server) func(ctx context.Context, user, payload string) error {
-	client := server.Client()
+// publishTo is how a backend publishes that knows one server, and does not try again by itself: what was tried twice may come
+// twice.
+func publishTo(t *testing.T, server *redistest.Server) func(ctx context.Context, user, payload string) error {
+	t.Helper()
+	options := *server.Client().Options()
+	options.MaxRetries = -1
+	client := redis.NewClient(&options)
+	t.Cleanup(func() { _ = client.Close() })
 	return func(ctx context.Context, user, payload string) error {
 		return client.Publish(ctx, publish.ChannelPrefix+user, payload).Err()
 	}
@@ -50,7 +57,7 @@ func TestRestartInTraffic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
-			feed, tr := follows(t, noticing(quick(server.Addr())), mode, publishTo(server))
+			feed, tr := follows(t, noticing(quick(server.Addr())), mode, publishTo(t, server))
 			server.Kill()
 			redistest.WaitFor(t, "the link to be lost", func() bool { return !feed.Status().Connected })
 			server.Restart()
@@ -67,7 +74,7 @@ func TestRestartInTraffic(t *testing.T) {
 func TestSentinelFailoverInTraffic(t *testing.T) {
 	t.Parallel()
 	trio := redistest.StartTrio(t, nil)
-	old, next := publishTo(trio.Master), publishTo(trio.Replica)
+	old, next := publishTo(t, trio.Master), publishTo(t, trio.Replica)
 	feed, tr := follows(t, noticing(watching(trio)), PerUser, func(ctx context.Context, user, payload string) error {
 		if err := old(ctx, user, payload); err == nil {
 			return nil
@@ -94,19 +101,19 @@ func TestClusterNodeKilledInTraffic(t *testing.T) {
 			c := redistest.StartCluster(t, redistest.ClusterOptions{})
 			cfg := noticing(quick(""))
 			cfg.Nodes = c.Addrs()
-			var at atomic.Pointer[redistest.Server] // where is published
+			type publishes = func(ctx context.Context, user, payload string) error
+			var at atomic.Pointer[publishes] // where is published
 			feed, tr := listens(t, cfg, mode)
 			read, others := readFrom(t, c, feed)
-			at.Store(read)
-			tr.begin(func(ctx context.Context, user, payload string) error {
-				return publishTo(at.Load())(ctx, user, payload)
-			})
+			toRead, toOther := publishTo(t, read), publishTo(t, others[0])
+			at.Store(&toRead)
+			tr.begin(func(ctx context.Context, user, payload string) error { return (*at.Load())(ctx, user, payload) })
 			tr.waitForMore(t, 300)
 			// Nothing is under way: what one node has another may get a moment later, and then it comes twice.
 			tr.hold()
 			awaitBus(t, read, others)
 			read.Kill()
-			at.Store(others[0])
+			at.Store(&toOther)
 			tr.goOn()
 			redistest.WaitFor(t, "the feed to be on another", func() bool {
 				s := feed.Status()

@@ -79,8 +79,8 @@ func quick(addr string) Config {
 }
 
 // silence is the HeartbeatTimeout of tests in which Redis hangs, or in which a gap may not be told from too early. It is
-// twenty heartbeats, so that a machine that stands still for a second fails no test.
-const silence = 2 * time.Second
+// forty heartbeats, so that a machine that stands still for two seconds fails no test.
+const silence = 4 * time.Second
 
 // noticing is cfg with that.
 func noticing(cfg Config) Config {

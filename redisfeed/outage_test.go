@@ -89,7 +89,7 @@ func TestGoneForGood(t *testing.T) {
 	}
 	s := feed.Status()
 	// How many attempts fit into the 600 ms is the machine's.
-	if s.Connected || s.Attempts < 2 || !strings.Contains(s.Err, "refused") {
+	if s.Connected || s.Attempts == 0 || !strings.Contains(s.Err, "refused") {
 		t.Errorf("status %+v", s)
 	}
 	if n := strings.Count(log.String(), "redis cannot be reached"); n != s.Attempts {
@@ -128,9 +128,8 @@ func TestHangIsNoticedAndMended(t *testing.T) {
 	redistest.WaitFor(t, "a heartbeat", func() bool { return feed.Status().Ping > 0 })
 	server.Pause()
 	redistest.WaitFor(t, "the hang to be noticed", func() bool { return !feed.Status().Connected })
-	if e := feed.Status().Err; !strings.Contains(e, "nothing came from redis for 2s") {
-		t.Errorf("the reason is %q", e)
-	}
+	// The status may say by now why the next attempt has failed.
+	redistest.WaitFor(t, "the reason in the log", func() bool { return strings.Contains(log.String(), "nothing came from redis for "+silence.String()) })
 	// The kernel still accepts for a stopped process, so attempts hang too, and have to end.
 	redistest.WaitFor(t, "an attempt to fail", func() bool { return feed.Status().Attempts > 0 })
 	server.Resume()
@@ -184,9 +183,9 @@ func TestTrafficProvesTheLinkWithoutHeartbeats(t *testing.T) {
 	done := make(chan error)
 	go func() { done <- f.Run(ctx) }()
 	start := time.Now()
-	redistest.WaitFor(t, "two timeouts with traffic", func() bool {
+	redistest.WaitFor(t, "more than a timeout with traffic", func() bool {
 		server.Publish("user_noti:a", "x")
-		return time.Since(start) > 4*time.Second
+		return time.Since(start) > silence*3/2
 	})
 	if s := f.Status(); !s.Connected || s.Gaps != 0 {
 		t.Errorf("a busy link was lost: %+v", s)

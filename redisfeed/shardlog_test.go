@@ -21,6 +21,7 @@ func logging(cfg Config) (Config, *redistest.Log) {
 func TestShardedSaysThatRedisIsTooOld(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true, Args: []string{"--rename-command", "SSUBSCRIBE", ""}})
+	c.KeepRoles()
 	cfg, log := logging(sharded(c))
 	feed := connected(t, cfg, &collector{})
 	for _, user := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
@@ -41,6 +42,7 @@ func TestShardedSaysThatRedisIsTooOld(t *testing.T) {
 func TestShardedSaysOnceThatItIsRefused(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	c.KeepRoles()
 	cfg, log := logging(sharded(c))
 	cfg.Username, cfg.Password = "narrow", "pw"
 	for _, server := range clients(c) {
@@ -74,6 +76,7 @@ func TestShardedSaysOnceThatItIsRefused(t *testing.T) {
 func TestShardedStopsWithoutAnAlarm(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	c.KeepRoles()
 	cfg, log := logging(sharded(c))
 	feed := connected(t, cfg, &collector{})
 	for _, user := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {

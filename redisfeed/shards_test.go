@@ -51,6 +51,7 @@ func wantWhole(t *testing.T, r tally) {
 func TestSharded(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{})
+	c.KeepRoles()
 	feed, tr := follows(t, sharded(c), Sharded, spublish(t, c)) // no master hangs: a busy machine may be silent for long
 	for _, user := range tr.users {
 		if slot, want := topology.Slot(publish.ChannelPrefix, user), c.Slot(publish.ChannelPrefix+user); int(slot) != want {
@@ -154,6 +155,7 @@ func TestShardedFollowsSlots(t *testing.T) {
 func TestShardedLivesWithoutAShard(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true, Args: []string{"--cluster-require-full-coverage", "no"}})
+	c.KeepRoles()
 	tr := newTraffic(30)
 	cfg := sharded(c)
 	tr.watch(&cfg)
@@ -193,6 +195,7 @@ func TestShardedLivesWithoutAShard(t *testing.T) {
 func TestShardedKeepsUnplacedUsersOnce(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true, Args: []string{"--cluster-require-full-coverage", "no"}})
+	c.KeepRoles()
 	cfg := sharded(c)
 	cfg.UnsubscribeDelay = -1
 	feed := connected(t, cfg, &collector{})
@@ -226,6 +229,7 @@ func TestShardedOverTLS(t *testing.T) {
 	c := redistest.StartCluster(t, redistest.ClusterOptions{
 		NoReplicas: true, TLS: &redistest.TLS{Authority: ours, Shown: ours.Issue("127.0.0.1"), Clients: true},
 	})
+	c.KeepRoles()
 	cfg := sharded(c)
 	cfg.Nodes = cfg.Nodes[:1]
 	cfg.TLS = &tls.Config{RootCAs: ours.Roots(), Certificates: pair(t, ours.Issue("roost"))}
@@ -244,6 +248,7 @@ func TestShardedOverTLS(t *testing.T) {
 func TestShardedCountsAnOutageOnce(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	c.KeepRoles()
 	feed := connected(t, sharded(c), &collector{})
 	user := "alice"
 	for c.OwnerOf(publish.ChannelPrefix+user).Addr() == feed.target.Load().Addr { // which would be another gap
@@ -268,6 +273,7 @@ func TestShardedCountsAnOutageOnce(t *testing.T) {
 func TestPublishGoesByAnotherNode(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	c.KeepRoles()
 	var sink collector
 	feed := connected(t, sharded(c), &sink)
 	c.OwnerOf(publish.AllChannel).Kill()

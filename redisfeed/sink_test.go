@@ -13,8 +13,8 @@ import (
 // a dead link.
 func TestSlowSinkPushesBack(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
-	const messages = 1000 // of 16 KiB: more than sockets hold, less than Redis's limit for a subscriber
+	server := redistest.Start(t, "--client-output-buffer-limit", "pubsub 64mb 64mb 0") // by default it is 8 MB for a minute, too
+	const messages = 1000                                                              // of 16 KiB: more than sockets hold, less than that
 	gate := make(chan struct{})
 	entered := make(chan struct{}, messages)
 	var sink collector

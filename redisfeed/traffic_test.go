@@ -110,15 +110,22 @@ func (tr *traffic) one(user string, number int) (ok bool) {
 // hold has nothing published until goOn. Nothing is under way when it returns, as far as publishers know.
 func (tr *traffic) hold() { tr.pace.Lock() }
 
-// allCame reports whether everything that was published has come.
+// allCame reports whether everything has come that Redis took.
 func (tr *traffic) allCame() bool {
-	sent := 0
 	tr.mu.Lock()
-	for _, s := range tr.sent {
-		sent += len(s)
+	defer tr.mu.Unlock()
+	for user, sent := range tr.sent {
+		came := make(map[int]bool)
+		for _, got := range tr.got[user] {
+			came[got.number] = true
+		}
+		for number, s := range sent {
+			if s.ok && !came[number] {
+				return false
+			}
+		}
 	}
-	tr.mu.Unlock()
-	return tr.received() >= sent
+	return true
 }
 
 func (tr *traffic) goOn() { tr.pace.Unlock() }
