@@ -48,6 +48,20 @@ func (r *people) set(connections int, users ...string) {
 	}
 }
 
+// brief gives a user a connection that is over before anybody can have looked.
+func (r *people) brief(user string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, marked := r.marked[user]; !marked {
+		r.marked[user] = r.here[user] > 0
+	}
+	delete(r.here, user)
+	select {
+	case r.changed <- struct{}{}:
+	default:
+	}
+}
+
 func (r *people) Changed() <-chan struct{} { return r.changed }
 
 func (r *people) TakeChanged(each func(user string, was bool)) {

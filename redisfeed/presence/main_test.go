@@ -3,7 +3,6 @@ package presence
 import (
 	"log/slog"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -17,9 +16,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
 }
 
-// quick is a Config with short waits.
+// quick is a Config with a small pool. Nothing is refused because a busy machine is slow to connect.
 func quick(addr string) publish.Config {
-	return publish.Config{Addr: addr, PoolSize: 5, Timeout: 2 * time.Second}
+	return publish.Config{Addr: addr, PoolSize: 5, Timeout: redistest.Patience / 2}
 }
 
 // following is a quick Config for the master that the trio's sentinels know.

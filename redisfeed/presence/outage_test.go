@@ -225,8 +225,7 @@ func TestPresenceTellsOfWhoWasForgotten(t *testing.T) {
 	waitOnline(t, server, "both", true)
 	written := one.Status().Written
 	one.set(0, "alice", "both")
-	one.set(1, "brief") // is here for less than it takes to look
-	one.set(0, "brief")
+	one.brief("brief") // is here for less than it takes to look
 	redistest.WaitFor(t, "all to be written", func() bool { return one.Status().Written >= written+3 })
 	told.want(event{"both", false}, event{"both", true}, event{"alice", false})
 
