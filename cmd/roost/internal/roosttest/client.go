@@ -2,6 +2,7 @@ package roosttest
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -46,6 +47,15 @@ func (s *Server) Connect(user string) *Client {
 // ConnectWith opens a connection with a token.
 func (s *Server) ConnectWith(token string, d Dial) *Client {
 	s.t.Helper()
+	c, err := s.TryConnect(token, d)
+	if err != nil {
+		s.t.Fatalf("connecting: %v", err)
+	}
+	return c
+}
+
+// TryConnect is ConnectWith that reports failure.
+func (s *Server) TryConnect(token string, d Dial) (*Client, error) {
 	dialer := websocket.Dialer{HandshakeTimeout: Limit}
 	if d.Room > 0 {
 		dialer.NetDialContext = (&net.Dialer{Control: Room(d.Room)}).DialContext
@@ -56,9 +66,9 @@ func (s *Server) ConnectWith(token string, d Dial) *Client {
 		if response != nil {
 			status = response.Status
 		}
-		s.t.Fatalf("connecting: %v (%s)", err, status)
+		return nil, fmt.Errorf("%w (%s)", err, status)
 	}
-	return record(s.t, conn, d)
+	return record(s.t, conn, d), nil
 }
 
 // Room is for a net.Dialer's Control: the kernel takes so many bytes for a client that can't read for a while, since its machine is busy,

@@ -110,7 +110,7 @@ func TestProbesAreNotLogged(t *testing.T) {
 		started := server.Dial()
 		started.Send("GET /health HTTP/1.1\r\n")
 		_ = started.Close()
-		server.Dial().Ask("GET /health HTTP/1.1\r\nHost: lb\r\n\r\n")
+		server.AskInTime("GET /health HTTP/1.1\r\nHost: lb\r\n\r\n")
 		reset := server.Dial()
 		_ = reset.SetLinger(0)
 		_ = reset.Close()
