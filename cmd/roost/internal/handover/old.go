@@ -31,6 +31,7 @@ const wordsWait = time.Second
 type Old struct {
 	conn     *conn
 	patience time.Duration
+	words    time.Duration // wordsWait, but in tests
 	sections uint32
 	files    uint32
 	unacked  int
@@ -54,7 +55,7 @@ func NewOld() (*Old, *os.File, error) {
 		_ = ends[1].Close()
 		return nil, nil, err
 	}
-	return &Old{conn: c, patience: Patience, reading: make(chan struct{}, 1)}, ends[1], nil
+	return &Old{conn: c, patience: Patience, words: wordsWait, reading: make(chan struct{}, 1)}, ends[1], nil
 }
 
 // Await waits for the new process's Hello, until Fail is called: a program without handovers sends none.
@@ -185,7 +186,7 @@ func (o *Old) Ended(err error) error {
 	case o.reading <- struct{}{}:
 		o.lastWords()
 		<-o.reading
-	case <-time.After(wordsWait): // the goroutine that waits for an answer has not seen the end
+	case <-time.After(o.words): // the goroutine that waits for an answer has not seen the end
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -215,7 +216,7 @@ func (o *Old) send(m message) error {
 // held.
 func (o *Old) lastWords() {
 	for {
-		m, err := o.receive(time.Now().Add(wordsWait))
+		m, err := o.receive(time.Now().Add(o.words))
 		if err != nil {
 			return
 		}

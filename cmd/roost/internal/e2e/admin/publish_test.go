@@ -68,6 +68,9 @@ func (c *publishClient) post(body, kind, token string, headers ...string) (code 
 			c.t.Fatal(err)
 		}
 		r.Header.Set("Content-Type", kind)
+		if len(body) > 1<<20 { // too much: the answer comes first, and may be lost if the server closes while the body is still being sent
+			r.Header.Set("Expect", "100-continue")
+		}
 		if token != "" {
 			r.Header.Set("Authorization", "Bearer "+token)
 		}

@@ -87,9 +87,10 @@ func TestTop(t *testing.T) {
 	if _, err := master.WriteString("q"); err != nil {
 		t.Fatal(err)
 	}
-	if code := process.Wait(); code != 0 || !strings.Contains(screen.String(), "\x1b[?1049l") {
+	if code := process.Wait(); code != 0 {
 		t.Errorf("q ends with %d: %q", code, screen.String())
 	}
+	roosttest.WaitFor(t, "the screen of before", func() bool { return strings.Contains(screen.String(), "\x1b[?1049l") })
 }
 
 // A narrow terminal, no colours, and an interrupt.
