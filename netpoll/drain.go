@@ -52,8 +52,7 @@ func (s *Server) Shutdown(ctx context.Context, message CloseMessage) error {
 	s.StopAccepting(ctx, false)
 	s.closeAll(true, message)
 	s.waitSockets(ctx, 2*s.cfg.LingerTimeout)
-	left := s.accepts.sockets.Load()
-	s.stopLoops()
+	left := s.stopLoops()
 	s.lines.tell()
 	if left > 0 {
 		return fmt.Errorf("netpoll: %d sockets were closed at once: %w", left, cmp.Or(ctx.Err(), errTimeout))

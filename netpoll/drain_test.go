@@ -286,6 +286,39 @@ func lastMayAsk(t *testing.T) (late bool) {
 	return late
 }
 
+// A loop that is late closes sockets whose time is over by itself: Shutdown tells of those alone that had time left.
+func TestShutdownTellsWhatItCut(t *testing.T) {
+	t.Parallel()
+	r := start(t, nil)
+	r.dial()
+	eventually(t, "it is accepted", func() bool { return r.server.Stats().Sockets == 1 })
+	late, other := r.server.loops[0], r.server.loops[1]
+	if other.stats.sockets.Load() > 0 {
+		late, other = other, late
+	}
+	release := late.hold()
+	defer release()
+	ended := make(chan error, 1)
+	go func() { ended <- r.server.Shutdown(t.Context(), GoingAway()) }()
+	eventually(t, "the other loop has ended", func() bool {
+		other.mu.Lock()
+		defer other.mu.Unlock()
+		return other.ended
+	})
+	release()
+	if err := <-ended; err != nil {
+		t.Errorf("of a socket whose time was over: %v", err)
+	}
+
+	r = start(t, func(c *Config) { c.LingerTimeout = time.Hour })
+	r.upgrade("alice")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.server.Shutdown(ctx, GoingAway()); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), " 1 sockets were closed at once") {
+		t.Errorf("of a client that has not answered its close frame: %v", err)
+	}
+}
+
 // Connections are let go one after another, and get what is delivered until then.
 func TestDepart(t *testing.T) {
 	t.Parallel()

@@ -218,14 +218,16 @@ func (s *Server) runLoops() {
 	})
 }
 
-// stopLoops ends everything that New started, and closes the sockets that are left.
-func (s *Server) stopLoops() {
+// stopLoops ends everything that New started, and closes the sockets that are left. It returns how many these were.
+func (s *Server) stopLoops() int64 {
 	s.runLoops() // where Serve was never called, so that they end in the same way
 	s.watching.Wait()
+	var closed atomic.Int64
 	for _, l := range s.loops {
-		l.do(l.closeAllNow)
+		l.do(func() { closed.Add(int64(l.closeAllNow())) })
 	}
 	s.looping.Wait()
+	left := closed.Load() + s.accepts.sockets.Load() // of a loop that had ended before
 	for _, l := range s.loops {
 		l.mail.Close() // a worker that changes groups may wait for room
 	}
@@ -234,12 +236,22 @@ func (s *Server) stopLoops() {
 		l.failMail()
 	}
 	s.closePollers()
+	return left
 }
 
-// closeAllNow closes what is left and ends the loop.
-func (l *loop) closeAllNow() {
+// closeAllNow ends the loop, closes what is left, and returns how many sockets that were. Sockets whose own time is over are not among
+// them: a loop that is late comes to their timers only now.
+func (l *loop) closeAllNow() (left int) {
+	now := l.server.now()
+	l.wheel.Each(func(c *conn) {
+		if c.state != stateOpen && l.server.moment(l.wheel.At(c)) <= now {
+			c.onTimer(now)
+		}
+	})
+	left = l.wheel.Len()
 	l.wheel.Each(func(c *conn) { c.closeNow(ReasonShutdown) })
 	l.ended = true
+	return left
 }
 
 func (s *Server) closePollers() {
