@@ -102,7 +102,7 @@ func startBrowser(t *testing.T) context.Context {
 		t.Skip("no Chromium or Chrome is installed (apt-get install chromium): not tried with a browser")
 	}
 	ctx, cancel := chromedp.NewExecAllocator(browserContext(t),
-		chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(roosttest.Limit),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),

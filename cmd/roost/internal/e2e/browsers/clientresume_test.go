@@ -12,7 +12,7 @@ import (
 // A page that was away for a moment gets what it missed, and is not asked to fetch anything.
 func TestClientResumes(t *testing.T) {
 	t.Parallel()
-	s := (&site{env: roosttest.Env{"WS_RESUME_WINDOW": "1m"}}).start(t, chromium{startBrowser(t)})
+	s := (&site{env: roosttest.Env{"WS_RESUME_WINDOW": "1m"}, options: options{"baseDelay": 20, "maxDelay": 100}}).start(t, chromium{startBrowser(t)})
 	happened := func(what string) []string {
 		var all []string
 		roosttest.WaitFor(t, what, func() bool {
@@ -24,10 +24,11 @@ func TestClientResumes(t *testing.T) {
 	happened("sync first")
 	e2e.Notify(s.redis, "alice", e2e.Numbered(1))
 	happened("message 1")
-	s.relay.Cut(s.server.WS)
+	s.relay.Cut("") // it does not come back before all has been published
 	s.server.WaitMetric("roost_connections", 0)
 	e2e.Notify(s.redis, "alice", e2e.Numbered(2))
 	e2e.Notify(s.redis, "alice", e2e.Numbered(3))
+	s.relay.TurnTo(s.server.WS)
 	happened("message 2")
 	all := happened("message 3")
 	for _, event := range all {

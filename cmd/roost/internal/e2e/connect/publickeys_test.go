@@ -39,9 +39,7 @@ func TestPublicKeyFile(t *testing.T) {
 		}
 		server.WaitMetric(`roost_connections_refused_total{reason="`+reason+`"}`, 1)
 	}
-	if h := server.Health(true); h.Code != http.StatusOK {
-		t.Errorf("the deep check: %+v", h)
-	}
+	e2e.WaitDeep(t, server)
 }
 
 func TestPublicKeyFilesThatAreRefused(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"roost/cmd/roost/internal/e2e"
 	"roost/cmd/roost/internal/roosttest"
 	"roost/redisfeed/redistest"
 )
@@ -39,9 +40,7 @@ func TestCertificateByACME(t *testing.T) {
 	}
 	leaf := first.ConnectionState().PeerCertificates[0]
 	_ = first.Close()
-	if h := server.Health(true); h.Code != 200 {
-		t.Errorf("the deep check says %+v", h)
-	}
+	e2e.WaitDeep(t, server)
 	if left := server.Metrics()[`roost_tls_certificate_expires_seconds{port="websocket"}`]; left < 80*24*3600 {
 		t.Errorf("%v s are left of 90 days", left)
 	}

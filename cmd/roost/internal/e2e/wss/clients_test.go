@@ -265,9 +265,7 @@ func TestProxyProtocolBeforeTLS(t *testing.T) {
 		}
 		return err == nil
 	})
-	if h := s.server.Health(true); h.Code != 200 {
-		t.Errorf("the deep check says %+v", h)
-	}
+	e2e.WaitDeep(t, s.server)
 	behind := *s
 	server := *s.server
 	server.WSS = front

@@ -169,9 +169,7 @@ func TestTLSAlone(t *testing.T) {
 	if s.server.WS != "" {
 		t.Errorf("it listens on %s", s.server.WS)
 	}
-	if h := s.server.Health(true); h.Code != http.StatusOK {
-		t.Errorf("the deep check says %+v", h)
-	}
+	e2e.WaitDeep(t, s.server)
 	if _, _, err := s.dial("alice", s.config()); err == nil {
 		t.Error("a client without a certificate is let in")
 	}
