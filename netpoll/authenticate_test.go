@@ -226,8 +226,10 @@ func TestClientGoesBeforeTheAnswer(t *testing.T) {
 
 func TestDeadlineWhileATokenIsChecked(t *testing.T) {
 	t.Parallel()
-	r, issuer := startIssuer(t, func(c *Config) { c.HandshakeTimeout = 4 * time.Second }) // in which a busy machine gets through TLS
+	r, issuer := startIssuer(t, func(c *Config) { c.AuthTimeout = time.Hour })
 	client := r.send(issuer.token(t, "later", "alice"), "")
+	r.checkingIs(1)
+	r.timeOut()
 	if response := client.answered(t, http.StatusServiceUnavailable); response.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
@@ -276,7 +278,7 @@ func TestJunkTokensKeepNobodyWaiting(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, issuer := startIssuer(t, func(c *Config) {
-				c.AuthWorkers, c.AuthQueue, c.AuthTimeout, c.RejectAfterUpgrade = 1, most, time.Minute, RejectAlways
+				c.AuthWorkers, c.AuthQueue, c.AuthTimeout, c.HandshakeTimeout, c.RejectAfterUpgrade = 1, most, time.Hour, time.Hour, RejectAlways
 			})
 			issuer.hold(r)
 			var clients []*raw

@@ -264,7 +264,7 @@ func TestProxyHeaderIsNoPartOfTheHead(t *testing.T) {
 // no answer.
 func TestProxyHeaderTooSlow(t *testing.T) {
 	t.Parallel()
-	r := proxied(t, "127.0.0.1", func(c *Config) { c.HandshakeTimeout = 3 * time.Second })
+	r := proxied(t, "127.0.0.1", nil)
 	status := map[string]int{
 		"":                                  0,
 		"PROXY TC":                          0,
@@ -274,11 +274,14 @@ func TestProxyHeaderTooSlow(t *testing.T) {
 		textHeader("192.0.2.1") + "G":       http.StatusRequestTimeout,
 		binaryHeader(1, 10) + "GET /ws HTT": http.StatusRequestTimeout,
 	}
-	clients := map[string]*raw{}
+	clients, sent := map[string]*raw{}, 0
 	for bytes := range status {
 		clients[bytes] = r.dial()
 		clients[bytes].send(t, bytes)
+		sent += len(bytes)
 	}
+	eventually(t, "all is read", func() bool { s := r.server.Stats(); return s.Pending == len(clients) && s.BytesIn == sent })
+	r.timeOut()
 	for bytes, client := range clients {
 		if got, _ := client.status(t); got != status[bytes] {
 			t.Errorf("%q: answered %d, want %d", bytes, got, status[bytes])
@@ -401,7 +404,6 @@ func TestRefusalLinesBehindAProxy(t *testing.T) {
 	t.Parallel()
 	var log lines
 	r := proxied(t, "127.0.0.1", func(c *Config) {
-		c.HandshakeTimeout = 3 * time.Second
 		c.Logger = slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	for _, test := range []struct{ bytes, reason, remote string }{
@@ -409,8 +411,13 @@ func TestRefusalLinesBehindAProxy(t *testing.T) {
 		{strings.Repeat("x", handshake.MaxHead), "head_too_large", "192.0.2.1:4711"},
 		{"GET /ws?token=secret-token", "handshake_timeout", "192.0.2.1:4711"},
 	} {
-		client := r.dial()
-		client.send(t, textHeader("192.0.2.1")+test.bytes)
+		client, bytes := r.dial(), textHeader("192.0.2.1")+test.bytes
+		if test.reason == "handshake_timeout" {
+			r.sendApart(client, bytes)
+			r.timeOut()
+		} else {
+			client.send(t, bytes)
+		}
 		client.status(t)
 		if line := log.find("refused"); line["reason"] != test.reason || line["remote"] != test.remote || line["proxy"] != client.LocalAddr().String() {
 			t.Errorf("%s: %v", test.reason, line)

@@ -10,6 +10,30 @@ import (
 	"github.com/gorilla/websocket"
 )
 
+// timeOut has the deadline of all pending handshakes be now. So a test needs none that passes while a busy machine is on its way to what
+// the test is about.
+func (r *rig) timeOut() {
+	r.t.Helper()
+	for _, l := range r.server.loops {
+		done := make(chan struct{})
+		l.do(func() {
+			defer close(done)
+			now := l.server.now()
+			l.wheel.Each(func(c *conn) {
+				if c.extra == nil || c.extra.hs == nil {
+					return
+				}
+				latest := now - c.lastRead.ago(now) + l.server.cfg.HandshakeTimeout + 2*l.server.tickLength // lastRead is the accept
+				if at := l.server.moment(l.wheel.At(c)); at > latest {
+					r.t.Errorf("a handshake would time out at %s, want %s at the latest", at, latest)
+				}
+				c.setTimer(now)
+			})
+		})
+		<-done
+	}
+}
+
 // wallClock is a clock on the wall that can be set. Any goroutine.
 type wallClock struct{ ahead atomic.Int64 }
 
@@ -24,7 +48,7 @@ func TestClockSteps(t *testing.T) {
 	var wall wallClock
 	r := start(t, func(c *Config) {
 		c.Now, c.CloseOnExpiry = wall.now, true
-		c.PingInterval, c.PongWait, c.WriteWait = 50*time.Millisecond, 30*time.Second, 30*time.Second
+		c.PingInterval, c.PongWait, c.WriteWait = 50*time.Millisecond, 10*time.Minute, 10*time.Minute
 	})
 	begun := time.Now()
 	r.connect("stuck") // and never reads
