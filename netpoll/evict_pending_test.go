@@ -181,7 +181,7 @@ func (r *rig) pendingBytes() int {
 func TestPendingBytesAreBounded(t *testing.T) {
 	t.Parallel()
 	const total, strangers, honest = 512 << 10, 200, 10
-	r := start(t, func(c *Config) { c.PendingTotal = total })
+	r := start(t, func(c *Config) { c.PendingTotal, c.HandshakeTimeout = total, time.Hour })
 	request := upgradeRequest(t, "alice")
 	var clients []*raw
 	for n := range honest {

@@ -58,6 +58,7 @@ func TestHandoverKeepsState(t *testing.T) {
 		c.MaxPerIP, c.CloseOnExpiry, c.GapNotice = 100, true, true
 		c.MessageRate, c.MessageBurst = 1, 100
 		c.MaxAge = time.Hour
+		c.PingInterval, c.PongWait = time.Hour, 2*time.Hour // a ping would forget an allowance that is whole
 		c.Subscriptions = ours
 	})
 	r.upgrade("idle")
@@ -235,6 +236,7 @@ func (c *raw) readNumbers(t *testing.T, n int) {
 	for i := range n {
 		var head [2]byte
 		for {
+			_ = c.SetReadDeadline(time.Now().Add(patience))
 			if _, err := io.ReadFull(c.r, head[:]); err != nil {
 				t.Errorf("behind number %d: %v", i-1, err)
 				return
@@ -294,6 +296,7 @@ func TestHandoverOfLargeFrames(t *testing.T) {
 // readLong reads a frame of any length.
 func (c *raw) readLong(t *testing.T) (opcode byte, payload []byte) {
 	t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(patience)) // from now, as in readAnyFrame
 	var head [10]byte
 	if _, err := io.ReadFull(c.r, head[:2]); err != nil {
 		t.Fatal(err)

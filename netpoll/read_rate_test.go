@@ -93,26 +93,26 @@ func TestMessageRateCountsNoReads(t *testing.T) {
 
 // The answer to a ping does not count, in pieces neither.
 func TestAnswerInPiecesIsFree(t *testing.T) {
-	t.Parallel()
-	l := sleeper(t)
-	l.server.rules.Store(newRules(Rules{Upgrader: l.server.upgrader(), MessageRate: 1, MessageBurst: 1}, 1, nil))
-	c, _ := l.connect(t)
-	pong := masked(0x8a, "hello")
-	for range 10 {
-		c.lastRead = instantOf(l.server.now() - quietFor) // a silence
-		for i := range pong {
+	bubble(t, func(t *testing.T, l *loop) { // a machine that stands still is no silence
+		l.server.rules.Store(newRules(Rules{Upgrader: l.server.upgrader(), MessageRate: 1, MessageBurst: 1}, 1, nil))
+		c, _ := l.connect(t)
+		pong := masked(0x8a, "hello")
+		for range 10 {
+			c.lastRead = instantOf(l.server.now() - quietFor) // a silence
+			for i := range pong {
+				c.received(pong[i : i+1])
+			}
+		}
+		if c.state != stateOpen || l.inbound.Len() != 0 {
+			t.Errorf("the connection's state is %d, %d count", c.state, l.inbound.Len())
+		}
+		for i := range pong { // and one that comes without a silence does
 			c.received(pong[i : i+1])
 		}
-	}
-	if c.state != stateOpen || l.inbound.Len() != 0 {
-		t.Errorf("the connection's state is %d, %d count", c.state, l.inbound.Len())
-	}
-	for i := range pong { // and one that comes without a silence does
-		c.received(pong[i : i+1])
-	}
-	if l.inbound.Len() != 1 {
-		t.Error("another one does not count")
-	}
+		if l.inbound.Len() != 1 {
+			t.Error("another one does not count")
+		}
+	})
 }
 
 // A client has to end what it has begun within the pong wait, however steadily its bytes come; one that ends what it begins

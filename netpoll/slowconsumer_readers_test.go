@@ -42,8 +42,8 @@ func (r *rig) via(w *wire, user string, receiveBuffer int) *websocket.Conn {
 // readAll reads notifications with numbers from 0 on, and reports the first that
 // does not come next.
 func readAll(conn *websocket.Conn, n int) error {
-	_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 	for i := range n {
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
 		_, message, err := conn.ReadMessage()
 		if err != nil {
 			return fmt.Errorf("after %d of %d: %w", i, n, err)

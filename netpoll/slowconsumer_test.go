@@ -349,7 +349,7 @@ func TestTheFullestOfAnotherLoopPays(t *testing.T) {
 func TestSlowReadersOfOneStreamAndAQuickOne(t *testing.T) {
 	t.Parallel()
 	const slow, stream, frame = 300, 200, 10_000
-	r := start(t, func(c *Config) { c.QueueTotal = 8 << 20 })
+	r := start(t, func(c *Config) { c.QueueTotal, c.WriteWait = 8<<20, time.Hour })
 	for range slow {
 		r.upgrade("slow")
 	}
