@@ -16,7 +16,7 @@ import (
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	const users = 30
-	redis, server := e2e.Start(t, roosttest.Env{"WS_DRAIN_DELAY": "5s", "WS_DRAIN_WINDOW": "4s", "WS_DRAIN_RATE": "0", "WS_SHUTDOWN_TIMEOUT": "30s"})
+	redis, server := e2e.Start(t, roosttest.Env{"WS_DRAIN_DELAY": "10s", "WS_DRAIN_WINDOW": "8s", "WS_DRAIN_RATE": "0", "WS_SHUTDOWN_TIMEOUT": "30s"})
 	var clients []*roosttest.Client
 	for range users {
 		clients = append(clients, server.Connect("alice"))

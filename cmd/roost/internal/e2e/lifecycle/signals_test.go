@@ -49,7 +49,7 @@ func TestSignalsThatComeEarly(t *testing.T) {
 	server := roosttest.Serving(t, process)
 	e2e.EndLast(t, server)
 	server.WaitLine("configuration reloaded")
-	server.WaitLine("the new process is ready")
+	awaitReady(t, server)
 	awaitNew(t, server)
 	server.Connect("alice")
 	e2e.SignalLast(server, syscall.SIGTERM)

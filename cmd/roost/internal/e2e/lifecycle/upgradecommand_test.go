@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -20,6 +21,16 @@ func askUpgrade(t *testing.T, server *roosttest.Server, args ...string) (code in
 	})
 	code = process.Wait()
 	return code, process.Log.String() + process.Stderr.String()
+}
+
+// askHandover is askUpgrade, again where this machine is too busy for a handover: all goes on as before then.
+func askHandover(t *testing.T, server *roosttest.Server) (code int, said string) {
+	t.Helper()
+	roosttest.WaitWithin(t, 4*roosttest.Limit, "an upgrade for which this machine is not too busy", func() bool {
+		code, said = askUpgrade(t, server)
+		return code == 0 || !regexp.MustCompile("takes too long|deadline exceeded|says nothing for").MatchString(said)
+	})
+	return code, said
 }
 
 // The command follows an upgrade to its end.
@@ -86,7 +97,7 @@ func TestUpgradeCommandForesees(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if code, said := askUpgrade(t, server); code != 0 || !strings.Contains(said, "with 2 connections of") {
+	if code, said := askHandover(t, server); code != 0 || !strings.Contains(said, "with 2 connections of") {
 		t.Errorf("it ends with %d: %s", code, said)
 	}
 	if alice.Ended() || bob.Ended() {
