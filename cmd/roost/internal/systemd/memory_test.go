@@ -67,7 +67,7 @@ func TestHandoverWithinMemory(t *testing.T) {
 	alice.WaitMessages(waiting/100 + 1)
 
 	group.Limit(t, plenty)
-	m.run("systemctl", "start", "roost-upgrade")
+	m.handOver()
 	m.await("stopped", 1)
 	roosttest.WaitFor(t, "systemd to know of the new process", func() bool { return m.show("MainPID") != first })
 	m.mustRun("an upgrade")

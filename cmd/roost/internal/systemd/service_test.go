@@ -2,6 +2,7 @@ package systemd
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -116,7 +117,7 @@ func TestHandoverUnderSystemd(t *testing.T) {
 	set(redis.Port())
 	for n := 1; n <= 3; n++ {
 		heard := m.show("WatchdogTimestampMonotonic")
-		m.run("systemctl", "start", "roost-upgrade")
+		m.handOver()
 		m.await("handed over", n)
 		m.await("stopped", n)
 		roosttest.WaitFor(t, "systemd to know of the new process", func() bool { return m.show("MainPID") != first })
@@ -138,6 +139,27 @@ func TestHandoverUnderSystemd(t *testing.T) {
 func (m *machine) upgrade() {
 	m.t.Helper()
 	m.run("systemctl", "kill", "-s", "USR2", "--kill-whom=main", "roost")
+}
+
+// tooSlow are the reasons for which a handover fails on a machine that is too busy for it.
+var tooSlow = regexp.MustCompile("takes too long|deadline exceeded|says nothing for")
+
+// handOver is how an operator replaces the program. It is done again where this machine is too busy for a handover: all goes on as before
+// then.
+func (m *machine) handOver() {
+	m.t.Helper()
+	const failed = "the upgrade failed, this process goes on"
+	roosttest.WaitWithin(m.t, 4*roosttest.Limit, "a handover for which this machine is not too busy", func() bool {
+		before := len(m.log().Find(failed))
+		said, err := m.try("systemctl", "start", "roost-upgrade")
+		if err == nil {
+			return true
+		}
+		if why := m.await(failed, before+1).Text("error"); !tooSlow.MatchString(why) {
+			m.t.Fatalf("the upgrade failed: %s\n%s", why, said)
+		}
+		return false
+	})
 }
 
 // mustRun wants systemd to say that the service is well, and returns the process that it takes for it.
