@@ -80,6 +80,9 @@ func begin(t *testing.T, feed string, full bool) *stand {
 			s.clients = append(s.clients, connect(t, s.roost, userName(n)))
 		}
 	}
+	if feed != "pattern" { // a handshake waits for the subscription to its user for a second only
+		s.roost.WaitMetric(`roost_feed_users{state="heard"}`, float64(users+len(s.fillers)))
+	}
 	s.traffic(t)
 	return s
 }

@@ -55,9 +55,9 @@ func abusers() []troublemaker {
 				p.wait(10 * time.Millisecond)
 			}
 		}},
-		{name: "a head a byte at a time, without end", shows: refusedAs(handshakeTimeout), takes: 5 * time.Second,
+		{name: "a head a byte at a time, without end", shows: refusedAs(handshakeTimeout), takes: 10 * time.Second,
 			act: func(p *peer) { p.trickle("GET /ws HTTP/1.1\r\n"+strings.Repeat("x", 1<<14), 20*time.Millisecond) }},
-		{name: "silent", shows: refusedAs(handshakeTimeout), takes: 5 * time.Second, act: func(p *peer) { p.takeAll() }},
+		{name: "silent", shows: refusedAs(handshakeTimeout), takes: 10 * time.Second, act: func(p *peer) { p.takeAll() }},
 		{name: "garbage", pause: p100, shows: refusedAs("bad_request"), act: say("\x00\x01\x02 hello\r\n\r\n")},
 		{name: "TLS", pause: p100, shows: "roost_received_bytes_total", act: func(p *peer) {
 			p.send("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")

@@ -3,6 +3,7 @@ package soak
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"testing"
 	"time"
 
@@ -29,7 +30,9 @@ type healthy struct {
 // connect opens a healthy connection of a user.
 func connect(t *testing.T, server *roosttest.Server, user string) *healthy {
 	t.Helper()
-	dialer := websocket.Dialer{HandshakeTimeout: roosttest.Limit}
+	// What is published while this process gets no processor would make it a slow consumer.
+	room := net.Dialer{Control: roosttest.Room(2 << 20)}
+	dialer := websocket.Dialer{HandshakeTimeout: roosttest.Limit, NetDialContext: room.DialContext}
 	conn, _, err := dialer.Dial(server.URL(roosttest.Token(t, user)), nil)
 	if err != nil {
 		t.Fatalf("connecting as %s: %v", user, err)

@@ -74,7 +74,7 @@ func begin(t *testing.T) *soak {
 	// One connection to Redis for commands, so that the number of descriptors does not depend on what happened.
 	s.server = roosttest.Start(t, s.redis, roosttest.Env{
 		"REDIS_POOL_SIZE": "1", "REDIS_MIN_IDLE_CONNS": "1",
-		"WS_PING_INTERVAL": "1s", "WS_PONG_WAIT": "20s", "WS_WRITE_WAIT": "3s", "WS_HANDSHAKE_TIMEOUT": "2s", "WS_QUEUE_BYTES": "262144",
+		"WS_PING_INTERVAL": "1s", "WS_PONG_WAIT": "20s", "WS_WRITE_WAIT": "3s", "WS_HANDSHAKE_TIMEOUT": "6s", "WS_QUEUE_BYTES": "262144",
 		"WS_MAX_PENDING_BYTES": "1048576", "JWT_JWKS_URL": roosttest.NewIssuer(t, keys).URL,
 		"WS_RESUME_WINDOW": "2m", "WS_RESUME_BYTES": "1048576",
 	})
