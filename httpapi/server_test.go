@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ func TestListenSaysWhatElseIsWrong(t *testing.T) {
 // running starts a server, and returns its address and a function that stops it and waits.
 func running(t *testing.T, cfg Config) (addr string, stop func() error) {
 	t.Helper()
-	cfg.Addr = "127.0.0.1:0"
+	cfg.Addr = cmp.Or(cfg.Addr, "127.0.0.1:0")
 	s := newServer(t, cfg)
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
@@ -71,7 +72,7 @@ func running(t *testing.T, cfg Config) (addr string, stop func() error) {
 
 func TestRun(t *testing.T) {
 	t.Parallel()
-	addr, stop := running(t, Config{})
+	addr, stop := running(t, Config{Addr: "127.0.0.82:0"}) // where nobody takes the port once it is free
 	client := &http.Client{Transport: &http.Transport{}, Timeout: soon}
 	defer client.CloseIdleConnections()
 	for _, path := range []string{"/health", "/metrics", "/metrics?format=prometheus"} {

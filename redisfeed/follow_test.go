@@ -292,6 +292,7 @@ func inTime(t *testing.T, try func() error) (err error) {
 func TestSentinelsRefuse(t *testing.T) {
 	t.Parallel()
 	tr := redistest.StartTrio(t, nil)
+	tr.KeepMaster()
 	sentinel := tr.Sentinels[0]
 	redistest.SetUser(t, sentinel.Client(), "roost", "on", ">pw", "-@all", "+sentinel|master", "+sentinel|get-master-addr-by-name")
 	redistest.SetUser(t, sentinel.Client(), "poor", "on", ">pw", "-@all", "+sentinel|master")

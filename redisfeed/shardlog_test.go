@@ -9,11 +9,12 @@ import (
 	"roost/redisfeed/redistest"
 )
 
-// logging is cfg with a log that can be read, and with time for a heartbeat: one that a busy machine holds up is a line too.
+// logging is cfg with a log that can be read, and with time for a heartbeat: one that a busy machine holds up until the next one
+// is a line too.
 func logging(cfg Config) (Config, *redistest.Log) {
 	var log redistest.Log
 	cfg.Logger = log.Logger()
-	cfg.HeartbeatInterval, cfg.HeartbeatTimeout = 2*time.Second, 10*time.Second
+	cfg.HeartbeatInterval, cfg.HeartbeatTimeout = 20*time.Second, redistest.Patience
 	return cfg, &log
 }
 

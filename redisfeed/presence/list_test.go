@@ -534,6 +534,7 @@ func TestWithoutAList(t *testing.T) {
 func TestListsInACluster(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	c.KeepRoles()
 	cfg := quick("")
 	cfg.Nodes = c.Addrs()
 	dead, lives := newKeeper(t, nil, cfg), newKeeper(t, nil, cfg)

@@ -158,6 +158,7 @@ func TestPresenceFollowsTheMaster(t *testing.T) {
 	tr.Master.Kill()
 	one.set(1, "after")
 	tr.AwaitMaster(tr.Replica)
+	tr.KeepMaster()
 	waitOnline(t, tr.Replica, "after", true)
 	one.set(0, "before")
 	waitOnline(t, tr.Replica, "before", false)

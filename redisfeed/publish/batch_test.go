@@ -105,6 +105,7 @@ func TestBatchOnACluster(t *testing.T) {
 	}
 	t.Parallel()
 	cluster := redistest.StartCluster(t, redistest.ClusterOptions{})
+	cluster.KeepRoles()
 	p, err := New(Config{Nodes: cluster.Addrs(), Sharded: true})
 	if err != nil {
 		t.Fatal(err)

@@ -275,6 +275,7 @@ func TestIdempotentOnACluster(t *testing.T) {
 	}
 	t.Parallel()
 	cluster := redistest.StartCluster(t, redistest.ClusterOptions{})
+	cluster.KeepRoles()
 	for _, isSharded := range []bool{false, true} {
 		one, another := must(New(Config{Nodes: cluster.Addrs(), Sharded: isSharded})), must(New(Config{Nodes: cluster.Addrs(), Sharded: isSharded}))
 		defer one.Close()

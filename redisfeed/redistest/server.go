@@ -65,6 +65,7 @@ func begin(t testing.TB, s *Server) *Server {
 		t.Fatalf("redistest: these tests need a real redis-server (apt-get install redis-server): %v", err)
 	}
 	s.t, s.binary = t, binary
+	t.TempDir() // the first call, before the cleanup: what the server writes is removed once it has ended
 	t.Cleanup(s.cleanup)
 	for range portTries {
 		s.port = s.reservePort()
