@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"roost/wsproto/auth"
 	"roost/wsproto/handshake"
@@ -92,9 +93,17 @@ func TestSetRulesHandshakes(t *testing.T) {
 	for range 3 {
 		r.connect("alice")
 	}
-	r.setRules(func(next *Rules) { next.HandshakeRate, next.HandshakeBurst = 1, 1 })
-	r.connect("alice")
-	r.answered("alice", http.StatusServiceUnavailable)
+	for again := true; again; { // a second later there is room for another one
+		r.setRules(func(next *Rules) { next.HandshakeRate = 0 })
+		begun := time.Now()
+		r.setRules(func(next *Rules) { next.HandshakeRate, next.HandshakeBurst = 1, 1 })
+		r.connect("alice")
+		response, _ := r.ask("alice")
+		late := time.Since(begun) >= time.Second
+		if again = late && response.StatusCode == http.StatusSwitchingProtocols; !again && response.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("the second is answered %s", response.Status)
+		}
+	}
 }
 
 // Notifications for slow clients are bounded by the current rule.
