@@ -127,6 +127,26 @@ func TestHandoverKeepsState(t *testing.T) {
 	eventually(t, "a subscription is released", func() bool { return theirs.of("busy") == 0 })
 }
 
+// Two clocks are read at one moment, also by a goroutine that stands still between the readings.
+func TestClocksAreReadTogether(t *testing.T) {
+	t.Parallel()
+	calls, now := 0, time.Duration(0)
+	clock := func() time.Duration {
+		if calls++; calls == 2 || calls == 4 { // behind the other clock
+			now += 2 * time.Second
+		}
+		return now
+	}
+	before, err := monotonic()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared, other, err := readTogether(clock)
+	if err != nil || other != 4*time.Second || shared < before {
+		t.Errorf("%s and %s, %v; want 4s, when nothing comes between", shared, other, err)
+	}
+}
+
 // Event streams go along: what waits for them, and what is published later.
 func TestHandoverOfEventStreams(t *testing.T) {
 	t.Parallel()
