@@ -13,8 +13,9 @@ import (
 
 // ending is how a connection of x comes to its end.
 type ending struct {
-	env roosttest.Env
-	do  func(*roosttest.Raw, *redistest.Server)
+	env       roosttest.Env
+	do        func(*roosttest.Raw, *redistest.Server)
+	meanwhile func(*redistest.Server) // again and again until the end comes; nil: nothing
 }
 
 // endings are those that can be brought about while the server goes on, by their reason.
@@ -29,28 +30,28 @@ func endings(t *testing.T) map[string]ending {
 		}
 	}
 	// More than the kernel takes and WS_QUEUE_MESSAGES, and a little more when that has waited for a second.
-	trickle := func(_ *roosttest.Raw, redis *redistest.Server) {
+	fill := func(_ *roosttest.Raw, redis *redistest.Server) {
 		for range 100 {
 			e2e.Notify(redis, "x", `{"type":"big","payload":"`+strings.Repeat("x", 20_000)+`"}`)
 		}
-		roosttest.Elapse(3*time.Second, 100*time.Millisecond, func() { e2e.Notify(redis, "x", `{"type":"late"}`) })
 	}
+	late := func(redis *redistest.Server) { e2e.Notify(redis, "x", `{"type":"late"}`) }
 	message := roosttest.ClientFrame(1, "x")
 	return map[string]ending{
-		"client_gone":     {nil, func(c *roosttest.Raw, _ *redistest.Server) { _ = c.Close() }},
-		"protocol_error":  {nil, sends(roosttest.ClientFrame(3, "x"))},
-		"invalid_text":    {nil, sends(roosttest.ClientFrame(1, "\xff"))},
-		"message_too_big": {roosttest.Env{"WS_MAX_MESSAGE_SIZE": "100"}, sends(roosttest.ClientFrame(1, strings.Repeat("x", 101)))},
-		"message_rate":    {nil, sends(strings.Repeat(message, 200))},
+		"client_gone":     {nil, func(c *roosttest.Raw, _ *redistest.Server) { _ = c.Close() }, nil},
+		"protocol_error":  {nil, sends(roosttest.ClientFrame(3, "x")), nil},
+		"invalid_text":    {nil, sends(roosttest.ClientFrame(1, "\xff")), nil},
+		"message_too_big": {roosttest.Env{"WS_MAX_MESSAGE_SIZE": "100"}, sends(roosttest.ClientFrame(1, strings.Repeat("x", 101))), nil},
+		"message_rate":    {nil, sends(strings.Repeat(message, 200)), nil},
 		"disconnected": {nil, func(_ *roosttest.Raw, redis *redistest.Server) {
 			redis.Publish("user_ctl:x", `{"disconnect":{}}`)
-		}},
-		"pong_timeout":  {roosttest.Env{"WS_PING_INTERVAL": "1s", "WS_PONG_WAIT": "2s"}, nothing},
-		"write_timeout": {roosttest.Env{"WS_WRITE_WAIT": "1s"}, flood},
-		"slow_consumer": {roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_WRITE_WAIT": "1m", "WS_QUEUE_MESSAGES": "20"}, trickle},
-		"queue_full":    {roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_QUEUE_BYTES": "65536"}, flood},
-		"max_age":       {roosttest.Env{"WS_MAX_CONNECTION_AGE": "1s"}, nothing},
-		"token_expired": {roosttest.Env{"WS_CLOSE_ON_EXPIRY": "true"}, nothing},
+		}, nil},
+		"pong_timeout":  {roosttest.Env{"WS_PING_INTERVAL": "1s", "WS_PONG_WAIT": "2s"}, nothing, nil},
+		"write_timeout": {roosttest.Env{"WS_WRITE_WAIT": "1s"}, flood, nil},
+		"slow_consumer": {roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_WRITE_WAIT": "1m", "WS_QUEUE_MESSAGES": "20"}, fill, late},
+		"queue_full":    {roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_QUEUE_BYTES": "65536"}, flood, nil},
+		"max_age":       {roosttest.Env{"WS_MAX_CONNECTION_AGE": "1s"}, nothing, nil},
+		"token_expired": {roosttest.Env{"WS_CLOSE_ON_EXPIRY": "true"}, nothing, nil},
 	}
 }
 
@@ -73,7 +74,12 @@ func TestOperationsCloseCodes(t *testing.T) {
 			}
 			c.MustUpgrade(roosttest.Sign(t, "HS256", roosttest.Secret, claims))
 			e.do(c, redis)
-			server.WaitMetric(`roost_connections_closed_total{reason="`+reason+`"}`, 1)
+			roosttest.WaitFor(t, "the end to be counted", func() bool {
+				if e.meanwhile != nil {
+					e.meanwhile(redis)
+				}
+				return server.Metrics()[`roost_connections_closed_total{reason="`+reason+`"}`] == 1
+			})
 			server.WaitMetric(`roost_connections_closed_by_code_total{code="`+row[1]+`"}`, 1)
 		})
 	}
