@@ -211,6 +211,7 @@ func TestRedisLinkWithoutDescriptors(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	_, aside := keptAside(t, server)
 	e2e.LimitDescriptors(t, server, 3) // not even those that are kept aside
 	cut()
 	roosttest.WaitFor(t, "it to look for longer than it may", func() bool {
@@ -219,7 +220,12 @@ func TestRedisLinkWithoutDescriptors(t *testing.T) {
 	e2e.LimitDescriptors(t, server, 1000)
 	server.WaitMetric("roost_redis_reconnects_total", 1)
 
-	e2e.LimitDescriptors(t, server, lastKeptAside(t, server)+1)
+	last, n := 0, 0
+	roosttest.WaitFor(t, "descriptors to be kept aside again", func() bool {
+		last, n = keptAside(t, server)
+		return n >= aside
+	})
+	e2e.LimitDescriptors(t, server, last+1)
 	for server.Dial().Upgrade(roosttest.Token(t, "bob")) == nil { // as long as there is a gap in the numbers
 	}
 	cut()
@@ -231,8 +237,8 @@ func TestRedisLinkWithoutDescriptors(t *testing.T) {
 	servesAgain(t, redis, server)
 }
 
-// lastKeptAside is the highest number of a descriptor that stands for nothing.
-func lastKeptAside(t *testing.T, server *roosttest.Server) (last int) {
+// keptAside is the highest number of a descriptor that stands for nothing, and how many there are.
+func keptAside(t *testing.T, server *roosttest.Server) (last, n int) {
 	t.Helper()
 	dir := fmt.Sprintf("/proc/%d/fd", server.Pid())
 	open, err := os.ReadDir(dir)
@@ -243,7 +249,8 @@ func lastKeptAside(t *testing.T, server *roosttest.Server) (last int) {
 		number, err := strconv.Atoi(entry.Name())
 		if target, _ := os.Readlink(dir + "/" + entry.Name()); err == nil && target == "/dev/null" {
 			last = max(last, number)
+			n++
 		}
 	}
-	return last
+	return last, n
 }
