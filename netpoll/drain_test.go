@@ -145,9 +145,10 @@ func TestSharedPortIsLetGoOf(t *testing.T) {
 		t.Fatalf("the other can't be connected to: %v", err)
 	}
 	defer func() { _ = waiting.Close() }()
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(file.Fd()), Events: unix.POLLIN}}, 5000); n != 1 || err != nil {
-		t.Errorf("the other has nobody to accept: %d, %v", n, err)
-	}
+	eventually(t, "the other has somebody to accept", func() bool {
+		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(file.Fd()), Events: unix.POLLIN}}, 0)
+		return n == 1
+	})
 	// A loop that the kernel still tells of it has no rest. It is asked at once, as a sleeping one would be.
 	for _, l := range r.server.loops {
 		events := make([]unix.EpollEvent, 8)
@@ -190,7 +191,7 @@ func TestPortIsGivenUpBeforeItIsOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = next.Close() }()
-	conn, err := net.DialTimeout("tcp", ln.Addr().String(), 5*time.Second)
+	conn, err := net.DialTimeout("tcp", ln.Addr().String(), patience)
 	if err != nil {
 		t.Fatalf("the other process's socket: %v", err)
 	}

@@ -60,7 +60,7 @@ func listen(t *testing.T, o Options) *listener {
 
 func (l *listener) serve(conn net.Conn) {
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(time.Minute))
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
 	h := l.s.Start()
 	defer h.Close()
 	buf := make([]byte, 1<<15)
@@ -167,7 +167,7 @@ func talk(t *testing.T, cmd *exec.Cmd, lines ...string) string {
 		}
 	}
 	_ = in.Close()
-	hangs := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
+	hangs := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
 	_ = cmd.Wait()
 	hangs.Stop()
 	return out.String()
@@ -200,7 +200,7 @@ func (o *output) String() string {
 
 // wait waits until the text was printed once more.
 func (o *output) wait(text string) bool {
-	tooLate := time.After(30 * time.Second)
+	tooLate := time.After(2 * time.Minute)
 	for {
 		s := o.String()
 		if i := strings.Index(s[o.seen:], text); i >= 0 {
@@ -282,7 +282,7 @@ func TestOpenSSLFollowsOurKeyUpdates(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(2 * time.Minute))
 	h, buf := s.Start(), make([]byte, 1<<14)
 	defer h.Close()
 	for status := NeedInput; status != Done; {
