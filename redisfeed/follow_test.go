@@ -277,8 +277,8 @@ func TestSentinelsGone(t *testing.T) {
 	redistest.WaitFor(t, "the reason", func() bool { return strings.Contains(feed.Status().Err, "no sentinel says where the master is") })
 }
 
-// inTime tries until the sentinels had time enough: on a busy machine topology.AskLimit may pass before one that refuses
-// something has said so.
+// inTime tries until the sentinels, or the nodes of a cluster, had time enough: on a busy machine topology.AskLimit, or a second,
+// may pass before one that refuses something has said so.
 func inTime(t *testing.T, try func() error) (err error) {
 	t.Helper()
 	redistest.WaitFor(t, "an answer in time", func() bool {

@@ -96,7 +96,7 @@ func TestErrorsNameREDISCLUSTER(t *testing.T) {
 	server := redistest.Start(t)
 	cfg := quick("")
 	cfg.Nodes, cfg.MaxAttempts = []string{server.Addr()}, 1
-	err := run(t, cfg, &collector{}).wait(t)
+	err := inTime(t, func() error { return run(t, cfg, &collector{}).wait(t) })
 	const hint = "this Redis is not one of a cluster (REDIS_CLUSTER has to be false)"
 	if err == nil || strings.Count(err.Error(), hint) != 1 {
 		t.Errorf("ended with %v, want once %s", err, hint)
