@@ -18,7 +18,7 @@ func TestAbuseOfRoost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	roost, file := buildRoost(t), filepath.Join(dir, "report.json")
-	args := []string{"abuse", "--program=" + roost, "--env=WS_HANDSHAKE_TIMEOUT=3s", "--label=roost", "--json=" + file, "--logs=" + dir + "/log",
+	args := []string{"abuse", "--program=" + roost, "--env=WS_HANDSHAKE_TIMEOUT=6s", "--label=roost", "--json=" + file, "--logs=" + dir + "/log",
 		"--harm=100ms", "--patience=30s", "--cut-off=30s", "--bound=20s", "--failures"}
 	only := "--only=wire,handshake,harm"
 	want := map[string]int{"wire": len(rules.Cases(rules.Wire)), "handshake": len(rules.Cases(rules.Handshake)), "harm": 17}

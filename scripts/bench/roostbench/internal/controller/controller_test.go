@@ -81,7 +81,7 @@ func TestControllerAddsUp(t *testing.T) {
 	if _, err := c.Send(Open); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		now, err := c.Send(Status)
 		if err != nil || time.Now().After(deadline) {
@@ -103,7 +103,7 @@ func TestWorkersWorkTogether(t *testing.T) {
 	if _, err := c.Send(Open); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		now, err := c.Send(Status)
 		if err != nil || time.Now().After(deadline) {
 			t.Fatalf("%+v, %v", now, err)

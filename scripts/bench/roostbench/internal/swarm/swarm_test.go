@@ -56,7 +56,7 @@ func opened(t *testing.T, cfg Config, n int) (*Swarm, context.Context) {
 			t.Error(err)
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	if err := s.Open(ctx, 0, n, Pace{}); err != nil {
 		t.Fatalf("%v, %+v, %v", err, s.Stats(), s.Problems())
