@@ -66,12 +66,15 @@ func checkHealthy(t *testing.T, h roosttest.Health) {
 	e2e.CheckTimestamp(t, h.Timestamp)
 }
 
-// TestWhileDraining keeps the drain going with clients that do not close when they are told.
+// TestWhileDraining keeps the drain going with clients that are told one a second, until it has seen enough.
 func TestWhileDraining(t *testing.T) {
 	t.Parallel()
-	_, server := e2e.Start(t, nil)
-	for i := range 5 {
-		server.Dial().MustUpgrade(roosttest.Token(t, "user-"+strconv.Itoa(i)))
+	_, server := e2e.Start(t, roosttest.Env{"WS_DRAIN_RATE": "1"})
+	var clients []*roosttest.Raw
+	for i := range 15 {
+		client := server.Dial()
+		client.MustUpgrade(roosttest.Token(t, "user-"+strconv.Itoa(i)))
+		clients = append(clients, client)
 	}
 	const probe = "GET /health HTTP/1.1\r\nHost: lb\r\n\r\n"
 	server.Signal(syscall.SIGTERM)
@@ -95,6 +98,9 @@ func TestWhileDraining(t *testing.T) {
 	}
 	if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err != nil || seconds < 1 {
 		t.Errorf("Retry-After is %q", answer.Header.Get("Retry-After"))
+	}
+	for _, client := range clients {
+		_ = client.Close()
 	}
 	if code := server.Wait(); code != 0 {
 		t.Errorf("ended with %d", code)

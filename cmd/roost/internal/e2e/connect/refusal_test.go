@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -169,12 +170,21 @@ func TestAnswersArriveWhileTheClientGoesOnSending(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			for range 20 {
-				raw := server.As(t).Dial()
-				raw.Send(test.request) // all of it, before anything is read
-				if answer := raw.Answer("GET"); answer.StatusCode != test.status {
-					t.Fatalf("status %s, want %d", answer.Status, test.status)
-				}
-				_ = raw.Close()
+				roosttest.WaitFor(t, "a request that is sent while the server listens for more, which is two seconds", func() bool {
+					raw, begun := server.As(t).Dial(), time.Now()
+					defer raw.Close()
+					_, err := io.WriteString(raw, test.request) // all of it, before anything is read
+					if time.Since(begun) > time.Second {
+						return false
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					if answer := raw.Answer("GET"); answer.StatusCode != test.status {
+						t.Fatalf("status %s, want %d", answer.Status, test.status)
+					}
+					return true
+				})
 			}
 		})
 	}
