@@ -29,6 +29,7 @@ func eachFeed(t *testing.T, test func(*testing.T, *feedSide)) {
 			b := &feedSide{feed: feed, env: roosttest.Env{"REDIS_FEED": feed}}
 			if feed == "sharded" {
 				cluster := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+				cluster.KeepRoles()
 				b.redis, b.client = cluster.Nodes()[0], e2e.ClusterClient(t, cluster)
 				b.env["REDIS_CLUSTER"] = "true"
 			} else {

@@ -84,7 +84,9 @@ func TestNothingIsMissedWithAReplica(t *testing.T) {
 // same node, and so in the same order.
 func TestNothingIsMissedOnACluster(t *testing.T) {
 	t.Parallel()
-	nodes := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true}).Nodes()
+	cluster := redistest.StartCluster(t, redistest.ClusterOptions{NoReplicas: true})
+	cluster.KeepRoles()
+	nodes := cluster.Nodes()
 	side := &feedSide{feed: "pattern", redis: nodes[0], env: roosttest.Env{"REDIS_CLUSTER": "true"}}
 	r := startResumingOn(t, side, 2, nodes[0].Client(), nodes[1].Client())
 	r.awaitMarker()
