@@ -207,11 +207,6 @@ func (r *rig) handOver(change func(*Config)) (next *rig, handed Handed) {
 	return m.next, handed
 }
 
-// accounted reports whether each notification is accounted for.
-func accounted(s Stats) bool {
-	return s.Accepted == s.Sent+s.FailedTotal()+s.Waiting+s.HandedOverNotifications
-}
-
 // numbered delivers notifications from one number up to another one.
 func (r *rig) numbered(user string, from, to int) {
 	for i := from; i < to; i++ {
