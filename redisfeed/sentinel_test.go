@@ -136,9 +136,14 @@ func TestSentinelsTellOfASwitch(t *testing.T) {
 	cfg.Logger = log.Logger()
 	feed := connected(t, cfg, &sink)
 	for _, s := range tr.Sentinels {
-		redistest.WaitFor(t, "a sentinel to have a subscriber", func() bool {
+		redistest.WaitFor(t, "a sentinel to have a subscriber for longer than go-redis waits for an answer", func() bool {
 			clients, err := s.Client().ClientList(t.Context()).Result()
-			return err == nil && strings.Contains(clients, " user=watcher ") && strings.Contains(clients, " sub=2 ")
+			return err == nil && slices.ContainsFunc(strings.Split(clients, "\n"), func(client string) bool {
+				_, age, _ := strings.Cut(client, " age=")
+				seconds, _, _ := strings.Cut(age, " ")
+				n, _ := strconv.Atoi(seconds)
+				return strings.Contains(client, " user=watcher ") && strings.Contains(client, " sub=2 ") && n > 6
+			})
 		})
 	}
 	tr.Master.Pause()

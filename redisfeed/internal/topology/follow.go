@@ -93,7 +93,8 @@ func (s *Sentinels) listen(ctx context.Context, c *redis.SentinelClient, switche
 		return err
 	}
 	for {
-		got, err := sub.ReceiveTimeout(ctx, -1) // which sets no deadline: the kernel finds hosts that are gone
+		// Without a deadline: the kernel finds hosts that are gone. A negative time-out would leave the one of the last command.
+		got, err := sub.Receive(ctx)
 		if err != nil {
 			return err
 		}
