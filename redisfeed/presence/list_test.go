@@ -70,6 +70,7 @@ func newKeeper(t testing.TB, server *redistest.Server, cfg publish.Config) *keep
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = k.pool.Close() })
+	k.patience = redistest.Patience
 	k.KeepList(k.out)
 	return k
 }

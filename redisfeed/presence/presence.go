@@ -32,7 +32,7 @@ const (
 	// batchSize is how many users are written in one round trip. Redis reads 16 KiB of a client at a time, which is a
 	// quarter of it, and serves the others in between.
 	batchSize = 500
-	// answerLimit is how long Redis has to answer to a batch.
+	// answerLimit is how long Redis has to answer to a batch, but in tests that are not about that.
 	answerLimit = 3 * time.Second
 	// retryPause passes before what could not be written is tried again.
 	retryPause = time.Second
@@ -74,7 +74,8 @@ type Writer struct {
 	tell     func([]Event) // nil: nobody is told
 	log      *slog.Logger
 	meter    meter
-	list     *list // nil: none is kept
+	list     *list         // nil: none is kept
+	patience time.Duration // answerLimit
 
 	working  sync.Mutex    // held by Run while it works, and while nothing may be written
 	ended    chan struct{} // closed by Commit
@@ -120,7 +121,7 @@ func New(cfg publish.Config, ttl time.Duration, registry Registry, tell func([]E
 	return &Writer{
 		pool: p, registry: registry, id: rand.Text(), ttl: ttl, tell: tell, log: p.Config().Logger,
 		meter: meter{started: time.Now()}, ended: make(chan struct{}),
-		slow: loglimit.New(time.Minute, 1), odd: loglimit.New(time.Minute, 1),
+		patience: answerLimit, slow: loglimit.New(time.Minute, 1), odd: loglimit.New(time.Minute, 1),
 	}, nil
 }
 

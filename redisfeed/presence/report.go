@@ -23,7 +23,7 @@ func (p *Writer) tend(ctx context.Context, now time.Time) (wait time.Duration) {
 	if now.Before(l.retryAt) {
 		return l.retryAt.Sub(now)
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
 	busy, err := p.unlist(ctx)
 	if err == nil && !now.Before(l.lookAt) {

@@ -41,7 +41,7 @@ type failed struct {
 
 // write writes for each of at most batchSize users what is true now: here, or gone. It notes what became of it.
 func (p *Writer) write(ctx context.Context, users []string) {
-	ctx, cancel := context.WithTimeout(ctx, answerLimit)
+	ctx, cancel := context.WithTimeout(ctx, p.patience)
 	defer cancel()
 	steps := make([]step, len(users)) // what is listed and what is written has to be the same, whoever comes or goes meanwhile
 	for i, user := range users {

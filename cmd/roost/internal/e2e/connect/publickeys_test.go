@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -185,21 +186,26 @@ func TestUnknownKeysCostOneFetch(t *testing.T) {
 // A storm of handshakes with RS256 passes, and who is connected is served meanwhile.
 func TestRS256Storm(t *testing.T) {
 	t.Parallel()
-	const storm, atOnce = 2000, 100 // a token is checked within 3 s or refused: a busy machine does not get through all in that time
+	const storm, atOnce = 2000, 100
 	pair := roosttest.NewKeyPair(t, "RS256", "")
 	redis := redistest.Start(t)
 	server := roosttest.Start(t, redis, roosttest.Env{"JWT_PUBLIC_KEY_FILE": e2e.KeyFile(t, pair.PEM(t)), "WS_MAX_CONNECTIONS_PER_USER": "0", "WS_HANDSHAKE_TIMEOUT": "5m"}) // however long it takes
 	staying := server.Connect("alice")
 	token := pair.Token(t, "storm")
 	var clients sync.WaitGroup
+	var refused atomic.Int64 // a token is checked within 3 s or refused: a busy machine may not get through a hundred in that time
 	for range atOnce {
 		clients.Go(func() {
-			for range storm / atOnce {
+			for n := 0; n < storm/atOnce; {
 				raw, err := server.TryDial(0)
 				if err == nil {
 					err = raw.Upgrade(token)
 				}
-				if err != nil {
+				switch {
+				case err == nil:
+					n++
+				case err.Error() == "503 Service Unavailable" && refused.Add(1) <= storm/10: // comes again
+				default:
 					t.Error(err)
 					return
 				}
@@ -208,9 +214,6 @@ func TestRS256Storm(t *testing.T) {
 	}
 	served := 0
 	for metrics := server.Metrics(); metrics["roost_connections_accepted_total"] < storm+1 && !t.Failed() && served < 10000; metrics = server.Metrics() {
-		if n := metrics.Sum("roost_connections_refused_total"); n > 0 {
-			t.Fatalf("%v handshakes were refused", n)
-		}
 		e2e.Notify(redis, "alice", e2e.Numbered(served))
 		served++
 		roosttest.WaitFor(t, "a notification in the storm", func() bool { return len(staying.Messages()) == served })
@@ -218,6 +221,9 @@ func TestRS256Storm(t *testing.T) {
 	clients.Wait()
 	server.WaitMetric("roost_connections_accepted_total", storm+1)
 	server.WaitMetric("roost_token_checks", 0)
+	if n := server.Metrics().Sum("roost_connections_refused_total"); n != float64(refused.Load()) {
+		t.Errorf("%v handshakes were refused, %d clients were told so", n, refused.Load())
+	}
 	if staying.Ended() {
 		t.Error("who was connected is not any more")
 	}
