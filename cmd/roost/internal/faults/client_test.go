@@ -25,8 +25,8 @@ type client struct {
 
 // told is a notice that something may be missing.
 type told struct {
-	since, at time.Time
-	reason    string
+	roosttest.Gap
+	reason string
 }
 
 func connect(t *testing.T, server *roosttest.Server, user string) *client {
@@ -70,7 +70,7 @@ func (c *client) take(message []byte, now time.Time) {
 	switch {
 	case err == nil && got.Type == "_gap":
 		err = json.Unmarshal(got.Payload, &notice)
-		c.gaps = append(c.gaps, told{since: notice.Since, at: now, reason: notice.Reason})
+		c.gaps = append(c.gaps, told{roosttest.Gap{Since: notice.Since, Told: now}, notice.Reason})
 	case err == nil:
 		if err = json.Unmarshal(got.Payload, &number); err == nil {
 			c.number(number, now)

@@ -3,6 +3,8 @@ package faults
 import (
 	"testing"
 	"time"
+
+	"roost/cmd/roost/internal/roosttest"
 )
 
 // TestJudge has the judge find what was not told, and nothing else.
@@ -22,7 +24,9 @@ func TestJudge(t *testing.T) {
 		}
 		return m
 	}
-	gap := func(since, when float64) []told { return []told{{since: at(since), at: at(when)}} }
+	gap := func(since, when float64) []told {
+		return []told{{Gap: roosttest.Gap{Since: at(since), Told: at(when)}}}
+	}
 	for _, tt := range []struct {
 		name string
 		got  map[int]bool
@@ -56,7 +60,7 @@ func TestClientNotices(t *testing.T) {
 		c.take([]byte(message), now)
 	}
 	got, gaps, faults := c.seen()
-	if len(got) != 2 || len(gaps) != 1 || gaps[0].reason != "redis" || gaps[0].since.Year() != 2026 || len(faults) != 0 {
+	if len(got) != 2 || len(gaps) != 1 || gaps[0].reason != "redis" || gaps[0].Since.Year() != 2026 || len(faults) != 0 {
 		t.Errorf("got %v, gaps %v, faults %q", got, gaps, faults)
 	}
 	for _, message := range []string{`{"type":"n","payload":4}`, `{"type":"n","payload":3}`, `{"type":"n`} {

@@ -100,5 +100,5 @@ func judge(published []publication, first int, got map[int]bool, gaps []told) (t
 
 // inAny reports whether a notification was published at or after a time that was told after it.
 func inAny(gaps []told, p publication) bool {
-	return slices.ContainsFunc(gaps, func(g told) bool { return !p.done.Before(g.since) && p.begun.Before(g.at) })
+	return slices.ContainsFunc(gaps, func(g told) bool { return g.Covers(p.begun, p.done) })
 }

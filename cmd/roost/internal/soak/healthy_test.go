@@ -76,7 +76,7 @@ func (h *healthy) take(message []byte) (isLast bool) {
 		return false
 	case err == nil && got.Type == "_gap":
 		if got.Payload.Reason == "redis" { // it is never slow, so that no other excuses anything
-			h.gaps = append(h.gaps, told{got.Payload.Since, now})
+			h.gaps = append(h.gaps, roosttest.Gap{Since: got.Payload.Since, Told: now})
 		}
 		return false
 	case err == nil && got.Type == "everyone":

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"roost/cmd/roost/internal/roosttest"
 )
 
 // TestJudge has the soak's judge find each thing that must not happen, and nothing else.
@@ -16,7 +18,7 @@ func TestJudge(t *testing.T) {
 	said := func(s state, epoch, seconds int) publication { return publication{s, epoch, at(seconds), at(seconds)} }
 	late := publication{heard, 0, at(3).Add(-time.Nanosecond), at(5)} // the reply is read when Redis runs again
 	all := []publication{said(heard, 0, 1), said(heard, 0, 2), late, said(unsure, 0, 3), said(unheard, 1, 4), said(heard, 1, 5)}
-	since := func(seconds int) []told { return []told{{at(seconds), at(4)}} }
+	since := func(seconds int) []roosttest.Gap { return []roosttest.Gap{{Since: at(seconds), Told: at(4)}} }
 	got := func(numbers ...int) record { return record{numbers, since(2)} }
 	whole := got(0, 1, 2, 3, 5)
 	tests := []struct {

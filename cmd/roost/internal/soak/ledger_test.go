@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"roost/cmd/roost/internal/roosttest"
 )
 
 // state is what Redis said to a PUBLISH.
@@ -26,18 +28,15 @@ type publication struct {
 // it had taken effect.
 type cut struct{ from, to time.Time }
 
-// told is a notice to a connection that something published since a time may be missing.
-type told struct{ since, at time.Time }
-
 // record is what a connection got.
 type record struct {
 	sequence []int // the numbers of the user's notifications
-	gaps     []told
+	gaps     []roosttest.Gap
 }
 
 // knows reports whether the connection was told, after p was published, that it may be missing.
 func (r record) knows(p publication) bool {
-	return slices.ContainsFunc(r.gaps, func(g told) bool { return !p.replied.Before(g.since) && p.sent.Before(g.at) })
+	return slices.ContainsFunc(r.gaps, func(g roosttest.Gap) bool { return g.Covers(p.sent, p.replied) })
 }
 
 // outcome counts what became of the publications for a user.

@@ -180,7 +180,7 @@ type streamClient struct {
 	again bool   // it was refused, and told where that instance is: one that has heard less says again what another one said
 	got   int
 	holes []hole
-	gaps  []gap
+	gaps  []roosttest.Gap
 
 	mu   sync.Mutex
 	conn *net.TCPConn // guarded by mu: the current one
@@ -189,15 +189,12 @@ type streamClient struct {
 // hole is numbers that did not come, from the first of them to the one that came behind them.
 type hole struct{ from, to int64 }
 
-// gap is what a client was told: that it may have missed what was published since a time, or the zero time: at any.
-type gap struct{ since, told time.Time }
-
 // publication is between which times Redis took a notification.
 type publication struct{ begun, done time.Time }
 
 // wasTold reports whether a gap has what was published.
 func (c *streamClient) wasTold(p publication) bool {
-	return slices.ContainsFunc(c.gaps, func(g gap) bool { return !g.since.After(p.done) && !g.told.Before(p.begun) })
+	return slices.ContainsFunc(c.gaps, func(g roosttest.Gap) bool { return g.Covers(p.begun, p.done) })
 }
 
 // cut ends the client's connection: with a reset, without a word, or in order.
@@ -311,7 +308,7 @@ func (c *streamClient) event(kind, data string) {
 		if err := json.Unmarshal([]byte(data), &told); err != nil {
 			c.t.Errorf("%s: %v", data, err)
 		}
-		c.gaps = append(c.gaps, gap{told.Payload.Since, time.Now()})
+		c.gaps = append(c.gaps, roosttest.Gap{Since: told.Payload.Since, Told: time.Now()})
 		return
 	}
 	if _, err := fmt.Sscanf(data, `{"type":"n","payload":[%d,`, &n); err != nil {
