@@ -2,7 +2,6 @@ package systemd
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -141,9 +140,6 @@ func (m *machine) upgrade() {
 	m.run("systemctl", "kill", "-s", "USR2", "--kill-whom=main", "roost")
 }
 
-// tooSlow are the reasons for which a handover fails on a machine that is too busy for it.
-var tooSlow = regexp.MustCompile("takes too long|deadline exceeded|says nothing for")
-
 // handOver is how an operator replaces the program. It is done again where this machine is too busy for a handover: all goes on as before
 // then.
 func (m *machine) handOver() {
@@ -155,7 +151,7 @@ func (m *machine) handOver() {
 		if err == nil {
 			return true
 		}
-		if why := m.await(failed, before+1).Text("error"); !tooSlow.MatchString(why) {
+		if why := m.await(failed, before+1).Text("error"); !roosttest.TooSlow(why) {
 			m.t.Fatalf("the upgrade failed: %s\n%s", why, said)
 		}
 		return false

@@ -173,7 +173,7 @@ func TestNewProcessFails(t *testing.T) {
 				program.be(t, what)
 				e2e.SignalLast(s.server, syscall.SIGUSR2)
 				why := s.failed(n + 1)
-				if strings.HasPrefix(what, "refuse") && !strings.Contains(why, "the handover is refused: as asked") && !tooSlow.MatchString(why) {
+				if strings.HasPrefix(what, "refuse") && !strings.Contains(why, "the handover is refused: as asked") && !roosttest.TooSlow(why) {
 					t.Errorf("%s: the log says %q", what, why)
 				}
 				s.awaitRounds(1)
@@ -203,7 +203,7 @@ func TestNewProcessHangs(t *testing.T) {
 			program.be(t, "hang "+point)
 			s.server.Signal(syscall.SIGUSR2)
 			why := s.failed(1)
-			if !tooSlow.MatchString(why) {
+			if !roosttest.TooSlow(why) {
 				t.Errorf("the log says %q", why)
 			}
 			s.server.WaitLine("the new process does not end by itself")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -232,9 +231,6 @@ func (s *stand) quiet() {
 	s.t.Logf("%s: %d members, %d rounds", s.feed, len(s.members), want)
 }
 
-// tooSlow are the reasons for which a handover fails on a machine that is too busy for it. Then everything goes on, and it is asked for again.
-var tooSlow = regexp.MustCompile("takes too long|deadline exceeded|says nothing for")
-
 // retry asks for an upgrade again that has failed because this machine is too busy for it.
 func (s *stand) retry() {
 	s.t.Helper()
@@ -242,7 +238,7 @@ func (s *stand) retry() {
 	if len(failed) <= s.known {
 		return
 	}
-	if why := failed[s.known].Text("error"); !tooSlow.MatchString(why) {
+	if why := failed[s.known].Text("error"); !roosttest.TooSlow(why) {
 		s.t.Fatalf("the upgrade failed: %s", why)
 	}
 	s.known++
