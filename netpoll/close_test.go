@@ -123,12 +123,7 @@ func TestPingFloodWithoutReading(t *testing.T) {
 
 func TestSilentClientsAreEndedAndLivelyOnesStay(t *testing.T) {
 	t.Parallel()
-	for range 5 { // on a busy machine a pong may come too late
-		if livelyOneStays(t) {
-			return
-		}
-	}
-	t.Error("the lively client was ended in each of five attempts")
+	inOneOfFive(t, "the lively client was ended in each of five attempts", livelyOneStays) // on a busy machine a pong may come too late
 }
 
 // livelyOneStays has a silent client ended, and reports whether the lively one has stayed.
@@ -186,12 +181,7 @@ func TestRefusalsArriveWhileTheClientSends(t *testing.T) {
 
 func TestHandshakeDeadlineHoldsHoweverSlowlyBytesCome(t *testing.T) {
 	t.Parallel()
-	for range 5 { // on a busy machine nothing may have come of the request by then
-		if handshakeTimesOut(t) {
-			return
-		}
-	}
-	t.Error("none of five clients got through its TLS handshake in time")
+	inOneOfFive(t, "none of five clients got through its TLS handshake in time", handshakeTimesOut) // on a busy machine nothing may have come of the request by then
 }
 
 // handshakeTimesOut sends a request slowly until it is answered. It returns false if the beginning of it came too late.
@@ -343,12 +333,7 @@ func TestRequestsUnderWayAtShutdownAreAnswered(t *testing.T) {
 // A client whose queue is never empty, but who reads, is pinged and stays.
 func TestSlowReaderIsPingedAndStays(t *testing.T) {
 	t.Parallel()
-	for range 5 { // on a busy machine a pong may come too late
-		if slowReaderStays(t) {
-			return
-		}
-	}
-	t.Error("the slow reader was ended in each of five attempts")
+	inOneOfFive(t, "the slow reader was ended in each of five attempts", slowReaderStays) // on a busy machine a pong may come too late
 }
 
 // slowReaderStays reads slowly, answers pings, and reports whether the connection has lasted.
@@ -389,12 +374,7 @@ func slowReaderStays(t *testing.T) bool {
 // ended for it: clients are pinged first, and those who are gone end later.
 func TestPauseOfTheServerEndsNobody(t *testing.T) {
 	t.Parallel()
-	for range 5 { // on a busy machine the lively client may be too late
-		if livelyOneOutlivesAPause(t) {
-			return
-		}
-	}
-	t.Error("the lively client was ended in each of five attempts")
+	inOneOfFive(t, "the lively client was ended in each of five attempts", livelyOneOutlivesAPause) // on a busy machine the lively client may be too late
 }
 
 // livelyOneOutlivesAPause pauses a server for longer than the pong wait, and reports whether then only the silent client is ended.
