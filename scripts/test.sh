@@ -27,7 +27,7 @@ end_to_end='/internal/(e2e/.*|faults|front|soak|systemd)$'
 
 # A package that hangs says where, in good time, and one that goes on does so on a busy machine too. scripts/check.sh has run vet,
 # and no debugger looks into the tests' programs, which are linked in two thirds of the time so.
-flags=(-timeout 10m -vet=off -ldflags=-w)
+flags=(-timeout 20m -vet=off -ldflags=-w)
 export GORACE=atexit_sleep_ms=10 # in place of a second for each package
 report_flags=()
 if [ "${CI:-}" = true ]; then
