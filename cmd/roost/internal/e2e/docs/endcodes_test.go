@@ -16,6 +16,16 @@ type ending struct {
 	env       roosttest.Env
 	do        func(*roosttest.Raw, *redistest.Server)
 	meanwhile func(*redistest.Server) // again and again until the end comes; nil: nothing
+	expired   bool                    // the token is, and good for as long as clocks may be apart
+}
+
+// claims are those of x's token.
+func (e ending) claims() roosttest.Claims {
+	expires := time.Now().Add(time.Hour)
+	if e.expired {
+		expires = time.Now()
+	}
+	return roosttest.Claims{"sub": "x", "exp": expires.Unix()}
 }
 
 // endings are those that can be brought about while the server goes on, by their reason.
@@ -38,20 +48,20 @@ func endings(t *testing.T) map[string]ending {
 	late := func(redis *redistest.Server) { e2e.Notify(redis, "x", `{"type":"late"}`) }
 	message := roosttest.ClientFrame(1, "x")
 	return map[string]ending{
-		"client_gone":     {nil, func(c *roosttest.Raw, _ *redistest.Server) { _ = c.Close() }, nil},
-		"protocol_error":  {nil, sends(roosttest.ClientFrame(3, "x")), nil},
-		"invalid_text":    {nil, sends(roosttest.ClientFrame(1, "\xff")), nil},
-		"message_too_big": {roosttest.Env{"WS_MAX_MESSAGE_SIZE": "100"}, sends(roosttest.ClientFrame(1, strings.Repeat("x", 101))), nil},
-		"message_rate":    {nil, sends(strings.Repeat(message, 200)), nil},
-		"disconnected": {nil, func(_ *roosttest.Raw, redis *redistest.Server) {
+		"client_gone":     {do: func(c *roosttest.Raw, _ *redistest.Server) { _ = c.Close() }},
+		"protocol_error":  {do: sends(roosttest.ClientFrame(3, "x"))},
+		"invalid_text":    {do: sends(roosttest.ClientFrame(1, "\xff"))},
+		"message_too_big": {env: roosttest.Env{"WS_MAX_MESSAGE_SIZE": "100"}, do: sends(roosttest.ClientFrame(1, strings.Repeat("x", 101)))},
+		"message_rate":    {do: sends(strings.Repeat(message, 200))},
+		"disconnected": {do: func(_ *roosttest.Raw, redis *redistest.Server) {
 			redis.Publish("user_ctl:x", `{"disconnect":{}}`)
-		}, nil},
-		"pong_timeout":  {roosttest.Env{"WS_PING_INTERVAL": "1s", "WS_PONG_WAIT": "2s"}, nothing, nil},
-		"write_timeout": {roosttest.Env{"WS_WRITE_WAIT": "1s"}, flood, nil},
-		"slow_consumer": {roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_WRITE_WAIT": "1m", "WS_QUEUE_MESSAGES": "20"}, fill, late},
-		"queue_full":    {roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_QUEUE_BYTES": "65536"}, flood, nil},
-		"max_age":       {roosttest.Env{"WS_MAX_CONNECTION_AGE": "1s"}, nothing, nil},
-		"token_expired": {roosttest.Env{"WS_CLOSE_ON_EXPIRY": "true"}, nothing, nil},
+		}},
+		"pong_timeout":  {env: roosttest.Env{"WS_PING_INTERVAL": "1s", "WS_PONG_WAIT": "2s"}, do: nothing},
+		"write_timeout": {env: roosttest.Env{"WS_WRITE_WAIT": "1s"}, do: flood},
+		"slow_consumer": {env: roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_WRITE_WAIT": "1m", "WS_QUEUE_MESSAGES": "20"}, do: fill, meanwhile: late},
+		"queue_full":    {env: roosttest.Env{"WS_SLOW_CONSUMER": "close", "WS_QUEUE_BYTES": "65536"}, do: flood},
+		"max_age":       {env: roosttest.Env{"WS_MAX_CONNECTION_AGE": "1s"}, do: nothing},
+		"token_expired": {env: roosttest.Env{"WS_CLOSE_ON_EXPIRY": "true"}, do: nothing, expired: true},
 	}
 }
 
@@ -67,12 +77,11 @@ func TestOperationsCloseCodes(t *testing.T) {
 				t.Fatal("the page has no code for it")
 			}
 			redis, server := e2e.Start(t, e.env)
-			c := server.DialBuffered(4096)
-			claims := roosttest.Claims{"sub": "x", "exp": time.Now().Add(time.Hour).Unix()}
-			if reason == "token_expired" {
-				claims["exp"] = time.Now().Unix() // and good for as long as clocks may be apart
-			}
-			c.MustUpgrade(roosttest.Sign(t, "HS256", roosttest.Secret, claims))
+			var c *roosttest.Raw
+			roosttest.WaitFor(t, "the client to get in", func() bool { // before its token ends, which it may miss on a busy machine
+				c = server.DialBuffered(4096)
+				return c.Upgrade(roosttest.Sign(t, "HS256", roosttest.Secret, e.claims())) == nil
+			})
 			e.do(c, redis)
 			roosttest.WaitFor(t, "the end to be counted", func() bool {
 				if e.meanwhile != nil {
