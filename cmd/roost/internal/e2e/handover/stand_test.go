@@ -131,22 +131,42 @@ var halves = func() [2]string {
 }()
 
 // publish publishes for everybody, from now on until quiet: in each round one notification for each user, for each group, and for everyone.
+// It waits for a server that is behind, since so many broadcasts only wait for their connections (hub's 256).
 func (s *stand) publish(every time.Duration) {
+	const ahead = 200 // rounds
 	s.stopped.Go(func() {
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
-		for n := 1; ; n++ {
+		for n := 1; ; {
 			select {
 			case <-s.stop:
 				return
 			case <-ticker.C:
 			}
+			if s.behind() >= ahead {
+				continue
+			}
 			if !s.round(n) {
 				return
 			}
 			s.rounds.Store(int64(n))
+			n++
 		}
 	})
+}
+
+// behind is how many rounds the first of those who read has still to get; 0 if nobody reads.
+func (s *stand) behind() int {
+	most := -1
+	for _, m := range s.members {
+		if m.kind != slow && m.problem() == nil {
+			most = max(most, m.got("all"))
+		}
+	}
+	if most < 0 {
+		return 0
+	}
+	return int(s.rounds.Load()) - most
 }
 
 // round publishes the n-th notifications. It returns false where that can't be.
