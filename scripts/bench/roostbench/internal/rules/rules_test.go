@@ -70,7 +70,7 @@ func TestCasesFail(t *testing.T) {
 	for _, tt := range faults {
 		c := caseNamed(t, tt.group, tt.name)
 		wrong := wrongServer{tt.fault}.start(t)
-		wrong.Patience = 3 * time.Second // it may hang
+		wrong.Patience = 10 * time.Second // it may hang
 		all.Go(func() {
 			playOne(t, "right", right, c, Kept)
 			playOne(t, "wrong: "+tt.fault, wrong, c, Broken)
@@ -109,9 +109,15 @@ func TestServerThatLetsNobodyIn(t *testing.T) {
 func TestWhatHangsEnds(t *testing.T) {
 	t.Parallel()
 	player := &Player{Target: wrongServer{"reading"}.start(t)}
+	longest := player.Target.Patience
 	player.Target.Patience = 300 * time.Millisecond
 	began := time.Now()
 	results, err := player.Play(t.Context(), Cases(Wire)[:2*atOnce])
+	for err != nil && player.Target.Patience < longest { // in which a busy machine may not let everybody in
+		player.Target.Patience *= 2
+		began = time.Now()
+		results, err = player.Play(t.Context(), Cases(Wire)[:2*atOnce])
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +126,7 @@ func TestWhatHangsEnds(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	if took, limit := time.Since(began), 30*time.Second; took > limit {
+	if took, limit := time.Since(began), 30*time.Second+10*player.Target.Patience; took > limit {
 		t.Errorf("it took %s", took)
 	}
 }
