@@ -37,22 +37,16 @@ func publishHuge(t *testing.T, server *redistest.Server) {
 	}
 }
 
-// limitSubscribers sets client-output-buffer-limit for them: what may wait at most, and for how many seconds how much less.
-func limitSubscribers(t *testing.T, redis *redistest.Server, limits string) {
-	t.Helper()
-	if err := redis.Client().ConfigSet(t.Context(), "client-output-buffer-limit", "pubsub "+limits).Err(); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Redis ends a subscriber for which more than client-output-buffer-limit waits, 32 MB by default: a huge notification
 // is a gap, which is counted and told, and the feed goes on.
 func TestHugePayloadCutsTheFeed(t *testing.T) {
 	t.Parallel()
-	redis, server := e2e.Start(t, roosttest.Env{"WS_GAP_NOTICE": "true"})
-	if roosttest.RaceEnabled {
-		limitSubscribers(t, redis, "4mb 1mb 60")
+	var limit []string
+	if roosttest.RaceEnabled { // less than hugeMiB
+		limit = []string{"--client-output-buffer-limit", "pubsub 4mb 1mb 60"}
 	}
+	redis := redistest.Start(t, limit...)
+	server := roosttest.Start(t, redis, roosttest.Env{"WS_GAP_NOTICE": "true"})
 	alice := server.Connect("alice")
 	before := server.Memory("VmHWM")
 	publishHuge(t, redis)
@@ -73,8 +67,8 @@ func TestHugePayloadCutsTheFeed(t *testing.T) {
 // which it was read goes back.
 func TestHugePayloadIsDropped(t *testing.T) {
 	t.Parallel()
-	redis, server := e2e.Start(t, nil)
-	limitSubscribers(t, redis, "0 0 0")
+	redis := redistest.Start(t, "--client-output-buffer-limit", "pubsub 0 0 0")
+	server := roosttest.Start(t, redis, nil)
 	alice := server.Connect("alice")
 	before := server.Memory("RssAnon")
 	times := 3 // so that memory that is kept adds up

@@ -137,7 +137,7 @@ func (s *stand) publish(every time.Duration) {
 	s.stopped.Go(func() {
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
-		for n := 1; ; {
+		for {
 			select {
 			case <-s.stop:
 				return
@@ -146,11 +146,10 @@ func (s *stand) publish(every time.Duration) {
 			if s.behind() >= ahead {
 				continue
 			}
-			if !s.round(n) {
+			if !s.round(int(s.rounds.Load()) + 1) {
 				return
 			}
-			s.rounds.Store(int64(n))
-			n++
+			s.rounds.Add(1)
 		}
 	})
 }

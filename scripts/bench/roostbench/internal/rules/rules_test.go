@@ -110,13 +110,15 @@ func TestWhatHangsEnds(t *testing.T) {
 	t.Parallel()
 	player := &Player{Target: wrongServer{"reading"}.start(t)}
 	longest := player.Target.Patience
-	player.Target.Patience = 300 * time.Millisecond
-	began := time.Now()
-	results, err := player.Play(t.Context(), Cases(Wire)[:2*atOnce])
-	for err != nil && player.Target.Patience < longest { // in which a busy machine may not let everybody in
-		player.Target.Patience *= 2
+	var began time.Time
+	var results []Result
+	var err error
+	for try := 300 * time.Millisecond; try < 2*longest; try *= 2 { // a busy machine may not let everybody in within that
+		player.Target.Patience = try
 		began = time.Now()
-		results, err = player.Play(t.Context(), Cases(Wire)[:2*atOnce])
+		if results, err = player.Play(t.Context(), Cases(Wire)[:2*atOnce]); err == nil {
+			break
+		}
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -126,7 +128,7 @@ func TestWhatHangsEnds(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	if took, limit := time.Since(began), 30*time.Second+10*player.Target.Patience; took > limit {
+	if took, limit := time.Since(began), 100*player.Target.Patience; took > limit {
 		t.Errorf("it took %s", took)
 	}
 }
