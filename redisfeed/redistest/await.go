@@ -6,15 +6,12 @@ import (
 	"time"
 )
 
-// awaitLimit is for a machine that is busy with other tests: an election that fails is repeated after some seconds.
-const awaitLimit = 60 * time.Second
-
 var errNotYet = errors.New("not yet")
 
-// await asks again and again what is still missing, until nothing is; the test fails if that takes too long.
+// await asks again and again what is still missing, until nothing is; the test fails if that takes longer than Patience.
 func await(t testing.TB, what string, missing func() error) {
 	t.Helper()
-	deadline := time.NewTimer(awaitLimit)
+	deadline := time.NewTimer(Patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -26,7 +23,7 @@ func await(t testing.TB, what string, missing func() error) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			t.Fatalf("redistest: waited %s for %s: %v", awaitLimit, what, err)
+			t.Fatalf("redistest: waited %s for %s: %v", Patience, what, err)
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for what must happen.
-const Patience = time.Minute
+// Patience is how long a test waits for what must happen, on a machine that is busy with other things as well.
+const Patience = 3 * time.Minute
 
 // WaitFor waits until cond holds, and fails the test if that takes longer than Patience.
 func WaitFor(t testing.TB, what string, cond func() bool) {

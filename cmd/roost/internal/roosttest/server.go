@@ -116,7 +116,7 @@ func ServerEnv(redis Redis, env Env) Env {
 		"REDIS_MIN_IDLE_CONNS": "1", "REDIS_POOL_SIZE": "4", "REDIS_FEED_RETRY_DELAY": "100ms",
 		"REDIS_FEED_MAX_ATTEMPTS": "0", "REDIS_HEALTH_GRACE": "0s", "JWT_SECRET_KEY": Secret, "GOMAXPROCS": "2",
 		"LOGGER_CONNECTION_RATE": "0",  // tests look for lines
-		"WS_HANDSHAKE_TIMEOUT":   "1m", // on a busy machine a test may take long between two parts of a request
+		"WS_HANDSHAKE_TIMEOUT":   "3m", // on a busy machine a test may take long between two parts of a request
 	}
 	maps.Copy(all, env)
 	return all

@@ -6,7 +6,7 @@ import (
 )
 
 // Limit is how long anything that should happen soon may take, on a machine that is busy with other things as well.
-const Limit = time.Minute
+const Limit = 3 * time.Minute
 
 // WaitFor waits until a condition holds, and fails the test after Limit.
 func WaitFor(t testing.TB, what string, holds func() bool) {
