@@ -16,9 +16,12 @@ const (
 	clusterMasters = 3
 	clusterSlots   = 16384
 	// A node that does not answer for so long, in milliseconds, counts as failed once most masters say so; its replica
-	// begins an election half a second to a second later. Shorter, and a busy machine fails over on its own.
-	clusterNodeTimeout = "2000"
-	failoverGivenUp    = 6 * time.Second // Redis: CLUSTER_MF_TIMEOUT, 5 s
+	// begins an election half a second to a second later. The nodes are so quick, also to learn of each other, until all are
+	// well, and from when a test kills or pauses one until all are well again. Else they wait for one that a busy machine leaves
+	// without a turn.
+	quickTimeout    = "2000"
+	patientTimeout  = "60000"
+	failoverGivenUp = 6 * time.Second // Redis: CLUSTER_MF_TIMEOUT, 5 s
 )
 
 // ClusterOptions say what a cluster is like. The zero value is three masters with a replica each, without TLS.
@@ -35,6 +38,7 @@ type Cluster struct {
 	nodes  []*Server
 	opts   ClusterOptions
 	client *redis.ClusterClient
+	kept   bool // by KeepRoles
 }
 
 // StartCluster starts a cluster and waits until it is healthy, which takes two to three seconds: for two a
@@ -55,6 +59,13 @@ func StartCluster(t testing.TB, opts ClusterOptions) *Cluster {
 	}
 	c.join()
 	c.AwaitHealthy()
+	for _, s := range c.nodes {
+		s.told = func() {
+			if len(c.running()) < len(c.nodes) {
+				c.hurry()
+			}
+		}
+	}
 	return c
 }
 
@@ -122,12 +133,34 @@ func (c *Cluster) Client() *redis.ClusterClient {
 	return c.client
 }
 
-// KeepRoles has the nodes wait a minute for one that does not answer: the roles stay as they are, however long a busy
-// machine leaves one of them without a turn. Tests in which no master fails call it.
+// KeepRoles has the nodes be patient from now on, also while one is gone: the roles stay as they are, however long a busy
+// machine leaves one of them without a turn. Tests in which no master is to be replaced, or no other, call it.
 func (c *Cluster) KeepRoles() {
 	c.t.Helper()
-	for _, s := range c.nodes {
-		if err := s.Client().ConfigSet(context.Background(), "cluster-node-timeout", "60000").Err(); err != nil {
+	c.kept = true
+	c.setTimeout(patientTimeout)
+}
+
+// hurry has the nodes be quick, unless the roles are kept.
+func (c *Cluster) hurry() {
+	c.t.Helper()
+	if !c.kept {
+		c.setTimeout(quickTimeout)
+	}
+}
+
+// settle has the nodes be patient again once all run and are well.
+func (c *Cluster) settle() {
+	c.t.Helper()
+	if len(c.running()) == len(c.nodes) {
+		c.setTimeout(patientTimeout)
+	}
+}
+
+func (c *Cluster) setTimeout(ms string) {
+	c.t.Helper()
+	for _, s := range c.running() {
+		if err := s.Client().ConfigSet(context.Background(), "cluster-node-timeout", ms).Err(); err != nil {
 			c.t.Fatalf("redistest: %v", err)
 		}
 	}
@@ -150,6 +183,7 @@ func (c *Cluster) SPublish(channel, payload string) int64 {
 // run, becomes the replica.
 func (c *Cluster) Failover(replica *Server) {
 	c.t.Helper()
+	c.hurry()
 	old := c.MasterOf(replica)
 	var asked time.Time
 	await(c.t, "the failover to "+replica.Addr(), func() error {
@@ -174,7 +208,7 @@ func (s *Server) clusterArgs() []string {
 	}
 	args := []string{
 		"--cluster-enabled", "yes", "--cluster-config-file", s.nodes, "--cluster-port", strconv.Itoa(s.bus),
-		"--cluster-node-timeout", clusterNodeTimeout, "--repl-diskless-sync-delay", "0",
+		"--cluster-node-timeout", quickTimeout, "--repl-diskless-sync-delay", "0",
 		// Clients are not told of a replica that has never copied a byte. Pings to it are such.
 		"--repl-ping-replica-period", "1",
 		// A replica takes over however old its data is: there is none.

@@ -16,13 +16,21 @@ import (
 // MasterName is how the sentinels of a Trio call their master.
 const MasterName = "roost-test"
 
+// How long the sentinels wait for a server that does not answer, in milliseconds: quick while a test has killed or paused one, and
+// patient else, with those that a busy machine leaves without a turn.
+const (
+	quickDown   = 1500
+	patientDown = 60000
+)
+
 // Trio is a master, its replica, and three sentinels that watch them and are quick about it: two of them together make
-// the replica the master, about two seconds after the master is gone.
+// the replica the master, about two seconds after the test has killed or paused the master.
 type Trio struct {
 	Master, Replica *Server // as they began
 	Sentinels       [3]*Server
 
-	t testing.TB
+	t    testing.TB
+	kept bool // by KeepMaster
 }
 
 // StartTrio starts the five, and waits until all sentinels know of each other and of the replica. All five speak TLS
@@ -59,7 +67,27 @@ func StartTrio(t testing.TB, secured *TLS) *Trio {
 	for _, s := range tr.Sentinels {
 		s.debug("publish-period", "1000")
 	}
+	for _, s := range []*Server{tr.Master, tr.Replica, tr.Sentinels[0], tr.Sentinels[1], tr.Sentinels[2]} {
+		s.told = tr.setPatience
+	}
 	return tr
+}
+
+// setPatience says to the sentinels that run how long they wait.
+func (tr *Trio) setPatience() {
+	tr.t.Helper()
+	down := patientDown
+	if !tr.kept && !(tr.Master.runs() && tr.Replica.runs()) {
+		down = quickDown
+	}
+	for _, s := range tr.Sentinels {
+		if !s.runs() {
+			continue
+		}
+		if err := s.Client().Do(context.Background(), "SENTINEL", "SET", MasterName, "down-after-milliseconds", down).Err(); err != nil {
+			tr.t.Fatalf("redistest: %v", err)
+		}
+	}
 }
 
 // Addrs are the sentinels' host:port.
@@ -85,18 +113,12 @@ func (tr *Trio) AwaitMaster(s *Server) {
 	}
 }
 
-// KeepMaster has the sentinels that run wait a minute for a master that does not answer: there is no failover, or no other,
-// because a busy machine leaves it without a turn.
+// KeepMaster has the sentinels be patient from now on, also while a server is gone: there is no other failover, because a busy machine
+// leaves the new master without a turn.
 func (tr *Trio) KeepMaster() {
 	tr.t.Helper()
-	for _, s := range tr.Sentinels {
-		if !s.runs() {
-			continue
-		}
-		if err := s.Client().Do(context.Background(), "SENTINEL", "SET", MasterName, "down-after-milliseconds", "60000").Err(); err != nil {
-			tr.t.Fatalf("redistest: %v", err)
-		}
-	}
+	tr.kept = true
+	tr.setPatience()
 }
 
 // Failover has a sentinel make the replica the master. On a busy machine a sentinel gives up, because it has not heard of
@@ -140,7 +162,7 @@ func startSentinel(t testing.TB, master *Server, secured *TLS) *Server {
 	t.Helper()
 	text := strings.Join([]string{
 		fmt.Sprintf("sentinel monitor %s %s %d 2", MasterName, master.Host(), master.Port()),
-		"sentinel down-after-milliseconds " + MasterName + " 1500",
+		fmt.Sprintf("sentinel down-after-milliseconds %s %d", MasterName, patientDown),
 		"sentinel failover-timeout " + MasterName + " 2000",
 	}, "\n") + "\n"
 	path := filepath.Join(t.TempDir(), "sentinel.conf")

@@ -22,7 +22,7 @@ import (
 const (
 	host       = "127.0.0.1"
 	startLimit = 20 * time.Second // for a machine that is busy with other tests
-	replyLimit = 10 * time.Second // for a reply to a client of the tests
+	replyLimit = 30 * time.Second // for a reply to a client of the tests
 	portTries  = 20
 )
 
@@ -42,6 +42,7 @@ type Server struct {
 	proc   *process    // nil while killed
 	paused bool
 	client *redis.Client
+	told   func() // called when it was killed or paused, or runs again; nil: nobody is told
 }
 
 // Start starts a server and waits until it answers. args are given to redis-server after our own, so that they can
@@ -135,6 +136,7 @@ func (s *Server) Kill() {
 	}
 	s.proc.kill()
 	s.proc = nil
+	s.tell()
 }
 
 // Restart starts the server again on the same port, after a Kill if it runs.
@@ -149,6 +151,7 @@ func (s *Server) Restart() {
 	if err != nil {
 		s.t.Fatalf("redistest: restart: %v", err)
 	}
+	s.tell()
 }
 
 // Pause stops the process: its sockets stay open and the kernel goes on accepting for it, but nothing answers.
@@ -156,6 +159,7 @@ func (s *Server) Pause() {
 	s.t.Helper()
 	s.signal(syscall.SIGSTOP)
 	s.paused = true
+	s.tell()
 }
 
 // Resume ends a Pause.
@@ -163,6 +167,14 @@ func (s *Server) Resume() {
 	s.t.Helper()
 	s.signal(syscall.SIGCONT)
 	s.paused = false
+	s.tell()
+}
+
+// tell has those know who watch over it.
+func (s *Server) tell() {
+	if s.told != nil {
+		s.told()
+	}
 }
 
 // runs says whether it can answer.
