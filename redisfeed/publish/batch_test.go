@@ -29,10 +29,7 @@ func batchOf(n int) (batch []Message) {
 func TestBatchInOrder(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	p, err := New(Config{Addr: server.Addr()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := patient(Config{Addr: server.Addr()})
 	defer p.Close()
 	sub := server.Client().PSubscribe(t.Context(), "*")
 	defer sub.Close()
@@ -61,10 +58,7 @@ func TestBatchRefusedInTheMiddle(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	redistest.Allow(t, server.Client(), "backend", "secret", []string{"+publish", "&user_noti:*", "&user_noti_all"})
-	p, err := New(Config{Addr: server.Addr(), Username: "backend", Password: "secret"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := patient(Config{Addr: server.Addr(), Username: "backend", Password: "secret"})
 	defer p.Close()
 	for _, tt := range []struct {
 		batch []Message
@@ -73,7 +67,7 @@ func TestBatchRefusedInTheMiddle(t *testing.T) {
 		{batchOf(3), BatchError{Published: 2}},
 		{batchOf(5), BatchError{Published: 2, Uncertain: true}},
 	} {
-		_, err = p.PublishBatch(t.Context(), tt.batch)
+		_, err := p.PublishBatch(t.Context(), tt.batch)
 		var failed *BatchError
 		if !errors.As(err, &failed) || !errors.Is(err, ErrAuth) || failed.Published != tt.want.Published || failed.Uncertain != tt.want.Uncertain {
 			t.Errorf("%d messages: %+v, want %+v", len(tt.batch), failed, tt.want)
@@ -84,13 +78,10 @@ func TestBatchRefusedInTheMiddle(t *testing.T) {
 func TestBatchWithoutRedis(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	p, err := New(Config{Addr: server.Addr()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := patient(Config{Addr: server.Addr()})
 	defer p.Close()
 	server.Kill()
-	_, err = p.PublishBatch(t.Context(), batchOf(2))
+	_, err := p.PublishBatch(t.Context(), batchOf(2))
 	if failed := new(BatchError); !errors.As(err, &failed) || failed.Published != 0 || failed.Uncertain {
 		t.Errorf("%+v: surely nothing is published", failed)
 	}
@@ -106,10 +97,7 @@ func TestBatchOnACluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, redistest.ClusterOptions{})
 	cluster.KeepRoles()
-	p, err := New(Config{Nodes: cluster.Addrs(), Sharded: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := patient(Config{Nodes: cluster.Addrs(), Sharded: true})
 	defer p.Close()
 	sub := cluster.Client().SSubscribe(t.Context(), "user_noti:alice")
 	defer sub.Close()

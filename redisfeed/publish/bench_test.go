@@ -13,7 +13,7 @@ import (
 // BenchmarkPublish is what a batch costs Redis, with an idempotency key and without: with one subscriber, of CPU.
 func BenchmarkPublish(b *testing.B) {
 	server := redistest.Start(b)
-	p := must(New(Config{Addr: server.Addr()}))
+	p := patient(Config{Addr: server.Addr()})
 	defer p.Close()
 	heard := server.Client().PSubscribe(b.Context(), "user_noti:*")
 	defer heard.Close()

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -83,7 +84,7 @@ func TestIdempotentOnMiniredis(t *testing.T) {
 
 func idempotentOn(t *testing.T, client *redis.Client, addr string) {
 	t.Helper()
-	one, another := must(New(Config{Addr: addr})), must(New(Config{Addr: addr}))
+	one, another := patient(Config{Addr: addr}), patient(Config{Addr: addr})
 	defer one.Close()
 	defer another.Close()
 	heard := listenTo(t, client)
@@ -121,7 +122,7 @@ func TestIdempotentAtOnce(t *testing.T) {
 	batch := batchOf(100)
 	var publishers []*Publisher
 	for range 2 {
-		p := must(New(Config{Addr: server.Addr()}))
+		p := patient(Config{Addr: server.Addr()})
 		defer p.Close()
 		publishers = append(publishers, p)
 	}
@@ -156,7 +157,7 @@ func TestIdempotentWithoutAnswer(t *testing.T) {
 	for _, retries := range []int{0, 3} {
 		proxy := &redistest.Proxy{Target: server.Addr()}
 		proxy.Start(t)
-		p := must(New(Config{Addr: proxy.Addr, MaxRetries: retries}))
+		p := patient(Config{Addr: proxy.Addr, MaxRetries: retries})
 		defer p.Close()
 		key, batch := keyOf(fmt.Sprint(retries), "a"), batchOf(3)
 		if _, err := p.PublishIdempotent(t.Context(), keyOf("another", "b"), nil); err != nil { // Redis knows the script
@@ -193,7 +194,7 @@ func TestIdempotentGoesOn(t *testing.T) {
 	heard := listenTo(t, server.Client())
 	may := append(strings.Fields(KeyNeeds), "+publish", "&user_noti:*", "&user_noti_all")
 	redistest.Allow(t, server.Client(), "backend", "secret", may)
-	p := must(New(Config{Addr: server.Addr(), Username: "backend", Password: "secret"}))
+	p := patient(Config{Addr: server.Addr(), Username: "backend", Password: "secret"})
 	defer p.Close()
 	batch := batchOf(5)
 	for range 2 {
@@ -229,7 +230,7 @@ func TestIdempotentACL(t *testing.T) {
 		if err := server.Client().ScriptFlush(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		p := must(New(Config{Addr: server.Addr(), Username: name, Password: "pw"}))
+		p := patient(Config{Addr: server.Addr(), Username: name, Password: "pw"})
 		_, err := p.PublishIdempotent(t.Context(), keyOf(name, "a"), batchOf(1))
 		p.Close()
 		if missing == "" {
@@ -254,7 +255,7 @@ func TestIdempotentWithoutMemory(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	heard := listenTo(t, server.Client())
-	p := must(New(Config{Addr: server.Addr()}))
+	p := patient(Config{Addr: server.Addr()})
 	defer p.Close()
 	if err := server.Client().ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
@@ -277,7 +278,7 @@ func TestIdempotentOnACluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, redistest.ClusterOptions{})
 	cluster.KeepRoles()
 	for _, isSharded := range []bool{false, true} {
-		one, another := must(New(Config{Nodes: cluster.Addrs(), Sharded: isSharded})), must(New(Config{Nodes: cluster.Addrs(), Sharded: isSharded}))
+		one, another := patient(Config{Nodes: cluster.Addrs(), Sharded: isSharded}), patient(Config{Nodes: cluster.Addrs(), Sharded: isSharded})
 		defer one.Close()
 		defer another.Close()
 		users := []string{"alice", "bob", "{x}carol", "a}b", "{}d", "e{", "f"}
@@ -363,7 +364,10 @@ func TestSlotTagIsFoundAtOnce(t *testing.T) {
 	}
 }
 
-func must(p *Publisher, err error) *Publisher {
+// patient is a Publisher that waits for an answer, and to connect, however long a busy machine leaves Redis without a turn.
+func patient(cfg Config) *Publisher {
+	cfg.AnswerTimeout, cfg.Timeout = redistest.Patience, cmp.Or(cfg.Timeout, redistest.Patience)
+	p, err := New(cfg)
 	if err != nil {
 		panic(err)
 	}

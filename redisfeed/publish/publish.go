@@ -77,7 +77,7 @@ func needs(cfg Config) string {
 // Publish publishes a payload for a user, with SPUBLISH if Config.Sharded, and returns how many subscribers Redis handed it
 // to: the number of Roost instances with a pattern, whether or not the user is connected to one, and with a channel for
 // each user the number of those where the user is. Without Sharded a cluster's node counts its own subscribers only. It
-// returns by ctx's deadline, or after the 5 s that go-redis waits for an answer; a mere cancellation is seen only between
+// returns by ctx's deadline, or after Config.AnswerTimeout; a mere cancellation is seen only between
 // its steps. A refusal wraps ErrAuth.
 func (p *Publisher) Publish(ctx context.Context, user, payload string) (receivers int64, err error) {
 	if p.pool.Config().Sharded {

@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -91,12 +92,12 @@ func TestUse(t *testing.T) {
 func TestClusterOptions(t *testing.T) {
 	t.Parallel()
 	for retries, redirects := range map[int]int{0: 1, 4: 4} { // a node that is asked for another's slot says where that is
-		cfg := redisnet.Config{Nodes: []string{"a:1", "b:1"}, Username: "u", Password: "p", PoolSize: 7, MinIdleConns: 2, MaxRetries: retries}
+		cfg := redisnet.Config{Nodes: []string{"a:1", "b:1"}, Username: "u", Password: "p", PoolSize: 7, MinIdleConns: 2, MaxRetries: retries, AnswerTimeout: time.Second}
 		o := clusterOptions(t.Context(), cfg)
 		if len(o.Addrs) != 2 || o.Username != "u" || o.Password != "p" || o.PoolSize != 7 || o.MinIdleConns != 2 || o.MaxRedirects != redirects {
 			t.Errorf("options: %+v", o)
 		}
-		if o.Protocol != 2 || !o.ContextTimeoutEnabled || o.ClusterStateReloadInterval != mapAge || !o.DisableRoutingPolicies {
+		if o.Protocol != 2 || !o.ContextTimeoutEnabled || o.ReadTimeout != time.Second || o.ClusterStateReloadInterval != mapAge || !o.DisableRoutingPolicies {
 			t.Errorf("options: %+v", o)
 		}
 	}

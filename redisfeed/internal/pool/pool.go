@@ -176,6 +176,7 @@ func poolOptions(life context.Context, cfg redisnet.Config) *redis.Options {
 	o.MinIdleConns = cfg.MinIdleConns
 	o.PoolSize = cfg.PoolSize
 	o.PoolTimeout = cfg.PoolTimeout
+	o.ReadTimeout = cfg.AnswerTimeout
 	o.ConnMaxIdleTime = cfg.ConnMaxIdleTime
 	o.ConnMaxLifetime = cfg.ConnMaxLifetime
 	return o
@@ -192,7 +193,7 @@ func clusterOptions(life context.Context, cfg redisnet.Config) *redis.ClusterOpt
 		Addrs: cfg.Nodes, Dialer: o.Dialer, Username: o.Username, Password: o.Password, OnConnect: o.OnConnect, Protocol: o.Protocol,
 		DialTimeout: o.DialTimeout, DialerRetries: o.DialerRetries, ContextTimeoutEnabled: true,
 		MaxRedirects: max(1, cfg.MaxRetries), PipelinePoolSize: o.PipelinePoolSize,
-		MinIdleConns: o.MinIdleConns, PoolSize: o.PoolSize, PoolTimeout: o.PoolTimeout,
+		MinIdleConns: o.MinIdleConns, PoolSize: o.PoolSize, PoolTimeout: o.PoolTimeout, ReadTimeout: o.ReadTimeout,
 		ConnMaxIdleTime: o.ConnMaxIdleTime, ConnMaxLifetime: o.ConnMaxLifetime,
 		ClusterStateReloadInterval: mapAge,
 		DisableRoutingPolicies:     true, // which would ask for COMMAND, and so for a permission more

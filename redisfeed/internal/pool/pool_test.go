@@ -11,11 +11,11 @@ func TestPoolOptions(t *testing.T) {
 	t.Parallel()
 	cfg := redisnet.Config{
 		Addr: "a:1", Username: "u", Password: "p", DB: 3, MinIdleConns: 2, PoolSize: 7,
-		PoolTimeout: time.Second, ConnMaxIdleTime: time.Minute, ConnMaxLifetime: time.Hour,
+		PoolTimeout: time.Second, AnswerTimeout: 2 * time.Second, ConnMaxIdleTime: time.Minute, ConnMaxLifetime: time.Hour,
 	}
 	o := poolOptions(t.Context(), cfg)
 	if o.Addr != "a:1" || o.Username != "u" || o.Password != "p" || o.DB != 3 || o.MinIdleConns != 2 || o.PoolSize != 7 ||
-		o.PoolTimeout != time.Second || o.ConnMaxIdleTime != time.Minute || o.ConnMaxLifetime != time.Hour {
+		o.PoolTimeout != time.Second || o.ReadTimeout != 2*time.Second || o.ConnMaxIdleTime != time.Minute || o.ConnMaxLifetime != time.Hour {
 		t.Errorf("options: %+v", o)
 	}
 	if o.Protocol != 2 {

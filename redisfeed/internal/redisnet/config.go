@@ -42,7 +42,8 @@ type Config struct {
 	MaxRetries      int           // of a failed command; 0 is none. A retried PUBLISH may arrive twice
 	MinIdleConns    int           // opened ahead of need; 0 is none
 	PoolSize        int           // 0 is go-redis's own default, ten for each CPU
-	PoolTimeout     time.Duration // wait for a free connection; 0 is go-redis's own default, 6 s
+	PoolTimeout     time.Duration // wait for a free connection; 0 is go-redis's own default, a second more than for an answer
+	AnswerTimeout   time.Duration // wait for an answer; 0 is go-redis's own default, 5 s
 	ConnMaxIdleTime time.Duration // 0 is go-redis's own default, 30 min
 	ConnMaxLifetime time.Duration // 0 is no limit
 
