@@ -49,10 +49,7 @@ func TestEventsOfTwoInstances(t *testing.T) {
 func TestEventWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	p, err := New(quick(server.Addr()), time.Minute, newPeople(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := patient(t, quick(server.Addr()), time.Minute, newPeople(), nil)
 	defer p.pool.Close()
 	got := new(gotten)
 	p.tell = got.add
@@ -103,10 +100,7 @@ func TestEventWithoutAnAnswerBeforeAHandover(t *testing.T) {
 	got := new(gotten)
 	users := newPeople()
 	made := func() *Writer {
-		p, err := New(quick(server.Addr()), time.Minute, users, got.add)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := patient(t, quick(server.Addr()), time.Minute, users, got.add)
 		t.Cleanup(func() { _ = p.pool.Close() })
 		return p
 	}

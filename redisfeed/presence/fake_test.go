@@ -107,10 +107,7 @@ type instance struct {
 func startInstance(t testing.TB, cfg publish.Config, ttl time.Duration) *instance {
 	t.Helper()
 	users, got := newPeople(), new(gotten)
-	p, err := New(cfg, ttl, users, got.add)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p := patient(t, cfg, ttl, users, got.add)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -62,10 +62,7 @@ func TestPresenceHandover(t *testing.T) {
 	}
 	users := newPeople()
 	users.set(1, "stays", "late", "came")
-	next, err := New(cfg, time.Minute, users, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	next := patient(t, cfg, time.Minute, users, nil)
 	if err := next.Import(section, nil); err != nil {
 		t.Fatal(err)
 	}

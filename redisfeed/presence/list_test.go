@@ -65,12 +65,8 @@ func newKeeper(t testing.TB, server *redistest.Server, cfg publish.Config) *keep
 	if server != nil {
 		k.server = server.Client()
 	}
-	var err error
-	if k.Writer, err = New(cfg, time.Hour, k.people, k.out.add); err != nil {
-		t.Fatal(err)
-	}
+	k.Writer = patient(t, cfg, time.Hour, k.people, k.out.add)
 	t.Cleanup(func() { _ = k.pool.Close() })
-	k.patience = redistest.Patience
 	k.KeepList(k.out)
 	return k
 }

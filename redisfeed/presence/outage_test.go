@@ -110,6 +110,9 @@ func TestPresenceEndsWhileRedisHangs(t *testing.T) {
 	one := startInstance(t, cfg, time.Hour)
 	one.set(1, manyUsers(5000)...)
 	redistest.WaitFor(t, "all to be written", func() bool { return one.Status().Written >= 5000 })
+	one.working.Lock()
+	one.patience, one.leaveIn = answerLimit, leaveLimit
+	one.working.Unlock()
 	server.Pause()
 	begun := time.Now()
 	one.end()
@@ -132,19 +135,15 @@ func TestPresenceIsBatched(t *testing.T) {
 	link.Start(t)
 	one := startInstance(t, quick(link.Addr), time.Hour)
 	const users = 10_000
-	begun := time.Now()
 	one.set(1, manyUsers(users)...)
+	// One by one it would take 400 s, at 40 ms for a round trip.
 	redistest.WaitFor(t, "all to be written", func() bool { return one.Status().Written >= users })
-	t.Logf("%d users took %s", users, time.Since(begun))
 	calls := server.Client().Info(t.Context(), "commandstats").Val()
 	if n := strings.Count(calls, "cmdstat_evalsha:"); n != 1 {
 		t.Fatalf("no calls: %s", calls)
 	}
 	if n := server.Client().DBSize(t.Context()).Val(); n != users {
 		t.Errorf("%d users are online, want %d", n, users)
-	}
-	if took := time.Since(begun); took > redistest.Patience/2 { // one by one it would be 400 s
-		t.Errorf("%d users took %s, a round trip takes 40 ms", users, took)
 	}
 }
 

@@ -36,7 +36,7 @@ const (
 	answerLimit = 3 * time.Second
 	// retryPause passes before what could not be written is tried again.
 	retryPause = time.Second
-	// leaveLimit is how long it may take to take all users out at the end.
+	// leaveLimit is how long it may take to take all users out at the end, likewise.
 	leaveLimit = 5 * time.Second
 )
 
@@ -76,6 +76,7 @@ type Writer struct {
 	meter    meter
 	list     *list         // nil: none is kept
 	patience time.Duration // answerLimit
+	leaveIn  time.Duration // leaveLimit
 
 	working  sync.Mutex    // held by Run while it works, and while nothing may be written
 	ended    chan struct{} // closed by Commit
@@ -121,7 +122,7 @@ func New(cfg publish.Config, ttl time.Duration, registry Registry, tell func([]E
 	return &Writer{
 		pool: p, registry: registry, id: rand.Text(), ttl: ttl, tell: tell, log: p.Config().Logger,
 		meter: meter{started: time.Now()}, ended: make(chan struct{}),
-		patience: answerLimit, slow: loglimit.New(time.Minute, 1), odd: loglimit.New(time.Minute, 1),
+		patience: answerLimit, leaveIn: leaveLimit, slow: loglimit.New(time.Minute, 1), odd: loglimit.New(time.Minute, 1),
 	}, nil
 }
 
@@ -272,7 +273,7 @@ func (p *Writer) renew(ctx context.Context) {
 // leave takes all users of this process out of Redis, also those who are still connected. Users that can't be taken out in
 // time expire.
 func (p *Writer) leave() {
-	ctx, cancel := context.WithTimeout(context.Background(), leaveLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), p.leaveIn)
 	defer cancel()
 	p.leaving = true
 	now := time.Now()

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,39 +97,52 @@ func TestPresenceIsRenewed(t *testing.T) {
 	}
 	told := watchEvents(t, server)
 	cfg := quick(server.Addr())
-	const ttl = 6 * time.Second // a third, and the two seconds for which a busy machine may stand still, are not half of it
+	const ttl = 6 * time.Second
 	one, two := startInstance(t, cfg, ttl), startInstance(t, cfg, ttl)
 	one.set(1, "alice", "both")
 	two.set(1, "both")
 	waitInstances(t, cfg, "alice", 1)
 	waitInstances(t, cfg, "both", 2)
-	begun, before := time.Now(), one.Status().Written
-	redistest.WaitFor(t, "longer than a TTL", func() bool { return time.Since(begun) > ttl*4/3 && one.Status().Written-before >= 2*3 })
-	if got := instancesOf(t, cfg, "alice", "both"); got[0] != 1 || got[1] != 2 {
-		t.Errorf("on %v instances, want 1 and 2", got)
-	}
-	told.want(event{"alice", true}, event{"both", true})
-	if n, took := one.Status().Written-before, time.Since(begun); n > 2*(uint64(took/(ttl/3))+2) { // two users, three times a TTL
-		t.Errorf("written %d times in %s", n, took)
-	}
+	// A machine that stands still for two thirds of a TTL has somebody be forgotten, for a moment. Without renewals they are for ever.
+	redistest.WaitFor(t, "longer than a TTL in which nobody is forgotten", func() bool {
+		told.soFar()
+		begun, before := time.Now(), one.Status().Written
+		redistest.WaitFor(t, "longer than a TTL", func() bool { return time.Since(begun) > ttl*4/3 && one.Status().Written-before >= 2*3 })
+		if n, took := one.Status().Written-before, time.Since(begun); n > 2*(uint64(took/(ttl/3))+2) { // two users, three times a TTL
+			t.Errorf("written %d times in %s", n, took)
+		}
+		return slices.Equal(instancesOf(t, cfg, "alice", "both"), []int{1, 2}) && len(told.soFar()) == 0
+	})
 
 	// A crash: within the TTL it is as if the instance had never been, and Redis can be made to say so.
 	one.dies()
-	if left := server.Client().PTTL(t.Context(), OnlinePrefix+"alice").Val(); left <= 0 || left > ttl {
+	if left := server.Client().PTTL(t.Context(), OnlinePrefix+"alice").Val(); left == -1 || left > ttl { // -2: on a busy machine it is over
 		t.Errorf("alice is offline in %s, the TTL is %s", left, ttl)
 	}
+	told.soFar()
 	waitOnline(t, server, "alice", false)
 	waitInstances(t, cfg, "both", 1)
 	redistest.WaitFor(t, "the dead instance to be taken out", func() bool {
 		return server.Client().ZCard(t.Context(), OnlinePrefix+"both").Val() == 1
 	})
-	m, err := expired.ReceiveMessage(t.Context())
-	if err != nil || m.Payload != OnlinePrefix+"alice" {
-		t.Errorf("Redis said that %v expired: %v", m, err)
+	for { // on a busy machine that of both may expire, too, and be back
+		m, err := expired.ReceiveMessage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Payload == OnlinePrefix+"alice" {
+			break
+		}
 	}
 	two.set(0, "both")
 	waitOnline(t, server, "both", false)
-	told.want(event{"both", false})
+	redistest.WaitFor(t, "only that to be told", func() bool {
+		got := told.soFar()
+		if slices.ContainsFunc(got, func(e event) bool { return e.User == "alice" }) {
+			t.Errorf("events %v, and Redis tells of alice", got)
+		}
+		return slices.Contains(got, event{"both", false})
+	})
 }
 
 func TestPresenceIsTakenOutAtTheEnd(t *testing.T) {
