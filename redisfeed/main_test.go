@@ -68,24 +68,38 @@ func (sinkFunc) Control(_, _ string)            {}
 func (sinkFunc) Broadcast(string)               {}
 func (sinkFunc) DeliverGroup(_, _ string)       {}
 
-// quick is a Config with short waits. Links are not lost because a busy machine stands still.
+// quick is a Config with short waits. Links are not lost, and nothing else fails, because a busy machine stands still.
 func quick(addr string) Config {
 	return Config{
-		Config:            publish.Config{Addr: addr, PoolSize: 5},
+		Config:            publish.Config{Addr: addr, PoolSize: 5, Timeout: redistest.Patience / 2, AnswerTimeout: redistest.Patience / 2},
 		RetryDelay:        20 * time.Millisecond,
 		HeartbeatInterval: 100 * time.Millisecond,
 		HeartbeatTimeout:  redistest.Patience / 2,
 	}
 }
 
-// silence is the HeartbeatTimeout of tests in which Redis hangs, or in which a gap may not be told from too early. It is
-// forty heartbeats, so that a machine that stands still for two seconds fails no test.
+// silence is the HeartbeatTimeout of tests in which Redis hangs, or in which a gap may not be told from too early. A machine that
+// stands still for longer has links be lost: these tests bear it.
 const silence = 4 * time.Second
 
 // noticing is cfg with that.
 func noticing(cfg Config) Config {
-	cfg.HeartbeatTimeout = silence
+	cfg.HeartbeatTimeout, cfg.Timeout = silence, silence
 	return cfg
+}
+
+// notLost wants a time in which the link is not lost, and calls meanwhile often.
+func notLost(t *testing.T, feed *Feed, least time.Duration, meanwhile func()) {
+	t.Helper()
+	var since time.Time
+	var gaps uint64
+	redistest.WaitFor(t, least.String()+" without a loss", func() bool {
+		meanwhile()
+		if s := feed.Status(); since.IsZero() || !s.Connected || s.Gaps != gaps {
+			since, gaps = time.Now(), s.Gaps
+		}
+		return time.Since(since) > least
+	})
 }
 
 // running is a feed under test.
