@@ -99,7 +99,7 @@ func TestClusterNodeKilledInTraffic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := redistest.StartCluster(t, redistest.ClusterOptions{})
-			cfg := noticing(quick(""))
+			cfg := quick("")
 			cfg.Nodes = c.Addrs()
 			type publishes = func(ctx context.Context, user, payload string) error
 			var at atomic.Pointer[publishes] // where is published

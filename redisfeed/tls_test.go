@@ -187,7 +187,12 @@ func worksOver(t *testing.T, cfg Config) {
 	var sink collector
 	feed := connected(t, cfg, &sink)
 	redistest.WaitFor(t, "a ping", func() bool { return feed.Status().Ping > 0 })
-	if n, err := feed.Publish(t.Context(), "a", "x"); err != nil || n == 0 {
+	var n int64
+	err := inTime(t, func() (err error) {
+		n, err = feed.Publish(t.Context(), "a", "x")
+		return err
+	})
+	if err != nil || n == 0 {
 		t.Fatalf("Publish: %d received it, %v", n, err)
 	}
 	redistest.WaitFor(t, "the notification", func() bool { return sink.has(notification{"a", "x"}) })
