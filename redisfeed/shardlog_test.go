@@ -34,8 +34,8 @@ func TestShardedSaysThatRedisIsTooOld(t *testing.T) {
 	redistest.WaitFor(t, "users to be tried again", func() bool { return feed.subs.UnderWay() == 0 })
 	feed.cancel()
 	_ = feed.wait(t)
-	if n := strings.Count(log.String(), "level=WARN"); n != 1 {
-		t.Errorf("%d warnings, want 1:\n%s", n, log.String())
+	if n := strings.Count(log.String(), "does not subscribe to users"); n != 1 {
+		t.Errorf("it is said %d times, want once:\n%s", n, log.String())
 	}
 }
 
@@ -83,10 +83,11 @@ func TestShardedStopsWithoutAnAlarm(t *testing.T) {
 	for _, user := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
 		join(t, feed.Feed, user)
 	}
+	before := log.String() // a busy machine may have said something
 	feed.cancel()
 	_ = feed.wait(t)
-	if strings.Contains(log.String(), "level=WARN") {
-		t.Errorf("the log has\n%s", log.String())
+	if said := strings.TrimPrefix(log.String(), before); strings.Contains(said, "level=WARN") {
+		t.Errorf("the log has\n%s", said)
 	}
 }
 
