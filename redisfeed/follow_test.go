@@ -323,7 +323,7 @@ func TestSentinelsRefuse(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			cfg := quick("")
-			cfg.Sentinels, cfg.MasterName, cfg.MaxAttempts = []string{tt.addr}, redistest.MasterName, 1
+			cfg.Sentinels, cfg.MasterName = []string{tt.addr}, redistest.MasterName
 			if tt.master != "" {
 				cfg.MasterName = tt.master
 			}
@@ -332,6 +332,7 @@ func TestSentinelsRefuse(t *testing.T) {
 				worksOver(t, cfg)
 				return
 			}
+			cfg.MaxAttempts = 1
 			var feed *running
 			err := inTime(t, func() error {
 				feed = run(t, cfg, &collector{})
