@@ -61,8 +61,8 @@ func TestIssuersWithFaultyMembers(t *testing.T) {
 			}})
 			_, server := e2e.Start(t, roosttest.Env{"JWT_SECRET_KEY": "", "JWT_JWKS_URL": url, "JWT_AUDIENCE": "roost"})
 			token := pair.Sign(t, "a", roosttest.Claims{"sub": "alice", "aud": "roost", "exp": time.Now().Add(time.Hour).Unix()})
-			server.ConnectWith(token, roosttest.Dial{})
 			line := server.WaitLine("the JWKS has been fetched")
+			server.ConnectWith(token, roosttest.Dial{})
 			if line.Text("level") != "INFO" {
 				t.Errorf("it is logged at %s", line.Text("level"))
 			}
