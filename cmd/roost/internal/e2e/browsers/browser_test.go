@@ -33,7 +33,7 @@ func TestBrowser(t *testing.T) {
 	redis := redistest.Start(t)
 	pages := httptest.NewUnstartedServer(nil)
 	origin := "http://" + pages.Listener.Addr().String()
-	server := roosttest.Start(t, redis, roosttest.Env{"WS_ALLOWED_ORIGINS": origin, "WS_PING_INTERVAL": "100ms", "WS_PONG_WAIT": "20s"})
+	server := roosttest.Start(t, redis, roosttest.Env{"WS_ALLOWED_ORIGINS": origin, "WS_PING_INTERVAL": "100ms", "WS_PONG_WAIT": "5m"})
 	url := server.URL(roosttest.Token(t, "alice"))
 	pages.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintf(w, page, url) })
 	pages.Start()
@@ -102,7 +102,7 @@ func startBrowser(t *testing.T) context.Context {
 		t.Skip("no Chromium or Chrome is installed (apt-get install chromium): not tried with a browser")
 	}
 	ctx, cancel := chromedp.NewExecAllocator(browserContext(t),
-		chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(roosttest.Limit),
+		chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(3*roosttest.Limit),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),

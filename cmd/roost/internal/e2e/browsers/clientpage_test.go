@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -104,7 +105,10 @@ func (s *site) start(t *testing.T, browser webBrowser) *site {
 		s.token = func() string { return roosttest.Token(t, "alice") }
 	}
 	page := strings.ReplaceAll(cmp.Or(s.page, clientPage), "localhost:8081", s.relay.Addr)
-	settings := map[string]any{"url": scheme + s.relay.Addr + "/ws", "options": s.options, "manual": s.manual}
+	// However long the browser, or the server, stands still: the client gives nothing up unless the test has it do so.
+	patient := options{"openWithin": 2 * hour, "pongWithin": 2 * hour, "answerWithin": 2 * hour}
+	maps.Copy(patient, s.options)
+	settings := map[string]any{"url": scheme + s.relay.Addr + "/ws", "options": patient, "manual": s.manual}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		if s.csp != "" {

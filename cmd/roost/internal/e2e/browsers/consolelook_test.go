@@ -116,6 +116,7 @@ func startTraffic(t *testing.T, users int) *traffic {
 	relay := roosttest.StartRelay(t, redis.Addr())
 	server := roosttest.Start(t, roosttest.RedisAt(relay.Addr), roosttest.Env{
 		"HTTP_TOKEN": lookToken, "WS_RESUME_WINDOW": "2m", "WS_GAP_NOTICE": "true", "WS_QUEUE_BYTES": "65536", "WS_MAX_CONNECTIONS": "15000",
+		"WS_PONG_WAIT": "1h", // who takes nothing answers no ping, and stays until a browser has looked
 	})
 	traffic := &traffic{t: t, redis: redis, relay: relay, server: server}
 	for i := range users {

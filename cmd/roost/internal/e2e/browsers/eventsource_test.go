@@ -40,7 +40,7 @@ func TestEventSource(t *testing.T) {
 	var server *roosttest.Server
 	var relay *roosttest.Relay
 	origin := eventPages(t, func() string { return relay.Addr }, func(user string) string { return roosttest.Token(t, user) })
-	server = roosttest.Start(t, redis, roosttest.Env{"WS_ALLOWED_ORIGINS": origin, "WS_PING_INTERVAL": "100ms", "WS_PONG_WAIT": "20s"})
+	server = roosttest.Start(t, redis, roosttest.Env{"WS_ALLOWED_ORIGINS": origin, "WS_PING_INTERVAL": "100ms", "WS_PONG_WAIT": "5m"})
 	relay = roosttest.StartRelay(t, server.WS)
 
 	first, second := openTab(t, browser, origin+"/alice"), openTab(t, browser, origin+"/alice")
