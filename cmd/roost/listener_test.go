@@ -15,6 +15,24 @@ import (
 	"github.com/coder/websocket"
 )
 
+// lockedBuffer is a buffer for any goroutine.
+type lockedBuffer struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
 // A server that names positions: the listener comes back with the last one, and prints notifications and nothing else.
 func TestListenerComesBack(t *testing.T) {
 	t.Parallel()
@@ -47,7 +65,8 @@ func TestListenerComesBack(t *testing.T) {
 		_ = conn.Close(now.code, now.reason)
 	}))
 	t.Cleanup(server.Close)
-	var stdout, stderr bytes.Buffer
+	var stdout bytes.Buffer
+	var stderr lockedBuffer // what is said two seconds after a connection, on a machine that stood still, comes from another goroutine
 	l := listener{
 		env:      &environment{ctx: t.Context(), stdout: &stdout, stderr: &stderr},
 		position: "m.given",

@@ -101,7 +101,7 @@ func contents(rs []request) []string {
 
 func closeAlerter(t *testing.T, a *Alerter) {
 	t.Helper()
-	if err := a.Close(10 * time.Second); err != nil {
+	if err := a.Close(time.Minute); err != nil {
 		t.Error(err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 func settings(redisPort int, more ...string) string {
 	lines := append([]string{
 		"WS_HOST=127.0.0.1", "WS_PORT=0", "HTTP_HOST=127.0.0.1", "HTTP_PORT=0", "JWT_SECRET_KEY=" + roosttest.Secret,
-		"REDIS_HOST=127.0.0.1", "REDIS_FEED_RETRY_DELAY=250ms", "REDIS_FEED_MAX_ATTEMPTS=2", "REDIS_MIN_IDLE_CONNS=1", "LOGGER_CONNECTION_RATE=0",
+		"REDIS_HOST=127.0.0.1", "REDIS_FEED_RETRY_DELAY=250ms", "REDIS_FEED_MAX_ATTEMPTS=2", "REDIS_MIN_IDLE_CONNS=1", "LOGGER_CONNECTION_RATE=0", "WS_HANDSHAKE_TIMEOUT=1m",
 		fmt.Sprint("REDIS_PORT=", redisPort),
 	}, more...)
 	return strings.Join(lines, "\n") + "\n"

@@ -106,7 +106,7 @@ func TestRefresh(t *testing.T) {
 	t.Parallel()
 	a, b := jwk(t, newEd(t).Public(), `,"kid":"a"`), jwk(t, newEd(t).Public(), `,"kid":"b"`)
 	i, u := newIssuer(t, publishes(a)), new(used)
-	r := NewRemote(Config{URL: i.URL, Use: u.use, Refresh: 5 * time.Millisecond, RetryAfter: time.Millisecond})
+	r := NewRemote(Config{URL: i.URL, Use: u.use, Timeout: time.Minute, Refresh: 5 * time.Millisecond, RetryAfter: time.Millisecond})
 	if s := r.Status(); s != (Status{}) || !pending(r, "b") {
 		t.Errorf("before the first fetch: %+v, and unknown keys are not pending", s)
 	}
@@ -138,7 +138,7 @@ func TestFetchSoon(t *testing.T) {
 	t.Parallel()
 	a, b := jwk(t, newEd(t).Public(), `,"kid":"a"`), jwk(t, newEd(t).Public(), `,"kid":"b"`)
 	i, u := newIssuer(t, publishes(a)), new(used)
-	r := NewRemote(Config{URL: i.URL, Use: u.use, Refresh: time.Hour, RetryAfter: time.Hour})
+	r := NewRemote(Config{URL: i.URL, Use: u.use, Timeout: time.Minute, Refresh: time.Hour, RetryAfter: time.Hour})
 	r.Fetch(t.Context())
 	run(t, r)
 	i.set(publishes(b))
@@ -210,7 +210,7 @@ func TestUnknownKeys(t *testing.T) {
 	a, b := jwk(t, newEd(t).Public(), `,"kid":"a"`), jwk(t, newEd(t).Public(), `,"kid":"b"`)
 	i, u := newIssuer(t, publishes(a)), new(used)
 	hold := make(chan struct{})
-	r := NewRemote(Config{URL: i.URL, Use: u.use, Refresh: time.Hour, UnknownEvery: time.Hour})
+	r := NewRemote(Config{URL: i.URL, Use: u.use, Timeout: time.Minute, Refresh: time.Hour, UnknownEvery: time.Hour})
 	r.Fetch(t.Context())
 	run(t, r)
 	i.set(func(w http.ResponseWriter, r *http.Request) { <-hold; publishes(a, b)(w, r) })
@@ -239,7 +239,7 @@ func TestBogusKeysKeepNoOtherOut(t *testing.T) {
 	const every = 200 * time.Millisecond
 	a, b := jwk(t, newEd(t).Public(), `,"kid":"a"`), jwk(t, newEd(t).Public(), `,"kid":"b"`)
 	i, u := newIssuer(t, publishes(a)), new(used)
-	r := NewRemote(Config{URL: i.URL, Use: u.use, Refresh: time.Hour, UnknownEvery: every})
+	r := NewRemote(Config{URL: i.URL, Use: u.use, Timeout: time.Minute, Refresh: time.Hour, UnknownEvery: every})
 	r.Fetch(t.Context())
 	run(t, r)
 	for n := range 3 {
@@ -260,7 +260,7 @@ func TestBogusKeysKeepNoOtherOut(t *testing.T) {
 func TestUnknownKeysWhileTheIssuerIsAway(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t, publishes())
-	r := NewRemote(Config{URL: i.URL, Use: new(used).use, UnknownEvery: time.Hour})
+	r := NewRemote(Config{URL: i.URL, Use: new(used).use, Timeout: time.Minute, UnknownEvery: time.Hour})
 	pending(r, "a")
 	for _, step := range []struct {
 		answer  http.HandlerFunc
