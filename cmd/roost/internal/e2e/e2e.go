@@ -145,6 +145,24 @@ func pids(server *roosttest.Server) (all []int) {
 // SignalLast signals the latest process of a server.
 func SignalLast(server *roosttest.Server, sig syscall.Signal) { _ = syscall.Kill(LastPid(server), sig) }
 
+// Upgrade has a server start a new process, and waits until that is ready. An upgrade for which this machine is too busy is asked for again.
+func Upgrade(t *testing.T, server *roosttest.Server) {
+	t.Helper()
+	const failed = "the upgrade failed, this process goes on"
+	roosttest.WaitWithin(t, 4*roosttest.Limit, "an upgrade for which this machine is not too busy", func() bool {
+		before, ready, failures := len(server.Log.Find(failed)), false, []roosttest.Line(nil)
+		server.Signal(syscall.SIGUSR2)
+		roosttest.WaitWithin(t, 2*roosttest.Limit, "the upgrade to end", func() bool {
+			ready, failures = len(server.Log.Find("the new process is ready")) > 0, server.Log.Find(failed)[before:]
+			return ready || len(failures) > 0
+		})
+		if !ready && !roosttest.TooSlow(failures[0].Text("error")) {
+			t.Fatalf("the upgrade failed: %v", failures[0])
+		}
+		return ready
+	})
+}
+
 // EndLast has the processes of upgrades end with the test, which only knows of the first: those that the log names, and one
 // that has not said a word yet.
 func EndLast(t *testing.T, server *roosttest.Server) {

@@ -91,8 +91,7 @@ func TestAdminWithoutDescriptors(t *testing.T) {
 	if alice.Ended() {
 		t.Error("alice lost her connection")
 	}
-	server.Signal(syscall.SIGUSR2)
-	server.WaitLine("the new process is ready")
+	e2e.Upgrade(t, server)
 	server.WaitLine("stopped")
 	e2e.SignalLast(server, syscall.SIGTERM)
 	if code := server.Wait(); code != 0 {

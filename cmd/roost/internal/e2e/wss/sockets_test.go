@@ -5,7 +5,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"roost/cmd/roost/internal/e2e"
@@ -19,9 +18,8 @@ func TestUpgradeKeepsBothPorts(t *testing.T) {
 	s := start(t, roosttest.Env{"WS_UPGRADE": "drain"})
 	e2e.EndLast(t, s.server)
 	alice := s.connect("alice", s.config())
-	s.server.Signal(syscall.SIGUSR2)
+	e2e.Upgrade(t, s.server)
 	roosttest.WaitFor(t, "the new process", func() bool { return len(s.server.Log.Find("listening")) > 1 })
-	s.server.WaitLine("the new process is ready")
 	line := s.server.Log.Find("listening")[1]
 	if line.Text("websocket") != s.server.WS || line.Text("websocket_tls") != s.server.WSS {
 		t.Errorf("the new process says %v", line)
