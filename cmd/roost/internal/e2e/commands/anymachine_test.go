@@ -56,7 +56,7 @@ func TestWithoutServer(t *testing.T) {
 	for _, args := range [][]string{
 		{"token", "alice"}, {"publish", "alice", `{"type":"greeting"}`}, {"why", "alice"}, {"health"}, {"version"}, {"config"}, {"help"},
 	} {
-		// A check of health has two seconds, and publishing five, for which a busy machine may stand still.
+		// Publishing has five seconds, and a question to the server ten, for which a busy machine may stand still.
 		roosttest.WaitFor(t, fmt.Sprintf("roost %v to work", args), func() bool {
 			p := run(args...)
 			code := p.Wait()
