@@ -10,7 +10,7 @@ import (
 
 func TestOnlineCommand(t *testing.T) {
 	t.Parallel()
-	redis, server := e2e.Start(t, e2e.WithPresence)
+	redis, server := e2e.Start(t, roosttest.Env{"REDIS_PRESENCE": "true"})
 	server.Connect("alice")
 	server.Connect("bob")
 	waitOnline(t, redis, "alice", true)

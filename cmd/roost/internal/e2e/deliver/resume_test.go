@@ -172,9 +172,8 @@ func TestNoSilentHole(t *testing.T) {
 		old := r.servers[0]
 		e2e.EndLast(t, old)
 		r.run(resumeFor(t)/2, func() {
-			old.Signal(syscall.SIGUSR2)
+			upgrade(t, old)
 			roosttest.WaitFor(t, "the new process", func() bool { return e2e.LastPid(old) != old.Pid() })
-			roosttest.WaitFor(t, "the old process to end", func() bool { return len(old.Log.Find("stopped")) == 1 })
 			r.awaitMarker()
 		})
 		if len(old.Log.Find("handed over")) > 0 {
@@ -188,6 +187,7 @@ func TestNoSilentHole(t *testing.T) {
 func testResumeOverFailover(t *testing.T) {
 	t.Parallel()
 	trio := redistest.StartTrio(t, nil)
+	trio.KeepMaster() // until it is killed: what backends publish to one that the sentinels have given up is lost, and no instance knows
 	side := &feedSide{feed: "pattern", redis: trio.Master, env: roosttest.Env{
 		"REDIS_ADDRS": strings.Join(trio.Addrs(), ","), "REDIS_MASTER_NAME": redistest.MasterName}}
 	clients := make([]redis.UniversalClient, 2)
@@ -201,6 +201,7 @@ func testResumeOverFailover(t *testing.T) {
 	r.awaitMarker()
 	r.run(resumeFor(t)/2, func() {
 		trio.Master.Kill()
+		trio.Failover()
 		r.awaitReconnect()
 		roosttest.WaitFor(t, "backends to find the new master", func() bool {
 			return !slices.ContainsFunc(clients, func(c redis.UniversalClient) bool {

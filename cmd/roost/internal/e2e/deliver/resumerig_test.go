@@ -38,6 +38,8 @@ type resumingRig struct {
 
 	abandoned chan *websocket.Conn // the latest
 
+	comers []*comer // of runWhile
+
 	mu        sync.Mutex
 	servers   []*roosttest.Server // guarded by mu
 	published map[string]int      // guarded by mu: how many, by what they are for
@@ -181,6 +183,7 @@ func (r *resumingRig) runWhile(happens func()) {
 	ready := make(chan struct{}, r.users)
 	for i := range r.users {
 		c := r.newComer(fmt.Sprint("user", i), fmt.Sprint("group", i%r.groups))
+		r.comers = append(r.comers, c)
 		clients.Go(func() { c.run(ready) })
 	}
 	for range r.users {
@@ -195,6 +198,10 @@ func (r *resumingRig) runWhile(happens func()) {
 					return
 				default:
 				}
+				if r.behind() {
+					time.Sleep(r.rest)
+					continue
+				}
 				r.publish(backend, n%3 == 0)
 			}
 		})
@@ -204,6 +211,17 @@ func (r *resumingRig) runWhile(happens func()) {
 	backends.Wait()
 	close(r.ended)
 	clients.Wait()
+}
+
+// behind reports whether a client misses so much that with more of it it might be told of a gap, since there are too many (256): an instance
+// that stands still for seconds keeps those who have come to it from going to the other. Backends wait meanwhile.
+func (r *resumingRig) behind() bool {
+	const most = 128
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.comers, func(c *comer) bool {
+		return r.published[c.user]+r.published[c.group]+r.published[""]-int(c.has.Load()) > most
+	})
 }
 
 // publish publishes some, as a backend does, and counts them before.
@@ -257,6 +275,7 @@ type comer struct {
 	id          string
 	last        map[string]int // the last number that it has, by what it was for
 	covered     map[string]int // up to which number a gap covers what is missing
+	has         atomic.Int64   // the sum of these, of each the higher one
 }
 
 func (r *resumingRig) newComer(user, group string) *comer {
@@ -460,7 +479,17 @@ func (c *comer) takes(message []byte) {
 			c.rig.t.Errorf("%s: number %d for %q behind %d; a gap covers up to %d", c.user, n, to, c.last[to], c.covered[to])
 		}
 		c.last[to], c.id = max(n, c.last[to]), e.ID
+		c.count()
 	}
+}
+
+// count has backends know what the client has.
+func (c *comer) count() {
+	has := 0
+	for _, to := range []string{c.user, c.group, ""} {
+		has += max(c.last[to], c.covered[to])
+	}
+	c.has.Store(int64(has))
 }
 
 // gap is told.
@@ -476,6 +505,7 @@ func (c *comer) excuse() {
 	for _, to := range []string{c.user, c.group, ""} {
 		c.covered[to] = c.rig.published[to]
 	}
+	c.count()
 }
 
 func portOf(s *redistest.Server) string { return strconv.Itoa(s.Port()) }

@@ -123,7 +123,7 @@ func TestWebhookOfTwoServers(t *testing.T) {
 		t.Errorf("ended with %d", code)
 	}
 	switch got := b.of("bob") + ", " + b.of(odd); { // one has ended: nothing waits there
-	case strings.Contains(one.Log.String(), "webhook events are lost: the endpoint did not take them before the end"):
+	case strings.Contains(one.Log.String(), "webhook events are lost: the endpoint did not take them before the end"), leftLate(one):
 		t.Log("this machine is too busy to post within 5 s")
 	case got != "online offline, online offline":
 		t.Errorf("after the stop: %s", got)
@@ -189,7 +189,7 @@ func TestWebhookIsGoneAtTheEnd(t *testing.T) {
 		t.Errorf("ended with %d", code)
 	}
 	line := server.WaitLine("webhook events are lost: the endpoint did not take them before the end")
-	if line["events"] != 2.0 { // that alice was online, and is offline
+	if line["events"] != 2.0 && !leftLate(server) { // that alice was online, and is offline
 		t.Errorf("the line is %v", line)
 	}
 }
@@ -233,7 +233,7 @@ func upgrade(t *testing.T, server *roosttest.Server) {
 	t.Helper()
 	e2e.SignalLast(server, syscall.SIGUSR2)
 	failures := 0
-	roosttest.WaitFor(t, "the upgrade", func() bool {
+	roosttest.WaitWithin(t, 4*roosttest.Limit, "the upgrade", func() bool {
 		if failed := server.Log.Find("the upgrade failed, this process goes on"); len(failed) > failures { // a machine that is too busy
 			failures = len(failed)
 			e2e.SignalLast(server, syscall.SIGUSR2)
