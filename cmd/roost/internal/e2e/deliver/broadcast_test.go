@@ -201,7 +201,7 @@ func lastOf(all []string, one string) int {
 // commands are done. Dropped ones are counted, everybody gets all others in order, and is told of each gap.
 func TestTooManyBroadcasts(t *testing.T) {
 	t.Parallel()
-	const connections, batch = 150, 500
+	const connections, batch = 50, 500
 	redis, server := e2e.Start(t, roosttest.Env{"WS_GAP_NOTICE": "true"})
 	for i := range connections {
 		server.Connect(fmt.Sprint("user-", i))
