@@ -310,18 +310,20 @@ func TestReloadWithJWKS(t *testing.T) {
 	pair := roosttest.NewKeyPair(t, "ES256", "a")
 	issuer := roosttest.NewIssuer(t, pair)
 	server := startConfigured(t, roosttest.Env{"JWT_JWKS_URL": issuer.URL})
-	server.ConnectWith(pair.Token(t, "alice"), roosttest.Dial{})
-	issuer.SetDown(true)
-	server.reload(t, "JWT_SECRET_KEY="+otherSecret)
-	server.ConnectWith(pair.Token(t, "bob"), roosttest.Dial{})
 	fetches := func(result string) float64 {
 		return server.Metrics()[`roost_jwks_refreshes_total{result="`+result+`"}`]
 	}
-	roosttest.WaitFor(t, "the reload to have the keys fetched", func() bool { return fetches("failed") > 0 })
+	roosttest.WaitFor(t, "the first fetch", func() bool { return fetches("ok") > 0 }) // the start waits for it for a few seconds only
+	server.ConnectWith(pair.Token(t, "alice"), roosttest.Dial{})
+	issuer.SetDown(true)
+	failed, fetched := fetches("failed"), fetches("ok")
+	server.reload(t, "JWT_SECRET_KEY="+otherSecret)
+	server.ConnectWith(pair.Token(t, "bob"), roosttest.Dial{})
+	roosttest.WaitFor(t, "the reload to have the keys fetched", func() bool { return fetches("failed") > failed })
 	next := roosttest.NewKeyPair(t, "ES256", "b")
 	issuer.Publish(next)
 	issuer.SetDown(false)
-	roosttest.WaitFor(t, "the keys to be fetched", func() bool { return fetches("ok") > 1 })
+	roosttest.WaitFor(t, "the keys to be fetched", func() bool { return fetches("ok") > fetched })
 	server.ConnectWith(next.Token(t, "carol"), roosttest.Dial{}) // what was fetched went into the new authenticator
 	server.ConnectWith(signed(t, otherSecret, "dave"), roosttest.Dial{})
 	if code := e2e.Connects(server.Server, roosttest.Token(t, "erin")); code != http.StatusUnauthorized {

@@ -92,7 +92,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	if code := server.Stop(); code != 0 {
 		t.Errorf("ended with %d", code)
 	}
-	if took := time.Since(begun); took > 15*time.Second {
+	if took := time.Since(begun); took > 19*time.Second { // the stuck one has 6 s; one that takes a little now and then would have 20
 		t.Errorf("took %s", took)
 	}
 	if opcode, payload := silent.Frame(); opcode != 8 || len(payload) < 2 || payload[0] != 1001>>8 || payload[1] != 1001&0xff {

@@ -90,13 +90,16 @@ func TestNewProcessDiesSoon(t *testing.T) {
 }
 
 // Where both are asked to stop, as a supervisor does that stops the service, the old process lets its connections go in
-// the time that they have.
+// the time that they have. It stands still meanwhile: it has only seconds to be told once it sees that the new one has ended.
 func TestBothAreToldToStop(t *testing.T) {
 	t.Parallel()
 	redis, server, alice := startDraining(t)
+	server.Signal(syscall.SIGSTOP)
+	t.Cleanup(func() { server.Signal(syscall.SIGCONT) })
 	e2e.SignalLast(server, syscall.SIGTERM)
 	server.WaitLine("stopped") // the new one: it has nobody to let go
 	server.Signal(syscall.SIGTERM)
+	server.Signal(syscall.SIGCONT)
 	// For longer than it would wait to be told, if it were not, it serves who is left.
 	served := 0
 	roosttest.Elapse(3*time.Second, 100*time.Millisecond, func() {
