@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -107,7 +109,10 @@ func TestOldProcessHangs(t *testing.T) {
 	s.fill(50)
 	s.publish(50 * time.Millisecond)
 	s.stoppedBy(program, "stop", 10)
-	s.server.WaitLine("this process can't take over and ends; the one before goes on")
+	roosttest.WaitFor(t, "the new process to end", func() bool { return !slices.ContainsFunc(e2e.Children(s.server.Pid()), runs) })
+	if len(s.server.Log.Find(givesUp)) == 0 {
+		t.Error("the new process does not say that it gives up")
+	}
 	s.server.Signal(syscall.SIGCONT)
 	s.failed(s.known + 1)
 	s.awaitRounds(2)
@@ -116,6 +121,12 @@ func TestOldProcessHangs(t *testing.T) {
 	s.awaitRounds(2)
 	s.quiet()
 	s.end()
+}
+
+// runs reports whether a process has not ended. The old one has not heard of it while it stands still.
+func runs(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(stat), ") Z ")
 }
 
 // Behind its commit an old process that stands still holds up nobody: the new one serves.

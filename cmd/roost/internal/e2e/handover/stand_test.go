@@ -235,7 +235,7 @@ func (s *stand) quiet() {
 		}
 		return true
 	}
-	roosttest.WaitFor(s.t, fmt.Sprintf("everybody to have %d of each", want), complete)
+	roosttest.WaitWithin(s.t, 4*roosttest.Limit, fmt.Sprintf("everybody to have %d of each", want), complete)
 	check(s.t, s.members)
 	gaps := 0
 	for _, m := range s.members {
@@ -250,14 +250,34 @@ func (s *stand) quiet() {
 	s.t.Logf("%s: %d members, %d rounds", s.feed, len(s.members), want)
 }
 
+// why is for what reasons the n-th upgrade that failed has, by the words of both processes: an old one that stood still hears of the new
+// one's only that it has ended. false: not so many have failed.
+func (s *stand) why(n int) (reasons string, failed bool) {
+	for _, line := range s.server.Log.Lines() {
+		switch line.Message() {
+		case givesUp:
+			reasons += line.Text("error") + "; "
+		case "the upgrade failed, this process goes on":
+			if n--; n == 0 {
+				return reasons + line.Text("error"), true
+			}
+			reasons = ""
+		}
+	}
+	return "", false
+}
+
+// givesUp is what a new process says that does not take over.
+const givesUp = "this process can't take over and ends; the one before goes on"
+
 // retry asks for an upgrade again that has failed because this machine is too busy for it.
 func (s *stand) retry() {
 	s.t.Helper()
-	failed := s.server.Log.Find("the upgrade failed, this process goes on")
-	if len(failed) <= s.known {
+	why, failed := s.why(s.known + 1)
+	if !failed {
 		return
 	}
-	if why := failed[s.known].Text("error"); !roosttest.TooSlow(why) {
+	if !roosttest.TooSlow(why) {
 		s.t.Fatalf("the upgrade failed: %s", why)
 	}
 	s.known++
@@ -287,16 +307,26 @@ func (s *stand) upgrade(n int) {
 // failed waits until n upgrades have failed, and returns why the last did.
 func (s *stand) failed(n int) (why string) {
 	s.t.Helper()
-	var lines []roosttest.Line
-	roosttest.WaitFor(s.t, fmt.Sprint("failed upgrade ", n), func() bool {
-		lines = s.server.Log.Find("the upgrade failed, this process goes on")
-		return len(lines) >= n || s.server.Exited()
+	failed := false
+	roosttest.WaitWithin(s.t, 2*roosttest.Limit, fmt.Sprint("failed upgrade ", n), func() bool { // the server itself waits for a minute
+		why, failed = s.why(n)
+		return failed || s.server.Exited()
 	})
-	if len(lines) < n {
+	if !failed {
 		s.t.Fatal("the old process has ended")
 	}
 	s.known = n
-	return lines[n-1].Text("error")
+	return why
+}
+
+// fails asks for an upgrade that can't come about, again where this machine is too busy for it, and returns why it has failed.
+func (s *stand) fails() (why string) {
+	s.t.Helper()
+	for why == "" || roosttest.TooSlow(why) {
+		s.server.Signal(syscall.SIGUSR2)
+		why = s.failed(s.known + 1)
+	}
+	return why
 }
 
 // checkBooks checks, under traffic, that the latest process accounts for each notification, and that it has taken over what the one before
