@@ -98,8 +98,9 @@ func TestGapNotice(t *testing.T) {
 	t.Parallel()
 	redis, server := e2e.Start(t, roosttest.Env{"WS_GAP_NOTICE": "true"})
 	client := server.Connect("alice")
-	gone := time.Now()
+	before := time.Now()
 	redis.Kill()
+	gone := time.Now()
 	server.WaitLine("redis link lost")
 	redis.Restart()
 	got := client.WaitMessages(1)
@@ -113,8 +114,8 @@ func TestGapNotice(t *testing.T) {
 	if err := json.Unmarshal([]byte(got[0]), &notice); err != nil || notice.Type != "_gap" || notice.Payload.Reason != "redis" {
 		t.Fatalf("got %q, %v", got[0], err)
 	}
-	if since := notice.Payload.Since; since.After(gone) || gone.Sub(since) > 10*time.Second {
-		t.Errorf("since %s, Redis went at %s", since, gone)
+	if since := notice.Payload.Since; since.After(gone) || before.Sub(since) > 10*time.Second {
+		t.Errorf("since %s, Redis went between %s and %s", since, before, gone)
 	}
 	e2e.Notify(redis, "alice", e2e.Numbered(1))
 	if got := client.WaitMessages(2); !strings.HasPrefix(got[1], `{"type":"n"`) {
