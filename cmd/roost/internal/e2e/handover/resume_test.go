@@ -43,10 +43,7 @@ func TestResumeAcrossUpgrades(t *testing.T) {
 				t.Helper()
 				s.redis.Publish("user_noti:"+user, fmt.Sprintf(`{"type":"n","payload":%d}`, n))
 			}
-			stays, leaves := s.server.Connect("stays"), s.server.Connect("leaves")
-			if feed == "user" {
-				s.server.WaitMetric(`roost_feed_users{state="heard"}`, 2)
-			}
+			stays, leaves := s.heard("stays", 1), s.heard("leaves", 2)
 			publish("stays", 1)
 			publish("leaves", 1)
 			stays.WaitMessages(2) // behind the hello
@@ -129,19 +126,20 @@ func TestPresenceAcrossUpgrades(t *testing.T) {
 func TestSentinelAcrossUpgrades(t *testing.T) {
 	t.Parallel()
 	trio := redistest.StartTrio(t, nil)
+	trio.KeepMaster() // until it is killed
 	s := &stand{t: t, feed: "user", redis: trio.Master, client: trio.Master.Client(), authority: redistest.NewAuthority(t), stop: make(chan struct{}), groups: 2}
 	s.server = roosttest.StartWrapped(t, trio.Master, s.settings(roosttest.Env{
 		"REDIS_ADDRS": strings.Join(trio.Addrs(), ","), "REDIS_MASTER_NAME": redistest.MasterName,
 	}))
 	e2e.EndLast(t, s.server)
-	alice := s.server.Connect("alice")
+	alice := s.heard("alice", 1)
 	for n := range 2 {
 		s.upgrade(n + 1)
 		trio.Master.Publish("user_noti:alice", fmt.Sprintf(`{"type":"n","payload":%d}`, n))
 		alice.WaitMessages(n + 1)
 	}
 	trio.Master.Kill()
-	trio.AwaitMaster(trio.Replica)
+	trio.Failover()
 	roosttest.WaitFor(t, "a notification by way of the new master", func() bool {
 		return trio.Replica.Publish("user_noti:alice", `{"type":"n","payload":2}`) > 0
 	})

@@ -124,6 +124,17 @@ func (s *stand) fill(members int) {
 	}
 }
 
+// heard opens a connection of the n-th user, who is told of no gap: with REDIS_FEED=user a handshake waits for the subscription for a second
+// only, and so there is one before it.
+func (s *stand) heard(user string, n int) *roosttest.Client {
+	s.t.Helper()
+	if s.feed == "user" {
+		defer s.server.Connect(user).Close()
+		s.server.WaitMetric(`roost_feed_users{state="heard"}`, float64(n))
+	}
+	return s.server.Connect(user)
+}
+
 // halves are a frame that is sent in two pieces.
 var halves = func() [2]string {
 	frame := roosttest.ClientFrame(1, `{"type":"ping"}`)
