@@ -76,7 +76,7 @@ func (f *front) awaitRoost() (client *roosttest.Client) {
 }
 
 // tries is how often a connection through a proxy that is patient for a second may end early, since the machine has stood still for as long.
-const tries = 10
+const tries = 40
 
 // Pings keep an idle connection open for longer than the proxy's patience, and nothing else does.
 func TestIdle(t *testing.T) {
