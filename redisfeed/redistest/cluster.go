@@ -24,6 +24,9 @@ const (
 	failoverGivenUp = 6 * time.Second // Redis: CLUSTER_MF_TIMEOUT, 5 s
 )
 
+// meetAgain is how long nodes have to know each other before they are introduced again.
+const meetAgain = 5 * time.Second
+
 // ClusterOptions say what a cluster is like. The zero value is three masters with a replica each, without TLS.
 type ClusterOptions struct {
 	NoReplicas bool     // three masters alone: started a little sooner, and what one of them owns is lost with it
@@ -79,11 +82,18 @@ func (c *Cluster) join() {
 			first, next := clusterSlots*i/clusterMasters, clusterSlots*(i+1)/clusterMasters
 			s.cluster("ADDSLOTSRANGE", first, next-1)
 		}
-		for _, other := range c.nodes[:i] {
-			s.cluster("MEET", other.Host(), other.Port(), other.bus)
-		}
 	}
+	var met time.Time
 	await(c.t, "the nodes to know each other", func() error {
+		// Again, now and then: nodes give up an introduction to one that stands still for two seconds.
+		if time.Since(met) > meetAgain {
+			met = time.Now()
+			for i, s := range c.nodes {
+				for _, other := range c.nodes[:i] {
+					s.cluster("MEET", other.Host(), other.Port(), other.bus)
+				}
+			}
+		}
 		_, err := c.acquainted()
 		return err
 	})
