@@ -111,6 +111,7 @@ func (r *rig) sendQuery(query, more string) *raw {
 // answered reads the answer to send.
 func (c *raw) answered(t testing.TB, status int) *http.Response {
 	t.Helper()
+	_ = c.SetReadDeadline(time.Now().Add(patience)) // from now, as in Write
 	response, err := http.ReadResponse(c.r, nil)
 	if err != nil {
 		t.Fatal(err)

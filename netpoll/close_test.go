@@ -123,7 +123,7 @@ func TestPingFloodWithoutReading(t *testing.T) {
 
 func TestSilentClientsAreEndedAndLivelyOnesStay(t *testing.T) {
 	t.Parallel()
-	inOneOfFive(t, "the lively client was ended in each of five attempts", livelyOneStays) // on a busy machine a pong may come too late
+	inOneOfMany(t, "the lively client was ended in each attempt", livelyOneStays) // on a busy machine a pong may come too late
 }
 
 // livelyOneStays has a silent client ended, and reports whether the lively one has stayed.
@@ -159,7 +159,7 @@ func livelyOneStays(t *testing.T) bool {
 // A client in the middle of sending still gets to read the answer.
 func TestRefusalsArriveWhileTheClientSends(t *testing.T) {
 	t.Parallel()
-	r := start(t, func(c *Config) { c.LingerTimeout = 2 * time.Second })
+	r := start(t, func(c *Config) { c.LingerTimeout = patience })
 	for range 50 {
 		conn, err := r.dialTCP()
 		if err != nil {
@@ -181,7 +181,7 @@ func TestRefusalsArriveWhileTheClientSends(t *testing.T) {
 
 func TestHandshakeDeadlineHoldsHoweverSlowlyBytesCome(t *testing.T) {
 	t.Parallel()
-	inOneOfFive(t, "none of five clients got through its TLS handshake in time", handshakeTimesOut) // on a busy machine nothing may have come of the request by then
+	inOneOfMany(t, "no client got through its TLS handshake in time", handshakeTimesOut) // on a busy machine nothing may have come of the request by then
 }
 
 // handshakeTimesOut sends a request slowly until it is answered. It returns false if the beginning of it came too late.
@@ -211,7 +211,7 @@ func handshakeTimesOut(t *testing.T) (begun bool) {
 	}()
 	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	answer, _ := io.ReadAll(conn)
-	if len(answer) == 0 && <-first > deadline/2 {
+	if len(answer) == 0 && (<-first > deadline/2 || time.Since(dialed) > deadline*3/2) { // the server may have read nothing in time, too
 		return false
 	}
 	if !strings.HasPrefix(string(answer), "HTTP/1.1 408 ") {
@@ -333,7 +333,7 @@ func TestRequestsUnderWayAtShutdownAreAnswered(t *testing.T) {
 // A client whose queue is never empty, but who reads, is pinged and stays.
 func TestSlowReaderIsPingedAndStays(t *testing.T) {
 	t.Parallel()
-	inOneOfFive(t, "the slow reader was ended in each of five attempts", slowReaderStays) // on a busy machine a pong may come too late
+	inOneOfMany(t, "the slow reader was ended in each attempt", slowReaderStays) // on a busy machine a pong may come too late
 }
 
 // slowReaderStays reads slowly, answers pings, and reports whether the connection has lasted.
@@ -374,7 +374,7 @@ func slowReaderStays(t *testing.T) bool {
 // ended for it: clients are pinged first, and those who are gone end later.
 func TestPauseOfTheServerEndsNobody(t *testing.T) {
 	t.Parallel()
-	inOneOfFive(t, "the lively client was ended in each of five attempts", livelyOneOutlivesAPause) // on a busy machine the lively client may be too late
+	inOneOfMany(t, "the lively client was ended in each attempt", livelyOneOutlivesAPause) // on a busy machine the lively client may be too late
 }
 
 // livelyOneOutlivesAPause pauses a server for longer than the pong wait, and reports whether then only the silent client is ended.

@@ -316,7 +316,7 @@ func TestHandoverOfLargeFrames(t *testing.T) {
 // readLong reads a frame of any length.
 func (c *raw) readLong(t *testing.T) (opcode byte, payload []byte) {
 	t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(patience)) // from now, as in readAnyFrame
+	_ = c.SetReadDeadline(time.Now().Add(patience)) // from now, as in Write
 	var head [10]byte
 	if _, err := io.ReadFull(c.r, head[:2]); err != nil {
 		t.Fatal(err)

@@ -117,7 +117,7 @@ func (w *wire) listen(t testing.TB) (ln *net.TCPListener) {
 // dialer connects from the client's side.
 func (w *wire) dial(_ context.Context, network, address string) (conn net.Conn, err error) {
 	err = w.client.do(func() error {
-		conn, err = net.DialTimeout(network, address, 20*time.Second)
+		conn, err = net.DialTimeout(network, address, patience)
 		return err
 	})
 	return conn, err

@@ -156,7 +156,7 @@ func TestBurstToFarClients(t *testing.T) {
 // most; after WriteWait it is ended.
 func TestAClientThatReadsNothing(t *testing.T) {
 	t.Parallel()
-	inOneOfFive(t, "each of five clients was ended before anybody looked at it", readsNothing)
+	inOneOfMany(t, "each client was ended before anybody looked at it", readsNothing)
 }
 
 // readsNothing returns false if the client was ended before it was looked at, as on a busy machine.
@@ -219,13 +219,14 @@ func kernelMemory(t *testing.T, fd int) int {
 // for longer than WriteWait: it acknowledges.
 func TestAClientThatReadsALittle(t *testing.T) {
 	t.Parallel()
-	var ended string
-	for range 5 { // on a busy machine what it reads may come too late; a server that does not see it ends it each time
-		if ended = readsALittle(t); ended == "" {
-			return
+	// On a busy machine what it reads may come too late. A server that does not see it ends it each time.
+	inOneOfMany(t, "the client was ended in each attempt", func(t *testing.T) bool {
+		ended := readsALittle(t)
+		if ended != "" {
+			t.Log(ended)
 		}
-	}
-	t.Error(ended)
+		return ended == ""
+	})
 }
 
 // readsALittle says how the client was ended while it read; empty: it was not.
