@@ -79,7 +79,7 @@ func TestAcceptQueueIsEmptiedBeforeThePortCloses(t *testing.T) {
 func TestNobodyIsResetWhileThePortCloses(t *testing.T) {
 	t.Parallel()
 	for range 5 {
-		r := start(t, func(c *Config) { c.LingerTimeout = 2 * time.Second })
+		r := start(t, func(c *Config) { c.LingerTimeout = 10 * time.Second })
 		var clients sync.WaitGroup
 		var answered atomic.Int32
 		for range 8 {
@@ -91,8 +91,9 @@ func TestNobodyIsResetWhileThePortCloses(t *testing.T) {
 						return
 					}
 					if err != nil || !strings.HasPrefix(answer, "HTTP/1.1 200 ") {
-						if time.Since(begun) > lastRequestWait/2 {
-							continue // on a busy machine its request may have come too late
+						// A reset is right where the end of the TCP handshake comes that late, or the request still later: on a busy machine.
+						if time.Since(begun) >= backlogWait {
+							continue
 						}
 						t.Errorf("answer %.30q, %v", answer, err)
 						return
@@ -244,7 +245,7 @@ func TestLastToBeAcceptedMayAsk(t *testing.T) {
 
 // lastMayAsk reports whether nothing can be said, because it has asked later than a client may.
 func lastMayAsk(t *testing.T) (late bool) {
-	r := start(t, func(c *Config) { c.Loops = 1; c.LingerTimeout = 2 * time.Second })
+	r := start(t, func(c *Config) { c.Loops = 1; c.LingerTimeout = patience })
 	release := r.server.loops[0].hold()
 	defer release()
 	conn, err := r.dialTCP()
@@ -276,9 +277,10 @@ func lastMayAsk(t *testing.T) (late bool) {
 	}
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	_, _ = io.WriteString(conn, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-	late = time.Since(accepted) > lastRequestWait*3/4
-	if b, err := io.ReadAll(conn); !late && (err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 ")) {
-		t.Errorf("answer %.30q, %v", b, err)
+	if b, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(b), "HTTP/1.1 200 ") {
+		if late = time.Since(accepted) > lastRequestWait*3/4; !late { // also where the loop was late with what came in time
+			t.Errorf("answer %.30q, %v", b, err)
+		}
 	}
 	_ = conn.Close()
 	if err := <-ended; err != nil {
