@@ -146,7 +146,8 @@ func churnUser() string { return fmt.Sprint("user", rand.IntN(churnUsers)) }
 func churn(t *testing.T, limits hub.Limits) {
 	r, a := startSubscriptions(t, answerAnyhow, func(c *Config) {
 		c.Loops, c.SubscribeWait, c.CloseSlow, c.QueueMessages = 4, 80*time.Millisecond, true, 2
-		c.MaxPerIP = 10 // waiting or open
+		c.MaxPerIP = 10                    // waiting or open
+		c.LingerTimeout = 20 * time.Second // of Shutdown: what is still answered then may take long on a busy machine
 	})
 	r.hub.SetLimits(limits)
 	stop, busy := make(chan struct{}), sync.WaitGroup{}
