@@ -333,8 +333,8 @@ func TestDepart(t *testing.T) {
 	for i := range connections {
 		c := r.connect(fmt.Sprint("user", i))
 		wg.Go(func() {
-			_ = c.SetReadDeadline(time.Now().Add(patience))
 			for {
+				_ = c.SetReadDeadline(time.Now().Add(5 * patience)) // others have to connect yet, and to be let go
 				_, _, err := c.ReadMessage()
 				if err == nil {
 					late.Add(1)
