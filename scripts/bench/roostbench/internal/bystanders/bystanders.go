@@ -33,7 +33,7 @@ const (
 	pad     = 100 // bytes of content of a notification
 	longest = 30 * time.Minute
 
-	openLimit = 20 * time.Second // for connecting all of them
+	openLimit = time.Minute // for connecting all of them
 )
 
 // Bystanders are connected, and get notifications until Stop. One goroutine uses them.

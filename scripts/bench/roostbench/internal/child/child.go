@@ -97,7 +97,7 @@ func (p *Process) Stop() {
 
 // Await waits until ready says so, the process has ended, or ctx has.
 func (p *Process) Await(ctx context.Context, ready func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for !ready() {
 		select {

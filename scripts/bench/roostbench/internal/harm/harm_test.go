@@ -35,7 +35,7 @@ func (h *host) start(t *testing.T) raw.Target {
 	t.Cleanup(server.Close)
 	t.Cleanup(h.dropAll)
 	return raw.Target{
-		Server: netip.MustParseAddrPort(server.Listener.Addr().String()), Path: "/ws", Secret: []byte("secret"), Patience: 20 * time.Second,
+		Server: netip.MustParseAddrPort(server.Listener.Addr().String()), Path: "/ws", Secret: []byte("secret"), Patience: time.Minute,
 	}
 }
 
@@ -76,7 +76,7 @@ func (h *host) serve(conn *websocket.Conn) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
 		}
-		return conn.WriteControl(websocket.PongMessage, []byte(text), time.Now().Add(20*time.Second))
+		return conn.WriteControl(websocket.PongMessage, []byte(text), time.Now().Add(time.Minute))
 	})
 	for {
 		if _, _, err := conn.ReadMessage(); err != nil {
@@ -142,9 +142,9 @@ func TestHarm(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			cfg := Config{Target: tt.host.start(t), Length: 100 * time.Millisecond, Handshake: 20 * time.Second, Bound: tt.bound}
+			cfg := Config{Target: tt.host.start(t), Length: 100 * time.Millisecond, Handshake: time.Minute, Bound: tt.bound}
 			if tt.bound == 0 {
-				cfg.Bound = 15 * time.Second
+				cfg.Bound = 45 * time.Second
 			}
 			if tt.came == "left hanging" {
 				cfg.Handshake = 200 * time.Millisecond

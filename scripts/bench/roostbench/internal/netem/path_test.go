@@ -105,12 +105,12 @@ func dialFar(t *testing.T, path *Path, to netip.AddrPort) net.Conn {
 	t.Helper()
 	var conn net.Conn
 	err := path.Do(func() (err error) {
-		conn, err = net.DialTimeout("tcp4", to.String(), 20*time.Second)
+		conn, err = net.DialTimeout("tcp4", to.String(), time.Minute)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
 	return conn
 }

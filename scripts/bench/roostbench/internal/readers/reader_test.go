@@ -18,7 +18,7 @@ import (
 )
 
 // limit is how long a test waits for what has to come.
-const limit = 20 * time.Second
+const limit = time.Minute
 
 // serve upgrades every client and hands its connection over.
 func serve(t *testing.T) (raw.Target, <-chan *websocket.Conn) {

@@ -148,7 +148,7 @@ func (r *Redis) all(do func(*node) error) error {
 // lookAgain is how often what is waited for is looked at, and patience for how long.
 const (
 	lookAgain = 20 * time.Millisecond
-	patience  = 30 * time.Second
+	patience  = time.Minute
 )
 
 // await waits until ok returns nil.

@@ -81,6 +81,10 @@ func TestCasesFail(t *testing.T) {
 
 func playOne(t *testing.T, server string, target raw.Target, c Case, want Verdict) {
 	results, err := (&Player{Target: target}).Play(t.Context(), []Case{c})
+	for err != nil && target.Patience < patience { // a busy machine may not let it in within that
+		target.Patience = patience
+		results, err = (&Player{Target: target}).Play(t.Context(), []Case{c})
+	}
 	if err != nil || results[0].Verdict != want {
 		t.Errorf("a server that does it %s: %+v, %v, want %s", server, results[0], err, want)
 	}

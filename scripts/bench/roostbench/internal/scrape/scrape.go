@@ -25,7 +25,7 @@ const (
 const maxBody = 4 << 20
 
 // limit is how long an answer may take.
-const limit = 5 * time.Second
+const limit = 30 * time.Second
 
 // Values are a server's figures by name, with labels as the server writes them: name{label="value"}.
 type Values map[string]float64

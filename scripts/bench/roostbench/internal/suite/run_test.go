@@ -53,7 +53,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	out, err := Run(t.Context(), Config{
-		Bench: bench, Dir: dir, Log: io.Discard, Limit: time.Minute,
+		Bench: bench, Dir: dir, Log: io.Discard, Limit: 10 * time.Minute,
 		Servers: []Server{
 			{Label: "a", Path: self, Env: []string{"SUITE_TEST_SERVER=good"}},
 			{Label: "broken", Path: self, Env: []string{"SUITE_TEST_SERVER=broken"}, Only: []string{"good"}},
