@@ -53,7 +53,7 @@ func (c *backCmd) measure(m *measurement, p *redispub.Publisher) error {
 	if err != nil {
 		return err
 	}
-	m.await(here.Expected)
+	m.await(p, here.Expected)
 	if err := (&connectCmd{}).leave(m); err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (c *backCmd) measure(m *measurement, p *redispub.Publisher) error {
 	if err != nil {
 		return err
 	}
-	m.await(here.Expected + away.Expected)
+	m.await(p, here.Expected+away.Expected)
 	after, err := m.sample()
 	if err != nil {
 		return err

@@ -92,7 +92,7 @@ func (c *deliverCmd) measure(m *measurement, p *redispub.Publisher) error {
 	if err != nil {
 		return err
 	}
-	m.await(warm.Expected)
+	m.await(p, warm.Expected)
 	m.swarm.RecordFrom(m.clock.Now())
 	before, err := m.sample()
 	if err != nil {
@@ -109,7 +109,7 @@ func (c *deliverCmd) measure(m *measurement, p *redispub.Publisher) error {
 	if err != nil {
 		return err
 	}
-	m.await(warm.Expected + run.Expected)
+	m.await(p, warm.Expected+run.Expected)
 	after, err := m.sample()
 	if err != nil {
 		return err

@@ -25,7 +25,7 @@ const (
 	subscribeLimit = time.Minute
 	emptyHold      = 2 * time.Second // a server that has just started has things to do
 	onlookers      = 40              // of harm.Watch, each a user
-	pongLimit      = 10 * time.Second
+	pongLimit      = time.Minute
 	quietPeriod    = 500 * time.Millisecond // after which nothing more comes that is on its way
 )
 
@@ -221,7 +221,8 @@ func (s *subscribing) cut() error {
 	if err := errors.Join(err, <-done); err != nil {
 		return err
 	}
-	awaitCount(s.env.ctx, quietPeriod, func() int { return s.swarm.Stats().Received }, s.published)
+	// All are subscribed: the latest comes to each, unless it was published before. Behind it nothing is on its way.
+	awaitCount(s.env.ctx, patience, func() int { return -s.swarm.Behind(s.toFew.Published) }, 0)
 	s.lost = s.swarm.Missing(s.toFew.Published)
 	r := &s.report
 	r.Add(figCut, took.Seconds(), "s")

@@ -45,15 +45,19 @@ func (m *measurement) publishToAll(p *redispub.Publisher, users, each int) (toAl
 	if err != nil {
 		return toAll{}, fmt.Errorf("publishing to all: %w", err)
 	}
-	m.await(before + run.Expected)
+	m.await(p, before+run.Expected)
 	return toAll{published: run.Published, missing: m.swarm.Missing(p.Published)}, m.env.ctx.Err()
 }
 
 // patience is how long nothing may arrive before what is missing counts as lost.
-const patience = 2 * time.Second
+const patience = 15 * time.Second
 
-// await waits until all that is expected has come, or nothing has for a while.
-func (m *measurement) await(expected int) {
+// still is how long nothing arrives before it is asked whether anything is on its way.
+const still = 200 * time.Millisecond
+
+// await waits until all that is expected has come, or the latest of what was published has come to each connection, or nothing
+// has come for a while.
+func (m *measurement) await(p *redispub.Publisher, expected int) {
 	last, since := -1, time.Now()
 	for time.Since(since) < patience {
 		got := m.swarm.Stats().Received
@@ -62,6 +66,9 @@ func (m *measurement) await(expected int) {
 		}
 		if got != last {
 			last, since = got, time.Now()
+		}
+		if time.Since(since) > still && m.swarm.Behind(p.Published) == 0 {
+			return
 		}
 		if m.pause(time.Millisecond) != nil {
 			return

@@ -102,3 +102,16 @@ func (s *Swarm) Missing(published func(user int) uint32) int {
 	})
 	return missing
 }
+
+// Behind is how many of these connections have not got the latest that was published for their user. Behind that one nothing is on its way.
+func (s *Swarm) Behind(published func(user int) uint32) int {
+	behind := 0
+	s.each(func(l *loop) {
+		for _, c := range l.conns {
+			if !c.stalled && c.asked && c.checker.Highest() < published(c.user) {
+				behind++
+			}
+		}
+	})
+	return behind
+}
