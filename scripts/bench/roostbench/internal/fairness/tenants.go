@@ -20,25 +20,27 @@ const (
 	streamDeaf  = 200 // connections of it that read nothing
 	streamBytes = 8000
 	streamRate  = 200 // notifications a second
-	streamWait  = 30 * time.Second
+	streamWait  = time.Minute
+	streamAhead = streamRate / 2 // notifications that the one who reads has not got: what a machine that stood still catches up with is no flood
 )
 
 // sharedStream has one user with many connections that read nothing, and one that does: that one has to get all.
 func sharedStream(ctx context.Context, a *attack) {
-	p, err := redispub.New(redispub.Config{
-		Redis: a.Redis, Rate: streamRate, Pad: streamBytes, Pattern: redispub.Pattern{First: streamUser, Users: 1}, Dialect: a.Dialect,
-	}, note.NewClock())
-	if err != nil {
-		a.blame("publishing: %v", err)
-		return
-	}
-	defer func() { _ = p.Close() }()
 	fast, err := readers.Open(ctx, a.from(0), streamUser, readers.Full)
 	if err != nil {
 		a.blame("who reads is not let in: %v", err)
 		return
 	}
 	defer fast.Close()
+	p, err := redispub.New(redispub.Config{
+		Redis: a.Redis, Rate: streamRate, Pad: streamBytes, Pattern: redispub.Pattern{First: streamUser, Users: 1}, Dialect: a.Dialect,
+		Window: streamAhead, Arrived: func() int { return int(fast.Result().Highest) },
+	}, note.NewClock())
+	if err != nil {
+		a.blame("publishing: %v", err)
+		return
+	}
+	defer func() { _ = p.Close() }()
 	for fast.Result().Received == 0 && ctx.Err() == nil { // a server may know its client a little later
 		if err := p.Burst(streamUser, 1, 0); err != nil {
 			a.blame("publishing: %v", err)
