@@ -36,10 +36,13 @@ func askHealth(addr string) (answer string, err error) {
 	return string(b), err
 }
 
+func (r *rig) isOpen() bool { return r.server.plain.isOpen() || r.server.secure.isOpen() }
+
 // A client in the accept queue when the port closes gets its answer.
 func TestAcceptQueueIsEmptiedBeforeThePortCloses(t *testing.T) {
 	t.Parallel()
 	r := start(t, func(c *Config) { c.Loops = 1; c.LingerTimeout = 2 * time.Second })
+	eventually(t, "the port is open", r.isOpen)
 	release := r.server.loops[0].hold()
 	defer release()
 	var asking sync.WaitGroup
@@ -246,6 +249,7 @@ func TestLastToBeAcceptedMayAsk(t *testing.T) {
 // lastMayAsk reports whether nothing can be said, because it has asked later than a client may.
 func lastMayAsk(t *testing.T) (late bool) {
 	r := start(t, func(c *Config) { c.Loops = 1; c.LingerTimeout = patience })
+	eventually(t, "the port is open", r.isOpen) // else what waits in its queue is none of the server's
 	release := r.server.loops[0].hold()
 	defer release()
 	conn, err := r.dialTCP()
@@ -258,11 +262,7 @@ func lastMayAsk(t *testing.T) (late bool) {
 	eventually(t, "the server drains", r.server.draining.Load)
 	accepted := time.Now()
 	release()
-	eventually(t, "the port is closed", func() bool {
-		r.server.plain.mu.Lock()
-		defer r.server.plain.mu.Unlock()
-		return r.server.plain.fd == 0
-	})
+	eventually(t, "the port is closed", func() bool { return !r.isOpen() })
 	for range 2 { // what the end of the port put on the loop
 		turned := make(chan struct{})
 		r.server.loops[0].do(func() { close(turned) })
