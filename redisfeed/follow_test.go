@@ -3,6 +3,7 @@ package redisfeed
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -248,7 +249,8 @@ func TestCloseWhileSentinelsAreAsked(t *testing.T) {
 	})
 }
 
-// While no sentinel answers the link stays, and the log says once what is not noticed now.
+// While no sentinel answers the link stays, and so do its heartbeats, also behind one that was late; the log says once what is not
+// noticed now.
 func TestSentinelsGone(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -257,7 +259,6 @@ func TestSentinelsGone(t *testing.T) {
 	var log redistest.Log
 	cfg := believing(sentinel)
 	cfg.Logger = log.Logger()
-	cfg.HeartbeatTimeout = time.Hour // a heartbeat that comes behind one that was late asks the sentinel, which refuses
 	feed := connected(t, cfg, &sink)
 	sentinel.refuse()
 	ask := func(times int) {
@@ -276,7 +277,15 @@ func TestSentinelsGone(t *testing.T) {
 	if n := said(); once == 0 || n != once { // more than once if an answer was late before
 		t.Errorf("said %d times, and then %d times more", once, n-once)
 	}
-	server.Kill() // and now nobody knows
+	feed.publisher.Pool().Doubt() // as after a heartbeat that failed
+	beats := func() (n int) {
+		_, _ = fmt.Sscanf(server.Client().InfoMap(t.Context(), "commandstats").Item("Commandstats", "cmdstat_publish"), "calls=%d,", &n)
+		return n
+	}
+	before := beats()
+	redistest.WaitFor(t, "heartbeats", func() bool { return beats() > before+2 }) // one may have been under way
+	// Now nobody knows.
+	server.Kill()
 	redistest.WaitFor(t, "the reason", func() bool { return strings.Contains(feed.Status().Err, "no sentinel says where the master is") })
 }
 

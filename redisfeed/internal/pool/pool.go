@@ -21,7 +21,8 @@ var ErrNoNode = errors.New("not connected yet")
 
 // Pool is ordinary connections to one Redis at a time, or to the nodes of a cluster.
 //
-// With Sentinel it asks where the master is before the first use, and again after Doubt.
+// With Sentinel it asks where the master is before the first use, and again after Doubt. While no sentinel answers, the
+// master that is known stays.
 type Pool struct {
 	cfg       redisnet.Config
 	sentinels *topology.Sentinels // nil without Sentinel
@@ -114,6 +115,9 @@ func (p *Pool) Client(ctx context.Context) (redis.UniversalClient, error) {
 		return nil, ErrNoNode // no node has been chosen
 	}
 	m, err := p.sentinels.Master(ctx, p.Addr())
+	if err != nil && client != nil { // nobody knows better than we do: sentinels that are gone are no reason to leave a master that is not
+		return client, nil
+	}
 	if err != nil {
 		return nil, err
 	}
