@@ -1,14 +1,12 @@
 package browsers
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"roost/cmd/roost/internal/e2e"
@@ -36,7 +34,7 @@ func TestClientRuntimes(t *testing.T) {
 			relay := roosttest.StartRelay(t, server.WS)
 			command := exec.CommandContext(t.Context(), program, append(arguments, e2e.Root+"/client/test/runtime.js", "ws://"+relay.Addr+"/ws", roosttest.Token(t, "alice"))...)
 			command.Env = append(os.Environ(), "NODE_PATH="+modules)
-			var said lockedBuffer
+			var said roosttest.Log
 			command.Stdout, command.Stderr = &said, &said
 			if err := command.Start(); err != nil {
 				t.Fatal(err)
@@ -77,22 +75,4 @@ func clientTool(name string) (string, error) {
 		return "", fmt.Errorf("no %s is installed (scripts/client-deps.sh): not tried with it", name)
 	}
 	return path, nil
-}
-
-// lockedBuffer is a buffer for any goroutine.
-type lockedBuffer struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
