@@ -145,21 +145,51 @@ func pids(server *roosttest.Server) (all []int) {
 // SignalLast signals the latest process of a server.
 func SignalLast(server *roosttest.Server, sig syscall.Signal) { _ = syscall.Kill(LastPid(server), sig) }
 
-// Upgrade has a server start a new process, and waits until that is ready. An upgrade for which this machine is too busy is asked for again.
+// upgradeFailed is what a process says whose upgrade has failed.
+const upgradeFailed = "the upgrade failed, this process goes on"
+
+// Upgrade has a server start a new process, and waits until that is ready. An upgrade may fail only since this machine is too busy for it.
 func Upgrade(t *testing.T, server *roosttest.Server) {
 	t.Helper()
-	const failed = "the upgrade failed, this process goes on"
-	roosttest.WaitWithin(t, 4*roosttest.Limit, "an upgrade for which this machine is not too busy", func() bool {
-		before, ready, failures := len(server.Log.Find(failed)), false, []roosttest.Line(nil)
-		server.Signal(syscall.SIGUSR2)
-		roosttest.WaitWithin(t, 2*roosttest.Limit, "the upgrade to end", func() bool {
-			ready, failures = len(server.Log.Find("the new process is ready")) > 0, server.Log.Find(failed)[before:]
-			return ready || len(failures) > 0
-		})
-		if !ready && !roosttest.TooSlow(failures[0].Text("error")) {
-			t.Fatalf("the upgrade failed: %v", failures[0])
+	AskUpgrade(t, server, func() bool {
+		for _, line := range server.Log.Find(upgradeFailed) {
+			if !roosttest.TooSlow(line.Text("error")) {
+				t.Fatalf("the upgrade failed: %v", line)
+			}
 		}
-		return ready
+		return isReady(server)
+	})
+}
+
+// AskUpgrade asks the latest process of a server for an upgrade, again where this machine was too busy for it, until it has come about, as
+// done says.
+func AskUpgrade(t *testing.T, server *roosttest.Server, done func() bool) {
+	t.Helper()
+	known, pid := len(server.Log.Find(upgradeFailed)), LastPid(server)
+	_ = syscall.Kill(pid, syscall.SIGUSR2)
+	awaitUpgrade(t, server, pid, known, done)
+}
+
+// AwaitReady waits until the first upgrade, which the first process of a server was asked for, has come about. It asks again where this
+// machine was too busy for it.
+func AwaitReady(t *testing.T, server *roosttest.Server) {
+	t.Helper()
+	awaitUpgrade(t, server, server.Pid(), 0, func() bool { return isReady(server) })
+}
+
+func isReady(server *roosttest.Server) bool {
+	return len(server.Log.Find("the new process is ready")) > 0
+}
+
+// awaitUpgrade asks a process again after each upgrade that failed, beyond those that are known.
+func awaitUpgrade(t *testing.T, server *roosttest.Server, pid, known int, done func() bool) {
+	t.Helper()
+	roosttest.WaitWithin(t, 4*roosttest.Limit, "an upgrade for which this machine is not too busy", func() bool {
+		if now := len(server.Log.Find(upgradeFailed)); now > known {
+			known = now
+			_ = syscall.Kill(pid, syscall.SIGUSR2)
+		}
+		return done()
 	})
 }
 

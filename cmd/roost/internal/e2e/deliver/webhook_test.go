@@ -13,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"roost/cmd/roost/internal/e2e"
@@ -231,15 +230,7 @@ func TestWebhookThroughAnUpgrade(t *testing.T) {
 // upgrade has a new process take over.
 func upgrade(t *testing.T, server *roosttest.Server) {
 	t.Helper()
-	e2e.SignalLast(server, syscall.SIGUSR2)
-	failures := 0
-	roosttest.WaitWithin(t, 4*roosttest.Limit, "the upgrade", func() bool {
-		if failed := server.Log.Find("the upgrade failed, this process goes on"); len(failed) > failures { // a machine that is too busy
-			failures = len(failed)
-			e2e.SignalLast(server, syscall.SIGUSR2)
-		}
-		return len(server.Log.Find("stopped")) > 0
-	})
+	e2e.AskUpgrade(t, server, func() bool { return len(server.Log.Find("stopped")) > 0 })
 }
 
 // An old process that waits for a request to the webhook drains no connections meanwhile, and does not say so: the new one has them.

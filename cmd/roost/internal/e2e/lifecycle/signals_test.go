@@ -49,7 +49,7 @@ func TestSignalsThatComeEarly(t *testing.T) {
 	server := roosttest.Serving(t, process)
 	e2e.EndLast(t, server)
 	server.WaitLine("configuration reloaded")
-	awaitReady(t, server)
+	e2e.AwaitReady(t, server)
 	awaitNew(t, server)
 	server.Connect("alice")
 	e2e.SignalLast(server, syscall.SIGTERM)

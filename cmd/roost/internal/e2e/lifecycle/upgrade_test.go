@@ -95,30 +95,7 @@ func TestUpgrade(t *testing.T) {
 // upgradeOnce brings about the n-th upgrade. The process has to be asked again if the one before it was not quite gone.
 func upgradeOnce(t *testing.T, server *roosttest.Server, n int) {
 	t.Helper()
-	failures := func() int { return len(server.Log.Find("the upgrade failed, this process goes on")) }
-	known := failures()
-	e2e.SignalLast(server, syscall.SIGUSR2)
-	roosttest.WaitWithin(t, 4*roosttest.Limit, "the old process to end", func() bool {
-		if now := failures(); now > known {
-			known = now
-			e2e.SignalLast(server, syscall.SIGUSR2)
-		}
-		return len(server.Log.Find("stopped")) == n
-	})
-}
-
-// awaitReady waits until the first upgrade that the first process was asked for has come about. It asks again where this machine was too
-// busy for it.
-func awaitReady(t *testing.T, server *roosttest.Server) {
-	t.Helper()
-	failures := 0
-	roosttest.WaitWithin(t, 4*roosttest.Limit, "the new process", func() bool {
-		if failed := len(server.Log.Find("the upgrade failed, this process goes on")); failed > failures {
-			failures = failed
-			server.Signal(syscall.SIGUSR2)
-		}
-		return len(server.Log.Find("the new process is ready")) > 0
-	})
+	e2e.AskUpgrade(t, server, func() bool { return len(server.Log.Find("stopped")) == n })
 }
 
 // A program that does not come up is no harm: the old process goes on, and says what happened.

@@ -122,7 +122,7 @@ func TestSupervisorHearsInTime(t *testing.T) {
 	e2e.EndLast(t, server)
 	ear.await(fmt.Sprintf("READY=1\nMAINPID=%d\n", server.Pid()))
 	server.Signal(syscall.SIGUSR2)
-	awaitReady(t, server)
+	e2e.AwaitReady(t, server)
 	// READY does not come first: the new process says it when it has looked around.
 	said := ear.await("MAINPID=")
 	ear.await("READY=1")
