@@ -12,9 +12,7 @@ import (
 
 func TestPingAndPongWait(t *testing.T) {
 	t.Parallel()
-	for !testPingAndPongWait(t) {
-		t.Log("the test stood still for about as long as a client may be silent: once more")
-	}
+	roosttest.WaitWithin(t, 4*roosttest.Limit, "a time in which this test does not stand still", func() bool { return testPingAndPongWait(t) })
 }
 
 // testPingAndPongWait returns false where the test stood still, and so can't tell who is to be disconnected.
@@ -119,9 +117,7 @@ func checkBalance(t *testing.T, m roosttest.Metrics, accepted float64) {
 
 func TestSlowIsNotStuck(t *testing.T) {
 	t.Parallel()
-	for !testSlowIsNotStuck(t) {
-		t.Log("the test stood still for about as long as it may take nothing: once more")
-	}
+	roosttest.WaitWithin(t, 4*roosttest.Limit, "a time in which this test does not stand still", func() bool { return testSlowIsNotStuck(t) })
 }
 
 // testSlowIsNotStuck returns false where the test got no processor for so long that it may be disconnected.
