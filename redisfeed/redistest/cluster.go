@@ -159,8 +159,8 @@ func (c *Cluster) hurry() {
 	}
 }
 
-// settle has the nodes be patient again once all run and are well.
-func (c *Cluster) settle() {
+// calmDown has the nodes be patient again once all run and are well.
+func (c *Cluster) calmDown() {
 	c.t.Helper()
 	if len(c.running()) == len(c.nodes) {
 		c.setTimeout(patientTimeout)

@@ -107,7 +107,7 @@ func (c *Cluster) AwaitReplica(s *Server) {
 		}
 		return errors.Join(err, s.follows())
 	})
-	c.settle()
+	c.calmDown()
 }
 
 // AwaitHealthy waits until all nodes that run know and trust each other, agree on everything, have every slot served by
@@ -115,7 +115,7 @@ func (c *Cluster) AwaitReplica(s *Server) {
 func (c *Cluster) AwaitHealthy() {
 	c.t.Helper()
 	await(c.t, "the cluster to be healthy", c.healthy)
-	c.settle()
+	c.calmDown()
 }
 
 func (c *Cluster) healthy() error {
