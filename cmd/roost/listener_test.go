@@ -13,9 +13,26 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
-
-	"roost/cmd/roost/internal/roosttest"
 )
+
+// lockedBuffer is a buffer for any goroutine. roosttest.Log would do, but roosttest runs servers, and this test is compiled for
+// systems without any too.
+type lockedBuffer struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
 
 // A server that names positions: the listener comes back with the last one, and prints notifications and nothing else.
 func TestListenerComesBack(t *testing.T) {
@@ -50,7 +67,7 @@ func TestListenerComesBack(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	var stdout bytes.Buffer
-	var stderr roosttest.Log // what is said two seconds after a connection, on a machine that stood still, comes from another goroutine
+	var stderr lockedBuffer // what is said two seconds after a connection, on a machine that stood still, comes from another goroutine
 	l := listener{
 		env:      &environment{ctx: t.Context(), stdout: &stdout, stderr: &stderr},
 		position: "m.given",
