@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -64,11 +65,17 @@ func TestSignalsThatComeLate(t *testing.T) {
 	_, server := e2e.Start(t, roosttest.Env{"WS_DRAIN_DELAY": "2s"})
 	server.Signal(syscall.SIGTERM)
 	server.WaitLine("stopping")
-	pace := time.NewTicker(500 * time.Microsecond) // so that signals are not all that it does
+	// Each signal is a line, and the last line is waited for: few while it drains, and many only once the port is closed.
+	pace := time.NewTicker(20 * time.Millisecond)
 	defer pace.Stop()
+	open := true
 	for deadline := time.Now().Add(roosttest.Limit); !server.Exited() && time.Now().Before(deadline); <-pace.C {
 		server.Signal(syscall.SIGHUP)
 		server.Signal(syscall.SIGUSR2)
+		if open && !listens(server.WS) {
+			open = false
+			pace.Reset(500 * time.Microsecond) // so that signals are not all that it does
+		}
 	}
 	if code := server.Wait(); code != 0 {
 		t.Errorf("ended with %d, want 0", code)
@@ -81,6 +88,15 @@ func TestSignalsThatComeLate(t *testing.T) {
 	if len(server.Log.Find("stopped")) != 1 {
 		t.Error("it did not stop in order")
 	}
+}
+
+// listens says whether somebody takes connections at an address.
+func listens(addr string) bool {
+	conn, err := net.Dial("tcp", addr)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err == nil
 }
 
 // Commands that don't serve end with their terminal, as other programs do.
