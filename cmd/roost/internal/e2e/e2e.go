@@ -119,12 +119,7 @@ func (NoRedis) Port() int    { return 1 }
 // LastPid is that of the latest process, once the log has said that it listens, or, the process before it, that it is ready.
 // Each of the two writes its line, and either may come first: so whoever has seen one may ask.
 func LastPid(server *roosttest.Server) int {
-	pids := pids(server)
-	return pids[len(pids)-1]
-}
-
-// pids are those of a server's processes that the log names, each once, the latest last.
-func pids(server *roosttest.Server) (all []int) {
+	var pids []int // each once
 	for _, line := range server.Log.Lines() {
 		var named []any
 		switch line.Message() {
@@ -134,12 +129,12 @@ func pids(server *roosttest.Server) (all []int) {
 			named, _ = line["new_process"].([]any)
 		}
 		for _, value := range named {
-			if pid, ok := value.(float64); ok && !slices.Contains(all, int(pid)) {
-				all = append(all, int(pid))
+			if pid, ok := value.(float64); ok && !slices.Contains(pids, int(pid)) {
+				pids = append(pids, int(pid))
 			}
 		}
 	}
-	return all
+	return pids[len(pids)-1]
 }
 
 // SignalLast signals the latest process of a server.
@@ -193,18 +188,16 @@ func awaitUpgrade(t *testing.T, server *roosttest.Server, pid, known int, done f
 	})
 }
 
-// EndLast has the processes of upgrades end with the test, which only knows of the first: those that the log names, and one
-// that has not said a word yet.
+// EndLast has the processes of upgrades end with the test, which only knows of the first.
 func EndLast(t *testing.T, server *roosttest.Server) {
 	t.Cleanup(func() {
-		for _, pid := range pids(server) {
-			for _, child := range Children(pid) {
-				_ = syscall.Kill(child, syscall.SIGKILL)
+		roosttest.WaitFor(t, "the processes of upgrades to end", func() bool {
+			heirs := server.Heirs()
+			for _, pid := range heirs {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
 			}
-			if pid != server.Pid() {
-				_ = syscall.Kill(pid, syscall.SIGKILL) // one that has ended gets none
-			}
-		}
+			return len(heirs) == 0
+		})
 	})
 }
 

@@ -1,11 +1,14 @@
 package roosttest
 
 import (
+	"crypto/rand"
 	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,6 +47,7 @@ type Process struct {
 	Stderr *Log          // its standard error
 	exited chan struct{} // closed when it has been waited for
 	told   bool          // the test knows how it ended
+	mark   string        // in its environment, and of all that it starts
 
 	foreign bool // not roost
 }
@@ -52,10 +56,10 @@ type Process struct {
 func Run(t testing.TB, c Command) *Process {
 	t.Helper()
 	argv, death := c.argv(t)
-	p := &Process{t: t, cmd: exec.Command(argv[0], argv[1:]...), Log: new(Log), Stderr: new(Log), exited: make(chan struct{})}
+	p := &Process{t: t, cmd: exec.Command(argv[0], argv[1:]...), Log: new(Log), Stderr: new(Log), exited: make(chan struct{}), mark: "TEST_PROCESS=" + rand.Text()}
 	p.foreign = c.Program != ""
 	p.cmd.Stdout, p.cmd.Stderr = p.Log, p.Stderr
-	p.cmd.Env, p.cmd.ExtraFiles = environment(c.Env), c.Files
+	p.cmd.Env, p.cmd.ExtraFiles = append(environment(c.Env), p.mark), c.Files
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: death}
 	if err := p.start(); err != nil {
 		t.Fatalf("roosttest: %v", err)
@@ -97,6 +101,21 @@ func (p *Process) start() error {
 
 // Pid is the process's id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
+// Heirs are the processes that this one has started, and those that these have, whether it still runs or not: those of upgrades, say.
+func (p *Process) Heirs() (pids []int) {
+	files, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, file := range files {
+		text, _ := os.ReadFile(file) // nothing where it has ended
+		if !slices.Contains(strings.Split(string(text), "\x00"), p.mark) {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file))); err == nil && pid != p.Pid() {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
 
 // Signal sends a signal. A process that has ended gets none.
 func (p *Process) Signal(sig os.Signal) { _ = p.cmd.Process.Signal(sig) }
