@@ -177,7 +177,7 @@ func (u upgrading) run(pid int, program string, args ...string) (said string, er
 	ctx, cancel := context.WithTimeoutCause(u.env.ctx, 30*time.Second, errors.New("it did not end within 30s, and was killed"))
 	defer cancel()
 	command := exec.CommandContext(ctx, program, args...)
-	command.WaitDelay = time.Second // a child of a killed script keeps the pipes open
+	command.WaitDelay = 10 * time.Second // a child of a killed script keeps the pipes open; this process may have stood still meanwhile
 	for text := range bytes.SplitSeq(bytes.TrimRight(environ, "\x00"), []byte{0}) {
 		command.Env = append(command.Env, string(text))
 	}

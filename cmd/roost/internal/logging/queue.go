@@ -133,12 +133,12 @@ func (q *queue) close(timeout time.Duration) error {
 	q.signal()
 	q.mu.Unlock()
 
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case <-q.done:
-		return nil
-	case <-timer.C:
+	for range 2 { // in halves: where the process was paused, one is over at once, and what waits is written in the other
+		select {
+		case <-q.done:
+			return nil
+		case <-time.After(timeout / 2):
+		}
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
