@@ -61,6 +61,7 @@ func TestUpgradeIsRefused(t *testing.T) {
 
 // A program that hangs is not waited for longer than is left, though a child of it has its output open.
 func TestUpgradeLeavesAProgramThatHangs(t *testing.T) {
+	t.Parallel()
 	child := filepath.Join(t.TempDir(), "child")
 	program := filepath.Join(t.TempDir(), "roost")
 	if err := os.WriteFile(program, []byte("#!/bin/sh\nsleep 600 &\necho $! > "+child+"\nwait\n"), 0o755); err != nil {
@@ -91,6 +92,19 @@ func TestUpgradeLeavesAProgramThatHangs(t *testing.T) {
 		}
 	case <-time.After(5 * time.Minute):
 		t.Error("it waits for the child of the program that was killed")
+	}
+}
+
+// What a program has printed is read to its end, though that comes seconds after the program's own, as on a machine that stands still.
+func TestUpgradeReadsWhatComesLate(t *testing.T) {
+	t.Parallel()
+	program := filepath.Join(t.TempDir(), "roost")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n(sleep 2; echo late) &\necho soon\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	said, err := upgrading{env: &environment{ctx: t.Context()}}.run(os.Getpid(), program, "upgrade", "--agreement")
+	if err != nil || said != "soon\nlate" {
+		t.Errorf("it said %q (%v)", said, err)
 	}
 }
 

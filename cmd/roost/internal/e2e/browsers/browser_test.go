@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -102,7 +103,7 @@ func startBrowser(t *testing.T) context.Context {
 		t.Skip("no Chromium or Chrome is installed (apt-get install chromium): not tried with a browser")
 	}
 	ctx, cancel := chromedp.NewExecAllocator(browserContext(t),
-		chromedp.ExecPath(binary), chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(3*roosttest.Limit),
+		chromedp.ExecPath(binary), chromedp.UserDataDir(profile(t)), chromedp.WSURLReadTimeout(3*roosttest.Limit),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
@@ -114,6 +115,20 @@ func startBrowser(t *testing.T) context.Context {
 		t.Fatalf("starting %s: %v", binary, err)
 	}
 	return ctx
+}
+
+// profile is a directory for a browser, which is gone when the test ends. Some of the browser's processes outlive the first one for a
+// moment, and write there meanwhile.
+func profile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "browser")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		roosttest.WaitFor(t, "the browser's files to be gone", func() bool { return os.RemoveAll(dir) == nil })
+	})
+	return dir
 }
 
 // browserContext lasts for as long as the test may: a browser runs many subtests, one after another.

@@ -110,7 +110,7 @@ func startFirefox(t *testing.T) *firefox {
 		t.Skip("no Firefox is installed (apt-get install firefox-esr): not tried with it")
 	}
 	ctx, cancel := context.WithCancel(browserContext(t))
-	command := exec.CommandContext(ctx, binary, "--headless", "--no-remote", "--remote-debugging-port=0", "--profile", t.TempDir(), "about:blank")
+	command := exec.CommandContext(ctx, binary, "--headless", "--no-remote", "--remote-debugging-port=0", "--profile", profile(t), "about:blank")
 	output, err := command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
