@@ -95,7 +95,7 @@ func TestUpgradeLeavesAProgramThatHangs(t *testing.T) {
 	}
 }
 
-// What a program has printed is read to its end, though that comes seconds after the program's own, as on a machine that stands still.
+// The output of a program is read to the end, also where that comes seconds after the program has ended, as on a machine that stands still.
 func TestUpgradeReadsWhatComesLate(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "roost")

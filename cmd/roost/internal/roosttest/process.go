@@ -56,8 +56,8 @@ type Process struct {
 func Run(t testing.TB, c Command) *Process {
 	t.Helper()
 	argv, death := c.argv(t)
-	p := &Process{t: t, cmd: exec.Command(argv[0], argv[1:]...), Log: new(Log), Stderr: new(Log), exited: make(chan struct{}), mark: "TEST_PROCESS=" + rand.Text()}
-	p.foreign = c.Program != ""
+	p := &Process{t: t, cmd: exec.Command(argv[0], argv[1:]...), Log: new(Log), Stderr: new(Log), exited: make(chan struct{})}
+	p.foreign, p.mark = c.Program != "", "TEST_PROCESS="+rand.Text()
 	p.cmd.Stdout, p.cmd.Stderr = p.Log, p.Stderr
 	p.cmd.Env, p.cmd.ExtraFiles = append(environment(c.Env), p.mark), c.Files
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: death}
@@ -102,11 +102,12 @@ func (p *Process) start() error {
 // Pid is the process's id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
-// Heirs are the processes that this one has started, and those that these have, whether it still runs or not: those of upgrades, say.
+// Heirs are the processes that this one has started, and those that these have, such as those of upgrades, whether it still runs
+// or not. One that has ended is none, though nobody has waited for it yet.
 func (p *Process) Heirs() (pids []int) {
 	files, _ := filepath.Glob("/proc/[0-9]*/environ")
 	for _, file := range files {
-		text, _ := os.ReadFile(file) // nothing where it has ended
+		text, _ := os.ReadFile(file) // empty where it has ended
 		if !slices.Contains(strings.Split(string(text), "\x00"), p.mark) {
 			continue
 		}
