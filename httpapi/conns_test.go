@@ -111,6 +111,8 @@ func getOver(conn net.Conn, path string) (status int, err error) {
 func TestConnectionsAreBounded(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, Config{Addr: "127.0.0.1:0"})
+	// Whoever is gone was evicted, on a machine that takes long for so many, too.
+	s.http.ReadHeaderTimeout, s.http.ReadTimeout, s.http.IdleTimeout = time.Hour, time.Hour, time.Hour
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +138,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 				t.Errorf("%q: a new connection from %s: %d, %v", first, from, status, err)
 			}
 		}
-		if open, evicted := s.conns.read(); open > MaxConnections || evicted < MaxConnections {
+		if open, evicted := s.conns.read(); open > MaxConnections || evicted < 2*MaxConnections {
 			t.Errorf("%q: %d open, %d evicted", first, open, evicted)
 		}
 	}

@@ -3,11 +3,14 @@ package netpoll
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,6 +141,7 @@ func TestEveryAcquireIsReleased(t *testing.T) {
 const (
 	churnUsers   = 8
 	churnClients = 20 // at a time
+	churnStay    = 40 // other visits that begin while a client stays
 	lastUser     = "last"
 )
 
@@ -146,26 +150,35 @@ func churnUser() string { return fmt.Sprint("user", rand.IntN(churnUsers)) }
 func churn(t *testing.T, limits hub.Limits) {
 	r, a := startSubscriptions(t, answerAnyhow, func(c *Config) {
 		c.Loops, c.SubscribeWait, c.CloseSlow, c.QueueMessages = 4, 80*time.Millisecond, true, 2
-		c.MaxPerIP = 10                    // waiting or open
-		c.LingerTimeout = 20 * time.Second // of Shutdown: what is still answered then may take long on a busy machine
+		c.MaxPerIP = limits.MaxConnections + 2 // waiting or open
+		c.LingerTimeout = 20 * time.Second     // of Shutdown: what is still answered then may take long on a busy machine
 	})
 	r.hub.SetLimits(limits)
-	stop, busy := make(chan struct{}), sync.WaitGroup{}
-	halt := sync.OnceFunc(func() { close(stop); busy.Wait() })
+	// Whatever competes goes by the number of visits: by the clock, clients of a busy machine would come too seldom to meet.
+	var came atomic.Int64
+	visits, busy := make(chan struct{}), sync.WaitGroup{}
+	ctx, cancel := context.WithCancel(t.Context())
+	halt := func() { cancel(); busy.Wait() }
 	defer halt()
 	for range churnClients {
 		busy.Go(func() {
 			for {
 				select {
-				case <-stop:
+				case <-ctx.Done():
 					return
-				default:
-					r.comeAndGo(t)
+				case visits <- struct{}{}:
+					until := came.Add(1) + churnStay
+					r.comeAndGo(t, func() bool { return ctx.Err() == nil && came.Load() < until })
 				}
 			}
 		})
 	}
-	busy.Go(func() { r.feed(a, stop) })
+	busy.Go(func() { r.feed(ctx, a, visits) })
+	defer func() {
+		if t.Failed() {
+			t.Logf("%+v", r.server.Stats())
+		}
+	}()
 	eventuallyWithin(t, 4*patience, "everything happens", func() bool { return r.allHappened(limits) })
 	halt()
 	r.endWhileSomeWait(t, a)
@@ -207,8 +220,8 @@ func answerAnyhow(user string, w Waiter) bool {
 	return false
 }
 
-// comeAndGo is one client's visit.
-func (r *rig) comeAndGo(t *testing.T) {
+// comeAndGo is one client's visit, which lasts as long as stays is true if it lasts at all.
+func (r *rig) comeAndGo(t *testing.T, stays func() bool) {
 	conn, err := r.dialTCP()
 	if err != nil {
 		t.Error(err)
@@ -216,7 +229,11 @@ func (r *rig) comeAndGo(t *testing.T) {
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(conn, upgradeRequest(t, churnUser())); err != nil || rand.IntN(4) == 0 {
+	user := churnUser()
+	if rand.IntN(2*churnUsers) == 0 {
+		user = lastUser
+	}
+	if _, err := io.WriteString(conn, upgradeRequest(t, user)); err != nil || rand.IntN(4) == 0 {
 		return // before it is answered
 	}
 	in := bufio.NewReader(conn)
@@ -232,34 +249,39 @@ func (r *rig) comeAndGo(t *testing.T) {
 	case 2: // breaks the protocol
 		_, _ = conn.Write([]byte{0xff, 0xff})
 		_, _ = io.Copy(io.Discard, in)
-	case 3: // until something comes, or it is shown the door
-		_ = conn.SetDeadline(time.Now().Add(100 * time.Millisecond))
-		_, _ = in.ReadByte()
+	case 3: // until it is shown the door, or others have come
+		for err = nil; stays() && (err == nil || errors.Is(err, os.ErrDeadlineExceeded)); {
+			_ = conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+			_, err = in.ReadByte()
+		}
 	}
 }
 
-// feed is a feed that hears users after a while, and has notifications and commands for them.
-func (r *rig) feed(a *subscriptions, stop chan struct{}) {
-	ticker := time.NewTicker(time.Millisecond)
-	defer ticker.Stop()
+// feed is a feed that hears users, and has notifications and commands for them, two of these with each visit.
+func (r *rig) feed(ctx context.Context, a *subscriptions, visits <-chan struct{}) {
 	for {
 		select {
-		case <-stop:
+		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-visits:
 		}
-		user := churnUser()
-		switch rand.IntN(8) {
-		case 0:
-			a.heard(user)
-		case 1:
-			r.hub.Control(user, `{"disconnect":{}}`)
-		default:
-			for range 4 {
-				r.hub.Deliver(user, `{"type":"n"}`)
-			}
-			r.server.Flush()
+		for range 2 {
+			r.feedOne(a, churnUser())
 		}
+	}
+}
+
+func (r *rig) feedOne(a *subscriptions, user string) {
+	switch rand.IntN(8) {
+	case 0:
+		a.heard(user)
+	case 1:
+		r.hub.Control(user, `{"disconnect":{}}`)
+	default:
+		for range 4 {
+			r.hub.Deliver(user, `{"type":"n"}`)
+		}
+		r.server.Flush()
 	}
 }
 
