@@ -190,7 +190,7 @@ func TestWatchdogHearsNothingOfWhatHangs(t *testing.T) {
 		t.Errorf("said %q although nothing answers", said)
 	}
 	service.awaitHang(t) // for the second time at least: the first is logged
-	s.Stopping() // is heard at once, all the same
+	s.Stopping()         // is heard at once, all the same
 	ear.await("STOPPING=1")
 	s.Close()
 	if !strings.Contains(service.log.String(), "watchdog is not told") {
