@@ -13,9 +13,8 @@ const times = {
   openWithin: 20_000, // the token and the handshake together
   pingAfter: 25_000, // of silence: a page can't see the pings of WebSocket itself
   pongWithin: 10_000, // or the connection is dead
-  answerWithin: 3_000, // the same while the user waits, and for the tab that has the connection
+  answerWithin: 3_000, // the same while the user waits, for the tab that has the connection, and for a hello that was asked for
 };
-const settle = 200; // a server that refuses after the handshake does so within this
 const syncWithin = 60_000;
 const kept = 1_000; // notifications: held back for sync, waiting in an iterator, known by their id
 
@@ -173,7 +172,8 @@ export function connect(url, options) {
         position ? "since." + position : [],
         o.id ? "hello." + (ownId ?? "") : [],
       ));
-      socket.onopen = ifMine(() => after(settle, ready));
+      // A hello that was asked for is waited for: a server without one resumes nothing. Whoever refuses after the handshake does so within 200 ms.
+      socket.onopen = ifMine(() => within(position || o.id ? o.answerWithin : 200, ready));
       socket.onmessage = ifMine((event) => received(JSON.parse(event.data)));
       socket.onerror = () => {}; // says nothing, but outside of browsers it must not go unheard
       socket.onclose = ifMine((event) => lost(event.code, event.reason));
@@ -191,14 +191,12 @@ export function connect(url, options) {
 
   function received(message) {
     const { type, payload, id } = message;
-    if (state !== "open") {
-      const hello = type === "_hello" && payload;
-      const resumed = position && hello.resumed; // position has been sent, if there was one
-      if (hello && !resumed?.missed) position = hello.id; // else what was missed follows, each with its own id
-      ready(resumed, hello.connection);
-    }
+    const hello = type === "_hello" && payload;
+    const resumed = position && hello.resumed; // position has been sent, if there was one
+    if (!resumed?.missed) position = hello.id ?? position; // else what was missed follows, each with its own id
+    if (state !== "open") ready(resumed, hello.connection);
     heard();
-    if (id) position = id;
+    position = id ?? position;
     if (type === "_gap") {
       if (payload.reason !== "resume") tell("gap", payload); // the hello has told that
     } else if (!/^_|^pong$/.test(type)) tell("message", message);

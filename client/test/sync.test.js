@@ -189,6 +189,32 @@ test("the hello opens it, and goes on from the last position without sync", asyn
   assert.ok(!roost.log.some((l) => String(l).startsWith("gap")));
 });
 
+test("a hello that comes late is no gap", async () => {
+  const { world, roost, calls } = start();
+  let late = 1_000;
+  world.accepts = (s) => world.after(10, () => {
+    s.open();
+    if (late) world.after(late, () => s.says(hello("m.0", sent(s) && { missed: 1 })));
+  });
+  await world.pass(500);
+  assert.equal(roost.state, "open"); // it could be a server without a hello
+  await world.pass(1_000);
+  world.socket.end();
+  late = 2_500;
+  await world.pass(4_000);
+  assert.equal(sent(world.socket), "since.m.0");
+  assert.equal(roost.state, "connecting");
+  await world.pass(3_000);
+  assert.equal(roost.state, "open");
+  assert.equal(calls.length, 1);
+  assert.ok(!roost.log.some((l) => String(l).startsWith("gap")));
+  late = 0; // a server that resumes no more
+  world.socket.end();
+  await world.pass(11_100);
+  assert.equal(roost.state, "open");
+  assert.deepEqual([calls.length, calls[1].reason], [2, "reconnect"]);
+});
+
 test("the connection asks for its id, and keeps it when it comes back", async () => {
   const { world, roost } = start({ id: true });
   const asked = () => world.socket.protocols.find((p) => p.startsWith("hello"));
