@@ -98,6 +98,10 @@ func (l boundedListener) Accept() (net.Conn, error) {
 		case !exhausted(err):
 			return nil, err
 		}
+		if !l.waiting() {
+			time.Sleep(acceptPause)
+			continue
+		}
 		l.conns.tellExhausted(err)
 		if tries%2 == 1 || !l.conns.makeRoom() {
 			time.Sleep(acceptPause) // somebody else was faster

@@ -255,6 +255,49 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 	}
 }
 
+// emptyQueue is a listener that nobody waits for, in a process without a descriptor.
+type emptyQueue struct {
+	*net.TCPListener
+	tries chan struct{}
+	ended chan struct{}
+}
+
+// Accept implements net.Listener.
+func (q emptyQueue) Accept() (net.Conn, error) {
+	select {
+	case <-q.ended:
+		return nil, net.ErrClosed
+	case q.tries <- struct{}{}:
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+}
+
+func TestNoRoomIsMadeForNobody(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	few := &fewDescriptors{reserve: 1}
+	conns := newConns(100, few, slog.New(slog.DiscardHandler))
+	conns.add(&fakeConn{from: "192.0.2.1:1"})
+	queue := emptyQueue{listener.(*net.TCPListener), make(chan struct{}), make(chan struct{})}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		_, _ = boundedListener{queue, conns}.Accept()
+	}()
+	for range 5 {
+		<-queue.tries
+	}
+	close(queue.ended)
+	<-over
+	if open, evicted := conns.read(); open != 1 || evicted != 0 || few.reserve != 1 {
+		t.Errorf("%d open, %d evicted, %d in reserve", open, evicted, few.reserve)
+	}
+}
+
 func TestEvictionsAreCounted(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, Config{})
