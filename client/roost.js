@@ -172,7 +172,8 @@ export function connect(url, options) {
         position ? "since." + position : [],
         o.id ? "hello." + (ownId ?? "") : [],
       ));
-      // A hello that was asked for is waited for: a server without one resumes nothing. Whoever refuses after the handshake does so within 200 ms.
+      // A hello that was asked for is waited for: a server without one resumes nothing. One that refuses after the handshake
+      // does so within 200 ms.
       socket.onopen = ifMine(() => within(position || o.id ? o.answerWithin : 200, ready));
       socket.onmessage = ifMine((event) => received(JSON.parse(event.data)));
       socket.onerror = () => {}; // says nothing, but outside of browsers it must not go unheard

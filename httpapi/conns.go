@@ -87,8 +87,8 @@ type boundedListener struct {
 // acceptPause is how long nobody is accepted when there was no descriptor even after room was made.
 const acceptPause = 5 * time.Millisecond
 
-// Accept implements net.Listener. Without a descriptor it makes room and tries again, for as long as that takes: the
-// client waits in the kernel's queue.
+// Accept implements net.Listener. Without a descriptor it makes room for a client that waits in the kernel's queue, and tries
+// again, for as long as that takes.
 func (l boundedListener) Accept() (net.Conn, error) {
 	for tries := 0; ; tries++ {
 		raw, err := l.Listener.Accept()
@@ -98,7 +98,7 @@ func (l boundedListener) Accept() (net.Conn, error) {
 		case !exhausted(err):
 			return nil, err
 		}
-		if !l.waiting() {
+		if !l.hasWaiting() {
 			time.Sleep(acceptPause)
 			continue
 		}

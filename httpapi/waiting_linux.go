@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waiting reports whether a client waits to be accepted. accept4(2) takes a descriptor before it looks, so it can fail where
+// hasWaiting reports whether a client waits to be accepted. accept4(2) takes a descriptor before it looks, so it can fail where
 // nobody does, and room made then would be a connection's that has just been accepted.
-func (l boundedListener) waiting() bool {
+func (l boundedListener) hasWaiting() bool {
 	listener, ok := l.Listener.(syscall.Conn)
 	if !ok {
 		return true

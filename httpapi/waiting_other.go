@@ -2,5 +2,5 @@
 
 package httpapi
 
-// waiting is for Linux: the server runs nowhere else.
-func (l boundedListener) waiting() bool { return true }
+// hasWaiting is for Linux: the server runs nowhere else.
+func (l boundedListener) hasWaiting() bool { return true }
