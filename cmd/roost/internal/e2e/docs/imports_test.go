@@ -39,7 +39,7 @@ var importers = map[string][]string{
 	"github.com/alecthomas/kong":      {"cmd/roost"},
 	"charm.land/bubbletea":            {"cmd/roost/internal/top"},
 	"golang.org/x/crypto":             {"netpoll/internal/tlsrecord", "cmd/roost/internal/acme"},
-	"golang.org/x/sys/unix":           {"netpoll", "redisfeed", "cmd/roost"},
+	"golang.org/x/sys/unix":           {"netpoll", "redisfeed", "httpapi", "cmd/roost"},
 	"github.com/cloudflare/tableflip": {"cmd/roost/internal/app"},
 }
 
