@@ -233,6 +233,9 @@ func (s *Service) serveClients(ctx context.Context) error {
 		if s.sockets.takingOver() {
 			supervisor.TellMainProcess(s.log) // the old one may end a moment after it is told to drain
 		}
+	}, func() {
+		s.tellTakenOver()
+		close(s.active)
 	})
 	switch {
 	case errors.Is(err, errEnded):
@@ -240,8 +243,6 @@ func (s *Service) serveClients(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("taking over: %w", err)
 	}
-	s.tellTakenOver()
-	close(s.active)
 	return <-served
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"roost/cmd/roost/internal/alert"
 	"roost/cmd/roost/internal/config"
 	"roost/cmd/roost/internal/remote"
 	"roost/cmd/roost/internal/roosttest"
@@ -41,8 +43,8 @@ func (h holdingLog) Handle(_ context.Context, r slog.Record) error {
 // processors is GOMAXPROCS as it is before the first service raises it.
 var processors = runtime.GOMAXPROCS(0)
 
-// inProcess runs a service in the test's own process until the test ends, or stop is called.
-func inProcess(t *testing.T, redis *redistest.Server, log slog.Handler) (s *Service, stop func()) {
+// newInProcess makes a service in the test's own process.
+func newInProcess(t *testing.T, redis *redistest.Server, log slog.Handler) *Service {
 	t.Helper()
 	t.Cleanup(func() { runtime.GOMAXPROCS(processors) }) // others run beside it, and have raised it as well
 	cfg, err := config.Read()
@@ -51,9 +53,17 @@ func inProcess(t *testing.T, redis *redistest.Server, log slog.Handler) (s *Serv
 	}
 	cfg.JWTSecretKey, cfg.RedisHost, cfg.RedisPort, cfg.RedisMinIdleConns = roosttest.Secret, redis.Host(), redis.Port(), 0
 	cfg.WSHost, cfg.WSPort, cfg.HTTPHost, cfg.HTTPPort = "127.0.0.1", 0, "127.0.0.1", 0
-	if s, err = newService(t.Context(), cfg, config.Source{}, slog.New(log), new(Sockets)); err != nil {
+	s, err := newService(t.Context(), cfg, config.Source{}, slog.New(log), new(Sockets))
+	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// inProcess runs a service in the test's own process until the test ends, or stop is called.
+func inProcess(t *testing.T, redis *redistest.Server, log slog.Handler) (s *Service, stop func()) {
+	t.Helper()
+	s = newInProcess(t, redis, log)
 	s.start()
 	stop = sync.OnceFunc(func() { _ = s.stopInTime(askedTo) })
 	t.Cleanup(stop)
@@ -120,5 +130,22 @@ func TestDeliveryTimeBeginsWithTheRead(t *testing.T) {
 	roosttest.WaitFor(t, "the delivery", func() bool { return s.stats().DeliveriesSent == 1 })
 	if took := s.stats().DeliveryTimes.Sum; took < wait {
 		t.Errorf("it took %s from Redis to the socket, want more than the %s that it waited", took, wait)
+	}
+}
+
+// A process that has said that it stops leaves the old one in charge.
+func TestNothingIsTakenOverWhileStopping(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	var s *Service
+	var err error
+	s = newInProcess(t, redistest.Start(t), holdingLog{slog.DiscardHandler, "stopping", func() { err = s.sockets.takeOver(func() {}, func() {}) }})
+	alerts := alert.New(alert.Config{Logger: slog.New(slog.DiscardHandler)})
+	defer func() { _ = alerts.Close(roosttest.Limit) }()
+	if err := s.run(ctx, func(*Service) { cancel() }, alerts); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(err, errEnded) {
+		t.Errorf("taking over behind the line says %v, want %v", err, errEnded)
 	}
 }

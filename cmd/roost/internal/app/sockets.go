@@ -118,20 +118,23 @@ func (s *Sockets) takingOver() bool { return s.upgrader != nil && s.upgrader.Has
 // errEnded is what takeOver returns to a process that is about to end.
 var errEnded = errors.New("this process is about to end")
 
-// takeOver calls serve, which begins to accept, and then tells the old process, if there is one, to drain. It does nothing
-// after takeNothing.
-func (s *Sockets) takeOver(serve func()) error {
+// takeOver calls serve, which begins to accept, tells the old process, if there is one, to drain, and then calls done. It does
+// nothing after takeNothing.
+func (s *Sockets) takeOver(serve, done func()) error {
 	s.taking.Lock()
 	defer s.taking.Unlock()
 	if s.ended {
 		return errEnded
 	}
 	serve()
-	if s.upgrader == nil {
-		return nil
+	if s.upgrader != nil {
+		s.tookOver = true
+		if err := s.upgrader.Ready(); err != nil {
+			return err
+		}
 	}
-	s.tookOver = true
-	return s.upgrader.Ready()
+	done()
+	return nil
 }
 
 // errOldProcess fails an upgrade that comes too soon after the last one.
@@ -147,7 +150,8 @@ func (s *Sockets) oldProcessRuns(while time.Duration) bool {
 	return errors.Is(s.upgrader.WaitForParent(ctx), context.DeadlineExceeded)
 }
 
-// takeNothing keeps a process that has not taken over yet from doing so. In any other process it does nothing.
+// takeNothing keeps a process that has not taken over yet from doing so, and waits for one that is about to. In any other process it
+// does nothing.
 func (s *Sockets) takeNothing() {
 	s.taking.Lock()
 	defer s.taking.Unlock()

@@ -81,7 +81,6 @@ func (s *Service) stop(ctx context.Context, why cause) error {
 	} else {
 		s.draining.Store(true)
 	}
-	s.sockets.takeNothing()
 	var bye netpoll.CloseMessage
 	var failure error
 	if why == handedOver {
