@@ -264,15 +264,23 @@ func eventually(t testing.TB, what string, condition func() bool) {
 // eventuallyWithin is eventually for what takes much work, and several minutes of a machine that is busy with other things.
 func eventuallyWithin(t testing.TB, limit time.Duration, what string, condition func() bool) {
 	t.Helper()
+	if !within(limit, condition) {
+		t.Fatalf("waited in vain: %s", what)
+	}
+}
+
+// within waits until the condition holds, and returns false if it has not within limit.
+func within(limit time.Duration, condition func() bool) bool {
 	deadline := time.Now().Add(limit)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !condition() {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
+			return false
 		}
 		<-tick.C
 	}
+	return true
 }
 
 // inOneOfMany makes an attempt that a busy machine may spoil, again and again for three minutes, until one says something. Where none does, the
