@@ -90,7 +90,8 @@ const acceptPause = 5 * time.Millisecond
 // Accept implements net.Listener. Without a descriptor it makes room for a client that waits in the kernel's queue, and tries
 // again, for as long as that takes.
 func (l boundedListener) Accept() (net.Conn, error) {
-	for tries := 0; ; tries++ {
+	tries := 0
+	for {
 		raw, err := l.Listener.Accept()
 		switch {
 		case err == nil:
@@ -106,6 +107,7 @@ func (l boundedListener) Accept() (net.Conn, error) {
 		if tries%2 == 1 || !l.conns.makeRoom() {
 			time.Sleep(acceptPause) // somebody else was faster
 		}
+		tries++
 	}
 }
 
