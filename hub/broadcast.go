@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"roost/hub/internal/fairqueue"
+	"roost/hub/internal/ring"
 	"roost/internal/position"
 )
 
@@ -73,7 +74,7 @@ func (h *Hub) Broadcast(payload string) {
 	b := &broadcast{}
 	now := h.cfg.Now()
 	if h.stream != nil {
-		h.heardBroadcast(b, payload, now)
+		h.heardBroadcast(b, ring.Everyone, payload, now)
 	}
 	h.enqueue(b, payload, now, slog.String("for", "everyone"))
 }
@@ -87,7 +88,7 @@ func (h *Hub) DeliverGroup(group, payload string) {
 	var wanted bool
 	if h.stream != nil {
 		now = h.cfg.Now()
-		wanted = h.heardBroadcast(b, payload, now)
+		wanted = h.heardBroadcast(b, ring.Group, payload, now)
 	} else if wanted = h.groups.has(group); wanted {
 		now = h.cfg.Now()
 	}

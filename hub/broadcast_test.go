@@ -99,6 +99,33 @@ func TestGroupNotificationsReachTheMembers(t *testing.T) {
 	}
 }
 
+// A group without a name has no members, and is not everyone: neither now nor for those who come back.
+func TestGroupWithoutAName(t *testing.T) {
+	t.Parallel()
+	for _, h := range []*Hub{New(Config{Logger: quiet()}), resuming(t, Limits{})} {
+		c := mustAdmit(t, h, "alice", "")
+		broadcasting(t, h)
+		h.DeliverGroup("", `{"type":"x"}`)
+		waitUntil(t, "what waits", done(h))
+		if s := h.Stats(); c.count() != 0 || s.GroupsOffline != 1 || s.Broadcasts != 0 {
+			t.Errorf("resumes %v: alice got %d; %+v", h.Resumes(), c.count(), s)
+		}
+	}
+	h := resuming(t, Limits{})
+	arrive := func(since string) Welcome {
+		_, _, w, err := h.Arrive(&client{}, Arrival{User: "alice", Since: since})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	before := arrive("").ID
+	h.DeliverGroup("", `{"type":"x"}`)
+	if w := arrive(before); w.Result != ResumeDone || len(w.Missed) != 0 {
+		t.Errorf("who comes back gets %+v", w)
+	}
+}
+
 func TestInvalidBroadcastsAreCounted(t *testing.T) {
 	t.Parallel()
 	h := New(Config{Limits: Limits{MaxNotification: 40}, Logger: quiet()})

@@ -52,8 +52,11 @@ func (r *groupRegistry) shard(name string) *groupShard {
 	return &r.shards[maphash.String(r.seed, name)%groupShardCount]
 }
 
-// has reports whether anybody is in a group.
+// has reports whether anybody is in a group. Nobody is in one without a name, which would stand for everyone.
 func (r *groupRegistry) has(name string) bool {
+	if name == "" {
+		return false
+	}
 	s := r.shard(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()

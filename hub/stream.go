@@ -214,16 +214,13 @@ func (h *Hub) heard(user, payload string, now time.Time) (p position.Position, o
 }
 
 // heardBroadcast counts a notification for a group, or for everyone, and numbers it if anybody here is to get it.
-func (h *Hub) heardBroadcast(b *broadcast, payload string, now time.Time) (wanted bool) {
-	s, key := h.stream, ring.Key{Kind: ring.Group, Name: b.group}
-	if b.group == "" {
-		key.Kind = ring.Everyone
-	}
+func (h *Hub) heardBroadcast(b *broadcast, whom ring.Kind, payload string, now time.Time) (wanted bool) {
+	s := h.stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b.before = s.ring.Head()
-	b.position = s.ring.Append(key, payload, h.mayKeep(payload), now.UnixMilli())
-	if b.group != "" && !h.groups.has(b.group) {
+	b.position = s.ring.Append(ring.Key{Kind: whom, Name: b.group}, payload, h.mayKeep(payload), now.UnixMilli())
+	if whom == ring.Group && !h.groups.has(b.group) {
 		return false
 	}
 	s.number(b)
