@@ -147,11 +147,12 @@ func (q *broadcastQueue) waiting() int {
 	return q.queue.Len()
 }
 
-// waitingFor returns those that are not done for a group, the oldest first, and perhaps one that was done a moment ago.
-func (q *broadcastQueue) waitingFor(group string) []*broadcast {
+// waitingFor returns those that are not done for a group, the oldest first, and perhaps one that was done a moment ago; and since when
+// some were dropped of which no notice tells yet.
+func (q *broadcastQueue) waitingFor(group string) (waiting []*broadcast, lost time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.queue.AppendWaiting(nil, group)
+	return q.queue.AppendWaiting(nil, group), q.queue.Lost(group)
 }
 
 // bytes is how much they are charged.

@@ -10,7 +10,7 @@ import (
 // come later are in the groups of their tokens. A token that is renewed changes the groups of one connection (Renew).
 //
 // A connection gets each notification for a group if, and only if, that was heard while it was in. So it is handed what waits
-// before it leaves, and of a group that it joins nothing that was heard before.
+// before it leaves, and told what was dropped; and of a group that it joins it gets nothing that was heard before.
 //
 // With Config.Resume another instance can't tell from a position which groups a command had the connection join. So these
 // positions are partial (position.Position.Partial), and a client that comes back with one is told of a gap.
@@ -81,10 +81,14 @@ func (h *Hub) countRegrouped(user string, done regrouped) {
 	}
 }
 
-// handWaiting hands connections of a user the notifications that wait for groups which they are about to leave. The caller holds h.turn.
+// handWaiting hands connections of a user the notifications that wait for groups which they are about to leave, and tells them of those
+// that were dropped. The caller holds h.turn.
 func (h *Hub) handWaiting(only Conn, several *batch, leave []string) {
 	for _, group := range leave {
-		waiting := h.broadcasts.waitingFor(group)
+		waiting, lost := h.broadcasts.waitingFor(group)
+		if !lost.IsZero() {
+			waiting = append(waiting, &broadcast{group: group, lost: lost}) // the notice that would have come
+		}
 		if len(waiting) == 0 {
 			continue
 		}
@@ -99,15 +103,21 @@ func (h *Hub) handWaiting(only Conn, several *batch, leave []string) {
 	}
 }
 
-// handWaitingTo hands a connection those broadcasts of a group of its own that it has not had. The caller holds h.turn.
+// handWaitingTo hands a connection those broadcasts, and notices, of a group of its own that it has not had. The caller holds h.turn.
 func (h *Hub) handWaitingTo(c Conn, waiting []*broadcast, watched []string) {
 	link := c.HubLink()
 	m, passed := h.shard(h.hash(link.user)).membership(link, waiting[0].group)
+	if m == nil {
+		return
+	}
 	for _, b := range waiting {
-		if m == nil || b.frame == nil || b.number <= m.from || b.begun && b.members == m.of && passed || h.passes(b, c) {
-			continue
+		switch {
+		case b.begun && b.members == m.of && passed: // it has had this one
+		case b.frame == nil:
+			c.Missed(b.lost)
+		case b.number > m.from && !h.passes(b, c):
+			c.Deliver(h.traced(b.notification(h.Clock(), nil), b, link.user, watched))
 		}
-		c.Deliver(h.traced(b.notification(h.Clock(), nil), b, link.user, watched))
 	}
 }
 

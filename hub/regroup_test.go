@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"roost/internal/names"
 	"roost/internal/position"
@@ -150,6 +151,71 @@ func TestLeavingInTheMiddle(t *testing.T) {
 			if got := payloads(c.take()); !slices.Equal(got, want) {
 				t.Errorf("resume %v: connection %d got %q, want %q", resume, i, got, want)
 			}
+		}
+	}
+}
+
+// Who leaves a group is told of what was dropped while it was in, as those who stay are later.
+func TestLeaverIsToldOfALoss(t *testing.T) {
+	t.Parallel()
+	for name, leave := range map[string]func(*Hub, Conn){
+		"by a command": func(h *Hub, _ Conn) { h.Control("alice", `{"leave":["g"]}`) },
+		"by its token": func(h *Hub, c Conn) { h.Renew(c, []string{"other"}) },
+	} {
+		now := time.Unix(1_800_000_000, 0)
+		h := New(Config{Logger: quiet(), GapNotice: true, Now: func() time.Time { return now }})
+		alice, bob, carol := mustAdmit(t, h, "alice", "g", "other"), mustAdmit(t, h, "bob", "g"), mustAdmit(t, h, "carol", "other")
+		for range maxBroadcasts + 10 {
+			h.DeliverGroup("g", `{"type":"n"}`)
+		}
+		leave(h, alice)
+		if alice.count() != maxBroadcasts || !slices.Equal(alice.missed, []time.Time{now}) {
+			t.Errorf("%s: alice got %d, told of %v", name, alice.count(), alice.missed)
+		}
+		leave(h, alice) // is in it no more
+		broadcasting(t, h)
+		waitUntil(t, "what waits", done(h))
+		h.EndBroadcasts(t.Context()) // with the notices
+		if alice.count() != maxBroadcasts || len(alice.missed) != 1 || bob.count() != maxBroadcasts || len(bob.missed) != 1 || len(carol.missed) != 0 {
+			t.Errorf("%s: alice got %d, told of %v; bob %d, %v; carol told of %v", name, alice.count(), alice.missed, bob.count(), bob.missed, carol.missed)
+		}
+	}
+}
+
+// While a notice is under way some leave that have had it, and some that have not, and each has it once.
+func TestLeavingInTheMiddleOfANotice(t *testing.T) {
+	t.Parallel()
+	h := New(Config{Logger: quiet(), GapNotice: true})
+	const members = 3*broadcastChunk + 7
+	conns := make([]*fakeConn, members)
+	for i := range conns {
+		conns[i] = mustAdmit(t, h, fmt.Sprint("user", i), "g")
+	}
+	for range maxBroadcasts + 1 {
+		h.DeliverGroup("g", `{"type":"n"}`)
+	}
+	told := func() (n int) {
+		for _, c := range conns {
+			n += len(c.missed)
+		}
+		return n
+	}
+	left := false
+	h.RunBroadcasts(func() {
+		if n := told(); left || n == 0 {
+			return
+		} else if n == members {
+			t.Fatal("all were told at once")
+		}
+		left = true
+		for i := 0; i < members; i += 3 {
+			h.Control(fmt.Sprint("user", i), `{"leave":["g"]}`)
+		}
+		h.broadcasts.close()
+	})
+	for i, c := range conns {
+		if len(c.missed) != 1 || c.count() != maxBroadcasts {
+			t.Errorf("connection %d got %d, told of %v", i, c.count(), c.missed)
 		}
 	}
 }

@@ -192,6 +192,14 @@ func (q *Queue[T]) Flush() {
 	}
 }
 
+// Lost is since when items of a flow were dropped that no notice tells of; zero: none were.
+func (q *Queue[T]) Lost(name string) time.Time {
+	if f := q.flows.Get(name); f != nil {
+		return f.lost
+	}
+	return time.Time{}
+}
+
 // AppendWaiting appends what a flow has to do, the oldest first: the item, or the notice, that is under way, and the items that
 // wait.
 func (q *Queue[T]) AppendWaiting(dst []T, name string) []T {
