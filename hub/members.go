@@ -33,7 +33,7 @@ func (h *Hub) Members(fn func(c Conn, state []byte)) {
 	}
 }
 
-// appendGroups appends the groups that a connection is in; of those that it has joined by a command also from where on.
+// appendGroups appends the groups that a connection is in, and from where on: it may have joined behind what still waits.
 func (s *shard) appendGroups(dst []byte, link *Link) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,22 +41,16 @@ func (s *shard) appendGroups(dst []byte, link *Link) []byte {
 	dst = wirecodec.AppendUint(dst, uint64(len(places)))
 	for i := range places {
 		m := &places[i]
-		if dst = wirecodec.AppendBool(dst, m.joined); m.joined {
-			dst = wirecodec.AppendUint(dst, m.from)
-		}
+		dst = wirecodec.AppendBool(dst, m.joined)
+		dst = wirecodec.AppendUint(dst, m.from)
 		dst = wirecodec.AppendString(dst, m.of.name)
 	}
 	return dst
 }
 
-// joinedGroup is a group that a command had a connection join.
-type joinedGroup struct {
-	group string
-	from  uint64 // as in membership
-}
-
-// memberVersion is the version of a state. A release reads its own and the one before it.
-const memberVersion = 1
+// memberVersion is the version of a state. A release reads its own and the one before it, which says from where on a connection is in a
+// group only of those that a command had it join.
+const memberVersion = 2
 
 // errMemberVersion is wrapped by the error of a state of another version.
 var errMemberVersion = errors.New("of another version")
@@ -69,18 +63,23 @@ const maxMemberGroup = 1 << 10
 // (ErrFull, ErrUserFull), and has its user all the same. Other errors are those of a state that can't be read: nothing was done.
 func (h *Hub) Join(c Conn, user string, state []byte) error {
 	r := wirecodec.NewReader(state)
-	if version := r.Uint(math.MaxUint32); r.Err() == nil && version != memberVersion {
+	version := r.Uint(math.MaxUint32)
+	if r.Err() == nil && version != memberVersion && version != memberVersion-1 {
 		_ = r.Fail(errMemberVersion)
 	}
 	mark := uint32(r.Uint(math.MaxUint32))
 	var groups []string
-	var more []joinedGroup
+	var later []regrouping // the groups that it was not in from the beginning
 	for range r.Count(2) {
-		if r.Bool() {
-			from := r.Uint(math.MaxUint64)
-			more = append(more, joinedGroup{r.String(maxMemberGroup), from})
+		joined, from := r.Bool(), uint64(0)
+		if joined || version == memberVersion {
+			from = r.Uint(math.MaxUint64)
+		}
+		group := r.String(maxMemberGroup)
+		if joined || from > 0 {
+			later = append(later, regrouping{join: []string{group}, from: from, byToken: !joined})
 		} else {
-			groups = append(groups, r.String(maxMemberGroup))
+			groups = append(groups, group)
 		}
 	}
 	id := connID(r.Uint(math.MaxUint64))
@@ -93,8 +92,8 @@ func (h *Hub) Join(c Conn, user string, state []byte) error {
 		c.HubLink().user = user // so that its end finds whose it was
 		return e.err
 	}
-	for _, j := range more {
-		h.regroupConn(c, regrouping{join: []string{j.group}, from: j.from})
+	for _, change := range later {
+		h.regroupConn(c, change)
 	}
 	if id != 0 {
 		h.setID(c, id)

@@ -72,9 +72,25 @@ func TestJoinWithoutRoom(t *testing.T) {
 func TestJoinWithABrokenState(t *testing.T) {
 	t.Parallel()
 	h := New(Config{})
-	for _, state := range [][]byte{nil, {1}, {0, 0, 0, 0}, {2, 0, 0, 0}, {1, 0}, {1, 0, 1}, {1, 0, 2, 1, 'a'}, {1, 0, 0}, {1, 0, 0, 0, 0}} {
+	for _, state := range [][]byte{nil, {1}, {0, 0, 0, 0}, {3, 0, 0, 0}, {2, 0}, {2, 0, 1}, {2, 0, 2, 0, 0, 1, 'a'}, {2, 0, 0}, {2, 0, 0, 0, 0}} {
 		if err := h.Join(&fakeConn{}, "alice", state); err == nil || h.Connections() != 0 {
 			t.Errorf("%v: %v, with %d connections", state, err, h.Connections())
 		}
+	}
+}
+
+// The version before says from where on a connection is in a group of those alone that a command had it join.
+func TestJoinWithTheStateOfTheVersionBefore(t *testing.T) {
+	t.Parallel()
+	h := New(Config{})
+	c := &fakeConn{}
+	if err := h.Join(c, "alice", []byte{1, 0, 2, 0, 1, 'a', 1, 9, 1, 'b', 0}); err != nil {
+		t.Fatal(err)
+	}
+	if got := groupNames(c, h); !slices.Equal(got, []string{"a", "b*"}) {
+		t.Errorf("in %q", got)
+	}
+	if number := h.shard(h.hash("alice")).grouped.Get(c.HubLink())[1].from; number != 9 {
+		t.Errorf("in b behind notification %d, want 9", number)
 	}
 }

@@ -163,3 +163,23 @@ func TestRenewBesideOthers(t *testing.T) {
 		checkNoGroups(t, h)
 	}
 }
+
+// What was heard before the renewal is not for the connection in the process after an upgrade either.
+func TestRenewedBeforeAHandover(t *testing.T) {
+	t.Parallel()
+	old, next := New(Config{Logger: quiet()}), New(Config{Logger: quiet()})
+	alice, bob := mustAdmit(t, old, "alice"), mustAdmit(t, old, "bob", "g")
+	old.DeliverGroup("g", `{"type":"early"}`)
+	old.Renew(alice, []string{"g"})
+	old.DeliverGroup("g", `{"type":"late"}`)
+	goOn(t, old, next)
+	broadcasting(t, next)
+	waitUntil(t, "what waits", done(next))
+	if count(alice, "early") != 0 || count(alice, "late") != 1 || bob.count() != 2 {
+		t.Errorf("alice got %q, bob %q", alice.got, bob.got)
+	}
+	next.Renew(alice, nil) // as in the process before, the group is the token's
+	if got := next.GroupsOf(alice); len(got) != 0 {
+		t.Errorf("in %v", got)
+	}
+}
