@@ -36,9 +36,12 @@ export interface Status {
 
 /** Notifications may have been missed. */
 export interface Gap {
-  /** "reconnect", "overflow" (too many had to be held back), or what the server says: "slow_consumer", "queue_full", "redis". */
+  /** "reconnect", "overflow" (too many had to be held back), or what the server says: "slow_consumer", "queue_full", "redis", "broadcast". */
   reason: string;
-  /** The timestamp of the last notification before the gap, by the server's clock; undefined if there was none. */
+  /**
+   * Nothing that was published before is missing, by the server's clock: the timestamp of the last notification that your listeners got,
+   * or an earlier time; undefined if none came and the server names no time.
+   */
   since?: string;
 }
 

@@ -46,7 +46,7 @@ export function connect(url, options) {
   let wasOpen; // once
   let position; // up to which it has everything, as the server named it
   let ownId; // of the connection, as the server named it; it keeps it when it comes back
-  let since; // the timestamp of the latest notification that listeners got
+  let since; // nothing that was published before is missing: a notification's timestamp, or what a gap said
   let missed = o.sync && { reason: "first" }; // what sync has to be called for
   let syncing; // the AbortController of sync, until it has succeeded or is tried again
   let syncFailures = 0; // in a row
@@ -93,31 +93,28 @@ export function connect(url, options) {
       else deliver(notification);
     },
     gap(gap) {
-      gap.since = since ?? gap.since;
+      // The earlier: some of what came after the loss may have come before the notice of it.
+      since = gap.since = gap.since < since ? gap.since : since ?? gap.since;
       emit(["gap"], gap);
-      if (o.sync) missed ??= gap;
+      missed ??= o.sync && gap;
       queueMicrotask(catchUp);
     },
   };
 
   // keep lets what is too much go, and says so.
   function keep(queue, value) {
-    if (queue.push(value) > kept) {
-      queue.length = 0;
-      events.gap({ reason: "overflow" });
-    }
+    if (queue.push(value) > kept) events.gap({ reason: "overflow", since: queue.splice(0)[0].timestamp });
   }
 
   function deliver(notification) {
+    const { type } = notification;
     since = notification.timestamp;
-    emit(["*", ["state", "gap"].includes(notification.type) || notification.type], notification);
+    emit(["*", ["state", "gap"].includes(type) || type], notification);
   }
 
   // The page's functions run later, each on its own: an exception of one is reported and changes nothing here.
   function emit(types, value) {
-    queueMicrotask(() => listeners.forEach(([type, f]) => {
-      if (types.includes(type) && (state !== "closed" || type === "state")) guarded(f, value);
-    }));
+    queueMicrotask(() => listeners.forEach(([type, f]) => types.includes(type) && (state !== "closed" || type === "state") && guarded(f, value)));
   }
 
   // catchUp calls sync until it has succeeded, then lets out what came meanwhile.
@@ -128,12 +125,12 @@ export function connect(url, options) {
     missed = undefined;
     syncLimit(syncWithin, () => syncing.abort("roost: sync hangs"));
     try {
-      await Promise.race([o.sync({ ...hole, signal }), new Promise((_, reject) => { signal.onabort = reject; })]);
+      await Promise.race([o.sync({ ...hole, since: hole.since && since, signal }), new Promise((_, reject) => { signal.onabort = reject; })]);
       syncFailures = 0;
       retry();
     } catch (error) {
       if (state === "closed") return;
-      missed = hole; // its since is the earliest
+      missed = hole;
       if (error?.name === "SessionOver") return end(4403, String(error));
       report(signal.reason ?? error);
       syncAfter(backoff(syncFailures++), retry);
@@ -159,7 +156,7 @@ export function connect(url, options) {
     const mine = attempt;
     const ifMine = (handle) => (event) => mine === attempt && guarded(handle, event);
     abort = new AbortController();
-    within(o.openWithin, () => lost(1006, "not connected in time"));
+    within(o.openWithin, () => lost(1006, "no answer in time"));
     tell("state", { state: "connecting" });
     try {
       const given = await o.token({ signal: abort.signal, reason: expired ? "expired" : wasOpen ? "reconnect" : "first" });
@@ -246,10 +243,9 @@ export function connect(url, options) {
   function wake() {
     if (!leads) return ask();
     eager = state === "open";
-    const waiting = state === "waiting";
     if (eager) ping(o.answerWithin);
-    else if (Date.now() - at > (waiting ? 1_000 : o.answerWithin)) open();
-    else if (waiting) after(1_000, open);
+    else if (Date.now() - at > (state === "waiting" ? 1_000 : o.answerWithin)) open();
+    else if (state === "waiting") after(1_000, open);
   }
 
   // --- Other tabs: one of them leads. It has the WebSocket and a lock, which the browser hands on when the tab goes. A
@@ -362,12 +358,11 @@ export function connect(url, options) {
     async *[Symbol.asyncIterator]() {
       const queue = [];
       let next;
-      const offs = ["*", "state"].map((type) => on(type, (value) => { keep(queue, value); next?.(); }));
+      const offs = [on("*", (value) => { keep(queue, value); next?.(); }), on("state", () => next?.())];
       try {
         while (queue.length || state !== "closed") {
-          const value = queue.shift();
-          if (!value) await new Promise((resolve) => { next = resolve; });
-          else if (value.type) yield value; // and not a state
+          if (queue.length) yield queue.shift();
+          else await new Promise((resolve) => { next = resolve; });
         }
       } finally {
         offs.forEach((off) => off());

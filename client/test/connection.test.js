@@ -118,14 +118,14 @@ test("the token is aborted when the attempt took too long, and on close", async 
   assert.equal(signals.filter((s) => !s.aborted).length, 1, "requests left open");
   roost.close();
   assert.ok(signals.every((s) => s.aborted));
-  assert.match(roost.log[0], /waiting 1006 not connected in time/);
+  assert.match(roost.log[0], /waiting 1006 no answer in time/);
 });
 
 test("a handshake that nobody answers is given up", async () => {
   const { world, roost } = start();
   world.accepts = () => {};
   await world.pass(20_001);
-  assert.deepEqual(roost.log, ["waiting 1006 not connected in time"]);
+  assert.deepEqual(roost.log, ["waiting 1006 no answer in time"]);
   await world.pass(10);
   assert.equal(world.socket.readyState, 3);
 });

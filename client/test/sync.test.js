@@ -30,9 +30,44 @@ test("sync is called when it opens and after each absence, with the time of the 
   world.socket.end();
   await world.pass(5000);
   assert.deepEqual(roost.log, ["open", "sync first undefined", 1, "waiting 1006 ", "connecting", "open", `gap reconnect ${since}`, `sync reconnect ${since}`]);
-  world.socket.says({ type: "_gap", payload: { reason: "redis", since: "2026" } });
+  world.socket.says({ type: "_gap", payload: { reason: "redis", since: iso(world) } });
   await turn();
   assert.equal(roost.log.at(-1), `sync redis ${since}`);
+});
+
+test("since is what the server says where a later notification came before its notice", async () => {
+  const { world, roost } = start();
+  await world.pass(1000);
+  const lost = iso(world);
+  await world.pass(1000);
+  world.socket.notify(1);
+  world.socket.says({ type: "_gap", payload: { reason: "redis", since: lost } });
+  await turn();
+  assert.deepEqual(roost.log.slice(-2), [`gap redis ${lost}`, `sync redis ${lost}`]);
+  world.socket.notify(2);
+  const since = iso(world);
+  await world.pass(1000);
+  world.socket.end();
+  await world.pass(5000);
+  assert.equal(roost.log.at(-1), `sync reconnect ${since}`); // the gap was filled
+});
+
+test("a sync that fails is repeated for all gaps, since the earliest", async () => {
+  const fails = () => Promise.reject(new Error("backend down"));
+  const { world, tab, calls } = start({ answers: [fails, undefined, fails] });
+  tab.random = 1;
+  await world.pass(20);
+  const before = iso(world);
+  world.socket.says({ type: "_gap", payload: { reason: "redis", since: before } });
+  await world.pass(10_000);
+  assert.deepEqual(calls.map((c) => [c.reason, c.since]), [["first", undefined], ["first", undefined]]); // of which the first is all there is
+  world.socket.notify(1);
+  await world.pass(1000);
+  world.socket.says({ type: "_gap", payload: { reason: "slow_consumer", since: iso(world) } });
+  world.socket.says({ type: "_gap", payload: { reason: "redis", since: before } });
+  await world.pass(10_000);
+  assert.equal(calls.length, 4);
+  assert.equal(calls[3].since, before);
 });
 
 test("without a notification since is what the server says", async () => {
@@ -132,6 +167,7 @@ test("too much that waits is let go, and fetched", async () => {
   first.resolve();
   await turn();
   assert.equal(calls[1].reason, "overflow");
+  assert.equal(calls[1].since, iso(world)); // of the first that is missing
   assert.deepEqual(roost.log.slice(-499), [...Array(499).keys()].map((i) => i + 1001));
   assert.equal(roost.log.filter((l) => String(l).startsWith("gap")).length, 1);
 });

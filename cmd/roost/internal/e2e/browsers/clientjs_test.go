@@ -215,7 +215,7 @@ func clientGivesUpAnAttempt(t *testing.T, browser webBrowser) {
 	}
 	t.Cleanup(func() { _ = handshake.Close() })
 	s.main.fireAfter(nil)
-	s.main.wait("waiting 1006 not connected in time", "connecting", "open", "sync first")
+	s.main.wait("waiting 1006 no answer in time", "connecting", "open", "sync first")
 }
 
 // The example of README and docs/frontend.md, with the functions that it leaves out.
