@@ -301,6 +301,11 @@ func TestNoRoomIsMadeForNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = client.Close() }()
+	for begun := time.Now(); !(boundedListener{queue, conns}).hasWaiting(); time.Sleep(time.Millisecond) {
+		if time.Since(begun) > soon {
+			t.Fatal("the client does not come")
+		}
+	}
 	<-queue.tries // and the one before may have been for the client
 	close(queue.ended)
 	<-over

@@ -110,13 +110,23 @@ func FreePort(t testing.TB) int {
 	for range portTries {
 		port, place := reserve()
 		t.Cleanup(func() { _ = place.Close() })
-		if l, err := net.Listen("tcp4", ":"+strconv.Itoa(port)); err == nil {
-			_ = l.Close()
+		if isFree(port) {
 			return port
 		}
 	}
 	t.Fatalf("redistest: none of %d ports is free", portTries)
 	return 0
+}
+
+// isFree reports whether nothing listens on a port, and leaves it free.
+func isFree(port int) bool {
+	syscall.ForkLock.RLock() // or a program that is started meanwhile has a copy of the socket for a moment, and with it the port
+	defer syscall.ForkLock.RUnlock()
+	l, err := net.Listen("tcp4", ":"+strconv.Itoa(port))
+	if err == nil {
+		_ = l.Close()
+	}
+	return err == nil
 }
 
 // Addr is the host and port.
