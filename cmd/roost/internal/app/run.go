@@ -91,7 +91,7 @@ func (s *Service) run(ctx context.Context, ready func(*Service), alerts *alert.A
 		ready(s)
 	}
 	why, err := s.wait(ctx)
-	s.sockets.takeNothing() // before a word is said: what stops must not take over, and what it says depends on whether it has
+	s.settleTakeover() // before a word is said: what stops must not take over, and what it says depends on whether it has
 	if why == replaced || why == handedOver {
 		s.supervisor.Close() // the new process reports; a supervisor would take STOPPING for the end of the service
 	} else {

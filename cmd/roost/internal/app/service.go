@@ -59,6 +59,7 @@ type Service struct {
 	hurry         atomic.Bool            // broadcasts no longer pause between chunks
 	stopping      atomic.Bool            // reloads and upgrades are refused
 	active        chan struct{}          // closed once this process serves and has told the old one to drain
+	tried         chan struct{}          // closed once it has tried to
 	supervisor    *supervisor.Supervisor // static once started
 	failed        chan error             // room for each long-running part, and for the end of the new process
 	stopFeed      context.CancelFunc
@@ -76,7 +77,7 @@ func newService(ctx context.Context, cfg config.Config, source config.Source, lo
 	s := &Service{
 		cfg: cfg, source: source, log: log, sockets: from, loops: loopsAndTwoMore(), started: time.Now(),
 		publishes: make(chan struct{}, max(1, min(maxPublishes, cfg.RedisPoolSize/2))),
-		failed:    make(chan error, 8), feedDone: make(chan struct{}), presenceDone: make(chan struct{}), active: make(chan struct{}),
+		failed:    make(chan error, 8), feedDone: make(chan struct{}), presenceDone: make(chan struct{}), active: make(chan struct{}), tried: make(chan struct{}),
 		upgrades: upgrades{done: make(chan struct{})}, reloads: reloads{more: make(chan struct{}, 1)},
 		droppedLines: none, droppedAlerts: none,
 	}
@@ -224,6 +225,7 @@ func (s *Service) start() {
 // serveClients serves until the WebSocket server is shut down or fails.
 func (s *Service) serveClients(ctx context.Context) error {
 	if err := s.waitForFeed(ctx); err != nil {
+		close(s.tried)
 		return err
 	}
 	served := make(chan error, 1)
@@ -237,6 +239,7 @@ func (s *Service) serveClients(ctx context.Context) error {
 		s.tellTakenOver()
 		close(s.active)
 	})
+	close(s.tried)
 	switch {
 	case errors.Is(err, errEnded):
 		return nil
@@ -244,6 +247,16 @@ func (s *Service) serveClients(ctx context.Context) error {
 		return fmt.Errorf("taking over: %w", err)
 	}
 	return <-served
+}
+
+// settleTakeover returns once this process has taken over, or never will. One that is to stop does not, but where it has the connections of
+// the old process already: nobody else would close them, so it takes the rest over too.
+func (s *Service) settleTakeover() {
+	if s.took.from == nil {
+		s.sockets.takeNothing()
+		return
+	}
+	<-s.tried
 }
 
 // isActive reports whether this process serves clients, and has told the old one, if there is one, to drain.

@@ -17,8 +17,10 @@ import (
 
 	"roost/cmd/roost/internal/alert"
 	"roost/cmd/roost/internal/config"
+	"roost/cmd/roost/internal/handover"
 	"roost/cmd/roost/internal/remote"
 	"roost/cmd/roost/internal/roosttest"
+	"roost/netpoll"
 	"roost/redisfeed/redistest"
 )
 
@@ -147,5 +149,36 @@ func TestNothingIsTakenOverWhileStopping(t *testing.T) {
 	}
 	if !errors.Is(err, errEnded) {
 		t.Errorf("taking over behind the line says %v, want %v", err, errEnded)
+	}
+}
+
+// A process that has the connections already, and is to stop before it has taken over the rest, does take it over: nobody else would
+// close them.
+func TestWhoHasTheConnectionsTakesOver(t *testing.T) {
+	t.Parallel()
+	s := newInProcess(t, redistest.Start(t), slog.DiscardHandler)
+	s.took.from = new(handover.New)
+	begun, settled := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(settled)
+		close(begun)
+		s.settleTakeover()
+	}()
+	<-begun
+	select { // what waits for nothing ends now
+	case <-settled:
+	case <-time.After(50 * time.Millisecond):
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.serveClients(t.Context()) }()
+	<-settled
+	if !s.isActive() {
+		t.Error("it has not taken over")
+	}
+	if err := s.ws.Shutdown(t.Context(), netpoll.GoingAway()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; !errors.Is(err, netpoll.ErrClosed) {
+		t.Error(err)
 	}
 }
