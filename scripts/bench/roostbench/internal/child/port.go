@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -13,12 +14,23 @@ import (
 func FreePort() (port string, err error) {
 	for range portTries {
 		port = strconv.Itoa(10000 + rand.IntN(20000))
-		var l net.Listener
-		if l, err = net.Listen("tcp4", "127.0.0.1:"+port); err == nil {
-			return port, l.Close()
+		if err = tryPort(port); err == nil {
+			return port, nil
 		}
 	}
 	return "", err
+}
+
+// tryPort listens on a port for a moment. No program may be started meanwhile: it would have a copy of the socket at first, and with it the
+// port.
+func tryPort(port string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	l, err := net.Listen("tcp4", "127.0.0.1:"+port)
+	if err != nil {
+		return err
+	}
+	return l.Close()
 }
 
 // portTries is how many ports are tried until one is free.
