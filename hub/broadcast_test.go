@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -208,6 +209,29 @@ func (c *stuckConn) Deliver(n *Notification) {
 	c.entered <- struct{}{}
 	<-c.let
 	c.countingConn.Deliver(n)
+}
+
+// A loss that comes so soon after a notice that the next is not due yet is told at the end.
+func TestEndTellsOfLosses(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_800_000_000, 0)
+	h := New(Config{Logger: quiet(), GapNotice: true, Now: func() time.Time { return now }})
+	alice := mustAdmit(t, h, "alice", "g")
+	for range maxBroadcasts + 1 {
+		h.DeliverGroup("g", `{"type":"n"}`)
+	}
+	go h.RunBroadcasts(func() {})
+	waitUntil(t, "the first notice", func() bool { return alice.count() == maxBroadcasts })
+	h.turn.Lock()
+	now = now.Add(100 * time.Millisecond)
+	for range maxBroadcasts + 10 {
+		h.DeliverGroup("g", `{"type":"n"}`)
+	}
+	h.turn.Unlock()
+	h.EndBroadcasts(t.Context())
+	if !slices.Equal(alice.missed, []time.Time{now.Add(-100 * time.Millisecond), now}) {
+		t.Errorf("told of %v", alice.missed)
+	}
 }
 
 // TestEndCutsWhatThereIsNoTimeFor: what is not handed over is counted.

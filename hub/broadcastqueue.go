@@ -74,6 +74,9 @@ func (q *broadcastQueue) next() *broadcast {
 		if q.left {
 			return nil
 		}
+		if q.closed {
+			q.queue.Flush() // no notice waits for its time any more
+		}
 		if b, ok := q.queue.Next(time.Now()); ok {
 			return b
 		}
@@ -167,6 +170,5 @@ func (q *broadcastQueue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	q.queue.Flush()
 	q.change.Signal()
 }
