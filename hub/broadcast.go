@@ -71,6 +71,8 @@ type broadcast struct {
 // RunBroadcasts.
 func (h *Hub) Broadcast(payload string) {
 	h.stats.broadcasts.Add(1)
+	h.hearing.Lock()
+	defer h.hearing.Unlock()
 	b := &broadcast{}
 	now := h.cfg.Now()
 	if h.stream != nil {
@@ -83,6 +85,8 @@ func (h *Hub) Broadcast(payload string) {
 // a look-up and nothing else: no JSON is touched for it.
 func (h *Hub) DeliverGroup(group, payload string) {
 	h.stats.toGroups.Add(1)
+	h.hearing.Lock()
+	defer h.hearing.Unlock()
 	b := &broadcast{group: group}
 	var now time.Time
 	var wanted bool

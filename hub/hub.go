@@ -141,6 +141,9 @@ type Hub struct {
 	shards  [shardCount]shard
 	groups  groupRegistry
 
+	// hearing is held from when a broadcast is counted until it waits for its turn, and while a renewal changes groups: one in between
+	// would take what does not wait yet for what the connection has had. It is locked before turn, and before stream.order.mu.
+	hearing sync.Mutex
 	// turn is held, without Config.Resume, while a broadcast has its turn, and while a command changes groups. Mailboxes may have
 	// to be waited for meanwhile: loops never take it.
 	turn sync.Mutex

@@ -12,10 +12,12 @@ import "slices"
 // Positions stay whole, other than after a command: the client comes back with a token that names the groups.
 func (h *Hub) Renew(c Conn, groups []string) {
 	link := c.HubLink()
-	leave, join := h.shard(h.hash(link.user)).renewal(link, groups)
-	if len(leave) == 0 && len(join) == 0 {
+	s := h.shard(h.hash(link.user))
+	if leave, join := s.renewal(link, groups); len(leave) == 0 && len(join) == 0 {
 		return
 	}
+	h.hearing.Lock()
+	defer h.hearing.Unlock()
 	if h.stream != nil {
 		h.stream.order.mu.Lock()
 		defer h.stream.order.mu.Unlock()
@@ -25,9 +27,11 @@ func (h *Hub) Renew(c Conn, groups []string) {
 	} else {
 		h.turn.Lock()
 		defer h.turn.Unlock()
+	}
+	leave, join := s.renewal(link, groups) // a command may have come in between: what it changed is not the token's to change
+	if h.stream == nil {
 		h.handWaiting(c, nil, leave)
 	}
-	// A command may have come in between: what it changed is not the token's to change.
 	done := h.regroupConn(c, regrouping{leave: leave, join: join, from: h.groupNumber.Load(), byToken: true})
 	h.countRegrouped(link.user, done)
 }

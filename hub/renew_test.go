@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"roost/internal/names"
@@ -181,5 +182,49 @@ func TestRenewedBeforeAHandover(t *testing.T) {
 	next.Renew(alice, nil) // as in the process before, the group is the token's
 	if got := next.GroupsOf(alice); len(got) != 0 {
 		t.Errorf("in %v", got)
+	}
+}
+
+// A token that is renewed while much is published costs a connection nothing: neither of the groups that it stays in, nor of one that it
+// leaves and that was published before.
+func TestRenewWhileMuchIsPublished(t *testing.T) {
+	t.Parallel()
+	const total = 400
+	payload := func(n int) string { // reading it takes a moment
+		return fmt.Sprintf(`{"type":"n","payload":%d,"x":"%s"}`, n, strings.Repeat("x", 20_000))
+	}
+	for name, h := range map[string]*Hub{"plain": New(Config{Logger: quiet()}), "resuming": resuming(t, Limits{})} {
+		broadcasting(t, h)
+		alice := &client{}
+		if _, _, _, err := h.Arrive(alice, Arrival{User: "alice", Groups: []string{"g", "a"}}); err != nil {
+			t.Fatal(err)
+		}
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+					h.Renew(alice, []string{"g", string(rune('a' + i%2))})
+				}
+			}
+		}()
+		var got []string
+		for n := range total {
+			h.DeliverGroup("g", payload(n))
+			waitUntil(t, "room", func() bool { return h.BroadcastsWaiting() < maxBroadcasts/2 })
+		}
+		close(stop)
+		<-stopped
+		waitUntil(t, "what waits", done(h))
+		got = payloads(alice.take())
+		for n := range total {
+			if n >= len(got) || got[n] != fmt.Sprint(n) {
+				t.Errorf("%s: got %d of %d; number %d is missing", name, len(got), total, n)
+				break
+			}
+		}
 	}
 }
