@@ -294,7 +294,7 @@ func TestJunkTokensKeepNobodyWaiting(t *testing.T) {
 				}
 			}
 			r.connect("erin") // with the secret: that needs no worker
-			eventually(t, "those that lost their places are refused", func() bool { // by their loops
+			eventually(t, "those that lost their places are refused by their loops", func() bool {
 				s := r.server.Stats()
 				return s.Authenticating == most+1 && s.Refused["token_checks_full"] == junk+honest-most
 			})
