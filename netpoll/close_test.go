@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"golang.org/x/sys/unix"
 )
 
 func TestCloseIsAnsweredAndThenTheServerCloses(t *testing.T) {
@@ -151,12 +150,11 @@ func (c *raw) drops(t testing.TB) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const drops = 8 // SK_MEMINFO_DROPS
-	var info [9]uint32
-	if failed := tcp.Control(func(fd uintptr) { err = getsockopt(int(fd), unix.SOL_SOCKET, unix.SO_MEMINFO, info[:]) }); failed != nil || err != nil {
-		t.Fatal(failed, err)
+	dropped := 0
+	if err := tcp.Control(func(fd uintptr) { dropped = memInfo(t, int(fd), 8) }); err != nil { // SK_MEMINFO_DROPS
+		t.Fatal(err)
 	}
-	return int(info[drops])
+	return dropped
 }
 
 func TestSilentClientsAreEndedAndLivelyOnesStay(t *testing.T) {

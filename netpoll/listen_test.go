@@ -1,6 +1,7 @@
 package netpoll
 
 import (
+	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -15,4 +16,14 @@ func getsockopt(fd, level, name int, into []uint32) error {
 		return errno
 	}
 	return nil
+}
+
+// memInfo returns one number of SO_MEMINFO, by its place (SK_MEMINFO_… of linux/sock_diag.h).
+func memInfo(t testing.TB, fd, place int) int {
+	t.Helper()
+	var info [9]uint32
+	if err := getsockopt(fd, unix.SOL_SOCKET, unix.SO_MEMINFO, info[:]); err != nil {
+		t.Error(err)
+	}
+	return int(info[place])
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"golang.org/x/sys/unix"
 )
 
 // Clients that read as fast as they can, at any distance, that read nothing, and
@@ -207,12 +206,7 @@ func readsNothing(t *testing.T) (seen bool) {
 // sent or acknowledged.
 func kernelMemory(t *testing.T, fd int) int {
 	t.Helper()
-	const wmemQueued = 5 // SK_MEMINFO_WMEM_QUEUED
-	var info [9]uint32
-	if err := getsockopt(fd, unix.SOL_SOCKET, unix.SO_MEMINFO, info[:]); err != nil {
-		t.Error(err)
-	}
-	return int(info[wmemQueued])
+	return memInfo(t, fd, 5) // SK_MEMINFO_WMEM_QUEUED
 }
 
 // A client that reads slowly but steadily is not ended, though the kernel takes nothing
