@@ -2,11 +2,14 @@ package hub
 
 import (
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"roost/hub/internal/ring"
 	"roost/internal/names"
 	"roost/internal/position"
 )
@@ -223,6 +226,35 @@ func TestRenewWhileMuchIsPublished(t *testing.T) {
 				t.Errorf("%s: got %d of %d; number %d is missing", name, len(got), total, n)
 				break
 			}
+		}
+	}
+}
+
+// Who leaves a group by a renewal that comes between the counting of a notification and its queueing still gets that.
+func TestRenewInTheMiddleOfABroadcast(t *testing.T) {
+	t.Parallel()
+	for name, h := range map[string]*Hub{"plain": New(Config{Logger: quiet()}), "resuming": resuming(t, Limits{})} {
+		alice := &client{}
+		if _, _, _, err := h.Arrive(alice, Arrival{User: "alice", Groups: []string{"g"}}); err != nil {
+			t.Fatal(err)
+		}
+		h.hearing.Lock() // as DeliverGroup does
+		b, now := &broadcast{group: "g"}, h.cfg.Now()
+		if h.stream != nil {
+			h.heardBroadcast(b, ring.Group, numbered(1), now)
+		}
+		b.number = h.groupNumber.Add(1)
+		renewed := make(chan struct{})
+		go func() { defer close(renewed); h.Renew(alice, nil) }()
+		select { // a renewal that waits for nothing ends now
+		case <-renewed:
+		case <-time.After(50 * time.Millisecond):
+		}
+		h.enqueue(b, numbered(1), now, slog.String("group", "g"))
+		h.hearing.Unlock()
+		<-renewed
+		if got := payloads(alice.take()); !slices.Equal(got, []string{"1"}) {
+			t.Errorf("%s: got %q", name, got)
 		}
 	}
 }
